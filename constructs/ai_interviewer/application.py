@@ -1,0 +1,140 @@
+"""This module is the AI Interviewer wired up: its services by phase, its routes, and who connects to whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mcpmesh_k8s import (
+    Agent,
+    Api,
+    Application,
+    ApplicationSettings,
+    Bucket,
+    BucketSettings,
+    External,
+    Gateway,
+    Grafana,
+    Ingress,
+    Internet,
+    Minio,
+    Namespace,
+    NamespaceSettings,
+    Phase,
+    Postgres,
+    PriorityClass,
+    PriorityClassSettings,
+    Redis,
+    Registry,
+    Route,
+    Secret,
+    SecretKey,
+    SecretSettings,
+    Tempo,
+    images,
+    variables,
+)
+
+from .services import BUCKET, RESUMES
+from .settings import EnvironmentSettings
+
+NAME = "ai-interviewer"
+
+
+class AiInterviewer(Application):
+    """The whole application in one environment.
+
+    Args:
+        environment: The environment's settings.
+        outdir: The folder that is written.
+    """
+
+    def __init__(self, environment: EnvironmentSettings, *, outdir: str | Path) -> None:
+        super().__init__(
+            ApplicationSettings(name=NAME, image_pull_secret=environment.image_pull_secret), outdir=outdir
+        )
+        foundation = Phase(self, "foundation")
+        mesh = Phase(self, "mesh")
+        services = Phase(self, "services")
+        access = Phase(self, "access")
+        observability = Phase(self, "observability")
+
+        def secret(name: str, *keys: str) -> Secret:
+            return Secret(foundation, SecretSettings(name=name, keys=keys, source=environment.secrets))
+
+        Namespace(foundation, NamespaceSettings(budget=environment.budget))
+        for settings in PRIORITIES:
+            PriorityClass(foundation, settings)
+        postgres = Postgres(
+            foundation, environment.postgres, secret("postgres", *environment.postgres.secret_keys)
+        )
+        redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys))
+        minio = Minio(foundation, environment.minio, secret("minio", *environment.minio.secret_keys))
+        Bucket(
+            foundation,
+            BucketSettings(image=images.MINIO_CLIENT, bucket=BUCKET, public_prefix=RESUMES),
+            minio,
+        )
+        tempo = Tempo(foundation, environment.tempo)
+
+        registry = Registry(mesh, environment.registry)
+
+        backend = Api(services, environment.backend)
+        pdf_extractor = Agent(services, environment.pdf_extractor)
+        interview_agent = Agent(services, environment.interview_agent)
+        claude = Agent(services, environment.claude_llm_agent)
+        openai = Agent(services, environment.openai_llm_agent)
+        agents = (pdf_extractor, interview_agent, claude, openai)
+
+        grafana = Grafana(
+            observability, environment.grafana, secret("grafana", *environment.grafana.secret_keys), tempo
+        )
+
+        routes = [
+            Route(path="/", to=backend),
+            Route(path="/api/", to=backend, body_mb=55, timeout_seconds=300),
+            Route(path="/static/", to=backend),
+            Route(path="/health", to=backend),
+            Route(path="/grafana/", to=grafana, websocket=True),
+        ]
+        if environment.routes_to_mesh:
+            routes.append(Route(path="/api/registry/agents", to=registry, upstream_path="/agents"))
+            routes += [
+                Route(path=f"/mcp/{agent.name}", to=agent, upstream_path="/mcp", timeout_seconds=300, buffering=False)
+                for agent in agents
+            ]
+        gateway = Gateway(access, environment.gateway, routes)
+        Ingress(access, environment.ingress, gateway)
+
+        # Who connects to whom. The gateway's connections are its routes, the bucket task's its server, and
+        # Grafana's its data source. What a client cannot be without when it starts, it waits for.
+        registry.connects_to(postgres.database("mcpmesh", role="mcpmesh"), redis, wait=True)
+        registry.connects_to(tempo.collector)
+        backend.connects_to(postgres.database("ai_interviewer", role="backend"), redis, wait=True)
+        backend.connects_to(registry, minio, *agents)
+        pdf_extractor.connects_to(redis, wait=True)
+        pdf_extractor.connects_to(registry, minio.anonymous, claude, openai)
+        interview_agent.connects_to(
+            postgres.database("ai_interviewer", role="interview_agent"), redis, wait=True
+        )
+        interview_agent.connects_to(registry, claude, openai)
+        claude.connects_to(redis, wait=True)
+        claude.connects_to(registry, openai, llm("anthropic", "CLAUDE_API_KEY", secret("claude", "api-key").key("api-key")))
+        openai.connects_to(redis, wait=True)
+        openai.connects_to(registry, llm("openai", "OPENAI_API_KEY", secret("openai", "api-key").key("api-key")))
+
+
+PRIORITIES = (
+    PriorityClassSettings(name="data", value=100_000, description="Stores: everything else needs them."),
+    PriorityClassSettings(name="entry", value=50_000, description="The gateway: without it nobody gets in."),
+)
+
+
+def llm(name: str, variable: str, key: SecretKey) -> External:
+    """The API of a language model on the internet, with the key that its client needs."""
+    return External(
+        name=f"{name} API",
+        hosts=(f"api.{name}.com",),
+        port=443,
+        peer=Internet(),
+        introduction=variables({variable: key}),
+    )

@@ -1,0 +1,71 @@
+"""This module is the development environment: a cluster on one machine, 4 CPU and 8 GiB."""
+
+from __future__ import annotations
+
+from mcpmesh_k8s import (
+    Budget,
+    Compute,
+    Ephemeral,
+    ExistingSecrets,
+    GatewaySettings,
+    GrafanaSettings,
+    IngressSettings,
+    MinioSettings,
+    NoTls,
+    PostgresSettings,
+    RedisSettings,
+    RegistrySettings,
+    Replicas,
+    TempoSettings,
+    images,
+)
+
+from . import services
+from .settings import EnvironmentSettings, built
+
+VERSION = "1.0.0"
+SMALL = Compute(cpu="50m", memory="128Mi", cpu_limit="250m", memory_limit="256Mi")
+AGENT = Compute(cpu="100m", memory="128Mi", cpu_limit="500m", memory_limit="512Mi")
+
+DEV = EnvironmentSettings(
+    name="dev",
+    budget=Budget(cpu="4", memory="8Gi"),
+    secrets=ExistingSecrets(),
+    postgres=PostgresSettings(
+        image=images.POSTGRES,
+        compute=Compute(cpu="1", memory="1Gi"),
+        size="10Gi",
+        databases=services.DATABASES,
+        priority_class="data",
+    ),
+    redis=RedisSettings(
+        image=images.REDIS,
+        compute=Compute(cpu="100m", memory="256Mi"),
+        storage=Ephemeral(),
+        priority_class="data",
+    ),
+    minio=MinioSettings(
+        image=images.MINIO,
+        compute=Compute(cpu="500m", memory="512Mi"),
+        size="20Gi",
+        priority_class="data",
+    ),
+    tempo=TempoSettings(image=images.TEMPO, compute=SMALL),
+    registry=RegistrySettings(image=images.REGISTRY, compute=SMALL),
+    backend=services.backend(
+        image=built("fastapi", version=VERSION),
+        compute=Compute(cpu="200m", memory="256Mi", cpu_limit="1", memory_limit="1Gi"),
+        scale=Replicas(count=2),
+        min_available=1,
+        dev_mode=True,
+    ),
+    pdf_extractor=services.pdf_extractor(image=built("pdf-extractor", version=VERSION), compute=AGENT),
+    interview_agent=services.interview_agent(image=built("interview-agent", version=VERSION), compute=AGENT),
+    claude_llm_agent=services.claude_llm_agent(image=built("claude-llm-agent", version=VERSION), compute=AGENT),
+    openai_llm_agent=services.openai_llm_agent(image=built("openai-llm-agent", version=VERSION), compute=AGENT),
+    gateway=GatewaySettings(image=images.OPENRESTY, compute=SMALL, priority_class="entry"),
+    routes_to_mesh=True,
+    ingress=IngressSettings(host="ai-interviewer.local", tls=NoTls()),
+    grafana=GrafanaSettings(image=images.GRAFANA, compute=SMALL),
+)
+"""Development."""

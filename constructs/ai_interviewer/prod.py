@@ -1,0 +1,101 @@
+"""This module is the production environment: a cluster of 8 CPU and 16 GiB over several nodes and zones."""
+
+from __future__ import annotations
+
+from mcpmesh_k8s import (
+    Autoscaling,
+    Budget,
+    Claim,
+    Compute,
+    ExternalSecrets,
+    GatewaySettings,
+    GrafanaSettings,
+    IngressSettings,
+    MinioSettings,
+    Persistent,
+    PostgresSettings,
+    RedisSettings,
+    RegistrySettings,
+    Replicas,
+    TempoSettings,
+    Tls,
+    images,
+)
+
+from . import services
+from .settings import EnvironmentSettings, built
+
+VERSION = "1.0.0"
+REGISTRY = "registry.example.com/ai-interviewer"
+SMALL = Compute(cpu="100m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
+AGENT = Compute(cpu="200m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
+
+PROD = EnvironmentSettings(
+    name="prod",
+    budget=Budget(cpu="8", memory="16Gi"),
+    secrets=ExternalSecrets(store="ai-interviewer", prefix="ai-interviewer/prod"),
+    image_pull_secret="registry-credentials",
+    postgres=PostgresSettings(
+        image=images.POSTGRES,
+        compute=Compute(cpu="2", memory="2Gi"),
+        size="10Gi",
+        databases=services.DATABASES,
+        priority_class="data",
+    ),
+    redis=RedisSettings(
+        image=images.REDIS,
+        compute=Compute(cpu="200m", memory="512Mi"),
+        storage=Persistent(size="5Gi"),
+        priority_class="data",
+    ),
+    minio=MinioSettings(
+        image=images.MINIO,
+        compute=Compute(cpu="1", memory="1Gi"),
+        size="20Gi",
+        priority_class="data",
+    ),
+    tempo=TempoSettings(
+        image=images.TEMPO,
+        compute=SMALL,
+        storage=Claim(mount_path="/var/tempo", size="10Gi"),
+        retention_hours=72,
+    ),
+    registry=RegistrySettings(image=images.REGISTRY, compute=SMALL),
+    backend=services.backend(
+        image=built("fastapi", version=VERSION, registry=REGISTRY),
+        compute=Compute(cpu="500m", memory="512Mi", cpu_limit="1", memory_limit="1Gi"),
+        scale=Autoscaling(minimum=3, maximum=5),
+        min_available=2,
+        spread=True,
+    ),
+    pdf_extractor=services.pdf_extractor(
+        image=built("pdf-extractor", version=VERSION, registry=REGISTRY), compute=AGENT
+    ),
+    interview_agent=services.interview_agent(
+        image=built("interview-agent", version=VERSION, registry=REGISTRY), compute=AGENT
+    ),
+    claude_llm_agent=services.claude_llm_agent(
+        image=built("claude-llm-agent", version=VERSION, registry=REGISTRY), compute=AGENT
+    ),
+    openai_llm_agent=services.openai_llm_agent(
+        image=built("openai-llm-agent", version=VERSION, registry=REGISTRY), compute=AGENT
+    ),
+    gateway=GatewaySettings(
+        image=images.OPENRESTY,
+        compute=SMALL,
+        scale=Replicas(count=2),
+        min_available=1,
+        spread=True,
+        priority_class="entry",
+    ),
+    ingress=IngressSettings(
+        host="ai-interviewer.example.com",
+        tls=Tls(secret="ai-interviewer-tls", cluster_issuer="letsencrypt"),
+    ),
+    grafana=GrafanaSettings(
+        image=images.GRAFANA,
+        compute=SMALL,
+        storage=Claim(mount_path="/var/lib/grafana", size="1Gi"),
+    ),
+)
+"""Production."""

@@ -1,0 +1,122 @@
+"""This module is the AI Interviewer's own services: what is true of them in every environment."""
+
+from __future__ import annotations
+
+from mcpmesh_k8s import (
+    AgentSettings,
+    ApiSettings,
+    Autoscaling,
+    BuiltImage,
+    Compute,
+    Database,
+    Image,
+    Replicas,
+    variables,
+)
+
+BUCKET = "ai-interviewer-uploads"
+"""The bucket's name is written into the backend."""
+
+RESUMES = "resumes/"
+"""The pdf-extractor reads résumés below this prefix without signing its requests."""
+
+DATABASES = (
+    Database(name="mcpmesh", roles=("mcpmesh",)),
+    Database(name="ai_interviewer", roles=("backend", "interview_agent")),
+)
+"""The registry's database, and the application's own with a role for each service that connects."""
+
+
+def backend(
+    *,
+    image: Image,
+    compute: Compute,
+    scale: Replicas | Autoscaling,
+    min_available: int,
+    spread: bool = False,
+    dev_mode: bool = False,
+) -> ApiSettings:
+    """The REST API.
+
+    Each replica finalizes interviews every 30 seconds without a lock, so two can score one interview twice; see the
+    README before scaling further.
+    """
+    return ApiSettings(
+        name="backend",
+        code=BuiltImage(image=image, working_directory="/app/backend"),
+        compute=compute,
+        module="uvicorn",
+        args=("main:app", "--host", "0.0.0.0", "--port", "8080"),
+        variables=variables(
+            {
+                "API_PORT": "8080",
+                "BUCKET_NAME": BUCKET,
+                "DEV_MODE": str(dev_mode).lower(),
+            }
+        ),
+        # Uploads of more than 1 MB are kept in /tmp while they are read; the PDF limit is 50 MB.
+        scratch="512Mi",
+        scale=scale,
+        min_available=min_available,
+        spread=spread,
+        # The longest call of an agent takes 300 seconds (PDF), and uvicorn waits for it.
+        termination_grace_seconds=330,
+    )
+
+
+def pdf_extractor(*, image: Image, compute: Compute) -> AgentSettings:
+    """The agent that reads résumés. It leaves a file behind when it cannot read one."""
+    return AgentSettings(
+        name="pdf-extractor",
+        code=BuiltImage(image=image),
+        compute=compute,
+        module="pdf_extractor_agent",
+        variables=variables({"AGENT_NAME": "pdf-extractor", "HTTP_PORT": "8090"}),
+        scratch="512Mi",
+        url_variable="PDF_EXTRACTOR_URL",
+    )
+
+
+def interview_agent(*, image: Image, compute: Compute) -> AgentSettings:
+    """The agent that leads interviews."""
+    return AgentSettings(
+        name="interview-agent",
+        code=BuiltImage(image=image),
+        compute=compute,
+        module="interview_agent",
+        url_variable="INTERVIEW_AGENT_URL",
+    )
+
+
+def claude_llm_agent(*, image: Image, compute: Compute) -> AgentSettings:
+    """The agent in front of Anthropic's API."""
+    return AgentSettings(
+        name="claude-llm-agent",
+        code=BuiltImage(image=image),
+        compute=compute,
+        module="claude_llm_agent",
+        variables=variables(
+            {
+                "CLAUDE_MODEL": "claude-3-5-sonnet-20241022",
+                "CLAUDE_MAX_TOKENS": "8000",
+                "CLAUDE_TEMPERATURE": "0.7",
+            }
+        ),
+    )
+
+
+def openai_llm_agent(*, image: Image, compute: Compute) -> AgentSettings:
+    """The agent in front of OpenAI's API."""
+    return AgentSettings(
+        name="openai-llm-agent",
+        code=BuiltImage(image=image),
+        compute=compute,
+        module="openai_llm_agent",
+        variables=variables(
+            {
+                "OPENAI_MODEL": "gpt-4o",
+                "OPENAI_MAX_TOKENS": "4000",
+                "OPENAI_TEMPERATURE": "0.7",
+            }
+        ),
+    )

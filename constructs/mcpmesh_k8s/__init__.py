@@ -1,0 +1,120 @@
+"""This module is mcpmesh-k8s: typed cdk8s constructs that turn an MCP Mesh application into locked-down Kubernetes YAML.
+
+Everything public is imported from here. ``images`` holds the third-party images the services were written for.
+"""
+
+from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything imports jsii.
+
+from . import images
+from .agent import Agent, AgentSettings, Api, ApiSettings, BuiltImage, MeshSettings, MountedSource
+from .application import Application, ApplicationSettings, Phase, synthesize
+from .component import Component, Manifest
+from .container import Container, User, harden
+from .endpoint import Endpoint, Port
+from .errors import SettingError, TreeError
+from .gateway import Gateway, GatewaySettings, Route
+from .grafana import Grafana, GrafanaSettings
+from .image import Image
+from .ingress import Ingress, IngressSettings, NoTls, Tls
+from .minio import Bucket, BucketSettings, Minio, MinioSettings
+from .namespace import Namespace, NamespaceSettings, PriorityClass, PriorityClassSettings
+from .network import AddressRange, External, Internet, NamespacePods, Readiness, Target
+from .pod import Pod, PodSettings
+from .postgres import Database, Postgres, PostgresSettings
+from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
+from .quantity import Amount, Budget, Compute
+from .redis import Ephemeral, Persistent, Redis, RedisSettings
+from .registry import Registry, RegistrySettings
+from .secret import ExistingSecrets, ExternalSecrets, Secret, SecretKey, SecretSettings
+from .storage import Claim, File, Files, Scratch
+from .task import Task, TaskSettings
+from .tempo import Tempo, TempoSettings
+from .variable import Variable, variables
+from .workload import Autoscaling, Replicas, StatefulWorkload, Workload, WorkloadSettings
+
+__all__ = [
+    "AddressRange",
+    "Agent",
+    "AgentSettings",
+    "Amount",
+    "Api",
+    "ApiSettings",
+    "Application",
+    "ApplicationSettings",
+    "Autoscaling",
+    "Bucket",
+    "BucketSettings",
+    "Budget",
+    "BuiltImage",
+    "Claim",
+    "Component",
+    "Compute",
+    "Container",
+    "Database",
+    "Endpoint",
+    "Ephemeral",
+    "Exec",
+    "ExistingSecrets",
+    "External",
+    "ExternalSecrets",
+    "File",
+    "Files",
+    "Gateway",
+    "GatewaySettings",
+    "Grafana",
+    "GrafanaSettings",
+    "HttpGet",
+    "Image",
+    "Ingress",
+    "IngressSettings",
+    "Internet",
+    "Manifest",
+    "MeshSettings",
+    "Minio",
+    "MinioSettings",
+    "MountedSource",
+    "Namespace",
+    "NamespacePods",
+    "NamespaceSettings",
+    "NoTls",
+    "Persistent",
+    "Phase",
+    "Pod",
+    "PodSettings",
+    "Port",
+    "Postgres",
+    "PostgresSettings",
+    "PriorityClass",
+    "PriorityClassSettings",
+    "Probe",
+    "Probes",
+    "Readiness",
+    "Redis",
+    "RedisSettings",
+    "Registry",
+    "RegistrySettings",
+    "Replicas",
+    "Route",
+    "Scratch",
+    "Secret",
+    "SecretKey",
+    "SecretSettings",
+    "SettingError",
+    "StatefulWorkload",
+    "Target",
+    "Task",
+    "TaskSettings",
+    "TcpSocket",
+    "Tempo",
+    "TempoSettings",
+    "Tls",
+    "TreeError",
+    "User",
+    "Variable",
+    "Workload",
+    "WorkloadSettings",
+    "harden",
+    "images",
+    "synthesize",
+    "variables",
+]

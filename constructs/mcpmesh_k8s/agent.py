@@ -1,0 +1,293 @@
+"""This module is what runs application code in the mesh: agents, and the API services that call them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .container import Container, User
+from .endpoint import Port
+from .errors import SettingError
+from .image import Image
+from .network import Target
+from .probe import HttpGet, Probes, TcpSocket
+from .quantity import Compute
+from .storage import File, Files, Scratch
+from .variable import Variable, variables
+from .workload import Autoscaling, Replicas, Workload, WorkloadSettings
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+USER = User(uid=999, gid=999)
+"""The user ``mcp-mesh`` of ``mcpmesh/python-runtime``, which has no fixed number: 999 is the first system user of its
+base. The code under ``/app`` is readable by all, so any other number works too."""
+
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_SOURCE = "/app/source"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltImage:
+    """Code that was built into an image on top of ``mcpmesh/python-runtime``.
+
+    Args:
+        image: The image.
+        working_directory: Where Python starts; the image's own unless given.
+    """
+
+    image: Image
+    working_directory: str = ""
+
+    @property
+    def files(self) -> tuple[Files, ...]:
+        """Nothing is mounted."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MountedSource:
+    """Code that is mounted from a ConfigMap into the plain runtime image.
+
+    It needs no build, and suits agents that need no library beyond the runtime's. Hidden files and caches are left
+    out.
+
+    Args:
+        image: ``mcpmesh/python-runtime``.
+        folder: The folder with the sources; Python starts in it.
+
+    Raises:
+        SettingError: The folder cannot be read, holds no file or one that is not text, or is larger than a
+            ConfigMap may be.
+    """
+
+    image: Image
+    folder: Path
+
+    def __post_init__(self) -> None:
+        """Read the sources now, so that an error names this folder."""
+        _ = self.files
+
+    @property
+    def working_directory(self) -> str:
+        """Where the sources are mounted."""
+        return _SOURCE
+
+    @property
+    def files(self) -> tuple[Files, ...]:
+        """The sources, in the order of their paths."""
+        where = "MountedSource.folder"
+        if not self.folder.is_dir():
+            raise SettingError(where, str(self.folder), "Give a folder that exists.")
+        found = []
+        try:
+            for path in sorted(self.folder.rglob("*")):
+                relative = path.relative_to(self.folder)
+                hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
+                if path.is_file() and not hidden:
+                    found.append(File(path=relative.as_posix(), content=path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingError(where, str(self.folder), f"Give a folder of readable text files: {error}.") from None
+        if not found:
+            raise SettingError(where, str(self.folder), "Give a folder with at least one source file.")
+        return (Files(name="source", mount_path=_SOURCE, files=tuple(found)),)
+
+
+Code = BuiltImage | MountedSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshSettings:
+    """What agents and API services have in common.
+
+    Args:
+        name: The short name, such as ``pdf-extractor``.
+        code: Where the code comes from.
+        compute: CPU and memory.
+        module: The Python module that is started with ``python -m``.
+        args: Arguments of the module.
+        variables: What the code reads, beside what its connections introduce.
+        scratch: How much it may write to ``/tmp``.
+        log_level: DEBUG, INFO, WARNING, ERROR or CRITICAL: of the mesh, and as ``LOG_LEVEL`` of the code.
+        tracing: Whether every call is written to the stream of traces in Redis.
+        debounce_seconds: Seconds that the mesh waits after the last decorator before it registers. Its own default,
+            1, can run out in the middle of a slow import.
+        mesh_namespace: The mesh's namespace, which is not the cluster's.
+        termination_grace_seconds: Seconds from the start of the stop until the container is killed.
+    """
+
+    name: str
+    code: Code
+    compute: Compute
+    module: str
+    args: tuple[str, ...] = ()
+    variables: tuple[Variable, ...] = ()
+    scratch: str = "64Mi"
+    log_level: str = "INFO"
+    tracing: bool = True
+    debounce_seconds: int = 5
+    mesh_namespace: str = "default"
+    termination_grace_seconds: int = 30
+
+    def __post_init__(self) -> None:
+        """Refuse a module and a level that the code would refuse."""
+        if not _MODULE.fullmatch(self.module):
+            raise SettingError(f"{self.name} module", self.module, "Give a Python module, such as 'pdf_extractor_agent'.")
+        if self.log_level not in _LEVELS:
+            raise SettingError(f"{self.name} log_level", self.log_level, f"Give one of {', '.join(_LEVELS)}.")
+        if self.debounce_seconds < 0:
+            raise SettingError(f"{self.name} debounce_seconds", self.debounce_seconds, "Give 0 or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentSettings(MeshSettings):
+    """An agent.
+
+    Args:
+        url_variable: A variable that introduces the agent's URL to its clients. The mesh needs none: clients learn
+            addresses from the registry.
+    """
+
+    url_variable: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiSettings(MeshSettings):
+    """An API service: code that serves people and calls agents.
+
+    Args:
+        port: The port it listens on.
+        readiness_path: The path that answers 200 when it can serve.
+        scale: How many pods.
+        min_available: How many must stay up while nodes are drained; none unless given.
+        spread: Whether the pods are spread over nodes and zones.
+    """
+
+    port: int = 8080
+    readiness_path: str = "/health"
+    scale: Replicas | Autoscaling = Replicas()
+    min_available: int = 0
+    spread: bool = False
+
+
+def _mesh_variables(settings: MeshSettings, full_name: str, port: Port) -> tuple[Variable, ...]:
+    """What the mesh runtime reads. ``POD_IP`` is left out: it ties sessions to a pod that may be gone."""
+    return variables(
+        {
+            "MCP_MESH_ENABLED": "true",
+            "MCP_MESH_NAMESPACE": settings.mesh_namespace,
+            # What is advertised to others: the Service, so that calls are balanced and no pod's address outlives it.
+            "MCP_MESH_HTTP_HOST": full_name,
+            "MCP_MESH_HTTP_PORT": str(port.number),
+            "MCP_MESH_DEBOUNCE_DELAY": str(settings.debounce_seconds),
+            "MCP_MESH_LOG_LEVEL": settings.log_level,
+            "MCP_MESH_DISTRIBUTED_TRACING_ENABLED": str(settings.tracing).lower(),
+            "MCP_MESH_TELEMETRY_ENABLED": str(settings.tracing).lower(),
+            "MCP_MESH_REDIS_TRACE_PUBLISHING": str(settings.tracing).lower(),
+            "LOG_LEVEL": settings.log_level,
+            "HOME": "/tmp",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+    )
+
+
+def _mesh_container(
+    settings: MeshSettings, full_name: str, port: Port, probes: Probes, added: tuple[Variable, ...]
+) -> Container:
+    return Container(
+        name=settings.name,
+        image=settings.code.image,
+        user=USER,
+        compute=settings.compute,
+        command=("python",),
+        args=("-m", settings.module, *settings.args),
+        working_directory=settings.code.working_directory,
+        ports=(port,),
+        variables=(*_mesh_variables(settings, full_name, port), *added, *settings.variables),
+        probes=probes,
+        volumes=(Scratch(size=settings.scratch), Scratch(name="logs", mount_path="/app/logs"), *settings.code.files),
+        pre_stop_seconds=10,
+    )
+
+
+class Agent(Workload):
+    """An MCP agent: one pod that registers its tools and answers calls on ``/mcp``.
+
+    It needs the registry, and Redis for sessions and traces:
+    ``agent.connects_to(registry)`` and ``agent.connects_to(redis, wait=True)``.
+
+    Args:
+        scope: A Phase.
+        settings: Code, compute and variables.
+    """
+
+    PORT = 8090
+
+    def __init__(self, scope: Construct, settings: AgentSettings) -> None:
+        self.settings = settings
+        port = Port(number=self.PORT)
+        full_name = _full_name(scope, settings.name)
+        super().__init__(
+            scope,
+            WorkloadSettings(
+                name=settings.name,
+                component="agent",
+                termination_grace_seconds=settings.termination_grace_seconds,
+                container=_mesh_container(
+                    settings,
+                    full_name,
+                    port,
+                    Probes.of(HttpGet(path="/ready"), liveness=HttpGet(path="/livez"), startup_seconds=120),
+                    variables({"MCP_MESH_AGENT_NAME": settings.name}),
+                ),
+            ),
+        )
+
+    @property
+    def target(self) -> Target:
+        """The agent's ``/mcp``, which asks for no password: only the policy keeps others out."""
+        name = self.settings.url_variable
+        return Target(workload=self, introduction=variables({name: self.endpoint().url}) if name else ())
+
+
+class Api(Workload):
+    """An API service of the mesh: several pods behind a Service.
+
+    Args:
+        scope: A Phase.
+        settings: Code, compute, scale and variables.
+    """
+
+    def __init__(self, scope: Construct, settings: ApiSettings) -> None:
+        self.settings = settings
+        port = Port(number=settings.port)
+        full_name = _full_name(scope, settings.name)
+        super().__init__(
+            scope,
+            WorkloadSettings(
+                name=settings.name,
+                component="api",
+                scale=settings.scale,
+                min_available=settings.min_available,
+                spread=settings.spread,
+                termination_grace_seconds=settings.termination_grace_seconds,
+                container=_mesh_container(
+                    settings,
+                    full_name,
+                    port,
+                    # Its health depends on other services, so it decides on readiness and never on a restart.
+                    Probes.of(HttpGet(path=settings.readiness_path), liveness=TcpSocket(), startup_seconds=120),
+                    variables({"MCP_MESH_API_NAME": settings.name}),
+                ),
+            ),
+        )
+
+
+def _full_name(scope: Construct, name: str) -> str:
+    from .application import Application
+
+    return Application.place_of(scope)[0].application.prefixed(name)

@@ -1,0 +1,75 @@
+"""This module is what every construct of the library shares: a place in the application, a name and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from constructs import Construct
+
+from ._k8s import k8s
+from .names import dns_label
+
+Manifest = Mapping[str, object]
+"""A Kubernetes object as JSON has it."""
+
+NAME_LABEL = "app.kubernetes.io/name"
+"""The one label that selects. The others describe, and may change without replacing an object."""
+
+
+class Component(Construct):
+    """A construct that renders manifests into the chart it stands in.
+
+    Connections and references are added after construction, so the manifests are made when the application is
+    synthesized, by ``manifests()``.
+
+    Args:
+        scope: A Phase, or any construct inside one.
+        id: The construct id, unique in the scope.
+        name: The short name; objects carry it with the application's prefix.
+        component: The role of the objects, as the label ``app.kubernetes.io/component``.
+    """
+
+    def __init__(self, scope: Construct, id: str, name: str, component: str = "") -> None:
+        from .application import Application
+
+        self.phase, inside = Application.place_of(scope)
+        self.application = self.phase.application
+        self.path = inside + id
+        self.name = name
+        self.full_name = dns_label(f"{type(self).__name__} name", self.application.prefixed(name))
+        self.component = component
+        self.application.register(self, id)
+        super().__init__(scope, id)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that the objects lie in."""
+        return self.application.settings.namespace
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """The label that selects this component's pods, in Services, policies and budgets alike."""
+        return {NAME_LABEL: self.full_name}
+
+    def labels(self) -> dict[str, str]:
+        """The labels of its objects."""
+        labels = {
+            **self.selector,
+            "app.kubernetes.io/part-of": self.application.settings.name,
+            "app.kubernetes.io/managed-by": "cdk8s",
+        }
+        return labels | ({"app.kubernetes.io/component": self.component} if self.component else {})
+
+    def metadata(
+        self, name: str = "", *, annotations: Mapping[str, str] | None = None, namespaced: bool = True
+    ) -> k8s.ObjectMeta:
+        """Name, namespace and labels of one of its objects; the component's own name unless given."""
+        return k8s.ObjectMeta(
+            name=name or self.full_name,
+            namespace=self.namespace if namespaced else None,
+            labels=self.labels(),
+            annotations=dict(annotations) if annotations else None,
+        )
+
+    def manifests(self) -> list[Manifest]:
+        """The objects that this component renders, in the order they are written."""
+        raise TypeError(f"{type(self).__name__} must say which manifests it renders")

@@ -1,0 +1,163 @@
+"""This module is containers, and the one place that hardens them to the restricted Pod Security Standard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._k8s import k8s
+from .endpoint import Port
+from .errors import SettingError
+from .image import Image
+from .names import dns_label
+from .probe import Exec, HttpGet, Probes, TcpSocket
+from .quantity import Compute
+from .storage import Volume, mounts_of
+from .variable import Variable
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """The numeric user and group of an image's process.
+
+    A name such as ``mcp-mesh`` in an image is not enough: the kubelet cannot tell that it is not root.
+
+    Args:
+        uid: User id, not 0.
+        gid: Group id; it also owns the pod's volumes (fsGroup). 0 is the root group, which has no privilege of
+            its own: some images, such as Grafana's, keep their files in it.
+        volume_gid: The group of the volumes, when it is not the process's own group.
+    """
+
+    uid: int
+    gid: int
+    volume_gid: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse root."""
+        if self.uid < 1 or self.gid < 0 or self.volume_gid < 0:
+            raise SettingError("User", (self.uid, self.gid), "Give a user above 0: root is never needed.")
+        if self.volume_gid == 0:
+            object.__setattr__(self, "volume_gid", self.gid or self.uid)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """One container of a pod.
+
+    Args:
+        name: Its name in the pod.
+        image: Its image.
+        user: The user it runs as.
+        compute: Its CPU and memory.
+        command: Replaces the image's entrypoint.
+        args: Replaces the image's arguments.
+        ports: What it serves.
+        variables: Its environment, in order: ``$(NAME)`` stands for a variable given before.
+        probes: How the kubelet asks after it. Only a container that ends by itself has none.
+        volumes: What is mounted.
+        working_directory: Where the process starts; the image's own unless given.
+        pre_stop_seconds: Seconds to sleep before SIGTERM, so that Services and gateways stop sending first.
+            The image needs a ``sleep``.
+        writable_root_because: Why this image must write to its root file system. Empty, as it should be,
+            keeps the root read-only.
+    """
+
+    name: str
+    image: Image
+    user: User
+    compute: Compute
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    ports: tuple[Port, ...] = ()
+    variables: tuple[Variable, ...] = ()
+    probes: Probes | None = None
+    volumes: tuple[Volume, ...] = ()
+    working_directory: str = ""
+    pre_stop_seconds: int = 0
+    writable_root_because: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself inside one container."""
+        where = f"Container {self.name!r}"
+        dns_label("Container.name", self.name)
+        once(f"{where} port name", [port.name for port in self.ports])
+        once(f"{where} port", [port.container for port in self.ports])
+        once(f"{where} variable", [variable.name for variable in self.variables])
+        once(f"{where} volume", [volume.name for volume in self.volumes])
+        once(f"{where} mount path", [volume.mount_path for volume in self.volumes])
+        names = {port.name for port in self.ports}
+        for probe in (self.probes.startup, self.probes.readiness, self.probes.liveness) if self.probes else ():
+            if isinstance(probe.check, (HttpGet, TcpSocket)) and probe.check.port not in names:
+                raise SettingError(f"{where} probe port", probe.check.port, f"Give one of its ports: {sorted(names)}.")
+        if self.pre_stop_seconds < 0:
+            raise SettingError(f"{where} pre_stop_seconds", self.pre_stop_seconds, "Give 0 or more.")
+
+    def render(self) -> k8s.Container:
+        """The container as the API has it, hardened."""
+        probes = self.probes
+        compute = self.compute
+        quantity = k8s.Quantity.from_string
+        return k8s.Container(
+            name=self.name,
+            image=self.image.reference,
+            command=list(self.command) or None,
+            args=list(self.args) or None,
+            working_dir=self.working_directory or None,
+            env=[variable.render() for variable in self.variables] or None,
+            ports=[
+                k8s.ContainerPort(name=port.name, container_port=port.container, protocol="TCP")
+                for port in self.ports
+            ]
+            or None,
+            startup_probe=probes.startup.render() if probes else None,
+            readiness_probe=probes.readiness.render() if probes else None,
+            liveness_probe=probes.liveness.render() if probes else None,
+            resources=k8s.ResourceRequirements(
+                requests={"cpu": quantity(compute.cpu), "memory": quantity(compute.memory)},
+                limits={"cpu": quantity(compute.cpu_limit), "memory": quantity(compute.memory_limit)},
+            ),
+            lifecycle=k8s.Lifecycle(
+                pre_stop=k8s.LifecycleHandler(exec=k8s.ExecAction(command=["sleep", str(self.pre_stop_seconds)]))
+            )
+            if self.pre_stop_seconds
+            else None,
+            volume_mounts=mounts_of(self.volumes) or None,
+            security_context=harden(self),
+        )
+
+
+def harden(container: Container) -> k8s.SecurityContext:
+    """The security context of every container: restricted, and a read-only root file system.
+
+    It is the restricted Pod Security Standard (numeric non-root user, no privilege escalation, no capability,
+    the runtime's seccomp profile) and more: nothing but named volumes can be written.
+    """
+    return k8s.SecurityContext(
+        run_as_non_root=True,
+        run_as_user=container.user.uid,
+        run_as_group=container.user.gid,
+        allow_privilege_escalation=False,
+        privileged=False,
+        read_only_root_filesystem=not container.writable_root_because,
+        capabilities=k8s.Capabilities(drop=["ALL"]),
+        seccomp_profile=k8s.SeccompProfile(type="RuntimeDefault"),
+    )
+
+
+def harden_pod(user: User) -> k8s.PodSecurityContext:
+    """The security context of every pod: the same for whatever container is added, and the volumes' group."""
+    return k8s.PodSecurityContext(
+        run_as_non_root=True,
+        run_as_user=user.uid,
+        run_as_group=user.gid,
+        fs_group=user.volume_gid,
+        fs_group_change_policy="OnRootMismatch",
+        seccomp_profile=k8s.SeccompProfile(type="RuntimeDefault"),
+    )
+
+
+def once(where: str, values: list[str] | list[int]) -> None:
+    """Refuse a value that is given twice."""
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise SettingError(where, value, "It is given twice. Give each one its own.")

@@ -1,0 +1,176 @@
+"""This module is Grafana: dashboards over the mesh's traces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from .container import Container, User
+from .endpoint import Port
+from .errors import SettingError
+from .image import Image
+from .network import Target
+from .probe import HttpGet, Probes
+from .quantity import Compute
+from .secret import Secret
+from .storage import Claim, File, Files, Scratch
+from .tempo import Tempo
+from .variable import variables
+from .workload import Workload, WorkloadSettings
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+USER = User(uid=472, gid=0, volume_gid=472)
+"""The user of the image; its files belong to the root group."""
+
+_ETC = "/etc/mcpmesh"
+_DATA = "/var/lib/grafana"
+
+_INI = """\
+[server]
+http_port = 3000
+root_url = %(protocol)s://%(domain)s/grafana/
+serve_from_sub_path = true
+
+[paths]
+data = {data}
+provisioning = {etc}/provisioning
+
+[log]
+mode = console
+
+[analytics]
+reporting_enabled = false
+check_for_updates = false
+check_for_plugin_updates = false
+
+[plugins]
+preinstall_disabled = true
+
+[security]
+disable_gravatar = true
+
+[users]
+allow_sign_up = false
+
+[auth.anonymous]
+enabled = false
+
+[dashboards]
+default_home_dashboard_path = {etc}/dashboards/mcp-mesh-overview.json
+"""
+
+_DATA_SOURCE = """\
+apiVersion: 1
+datasources:
+  - name: Tempo
+    uid: tempo
+    type: tempo
+    access: proxy
+    url: {url}
+    isDefault: true
+    editable: false
+"""
+
+_PROVIDER = """\
+apiVersion: 1
+providers:
+  - name: MCP Mesh
+    type: file
+    disableDeletion: true
+    allowUiUpdates: false
+    options:
+      path: {etc}/dashboards
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrafanaSettings:
+    """A Grafana server.
+
+    Args:
+        image: The image.
+        compute: CPU and memory.
+        storage: Where users and preferences lie: a claim, or scratch space that is lost with the pod. Data sources
+            and dashboards come with the deployment and need none.
+        dashboards: More dashboards, each a JSON file.
+        name: The short name.
+    """
+
+    image: Image
+    compute: Compute
+    storage: Claim | Scratch = Scratch(name="data", mount_path=_DATA, size="256Mi")
+    dashboards: tuple[File, ...] = ()
+    name: str = "grafana"
+
+    def __post_init__(self) -> None:
+        """Refuse storage that Grafana would not use."""
+        if self.storage.mount_path != _DATA:
+            raise SettingError("GrafanaSettings.storage", self.storage.mount_path, f"Mount it at {_DATA}.")
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys its Secret must hold: the first administrator."""
+        return ("admin-user", "admin-password")
+
+
+class Grafana(Workload):
+    """Grafana below ``/grafana/``, with Tempo as its data source.
+
+    Args:
+        scope: A Phase.
+        settings: Image, storage and dashboards.
+        secret: A Secret that holds ``settings.secret_keys``.
+        tempo: Where the traces are. It is connected.
+    """
+
+    def __init__(self, scope: Construct, settings: GrafanaSettings, secret: Secret, tempo: Tempo) -> None:
+        self.settings = settings
+        overview = (files(__package__) / "dashboards" / "mcp-mesh-overview.json").read_text(encoding="utf-8")
+        super().__init__(
+            scope,
+            WorkloadSettings(
+                name=settings.name,
+                component="dashboards",
+                container=Container(
+                    name=settings.name,
+                    image=settings.image,
+                    user=USER,
+                    compute=settings.compute,
+                    ports=(Port(number=3000),),
+                    variables=variables(
+                        {
+                            "GF_PATHS_CONFIG": f"{_ETC}/grafana.ini",
+                            "GF_PATHS_PROVISIONING": f"{_ETC}/provisioning",
+                            "GF_SECURITY_ADMIN_USER": secret.key("admin-user"),
+                            "GF_SECURITY_ADMIN_PASSWORD": secret.key("admin-password"),
+                        }
+                    ),
+                    probes=Probes.of(HttpGet(path="/api/health"), startup_seconds=120),
+                    volumes=(
+                        settings.storage,
+                        Scratch(),
+                        Scratch(name="logs", mount_path="/var/log/grafana"),
+                        Files(
+                            mount_path=_ETC,
+                            files=(
+                                File(path="grafana.ini", content=_INI.format(etc=_ETC, data=_DATA)),
+                                File(
+                                    path="provisioning/datasources/tempo.yaml",
+                                    content=_DATA_SOURCE.format(url=tempo.endpoint().url),
+                                ),
+                                File(
+                                    path="provisioning/dashboards/mcp-mesh.yaml", content=_PROVIDER.format(etc=_ETC)
+                                ),
+                                File(path="dashboards/mcp-mesh-overview.json", content=overview),
+                                *settings.dashboards,
+                            ),
+                        ),
+                    ),
+                    pre_stop_seconds=5,
+                ),
+            ),
+        )
+        self.connects_to(Target(workload=tempo))

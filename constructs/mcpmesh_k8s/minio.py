@@ -1,0 +1,258 @@
+"""This module is MinIO: object storage, and the task that makes a bucket with the narrowest access that works."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .container import Container, User
+from .endpoint import Port
+from .errors import SettingError
+from .image import Image
+from .network import Target
+from .probe import HttpGet, Probes
+from .quantity import Compute
+from .secret import Secret
+from .storage import Claim, File, Files, Scratch
+from .task import Task, TaskSettings
+from .variable import variables
+from .workload import StatefulWorkload, WorkloadSettings
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+USER = User(uid=1000, gid=1000)
+"""The image's own user is root; MinIO's Helm chart runs it as this one."""
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinioSettings:
+    """A MinIO server.
+
+    Args:
+        image: The image.
+        compute: CPU and memory.
+        size: How much storage is claimed.
+        storage_class: The storage class; the cluster's default unless given.
+        name: The short name.
+        priority_class: The name of a PriorityClass of the application.
+    """
+
+    image: Image
+    compute: Compute
+    size: str
+    storage_class: str = ""
+    name: str = "minio"
+    priority_class: str = ""
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys its Secret must hold.
+
+        The root account's name and password, and a client's (at least 3 and 8 characters). The root password
+        appears in a URL: letters, digits, ``-``, ``_``, ``~``, ``.``.
+        """
+        return ("root-user", "root-password", "access-key", "secret-key")
+
+
+class Minio(StatefulWorkload):
+    """MinIO as a StatefulSet of one pod. No policy lets anyone reach its console.
+
+    Args:
+        scope: A Phase.
+        settings: Image, compute and storage.
+        secret: A Secret that holds ``settings.secret_keys``.
+    """
+
+    def __init__(self, scope: Construct, settings: MinioSettings, secret: Secret) -> None:
+        self.settings = settings
+        self.secret = secret
+        super().__init__(
+            scope,
+            WorkloadSettings(
+                name=settings.name,
+                component="object-storage",
+                priority_class=settings.priority_class,
+                container=Container(
+                    name=settings.name,
+                    image=settings.image,
+                    user=USER,
+                    compute=settings.compute,
+                    args=("server", "/data", "--console-address", ":9001", "--certs-dir", "/tmp/certs"),
+                    ports=(Port(name="api", number=9000), Port(name="console", number=9001)),
+                    variables=variables(
+                        {
+                            "MINIO_ROOT_USER": secret.key("root-user"),
+                            "MINIO_ROOT_PASSWORD": secret.key("root-password"),
+                            # It would look for new releases on the internet, which no policy allows.
+                            "MINIO_UPDATE": "off",
+                        }
+                    ),
+                    probes=Probes.of(
+                        HttpGet(path="/minio/health/ready", port="api"),
+                        liveness=HttpGet(path="/minio/health/live", port="api"),
+                        startup_seconds=120,
+                    ),
+                    volumes=(Claim(size=settings.size, storage_class=settings.storage_class), Scratch()),
+                ),
+            ),
+        )
+
+    @property
+    def target(self) -> Target:
+        """The API, for a client with keys: ``MINIO_HOST``, ``MINIO_ENDPOINT``, ``_ACCESS_KEY``, ``_SECRET_KEY``."""
+        keys = {
+            "MINIO_ACCESS_KEY": self.secret.key("access-key"),
+            "MINIO_SECRET_KEY": self.secret.key("secret-key"),
+        }
+        return Target(
+            workload=self, port="api", introduction=(*self.anonymous.introduction, *variables(keys))
+        )
+
+    @property
+    def anonymous(self) -> Target:
+        """The API, for a client that only reads public objects by their full name."""
+        authority = self.endpoint("api").authority
+        return Target(
+            workload=self,
+            port="api",
+            introduction=variables({"MINIO_HOST": authority, "MINIO_ENDPOINT": authority}),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketSettings:
+    """A bucket and who may do what with it.
+
+    Args:
+        image: The image of the MinIO client ``mc``.
+        bucket: The bucket's name.
+        public_prefix: Objects below it can be read by anyone who knows their full name and is let in by a policy;
+            they cannot be listed. None unless given.
+        name: The short name of the task.
+    """
+
+    image: Image
+    bucket: str
+    public_prefix: str = ""
+    name: str = "minio-bucket"
+
+    def __post_init__(self) -> None:
+        """Check bucket and prefix."""
+        if not _BUCKET.fullmatch(self.bucket):
+            raise SettingError("BucketSettings.bucket", self.bucket, "Give 3 to 63 of a-z, 0-9, '.' and '-'.")
+        if self.public_prefix and not re.fullmatch(r"([\w-]+/)+", self.public_prefix):
+            raise SettingError(
+                "BucketSettings.public_prefix", self.public_prefix, "Give a folder with its slash, such as 'resumes/'."
+            )
+
+
+class Bucket(Task):
+    """The task that makes a bucket, its public prefix, and a user who can use this bucket and nothing else.
+
+    It retries until the server answers, and can be repeated.
+
+    Args:
+        scope: A Phase.
+        settings: Bucket and prefix.
+        minio: The server.
+    """
+
+    def __init__(self, scope: Construct, settings: BucketSettings, minio: Minio) -> None:
+        self.settings = settings
+        endpoint = minio.endpoint("api")
+        super().__init__(
+            scope,
+            TaskSettings(
+                name=settings.name,
+                component="object-storage",
+                container=Container(
+                    name=settings.name,
+                    image=settings.image,
+                    user=USER,
+                    compute=Compute(cpu="50m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi"),
+                    command=("/bin/sh", "/etc/bucket/make-bucket.sh"),
+                    variables=variables(
+                        {
+                            "MINIO_ROOT_USER": minio.secret.key("root-user"),
+                            "MINIO_ROOT_PASSWORD": minio.secret.key("root-password"),
+                            "MC_HOST_store": f"http://$(MINIO_ROOT_USER):$(MINIO_ROOT_PASSWORD)@{endpoint.authority}",
+                            "MC_CONFIG_DIR": "/tmp/.mc",
+                            "BUCKET": settings.bucket,
+                        }
+                    ),
+                    volumes=(
+                        Scratch(),
+                        Files(
+                            mount_path="/etc/bucket",
+                            files=(
+                                File(path="make-bucket.sh", content=_MAKE_BUCKET),
+                                File(path="public.json", content=public_policy(settings)),
+                                File(path="client.json", content=client_policy(settings)),
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+        )
+        self.connects_to(minio)
+
+
+_MAKE_BUCKET = """\
+# Makes the bucket, opens its public prefix, and makes the one user who may write. Every step can be repeated.
+set -eu
+until mc --quiet ls store >/dev/null 2>&1; do
+  echo "waiting for the object storage"
+  sleep 3
+done
+mc --quiet mb --ignore-existing "store/$BUCKET"
+mc --quiet anonymous set-json /etc/bucket/public.json "store/$BUCKET"
+mc --quiet admin policy create store "$BUCKET" /etc/bucket/client.json
+mc --quiet admin user add store "$MINIO_ACCESS_KEY" "$MINIO_SECRET_KEY"
+# Attaching what is attached already fails, so the outcome is what counts.
+mc --quiet admin policy attach store "$BUCKET" --user "$MINIO_ACCESS_KEY" || true
+case "$(mc --quiet admin policy entities store --user "$MINIO_ACCESS_KEY")" in
+  *"$BUCKET"*) ;;
+  *) echo "the policy of $BUCKET is not attached" && exit 1 ;;
+esac
+echo "the bucket $BUCKET is ready"
+"""
+
+
+def _policy(statements: list[dict[str, object]]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2) + "\n"
+
+
+def public_policy(settings: BucketSettings) -> str:
+    """What anyone may do: read an object below the public prefix by its full name, and not list."""
+    if not settings.public_prefix:
+        return _policy([])
+    return _policy(
+        [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": ["*"]},
+                "Action": ["s3:GetObject"],
+                "Resource": [f"arn:aws:s3:::{settings.bucket}/{settings.public_prefix}*"],
+            }
+        ]
+    )
+
+
+def client_policy(settings: BucketSettings) -> str:
+    """What the client's user may do: find this bucket, and read, write and delete its objects."""
+    bucket = f"arn:aws:s3:::{settings.bucket}"
+    return _policy(
+        [
+            {"Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:ListBucket"], "Resource": [bucket]},
+            {
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+                "Resource": [f"{bucket}/*"],
+            },
+        ]
+    )

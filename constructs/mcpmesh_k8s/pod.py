@@ -1,0 +1,314 @@
+"""This module is what everything that runs has: a pod, its identity, its connections and its policy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ._k8s import k8s
+from .component import NAME_LABEL, Component, Manifest
+from .container import Container, harden_pod, once
+from .errors import SettingError
+from .network import External, Target, egress_rule, pods_peer
+from .quantity import Amount, Compute
+from .storage import Claim, Files, Volume, volume_source
+from .variable import Variable
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+WAIT = (
+    'until timeout 5 "$@" >/dev/null 2>&1; do echo "waiting for $TARGET"; sleep 2; done; '
+    'echo "$TARGET is ready"'
+)
+"""The program of an init container that waits: the arguments are the target's readiness command."""
+
+WAIT_COMPUTE = Compute(cpu="10m", memory="32Mi", cpu_limit="100m", memory_limit="64Mi")
+"""Enough for a command-line client such as ``redis-cli`` or ``pg_isready``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodSettings:
+    """What runs, beside the connections that are made later.
+
+    Args:
+        name: The short name, such as ``redis``; objects carry it with the application's prefix.
+        container: The main container.
+        sidecars: More containers beside it.
+        component: Its role, as the label ``app.kubernetes.io/component``.
+        termination_grace_seconds: Seconds from the start of the stop until the container is killed.
+        priority_class: The name of a PriorityClass of this application; the cluster's default unless given.
+    """
+
+    name: str
+    container: Container
+    sidecars: tuple[Container, ...] = ()
+    component: str = ""
+    termination_grace_seconds: int = 30
+    priority_class: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself inside one pod."""
+        containers = (self.container, *self.sidecars)
+        once(f"{self.name} container name", [container.name for container in containers])
+        once(f"{self.name} port", [port.container for container in containers for port in container.ports])
+        once(f"{self.name} port name", [port.name for container in containers for port in container.ports])
+        for container in containers:
+            if container.pre_stop_seconds >= self.termination_grace_seconds:
+                raise SettingError(
+                    f"{self.name} pre_stop_seconds",
+                    container.pre_stop_seconds,
+                    f"Give less than termination_grace_seconds, {self.termination_grace_seconds}.",
+                )
+
+
+class Pod(Component):
+    """A pod with an identity of its own: ServiceAccount, NetworkPolicy, connections.
+
+    Args:
+        scope: A Phase, or a construct inside one.
+        settings: What runs.
+    """
+
+    def __init__(self, scope: Construct, settings: PodSettings) -> None:
+        super().__init__(scope, settings.name, settings.name, settings.component)
+        self.pod = settings
+        self._introduced: list[Variable] = []
+        self._waits: dict[str, Container] = {}
+        self._connections: list[Target | External] = []
+
+    @property
+    def connections(self) -> Sequence[Target | External]:
+        """Every target this pod may reach, in the order they were connected."""
+        return tuple(self._connections)
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """The environment of the main container: its introductions, then its own settings."""
+        return (*self._introduced, *self.pod.container.variables)
+
+    def add_variables(self, added: Sequence[Variable]) -> None:
+        """Add variables to the main container; they can be referred to as ``$(NAME)`` by the container's own.
+
+        Raises:
+            SettingError: A variable is set twice.
+        """
+        self.application.require_open(self.full_name)
+        for variable in added:
+            if any(variable.name == present.name for present in self.variables):
+                raise SettingError(
+                    f"{self.full_name} variable", variable.name, "It is set twice. Set it in one place."
+                )
+            self._introduced.append(variable)
+
+    def connects_to(self, *targets: Pod | Target | External, wait: bool = False) -> None:
+        """Open a path to each target: the only way to open one.
+
+        The client's policy lets it out, the target's policy lets it in, and the target's introduction comes into
+        the client's environment.
+
+        Args:
+            targets: Workloads (their usual port), single ports of theirs, or externals.
+            wait: Whether the client cannot survive the target's absence when it starts. An init container then
+                runs the target's readiness command, from the target's own image, until it succeeds.
+
+        Raises:
+            SettingError: The target is of another application, was connected before, introduces a variable that is
+                set already, or cannot be waited for.
+        """
+        self.application.require_open(self.full_name)
+        for given in targets:
+            target = given.target if isinstance(given, Pod) else given
+            if isinstance(target, Target):
+                self._connect(target, wait)
+            elif wait:
+                raise SettingError(f"{self.full_name} connects_to", target.name, "An external cannot be waited for.")
+            elif target in self._connections:
+                raise SettingError(f"{self.full_name} connects_to", target.name, "It is connected already.")
+            self.add_variables(target.introduction)
+            self._connections.append(target)
+
+    @property
+    def target(self) -> Target:
+        """What a client reaches when it connects to this pod."""
+        raise SettingError("connects_to", self.full_name, "It serves nothing. Give a workload with a Service.")
+
+    def _connect(self, target: Target, wait: bool) -> None:
+        workload = target.workload
+        where = f"{self.full_name} connects_to"
+        if workload.application is not self.application:
+            raise SettingError(
+                where, workload.full_name, f"Unknown target: it is not part of the application {self.application.directory}."
+            )
+        if any(
+            isinstance(present, Target) and (present.workload, present.port) == (workload, target.port)
+            for present in self.connections
+        ):
+            raise SettingError(where, workload.full_name, f"Its port {target.port!r} is connected already.")
+        workload.admit(self, target.port)
+        if wait:
+            if target.readiness is None:
+                raise SettingError(where, workload.full_name, "It has no readiness command, so wait=True cannot be.")
+            self._waits[workload.full_name] = Container(
+                name=f"wait-for-{workload.name}",
+                image=workload.pod.container.image,
+                user=workload.pod.container.user,
+                compute=WAIT_COMPUTE,
+                command=("/bin/sh", "-c", WAIT, "wait", *target.readiness.command),
+                variables=(
+                    Variable(name="TARGET", value=target.endpoint.authority),
+                    *target.readiness.variables,
+                ),
+            )
+
+    @property
+    def init_containers(self) -> tuple[Container, ...]:
+        """What runs before the pod's containers: one for each target it waits for."""
+        return tuple(self._waits.values())
+
+    @property
+    def containers(self) -> tuple[Container, ...]:
+        """The pod's containers, the main one first, with the variables of its connections."""
+        return (replace(self.pod.container, variables=self.variables), *self.pod.sidecars)
+
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        """The pod's volumes: one that several containers mount is one volume."""
+        found: dict[str, Volume] = {}
+        for container in self.containers:
+            for volume in container.volumes:
+                present = found.setdefault(volume.name, volume)
+                if type(present) is not type(volume):
+                    raise SettingError(f"{self.full_name} volume", volume.name, "Two containers differ on what it is.")
+        return tuple(found.values())
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """The storage that it keeps."""
+        return tuple(volume for volume in self.volumes if isinstance(volume, Claim))
+
+    @property
+    def requests(self) -> Amount:
+        """What the scheduler reserves for one pod: its containers, or its largest init container if that is more."""
+        return self._sum(Amount.requests)
+
+    @property
+    def limits(self) -> Amount:
+        """The most that one pod may use."""
+        return self._sum(Amount.limits)
+
+    def _sum(self, measure: Callable[[Compute], Amount]) -> Amount:
+        total = Amount()
+        for container in self.containers:
+            total += measure(container.compute)
+        for container in self.init_containers:
+            total = total.at_least(measure(container.compute))
+        return total
+
+    @property
+    def steady_pods(self) -> int:
+        """How many of its pods run at most when nothing is being rolled out."""
+        return 1
+
+    @property
+    def surge_pods(self) -> int:
+        """How many more run during a rollout."""
+        return 0
+
+    # What is rendered.
+
+    def config_map_name(self, files: Files) -> str:
+        """The name of the ConfigMap behind a Files volume."""
+        return self.full_name if files.name == "config" else f"{self.full_name}-{files.name}"
+
+    def config_maps(self) -> list[Manifest]:
+        """The ConfigMaps of its Files volumes."""
+        return [
+            k8s.KubeConfigMap.manifest(
+                metadata=self.metadata(self.config_map_name(volume)),
+                data={file.key: file.content for file in volume.files},
+            )
+            for volume in self.volumes
+            if isinstance(volume, Files)
+        ]
+
+    def service_account(self) -> Manifest:
+        """Its own identity, without a token: nothing here talks to the Kubernetes API."""
+        pull_secret = self.application.settings.image_pull_secret
+        return k8s.KubeServiceAccount.manifest(
+            metadata=self.metadata(),
+            automount_service_account_token=False,
+            image_pull_secrets=[k8s.LocalObjectReference(name=pull_secret)] if pull_secret else None,
+        )
+
+    def ingress_rules(self) -> list[k8s.NetworkPolicyIngressRule]:
+        """Who may come in: nobody, unless the pod serves something."""
+        return []
+
+    def egress_rules(self) -> list[k8s.NetworkPolicyEgressRule]:
+        """Where it may go: its connections, one rule for each workload or external. DNS is in the baseline."""
+        ports: dict[str, set[int]] = {}
+        external: list[k8s.NetworkPolicyEgressRule] = []
+        for target in self.connections:
+            if isinstance(target, Target):
+                ports.setdefault(target.workload.full_name, set()).add(target.workload.port(target.port).container)
+            else:
+                external.append(egress_rule(target.peer.render(), [target.port]))
+        inside = [egress_rule([pods_peer({NAME_LABEL: name})], ports[name]) for name in sorted(ports)]
+        return inside + external
+
+    def network_policy(self) -> Manifest:
+        """Its policy: both directions closed but for its connections."""
+        return k8s.KubeNetworkPolicy.manifest(
+            metadata=self.metadata(),
+            spec=k8s.NetworkPolicySpec(
+                pod_selector=k8s.LabelSelector(match_labels=self.selector),
+                policy_types=["Ingress", "Egress"],
+                ingress=self.ingress_rules() or None,
+                egress=self.egress_rules() or None,
+            ),
+        )
+
+    def pod_template(
+        self,
+        *,
+        claims_are_templates: bool = False,
+        restart_policy: str | None = None,
+        spread: Sequence[k8s.TopologySpreadConstraint] = (),
+    ) -> k8s.PodTemplateSpec:
+        """The pod, hardened."""
+        config = [manifest["data"] for manifest in self.config_maps()]
+        checksum = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+        labels = self.labels() | {"app.kubernetes.io/version": self.pod.container.image.version}
+        return k8s.PodTemplateSpec(
+            metadata=k8s.ObjectMeta(labels=labels, annotations={"checksum/config": checksum} if config else None),
+            spec=k8s.PodSpec(
+                service_account_name=self.full_name,
+                automount_service_account_token=False,
+                enable_service_links=False,
+                security_context=harden_pod(self.pod.container.user),
+                priority_class_name=self.application.prefixed(self.pod.priority_class) if self.pod.priority_class else None,
+                restart_policy=restart_policy,
+                termination_grace_period_seconds=self.pod.termination_grace_seconds,
+                topology_spread_constraints=list(spread) or None,
+                init_containers=[container.render() for container in self.init_containers] or None,
+                containers=[container.render() for container in self.containers],
+                volumes=[
+                    volume_source(
+                        volume,
+                        config_map=self.config_map_name(volume) if isinstance(volume, Files) else "",
+                        claim=self.claim_name(volume) if isinstance(volume, Claim) else "",
+                    )
+                    for volume in self.volumes
+                    if not (claims_are_templates and isinstance(volume, Claim))
+                ]
+                or None,
+            ),
+        )
+
+    def claim_name(self, claim: Claim) -> str:
+        """The name of the PersistentVolumeClaim behind a Claim volume."""
+        return self.full_name if claim.name == "data" else f"{self.full_name}-{claim.name}"

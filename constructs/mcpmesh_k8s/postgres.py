@@ -1,0 +1,274 @@
+"""This module is PostgreSQL: databases and a role for each client, tuned to the memory it has."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .container import Container, User, once
+from .endpoint import Port
+from .errors import SettingError
+from .image import Image
+from .network import Readiness, Target
+from .probe import Exec, Probes, TcpSocket
+from .quantity import Compute, in_bytes
+from .secret import Secret
+from .storage import Claim, File, Files, Scratch
+from .variable import Variable, variables
+from .workload import StatefulWorkload, WorkloadSettings
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+USER = User(uid=70, gid=70)
+"""The user ``postgres`` of the alpine images (docker-library/postgres)."""
+
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_DATA = "/var/lib/postgresql/data"
+_CONFIG = "/etc/postgresql"
+_MEBIBYTE = 2**20
+_MAX_CONNECTIONS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A database and the roles that may use it.
+
+    With one role, the database belongs to it. With several, each has a schema of its own name, and none can read
+    another's.
+
+    Args:
+        name: Its name.
+        roles: The roles that may connect, one for each client.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse names that SQL would not take unquoted."""
+        for name in (self.name, *self.roles):
+            if not _IDENTIFIER.fullmatch(name) or name.startswith("pg_"):
+                raise SettingError("Database", name, "Give lower-case letters, digits and '_', such as 'mcpmesh'.")
+        if not self.roles:
+            raise SettingError(f"Database {self.name!r} roles", self.roles, "Give at least one role.")
+        once(f"Database {self.name!r} role", list(self.roles))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostgresSettings:
+    """A PostgreSQL server.
+
+    Args:
+        image: The image.
+        compute: CPU and memory; the server's buffers follow from the memory limit.
+        size: How much storage is claimed.
+        storage_class: The storage class; the cluster's default unless given.
+        databases: What it holds. They are created when the storage is empty, and only then.
+        name: The short name.
+        priority_class: The name of a PriorityClass of the application.
+    """
+
+    image: Image
+    compute: Compute
+    size: str
+    storage_class: str = ""
+    databases: tuple[Database, ...]
+    name: str = "postgres"
+    priority_class: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a database or role that is named twice: a role has one password."""
+        once("PostgresSettings.databases", [database.name for database in self.databases])
+        once("PostgresSettings role", [role for database in self.databases for role in database.roles])
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys its Secret must hold: the superuser's password and one for each role."""
+        roles = [role for database in self.databases for role in database.roles]
+        return ("password", *(role_key(role) for role in roles))
+
+
+def role_key(role: str) -> str:
+    """The key of a role's password in the server's Secret."""
+    return f"{role.replace('_', '-')}-password"
+
+
+class Postgres(StatefulWorkload):
+    """PostgreSQL 15 as a StatefulSet.
+
+    Args:
+        scope: A Phase.
+        settings: Image, memory, storage and databases.
+        secret: A Secret that holds ``settings.secret_keys``.
+    """
+
+    def __init__(self, scope: Construct, settings: PostgresSettings, secret: Secret) -> None:
+        self.settings = settings
+        self.secret = secret
+        roles = [role for database in settings.databases for role in database.roles]
+        super().__init__(
+            scope,
+            WorkloadSettings(
+                name=settings.name,
+                component="database",
+                priority_class=settings.priority_class,
+                # A fast shutdown ends sessions at once and then writes a checkpoint.
+                termination_grace_seconds=60,
+                container=Container(
+                    name=settings.name,
+                    image=settings.image,
+                    user=USER,
+                    compute=settings.compute,
+                    args=("-c", f"config_file={_CONFIG}/postgresql.conf"),
+                    ports=(Port(name="postgres", number=5432, scheme="postgresql"),),
+                    variables=(
+                        *variables(
+                            {
+                                "POSTGRES_PASSWORD": secret.key("password"),
+                                "POSTGRES_INITDB_ARGS": "--data-checksums --encoding=UTF8 --locale=C",
+                                # A folder below the mount point: the volume's root holds lost+found.
+                                "PGDATA": f"{_DATA}/pgdata",
+                            }
+                        ),
+                        *(Variable(name=password_variable(role), value=secret.key(role_key(role))) for role in roles),
+                    ),
+                    # While the first start creates the databases, the server listens on its socket only.
+                    probes=Probes.of(
+                        Exec(command=("pg_isready", "--host=127.0.0.1", "--username=postgres", "--dbname=postgres")),
+                        liveness=TcpSocket(port="postgres"),
+                        startup_seconds=300,
+                    ),
+                    volumes=(
+                        Claim(mount_path=_DATA, size=settings.size, storage_class=settings.storage_class),
+                        Scratch(name="run", mount_path="/var/run/postgresql", size="16Mi"),
+                        Scratch(),
+                        Files(
+                            mount_path=_CONFIG,
+                            files=(File(path="postgresql.conf", content=configuration(settings.compute)),),
+                        ),
+                        Files(
+                            name="init",
+                            mount_path="/docker-entrypoint-initdb.d",
+                            files=(File(path="10-databases.sh", content=init_script(settings.databases)),),
+                            executable=True,
+                        ),
+                    ),
+                ),
+            ),
+        )
+
+    def database(self, name: str, *, role: str) -> Target:
+        """A database, as the client that has a role in it sees it.
+
+        The client is introduced by ``POSTGRES_HOST``, ``_PORT``, ``_DB``, ``_USER`` and ``_PASSWORD``, and by
+        ``DATABASE_URL``. The URL carries no password, because programs log it; every libpq-like driver takes it
+        from ``PGPASSWORD``.
+
+        Raises:
+            SettingError: There is no such database, or the role has no part in it.
+        """
+        database = next((database for database in self.settings.databases if database.name == name), None)
+        if database is None:
+            known = ", ".join(database.name for database in self.settings.databases)
+            raise SettingError(f"{self.full_name} database", name, f"Give one of its databases: {known}.")
+        if role not in database.roles:
+            raise SettingError(f"{self.full_name} role", role, f"Give one of its roles: {', '.join(database.roles)}.")
+        endpoint = self.endpoint("postgres")
+        password = self.secret.key(role_key(role))
+        return Target(
+            workload=self,
+            port="postgres",
+            introduction=variables(
+                {
+                    "POSTGRES_HOST": endpoint.host,
+                    "POSTGRES_PORT": str(endpoint.port),
+                    "POSTGRES_DB": name,
+                    "POSTGRES_USER": role,
+                    "POSTGRES_PASSWORD": password,
+                    "PGPASSWORD": password,
+                    "DATABASE_URL": f"postgresql://{role}@{endpoint.authority}/{name}?sslmode=disable",
+                }
+            ),
+            readiness=Readiness(
+                command=(
+                    "pg_isready",
+                    f"--host={endpoint.host}",
+                    f"--port={endpoint.port}",
+                    f"--username={role}",
+                    f"--dbname={name}",
+                )
+            ),
+        )
+
+
+def password_variable(role: str) -> str:
+    """The variable by which the init script finds a role's password."""
+    return f"{role.upper()}_PASSWORD"
+
+
+def configuration(compute: Compute) -> str:
+    """``postgresql.conf`` for the memory that the container may use.
+
+    A quarter is shared buffers and three quarters are assumed to be cached, as PostgreSQL's documentation advises
+    for a server of its own; a sixteenth is for maintenance. What is left after the buffers, spread over all
+    connections, bounds a sort.
+    """
+    memory = in_bytes("memory", compute.memory_limit) // _MEBIBYTE
+    work = max(1, memory // 2 // _MAX_CONNECTIONS)
+    settings = {
+        "listen_addresses": "'*'",
+        "max_connections": _MAX_CONNECTIONS,
+        "shared_buffers": f"{memory // 4}MB",
+        "effective_cache_size": f"{memory * 3 // 4}MB",
+        "maintenance_work_mem": f"{max(16, memory // 16)}MB",
+        "work_mem": f"{work}MB",
+        "max_wal_size": "1GB",
+        "checkpoint_completion_target": 0.9,
+        "random_page_cost": 1.1,
+        "password_encryption": "'scram-sha-256'",
+        "idle_in_transaction_session_timeout": "'5min'",
+        "log_min_duration_statement": "'1s'",
+        "log_lock_waits": "on",
+        "timezone": "'UTC'",
+        "log_timezone": "'UTC'",
+    }
+    return "".join(f"{name} = {value}\n" for name, value in settings.items())
+
+
+def init_script(databases: tuple[Database, ...]) -> str:
+    """The script that the image runs once, on empty storage: databases, roles, and nothing for the public."""
+    parts = []
+    for database in databases:
+        owner = f" OWNER {database.roles[0]}" if len(database.roles) == 1 else ""
+        roles = "".join(
+            f"\\getenv password {password_variable(role)}\nCREATE ROLE {role} LOGIN PASSWORD :'password';\n"
+            for role in database.roles
+        )
+        grants = "".join(
+            f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {database.name} TO {role};\n" for role in database.roles
+        )
+        schemas = (
+            "".join(f"CREATE SCHEMA {role} AUTHORIZATION {role};\n" for role in database.roles)
+            if len(database.roles) > 1
+            else ""
+        )
+        parts.append(
+            f"{roles}CREATE DATABASE {database.name}{owner};\n"
+            f"REVOKE ALL ON DATABASE {database.name} FROM PUBLIC;\n{grants}"
+            f"\\connect {database.name}\nREVOKE ALL ON SCHEMA public FROM PUBLIC;\n{schemas}\\connect postgres\n"
+        )
+    required = "".join(
+        f': "${{{password_variable(role)}:?is not set}}"\n' for database in databases for role in database.roles
+    )
+    sql = "REVOKE ALL ON DATABASE postgres FROM PUBLIC;\n" + "".join(parts)
+    return (
+        "#!/bin/sh\n"
+        "# Runs once, when the storage is empty. psql reads the passwords from the environment, so that no command\n"
+        "# line shows them.\n"
+        "set -eu\n"
+        f"{required}"
+        "psql --no-psqlrc --set=ON_ERROR_STOP=1 --username=\"${POSTGRES_USER:-postgres}\" --dbname=postgres <<'SQL'\n"
+        f"{sql}SQL\n"
+    )

@@ -1,0 +1,133 @@
+"""This module is probes: how the kubelet asks whether a container has started, is ready and is alive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._k8s import k8s
+from .errors import SettingError
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpGet:
+    """A GET that must answer 200 to 399.
+
+    Args:
+        path: The path asked for.
+        port: The name of the port.
+    """
+
+    path: str
+    port: str = "http"
+
+    def __post_init__(self) -> None:
+        """Refuse a path that is not one."""
+        if not self.path.startswith("/"):
+            raise SettingError("HttpGet.path", self.path, "Give an absolute path, such as '/health'.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TcpSocket:
+    """A connection that must open.
+
+    Args:
+        port: The name of the port.
+    """
+
+    port: str = "http"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exec:
+    """A command in the container that must end with 0."""
+
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """One question, how often it is asked, and how many failures in a row count.
+
+    Args:
+        check: What is asked.
+        period_seconds: Seconds between two questions.
+        timeout_seconds: Seconds after which no answer is a failure.
+        failure_threshold: Failures in a row until the kubelet acts.
+    """
+
+    check: HttpGet | TcpSocket | Exec
+    period_seconds: int = 10
+    timeout_seconds: int = 3
+    failure_threshold: int = 3
+
+    def __post_init__(self) -> None:
+        """Refuse what the API server would refuse, and a timeout that outlasts the period."""
+        for field in ("period_seconds", "timeout_seconds", "failure_threshold"):
+            if getattr(self, field) < 1:
+                raise SettingError(f"Probe.{field}", getattr(self, field), "Give 1 or more.")
+        if self.timeout_seconds > self.period_seconds:
+            raise SettingError(
+                "Probe.timeout_seconds", self.timeout_seconds, f"Give at most the period, {self.period_seconds}."
+            )
+
+    def render(self) -> k8s.Probe:
+        """The probe as the API has it."""
+        check = self.check
+        return k8s.Probe(
+            http_get=k8s.HttpGetAction(path=check.path, port=k8s.IntOrString.from_string(check.port))
+            if isinstance(check, HttpGet)
+            else None,
+            tcp_socket=k8s.TcpSocketAction(port=k8s.IntOrString.from_string(check.port))
+            if isinstance(check, TcpSocket)
+            else None,
+            exec=k8s.ExecAction(command=list(check.command)) if isinstance(check, Exec) else None,
+            period_seconds=self.period_seconds,
+            timeout_seconds=self.timeout_seconds,
+            failure_threshold=self.failure_threshold,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probes:
+    """The three questions of a container.
+
+    Args:
+        startup: Asked first; the other two wait for it. It gives a slow start its time without making
+            liveness slow.
+        readiness: Whether the Service sends requests here.
+        liveness: Whether the container must be restarted. It must not depend on other services: restarting
+            a client does not mend its server.
+    """
+
+    startup: Probe
+    readiness: Probe
+    liveness: Probe
+
+    @classmethod
+    def of(
+        cls,
+        readiness: HttpGet | TcpSocket | Exec,
+        *,
+        liveness: HttpGet | TcpSocket | Exec | None = None,
+        startup_seconds: int = 60,
+        timeout_seconds: int = 3,
+    ) -> Probes:
+        """The usual profile.
+
+        Args:
+            readiness: What tells that the container can serve; asked every 10 seconds.
+            liveness: What tells that it is alive; the same question unless given. Asked every 20 seconds.
+            startup_seconds: How long a start may take; the question is asked every 5 seconds.
+            timeout_seconds: Seconds after which no answer is a failure.
+        """
+        alive = liveness or readiness
+        return cls(
+            startup=Probe(
+                check=alive,
+                period_seconds=5,
+                timeout_seconds=timeout_seconds,
+                failure_threshold=-(-startup_seconds // 5),
+            ),
+            readiness=Probe(check=readiness, period_seconds=10, timeout_seconds=timeout_seconds),
+            liveness=Probe(check=alive, period_seconds=20, timeout_seconds=timeout_seconds),
+        )

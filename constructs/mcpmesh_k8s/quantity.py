@@ -1,0 +1,164 @@
+"""This module is amounts of CPU, memory and storage: parsed, compared, and written in canonical form."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+from .errors import SettingError
+
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
+_UNITS = {
+    "": Decimal(1),
+    "m": Decimal("0.001"),
+    "k": Decimal(10**3),
+    "M": Decimal(10**6),
+    "G": Decimal(10**9),
+    "T": Decimal(10**12),
+    "Ki": Decimal(2**10),
+    "Mi": Decimal(2**20),
+    "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40),
+}
+
+
+def _parse(where: str, text: str, example: str) -> Decimal:
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise SettingError(where, text, f"Give a positive Kubernetes quantity, such as {example}.")
+    amount = Decimal(match[1]) * _UNITS[match[2] or ""]
+    if amount <= 0:
+        raise SettingError(where, text, f"Give more than zero, such as {example}.")
+    return amount
+
+
+def millicores(where: str, text: str) -> int:
+    """CPU in thousandths of a core: ``"0.5"`` and ``"500m"`` are 500."""
+    amount = _parse(where, text, "'250m' or '2'") * 1000
+    if amount != int(amount):
+        raise SettingError(where, text, "Kubernetes counts CPU in thousandths: give a multiple of '1m'.")
+    return int(amount)
+
+
+def in_bytes(where: str, text: str) -> int:
+    """Memory or storage in bytes: ``"1Gi"`` is 1073741824."""
+    amount = _parse(where, text, "'256Mi' or '10Gi'")
+    if amount < 1024 or amount != int(amount):
+        raise SettingError(where, text, "Give whole bytes, at least '1Ki', such as '256Mi'.")
+    return int(amount)
+
+
+def cpu_text(amount: int) -> str:
+    """Millicores as the API server writes them back: 1000 is ``"1"``, 250 is ``"250m"``."""
+    return str(amount // 1000) if amount % 1000 == 0 else f"{amount}m"
+
+
+def bytes_text(amount: int) -> str:
+    """Bytes in the largest binary unit that is exact, as the API server writes them back."""
+    for unit in ("Ti", "Gi", "Mi", "Ki"):
+        count, rest = divmod(amount, int(_UNITS[unit]))
+        if count and not rest:
+            return f"{count}{unit}"
+    return str(amount)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """CPU and memory that a container is promised, and the most it may use.
+
+    A limit that is not given equals the request: memory is then never overcommitted, and the CPU is not shared.
+    Values are kept in canonical form (``"1000m"`` becomes ``"1"``), so a deployed object never differs from its file.
+
+    Args:
+        cpu: CPU requested, in cores or millicores.
+        memory: Memory requested.
+        cpu_limit: Most CPU; the container is slowed beyond it.
+        memory_limit: Most memory; the container is killed beyond it.
+
+    Raises:
+        SettingError: A quantity is malformed or not positive, or a limit is below its request.
+    """
+
+    cpu: str
+    memory: str
+    cpu_limit: str = ""
+    memory_limit: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the quantities and bring them to canonical form."""
+        cpu = millicores("Compute.cpu", self.cpu)
+        memory = in_bytes("Compute.memory", self.memory)
+        cpu_limit = millicores("Compute.cpu_limit", self.cpu_limit) if self.cpu_limit else cpu
+        memory_limit = in_bytes("Compute.memory_limit", self.memory_limit) if self.memory_limit else memory
+        if cpu_limit < cpu:
+            raise SettingError(
+                "Compute.cpu_limit", self.cpu_limit, f"Give at least the request, {cpu_text(cpu)}."
+            )
+        if memory_limit < memory:
+            raise SettingError(
+                "Compute.memory_limit", self.memory_limit, f"Give at least the request, {bytes_text(memory)}."
+            )
+        for field, text in (
+            ("cpu", cpu_text(cpu)),
+            ("memory", bytes_text(memory)),
+            ("cpu_limit", cpu_text(cpu_limit)),
+            ("memory_limit", bytes_text(memory_limit)),
+        ):
+            object.__setattr__(self, field, text)
+
+    def __str__(self) -> str:
+        return f"{self.cpu} CPU, {self.memory} → {self.cpu_limit} CPU, {self.memory_limit}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amount:
+    """Summed CPU (millicores) and memory (bytes): the arithmetic behind quota and budget."""
+
+    cpu: int = 0
+    memory: int = 0
+
+    @classmethod
+    def requests(cls, compute: Compute) -> Amount:
+        """What a container requests."""
+        return cls(cpu=millicores("cpu", compute.cpu), memory=in_bytes("memory", compute.memory))
+
+    @classmethod
+    def limits(cls, compute: Compute) -> Amount:
+        """What a container may use at most."""
+        return cls(cpu=millicores("cpu", compute.cpu_limit), memory=in_bytes("memory", compute.memory_limit))
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(cpu=self.cpu + other.cpu, memory=self.memory + other.memory)
+
+    def __mul__(self, times: int) -> Amount:
+        return Amount(cpu=self.cpu * times, memory=self.memory * times)
+
+    def at_least(self, other: Amount) -> Amount:
+        """The larger of each."""
+        return Amount(cpu=max(self.cpu, other.cpu), memory=max(self.memory, other.memory))
+
+    def __str__(self) -> str:
+        return f"{cpu_text(self.cpu)} CPU, {bytes_text(self.memory)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """CPU and memory of the cluster that the application must fit in, all requests together.
+
+    Args:
+        cpu: Cores, such as ``"4"``.
+        memory: Memory, such as ``"8Gi"``.
+    """
+
+    cpu: str
+    memory: str
+
+    def __post_init__(self) -> None:
+        """Check both quantities."""
+        _ = self.amount
+
+    @property
+    def amount(self) -> Amount:
+        """The budget as numbers."""
+        return Amount(cpu=millicores("Budget.cpu", self.cpu), memory=in_bytes("Budget.memory", self.memory))

@@ -1,0 +1,98 @@
+"""This module is the MCP Mesh registry: agents tell it what they can do, and learn from it who can do the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .container import Container, User
+from .endpoint import Port
+from .image import Image
+from .network import Target
+from .probe import HttpGet, Probes
+from .quantity import Compute
+from .variable import variables
+from .workload import Workload, WorkloadSettings
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+USER = User(uid=1001, gid=1001)
+"""The user ``mcp-mesh`` of the image (mcp-mesh, packaging/docker)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrySettings:
+    """A registry.
+
+    Args:
+        image: The image.
+        compute: CPU and memory.
+        log_level: DEBUG, INFO, WARNING, ERROR or CRITICAL.
+        unhealthy_after_seconds: Seconds without a heartbeat after which an agent is unhealthy (an agent sends one
+            every 5).
+        name: The short name.
+    """
+
+    image: Image
+    compute: Compute
+    log_level: str = "INFO"
+    unhealthy_after_seconds: int = 20
+    name: str = "registry"
+
+
+class Registry(Workload):
+    """The registry, one replica: it migrates its database schema when it starts.
+
+    It needs a database and Redis: ``registry.connects_to(postgres.database(...), redis, wait=True)``. Without Redis
+    at its start, tracing is off until it is restarted.
+
+    Args:
+        scope: A Phase.
+        settings: Image and compute.
+    """
+
+    def __init__(self, scope: Construct, settings: RegistrySettings) -> None:
+        self.settings = settings
+        super().__init__(
+            scope,
+            WorkloadSettings(
+                name=settings.name,
+                component="registry",
+                container=Container(
+                    name=settings.name,
+                    image=settings.image,
+                    user=USER,
+                    compute=settings.compute,
+                    args=("--host", "0.0.0.0", "--port", "8000"),
+                    ports=(Port(number=8000),),
+                    variables=variables(
+                        {
+                            "MCP_MESH_LOG_LEVEL": settings.log_level,
+                            "DEFAULT_TIMEOUT_THRESHOLD": str(settings.unhealthy_after_seconds),
+                        }
+                    ),
+                    probes=Probes.of(HttpGet(path="/health")),
+                    pre_stop_seconds=5,
+                ),
+            ),
+        )
+
+    @property
+    def target(self) -> Target:
+        """The registry's API.
+
+        ``MCP_MESH_REGISTRY_URL`` is what the mesh runtime reads; ``_HOST`` and ``_PORT`` are what older examples
+        name.
+        """
+        endpoint = self.endpoint()
+        return Target(
+            workload=self,
+            introduction=variables(
+                {
+                    "MCP_MESH_REGISTRY_URL": endpoint.url,
+                    "MCP_MESH_REGISTRY_HOST": endpoint.host,
+                    "MCP_MESH_REGISTRY_PORT": str(endpoint.port),
+                }
+            ),
+        )

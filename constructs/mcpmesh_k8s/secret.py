@@ -1,0 +1,140 @@
+"""This module is Secrets: workloads name them, and no value is ever rendered.
+
+Where the values come from is the environment's choice: Secrets that exist in the cluster, or ExternalSecrets
+that an operator fills from a store.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ._k8s import external_secrets, k8s
+from .component import Component, Manifest
+from .errors import SettingError
+from .names import dns_label
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretKey:
+    """One value in a Secret, by the Secret's full name and the key."""
+
+    secret: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"<{self.secret}/{self.key}>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingSecrets:
+    """The Secrets lie in the cluster already: someone creates them before the first deployment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalSecrets:
+    """The External Secrets Operator copies the Secrets from a store (external-secrets.io/v1).
+
+    Args:
+        store: The name of the store.
+        store_kind: ``ClusterSecretStore``, or ``SecretStore`` for one in the namespace.
+        prefix: Where the application's secrets lie in the store; a Secret's remote key is ``<prefix>/<name>``.
+        refresh_interval: How often the operator looks for a new value.
+    """
+
+    store: str
+    store_kind: str = "ClusterSecretStore"
+    prefix: str
+    refresh_interval: str = "1h"
+
+    def __post_init__(self) -> None:
+        """Refuse a store that the operator would not find."""
+        dns_label("ExternalSecrets.store", self.store)
+        if self.store_kind not in ("ClusterSecretStore", "SecretStore"):
+            raise SettingError(
+                "ExternalSecrets.store_kind", self.store_kind, "Give 'ClusterSecretStore' or 'SecretStore'."
+            )
+        if not re.fullmatch(r"\d+(s|m|h)", self.refresh_interval):
+            raise SettingError("ExternalSecrets.refresh_interval", self.refresh_interval, "Give '30s', '5m' or '1h'.")
+
+
+SecretSource = ExistingSecrets | ExternalSecrets
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretSettings:
+    """A Secret and its keys.
+
+    Args:
+        name: Its name, without the application's prefix.
+        keys: The keys that it holds.
+        source: Where the values come from.
+        remote_key: Its name in the store, when it is not ``<prefix>/<name>``.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    source: SecretSource
+    remote_key: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the keys."""
+        for key in self.keys:
+            if not _KEY.fullmatch(key):
+                raise SettingError(f"SecretSettings.keys of {self.name!r}", key, "Give letters, digits, '-', '_', '.'.")
+        if not self.keys or len(set(self.keys)) != len(self.keys):
+            raise SettingError(f"SecretSettings.keys of {self.name!r}", self.keys, "Give each key once, at least one.")
+
+
+class Secret(Component):
+    """A Secret that workloads may refer to; in an environment with a store, the ExternalSecret that makes it."""
+
+    def __init__(self, scope: Construct, settings: SecretSettings) -> None:
+        super().__init__(scope, f"secret-{settings.name}", settings.name)
+        self.settings = settings
+
+    def key(self, key: str) -> SecretKey:
+        """The reference to one of its values.
+
+        Raises:
+            SettingError: The Secret does not hold this key.
+        """
+        if key not in self.settings.keys:
+            raise SettingError(
+                f"Secret {self.full_name!r}", key, f"Give one of its keys: {', '.join(self.settings.keys)}."
+            )
+        return SecretKey(secret=self.full_name, key=key)
+
+    def manifests(self) -> list[Manifest]:
+        """The ExternalSecret, or nothing where the Secret exists already."""
+        source = self.settings.source
+        if isinstance(source, ExistingSecrets):
+            return []
+        remote_key = self.settings.remote_key or f"{source.prefix}/{self.name}"
+        return [
+            external_secrets.ExternalSecret.manifest(
+                metadata=self.metadata(),
+                spec=external_secrets.ExternalSecretSpec(
+                    refresh_interval=source.refresh_interval,
+                    secret_store_ref=external_secrets.ExternalSecretSpecSecretStoreRef(
+                        name=source.store, kind=source.store_kind
+                    ),
+                    target=external_secrets.ExternalSecretSpecTarget(name=self.full_name),
+                    data=[
+                        external_secrets.ExternalSecretSpecData(
+                            secret_key=key,
+                            remote_ref=external_secrets.ExternalSecretSpecDataRemoteRef(
+                                key=remote_key, property=key
+                            ),
+                        )
+                        for key in self.settings.keys
+                    ],
+                ),
+            )
+        ]

@@ -1,0 +1,71 @@
+"""This module is work that ends: a Job with a pod, an identity and a policy of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ._k8s import k8s
+from .component import Manifest
+from .errors import SettingError
+from .pod import Pod, PodSettings
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings(PodSettings):
+    """A piece of work that ends by itself.
+
+    Args:
+        deadline_seconds: Seconds after which it has failed.
+        retries: How often a failed pod is replaced.
+        keep_seconds: Seconds that the finished Job is kept for its logs.
+    """
+
+    deadline_seconds: int = 600
+    retries: int = 6
+    keep_seconds: int = 3600
+
+    def __post_init__(self) -> None:
+        """Refuse a task that cannot run."""
+        super().__post_init__()
+        if self.deadline_seconds < 1 or self.retries < 0 or self.keep_seconds < 0:
+            raise SettingError(f"{self.name}", self, "Give a deadline of 1 or more, and no negative number.")
+
+
+class Task(Pod):
+    """A Job. It can be repeated at any time: its pod must find done what is done.
+
+    A Job cannot be changed, so ArgoCD runs it as a hook that replaces the earlier one.
+
+    Args:
+        scope: A Phase, or a construct inside one.
+        settings: What runs.
+    """
+
+    def __init__(self, scope: Construct, settings: TaskSettings) -> None:
+        super().__init__(scope, settings)
+        self.task = settings
+
+    def manifests(self) -> list[Manifest]:
+        """All its objects."""
+        return [self.service_account(), *self.config_maps(), self.network_policy(), self.job()]
+
+    def job(self) -> Manifest:
+        """The Job."""
+        return k8s.KubeJob.manifest(
+            metadata=self.metadata(
+                annotations={
+                    "argocd.argoproj.io/hook": "Sync",
+                    "argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation",
+                }
+            ),
+            spec=k8s.JobSpec(
+                active_deadline_seconds=self.task.deadline_seconds,
+                backoff_limit=self.task.retries,
+                ttl_seconds_after_finished=self.task.keep_seconds,
+                template=self.pod_template(restart_policy="OnFailure"),
+            ),
+        )

@@ -1,0 +1,148 @@
+"""This module is Tempo: the store of the mesh's traces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .container import Container, User
+from .endpoint import Port
+from .errors import SettingError
+from .image import Image
+from .network import Target
+from .probe import HttpGet, Probes
+from .quantity import Compute
+from .storage import Claim, File, Files, Scratch
+from .variable import variables
+from .workload import Workload, WorkloadSettings
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+USER = User(uid=10001, gid=10001)
+"""The user of the image (grafana/tempo, cmd/tempo/Dockerfile)."""
+
+_DATA = "/var/tempo"
+
+# The registry speaks OTLP over gRPC. Tempo's defaults listen on loopback only. It must not report home, since no
+# policy lets it out.
+_CONFIGURATION = """\
+stream_over_http_enabled: true
+server:
+  http_listen_port: 3200
+  grpc_listen_port: 9095
+  log_level: info
+distributor:
+  receivers:
+    otlp:
+      protocols:
+        grpc:
+          endpoint: 0.0.0.0:4317
+        http:
+          endpoint: 0.0.0.0:4318
+ingester:
+  max_block_duration: 5m
+compactor:
+  compaction:
+    block_retention: {retention_hours}h
+storage:
+  trace:
+    backend: local
+    wal:
+      path: {data}/wal
+    local:
+      path: {data}/blocks
+usage_report:
+  reporting_enabled: false
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TempoSettings:
+    """A Tempo server.
+
+    Args:
+        image: The image.
+        compute: CPU and memory.
+        storage: Where traces lie: a claim, or scratch space that is lost with the pod; mounted at ``/var/tempo``.
+        retention_hours: Hours after which a trace is deleted.
+        name: The short name.
+    """
+
+    image: Image
+    compute: Compute
+    storage: Claim | Scratch = Scratch(name="data", mount_path=_DATA, size="1Gi")
+    retention_hours: int = 24
+    name: str = "tempo"
+
+    def __post_init__(self) -> None:
+        """Refuse storage that Tempo would not use."""
+        if self.storage.mount_path != _DATA:
+            raise SettingError("TempoSettings.storage", self.storage.mount_path, f"Mount it at {_DATA}.")
+        if self.retention_hours < 1:
+            raise SettingError("TempoSettings.retention_hours", self.retention_hours, "Give 1 or more.")
+
+
+class Tempo(Workload):
+    """Tempo in one process, with local storage.
+
+    Args:
+        scope: A Phase.
+        settings: Image, storage and retention.
+    """
+
+    def __init__(self, scope: Construct, settings: TempoSettings) -> None:
+        self.settings = settings
+        super().__init__(
+            scope,
+            WorkloadSettings(
+                name=settings.name,
+                component="tracing",
+                container=Container(
+                    name=settings.name,
+                    image=settings.image,
+                    user=USER,
+                    compute=settings.compute,
+                    args=("-config.file=/etc/tempo/tempo.yaml",),
+                    ports=(
+                        Port(number=3200),
+                        Port(name="otlp-grpc", number=4317),
+                        Port(name="otlp-http", number=4318),
+                    ),
+                    # Ready only after about fifteen seconds, by design.
+                    probes=Probes.of(HttpGet(path="/ready"), liveness=HttpGet(path="/status/version")),
+                    volumes=(
+                        settings.storage,
+                        Scratch(),
+                        Files(
+                            mount_path="/etc/tempo",
+                            files=(
+                                File(
+                                    path="tempo.yaml",
+                                    content=_CONFIGURATION.format(
+                                        retention_hours=settings.retention_hours, data=_DATA
+                                    ),
+                                ),
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+        )
+
+    @property
+    def collector(self) -> Target:
+        """Where traces are sent: OTLP over gRPC, introduced as the mesh registry reads it."""
+        return Target(
+            workload=self,
+            port="otlp-grpc",
+            introduction=variables(
+                {
+                    "MCP_MESH_DISTRIBUTED_TRACING_ENABLED": "true",
+                    "TRACE_EXPORTER_TYPE": "otlp",
+                    # Host and port without a scheme: that is how the registry wants it.
+                    "TELEMETRY_ENDPOINT": self.endpoint("otlp-grpc").authority,
+                    "TELEMETRY_PROTOCOL": "grpc",
+                }
+            ),
+        )

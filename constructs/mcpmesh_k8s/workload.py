@@ -1,0 +1,387 @@
+"""This module is services: Deployments and StatefulSets with everything that makes them one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ._k8s import k8s
+from .component import NAME_LABEL, Manifest
+from .endpoint import Endpoint, Port
+from .errors import SettingError
+from .names import MAX_STATEFUL_SET, dns_label
+from .network import Peer, Target, ingress_rule, pods_peer
+from .pod import Pod, PodSettings
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replicas:
+    """A fixed number of pods.
+
+    Args:
+        count: How many.
+    """
+
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse a count that runs nothing."""
+        if self.count < 1:
+            raise SettingError("Replicas.count", self.count, "Give 1 or more.")
+
+    @property
+    def least(self) -> int:
+        """How many always run."""
+        return self.count
+
+    @property
+    def most(self) -> int:
+        """How many run at most."""
+        return self.count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Autoscaling:
+    """A number of pods that follows the load (HorizontalPodAutoscaler).
+
+    Args:
+        minimum: How many always run.
+        maximum: How many run at most.
+        cpu_percent: The average use of the requested CPU that the autoscaler aims at. 70 leaves room for the
+            half minute until a new pod is ready.
+    """
+
+    minimum: int
+    maximum: int
+    cpu_percent: int = 70
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that contradict each other."""
+        if self.minimum < 1:
+            raise SettingError("Autoscaling.minimum", self.minimum, "Give 1 or more.")
+        if self.maximum < self.minimum:
+            raise SettingError("Autoscaling.maximum", self.maximum, f"Give at least the minimum, {self.minimum}.")
+        if not 1 <= self.cpu_percent <= 100:
+            raise SettingError("Autoscaling.cpu_percent", self.cpu_percent, "Give 1 to 100.")
+
+    @property
+    def least(self) -> int:
+        """How many always run."""
+        return self.minimum
+
+    @property
+    def most(self) -> int:
+        """How many run at most."""
+        return self.maximum
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadSettings(PodSettings):
+    """A service: a pod, how many of it, and how they are kept apart and available.
+
+    Args:
+        scale: How many pods.
+        min_available: How many must stay up while nodes are drained (PodDisruptionBudget); none unless given.
+            It must be fewer than always run, or no node could ever be drained.
+        spread: Whether the pods are spread over nodes and zones.
+    """
+
+    scale: Replicas | Autoscaling = Replicas()
+    min_available: int = 0
+    spread: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself inside one service."""
+        super().__post_init__()
+        if self.min_available < 0 or (self.min_available and self.min_available >= self.scale.least):
+            raise SettingError(
+                f"{self.name} min_available",
+                self.min_available,
+                f"With {self.scale.least} pods this blocks every drain of a node. Give fewer than "
+                f"{self.scale.least}, or 0 for no budget.",
+            )
+
+
+class Workload(Pod):
+    """A service that we run: ServiceAccount, Deployment, Service, NetworkPolicy and, where settings call for them,
+    claims, PodDisruptionBudget and HorizontalPodAutoscaler.
+
+    Args:
+        scope: A Phase, or a construct inside one.
+        settings: What runs.
+    """
+
+    def __init__(self, scope: Construct, settings: WorkloadSettings) -> None:
+        super().__init__(scope, settings)
+        self.workload = settings
+        self._clients: dict[str, set[str]] = {}
+        self._peers: list[tuple[Peer, str]] = []
+        if self.claims and settings.scale.most > 1:
+            raise SettingError(
+                f"{self.full_name} scale",
+                settings.scale,
+                "Its storage is a ReadWriteOnce claim, which one pod can hold. Give Replicas(count=1).",
+            )
+
+    # What clients see.
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """Every port it serves."""
+        return tuple(port for container in (self.pod.container, *self.pod.sidecars) for port in container.ports)
+
+    def port(self, name: str) -> Port:
+        """One of its ports by name.
+
+        Raises:
+            SettingError: It has no port of this name.
+        """
+        for port in self.ports:
+            if port.name == name:
+                return port
+        raise SettingError(
+            f"{self.full_name} port", name, f"Give one of its ports: {', '.join(port.name for port in self.ports)}."
+        )
+
+    def endpoint(self, port: str = "http") -> Endpoint:
+        """Where clients dial one of its ports."""
+        found = self.port(port)
+        return Endpoint(scheme=found.scheme, host=self.full_name, port=found.number)
+
+    @property
+    def target(self) -> Target:
+        """Its first port, without an introduction. Services that introduce themselves say so here."""
+        return Target(workload=self, port=self.ports[0].name)
+
+    # Who may come in.
+
+    def admit(self, client: Pod, port: str) -> None:
+        """Let a client in; ``connects_to`` calls it."""
+        self._clients.setdefault(self.port(port).name, set()).add(client.full_name)
+
+    def accepts_from(self, peer: Peer, port: str = "http") -> None:
+        """Let a peer in that is not part of the application, such as the ingress controller."""
+        self.application.require_open(self.full_name)
+        self._peers.append((peer, self.port(port).name))
+
+    @property
+    def accepted(self) -> tuple[tuple[Peer, str], ...]:
+        """The peers from outside the application, with the port each may reach."""
+        return tuple(self._peers)
+
+    def ingress_rules(self) -> list[k8s.NetworkPolicyIngressRule]:
+        """One rule for each port that has clients, and one for each peer from outside."""
+        inside = [
+            ingress_rule(
+                [pods_peer({NAME_LABEL: client}) for client in sorted(self._clients[port.name])], [port.container]
+            )
+            for port in self.ports
+            if port.name in self._clients
+        ]
+        outside = [ingress_rule(peer.render(), [self.port(port).container]) for peer, port in self._peers]
+        return inside + outside
+
+    # How many run.
+
+    @property
+    def steady_pods(self) -> int:
+        """How many of its pods run at most when nothing is being rolled out."""
+        return self.workload.scale.most
+
+    @property
+    def surge_pods(self) -> int:
+        """A rollout starts one new pod before it stops an old one, unless a claim forbids two."""
+        return 0 if self.claims else 1
+
+    # What is rendered.
+
+    def manifests(self) -> list[Manifest]:
+        """All its objects."""
+        return [
+            self.service_account(),
+            *self.config_maps(),
+            *self.claim_manifests(),
+            self.controller(),
+            *self.services(),
+            self.network_policy(),
+            *self.autoscaler(),
+            *self.disruption_budget(),
+        ]
+
+    def claim_manifests(self) -> list[Manifest]:
+        """The claims that the Deployment mounts. They outlive it: ArgoCD never deletes them."""
+        return [
+            k8s.KubePersistentVolumeClaim.manifest(
+                metadata=self.metadata(
+                    self.claim_name(claim),
+                    annotations={"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"},
+                ),
+                spec=claim.spec(),
+            )
+            for claim in self.claims
+        ]
+
+    def controller(self) -> Manifest:
+        """The Deployment. Where one pod holds a claim, the old pod goes before the new one comes."""
+        rolling = k8s.DeploymentStrategy(
+            type="RollingUpdate",
+            rolling_update=k8s.RollingUpdateDeployment(
+                max_surge=k8s.IntOrString.from_number(1), max_unavailable=k8s.IntOrString.from_number(0)
+            ),
+        )
+        return k8s.KubeDeployment.manifest(
+            metadata=self.metadata(),
+            spec=k8s.DeploymentSpec(
+                replicas=self.workload.scale.count if isinstance(self.workload.scale, Replicas) else None,
+                revision_history_limit=3,
+                selector=k8s.LabelSelector(match_labels=self.selector),
+                strategy=k8s.DeploymentStrategy(type="Recreate") if self.claims else rolling,
+                template=self.pod_template(spread=self.spread_constraints()),
+            ),
+        )
+
+    def spread_constraints(self) -> list[k8s.TopologySpreadConstraint]:
+        """Over nodes and zones as evenly as the cluster can; a small cluster still runs every pod."""
+        if not self.workload.spread:
+            return []
+        return [
+            k8s.TopologySpreadConstraint(
+                max_skew=1,
+                topology_key=key,
+                when_unsatisfiable="ScheduleAnyway",
+                label_selector=k8s.LabelSelector(match_labels=self.selector),
+            )
+            for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+        ]
+
+    def services(self) -> list[Manifest]:
+        """Its Service, or none when it serves nothing."""
+        return [self.service(self.full_name)] if self.ports else []
+
+    def service(self, name: str, *, headless: bool = False) -> Manifest:
+        """A Service over its pods."""
+        return k8s.KubeService.manifest(
+            metadata=self.metadata(name),
+            spec=k8s.ServiceSpec(
+                type="ClusterIP",
+                cluster_ip="None" if headless else None,
+                publish_not_ready_addresses=True if headless else None,
+                selector=self.selector,
+                ports=[
+                    k8s.ServicePort(
+                        name=port.name,
+                        port=port.number,
+                        target_port=k8s.IntOrString.from_string(port.name),
+                        protocol="TCP",
+                    )
+                    for port in self.ports
+                ],
+            ),
+        )
+
+    def autoscaler(self) -> list[Manifest]:
+        """The HorizontalPodAutoscaler, where the scale follows the load."""
+        scale = self.workload.scale
+        if isinstance(scale, Replicas):
+            return []
+        return [
+            k8s.KubeHorizontalPodAutoscalerV2.manifest(
+                metadata=self.metadata(),
+                spec=k8s.HorizontalPodAutoscalerSpecV2(
+                    scale_target_ref=k8s.CrossVersionObjectReferenceV2(
+                        api_version="apps/v1", kind="Deployment", name=self.full_name
+                    ),
+                    min_replicas=scale.minimum,
+                    max_replicas=scale.maximum,
+                    metrics=[
+                        k8s.MetricSpecV2(
+                            type="Resource",
+                            resource=k8s.ResourceMetricSourceV2(
+                                name="cpu",
+                                target=k8s.MetricTargetV2(type="Utilization", average_utilization=scale.cpu_percent),
+                            ),
+                        )
+                    ],
+                ),
+            )
+        ]
+
+    def disruption_budget(self) -> list[Manifest]:
+        """The PodDisruptionBudget, where settings ask for one."""
+        if not self.workload.min_available:
+            return []
+        return [
+            k8s.KubePodDisruptionBudget.manifest(
+                metadata=self.metadata(),
+                spec=k8s.PodDisruptionBudgetSpec(
+                    min_available=k8s.IntOrString.from_number(self.workload.min_available),
+                    selector=k8s.LabelSelector(match_labels=self.selector),
+                ),
+            )
+        ]
+
+
+class StatefulWorkload(Workload):
+    """A service whose storage belongs to it: a StatefulSet with claim templates.
+
+    Args:
+        scope: A Phase, or a construct inside one.
+        settings: What runs.
+    """
+
+    def __init__(self, scope: Construct, settings: WorkloadSettings) -> None:
+        super().__init__(scope, settings)
+        dns_label(f"{type(self).__name__} name", self.full_name, MAX_STATEFUL_SET)
+        if isinstance(settings.scale, Autoscaling):
+            raise SettingError(f"{self.full_name} scale", settings.scale, "Its pods keep state. Give Replicas(count=1).")
+
+    @property
+    def surge_pods(self) -> int:
+        """A StatefulSet stops a pod before it starts the next."""
+        return 0
+
+    @property
+    def headless_name(self) -> str:
+        """The Service that gives the pods their names."""
+        return f"{self.full_name}-pods"
+
+    def claim_manifests(self) -> list[Manifest]:
+        """None: the StatefulSet makes them from its templates."""
+        return []
+
+    def services(self) -> list[Manifest]:
+        """The Service that clients dial, and the headless one that names the pods."""
+        return [self.service(self.full_name), self.service(self.headless_name, headless=True)]
+
+    def controller(self) -> Manifest:
+        """The StatefulSet.
+
+        The claim templates carry the fields that the API server adds, so ArgoCD sees no difference.
+        """
+        return k8s.KubeStatefulSet.manifest(
+            metadata=self.metadata(),
+            spec=k8s.StatefulSetSpec(
+                service_name=self.headless_name,
+                replicas=self.workload.scale.least,
+                revision_history_limit=3,
+                pod_management_policy="OrderedReady",
+                update_strategy=k8s.StatefulSetUpdateStrategy(type="RollingUpdate"),
+                selector=k8s.LabelSelector(match_labels=self.selector),
+                template=self.pod_template(claims_are_templates=True, spread=self.spread_constraints()),
+                volume_claim_templates=[
+                    k8s.KubePersistentVolumeClaim.manifest(
+                        metadata=k8s.ObjectMeta(
+                            name=claim.name,
+                            labels=self.selector,
+                            annotations={"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"},
+                        ),
+                        spec=claim.spec(),
+                    )
+                    for claim in self.claims
+                ]
+                or None,
+            ),
+        )

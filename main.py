@@ -1,0 +1,33 @@
+"""This module is what `cdk8s synth` runs: it writes every environment, all of them or none."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "constructs"))
+
+from ai_interviewer import ENVIRONMENTS, AiInterviewer
+from mcpmesh_k8s import SettingError, TreeError, synthesize
+
+
+def main() -> int:
+    """Write the environments and say where they are."""
+    outdir = Path(os.environ.get("CDK8S_OUTDIR", "dist"))
+    try:
+        applications = [
+            AiInterviewer(environment, outdir=outdir / environment.name) for environment in ENVIRONMENTS
+        ]
+        synthesize(applications)
+    except (SettingError, TreeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for application in applications:
+        count = sum(len(manifests) for manifests in application.manifests().values())
+        print(f"{application.directory}: {count} objects")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,302 @@
+"""This module is the proof that what we render runs: every agent on the real mcp-mesh, with a real Redis.
+
+Each agent starts as its pod would, with the variables, command and probes of dist/dev and a sample package in
+place of its code. It has a Redis of its own, rendered too, and a stand-in for the registry.
+"""
+
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mesh_harness import (
+    LOCALHOST,
+    Loopback,
+    Manifest,
+    Pod,
+    Secrets,
+    StandInRegistry,
+    container_of,
+    eventually,
+    expand,
+    find,
+    free_port,
+    is_open,
+    mounted,
+    pod_environment,
+    probe,
+    start_pod,
+)
+
+MESH = Path(__file__).parents[1] / ".venv-mesh"
+SAMPLE = Path(__file__).parent / "mesh/agent_app/sample_agent"
+AGENTS = ("pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent")
+PREFIX = "ai-interviewer-"
+REDIS, REGISTRY = f"{PREFIX}redis", f"{PREFIX}registry"
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+START = 30.0  # seconds; about 2 on an idle core
+
+
+class InventedSecrets(dict[tuple[str, str], str]):
+    """A value for any key of a Secret, the same each time and different from every other."""
+
+    def __missing__(self, name_and_key: tuple[str, str]) -> str:
+        """Invent it."""
+        return "invented." + ".".join(name_and_key)
+
+
+SECRETS = InventedSecrets()
+PASSWORD = SECRETS[REDIS, "password"]
+
+
+@pytest.fixture(scope="module")
+def dev(manifests: Callable[[str], list[dict[str, object]]]) -> Sequence[Manifest]:
+    """The manifests of dev, where this machine has what it takes to run them."""
+    if not (MESH / "bin/python").exists():
+        pytest.skip("run `make mesh-venv`")
+    if not any(MESH.glob("lib/*/site-packages/mesh")):
+        pytest.skip("mcp-mesh 0.5.3 needs Python 3.11 or newer: run `make mesh-venv PYTHON=python3.11`")
+    if not shutil.which("redis-server"):
+        pytest.skip("run `apt-get install redis-server`")
+    return manifests("dev")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agent:
+    """A running agent, and the two servers that it needs."""
+
+    pod: Pod
+    service: Manifest
+    registry: StandInRegistry
+    redis_port: int
+
+    @property
+    def port(self) -> int:
+        """The local port behind the Service."""
+        (port,) = self.service["spec"]["ports"]
+        return self.pod.ports[port["targetPort"]]
+
+
+def redis_cli(port: int, password: str, *command: str) -> str:
+    """The JSON that redis-cli prints, or its error message."""
+    words = ["redis-cli", "-h", LOCALHOST, "-p", str(port), "--json", *command]
+    done = subprocess.run(words, env={"REDISCLI_AUTH": password}, capture_output=True, text=True, timeout=10)
+    return done.stdout + done.stderr
+
+
+def start_redis(manifests: Sequence[Manifest], root: Path, port: int) -> Pod:
+    """The rendered Redis with its rendered configuration, on this port of loopback only."""
+    manifest = find(manifests, "Deployment", REDIS)
+    mounts = mounted(manifests, manifest, "redis", root=root, loopback=Loopback(ports={6379: port}))
+    (configuration,) = root.rglob("redis.conf")
+    configuration.write_text(f"port {port}\n{configuration.read_text()}\nbind {LOCALHOST}\n")
+    return start_beside_redis(
+        manifest, "redis", root, port, loopback=Loopback(ports={6379: port}, mounts=mounts)
+    )
+
+
+def start_beside_redis(
+    manifest: Manifest,
+    container: str,
+    root: Path,
+    port: int,
+    *,
+    loopback: Loopback,
+    secrets: Secrets = SECRETS,
+) -> Pod:
+    """A container whose redis-cli dials this port where it would dial 6379."""
+    environment = pod_environment(manifest, container, secrets=secrets, loopback=loopback)
+    root.mkdir(parents=True, exist_ok=True)
+    script = root / "redis-cli"
+    script.write_text(f'#!/bin/sh\nexec {shutil.which("redis-cli")} -p {port} "$@"\n')
+    script.chmod(0o755)
+    environment["PATH"] = f"{root}:{environment['PATH']}"
+    return start_pod(manifest, container, environment=environment, loopback=loopback, root=root)
+
+
+@contextmanager
+def running_agent(
+    manifests: Sequence[Manifest], name: str, root: Path, without: str = ""
+) -> Generator[Agent, None, None]:
+    """An agent with servers of its own, started as its manifest says, but for one variable."""
+    manifest = find(manifests, "Deployment", PREFIX + name)
+    spec = container_of(manifest, name)
+    with ExitStack() as stack:
+        registry = stack.enter_context(StandInRegistry())
+        redis_port = free_port()
+        redis = stack.enter_context(start_redis(manifests, root / "redis", redis_port))
+        assert eventually(lambda: is_open(redis_port), START), redis.output
+        loopback = Loopback(
+            services={f"{REGISTRY}:8000": registry.port, f"{REDIS}:6379": redis_port},
+            ports={port["containerPort"]: free_port() for port in spec["ports"]},
+        )
+        environment = pod_environment(manifest, name, secrets=SECRETS, loopback=loopback, without=without)
+        environment["PATH"] = f"{MESH / 'bin'}:{environment['PATH']}"
+        shutil.copytree(SAMPLE, root / "app" / spec["args"][-1])
+        pod = stack.enter_context(
+            start_pod(
+                manifest,
+                name,
+                environment=environment,
+                loopback=loopback,
+                root=root / "app",
+                entrypoint=["python"],
+            )
+        )
+        service = find(manifests, "Service", PREFIX + name)
+        yield Agent(pod=pod, service=service, registry=registry, redis_port=redis_port)
+
+
+def check_registration(agent: Agent, seconds: float) -> None:
+    """The agent is in the registry, under its name, at the host and the port of its Service."""
+    assert eventually(lambda: bool(agent.registry.agents), seconds), agent.pod.output
+    (registered,) = agent.registry.agents.values()
+    (port,) = agent.service["spec"]["ports"]
+    assert registered["agent_id"].startswith(f"{agent.pod.name}-")
+    assert registered["http_host"] == agent.service["metadata"]["name"]
+    assert registered["http_port"] == agent.port == agent.pod.ports[port["port"]]
+
+
+def check_probes(agent: Agent, seconds: float) -> None:
+    """Every probe of the manifest answers 200."""
+
+    def answers() -> dict[str, str]:
+        return {kind: probe(agent.pod.spec[kind], agent.pod) for kind in PROBES}
+
+    assert eventually(lambda: set(answers().values()) == {"200"}, seconds), (answers(), agent.pod.output)
+
+
+def check_traces(agent: Agent, seconds: float) -> None:
+    """A tool called through POST /mcp leaves a trace in the agent's Redis."""
+    call = {"name": "echo", "arguments": {"text": "said through the mesh"}}
+    request = urllib.request.Request(
+        f"http://{LOCALHOST}:{agent.port}/mcp",
+        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}).encode(),
+        {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"},
+    )
+    with urllib.request.urlopen(request, timeout=max(seconds, 10)) as reply:
+        assert "said through the mesh" in reply.read().decode()
+    traces = redis_cli(agent.redis_port, PASSWORD, "XRANGE", "mesh:trace", "-", "+")
+    assert '"function_name","echo"' in traces, agent.pod.output
+
+
+def check_departure(agent: Agent, seconds: float) -> None:
+    """SIGTERM takes the agent out of the registry and ends it with 0."""
+    known = list(agent.registry.agents)
+    assert agent.pod.terminate(max(seconds, 10)) == 0, agent.pod.output
+    assert agent.registry.departed == known != []
+
+
+Check = Callable[[Agent, float], None]
+CHECKS: tuple[Check, ...] = (check_registration, check_probes, check_traces, check_departure)
+
+# What no longer holds when a variable is missing from the manifest.
+NEEDED: Mapping[str, set[Check]] = {
+    "MCP_MESH_REGISTRY_URL": {check_registration, check_departure},
+    "MCP_MESH_AGENT_NAME": {check_registration},
+    "MCP_MESH_HTTP_HOST": {check_registration},
+    "MCP_MESH_HTTP_PORT": {check_registration, check_probes, check_traces},
+    "REDIS_URL": {check_traces},
+    "MCP_MESH_DISTRIBUTED_TRACING_ENABLED": {check_traces},
+}
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_an_agent_runs_as_its_pod_would(dev: Sequence[Manifest], tmp_path: Path, name: str) -> None:
+    with running_agent(dev, name, tmp_path) as agent:
+        for check in CHECKS:
+            check(agent, START)
+
+
+@pytest.mark.parametrize("variable", NEEDED)
+def test_without_a_variable_the_proof_fails(dev: Sequence[Manifest], tmp_path: Path, variable: str) -> None:
+    failed = set[Check]()
+    with running_agent(dev, AGENTS[0], tmp_path, without=variable) as agent:
+        assert eventually(lambda: bool(agent.registry.agents) or is_open(agent.port), START), agent.pod.output
+        for check in CHECKS:
+            try:
+                check(agent, 0.5)
+            except (AssertionError, OSError):
+                failed.add(check)
+    assert failed == NEEDED[variable]
+
+
+def test_redis_answers_its_probes_and_obeys_its_rules(dev: Sequence[Manifest], tmp_path: Path) -> None:
+    port = free_port()
+    with start_redis(dev, tmp_path, port) as redis:
+        assert eventually(lambda: is_open(port), START), redis.output
+        answers = {kind: probe(redis.spec[kind], redis) for kind in PROBES}
+        assert set(answers.values()) <= {"open", "exit 0"}, answers
+        assert "maxmemory_policy:noeviction" in redis_cli(port, PASSWORD, "INFO", "memory")
+        assert "PONG" in redis_cli(port, PASSWORD, "PING")
+        assert "WRONGPASS" in redis_cli(port, "wrong", "PING")
+        assert "NOAUTH" in redis_cli(port, "", "PING")
+        assert redis.terminate(10) == 0, redis.output
+
+
+def test_the_stream_of_traces_is_kept_short(dev: Sequence[Manifest], tmp_path: Path) -> None:
+    port = free_port()
+    with start_redis(dev, tmp_path / "redis", port) as redis:
+        assert eventually(lambda: is_open(port), START), redis.output
+        fill = "for i = 1, 11000 do redis.call('XADD', KEYS[1], '*', 'n', i) end"
+        redis_cli(port, PASSWORD, "EVAL", fill, "1", "mesh:trace")
+        assert redis_cli(port, PASSWORD, "XLEN", "mesh:trace").strip() == "11000"
+        trim = find(dev, "Deployment", REDIS)
+        with start_beside_redis(trim, "trim-traces", tmp_path / "trim", port, loopback=Loopback()) as pod:
+            assert eventually(lambda: int(redis_cli(port, PASSWORD, "XLEN", "mesh:trace")) < 10_500, START)
+            assert pod.terminate(10) == 0, pod.output
+
+
+def test_an_agent_waits_until_redis_lets_it_in(dev: Sequence[Manifest], tmp_path: Path) -> None:
+    port = free_port()
+    loopback = Loopback(services={f"{REDIS}:6379": port})
+    with ExitStack() as stack:
+
+        def start(agent: str, folder: str, secrets: Secrets) -> Pod:
+            manifest = find(dev, "Deployment", PREFIX + agent)
+            root = tmp_path / folder
+            return stack.enter_context(
+                start_beside_redis(manifest, "wait-for-redis", root, port, loopback=loopback, secrets=secrets)
+            )
+
+        waiting = [start(agent, agent, SECRETS) for agent in AGENTS]
+        locked_out = start(AGENTS[0], "locked-out", {(REDIS, "password"): "wrong"})
+        time.sleep(1)
+        assert [pod.process.poll() for pod in waiting] == [None] * len(AGENTS)
+        stack.enter_context(start_redis(dev, tmp_path / "redis", port))
+        assert [pod.process.wait(START) for pod in waiting] == [0] * len(AGENTS)
+        assert locked_out.process.poll() is None, locked_out.output
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("redis://:$(PASSWORD)@host", "redis://:secret@host"),
+        ("$(UNKNOWN)/$(PASSWORD)", "$(UNKNOWN)/secret"),
+        ("$$(PASSWORD)", "$(PASSWORD)"),
+        ("$PASSWORD $(PASSWORD", "$PASSWORD $(PASSWORD"),
+    ],
+)
+def test_variables_are_expanded_as_the_kubelet_does(text: str, expanded: str) -> None:
+    assert expand(text, {"PASSWORD": "secret"}) == expanded
+
+
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        ("redis://:x@redis:6379/0", "redis://:x@127.0.0.1:40000/0"),
+        ("redis", "127.0.0.1"),
+        ("redis:6380", "redis:6380"),
+        ("my-redis:6379", "my-redis:6379"),
+        ("redis-2:6379", "redis-2:6379"),
+    ],
+)
+def test_only_the_ports_of_a_service_become_local(address: str, local: str) -> None:
+    assert Loopback(services={"redis:6379": 40000}).address(address) == local

