@@ -16,9 +16,7 @@ def main() -> int:
     """Write the environments and say where they are."""
     outdir = Path(os.environ.get("CDK8S_OUTDIR", "dist"))
     try:
-        applications = [
-            AiInterviewer(environment, outdir=outdir / environment.name) for environment in ENVIRONMENTS
-        ]
+        applications = [AiInterviewer(environment, outdir=outdir / environment.name) for environment in ENVIRONMENTS]
         synthesize(applications)
     except (SettingError, TreeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

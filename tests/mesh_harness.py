@@ -81,7 +81,7 @@ class Loopback:
     mounts: Mapping[str, Path] = field(default_factory=dict[str, Path])
 
     def address(self, text: str) -> str:
-        """With local addresses. A port that the Service does not have stays, and so do hosts inside a text."""
+        """With local addresses. A port that the Service does not have stays: nobody answers there."""
         for service, port in self.services.items():
             if text == service.partition(":")[0]:
                 return LOCALHOST

@@ -58,14 +58,20 @@ PASSWORD = SECRETS[REDIS, "password"]
 
 @pytest.fixture(scope="module")
 def dev(manifests: Callable[[str], list[dict[str, object]]]) -> Sequence[Manifest]:
-    """The manifests of dev, where this machine has what it takes to run them."""
+    """The manifests of dev."""
+    if not shutil.which("redis-server"):
+        pytest.skip("run `apt-get install redis-server`")
+    return manifests("dev")
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Path:
+    """The folder of the Python that has mcp-mesh."""
     if not (MESH / "bin/python").exists():
         pytest.skip("run `make mesh-venv`")
     if not any(MESH.glob("lib/*/site-packages/mesh")):
         pytest.skip("mcp-mesh 0.5.3 needs Python 3.11 or newer: run `make mesh-venv PYTHON=python3.11`")
-    if not shutil.which("redis-server"):
-        pytest.skip("run `apt-get install redis-server`")
-    return manifests("dev")
+    return MESH / "bin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +129,7 @@ def start_beside_redis(
 
 @contextmanager
 def running_agent(
-    manifests: Sequence[Manifest], name: str, root: Path, without: str = ""
+    manifests: Sequence[Manifest], name: str, root: Path, runtime: Path, without: str = ""
 ) -> Generator[Agent, None, None]:
     """An agent with servers of its own, started as its manifest says, but for one variable."""
     manifest = find(manifests, "Deployment", PREFIX + name)
@@ -138,7 +144,7 @@ def running_agent(
             ports={port["containerPort"]: free_port() for port in spec["ports"]},
         )
         environment = pod_environment(manifest, name, secrets=SECRETS, loopback=loopback, without=without)
-        environment["PATH"] = f"{MESH / 'bin'}:{environment['PATH']}"
+        environment["PATH"] = f"{runtime}:{environment['PATH']}"
         shutil.copytree(SAMPLE, root / "app" / spec["args"][-1])
         pod = stack.enter_context(
             start_pod(
@@ -209,8 +215,10 @@ NEEDED: Mapping[str, set[Check]] = {
 
 
 @pytest.mark.parametrize("name", AGENTS)
-def test_an_agent_runs_as_its_pod_would(dev: Sequence[Manifest], tmp_path: Path, name: str) -> None:
-    with running_agent(dev, name, tmp_path) as agent:
+def test_an_agent_runs_as_its_pod_would(
+    dev: Sequence[Manifest], tmp_path: Path, runtime: Path, name: str
+) -> None:
+    with running_agent(dev, name, tmp_path, runtime) as agent:
         for check in CHECKS:
             check(agent, START)
 
@@ -218,7 +226,7 @@ def test_an_agent_runs_as_its_pod_would(dev: Sequence[Manifest], tmp_path: Path,
 @pytest.mark.parametrize("variable", NEEDED)
 def test_without_a_variable_the_proof_fails(dev: Sequence[Manifest], tmp_path: Path, variable: str) -> None:
     failed = set[Check]()
-    with running_agent(dev, AGENTS[0], tmp_path, without=variable) as agent:
+    with running_agent(dev, AGENTS[0], tmp_path, runtime, variable) as agent:
         assert eventually(lambda: bool(agent.registry.agents) or is_open(agent.port), START), agent.pod.output
         for check in CHECKS:
             try:

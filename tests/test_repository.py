@@ -1,7 +1,7 @@
 """The repository keeps its own promises: each trap of its layout and its tools has a guard here.
 
-What a plain test cannot prove is proven by targets of the Makefile that `make check` includes: `generated` (dist/,
-imports/ and the documentation are current) and `wheel-check` (the wheel works where the sources are not).
+What takes longer is proven by other parts of `make check`: `generated` (dist/, imports/ and the documentation
+are current) and `wheel-check` (the wheel works where the sources are not).
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.metadata import Distribution, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import tomli
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -25,20 +26,15 @@ from packaging.utils import canonicalize_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 ROOT = Path(__file__).resolve().parent.parent
-PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PYPROJECT: dict[str, Any] = tomli.loads((ROOT / "pyproject.toml").read_text())
 MAKEFILE = (ROOT / "Makefile").read_text()
 CDK8S = ROOT / "node_modules/.bin/cdk8s"
 BINARIES = Path(sys.executable).parent
 
 
 def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a newcomer would: no JSII_NODE, no PYTHONPATH, not this project's virtual environment."""
+    """Run a command as a newcomer would, without the variables that steer Python, jsii and cdk8s."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("JSII_", "PYTHON", "CDK8S_"))}
     return subprocess.run(
         command,
@@ -166,8 +162,8 @@ def test_the_cdk8s_command_writes_the_same_bytes(tmp_path: Path) -> None:
     if not CDK8S.exists():
         pytest.skip("needs the cdk8s command: make setup")
     output = tmp_path / "out"
-    node = {"PATH": f"{BINARIES}{os.pathsep}{os.environ['PATH']}"}
-    succeed(CDK8S, "synth", "--check-upgrade", "false", "--output", output, **node)
+    path = f"{BINARIES}{os.pathsep}{os.environ['PATH']}"
+    succeed(CDK8S, "synth", "--check-upgrade", "false", "--output", output, PATH=path)
     # It exits with 0 when nothing was written, too.
     assert_same_files(ROOT / "dist", output)
 
@@ -240,11 +236,11 @@ def test_the_tests_run_with_the_pinned_packages() -> None:
 
 
 def test_the_editable_install_finds_the_packages_and_their_namesake(tmp_path: Path) -> None:
-    assert "editable" in (Distribution.from_name("mcpmesh-k8s").read_text("direct_url.json") or "")
-    program = (
-        "import ai_interviewer, constructs, mcpmesh_k8s; print(ai_interviewer.__file__, mcpmesh_k8s.__file__);"
-        "print(constructs.Construct.__module__)"
-    )
+    program = """
+import ai_interviewer, constructs, mcpmesh_k8s
+print(ai_interviewer.__file__, mcpmesh_k8s.__file__)
+print(constructs.Construct.__module__)
+"""
     lines = succeed(sys.executable, "-c", program, cwd=tmp_path).stdout.splitlines()
     names = ("ai_interviewer", "mcpmesh_k8s")
     assert lines == [
@@ -285,14 +281,15 @@ def test_the_tools_of_package_json_are_pinned_exactly() -> None:
 def test_the_generated_classes_load_with_the_pinned_jsii(tmp_path: Path) -> None:
     """A process of its own: the other tests shall not depend on which module started jsii."""
     program = """
+import json
 import mcpmesh_k8s
 import cdk8s
 from imports.io import external_secrets as es
-store = es.ExternalSecretSpecSecretStoreRef(name="store", kind=es.ExternalSecretSpecSecretStoreRefKind.SECRET_STORE)
+kind = es.ExternalSecretSpecSecretStoreRefKind.SECRET_STORE
+store = es.ExternalSecretSpecSecretStoreRef(name="store", kind=kind)
 spec = es.ExternalSecretSpec(secret_store_ref=store, target=es.ExternalSecretSpecTarget(name="secret"))
 chart = cdk8s.Chart(cdk8s.App(), "chart")
 es.ExternalSecret(chart, "secret", metadata=cdk8s.ApiObjectMetadata(name="secret"), spec=spec)
-import json
 print(json.dumps(cdk8s.Testing.synth(chart)))
 """
     result = succeed(sys.executable, "-c", program, cwd=tmp_path, PYTHONPATH=str(ROOT))

@@ -49,9 +49,7 @@ class AiInterviewer(Application):
     """
 
     def __init__(self, environment: EnvironmentSettings, *, outdir: str | Path) -> None:
-        super().__init__(
-            ApplicationSettings(name=NAME, image_pull_secret=environment.image_pull_secret), outdir=outdir
-        )
+        super().__init__(ApplicationSettings(name=NAME, image_pull_secret=environment.image_pull_secret), outdir=outdir)
         foundation = Phase(self, "foundation")
         mesh = Phase(self, "mesh")
         services = Phase(self, "services")
@@ -64,9 +62,7 @@ class AiInterviewer(Application):
         Namespace(foundation, NamespaceSettings(budget=environment.budget))
         for settings in PRIORITIES:
             PriorityClass(foundation, settings)
-        postgres = Postgres(
-            foundation, environment.postgres, secret("postgres", *environment.postgres.secret_keys)
-        )
+        postgres = Postgres(foundation, environment.postgres, secret("postgres", *environment.postgres.secret_keys))
         redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys))
         minio = Minio(foundation, environment.minio, secret("minio", *environment.minio.secret_keys))
         Bucket(
@@ -99,7 +95,13 @@ class AiInterviewer(Application):
         if environment.routes_to_mesh:
             routes.append(Route(path="/api/registry/agents", to=registry, upstream_path="/agents"))
             routes += [
-                Route(path=f"/mcp/{agent.name}", to=agent, upstream_path="/mcp", timeout_seconds=300, buffering=False)
+                Route(
+                    path=f"/mcp/{agent.name}",
+                    to=agent,
+                    upstream_path="/mcp",
+                    timeout_seconds=300,
+                    buffering=False,
+                )
                 for agent in agents
             ]
         gateway = Gateway(access, environment.gateway, routes)
@@ -113,12 +115,12 @@ class AiInterviewer(Application):
         backend.connects_to(registry, minio, *agents)
         pdf_extractor.connects_to(redis, wait=True)
         pdf_extractor.connects_to(registry, minio.anonymous, claude, openai)
-        interview_agent.connects_to(
-            postgres.database("ai_interviewer", role="interview_agent"), redis, wait=True
-        )
+        interview_agent.connects_to(postgres.database("ai_interviewer", role="interview_agent"), redis, wait=True)
         interview_agent.connects_to(registry, claude, openai)
         claude.connects_to(redis, wait=True)
-        claude.connects_to(registry, openai, llm("anthropic", "CLAUDE_API_KEY", secret("claude", "api-key").key("api-key")))
+        claude.connects_to(
+            registry, openai, llm("anthropic", "CLAUDE_API_KEY", secret("claude", "api-key").key("api-key"))
+        )
         openai.connects_to(redis, wait=True)
         openai.connects_to(registry, llm("openai", "OPENAI_API_KEY", secret("openai", "api-key").key("api-key")))
 

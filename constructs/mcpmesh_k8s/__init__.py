@@ -1,4 +1,4 @@
-"""This module is mcpmesh-k8s: typed cdk8s constructs that turn an MCP Mesh application into locked-down Kubernetes YAML.
+"""This module is mcpmesh-k8s: typed constructs that turn an MCP Mesh application into locked-down Kubernetes YAML.
 
 Everything public is imported from here. ``images`` holds the third-party images the services were written for.
 """

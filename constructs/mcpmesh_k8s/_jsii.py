@@ -11,10 +11,10 @@ import gc
 import io
 import json
 import os
+import shutil
 import sys
 import tarfile
 import tempfile
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,11 +57,9 @@ _VERSION = "1.0.0"
 def _tarball() -> Path:
     """The JavaScript beside this file as the tarball that jsii loads: the same bytes every time."""
     sources = files(__package__) / "_api_objects"
-    assembly = json.loads((sources / "assembly.json").read_text())
-    assembly["jsiiVersion"] = version("jsii")
     package = {"name": _MODULE, "version": _VERSION, "main": "index.js", "jsii": {"outdir": "."}}
     contents = {
-        "package/.jsii": json.dumps(assembly),
+        "package/.jsii": (sources / "assembly.json").read_text(),
         "package/index.js": (sources / "index.js").read_text(),
         "package/package.json": json.dumps(package),
     }
@@ -71,7 +69,7 @@ def _tarball() -> Path:
             entry = tarfile.TarInfo(name)
             entry.size = len(data := text.encode())
             tar.addfile(entry, io.BytesIO(data))
-    atexit.register(lambda: (path.unlink(missing_ok=True), path.parent.rmdir()))
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
     return path
 
 

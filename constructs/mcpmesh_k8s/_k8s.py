@@ -13,8 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from cdk8s import ApiObjectMetadata
     from cdk8s_plus_27 import k8s
 
     from imports.io import external_secrets
@@ -58,6 +57,15 @@ else:
         def manifest(self, **fields: object) -> dict[str, object]:
             return {**self._identity, **_struct(**fields)}
 
+    class _Name:
+        """A struct when it is called, an enumeration when a member is asked for."""
+
+        def __call__(self, **fields: object) -> dict[str, object]:
+            return _struct(**fields)
+
+        def __getattr__(self, member: str) -> str:
+            return "".join(part.capitalize() for part in member.split("_"))
+
     class _Quantity:
         from_string = from_number = staticmethod(_value)
 
@@ -68,10 +76,11 @@ else:
             for name, identity in kinds.items():
                 setattr(self, name, _Kind(*identity))
 
-        def __getattr__(self, struct: str) -> Callable[..., dict[str, object]]:
-            return _struct
+        def __getattr__(self, name: str) -> _Name:
+            return _Name()
 
     k8s = _Api(_KUBERNETES)
     external_secrets = _Api(_EXTERNAL_SECRETS)
+    ApiObjectMetadata = _struct
 
-__all__ = ["external_secrets", "k8s"]
+__all__ = ["ApiObjectMetadata", "external_secrets", "k8s"]

@@ -135,7 +135,9 @@ class MeshSettings:
     def __post_init__(self) -> None:
         """Refuse a module and a level that the code would refuse."""
         if not _MODULE.fullmatch(self.module):
-            raise SettingError(f"{self.name} module", self.module, "Give a Python module, such as 'pdf_extractor_agent'.")
+            raise SettingError(
+                f"{self.name} module", self.module, "Give a Python module, such as 'pdf_extractor_agent'."
+            )
         if self.log_level not in _LEVELS:
             raise SettingError(f"{self.name} log_level", self.log_level, f"Give one of {', '.join(_LEVELS)}.")
         if self.debounce_seconds < 0:
@@ -209,7 +211,11 @@ def _mesh_container(
         ports=(port,),
         variables=(*_mesh_variables(settings, full_name, port), *added, *settings.variables),
         probes=probes,
-        volumes=(Scratch(size=settings.scratch), Scratch(name="logs", mount_path="/app/logs"), *settings.code.files),
+        volumes=(
+            Scratch(size=settings.scratch),
+            Scratch(name="logs", mount_path="/app/logs"),
+            *settings.code.files,
+        ),
         pre_stop_seconds=10,
     )
 

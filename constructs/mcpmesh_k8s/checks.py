@@ -98,7 +98,12 @@ def duplicate_identities(objects: Objects) -> Iterator[str]:
     seen: set[tuple[str, str, str, str]] = set()
     for manifest in objects.all:
         group = str(manifest["apiVersion"]).rpartition("/")[0]
-        identity = (group, str(manifest["kind"]), str(at(manifest, "metadata").get("namespace", "")), name_of(manifest))
+        identity = (
+            group,
+            str(manifest["kind"]),
+            str(at(manifest, "metadata").get("namespace", "")),
+            name_of(manifest),
+        )
         if not name_of(manifest):
             yield f"{manifest['kind']} has no metadata.name: give one, or it changes with the construct's path."
         elif identity in seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+
 from constructs import Construct
 
 from ._k8s import k8s

@@ -9,7 +9,7 @@ from .endpoint import Port
 from .errors import SettingError
 from .image import Image
 from .names import dns_label
-from .probe import Exec, HttpGet, Probes, TcpSocket
+from .probe import HttpGet, Probes, TcpSocket
 from .quantity import Compute
 from .storage import Volume, mounts_of
 from .variable import Variable
@@ -105,8 +105,7 @@ class Container:
             working_dir=self.working_directory or None,
             env=[variable.render() for variable in self.variables] or None,
             ports=[
-                k8s.ContainerPort(name=port.name, container_port=port.container, protocol="TCP")
-                for port in self.ports
+                k8s.ContainerPort(name=port.name, container_port=port.container, protocol="TCP") for port in self.ports
             ]
             or None,
             startup_probe=probes.startup.render() if probes else None,

@@ -134,16 +134,22 @@ class Gateway(Workload):
                     user=USER,
                     compute=settings.compute,
                     # The compiled-in error log lies on the read-only root, so it is moved before the file is read.
-                    command=("openresty", "-e", "stderr", "-c", "/etc/gateway/nginx.conf", "-g", "daemon off;"),
+                    command=(
+                        "openresty",
+                        "-e",
+                        "stderr",
+                        "-c",
+                        "/etc/gateway/nginx.conf",
+                        "-g",
+                        "daemon off;",
+                    ),
                     ports=(Port(number=80, container=_LISTEN),),
                     probes=Probes.of(HttpGet(path=_HEALTH)),
                     volumes=(
                         Scratch(size="256Mi"),
                         Files(
                             mount_path="/etc/gateway",
-                            files=(
-                                File(path="nginx.conf", content=configuration(settings, self.routes, suffix)),
-                            ),
+                            files=(File(path="nginx.conf", content=configuration(settings, self.routes, suffix)),),
                         ),
                     ),
                     pre_stop_seconds=10,

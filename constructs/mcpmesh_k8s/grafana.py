@@ -162,7 +162,8 @@ class Grafana(Workload):
                                     content=_DATA_SOURCE.format(url=tempo.endpoint().url),
                                 ),
                                 File(
-                                    path="provisioning/dashboards/mcp-mesh.yaml", content=_PROVIDER.format(etc=_ETC)
+                                    path="provisioning/dashboards/mcp-mesh.yaml",
+                                    content=_PROVIDER.format(etc=_ETC),
                                 ),
                                 File(path="dashboards/mcp-mesh-overview.json", content=overview),
                                 *settings.dashboards,

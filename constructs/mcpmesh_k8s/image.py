@@ -47,14 +47,14 @@ class Image:
         if not _REPOSITORY.fullmatch(self.repository):
             raise SettingError("Image.repository", self.repository, "Give a path such as 'mcpmesh/registry'.")
         if self.digest and not _DIGEST.fullmatch(self.digest):
-            raise SettingError(
-                "Image.digest", self.digest, "Give 'sha256:' and 64 lower-case hexadecimal digits."
-            )
+            raise SettingError("Image.digest", self.digest, "Give 'sha256:' and 64 lower-case hexadecimal digits.")
         if self.tag and not _TAG.fullmatch(self.tag):
             raise SettingError("Image.tag", self.tag, "Give letters, digits, '.', '_' and '-', at most 128.")
         if not self.tag and not self.digest:
             raise SettingError(
-                f"Image.tag of {self.repository}", self.tag, "Give an exact tag, such as '0.5.3', or a digest."
+                f"Image.tag of {self.repository}",
+                self.tag,
+                "Give an exact tag, such as '0.5.3', or a digest.",
             )
         if not self.digest and not self.exact_because and not _EXACT.fullmatch(self.tag):
             raise SettingError(

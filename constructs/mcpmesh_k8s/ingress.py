@@ -98,7 +98,9 @@ class Ingress(Component):
                             http=k8s.HttpIngressRuleValue(
                                 paths=[
                                     k8s.HttpIngressPath(
-                                        path="/", path_type="Prefix", backend=k8s.IngressBackend(service=backend)
+                                        path="/",
+                                        path_type="Prefix",
+                                        backend=k8s.IngressBackend(service=backend),
                                     )
                                 ]
                             ),

@@ -109,9 +109,7 @@ class Minio(StatefulWorkload):
             "MINIO_ACCESS_KEY": self.secret.key("access-key"),
             "MINIO_SECRET_KEY": self.secret.key("secret-key"),
         }
-        return Target(
-            workload=self, port="api", introduction=(*self.anonymous.introduction, *variables(keys))
-        )
+        return Target(workload=self, port="api", introduction=(*self.anonymous.introduction, *variables(keys)))
 
     @property
     def anonymous(self) -> Target:
@@ -147,7 +145,9 @@ class BucketSettings:
             raise SettingError("BucketSettings.bucket", self.bucket, "Give 3 to 63 of a-z, 0-9, '.' and '-'.")
         if self.public_prefix and not re.fullmatch(r"([\w-]+/)+", self.public_prefix):
             raise SettingError(
-                "BucketSettings.public_prefix", self.public_prefix, "Give a folder with its slash, such as 'resumes/'."
+                "BucketSettings.public_prefix",
+                self.public_prefix,
+                "Give a folder with its slash, such as 'resumes/'.",
             )
 
 

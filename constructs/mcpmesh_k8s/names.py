@@ -19,7 +19,9 @@ def dns_label(where: str, name: str, longest: int = MAX_LABEL) -> str:
     """Return the name when it is a DNS label that fits, else raise a SettingError."""
     if not _LABEL.fullmatch(name):
         raise SettingError(
-            where, name, "Give a DNS label: lower-case letters, digits and inner dashes, such as 'pdf-extractor'."
+            where,
+            name,
+            "Give a DNS label: lower-case letters, digits and inner dashes, such as 'pdf-extractor'.",
         )
     if len(name) > longest:
         raise SettingError(where, name, f"It has {len(name)} characters; give at most {longest}.")

@@ -33,8 +33,10 @@ class NamespaceSettings:
 
 
 class Namespace(Component):
-    """The namespace, with Pod Security Admission, the quota and limits that follow from what runs in it, and the
-    baseline policies: every pod is closed in both directions, and may ask the DNS.
+    """The namespace, with what may run in it, how much, and who may talk.
+
+    It has Pod Security Admission, the quota and limits that follow from what runs in it, and the baseline policies:
+    every pod is closed in both directions, and may ask the DNS.
 
     Args:
         scope: The first Phase.
@@ -109,12 +111,11 @@ class Namespace(Component):
             "services.nodeports": "0",
             "services.loadbalancers": "0",
         }
-        return k8s.KubeResourceQuota.manifest(
+        manifest: Manifest = k8s.KubeResourceQuota.manifest(
             metadata=self.metadata(self.application.settings.name),
-            spec=k8s.ResourceQuotaSpec(
-                hard={name: k8s.Quantity.from_string(amount) for name, amount in hard.items()}
-            ),
+            spec=k8s.ResourceQuotaSpec(hard={name: k8s.Quantity.from_string(amount) for name, amount in hard.items()}),
         )
+        return manifest
 
     def limit_range(self) -> Manifest:
         """The LimitRange: no container and no claim larger than the largest of the application.
@@ -122,9 +123,7 @@ class Namespace(Component):
         Its defaults are for a container that someone starts by hand: the smallest that the application has.
         """
         containers = [
-            container.compute
-            for pod in self.application.pods
-            for container in (*pod.containers, *pod.init_containers)
+            container.compute for pod in self.application.pods for container in (*pod.containers, *pod.init_containers)
         ]
         largest, smallest = Amount(), Amount(cpu=10**9, memory=2**60)
         for compute in containers:
@@ -156,9 +155,10 @@ class Namespace(Component):
                     max={"storage": k8s.Quantity.from_string(bytes_text(max(sizes)))},
                 )
             )
-        return k8s.KubeLimitRange.manifest(
+        manifest: Manifest = k8s.KubeLimitRange.manifest(
             metadata=self.metadata(self.application.settings.name), spec=k8s.LimitRangeSpec(limits=items)
         )
+        return manifest
 
     def baseline(self) -> list[Manifest]:
         """Default deny for every pod of the namespace, and DNS."""

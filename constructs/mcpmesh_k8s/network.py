@@ -194,9 +194,7 @@ def pods_peer(selector: dict[str, str]) -> k8s.NetworkPolicyPeer:
     return k8s.NetworkPolicyPeer(pod_selector=k8s.LabelSelector(match_labels=selector))
 
 
-def ingress_rule(
-    peers: Sequence[k8s.NetworkPolicyPeer], numbers: Iterable[int]
-) -> k8s.NetworkPolicyIngressRule:
+def ingress_rule(peers: Sequence[k8s.NetworkPolicyPeer], numbers: Iterable[int]) -> k8s.NetworkPolicyIngressRule:
     """Who may come in, and to which ports."""
     return k8s.NetworkPolicyIngressRule(from_=list(peers), ports=policy_ports(numbers))
 

@@ -20,10 +20,7 @@ from .variable import Variable
 if TYPE_CHECKING:
     from constructs import Construct
 
-WAIT = (
-    'until timeout 5 "$@" >/dev/null 2>&1; do echo "waiting for $TARGET"; sleep 2; done; '
-    'echo "$TARGET is ready"'
-)
+WAIT = 'until timeout 5 "$@" >/dev/null 2>&1; do echo "waiting for $TARGET"; sleep 2; done; echo "$TARGET is ready"'
 """The program of an init container that waits: the arguments are the target's readiness command."""
 
 WAIT_COMPUTE = Compute(cpu="10m", memory="32Mi", cpu_limit="100m", memory_limit="64Mi")
@@ -99,9 +96,7 @@ class Pod(Component):
         self.application.require_open(self.full_name)
         for variable in added:
             if any(variable.name == present.name for present in self.variables):
-                raise SettingError(
-                    f"{self.full_name} variable", variable.name, "It is set twice. Set it in one place."
-                )
+                raise SettingError(f"{self.full_name} variable", variable.name, "It is set twice. Set it in one place.")
             self._introduced.append(variable)
 
     def connects_to(self, *targets: Pod | Target | External, wait: bool = False) -> None:
@@ -141,7 +136,9 @@ class Pod(Component):
         where = f"{self.full_name} connects_to"
         if workload.application is not self.application:
             raise SettingError(
-                where, workload.full_name, f"Unknown target: it is not part of the application {self.application.directory}."
+                where,
+                workload.full_name,
+                f"Unknown target: it is not part of the application {self.application.directory}.",
             )
         if any(
             isinstance(present, Target) and (present.workload, present.port) == (workload, target.port)
@@ -238,11 +235,12 @@ class Pod(Component):
     def service_account(self) -> Manifest:
         """Its own identity, without a token: nothing here talks to the Kubernetes API."""
         pull_secret = self.application.settings.image_pull_secret
-        return k8s.KubeServiceAccount.manifest(
+        manifest: Manifest = k8s.KubeServiceAccount.manifest(
             metadata=self.metadata(),
             automount_service_account_token=False,
             image_pull_secrets=[k8s.LocalObjectReference(name=pull_secret)] if pull_secret else None,
         )
+        return manifest
 
     def ingress_rules(self) -> list[k8s.NetworkPolicyIngressRule]:
         """Who may come in: nobody, unless the pod serves something."""
@@ -262,7 +260,7 @@ class Pod(Component):
 
     def network_policy(self) -> Manifest:
         """Its policy: both directions closed but for its connections."""
-        return k8s.KubeNetworkPolicy.manifest(
+        manifest: Manifest = k8s.KubeNetworkPolicy.manifest(
             metadata=self.metadata(),
             spec=k8s.NetworkPolicySpec(
                 pod_selector=k8s.LabelSelector(match_labels=self.selector),
@@ -271,6 +269,7 @@ class Pod(Component):
                 egress=self.egress_rules() or None,
             ),
         )
+        return manifest
 
     def pod_template(
         self,
@@ -290,7 +289,9 @@ class Pod(Component):
                 automount_service_account_token=False,
                 enable_service_links=False,
                 security_context=harden_pod(self.pod.container.user),
-                priority_class_name=self.application.prefixed(self.pod.priority_class) if self.pod.priority_class else None,
+                priority_class_name=self.application.prefixed(self.pod.priority_class)
+                if self.pod.priority_class
+                else None,
                 restart_policy=restart_policy,
                 termination_grace_period_seconds=self.pod.termination_grace_seconds,
                 topology_spread_constraints=list(spread) or None,

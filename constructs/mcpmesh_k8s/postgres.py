@@ -136,7 +136,14 @@ class Postgres(StatefulWorkload):
                     ),
                     # While the first start creates the databases, the server listens on its socket only.
                     probes=Probes.of(
-                        Exec(command=("pg_isready", "--host=127.0.0.1", "--username=postgres", "--dbname=postgres")),
+                        Exec(
+                            command=(
+                                "pg_isready",
+                                "--host=127.0.0.1",
+                                "--username=postgres",
+                                "--dbname=postgres",
+                            )
+                        ),
                         liveness=TcpSocket(port="postgres"),
                         startup_seconds=300,
                     ),

@@ -67,7 +67,9 @@ class Probe:
                 raise SettingError(f"Probe.{field}", getattr(self, field), "Give 1 or more.")
         if self.timeout_seconds > self.period_seconds:
             raise SettingError(
-                "Probe.timeout_seconds", self.timeout_seconds, f"Give at most the period, {self.period_seconds}."
+                "Probe.timeout_seconds",
+                self.timeout_seconds,
+                f"Give at most the period, {self.period_seconds}.",
             )
 
     def render(self) -> k8s.Probe:

@@ -92,9 +92,7 @@ class Compute:
         cpu_limit = millicores("Compute.cpu_limit", self.cpu_limit) if self.cpu_limit else cpu
         memory_limit = in_bytes("Compute.memory_limit", self.memory_limit) if self.memory_limit else memory
         if cpu_limit < cpu:
-            raise SettingError(
-                "Compute.cpu_limit", self.cpu_limit, f"Give at least the request, {cpu_text(cpu)}."
-            )
+            raise SettingError("Compute.cpu_limit", self.cpu_limit, f"Give at least the request, {cpu_text(cpu)}.")
         if memory_limit < memory:
             raise SettingError(
                 "Compute.memory_limit", self.memory_limit, f"Give at least the request, {bytes_text(memory)}."

@@ -28,7 +28,7 @@ _PASSWORD_FILE = "/run/redis/password.conf"
 
 _START = (
     ': "${REDIS_PASSWORD:?is not set}"; umask 077; '
-    f"printf 'requirepass \"%s\"\\n' \"$REDIS_PASSWORD\" > {_PASSWORD_FILE}; "
+    f'printf \'requirepass "%s"\\n\' "$REDIS_PASSWORD" > {_PASSWORD_FILE}; '
     f"exec redis-server {_CONFIG}/redis.conf"
 )
 _TRIM = (

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._k8s import external_secrets, k8s
+from ._k8s import ApiObjectMetadata, external_secrets
 from .component import Component, Manifest
 from .errors import SettingError
 from .names import dns_label
@@ -116,22 +116,24 @@ class Secret(Component):
         source = self.settings.source
         if isinstance(source, ExistingSecrets):
             return []
+        kinds = external_secrets.ExternalSecretSpecSecretStoreRefKind
         remote_key = self.settings.remote_key or f"{source.prefix}/{self.name}"
         return [
             external_secrets.ExternalSecret.manifest(
-                metadata=self.metadata(),
+                metadata=ApiObjectMetadata(name=self.full_name, namespace=self.namespace, labels=self.labels()),
                 spec=external_secrets.ExternalSecretSpec(
                     refresh_interval=source.refresh_interval,
                     secret_store_ref=external_secrets.ExternalSecretSpecSecretStoreRef(
-                        name=source.store, kind=source.store_kind
+                        name=source.store,
+                        kind=kinds.CLUSTER_SECRET_STORE
+                        if source.store_kind == "ClusterSecretStore"
+                        else kinds.SECRET_STORE,
                     ),
                     target=external_secrets.ExternalSecretSpecTarget(name=self.full_name),
                     data=[
                         external_secrets.ExternalSecretSpecData(
                             secret_key=key,
-                            remote_ref=external_secrets.ExternalSecretSpecDataRemoteRef(
-                                key=remote_key, property=key
-                            ),
+                            remote_ref=external_secrets.ExternalSecretSpecDataRemoteRef(key=remote_key, property=key),
                         )
                         for key in self.settings.keys
                     ],

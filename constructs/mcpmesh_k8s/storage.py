@@ -142,7 +142,8 @@ def volume_source(volume: Volume, *, config_map: str = "", claim: str = "") -> k
     """The volume of a pod, given the name of its ConfigMap or claim."""
     if isinstance(volume, Scratch):
         return k8s.Volume(
-            name=volume.name, empty_dir=k8s.EmptyDirVolumeSource(size_limit=k8s.Quantity.from_string(volume.size))
+            name=volume.name,
+            empty_dir=k8s.EmptyDirVolumeSource(size_limit=k8s.Quantity.from_string(volume.size)),
         )
     if isinstance(volume, Files):
         return k8s.Volume(
@@ -155,16 +156,16 @@ def volume_source(volume: Volume, *, config_map: str = "", claim: str = "") -> k
                 else None,
             ),
         )
-    return k8s.Volume(
-        name=volume.name, persistent_volume_claim=k8s.PersistentVolumeClaimVolumeSource(claim_name=claim)
-    )
+    return k8s.Volume(name=volume.name, persistent_volume_claim=k8s.PersistentVolumeClaimVolumeSource(claim_name=claim))
 
 
 def mounts_of(volumes: tuple[Volume, ...]) -> list[k8s.VolumeMount]:
     """How a container mounts its volumes; what comes from a ConfigMap is read-only."""
     return [
         k8s.VolumeMount(
-            name=volume.name, mount_path=volume.mount_path, read_only=True if isinstance(volume, Files) else None
+            name=volume.name,
+            mount_path=volume.mount_path,
+            read_only=True if isinstance(volume, Files) else None,
         )
         for volume in volumes
     ]

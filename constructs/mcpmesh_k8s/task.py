@@ -55,7 +55,7 @@ class Task(Pod):
 
     def job(self) -> Manifest:
         """The Job."""
-        return k8s.KubeJob.manifest(
+        manifest: Manifest = k8s.KubeJob.manifest(
             metadata=self.metadata(
                 annotations={
                     "argocd.argoproj.io/hook": "Sync",
@@ -69,3 +69,4 @@ class Task(Pod):
                 template=self.pod_template(restart_policy="OnFailure"),
             ),
         )
+        return manifest

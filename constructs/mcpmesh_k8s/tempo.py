@@ -119,9 +119,7 @@ class Tempo(Workload):
                             files=(
                                 File(
                                     path="tempo.yaml",
-                                    content=_CONFIGURATION.format(
-                                        retention_hours=settings.retention_hours, data=_DATA
-                                    ),
+                                    content=_CONFIGURATION.format(retention_hours=settings.retention_hours, data=_DATA),
                                 ),
                             ),
                         ),

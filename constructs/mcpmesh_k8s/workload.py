@@ -106,8 +106,9 @@ class WorkloadSettings(PodSettings):
 
 
 class Workload(Pod):
-    """A service that we run: ServiceAccount, Deployment, Service, NetworkPolicy and, where settings call for them,
-    claims, PodDisruptionBudget and HorizontalPodAutoscaler.
+    """A service that we run: ServiceAccount, Deployment, Service and NetworkPolicy.
+
+    Where settings call for them, claims, a PodDisruptionBudget and a HorizontalPodAutoscaler are added.
 
     Args:
         scope: A Phase, or a construct inside one.
@@ -143,7 +144,9 @@ class Workload(Pod):
             if port.name == name:
                 return port
         raise SettingError(
-            f"{self.full_name} port", name, f"Give one of its ports: {', '.join(port.name for port in self.ports)}."
+            f"{self.full_name} port",
+            name,
+            f"Give one of its ports: {', '.join(port.name for port in self.ports)}.",
         )
 
     def endpoint(self, port: str = "http") -> Endpoint:
@@ -176,7 +179,8 @@ class Workload(Pod):
         """One rule for each port that has clients, and one for each peer from outside."""
         inside = [
             ingress_rule(
-                [pods_peer({NAME_LABEL: client}) for client in sorted(self._clients[port.name])], [port.container]
+                [pods_peer({NAME_LABEL: client}) for client in sorted(self._clients[port.name])],
+                [port.container],
             )
             for port in self.ports
             if port.name in self._clients
@@ -232,7 +236,7 @@ class Workload(Pod):
                 max_surge=k8s.IntOrString.from_number(1), max_unavailable=k8s.IntOrString.from_number(0)
             ),
         )
-        return k8s.KubeDeployment.manifest(
+        manifest: Manifest = k8s.KubeDeployment.manifest(
             metadata=self.metadata(),
             spec=k8s.DeploymentSpec(
                 replicas=self.workload.scale.count if isinstance(self.workload.scale, Replicas) else None,
@@ -242,6 +246,7 @@ class Workload(Pod):
                 template=self.pod_template(spread=self.spread_constraints()),
             ),
         )
+        return manifest
 
     def spread_constraints(self) -> list[k8s.TopologySpreadConstraint]:
         """Over nodes and zones as evenly as the cluster can; a small cluster still runs every pod."""
@@ -263,7 +268,7 @@ class Workload(Pod):
 
     def service(self, name: str, *, headless: bool = False) -> Manifest:
         """A Service over its pods."""
-        return k8s.KubeService.manifest(
+        manifest: Manifest = k8s.KubeService.manifest(
             metadata=self.metadata(name),
             spec=k8s.ServiceSpec(
                 type="ClusterIP",
@@ -281,6 +286,7 @@ class Workload(Pod):
                 ],
             ),
         )
+        return manifest
 
     def autoscaler(self) -> list[Manifest]:
         """The HorizontalPodAutoscaler, where the scale follows the load."""
@@ -336,7 +342,9 @@ class StatefulWorkload(Workload):
         super().__init__(scope, settings)
         dns_label(f"{type(self).__name__} name", self.full_name, MAX_STATEFUL_SET)
         if isinstance(settings.scale, Autoscaling):
-            raise SettingError(f"{self.full_name} scale", settings.scale, "Its pods keep state. Give Replicas(count=1).")
+            raise SettingError(
+                f"{self.full_name} scale", settings.scale, "Its pods keep state. Give Replicas(count=1)."
+            )
 
     @property
     def surge_pods(self) -> int:
@@ -361,7 +369,7 @@ class StatefulWorkload(Workload):
 
         The claim templates carry the fields that the API server adds, so ArgoCD sees no difference.
         """
-        return k8s.KubeStatefulSet.manifest(
+        manifest: Manifest = k8s.KubeStatefulSet.manifest(
             metadata=self.metadata(),
             spec=k8s.StatefulSetSpec(
                 service_name=self.headless_name,
@@ -385,3 +393,4 @@ class StatefulWorkload(Workload):
                 or None,
             ),
         )
+        return manifest
