@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -14,24 +14,28 @@ ROOT = Path(__file__).parent.parent
 IN_CI = os.environ.get("CI") == "true"
 
 Manifest = dict[str, object]
+Manifests = Callable[[str], list[Manifest]]
 
 
 @pytest.fixture(scope="session")
-def manifests() -> Callable[[str], list[Manifest]]:
+def manifests() -> Manifests:
     """All objects of an environment, as they lie in dist/: what is deployed is what is tested."""
     read: dict[str, list[Manifest]] = {}
 
     def of(environment: str) -> list[Manifest]:
         if environment not in read:
-            files = sorted((ROOT / "dist" / environment).glob("*.yaml"))
-            assert files, f"dist/{environment} is empty: run `make synth`"
-            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            read[environment] = [
-                document for path in files for document in yaml.load_all(path.read_text(encoding="utf-8"), loader)
-            ]
+            read[environment] = read_manifests(ROOT / "dist" / environment)
         return read[environment]
 
     return of
+
+
+def read_manifests(folder: Path) -> list[Manifest]:
+    """All objects of a folder's YAML files, in the order they are applied."""
+    files = sorted(folder.glob("*.yaml"))
+    assert files, f"{folder} holds no YAML: run `make synth`"
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return [document for path in files for document in yaml.load_all(path.read_text(encoding="utf-8"), loader)]
 
 
 def require_program(name: str, package: str, *places: str) -> str:
@@ -42,11 +46,11 @@ def require_program(name: str, package: str, *places: str) -> str:
     return found
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI a skipped test is a failed one: everything it needs is installed there."""
-    outcome = yield
-    report = outcome.get_result()  # type: ignore[attr-defined]
+    report = yield
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, which CI does not allow: {report.longrepr}"
+    return report

@@ -239,9 +239,7 @@ def start_pod(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Pod(
-        name=container, spec=spec, process=process, environment=environment, loopback=loopback, log=log
-    )
+    return Pod(name=container, spec=spec, process=process, environment=environment, loopback=loopback, log=log)
 
 
 def probe(question: Manifest, pod: Pod) -> str:

@@ -149,9 +149,7 @@ class Cluster:
 
         def attempt(peer: End) -> Attempt:
             labels = self._namespace_labels(peer)
-            return Attempt(
-                peer=peer, namespace_labels=labels, target=destination, port=port, protocol=protocol
-            )
+            return Attempt(peer=peer, namespace_labels=labels, target=destination, port=port, protocol=protocol)
 
         outward, inward = attempt(destination), attempt(source)
         return self._permits(source, "Egress", outward) and self._permits(destination, "Ingress", inward)

@@ -103,9 +103,7 @@ def start_redis(manifests: Sequence[Manifest], root: Path, port: int) -> Pod:
     mounts = mounted(manifests, manifest, "redis", root=root, loopback=Loopback(ports={6379: port}))
     (configuration,) = root.rglob("redis.conf")
     configuration.write_text(f"port {port}\n{configuration.read_text()}\nbind {LOCALHOST}\n")
-    return start_beside_redis(
-        manifest, "redis", root, port, loopback=Loopback(ports={6379: port}, mounts=mounts)
-    )
+    return start_beside_redis(manifest, "redis", root, port, loopback=Loopback(ports={6379: port}, mounts=mounts))
 
 
 def start_beside_redis(
@@ -215,16 +213,16 @@ NEEDED: Mapping[str, set[Check]] = {
 
 
 @pytest.mark.parametrize("name", AGENTS)
-def test_an_agent_runs_as_its_pod_would(
-    dev: Sequence[Manifest], tmp_path: Path, runtime: Path, name: str
-) -> None:
+def test_an_agent_runs_as_its_pod_would(dev: Sequence[Manifest], tmp_path: Path, runtime: Path, name: str) -> None:
     with running_agent(dev, name, tmp_path, runtime) as agent:
         for check in CHECKS:
             check(agent, START)
 
 
 @pytest.mark.parametrize("variable", NEEDED)
-def test_without_a_variable_the_proof_fails(dev: Sequence[Manifest], tmp_path: Path, variable: str) -> None:
+def test_without_a_variable_the_proof_fails(
+    dev: Sequence[Manifest], tmp_path: Path, runtime: Path, variable: str
+) -> None:
     failed = set[Check]()
     with running_agent(dev, AGENTS[0], tmp_path, runtime, variable) as agent:
         assert eventually(lambda: bool(agent.registry.agents) or is_open(agent.port), START), agent.pod.output

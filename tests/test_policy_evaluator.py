@@ -95,9 +95,7 @@ def test_a_direction_without_rules_is_closed(rules: str) -> None:
     assert callers(world, DATABASE) == set()
 
 
-@pytest.mark.parametrize(
-    "rule", ["{}", "{from: []}", "{from: null}", "{ports: []}", "{from: [], ports: null}"]
-)
+@pytest.mark.parametrize("rule", ["{}", "{from: []}", "{from: null}", "{ports: []}", "{from: [], ports: null}"])
 def test_a_rule_without_peers_and_ports_admits_everyone_everywhere(rule: str) -> None:
     world = cluster(f"{{podSelector: {{}}, ingress: [{rule}]}}")
     assert callers(world, DATABASE, port=1) == callers(world, DATABASE, port=65535) == {*PODS, *HOSTS}
@@ -286,9 +284,7 @@ def test_a_namespace_carries_its_name_as_a_label_that_it_cannot_forge(label: str
         ("{key: app, operator: Exists, values: []}", {"frontend", "backend", "database"}),
     ],
 )
-def test_expressions_select_by_the_presence_and_the_value_of_a_label(
-    expression: str, matching: set[str]
-) -> None:
+def test_expressions_select_by_the_presence_and_the_value_of_a_label(expression: str, matching: set[str]) -> None:
     selector = f"{{matchExpressions: [{expression}]}}"
     assert callers(database_admitting(f"{{podSelector: {selector}}}"), DATABASE) == matching
     governed = cluster(f"{{podSelector: {selector}, policyTypes: [Ingress]}}")
@@ -441,9 +437,7 @@ NEW = Pod(
 )
 def test_a_named_port_is_the_number_that_the_target_gives_it(target: Pod, port: int, is_open: bool) -> None:
     ingress = cluster("{podSelector: {}, ingress: [{ports: [{port: http}]}]}")
-    egress = cluster(
-        "{podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: http}]}]}", namespace="partner"
-    )
+    egress = cluster("{podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: http}]}]}", namespace="partner")
     named_by_the_caller = Pod(name="caller", namespace="partner", ports=(*OLD.ports, *NEW.ports))
     assert ingress.allows(named_by_the_caller, target, port) is is_open
     assert egress.allows(named_by_the_caller, target, port) is is_open
@@ -532,9 +526,7 @@ def test_a_pod_has_the_labels_of_its_template_and_the_ports_of_every_container_t
 def test_manifests_alone_answer_who_may_talk_to_whom() -> None:
     manifests = documents(SHOP_MANIFESTS)
     [web] = pods_of(manifests)
-    world = Cluster(
-        namespaces=[*namespaces_of(manifests), Namespace(name="partner")], policies=policies_of(manifests)
-    )
+    world = Cluster(namespaces=[*namespaces_of(manifests), Namespace(name="partner")], policies=policies_of(manifests))
     assert world.allows(STRANGER, web, 8080)
     assert not world.allows(STRANGER, web, 9000)
     assert not world.allows(LODGER, web, 8080)

@@ -10,7 +10,6 @@ import filecmp
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -22,6 +21,8 @@ import tomli
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from conftest import require_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,9 +66,9 @@ def assert_same_files(left: Path, right: Path) -> None:
 
 
 def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("needs git and a clone: apt-get install git, then git clone")
-    return run("git", "-c", "safe.directory=*", *arguments)
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no clone: git knows nothing of it")
+    return run(require_program("git", "git"), "-c", "safe.directory=*", *arguments)
 
 
 # --- the layout ---
@@ -116,9 +117,7 @@ def test_snapshots_are_marked_as_generated() -> None:
     assert "set" in git("check-attr", "linguist-generated", "--", "tests/__snapshots__/any.ambr").stdout
 
 
-@pytest.mark.parametrize(
-    "path", [".venv/x", ".venv-mesh/x", "node_modules/x", "build/x", "tests/__pycache__/x"]
-)
+@pytest.mark.parametrize("path", [".venv/x", ".venv-mesh/x", "node_modules/x", "build/x", "tests/__pycache__/x"])
 def test_what_make_makes_is_ignored(path: str) -> None:
     assert git("check-ignore", path).returncode == 0
 
@@ -130,10 +129,7 @@ def test_no_file_names_a_package_registry_or_the_place_it_was_written_in() -> No
         *(host + ending for host, ending in [("pypi", ".org"), ("pythonhosted", ".org"), ("npmjs", ".org")]),
         *(host + ending for host, ending in [("npmjs", ".com"), ("yarnpkg", ".com"), ("deb.debian", ".org")]),
         *(start + end for start, end in [("../", "shared"), ("/work/", "main"), ("/work/", "shared")]),
-        *(
-            start + end
-            for start, end in [("/work/", ".library"), ("facts", ".md"), ("migration-plan", ".md")]
-        ),
+        *(start + end for start, end in [("/work/", ".library"), ("facts", ".md"), ("migration-plan", ".md")]),
     ]
     names = git("ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split("\0")
     files = [ROOT / name for name in names if name and (ROOT / name).is_file()]
@@ -160,7 +156,7 @@ def test_the_command_works_in_a_process_of_its_own(place: str, tmp_path: Path) -
 
 def test_the_cdk8s_command_writes_the_same_bytes(tmp_path: Path) -> None:
     if not CDK8S.exists():
-        pytest.skip("needs the cdk8s command: make setup")
+        pytest.skip("the cdk8s command is not installed: `make setup`")
     output = tmp_path / "out"
     path = f"{BINARIES}{os.pathsep}{os.environ['PATH']}"
     succeed(CDK8S, "synth", "--check-upgrade", "false", "--output", output, PATH=path)
@@ -217,9 +213,7 @@ def test_requirements_are_pinned_exactly() -> None:
 def test_requirements_are_inside_the_ranges_of_the_library() -> None:
     for requirement in direct():
         pin = pins()[canonicalize_name(requirement.name)]
-        assert requirement.specifier.contains(str(pin.specifier).removeprefix("=="), prereleases=True), (
-            requirement
-        )
+        assert requirement.specifier.contains(str(pin.specifier).removeprefix("=="), prereleases=True), requirement
 
 
 def test_the_library_asks_for_ranges_not_for_versions() -> None:
@@ -229,9 +223,7 @@ def test_the_library_asks_for_ranges_not_for_versions() -> None:
 
 def test_the_tests_run_with_the_pinned_packages() -> None:
     applying = [pin for pin in pins().values() if pin.marker is None or pin.marker.evaluate()]
-    assert {pin.name: f"=={version(pin.name)}" for pin in applying} == {
-        p.name: str(p.specifier) for p in applying
-    }
+    assert {pin.name: f"=={version(pin.name)}" for pin in applying} == {p.name: str(p.specifier) for p in applying}
     succeed(sys.executable, "-m", "pip", "check")
 
 
@@ -365,8 +357,6 @@ def test_every_target_that_the_documentation_names_exists(document: str) -> None
 
 
 def test_the_shell_scripts_have_no_known_mistakes() -> None:
-    if shutil.which("shellcheck") is None:
-        pytest.skip("needs shellcheck: apt-get install shellcheck")
     scripts = [path for path in (ROOT / ".ci").iterdir() if path.read_bytes().startswith(b"#!")]
     assert scripts
-    succeed("shellcheck", *scripts)
+    succeed(require_program("shellcheck", "shellcheck"), *scripts)

@@ -15,7 +15,6 @@ import shutil
 import sys
 import tarfile
 import tempfile
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +55,7 @@ _VERSION = "1.0.0"
 
 def _tarball() -> Path:
     """The JavaScript beside this file as the tarball that jsii loads: the same bytes every time."""
-    sources = files(__package__) / "_api_objects"
+    sources = Path(__file__).with_name("_api_objects")
     package = {"name": _MODULE, "version": _VERSION, "main": "index.js", "jsii": {"outdir": "."}}
     contents = {
         "package/.jsii": (sources / "assembly.json").read_text(),

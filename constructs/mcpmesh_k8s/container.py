@@ -53,7 +53,7 @@ class Container:
         args: Replaces the image's arguments.
         ports: What it serves.
         variables: Its environment, in order: ``$(NAME)`` stands for a variable given before.
-        probes: How the kubelet asks after it. Only a container that ends by itself has none.
+        probes: How the kubelet asks after it. Only a container that serves nothing has none.
         volumes: What is mounted.
         working_directory: Where the process starts; the image's own unless given.
         pre_stop_seconds: Seconds to sleep before SIGTERM, so that Services and gateways stop sending first.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .container import Container, User
@@ -128,7 +128,7 @@ class Grafana(Workload):
 
     def __init__(self, scope: Construct, settings: GrafanaSettings, secret: Secret, tempo: Tempo) -> None:
         self.settings = settings
-        overview = (files(__package__) / "dashboards" / "mcp-mesh-overview.json").read_text(encoding="utf-8")
+        overview = Path(__file__).with_name("dashboards").joinpath("mcp-mesh-overview.json").read_text(encoding="utf-8")
         super().__init__(
             scope,
             WorkloadSettings(

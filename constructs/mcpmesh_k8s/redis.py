@@ -33,7 +33,7 @@ _START = (
 )
 _TRIM = (
     "trap 'exit 0' TERM INT; while :; do "
-    'redis-cli -e XTRIM "$STREAM" MAXLEN "~" "$MAX_LENGTH" >/dev/null || echo "trim of $STREAM failed"; '
+    'timeout 10 redis-cli -e XTRIM "$STREAM" MAXLEN "~" "$MAX_LENGTH" >/dev/null || echo "trim of $STREAM failed"; '
     "sleep 60 & wait $!; done"
 )
 
@@ -108,13 +108,13 @@ class Redis(Workload):
         self.secret = secret
         password = secret.key("password")
         storage = settings.storage
-        ping = Exec(command=("redis-cli", "-e", "ping"))
         super().__init__(
             scope,
             WorkloadSettings(
                 name=settings.name,
                 component="cache",
                 priority_class=settings.priority_class,
+                one_at_a_time=True,
                 container=Container(
                     name=settings.name,
                     image=settings.image,
@@ -123,7 +123,9 @@ class Redis(Workload):
                     command=("/bin/sh", "-c", _START),
                     ports=(Port(name="redis", number=6379, scheme="redis"),),
                     variables=variables({"REDIS_PASSWORD": password, "REDISCLI_AUTH": "$(REDIS_PASSWORD)"}),
-                    probes=Probes.of(ping, liveness=TcpSocket(port="redis"), startup_seconds=300),
+                    probes=Probes.of(
+                        Exec(command=("redis-cli", "-e", "ping")), liveness=TcpSocket(port="redis"), startup_seconds=300
+                    ),
                     volumes=(
                         Claim(size=storage.size, storage_class=storage.storage_class)
                         if isinstance(storage, Persistent)
@@ -149,7 +151,6 @@ class Redis(Workload):
                                 "MAX_LENGTH": str(settings.trace_length),
                             }
                         ),
-                        probes=Probes.of(ping, startup_seconds=300),
                     ),
                 ),
             ),

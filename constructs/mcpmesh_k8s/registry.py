@@ -59,6 +59,7 @@ class Registry(Workload):
             WorkloadSettings(
                 name=settings.name,
                 component="registry",
+                one_at_a_time=True,
                 container=Container(
                     name=settings.name,
                     image=settings.image,

@@ -98,6 +98,7 @@ class Tempo(Workload):
             WorkloadSettings(
                 name=settings.name,
                 component="tracing",
+                one_at_a_time=True,
                 container=Container(
                     name=settings.name,
                     image=settings.image,

@@ -87,11 +87,14 @@ class WorkloadSettings(PodSettings):
         min_available: How many must stay up while nodes are drained (PodDisruptionBudget); none unless given.
             It must be fewer than always run, or no node could ever be drained.
         spread: Whether the pods are spread over nodes and zones.
+        one_at_a_time: Whether the old pod must be gone before a new one starts: two would both write. A claim asks
+            for it in any case.
     """
 
     scale: Replicas | Autoscaling = Replicas()
     min_available: int = 0
     spread: bool = False
+    one_at_a_time: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself inside one service."""
@@ -103,6 +106,8 @@ class WorkloadSettings(PodSettings):
                 f"With {self.scale.least} pods this blocks every drain of a node. Give fewer than "
                 f"{self.scale.least}, or 0 for no budget.",
             )
+        if self.one_at_a_time and self.scale.most > 1:
+            raise SettingError(f"{self.name} scale", self.scale, "Only one may run at a time. Give Replicas(count=1).")
 
 
 class Workload(Pod):
@@ -196,9 +201,14 @@ class Workload(Pod):
         return self.workload.scale.most
 
     @property
+    def recreated(self) -> bool:
+        """Whether the old pod goes before the new one comes: it writes alone, or holds a claim."""
+        return self.workload.one_at_a_time or bool(self.claims)
+
+    @property
     def surge_pods(self) -> int:
-        """A rollout starts one new pod before it stops an old one, unless a claim forbids two."""
-        return 0 if self.claims else 1
+        """A rollout starts one new pod before it stops an old one, unless only one may run."""
+        return 0 if self.recreated else 1
 
     # What is rendered.
 
@@ -229,7 +239,7 @@ class Workload(Pod):
         ]
 
     def controller(self) -> Manifest:
-        """The Deployment. Where one pod holds a claim, the old pod goes before the new one comes."""
+        """The Deployment."""
         rolling = k8s.DeploymentStrategy(
             type="RollingUpdate",
             rolling_update=k8s.RollingUpdateDeployment(
@@ -242,7 +252,7 @@ class Workload(Pod):
                 replicas=self.workload.scale.count if isinstance(self.workload.scale, Replicas) else None,
                 revision_history_limit=3,
                 selector=k8s.LabelSelector(match_labels=self.selector),
-                strategy=k8s.DeploymentStrategy(type="Recreate") if self.claims else rolling,
+                strategy=k8s.DeploymentStrategy(type="Recreate") if self.recreated else rolling,
                 template=self.pod_template(spread=self.spread_constraints()),
             ),
         )
@@ -369,7 +379,7 @@ class StatefulWorkload(Workload):
 
         The claim templates carry the fields that the API server adds, so ArgoCD sees no difference.
         """
-        manifest: Manifest = k8s.KubeStatefulSet.manifest(
+        rendered = k8s.KubeStatefulSet.manifest(
             metadata=self.metadata(),
             spec=k8s.StatefulSetSpec(
                 service_name=self.headless_name,
@@ -380,7 +390,7 @@ class StatefulWorkload(Workload):
                 selector=k8s.LabelSelector(match_labels=self.selector),
                 template=self.pod_template(claims_are_templates=True, spread=self.spread_constraints()),
                 volume_claim_templates=[
-                    k8s.KubePersistentVolumeClaim.manifest(
+                    k8s.KubePersistentVolumeClaimProps(
                         metadata=k8s.ObjectMeta(
                             name=claim.name,
                             labels=self.selector,
@@ -393,4 +403,8 @@ class StatefulWorkload(Workload):
                 or None,
             ),
         )
+        # The L1 class leaves these two fields out of a template.
+        for template in rendered["spec"].get("volumeClaimTemplates", ()):
+            template.update(apiVersion="v1", kind="PersistentVolumeClaim")
+        manifest: Manifest = rendered
         return manifest

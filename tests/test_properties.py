@@ -1,0 +1,308 @@
+"""This module is properties of everything that is rendered: the reasons behind the snapshots."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+import facets
+from conftest import Manifest, Manifests
+from mcpmesh_k8s.checks import at, containers_of, each, name_of
+
+EVERY_CONTAINER = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "privileged": False,
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+# The numeric user and group of each image: facts of the images, not of our code.
+USERS = {
+    "postgres": "70:70",
+    "redis": "999:1000",
+    "minio/minio": "1000:1000",
+    "minio/mc": "1000:1000",
+    "grafana/tempo": "10001:10001",
+    "grafana/grafana": "472:0",
+    "mcpmesh/registry": "1001:1001",
+    "openresty/openresty": "65534:65534",
+    "ai-interviewer": "999:999",
+}
+UNITS = {"": 1.0, "m": 0.001, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30}
+
+
+@pytest.fixture(params=["dev", "prod"])
+def rendered(request: pytest.FixtureRequest, manifests: Manifests) -> list[Manifest]:
+    return manifests(str(request.param))
+
+
+def amount(text: object) -> float:
+    match = re.fullmatch(r"([\d.]+)(\D*)", str(text))
+    assert match, text
+    return float(match[1]) * UNITS[match[2]]
+
+
+def total(rendered: list[Manifest], what: str, most: bool) -> float:
+    """All requests of the environment, at the autoscaler's bound."""
+    bound = "maxReplicas" if most else "minReplicas"
+    scaled = {
+        at(manifest, "spec", "scaleTargetRef").get("name"): at(manifest, "spec")[bound]
+        for manifest in rendered
+        if manifest["kind"] == "HorizontalPodAutoscaler"
+    }
+    result = 0.0
+    for _, manifest, template in facets.workloads(rendered):
+        pods = int(str(scaled.get(name_of(manifest), at(manifest, "spec").get("replicas", 1))))
+        running = sum(amount(at(c, "resources", "requests")[what]) for c in each(template, "spec", "containers"))
+        starting = [amount(at(c, "resources", "requests")[what]) for c in each(template, "spec", "initContainers")]
+        result += pods * max([running, *starting])
+    return result
+
+
+def strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from strings(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from strings(entry)
+
+
+def test_nothing_may_escalate(rendered: list[Manifest]) -> None:
+    for name, container in facets.containers(rendered):
+        context = dict(at(container, "securityContext"))
+        user = f"{context.pop('runAsUser')}:{context.pop('runAsGroup')}"
+        assert context == EVERY_CONTAINER, name
+        image = str(container["image"])
+        known = {uid for repository, uid in USERS.items() if f"/{image}".partition(f"/{repository}")[1]}
+        assert known == {user}, f"{name} runs {image} as {user}"
+
+
+def test_no_pod_has_a_token_service_links_or_the_hosts_namespaces(rendered: list[Manifest]) -> None:
+    for service, _, template in facets.workloads(rendered):
+        spec = at(template, "spec")
+        assert spec["automountServiceAccountToken"] is False, service
+        assert spec["enableServiceLinks"] is False, service
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), service
+        assert at(spec, "securityContext")["runAsNonRoot"] is True, service
+        assert spec["serviceAccountName"] == f"ai-interviewer-{service}", "an identity is shared"
+    for manifest in rendered:
+        if manifest["kind"] == "ServiceAccount":
+            assert manifest["automountServiceAccountToken"] is False, name_of(manifest)
+    assert not {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "Secret"} & {
+        str(manifest["kind"]) for manifest in rendered
+    }
+
+
+def test_what_is_mounted_is_scratch_with_a_limit_files_or_a_claim(rendered: list[Manifest]) -> None:
+    for service, _, template in facets.workloads(rendered):
+        for volume in each(template, "spec", "volumes"):
+            kind = set(volume) - {"name"}
+            assert kind <= {"emptyDir", "configMap", "persistentVolumeClaim"}, f"{service}: {kind}"
+            if "emptyDir" in volume:
+                assert amount(at(volume, "emptyDir")["sizeLimit"]) > 0, service
+
+
+def test_every_container_has_requests_and_limits_in_canonical_form(rendered: list[Manifest]) -> None:
+    for name, container in facets.containers(rendered):
+        for what in ("cpu", "memory"):
+            asked, most = (at(container, "resources", part)[what] for part in ("requests", "limits"))
+            assert 0 < amount(asked) <= amount(most), name
+            for text in (str(asked), str(most)):
+                assert not re.fullmatch(r"\d*000m|\d+\.\d+.*", text), f"{name}: {text} is written back otherwise"
+
+
+def test_everything_that_serves_is_probed(rendered: list[Manifest]) -> None:
+    served = 0
+    for name, container in facets.containers(rendered):
+        if "ports" in container:
+            served += 1
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys(), name
+    assert served == 12
+
+
+def test_everything_fits_the_plans_cluster(rendered: list[Manifest]) -> None:
+    prod = any(manifest["kind"] == "HorizontalPodAutoscaler" for manifest in rendered)
+    cpu, memory = (8, 16) if prod else (4, 8)
+    assert total(rendered, "cpu", most=True) <= cpu
+    assert total(rendered, "memory", most=True) <= memory * 2**30
+
+
+def test_the_quota_leaves_room_for_a_rollout_of_everything(rendered: list[Manifest]) -> None:
+    (quota,) = (at(manifest, "spec", "hard") for manifest in rendered if manifest["kind"] == "ResourceQuota")
+    surge = 0.0
+    for _, manifest, template in facets.workloads(rendered):
+        strategy = at(manifest, "spec", "strategy")
+        if strategy.get("type") == "RollingUpdate":
+            extra = int(str(at(strategy, "rollingUpdate")["maxSurge"]))
+            surge += extra * sum(
+                amount(at(container, "resources", "requests")["cpu"])
+                for container in each(template, "spec", "containers")
+            )
+    needed = total(rendered, "cpu", most=True) + surge
+    assert surge > 0
+    assert amount(quota["requests.cpu"]) == pytest.approx(needed)
+
+
+def test_the_limit_range_admits_every_container_and_no_larger_one(rendered: list[Manifest]) -> None:
+    (limits,) = (list(each(manifest, "spec", "limits")) for manifest in rendered if manifest["kind"] == "LimitRange")
+    (most,) = (at(limit, "max") for limit in limits if limit["type"] == "Container")
+    for what in ("cpu", "memory"):
+        largest = max(amount(at(c, "resources", "limits")[what]) for _, c in facets.containers(rendered))
+        assert amount(most[what]) == largest
+
+
+def test_the_namespace_enforces_the_restricted_standard(rendered: list[Manifest]) -> None:
+    (labels,) = (at(manifest, "metadata", "labels") for manifest in rendered if manifest["kind"] == "Namespace")
+    for mode in ("enforce", "audit", "warn"):
+        assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
+
+
+def test_a_key_of_a_language_model_reaches_only_its_agent(rendered: list[Manifest]) -> None:
+    readers: dict[str, set[str]] = {}
+    for name, container in facets.containers(rendered):
+        for variable in each(container, "env"):
+            secret = at(variable, "valueFrom", "secretKeyRef").get("name")
+            if secret in ("ai-interviewer-claude", "ai-interviewer-openai"):
+                readers.setdefault(str(secret), set()).add(name)
+    assert readers == {
+        "ai-interviewer-claude": {"claude-llm-agent/claude-llm-agent"},
+        "ai-interviewer-openai": {"openai-llm-agent/openai-llm-agent"},
+    }
+
+
+def test_no_pod_knows_its_own_address(rendered: list[Manifest]) -> None:
+    for name, container in facets.containers(rendered):
+        assert "POD_IP" not in {variable["name"] for variable in each(container, "env")}, name
+
+
+def test_the_plans_variables_are_there(rendered: list[Manifest]) -> None:
+    variables = facets.environment(rendered)
+    planned = {
+        "MCP_MESH_REGISTRY_HOST": "ai-interviewer-registry",
+        "MCP_MESH_REGISTRY_PORT": "8000",
+        # What the runtime reads in place of the two.
+        "MCP_MESH_REGISTRY_URL": "http://ai-interviewer-registry:8000",
+        "REDIS_URL": "redis://:$(REDIS_PASSWORD)@ai-interviewer-redis:6379/0",
+    }
+    backend = {
+        **planned,
+        "POSTGRES_HOST": "ai-interviewer-postgres",
+        "REDIS_HOST": "ai-interviewer-redis",
+        "MINIO_ENDPOINT": "ai-interviewer-minio:9000",
+        "MINIO_HOST": "ai-interviewer-minio:9000",
+        "MCP_MESH_HTTP_HOST": "ai-interviewer-backend",
+    }
+    found = variables["backend/backend"]
+    assert isinstance(found, dict)
+    assert backend.items() <= found.items()
+    for agent in ("pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent"):
+        found = variables[f"{agent}/{agent}"]
+        assert isinstance(found, dict)
+        expected = {**planned, "MCP_MESH_HTTP_PORT": "8090", "MCP_MESH_HTTP_HOST": f"ai-interviewer-{agent}"}
+        assert expected.items() <= found.items(), agent
+
+
+def test_variables_refer_only_to_those_before_them(rendered: list[Manifest]) -> None:
+    references = 0
+    for name, container in facets.containers(rendered):
+        known: set[object] = set()
+        for variable in each(container, "env"):
+            for reference in re.findall(r"\$\((\w+)\)", str(variable.get("value", ""))):
+                assert reference in known, f"{name}: {variable['name']} refers to {reference}, which comes later"
+                references += 1
+            known.add(variable["name"])
+    assert references > 0
+
+
+def test_a_changed_file_replaces_the_pods_that_read_it(rendered: list[Manifest]) -> None:
+    for service, _, template in facets.workloads(rendered):
+        reads = any("configMap" in volume for volume in each(template, "spec", "volumes"))
+        annotations = at(template, "metadata", "annotations")
+        assert ("checksum/config" in annotations) is reads, service
+
+
+def test_selectors_carry_one_label_that_never_changes(rendered: list[Manifest]) -> None:
+    for manifest in rendered:
+        if manifest["kind"] in ("Deployment", "StatefulSet"):
+            selector = at(manifest, "spec", "selector", "matchLabels")
+            assert selector == {"app.kubernetes.io/name": name_of(manifest)}
+
+
+def test_what_holds_data_or_writes_alone_is_never_run_twice(rendered: list[Manifest]) -> None:
+    alone = {"postgres", "redis", "minio", "tempo", "registry"}
+    for service, manifest, template in facets.workloads(rendered):
+        claims = any("persistentVolumeClaim" in volume for volume in each(template, "spec", "volumes"))
+        if manifest["kind"] == "Deployment" and (service in alone or claims):
+            assert at(manifest, "spec")["replicas"] == 1, service
+            assert at(manifest, "spec", "strategy")["type"] == "Recreate", service
+
+
+def test_a_claim_template_is_written_as_the_api_server_writes_it_back(rendered: list[Manifest]) -> None:
+    templates = [claim for manifest in rendered for claim in each(manifest, "spec", "volumeClaimTemplates")]
+    assert len(templates) == 2
+    for claim in templates:
+        assert (claim["apiVersion"], claim["kind"]) == ("v1", "PersistentVolumeClaim")
+        assert at(claim, "spec")["volumeMode"] == "Filesystem"
+
+
+def test_an_autoscaled_deployment_leaves_its_replicas_to_the_autoscaler(manifests: Manifests) -> None:
+    backend = next(
+        manifest
+        for manifest in manifests("prod")
+        if manifest["kind"] == "Deployment" and name_of(manifest) == "ai-interviewer-backend"
+    )
+    assert "replicas" not in at(backend, "spec")
+
+
+def test_no_budget_blocks_a_drain(rendered: list[Manifest]) -> None:
+    pods = {name: row["pods"] for name, row in facets.resources(rendered).items() if isinstance(row, dict)}
+    for manifest in rendered:
+        if manifest["kind"] == "PodDisruptionBudget":
+            always = int(str(pods[facets.short(name_of(manifest))]).split()[0])
+            assert 0 < int(str(at(manifest, "spec")["minAvailable"])) < always
+
+
+def test_only_the_gateway_is_exposed(rendered: list[Manifest]) -> None:
+    backends = {
+        str(at(path, "backend", "service")["name"])
+        for manifest in rendered
+        if manifest["kind"] == "Ingress"
+        for rule in each(manifest, "spec", "rules")
+        for path in each(rule, "http", "paths")
+    }
+    assert backends == {"ai-interviewer-nginx-gateway"}
+    assert {at(m, "spec")["type"] for m in rendered if m["kind"] == "Service"} == {"ClusterIP"}
+
+
+def test_every_object_is_named_labelled_and_in_its_namespace(rendered: list[Manifest]) -> None:
+    for manifest in rendered:
+        metadata = at(manifest, "metadata")
+        assert name_of(manifest).startswith("ai-interviewer"), manifest["kind"]
+        assert at(metadata, "labels")["app.kubernetes.io/part-of"] == "ai-interviewer"
+        cluster_wide = manifest["kind"] in ("Namespace", "PriorityClass")
+        assert metadata.get("namespace") == (None if cluster_wide else "ai-interviewer"), name_of(manifest)
+
+
+def test_a_program_that_waits_is_the_targets_own(rendered: list[Manifest]) -> None:
+    images = {service: containers_of(template)[-1]["image"] for service, _, template in facets.workloads(rendered)}
+    images["redis"] = next(c["image"] for name, c in facets.containers(rendered) if name == "redis/redis")
+    waits = 0
+    for name, container in facets.containers(rendered):
+        _, _, target = str(container["name"]).partition("wait-for-")
+        if target:
+            waits += 1
+            assert container["image"] == images[target], name
+    assert waits == 9
+
+
+def test_no_text_holds_a_password(rendered: list[Manifest]) -> None:
+    for manifest in rendered:
+        for text in strings(manifest):
+            assert not re.search(r"://[^/\s:@]*:[^$@\s/][^@\s/]*@", text), name_of(manifest)
+            assert "PRIVATE KEY" not in text

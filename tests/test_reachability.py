@@ -1,0 +1,152 @@
+"""This module is the proof of who may talk to whom: everything else is closed, in both directions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from conftest import Manifests
+from policy_evaluator import (
+    JSON,
+    Cluster,
+    ContainerPort,
+    Host,
+    Namespace,
+    Pod,
+    Protocol,
+    namespaces_of,
+    pods_of,
+    policies_of,
+)
+
+NAMESPACE = "ai-interviewer"
+Opening = tuple[str, str, int, Protocol]
+
+# Who may talk to whom, on which port of the pod. It is written out here and nowhere derived.
+BOTH = """
+ingress-controller -> nginx-gateway 8080
+nginx-gateway      -> backend 8080, grafana 3000
+backend            -> registry 8000, postgres 5432, redis 6379, minio 9000
+backend            -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
+pdf-extractor      -> registry 8000, redis 6379, minio 9000, claude-llm-agent 8090, openai-llm-agent 8090
+interview-agent    -> registry 8000, redis 6379, postgres 5432, claude-llm-agent 8090, openai-llm-agent 8090
+claude-llm-agent   -> registry 8000, redis 6379, openai-llm-agent 8090, internet 443, internet-v6 443
+openai-llm-agent   -> registry 8000, redis 6379, internet 443, internet-v6 443
+registry           -> postgres 5432, redis 6379, tempo 4317
+grafana            -> tempo 3200
+minio-bucket       -> minio 9000
+"""
+ONLY_DEV = """
+nginx-gateway -> registry 8000
+nginx-gateway -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
+"""
+ALLOWED = {"dev": BOTH + ONLY_DEV, "prod": BOTH}
+
+HOSTS = {
+    "internet": "8.8.8.8",
+    "internet-v6": "2606:4700:4700::1111",
+    "metadata of the cloud": "169.254.169.254",
+    "metadata over IPv6": "fd00:ec2::254",
+    "private network": "10.20.30.40",
+    "office network": "172.16.5.5",
+    "home network": "192.168.1.1",
+    "carrier network": "100.64.0.1",
+    "loopback": "127.0.0.1",
+    "link-local IPv6": "fe80::1",
+    "translated IPv6": "64:ff9b::a9fe:a9fe",
+    "API server": "10.96.0.1",
+}
+PORTS = (22, 53, 80, 443, 2019, 3000, 3200, 4317, 4318, 5432, 6379, 6443, 8000, 8080, 8090, 9000, 9001, 9090, 9095)
+
+
+def openings_of(table: str) -> set[Opening]:
+    """The table's rows as single openings."""
+    found: set[Opening] = set()
+    for line in filter(None, table.splitlines()):
+        source, _, targets = line.partition("->")
+        for target in targets.split(","):
+            name, port = target.split()
+            found.add((source.strip(), name, int(port), "TCP"))
+    return found
+
+
+@pytest.fixture(params=["dev", "prod"])
+def environment(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_exactly_the_openings_of_the_table_exist(manifests: Manifests, environment: str) -> None:
+    rendered = cast("list[dict[str, JSON]]", manifests(environment))
+    cluster = Cluster(
+        namespaces=[
+            *namespaces_of(rendered),
+            *(Namespace(name=name) for name in ("ingress-nginx", "kube-system", "default")),
+        ],
+        policies=policies_of(rendered),
+    )
+    # Every pod has an address in the pod network, so that a rule for addresses that covers it would show.
+    inside = {
+        pod.name.removeprefix("ai-interviewer-"): replace(pod, ip=f"10.244.0.{index}")
+        for index, pod in enumerate(pods_of(rendered), start=1)
+    }
+    stranger = Pod(name="stranger", namespace=NAMESPACE, labels={"app": "stranger"}, ip="10.244.0.200")
+    impostor = Pod(
+        name="impostor",
+        namespace="default",
+        labels={"app.kubernetes.io/name": "ai-interviewer-nginx-gateway", "k8s-app": "kube-dns"},
+        ip="10.244.0.201",
+    )
+    dns = Pod(
+        name="kube-dns",
+        namespace="kube-system",
+        labels={"k8s-app": "kube-dns"},
+        ports=(ContainerPort(number=53, name="dns", protocol="UDP"),),
+        ip="10.244.0.202",
+    )
+    metrics = Pod(name="metrics", namespace="kube-system", labels={"k8s-app": "metrics"}, ip="10.244.0.203")
+    controller = Pod(
+        name="controller",
+        namespace="ingress-nginx",
+        labels={"app.kubernetes.io/name": "ingress-nginx"},
+        ip="10.244.0.204",
+    )
+    ends: dict[str, Pod | Host] = {
+        **inside,
+        "stranger": stranger,
+        "impostor": impostor,
+        "kube-dns": dns,
+        "metrics": metrics,
+        "ingress-controller": controller,
+        **{name: Host(name=name, ip=ip) for name, ip in HOSTS.items()},
+    }
+    ours = {name for name, end in ends.items() if isinstance(end, Pod) and end.namespace == NAMESPACE}
+    protocols: tuple[Protocol, ...] = ("TCP", "UDP")
+    found = {
+        (source, target, port, protocol)
+        for source in ends
+        for target in ends
+        if source != target and (source in ours or target in ours)
+        for port in PORTS
+        for protocol in protocols
+        if cluster.allows(ends[source], ends[target], port, protocol)
+    }
+
+    names: set[Opening] = {(pod, "kube-dns", 53, protocol) for pod in ours for protocol in protocols}
+    expected = openings_of(ALLOWED[environment]) | names
+    assert found == expected, f"too open: {sorted(found - expected)}; too closed: {sorted(expected - found)}"
+    served = {port.number for pod in inside.values() for port in pod.ports}
+    assert served <= set(PORTS), "a port that a pod serves is not asked for"
+
+
+def test_every_pod_is_selected_by_a_policy_of_its_own_in_both_directions(
+    manifests: Manifests, environment: str
+) -> None:
+    rendered = cast("list[dict[str, JSON]]", manifests(environment))
+    policies = policies_of(rendered)
+    for pod in pods_of(rendered):
+        for direction in ("Ingress", "Egress"):
+            governing = [policy.name for policy in policies if policy.governs(pod, direction)]
+            assert pod.name in governing, f"{pod.name} has no policy of its own for {direction}"
+            assert "ai-interviewer-default-deny" in governing

@@ -1,0 +1,42 @@
+"""This module is the snapshots: one facet of one environment each, small enough to be read before it is updated."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from syrupy.location import PyTestLocation
+from syrupy.types import SerializableData, SerializedData, SnapshotIndex
+
+import facets
+from conftest import Manifests
+
+
+class YamlTable(SingleFileSnapshotExtension):
+    """A snapshot as a YAML file that people read."""
+
+    file_extension = "yaml"
+    _write_mode = WriteMode.TEXT
+
+    @classmethod
+    def get_snapshot_name(cls, *, test_location: PyTestLocation, index: SnapshotIndex = 0) -> str:
+        return str(index)
+
+    def serialize(self, data: SerializableData, **_: object) -> SerializedData:
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=140)
+
+
+@pytest.fixture
+def table(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    return snapshot.use_extension(YamlTable)
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("facet", facets.FACETS)
+def test_facet_is_as_reviewed(table: SnapshotAssertion, manifests: Manifests, facet: str, environment: str) -> None:
+    assert facets.FACETS[facet](manifests(environment)) == table(name=f"{facet}-{environment}")
+
+
+def test_dev_and_prod_differ_as_reviewed(table: SnapshotAssertion, manifests: Manifests) -> None:
+    assert facets.difference(manifests("dev"), manifests("prod")) == table(name="difference")
