@@ -18,7 +18,7 @@ def main() -> int:
     try:
         applications = [AiInterviewer(environment, outdir=outdir / environment.name) for environment in ENVIRONMENTS]
         synthesize(applications)
-    except (SettingError, TreeError, OSError) as error:
+    except (SettingError, TreeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for application in applications:

@@ -161,9 +161,9 @@ def storage(manifests: list[Table]) -> Table:
                 claim = str(at(volume, "persistentVolumeClaim")["claimName"])
                 text = f"claim {short(claim)}, {sizes[claim]}"
             volumes[str(volume["name"])] = text
-        for claim in each(manifest, "spec", "volumeClaimTemplates"):
-            size = at(claim, "spec", "resources", "requests").get("storage")
-            volumes[name_of(claim)] = f"claim template, {size}"
+        for wanted in each(manifest, "spec", "volumeClaimTemplates"):
+            size = at(wanted, "spec", "resources", "requests").get("storage")
+            volumes[name_of(wanted)] = f"claim template, {size}"
         row: Table = {}
         for container in containers_of(template):
             for mount in each(container, "volumeMounts"):

@@ -11,6 +11,7 @@ from .container import Container, User
 from .endpoint import Port
 from .errors import SettingError
 from .image import Image
+from .names import dns_label
 from .network import Target
 from .probe import HttpGet, Probes, TcpSocket
 from .quantity import Compute
@@ -133,7 +134,8 @@ class MeshSettings:
     termination_grace_seconds: int = 30
 
     def __post_init__(self) -> None:
-        """Refuse a module and a level that the code would refuse."""
+        """Refuse a name, a module and a level that would be refused later."""
+        dns_label(f"{type(self).__name__}.name", self.name)
         if not _MODULE.fullmatch(self.module):
             raise SettingError(
                 f"{self.name} module", self.module, "Give a Python module, such as 'pdf_extractor_agent'."

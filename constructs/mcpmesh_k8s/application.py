@@ -149,13 +149,17 @@ class Application(cdk8s.App):
 
         Raises:
             TreeError: The application is not consistent.
-            OSError: The folder cannot be written.
+            SettingError: The folder cannot be written.
         """
         synthesize([self])
 
     def stage(self) -> None:
         """Write the files beside their place."""
         self.discard()
+        try:
+            self._staging.mkdir(parents=True)
+        except OSError as error:
+            raise SettingError("outdir", str(self.directory), f"Give a folder that can be written: {error}.") from None
         super().synth()
 
     def discard(self) -> None:
@@ -178,13 +182,12 @@ def synthesize(applications: Sequence[Application]) -> None:
 
     Raises:
         TreeError: An application is not consistent.
-        OSError: A folder cannot be written.
+        SettingError: A folder cannot be written.
     """
     for application in applications:
         application.manifests()
     try:
         for application in applications:
-            application.directory.parent.mkdir(parents=True, exist_ok=True)
             application.stage()
         for application in applications:
             application.publish()

@@ -12,6 +12,7 @@ from ._k8s import k8s
 from .component import NAME_LABEL, Component, Manifest
 from .container import Container, harden_pod, once
 from .errors import SettingError
+from .names import dns_label
 from .network import External, Target, egress_rule, pods_peer
 from .quantity import Amount, Compute
 from .storage import Claim, Files, Volume, volume_source
@@ -49,6 +50,7 @@ class PodSettings:
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself inside one pod."""
+        dns_label(f"{type(self).__name__}.name", self.name)
         containers = (self.container, *self.sidecars)
         once(f"{self.name} container name", [container.name for container in containers])
         once(f"{self.name} port", [port.container for container in containers for port in container.ports])

@@ -1,0 +1,112 @@
+"""This module is synthesis: the same bytes everywhere, all of an environment or nothing, and dist/ is current."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ai_interviewer import DEV, AiInterviewer
+from conftest import ROOT
+from mcpmesh_k8s import Application, ApplicationSettings, Phase, SettingError, synthesize
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def synth(outdir: Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run main.py as CI does, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "main.py")],
+        cwd=cwd,
+        env={**os.environ, "CDK8S_OUTDIR": str(outdir), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_dist_is_what_main_writes(tmp_path: Path) -> None:
+    result = synth(tmp_path / "dist", ROOT)
+    assert result.returncode == 0, result.stderr
+    assert files_of(tmp_path / "dist") == files_of(ROOT / "dist"), "run `make synth`, read the diff, commit both"
+    assert result.stderr == "", "nothing is printed that nobody needs, such as an end-of-life banner"
+
+
+def test_hash_seed_locale_folder_and_zone_change_nothing(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other" / "deeper"
+    for folder in (one, other):
+        folder.mkdir(parents=True)
+    first = synth(one / "dist", one, PYTHONHASHSEED="1", LC_ALL="C", TZ="UTC", LANG="C")
+    second = synth(other / "dist", other, PYTHONHASHSEED="2", LC_ALL="C.UTF-8", TZ="Asia/Tokyo", HOME=str(tmp_path))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert files_of(one / "dist") == files_of(other / "dist") == files_of(ROOT / "dist")
+
+
+def test_a_service_that_is_gone_leaves_no_file_behind(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "dist", tmp_path / "dist")
+    stale = tmp_path / "dist" / "dev" / "0009-retired.k8s.yaml"
+    stale.write_text("kind: ConfigMap\n")
+    assert synth(tmp_path / "dist", ROOT).returncode == 0
+    assert not stale.exists()
+    assert not filecmp.dircmp(tmp_path / "dist", ROOT / "dist").diff_files
+
+
+def test_a_wrong_setting_ends_with_1_and_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = synth(tmp_path / "file" / "dist", ROOT)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: outdir: ")
+    assert result.stderr.count("\n") == 1, "no traceback: the line says what to do"
+
+
+def test_a_failure_while_writing_leaves_every_environment_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("dev", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "earlier.yaml").write_text(name)
+    good = AiInterviewer(DEV, outdir=tmp_path / "dev")
+    bad = AiInterviewer(DEV, outdir=tmp_path / "second")
+
+    def full() -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(bad, "stage", full)
+    with pytest.raises(OSError, match="No space left"):
+        synthesize([good, bad])
+    assert files_of(tmp_path) == {"dev/earlier.yaml": b"dev", "second/earlier.yaml": b"second"}
+
+
+def test_phases_are_written_in_the_order_they_are_made(tmp_path: Path) -> None:
+    application = Application(ApplicationSettings(name="shop"), outdir=tmp_path / "shop")
+    for name in ("zebra", "middle", "alpha"):
+        Phase(application, name)
+    application.synth()
+    assert sorted(files_of(tmp_path / "shop")) == ["0000-zebra.k8s.yaml", "0001-middle.k8s.yaml", "0002-alpha.k8s.yaml"]
+
+
+def test_a_component_outside_a_phase_is_refused(tmp_path: Path) -> None:
+    from mcpmesh_k8s import Registry, RegistrySettings, images
+
+    application = Application(ApplicationSettings(name="shop"), outdir=tmp_path / "shop")
+    with pytest.raises(SettingError, match="Give a Phase of an Application"):
+        Registry(application, RegistrySettings(image=images.REGISTRY, compute=DEV.registry.compute))
+
+
+def test_both_environments_have_the_same_construct_paths() -> None:
+    from ai_interviewer import PROD
+
+    dev, prod = (
+        {component.path for component in AiInterviewer(environment, outdir="unused").components}
+        for environment in (DEV, PROD)
+    )
+    assert dev == prod

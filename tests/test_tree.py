@@ -1,0 +1,273 @@
+"""This module is the checks over the whole tree, tried on objects that people add with plain cdk8s."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cdk8s_plus_27 import k8s
+
+from mcpmesh_k8s import (
+    Application,
+    ApplicationSettings,
+    Compute,
+    Container,
+    External,
+    Internet,
+    Phase,
+    Port,
+    TreeError,
+    User,
+    Workload,
+    WorkloadSettings,
+    images,
+    variables,
+)
+from mcpmesh_k8s.checks import hosts_in
+from mcpmesh_k8s.variable import secret_literal
+
+
+def small(tmp_path: Path, **values: str) -> tuple[Application, Phase, Workload]:
+    """An application with one service."""
+    application = Application(ApplicationSettings(name="shop"), outdir=tmp_path / "shop")
+    phase = Phase(application, "services")
+    container = Container(
+        name="main",
+        image=images.REGISTRY,
+        user=User(uid=1, gid=1),
+        compute=Compute(cpu="1", memory="1Gi"),
+        ports=(Port(number=8000),),
+        variables=variables(values),
+    )
+    return application, phase, Workload(phase, WorkloadSettings(name="api", container=container))
+
+
+def pod(**fields: object) -> k8s.PodTemplateSpec:
+    container = k8s.Container(name="c", image="redis:7.4.5", **fields)  # type: ignore[arg-type]
+    return k8s.PodTemplateSpec(
+        metadata=k8s.ObjectMeta(labels={"app": "extra"}), spec=k8s.PodSpec(containers=[container])
+    )
+
+
+def deployment(phase: Phase, template: k8s.PodTemplateSpec, labels: dict[str, str] | None = None) -> None:
+    k8s.KubeDeployment(
+        phase,
+        "extra",
+        metadata=k8s.ObjectMeta(name="extra", namespace="shop"),
+        spec=k8s.DeploymentSpec(selector=k8s.LabelSelector(match_labels=labels or {"app": "extra"}), template=template),
+    )
+
+
+def config_map(phase: Phase, name: str, text: str) -> None:
+    k8s.KubeConfigMap(phase, name, metadata=k8s.ObjectMeta(name=name, namespace="shop"), data={"file": text})
+
+
+def service(phase: Phase, selector: dict[str, str], target_port: int) -> None:
+    k8s.KubeService(
+        phase,
+        "extra-service",
+        metadata=k8s.ObjectMeta(name="extra", namespace="shop"),
+        spec=k8s.ServiceSpec(
+            selector=selector,
+            ports=[k8s.ServicePort(port=80, target_port=k8s.IntOrString.from_number(target_port))],
+        ),
+    )
+
+
+def env(name: str, value: str) -> k8s.EnvVar:
+    return k8s.EnvVar(name=name, value=value)
+
+
+def from_secret(name: str, key: str) -> k8s.EnvVar:
+    reference = k8s.SecretKeySelector(name=name, key=key)
+    return k8s.EnvVar(name="X", value_from=k8s.EnvVarSource(secret_key_ref=reference))
+
+
+CASES: dict[str, tuple[Callable[[Phase], object], str]] = {
+    "two objects of one identity": (
+        lambda phase: service_account(phase, "shop-api"),
+        "ServiceAccount shop-api is rendered twice",
+    ),
+    "an object without a name": (
+        lambda phase: phase_object(phase),
+        "ConfigMap has no metadata.name",
+    ),
+    "a ConfigMap that is not there": (
+        lambda phase: deployment(
+            phase,
+            pod(env_from=[k8s.EnvFromSource(config_map_ref=k8s.ConfigMapEnvSource(name="settings"))]),
+        ),
+        "Deployment extra refers to ConfigMap 'settings', which nothing provides",
+    ),
+    "a Secret that is not there": (
+        lambda phase: deployment(phase, pod(env=[from_secret("db", "password")])),
+        "reads X from key 'password' of Secret 'db', which nothing provides",
+    ),
+    "a volume that is not there": (
+        lambda phase: deployment(phase, pod(volume_mounts=[k8s.VolumeMount(name="data", mount_path="/data")])),
+        "Deployment extra mounts volume 'data', which its pod does not have",
+    ),
+    "a selector that misses its own pods": (
+        lambda phase: deployment(phase, pod(), {"app": "other"}),
+        "Deployment extra does not select its own pods",
+    ),
+    "a Service that selects nothing": (
+        lambda phase: service(phase, {"app": "nobody"}, 80),
+        "Service extra selects {'app': 'nobody'}, which no pod carries",
+    ),
+    "a Service port that is not served": (
+        lambda phase: service(phase, {"app.kubernetes.io/name": "shop-api"}, 9999),
+        "Service extra sends to port 9999, which its pods do not serve",
+    ),
+    "a variable twice": (
+        lambda phase: deployment(phase, pod(env=[env("A", "1"), env("A", "2")])),
+        "Deployment extra sets variable A twice",
+    ),
+    "a port twice": (
+        lambda phase: deployment(
+            phase,
+            pod(
+                ports=[
+                    k8s.ContainerPort(container_port=80, name="a"),
+                    k8s.ContainerPort(container_port=80, name="b"),
+                ]
+            ),
+        ),
+        "Deployment extra takes port 80 twice",
+    ),
+    "a literal secret in a variable": (
+        lambda phase: deployment(phase, pod(env=[env("DB_PASSWORD", "hunter2")])),
+        "Deployment extra has a literal secret in DB_PASSWORD",
+    ),
+    "a literal secret in a file": (
+        lambda phase: config_map(phase, "ini", "[security]\nadmin_password = admin\n"),
+        "ConfigMap ini has a literal secret in file",
+    ),
+    "a Secret with its values": (
+        lambda phase: k8s.KubeSecret(
+            phase, "s", metadata=k8s.ObjectMeta(name="s", namespace="shop"), string_data={"a": "b"}
+        ),
+        "Secret s holds its values",
+    ),
+    "an image that moves": (
+        lambda phase: deployment(
+            phase,
+            k8s.PodTemplateSpec(
+                metadata=k8s.ObjectMeta(labels={"app": "extra"}),
+                spec=k8s.PodSpec(containers=[k8s.Container(name="c", image="host:5000/redis:latest")]),
+            ),
+        ),
+        "Deployment extra: Image.tag of host:5000/redis: 'latest' was given",
+    ),
+    "an autoscaler of nothing": (
+        lambda phase: k8s.KubeHorizontalPodAutoscalerV2(
+            phase,
+            "h",
+            metadata=k8s.ObjectMeta(name="h", namespace="shop"),
+            spec=k8s.HorizontalPodAutoscalerSpecV2(
+                max_replicas=2, scale_target_ref=k8s.CrossVersionObjectReferenceV2(kind="Deployment", name="gone")
+            ),
+        ),
+        "HorizontalPodAutoscaler h scales Deployment 'gone', which nothing provides",
+    ),
+}
+
+
+def service_account(phase: Phase, name: str) -> None:
+    k8s.KubeServiceAccount(phase, "account", metadata=k8s.ObjectMeta(name=name, namespace="shop"))
+
+
+def phase_object(phase: Phase) -> None:
+    import cdk8s
+
+    cdk8s.ApiObject(phase, "nameless", api_version="v1", kind="ConfigMap", metadata={"name": ""})
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_tree_refuses(name: str, tmp_path: Path) -> None:
+    break_it, message = CASES[name]
+    application, phase, _ = small(tmp_path)
+    break_it(phase)
+    with pytest.raises(TreeError) as caught:
+        application.synth()
+    assert message in str(caught.value)
+    assert len(caught.value.problems) == 1, "one mistake is one problem"
+    assert not (tmp_path / "shop").exists()
+
+
+def test_a_sound_tree_is_written_with_what_plain_cdk8s_added(tmp_path: Path) -> None:
+    application, phase, _ = small(tmp_path)
+    config_map(phase, "settings", "colour = blue")
+    deployment(phase, pod(env_from=[k8s.EnvFromSource(config_map_ref=k8s.ConfigMapEnvSource(name="settings"))]))
+    application.synth()
+    text = (tmp_path / "shop" / "services.k8s.yaml").read_text()
+    assert "name: settings" in text
+    assert "name: shop-api" in text
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    application, phase, _ = small(tmp_path)
+    deployment(phase, pod(env=[env("A", "1"), env("A", "2"), from_secret("db", "password")]))
+    with pytest.raises(TreeError) as caught:
+        application.synth()
+    assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "refused"),
+    [
+        ("http://shop-api:8000", False),  # itself
+        ("localhost:6379", False),
+        ("http://api.example.com/v1", False),  # connected below
+        ("http://api.example.net/v1", True),
+        ("other.example.com:443", True),
+        ("plain words", False),
+        ("1.5", False),
+    ],
+)
+def test_a_host_in_a_variable_must_be_connected(tmp_path: Path, value: str, refused: bool) -> None:
+    application, _, api = small(tmp_path, UPSTREAM=value)
+    api.connects_to(External(name="partner", hosts=("api.example.com",), peer=Internet()))
+    if refused:
+        with pytest.raises(TreeError, match="no path to"):
+            application.manifests()
+    else:
+        application.manifests()
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("http://a.example:80/x?y", [("a.example", 80)]),
+        ("postgresql://me@db:5432/app?sslmode=disable", [("db", 5432)]),
+        ("redis://:$(REDIS_PASSWORD)@redis:6379/0", [("redis", 6379)]),
+        ("minio:9000", [("minio", 9000)]),
+        ("10.0.0.1:53", [("10.0.0.1", 53)]),
+        ("true", []),
+        ("8000", []),
+        ("--data-checksums --encoding=UTF8", []),
+        ("~", []),
+    ],
+)
+def test_hosts_are_found_in_the_values_that_name_them(value: str, found: list[tuple[str, int | None]]) -> None:
+    assert list(hosts_in(value)) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_secret"),
+    [
+        ("API_KEY", "sk-1", True),
+        ("MINIO_ROOT_PASSWORD", "minio123", True),
+        ("GITHUB_TOKEN", "x", True),
+        ("URL", "amqp://user:pw@host", True),
+        ("URL", "amqp://user:$(PW)@host", False),
+        ("REDISCLI_AUTH", "$(REDIS_PASSWORD)", False),
+        ("DB_PASSWORD", "$(OTHER)", False),
+        ("PASSWORD_FILE", "/run/secrets/x", False),
+        ("CLAUDE_MAX_TOKENS", "8000", False),
+        ("LOG_LEVEL", "INFO", False),
+    ],
+)
+def test_a_literal_secret_is_known_by_name_or_form(name: str, value: str, is_secret: bool) -> None:
+    assert secret_literal(name, value) is is_secret
