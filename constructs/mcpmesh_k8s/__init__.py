@@ -29,6 +29,7 @@ from .secret import ExistingSecrets, ExternalSecrets, Secret, SecretKey, SecretS
 from .storage import Claim, File, Files, Scratch
 from .task import Task, TaskSettings
 from .tempo import Tempo, TempoSettings
+from .topology import budget, topology
 from .variable import Variable, variables
 from .workload import Autoscaling, Replicas, StatefulWorkload, Workload, WorkloadSettings
 
@@ -113,8 +114,10 @@ __all__ = [
     "Variable",
     "Workload",
     "WorkloadSettings",
+    "budget",
     "harden",
     "images",
     "synthesize",
+    "topology",
     "variables",
 ]

@@ -109,6 +109,11 @@ class Application(cdk8s.App):
         return previous
 
     @property
+    def phases(self) -> Sequence[Phase]:
+        """All phases, in the order they are applied."""
+        return tuple(self._phases)
+
+    @property
     def components(self) -> Sequence[Component]:
         """All components, in the order they were made."""
         return tuple(self._components.values())
@@ -139,9 +144,9 @@ class Application(cdk8s.App):
                 ]
                 rendered[phase.name] = ApiObjects.add(phase, entries) + [manifest for _, _, manifest in entries]
             self._rendered = rendered
-        problems = problems_of(self, [manifest for group in self._rendered.values() for manifest in group])
-        if problems:
-            raise TreeError(f"{self.settings.name} in {self.directory}", problems)
+            problems = problems_of(self, [manifest for group in rendered.values() for manifest in group])
+            if problems:
+                raise TreeError(f"{self.settings.name} in {self.directory}", problems)
         return self._rendered
 
     def synth(self) -> None:

@@ -27,25 +27,32 @@ _ADDRESS = re.compile(
 
 
 class Objects:
-    """Manifests, found by kind and name."""
+    """Manifests, found by kind, name and label without going through all of them each time."""
 
     def __init__(self, manifests: Sequence[Manifest]) -> None:
         self.all = manifests
-        self._names: dict[str, set[str]] = {}
+        self._by_kind: dict[str, list[Manifest]] = {}
         for manifest in manifests:
-            self._names.setdefault(str(manifest["kind"]), set()).add(name_of(manifest))
+            self._by_kind.setdefault(str(manifest["kind"]), []).append(manifest)
+        self._names = {(kind, name_of(manifest)) for kind, found in self._by_kind.items() for manifest in found}
+        self.pods = [(manifest, at(manifest, "spec", "template")) for manifest in self.of(*_POD_KINDS)]
+        self._by_label: dict[tuple[str, object], set[int]] = {}
+        for index, (_, template) in enumerate(self.pods):
+            for label in at(template, "metadata", "labels").items():
+                self._by_label.setdefault(label, set()).add(index)
 
     def of(self, *kinds: str) -> list[Manifest]:
         """All objects of some kinds."""
-        return [manifest for manifest in self.all if manifest["kind"] in kinds]
+        return [manifest for kind in kinds for manifest in self._by_kind.get(kind, [])]
 
     def has(self, kind: str, name: str) -> bool:
         """Whether the application or the cluster provides an object."""
-        return name in self._names.get(kind, ()) or name in _PROVIDED_BY_CLUSTER.get(kind, ())
+        return (kind, name) in self._names or name in _PROVIDED_BY_CLUSTER.get(kind, ())
 
-    def pods(self) -> list[tuple[Manifest, Manifest]]:
-        """Each object that runs pods, with its pod template."""
-        return [(manifest, at(manifest, "spec", "template")) for manifest in self.of(*_POD_KINDS)]
+    def selected(self, selector: Mapping[str, object]) -> list[Manifest]:
+        """The pod templates that carry every label of a selector."""
+        found = [self._by_label.get(label, set()) for label in selector.items()]
+        return [self.pods[index][1] for index in sorted(set.intersection(*found))] if found else []
 
 
 def at(value: object, *path: str) -> Mapping[str, object]:
@@ -113,7 +120,7 @@ def duplicate_identities(objects: Objects) -> Iterator[str]:
 
 def dangling_references(objects: Objects) -> Iterator[str]:
     """A reference to what nothing provides leaves a pod waiting for ever."""
-    for manifest, template in objects.pods():
+    for manifest, template in objects.pods:
         spec = at(template, "spec")
         wanted = [("ServiceAccount", str(spec.get("serviceAccountName", "default")))]
         if spec.get("priorityClassName"):
@@ -171,7 +178,7 @@ def dangling_secrets(objects: Objects, application: Application) -> Iterator[str
     }
     keys |= {(name_of(secret), key) for secret in objects.of("Secret") for key in at(secret, "data")}
     names = {name for name, _ in keys}
-    for manifest, template in objects.pods():
+    for manifest, template in objects.pods:
         for container in containers_of(template):
             for variable in each(container, "env"):
                 reference = at(variable, "valueFrom", "secretKeyRef")
@@ -188,11 +195,6 @@ def dangling_secrets(objects: Objects, application: Application) -> Iterator[str
 
 def selectors_that_miss(objects: Objects) -> Iterator[str]:
     """A selector that matches no pod serves, protects and allows nothing."""
-    labels = [at(template, "metadata", "labels") for _, template in objects.pods()]
-
-    def matches(selector: Mapping[str, object]) -> bool:
-        return any(all(pod.get(key) == value for key, value in selector.items()) for pod in labels)
-
     for manifest in objects.of("Deployment", "StatefulSet"):
         own = at(manifest, "spec", "template", "metadata", "labels")
         selector = at(manifest, "spec", "selector", "matchLabels")
@@ -205,21 +207,17 @@ def selectors_that_miss(objects: Objects) -> Iterator[str]:
             "PodDisruptionBudget": at(spec, "selector", "matchLabels"),
             "NetworkPolicy": at(spec, "podSelector", "matchLabels"),
         }[str(manifest["kind"])]
-        if selector and not matches(selector):
+        if selector and not objects.selected(selector):
             yield f"{title(manifest)} selects {dict(selector)}, which no pod carries."
     for manifest in objects.of("NetworkPolicy"):
         for rule, side in (("ingress", "from"), ("egress", "to")):
             for entry in each(manifest, "spec", rule):
                 for peer in each(entry, side):
                     wanted = at(peer, "podSelector", "matchLabels")
-                    if wanted and "namespaceSelector" not in peer and not matches(wanted):
+                    if wanted and "namespaceSelector" not in peer and not objects.selected(wanted):
                         yield f"{title(manifest)} allows {rule} {side} {dict(wanted)}, which no pod carries."
     for manifest in objects.of("Service"):
-        selector = at(manifest, "spec", "selector")
-        for _, template in objects.pods():
-            own = at(template, "metadata", "labels")
-            if not selector or any(own.get(key) != value for key, value in selector.items()):
-                continue
+        for template in objects.selected(at(manifest, "spec", "selector")):
             served = {
                 value
                 for container in each(template, "spec", "containers")
@@ -234,7 +232,7 @@ def selectors_that_miss(objects: Objects) -> Iterator[str]:
 
 def repeated_names(objects: Objects) -> Iterator[str]:
     """Of a variable or a port that is given twice, one is silently lost."""
-    for manifest, template in objects.pods():
+    for manifest, template in objects.pods:
         ports: set[object] = set()
         for container in containers_of(template):
             variables: set[object] = set()
@@ -250,7 +248,7 @@ def repeated_names(objects: Objects) -> Iterator[str]:
 
 def literal_secrets(objects: Objects) -> Iterator[str]:
     """What is rendered is committed, so a secret in it is a secret that is known."""
-    for manifest, template in objects.pods():
+    for manifest, template in objects.pods:
         for container in containers_of(template):
             for variable in each(container, "env"):
                 if secret_literal(str(variable.get("name")), str(variable.get("value") or "")):
@@ -269,7 +267,7 @@ def literal_secrets(objects: Objects) -> Iterator[str]:
 
 def moving_images(objects: Objects) -> Iterator[str]:
     """An image that moves is not the one that was tested; ours are checked when they are named."""
-    for manifest, template in objects.pods():
+    for manifest, template in objects.pods:
         owned = at(manifest, "metadata", "labels").get("app.kubernetes.io/managed-by") == "cdk8s"
         for container in containers_of(template) if not owned else ():
             name, _, digest = str(container.get("image", "")).partition("@")

@@ -180,6 +180,8 @@ http {{
     access_log /dev/stdout;
     server_tokens off;
     default_type application/octet-stream;
+    # A path without its last '/' is redirected on the host and port that the client sees, which are not ours.
+    absolute_redirect off;
 
     # The pod's own resolv.conf: no address is written down, and a Service that appears later is found.
     resolver local=on valid=10s ipv6=off;
@@ -190,11 +192,17 @@ http {{
         '' '';
     }}
 
+    # TLS ends before the gateway, at the Ingress, which says so.
+    map $http_x_forwarded_proto $forwarded_proto {{
+        default $scheme;
+        https https;
+    }}
+
     proxy_http_version 1.1;
     proxy_set_header Host $host;
     proxy_set_header X-Real-IP $remote_addr;
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_set_header X-Forwarded-Proto $forwarded_proto;
     proxy_set_header X-Request-ID $request_id;
     proxy_set_header Connection '';
     proxy_connect_timeout 5s;
@@ -239,7 +247,7 @@ def _location(route: Route, suffix: str) -> str:
             "proxy_set_header Host $host;",
             "proxy_set_header X-Real-IP $remote_addr;",
             "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-            "proxy_set_header X-Forwarded-Proto $scheme;",
+            "proxy_set_header X-Forwarded-Proto $forwarded_proto;",
             "proxy_set_header X-Request-ID $request_id;",
             "proxy_set_header Upgrade $http_upgrade;",
             "proxy_set_header Connection $connection_upgrade;",

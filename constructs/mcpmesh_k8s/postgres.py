@@ -269,13 +269,14 @@ def init_script(databases: tuple[Database, ...]) -> str:
     required = "".join(
         f': "${{{password_variable(role)}:?is not set}}"\n' for database in databases for role in database.roles
     )
-    sql = "REVOKE ALL ON DATABASE postgres FROM PUBLIC;\n" + "".join(parts)
+    sql = "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;\n" + "".join(parts)
     return (
         "#!/bin/sh\n"
         "# Runs once, when the storage is empty. psql reads the passwords from the environment, so that no command\n"
-        "# line shows them.\n"
+        "# line shows them, and the server logs no statement, be it wrong or slow.\n"
         "set -eu\n"
         f"{required}"
+        "export PGOPTIONS='-c log_statement=none -c log_min_error_statement=panic -c log_min_duration_statement=-1'\n"
         "psql --no-psqlrc --set=ON_ERROR_STOP=1 --username=\"${POSTGRES_USER:-postgres}\" --dbname=postgres <<'SQL'\n"
         f"{sql}SQL\n"
     )

@@ -1,0 +1,74 @@
+"""This module is pictures of an application, as Mermaid: who talks to whom, and where CPU and memory go."""
+
+from __future__ import annotations
+
+from .application import Application
+from .network import AddressRange, NamespacePods, Peer, Target
+from .quantity import Amount
+from .workload import Workload
+
+
+def topology(application: Application) -> str:
+    """A Mermaid flowchart of every path that the policies open, by phase.
+
+    Args:
+        application: The application; it need not be rendered yet.
+    """
+    lines = ["flowchart LR"]
+    for phase in application.phases:
+        lines.append(f"  subgraph {phase.name}")
+        lines += [f"    {pod.name}" for pod in application.pods if pod.phase is phase]
+        lines.append("  end")
+    outside: dict[str, None] = {}
+    edges: list[str] = []
+    for pod in application.pods:
+        if isinstance(pod, Workload):
+            for peer, port in pod.accepted:
+                outside[_peer_name(peer)] = None
+                edges.append(f"  {_id(_peer_name(peer))} -->|{pod.port(port).number}| {pod.name}")
+        for target in pod.connections:
+            if isinstance(target, Target):
+                edges.append(f"  {pod.name} -->|{target.endpoint.port}| {target.workload.name}")
+            else:
+                outside[target.name] = None
+                edges.append(f"  {pod.name} -->|{target.port}| {_id(target.name)}")
+    lines += [f"  {_id(name)}([{name}])" for name in outside]
+    return "\n".join(lines + edges) + "\n"
+
+
+def budget(application: Application, what: str) -> str:
+    """A Mermaid pie of what each workload requests at steady state, and what is left of the cluster.
+
+    Args:
+        application: The application.
+        what: ``cpu`` in millicores, or ``memory`` in MiB.
+    """
+    from .namespace import Namespace
+
+    unit = {"cpu": 1, "memory": 2**20}[what]
+    (namespace,) = (component for component in application.components if isinstance(component, Namespace))
+    parts = [(pod.name, pod.steady_pods, getattr(amount, what) // unit) for amount, pod in namespace.steady()]
+    cluster = namespace.settings.budget.amount
+    left = getattr(cluster, what) // unit - sum(size for _, _, size in parts)
+    label = {"cpu": "CPU (millicores)", "memory": "Memory (MiB)"}[what]
+    lines = [f"pie showData title {label} of {_total(cluster, what)}"]
+    for name, pods, size in sorted(parts, key=lambda part: (-part[2], part[0])):
+        lines.append(f'  "{f"{pods} × " if pods > 1 else ""}{name}" : {size}')
+    return "\n".join([*lines, f'  "free" : {left}']) + "\n"
+
+
+def _total(amount: Amount, what: str) -> str:
+    cpu, memory = str(amount).split(", ")
+    return cpu if what == "cpu" else memory
+
+
+def _peer_name(peer: Peer) -> str:
+    if isinstance(peer, NamespacePods):
+        return peer.namespace
+    if isinstance(peer, AddressRange):
+        return peer.cidr
+    return "internet"
+
+
+def _id(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
