@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ._k8s import k8s
 from .component import Component, Manifest
 from .errors import SettingError
+from .gateway import Gateway
 from .network import NamespacePods
-from .workload import Workload
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -45,7 +45,7 @@ class IngressSettings:
         ingress_class: The class of the controller.
         controller: The controller's pods: the only ones that may reach the gateway.
         tls: HTTPS or not.
-        annotations: Annotations for the controller, as ``(key, value)``.
+        annotations: More annotations for the controller, as ``(key, value)``; they win over derived ones.
     """
 
     host: str
@@ -66,19 +66,31 @@ class Ingress(Component):
     Args:
         scope: A Phase.
         settings: Host, class and TLS.
-        gateway: The workload behind it.
+        gateway: The gateway behind it.
     """
 
-    def __init__(self, scope: Construct, settings: IngressSettings, gateway: Workload) -> None:
+    def __init__(self, scope: Construct, settings: IngressSettings, gateway: Gateway) -> None:
         super().__init__(scope, "ingress", "ingress", "ingress")
         self.settings = settings
         self.gateway = gateway
         gateway.accepts_from(settings.controller)
 
+    def limits(self) -> dict[str, str]:
+        """What ingress-nginx must let through: by itself it stops at 1 MB and 60 seconds."""
+        routes = self.gateway.routes
+        if self.settings.ingress_class != "nginx" or not routes:
+            return {}
+        timeout = str(max(route.timeout_seconds for route in routes))
+        return {
+            "nginx.ingress.kubernetes.io/proxy-body-size": f"{max(route.body_mb for route in routes)}m",
+            "nginx.ingress.kubernetes.io/proxy-read-timeout": timeout,
+            "nginx.ingress.kubernetes.io/proxy-send-timeout": timeout,
+        }
+
     def manifests(self) -> list[Manifest]:
         """The Ingress."""
         settings = self.settings
-        annotations = dict(settings.annotations)
+        annotations = {**self.limits(), **dict(settings.annotations)}
         if isinstance(settings.tls, Tls) and settings.tls.cluster_issuer:
             annotations["cert-manager.io/cluster-issuer"] = settings.tls.cluster_issuer
         backend = k8s.IngressServiceBackend(

@@ -1,0 +1,71 @@
+"""This module is the examples that people read first: they are run as they are printed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+
+from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings
+from conftest import ROOT, read_manifests
+from mcpmesh_k8s import budget, topology
+from mcpmesh_k8s.checks import name_of
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLE = ROOT / "examples" / "shop.py"
+
+
+def test_the_readmes_example_is_forty_lines_and_renders_a_whole_application(tmp_path: Path) -> None:
+    (printed,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(printed.splitlines()) <= 40
+    (tmp_path / "shop.py").write_text(printed, encoding="utf-8")
+    subprocess.run(
+        [sys.executable, "shop.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "constructs")},
+        check=True,
+        timeout=60,
+    )
+    manifests = read_manifests(tmp_path / "dist" / "shop")
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, "1.27", strict=True)
+    running = {name_of(manifest) for manifest in manifests if manifest["kind"] in ("Deployment", "StatefulSet")}
+    assert running == {"shop-postgres", "shop-redis", "shop-registry", "shop-prices"}
+    policies = {name_of(manifest) for manifest in manifests if manifest["kind"] == "NetworkPolicy"}
+    assert policies == running | {"shop-default-deny", "shop-allow-dns"}
+
+
+def test_the_readmes_commands_are_targets_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = set(re.findall(r"\bmake ([a-z-]+)", README))
+    assert {"synth", "test", "check", "bench"} <= named
+    for target in named - {"k8s-"}:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"the README names make {target}"
+
+
+@pytest.mark.parametrize("environment", [DEV, PROD], ids=["dev", "prod"])
+def test_the_topology_shows_every_workload_and_names_no_node_twice(environment: EnvironmentSettings) -> None:
+    whole = AiInterviewer(environment, outdir="unused")
+    picture = topology(whole)
+    inside = [line.strip() for line in picture.splitlines() if re.fullmatch(r" {4}[a-z-]+", line)]
+    assert sorted(inside) == sorted(pod.name for pod in whole.pods)
+    edges = re.findall(r"^  ([a-z-]+) -->\|\d+\| ([a-z-]+)$", picture, re.MULTILINE)
+    assert ("ingress-nginx", "nginx-gateway") in edges
+    assert ("claude-llm-agent", "anthropic-api") in edges
+    assert (("nginx-gateway", "registry") in edges) is (environment is DEV)
+    known = {*inside, *re.findall(r"^  ([a-z-]+)\(\[", picture, re.MULTILINE)}
+    assert {end for edge in edges for end in edge} == known
+
+
+def test_the_budget_adds_up_to_the_cluster() -> None:
+    whole = AiInterviewer(PROD, outdir="unused")
+    slices = [int(size) for size in re.findall(r'" : (-?\d+)$', budget(whole, "cpu"), re.MULTILINE)]
+    assert sum(slices) == 8000
+    slices = [int(size) for size in re.findall(r'" : (-?\d+)$', budget(whole, "memory"), re.MULTILINE)]
+    assert sum(slices) == 16 * 1024
+    assert '"5 × backend" : 2500' in budget(whole, "cpu")
