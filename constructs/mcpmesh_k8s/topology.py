@@ -51,7 +51,7 @@ def budget(application: Application, what: str) -> str:
     cluster = namespace.settings.budget.amount
     left = getattr(cluster, what) // unit - sum(size for _, _, size in parts)
     label = {"cpu": "CPU (millicores)", "memory": "Memory (MiB)"}[what]
-    lines = [f"pie showData title {label} of {_total(cluster, what)}"]
+    lines = ["pie showData", f"  title {label} of {_total(cluster, what)}"]
     for name, pods, size in sorted(parts, key=lambda part: (-part[2], part[0])):
         lines.append(f'  "{f"{pods} × " if pods > 1 else ""}{name}" : {size}')
     return "\n".join([*lines, f'  "free" : {left}']) + "\n"
