@@ -26,6 +26,8 @@ USER = User(uid=65534, gid=65534)
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 _LISTEN = 8080
 _HEALTH = "/-/healthy"
+_STREAMED_MB = 8
+"""Larger bodies are passed on while they arrive: a few of them would fill the pod's scratch space."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +208,8 @@ http {{
     proxy_set_header X-Request-ID $request_id;
     proxy_set_header Connection '';
     proxy_connect_timeout 5s;
+    # An answer that its client reads slowly waits in memory, and not in the pod's scratch space.
+    proxy_max_temp_file_size 0;
 
     server {{
         listen {listen};
@@ -241,7 +245,9 @@ def _location(route: Route, suffix: str) -> str:
         f"proxy_send_timeout {route.timeout_seconds}s;",
     ]
     if not route.buffering:
-        lines += ["proxy_buffering off;", "proxy_request_buffering off;"]
+        lines.append("proxy_buffering off;")
+    if route.body_mb > _STREAMED_MB:
+        lines.append("proxy_request_buffering off;")
     if route.websocket:
         lines += [
             "proxy_set_header Host $host;",

@@ -184,6 +184,7 @@ class Postgres(StatefulWorkload):
             raise SettingError(f"{self.full_name} role", role, f"Give one of its roles: {', '.join(database.roles)}.")
         endpoint = self.endpoint("postgres")
         password = self.secret.key(role_key(role))
+        url = f"postgresql://{role}@{endpoint.authority}/{name}?sslmode=disable"
         return Target(
             workload=self,
             port="postgres",
@@ -195,17 +196,13 @@ class Postgres(StatefulWorkload):
                     "POSTGRES_USER": role,
                     "POSTGRES_PASSWORD": password,
                     "PGPASSWORD": password,
-                    "DATABASE_URL": f"postgresql://{role}@{endpoint.authority}/{name}?sslmode=disable",
+                    "DATABASE_URL": url,
                 }
             ),
+            # A login, and not only an answer: a first start that was cut short leaves a server without databases.
             readiness=Readiness(
-                command=(
-                    "pg_isready",
-                    f"--host={endpoint.host}",
-                    f"--port={endpoint.port}",
-                    f"--username={role}",
-                    f"--dbname={name}",
-                )
+                command=("psql", "--no-psqlrc", "--command=SELECT 1", url),
+                variables=variables({"PGPASSWORD": password, "PGCONNECT_TIMEOUT": "4"}),
             ),
         )
 
@@ -231,6 +228,8 @@ def configuration(compute: Compute) -> str:
         "effective_cache_size": f"{memory * 3 // 4}MB",
         "maintenance_work_mem": f"{max(16, memory // 16)}MB",
         "work_mem": f"{work}MB",
+        # Parallel queries share memory in /dev/shm, which a container has 64 MB of.
+        "max_parallel_workers_per_gather": 0,
         "max_wal_size": "1GB",
         "checkpoint_completion_target": 0.9,
         "random_page_cost": 1.1,

@@ -1,0 +1,348 @@
+"""This module is a place where the rendered gateway runs: on Debian's nginx with Lua, before stub upstreams.
+
+Of the configuration only paths, ports and the resolver are rewritten. Names of Services stay, and are answered by a
+stub DNS server: to this nginx, every Service lies on loopback.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import socketserver
+import subprocess
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from email.message import Message
+from http.client import HTTPResponse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from conftest import require_program
+from mesh_harness import (
+    LOCALHOST,
+    SECRETS,
+    Loopback,
+    Manifest,
+    Pod,
+    container_of,
+    find,
+    free_port,
+    is_open,
+    mounted,
+    pod_environment,
+    start_pod,
+)
+from processes import START, Account, serving
+
+PREFIX = "ai-interviewer-"
+NAME = "nginx-gateway"
+DOMAIN = "ai-interviewer.svc.cluster.local"
+MODULES = tuple(Path("/usr/lib/nginx/modules") / f"{name}.so" for name in ("ndk_http_module", "ngx_http_lua_module"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What arrived at an upstream."""
+
+    method: str
+    target: str
+    headers: Message
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What an upstream says."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes = b""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """What a client got."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+class StubUpstream:
+    """A web server on a port of loopback. It records requests, and echoes what is sent over a WebSocket.
+
+    Attributes:
+        requests: What arrived so far.
+        answer: What it says to a request; unless replaced, its name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.requests: list[Request] = []
+        self.answer: Callable[[Request], Answer] = self._say_name
+        upstream = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def __getattr__(self, name: str) -> Callable[[], None]:
+                if name.startswith("do_"):  # any method
+                    return self.serve
+                raise AttributeError(name)
+
+            def serve(self) -> None:
+                body = b"".join(self.chunks())
+                request = Request(method=self.command, target=self.path, headers=self.headers, body=body)
+                upstream.requests.append(request)
+                if self.headers["Upgrade"] == "websocket":
+                    self.echo()
+                else:
+                    self.say(upstream.answer(request))
+
+            def chunks(self) -> Generator[bytes, None, None]:
+                if self.headers["Transfer-Encoding"] != "chunked":
+                    yield self.rfile.read(int(self.headers["Content-Length"] or 0))
+                    return
+                while size := int(self.rfile.readline(), 16):
+                    yield self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+
+            def say(self, answer: Answer) -> None:
+                self.send_response(answer.status)
+                for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(answer.body)
+
+            def echo(self) -> None:
+                self.send_response(101)
+                self.send_header("Upgrade", "websocket")
+                self.send_header("Connection", "Upgrade")
+                self.end_headers()
+                while data := self.rfile.read1(4096):
+                    self.wfile.write(data)
+                self.close_connection = True
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer((LOCALHOST, 0), Handler)
+        self.port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def _say_name(self, _: Request) -> Answer:
+        return Answer(body=self.name.encode())
+
+    def forget(self) -> None:
+        """As if nothing had happened."""
+        self.requests.clear()
+        self.answer = self._say_name
+
+    def __enter__(self) -> "StubUpstream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class StubDns:
+    """A DNS server on a port of loopback that knows IPv4 addresses of names, and no other.
+
+    Attributes:
+        addresses: What it knows; names are added and removed at will.
+        asked: The names that were asked for.
+    """
+
+    def __init__(self, addresses: Mapping[str, str]) -> None:
+        self.addresses = dict(addresses)
+        self.asked: list[str] = []
+        dns = self
+
+        class Handler(socketserver.DatagramRequestHandler):
+            def handle(self) -> None:
+                self.wfile.write(dns.reply(self.rfile.read()))
+
+        self._server = socketserver.UDPServer((LOCALHOST, 0), Handler)
+        self.port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def reply(self, query: bytes) -> bytes:
+        """The reply to a query (RFC 1035, section 4)."""
+        labels, at = list[str](), 12
+        while length := query[at]:
+            labels.append(query[at + 1 : at + 1 + length].decode())
+            at += 1 + length
+        question = query[12 : at + 5]
+        name = ".".join(labels)
+        self.asked.append(name)
+        address = self.addresses.get(name) if question[-4:] == b"\0\1\0\1" else None
+        found = b"" if address is None else b"\xc0\x0c\0\1\0\1\0\0\0\5\0\4" + socket.inet_aton(address)
+        flags = b"\x81\x80" if name in self.addresses else b"\x81\x83"
+        return query[:2] + flags + b"\0\1" + (b"\0\1" if found else b"\0\0") + b"\0\0\0\0" + question + found
+
+    def __enter__(self) -> "StubDns":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningGateway:
+    """The gateway, and what lies behind it.
+
+    Args:
+        upstreams: A stub for each Service, by the name of the service; those the gateway must not reach, too.
+        mounts: The folder for each mounted path.
+        prefix: The folder of nginx itself, which it may not write.
+    """
+
+    pod: Pod
+    account: Account
+    dns: StubDns
+    upstreams: Mapping[str, StubUpstream]
+    mounts: Mapping[str, Path]
+    prefix: Path
+
+    @property
+    def port(self) -> int:
+        """Its port of loopback."""
+        return self.pod.ports["http"]
+
+    @property
+    def arrived(self) -> dict[str, list[Request]]:
+        """The requests that arrived, by upstream; an upstream without any is left out."""
+        return {name: upstream.requests for name, upstream in self.upstreams.items() if upstream.requests}
+
+    def forget(self) -> None:
+        """As if no request had been made."""
+        for upstream in self.upstreams.values():
+            upstream.forget()
+
+    def connect(self) -> socket.socket:
+        """A connection, for a client that says what it likes."""
+        return socket.create_connection((LOCALHOST, self.port), timeout=START)
+
+    def send(self, raw: bytes) -> Response:
+        """The response to these bytes."""
+        with self.connect() as connection:
+            # A server that refuses a request may close the connection before it has read it all.
+            with suppress(ConnectionError):
+                connection.sendall(raw)
+            return read_response(connection, raw.partition(b" ")[0].decode())
+
+    def request(
+        self, method: str, target: str, *, body: bytes = b"", headers: Sequence[tuple[str, str]] = ()
+    ) -> Response:
+        """The response to a request.
+
+        Args:
+            headers: What is sent beside Host, which may be replaced, and Content-Length.
+        """
+        lines = [f"{method} {target} HTTP/1.1"]
+        if all(name != "Host" for name, _ in headers):
+            lines.append("Host: ai-interviewer.local")
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        lines += [f"{name}: {value}" for name, value in headers]
+        return self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+
+    def check_configuration(self) -> tuple[int, str]:
+        """The exit code and the output of ``nginx -t``, run as the container's command is."""
+        name, *arguments = [self.pod.loopback.command(word) for word in self.pod.spec["command"]]
+        program = shutil.which(name, path=self.pod.environment["PATH"]) or name
+        read, write = os.pipe()
+        with os.fdopen(read) as output, os.fdopen(write, "w") as end:
+            self.account.own(write)  # it opens its standard output once more
+            done = subprocess.run([program, *arguments, "-t"], env=dict(self.pod.environment), stdout=end, stderr=end)
+            end.close()
+            return done.returncode, output.read()
+
+
+def read_response(connection: socket.socket, method: str = "GET") -> Response:
+    """Read one response."""
+    with HTTPResponse(connection, method=method) as response:
+        response.begin()
+        return Response(status=response.status, headers=response.headers, body=response.read())
+
+
+def localize(text: str, *, listen: tuple[int, int], dns: int, upstreams: Mapping[str, int]) -> str:
+    """The configuration with local ports and a local resolver.
+
+    Args:
+        listen: The port that is listened on, and the local one.
+        dns: The local port of the resolver.
+        upstreams: The local port for each ``host:port``; the host stays.
+    """
+
+    def local(address: re.Match[str]) -> str:
+        return f"{address[1]}:{upstreams[address[0]]}"
+
+    text = re.sub(rf"([\w-]+\.{re.escape(DOMAIN)}):\d+", local, text)
+    text, listening = re.subn(rf"\blisten {listen[0]}\b", f"listen {LOCALHOST}:{listen[1]}", text)
+    text, resolving = re.subn(r"\bresolver local=on\b", f"resolver {LOCALHOST}:{dns}", text)
+    assert (listening, resolving) == (1, 1), text
+    return "".join(f"load_module {module};\n" for module in MODULES) + text
+
+
+@contextmanager
+def running_gateway(manifests: Sequence[Manifest], *, resolvable: bool = True) -> Generator[RunningGateway, None, None]:
+    """The gateway, started as its pod would be, with a stub for every Service.
+
+    Args:
+        resolvable: Whether the names of the Services are known from the start.
+    """
+    nginx = require_program("nginx", "nginx", "/usr/sbin")
+    if not all(module.exists() for module in MODULES):
+        pytest.skip("nginx has no Lua: `apt-get install libnginx-mod-http-lua`")
+    manifest = find(manifests, "Deployment", PREFIX + NAME)
+    spec = container_of(manifest, NAME)
+    security = spec["securityContext"]
+    account = Account(security["runAsUser"], security["runAsGroup"])
+    (listen,) = (port["containerPort"] for port in spec["ports"])
+    port = free_port()
+    with ExitStack() as stack:
+        root = stack.enter_context(account.folder())
+        upstreams = dict[str, StubUpstream]()
+        upstream_ports = dict[str, int]()
+        for service in (m for m in manifests if m["kind"] == "Service" and m["metadata"]["name"] != PREFIX + NAME):
+            name = service["metadata"]["name"]
+            stub = stack.enter_context(StubUpstream(name.removeprefix(PREFIX)))
+            upstreams[stub.name] = stub
+            upstream_ports |= {f"{name}.{DOMAIN}:{p['port']}": stub.port for p in service["spec"]["ports"]}
+        names = {address.partition(":")[0]: LOCALHOST for address in upstream_ports}
+        dns = stack.enter_context(StubDns(names if resolvable else {}))
+
+        mounts = mounted(manifests, manifest, NAME, root=root, loopback=Loopback())
+        account.own(mounts["/tmp"])
+        configuration = mounts["/etc/gateway"] / "nginx.conf"
+        configuration.write_text(
+            localize(configuration.read_text(), listen=(listen, port), dns=dns.port, upstreams=upstream_ports)
+        )
+        prefix = root / "prefix"
+        prefix.mkdir(mode=0o555)
+        program = root / "bin/openresty"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\nexec {shlex.join([*account.command, nginx, "-p", f"{prefix}/"])} "$@"\n')
+        program.chmod(0o555)
+        # A container's own output is open to it.
+        output = root / "output.txt"
+        output.touch()
+        account.own(output)
+
+        loopback = Loopback(ports={listen: port}, mounts=mounts)
+        environment = pod_environment(manifest, NAME, secrets=SECRETS, loopback=loopback)
+        environment["PATH"] = f"{program.parent}:{environment['PATH']}"
+        pod = start_pod(manifest, NAME, environment=environment, loopback=loopback, root=root)
+        stack.enter_context(serving(pod, lambda: is_open(port), stop=signal.SIGQUIT))
+        yield RunningGateway(pod=pod, account=account, dns=dns, upstreams=upstreams, mounts=mounts, prefix=prefix)
