@@ -40,10 +40,17 @@ def eventually(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on."""
-    with socket.socket() as probe_socket:
-        probe_socket.bind((LOCALHOST, 0))
-        return int(probe_socket.getsockname()[1])
+    """A port on loopback that nobody listens on, and that the system gives to no one else for a minute.
+
+    It has just closed a connection there, so that only a server that asks for this very port gets it.
+    """
+    with socket.socket() as server, socket.socket() as client:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((LOCALHOST, 0))
+        server.listen(1)
+        client.connect(server.getsockname())
+        server.accept()[0].close()
+        return int(server.getsockname()[1])
 
 
 def is_open(port: int) -> bool:
@@ -64,6 +71,17 @@ def container_of(manifest: Manifest, name: str) -> Manifest:
     pod = manifest["spec"]["template"]["spec"]
     (found,) = (c for c in [*pod["containers"], *pod.get("initContainers", [])] if c["name"] == name)
     return dict(found)
+
+
+class InventedSecrets(dict[tuple[str, str], str]):
+    """A value for any key of a Secret, the same each time and different from every other."""
+
+    def __missing__(self, name_and_key: tuple[str, str]) -> str:
+        """Invent it."""
+        return "invented." + ".".join(name_and_key)
+
+
+SECRETS = InventedSecrets()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +113,9 @@ class Loopback:
             text = re.sub(rf"(?<![\w.:]){service.partition(':')[2]}(?![\w.])", str(port), text)
         for number, port in self.ports.items():
             text = re.sub(rf"(?<![\w.]){number}(?![\w.])", str(port), text)
-        for path in sorted(self.mounts, key=len, reverse=True):
-            text = re.sub(rf"(?<![\w./-]){re.escape(path)}(?![\w.-])", str(self.mounts[path]), text)
-        return text
+        # All at once: a local path may contain a mounted one.
+        paths = "|".join(map(re.escape, sorted(self.mounts, key=len, reverse=True))) or "(?!)"
+        return re.sub(rf"(?<![\w./-])({paths})(?![\w.-])", lambda path: str(self.mounts[path[1]]), text)
 
 
 def expand(text: str, environment: Mapping[str, str]) -> str:
@@ -271,6 +289,9 @@ class StandInRegistry:
         self.departed: list[str] = []
         registry = self
 
+        def now() -> str:
+            return datetime.now(timezone.utc).isoformat()
+
         class Handler(BaseHTTPRequestHandler):
             def reply(self, status: int, body: Mapping[str, Any] | None = None) -> None:
                 content = b"" if body is None else json.dumps(body).encode()
@@ -280,34 +301,32 @@ class StandInRegistry:
                 self.end_headers()
                 self.wfile.write(content)
 
-            def agent_id(self) -> str:
-                return self.path.rpartition("/")[2]
-
             def do_GET(self) -> None:
                 agents = list(registry.agents.values())
-                now = datetime.now(timezone.utc).isoformat()
-                match self.path:
-                    case "/health":
-                        self.reply(200, {"status": "healthy"})
-                    case "/agents":
-                        self.reply(200, {"agents": agents, "count": len(agents), "timestamp": now})
-                    case _:
-                        self.reply(404)
+                if self.path == "/health":
+                    self.reply(200, {"status": "healthy"})
+                elif self.path == "/agents":
+                    self.reply(200, {"agents": agents, "count": len(agents), "timestamp": now()})
+                else:
+                    self.reply(404)
 
             def do_HEAD(self) -> None:
-                self.reply(200 if self.agent_id() in registry.agents else 410)
+                self.reply(200 if self.path in [f"/heartbeat/{agent}" for agent in registry.agents] else 410)
 
             def do_POST(self) -> None:
                 agent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if self.path != "/heartbeat":
+                    return self.reply(404)
                 registry.agents[agent["agent_id"]] = agent
-                now = datetime.now(timezone.utc).isoformat()
-                accepted = {"status": "success", "message": "registered", "timestamp": now}
-                self.reply(200, {**accepted, "agent_id": agent["agent_id"], "dependencies_resolved": {}})
+                accepted = {"status": "success", "message": "registered", "timestamp": now()}
+                return self.reply(200, {**accepted, "agent_id": agent["agent_id"], "dependencies_resolved": {}})
 
             def do_DELETE(self) -> None:
-                registry.agents.pop(self.agent_id(), None)
-                registry.departed.append(self.agent_id())
-                self.reply(204)
+                folder, _, agent = self.path.rpartition("/")
+                if folder != "/agents" or registry.agents.pop(agent, None) is None:
+                    return self.reply(404)
+                registry.departed.append(agent)
+                return self.reply(204)
 
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""

@@ -6,18 +6,19 @@ place of its code. It has a Redis of its own, rendered too, and a stand-in for t
 
 import json
 import shutil
-import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from conftest import Manifests, require_program
 from mesh_harness import (
     LOCALHOST,
+    SECRETS,
     Loopback,
     Manifest,
     Pod,
@@ -29,38 +30,31 @@ from mesh_harness import (
     find,
     free_port,
     is_open,
-    mounted,
     pod_environment,
     probe,
     start_pod,
 )
+from processes import REDIS, START, redis_cli, start_beside_redis, start_redis
 
 MESH = Path(__file__).parents[1] / ".venv-mesh"
 SAMPLE = Path(__file__).parent / "mesh/agent_app/sample_agent"
-AGENTS = ("pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent")
+AGENTS = {  # and the package that each one's image holds
+    "pdf-extractor": "pdf_extractor_agent",
+    "interview-agent": "interview_agent",
+    "claude-llm-agent": "claude_llm_agent",
+    "openai-llm-agent": "openai_llm_agent",
+}
+FIRST = "pdf-extractor"
 PREFIX = "ai-interviewer-"
-REDIS, REGISTRY = f"{PREFIX}redis", f"{PREFIX}registry"
+REGISTRY = f"{PREFIX}registry"
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
-START = 30.0  # seconds; about 2 on an idle core
-
-
-class InventedSecrets(dict[tuple[str, str], str]):
-    """A value for any key of a Secret, the same each time and different from every other."""
-
-    def __missing__(self, name_and_key: tuple[str, str]) -> str:
-        """Invent it."""
-        return "invented." + ".".join(name_and_key)
-
-
-SECRETS = InventedSecrets()
 PASSWORD = SECRETS[REDIS, "password"]
 
 
 @pytest.fixture(scope="module")
-def dev(manifests: Callable[[str], list[dict[str, object]]]) -> Sequence[Manifest]:
-    """The manifests of dev."""
-    if not shutil.which("redis-server"):
-        pytest.skip("run `apt-get install redis-server`")
+def dev(manifests: Manifests) -> Sequence[Manifest]:
+    """The manifests of dev, where there is a Redis to run them."""
+    require_program("redis-server", "redis-server")
     return manifests("dev")
 
 
@@ -90,39 +84,10 @@ class Agent:
         return self.pod.ports[port["targetPort"]]
 
 
-def redis_cli(port: int, password: str, *command: str) -> str:
-    """The JSON that redis-cli prints, or its error message."""
-    words = ["redis-cli", "-h", LOCALHOST, "-p", str(port), "--json", *command]
-    done = subprocess.run(words, env={"REDISCLI_AUTH": password}, capture_output=True, text=True, timeout=10)
-    return done.stdout + done.stderr
-
-
-def start_redis(manifests: Sequence[Manifest], root: Path, port: int) -> Pod:
-    """The rendered Redis with its rendered configuration, on this port of loopback only."""
-    manifest = find(manifests, "Deployment", REDIS)
-    mounts = mounted(manifests, manifest, "redis", root=root, loopback=Loopback(ports={6379: port}))
-    (configuration,) = root.rglob("redis.conf")
-    configuration.write_text(f"port {port}\n{configuration.read_text()}\nbind {LOCALHOST}\n")
-    return start_beside_redis(manifest, "redis", root, port, loopback=Loopback(ports={6379: port}, mounts=mounts))
-
-
-def start_beside_redis(
-    manifest: Manifest,
-    container: str,
-    root: Path,
-    port: int,
-    *,
-    loopback: Loopback,
-    secrets: Secrets = SECRETS,
-) -> Pod:
-    """A container whose redis-cli dials this port where it would dial 6379."""
-    environment = pod_environment(manifest, container, secrets=secrets, loopback=loopback)
-    root.mkdir(parents=True, exist_ok=True)
-    script = root / "redis-cli"
-    script.write_text(f'#!/bin/sh\nexec {shutil.which("redis-cli")} -p {port} "$@"\n')
-    script.chmod(0o755)
-    environment["PATH"] = f"{root}:{environment['PATH']}"
-    return start_pod(manifest, container, environment=environment, loopback=loopback, root=root)
+def address(manifests: Sequence[Manifest], service: str) -> str:
+    """Where clients in the cluster find a Service: ``host:port``."""
+    (port,) = find(manifests, "Service", service)["spec"]["ports"]
+    return f"{service}:{port['port']}"
 
 
 @contextmanager
@@ -138,12 +103,12 @@ def running_agent(
         redis = stack.enter_context(start_redis(manifests, root / "redis", redis_port))
         assert eventually(lambda: is_open(redis_port), START), redis.output
         loopback = Loopback(
-            services={f"{REGISTRY}:8000": registry.port, f"{REDIS}:6379": redis_port},
+            services={address(manifests, REGISTRY): registry.port, address(manifests, REDIS): redis_port},
             ports={port["containerPort"]: free_port() for port in spec["ports"]},
         )
         environment = pod_environment(manifest, name, secrets=SECRETS, loopback=loopback, without=without)
         environment["PATH"] = f"{runtime}:{environment['PATH']}"
-        shutil.copytree(SAMPLE, root / "app" / spec["args"][-1])
+        shutil.copytree(SAMPLE, root / "app" / AGENTS[name])
         pod = stack.enter_context(
             start_pod(
                 manifest,
@@ -212,25 +177,53 @@ NEEDED: Mapping[str, set[Check]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def agents(
+    dev: Sequence[Manifest], runtime: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, Agent]]:
+    """Every agent by its name, and the first one without a variable by that variable's name.
+
+    All start at once: most of a start is waiting.
+    """
+    starts = {name: (name, "") for name in AGENTS} | {variable: (FIRST, variable) for variable in NEEDED}
+    with ExitStack() as stack:
+        yield {
+            key: stack.enter_context(running_agent(dev, name, tmp_path_factory.mktemp(key), runtime, without))
+            for key, (name, without) in starts.items()
+        }
+
+
 @pytest.mark.parametrize("name", AGENTS)
-def test_an_agent_runs_as_its_pod_would(dev: Sequence[Manifest], tmp_path: Path, runtime: Path, name: str) -> None:
-    with running_agent(dev, name, tmp_path, runtime) as agent:
-        for check in CHECKS:
-            check(agent, START)
+def test_an_agent_registers_the_host_and_port_of_its_service(agents: Mapping[str, Agent], name: str) -> None:
+    check_registration(agents[name], START)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_an_agent_answers_each_of_its_probes(agents: Mapping[str, Agent], name: str) -> None:
+    check_probes(agents[name], START)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_a_tool_call_leaves_a_trace_in_redis(agents: Mapping[str, Agent], name: str) -> None:
+    check_traces(agents[name], START)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_sigterm_takes_an_agent_out_of_the_registry(agents: Mapping[str, Agent], name: str) -> None:
+    # It ends the agent that the tests above share, so it comes after them.
+    check_departure(agents[name], START)
 
 
 @pytest.mark.parametrize("variable", NEEDED)
-def test_without_a_variable_the_proof_fails(
-    dev: Sequence[Manifest], tmp_path: Path, runtime: Path, variable: str
-) -> None:
+def test_without_a_variable_the_proof_fails(agents: Mapping[str, Agent], variable: str) -> None:
+    agent = agents[variable]
+    assert eventually(lambda: bool(agent.registry.agents) or is_open(agent.port), START), agent.pod.output
     failed = set[Check]()
-    with running_agent(dev, AGENTS[0], tmp_path, runtime, variable) as agent:
-        assert eventually(lambda: bool(agent.registry.agents) or is_open(agent.port), START), agent.pod.output
-        for check in CHECKS:
-            try:
-                check(agent, 0.5)
-            except (AssertionError, OSError):
-                failed.add(check)
+    for check in CHECKS:
+        try:
+            check(agent, 0.5)
+        except (AssertionError, OSError):
+            failed.add(check)
     assert failed == NEEDED[variable]
 
 
@@ -247,22 +240,9 @@ def test_redis_answers_its_probes_and_obeys_its_rules(dev: Sequence[Manifest], t
         assert redis.terminate(10) == 0, redis.output
 
 
-def test_the_stream_of_traces_is_kept_short(dev: Sequence[Manifest], tmp_path: Path) -> None:
-    port = free_port()
-    with start_redis(dev, tmp_path / "redis", port) as redis:
-        assert eventually(lambda: is_open(port), START), redis.output
-        fill = "for i = 1, 11000 do redis.call('XADD', KEYS[1], '*', 'n', i) end"
-        redis_cli(port, PASSWORD, "EVAL", fill, "1", "mesh:trace")
-        assert redis_cli(port, PASSWORD, "XLEN", "mesh:trace").strip() == "11000"
-        trim = find(dev, "Deployment", REDIS)
-        with start_beside_redis(trim, "trim-traces", tmp_path / "trim", port, loopback=Loopback()) as pod:
-            assert eventually(lambda: int(redis_cli(port, PASSWORD, "XLEN", "mesh:trace")) < 10_500, START)
-            assert pod.terminate(10) == 0, pod.output
-
-
 def test_an_agent_waits_until_redis_lets_it_in(dev: Sequence[Manifest], tmp_path: Path) -> None:
     port = free_port()
-    loopback = Loopback(services={f"{REDIS}:6379": port})
+    loopback = Loopback(services={address(dev, REDIS): port})
     with ExitStack() as stack:
 
         def start(agent: str, folder: str, secrets: Secrets) -> Pod:
@@ -273,7 +253,7 @@ def test_an_agent_waits_until_redis_lets_it_in(dev: Sequence[Manifest], tmp_path
             )
 
         waiting = [start(agent, agent, SECRETS) for agent in AGENTS]
-        locked_out = start(AGENTS[0], "locked-out", {(REDIS, "password"): "wrong"})
+        locked_out = start(FIRST, "locked-out", {(REDIS, "password"): "wrong"})
         time.sleep(1)
         assert [pod.process.poll() for pod in waiting] == [None] * len(AGENTS)
         stack.enter_context(start_redis(dev, tmp_path / "redis", port))

@@ -2,7 +2,7 @@
 
 # What it imports is in .venv-mesh, where no type checker looks.
 # mypy: ignore-errors
-# pyright: reportMissingImports=false
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
 
 from _mcp_mesh.shared.host_resolver import HostResolver
 from fastmcp import FastMCP
