@@ -5,7 +5,7 @@
 # cdk8s command and pyright) and .venv-mesh (the agent runtime that the tests start).
 
 PYTHON ?= python3
-PYTEST_FLAGS ?= -n auto
+PYTEST_FLAGS ?= -n auto --dist loadfile
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
@@ -33,7 +33,6 @@ setup: $(VENV) $(TOOLS) $(MESH) ## install everything that the other targets nee
 .PHONY: synth
 synth: $(VENV) ## write the manifests of every environment to dist/
 	@.venv/bin/python main.py
-	@for dir in $${CDK8S_OUTDIR:-dist}/*/; do echo "wrote $$dir: $$(find $$dir -name '*.yaml' | wc -l | tr -d ' ') files"; done
 
 .PHONY: test
 test: $(VENV) $(TOOLS) $(MESH) ## run the tests; those that lack a program are listed with how to get it
@@ -112,6 +111,11 @@ bench: $(VENV) ## how long a synthesis takes, and how much memory
 	@.venv/bin/python benchmarks/bench.py
 
 ##@ Housekeeping
+
+.PHONY: mesh-venv
+mesh-venv: ## make .venv-mesh anew; it wants Python 3.11: make mesh-venv PYTHON=python3.11
+	@rm -rf .venv-mesh
+	@$(MAKE) $(MESH)
 
 .PHONY: clean
 clean: ## remove everything that make made, the environments too

@@ -22,8 +22,8 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for application in applications:
-        count = sum(len(manifests) for manifests in application.manifests().values())
-        print(f"{application.directory}: {count} objects")
+        phases = application.manifests().values()
+        print(f"wrote {application.directory}: {sum(map(len, phases))} objects in {len(phases)} files")
     return 0
 
 

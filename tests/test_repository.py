@@ -114,7 +114,7 @@ def test_generated_files_are_committed_and_marked_as_generated(path: str) -> Non
 
 
 def test_snapshots_are_marked_as_generated() -> None:
-    assert "set" in git("check-attr", "linguist-generated", "--", "tests/__snapshots__/any.ambr").stdout
+    assert "set" in git("check-attr", "linguist-generated", "--", "tests/__snapshots__/any/any.yaml").stdout
 
 
 @pytest.mark.parametrize("path", [".venv/x", ".venv-mesh/x", "node_modules/x", "build/x", "tests/__pycache__/x"])

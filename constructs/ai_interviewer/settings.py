@@ -8,8 +8,6 @@ from mcpmesh_k8s import (
     AgentSettings,
     ApiSettings,
     Budget,
-    ExistingSecrets,
-    ExternalSecrets,
     GatewaySettings,
     GrafanaSettings,
     Image,
@@ -18,9 +16,10 @@ from mcpmesh_k8s import (
     PostgresSettings,
     RedisSettings,
     RegistrySettings,
+    SecretSource,
+    SettingError,
     TempoSettings,
 )
-from mcpmesh_k8s.errors import SettingError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +50,7 @@ class EnvironmentSettings:
 
     name: str
     budget: Budget
-    secrets: ExistingSecrets | ExternalSecrets
+    secrets: SecretSource
     image_pull_secret: str = ""
     postgres: PostgresSettings
     redis: RedisSettings

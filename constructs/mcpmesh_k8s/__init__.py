@@ -6,7 +6,7 @@ Everything public is imported from here. ``images`` holds the third-party images
 from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything imports jsii.
 
 from . import images
-from .agent import Agent, AgentSettings, Api, ApiSettings, BuiltImage, MeshSettings, MountedSource
+from .agent import Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
 from .application import Application, ApplicationSettings, Phase, synthesize
 from .component import Component, Manifest
 from .container import Container, User, harden
@@ -18,15 +18,15 @@ from .image import Image
 from .ingress import Ingress, IngressSettings, NoTls, Tls
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .namespace import Namespace, NamespaceSettings, PriorityClass, PriorityClassSettings
-from .network import AddressRange, External, Internet, NamespacePods, Readiness, Target
+from .network import AddressRange, External, Internet, NamespacePods, Peer, Readiness, Target
 from .pod import Pod, PodSettings
 from .postgres import Database, Postgres, PostgresSettings
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Budget, Compute
 from .redis import Ephemeral, Persistent, Redis, RedisSettings
 from .registry import Registry, RegistrySettings
-from .secret import ExistingSecrets, ExternalSecrets, Secret, SecretKey, SecretSettings
-from .storage import Claim, File, Files, Scratch
+from .secret import ExistingSecrets, ExternalSecrets, Secret, SecretKey, SecretSettings, SecretSource
+from .storage import Claim, File, Files, Scratch, Volume
 from .task import Task, TaskSettings
 from .tempo import Tempo, TempoSettings
 from .topology import budget, topology
@@ -48,6 +48,7 @@ __all__ = [
     "Budget",
     "BuiltImage",
     "Claim",
+    "Code",
     "Component",
     "Compute",
     "Container",
@@ -78,6 +79,7 @@ __all__ = [
     "NamespacePods",
     "NamespaceSettings",
     "NoTls",
+    "Peer",
     "Persistent",
     "Phase",
     "Pod",
@@ -100,6 +102,7 @@ __all__ = [
     "Secret",
     "SecretKey",
     "SecretSettings",
+    "SecretSource",
     "SettingError",
     "StatefulWorkload",
     "Target",
@@ -112,6 +115,7 @@ __all__ = [
     "TreeError",
     "User",
     "Variable",
+    "Volume",
     "Workload",
     "WorkloadSettings",
     "budget",

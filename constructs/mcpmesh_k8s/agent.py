@@ -15,6 +15,7 @@ from .names import dns_label
 from .network import Target
 from .probe import HttpGet, Probes, TcpSocket
 from .quantity import Compute
+from .registry import LOG_LEVELS
 from .storage import File, Files, Scratch
 from .variable import Variable, variables
 from .workload import Autoscaling, Replicas, Workload, WorkloadSettings
@@ -27,7 +28,6 @@ USER = User(uid=999, gid=999)
 base. The code under ``/app`` is readable by all, so any other number works too."""
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _SOURCE = "/app/source"
 
 
@@ -89,7 +89,7 @@ class MountedSource:
                 relative = path.relative_to(self.folder)
                 hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
                 if path.is_file() and not hidden:
-                    found.append(File(path=relative.as_posix(), content=path.read_text(encoding="utf-8")))
+                    found.append(File(path=relative.as_posix(), content=path.read_bytes().decode("utf-8")))
         except (OSError, UnicodeDecodeError) as error:
             raise SettingError(where, str(self.folder), f"Give a folder of readable text files: {error}.") from None
         if not found:
@@ -98,6 +98,7 @@ class MountedSource:
 
 
 Code = BuiltImage | MountedSource
+"""Where the code of an agent or an API service comes from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,8 +141,8 @@ class MeshSettings:
             raise SettingError(
                 f"{self.name} module", self.module, "Give a Python module, such as 'pdf_extractor_agent'."
             )
-        if self.log_level not in _LEVELS:
-            raise SettingError(f"{self.name} log_level", self.log_level, f"Give one of {', '.join(_LEVELS)}.")
+        if self.log_level not in LOG_LEVELS:
+            raise SettingError(f"{self.name} log_level", self.log_level, f"Give one of {', '.join(LOG_LEVELS)}.")
         if self.debounce_seconds < 0:
             raise SettingError(f"{self.name} debounce_seconds", self.debounce_seconds, "Give 0 or more.")
 

@@ -59,6 +59,7 @@ class Application(cdk8s.App):
         self._staging = self.directory.with_name(f".{self.directory.name}.new")
         self._components: dict[str, Component] = {}
         self._rendered: dict[str, list[Manifest]] | None = None
+        self._problems: tuple[str, ...] = ()
         self._phases: list[Phase] = []
         super().__init__(outdir=str(self._staging))
 
@@ -144,9 +145,9 @@ class Application(cdk8s.App):
                 ]
                 rendered[phase.name] = ApiObjects.add(phase, entries) + [manifest for _, _, manifest in entries]
             self._rendered = rendered
-            problems = problems_of(self, [manifest for group in rendered.values() for manifest in group])
-            if problems:
-                raise TreeError(f"{self.settings.name} in {self.directory}", problems)
+            self._problems = problems_of(self, [manifest for group in rendered.values() for manifest in group])
+        if self._problems:
+            raise TreeError(f"{self.settings.name} in {self.directory}", self._problems)
         return self._rendered
 
     def synth(self) -> None:

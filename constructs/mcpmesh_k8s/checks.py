@@ -288,7 +288,7 @@ def unreachable_hosts(application: Application) -> Iterator[str]:
             if isinstance(target, Target)
         }
         outside = {host for target in pod.connections if isinstance(target, External) for host in target.hosts}
-        for variable in pod.variables:
+        for variable in (variable for container in pod.containers for variable in container.variables):
             if isinstance(variable.value, SecretKey):
                 continue
             for host, port in hosts_in(variable.value):

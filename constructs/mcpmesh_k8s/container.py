@@ -82,6 +82,7 @@ class Container:
         dns_label("Container.name", self.name)
         once(f"{where} port name", [port.name for port in self.ports])
         once(f"{where} port", [port.container for port in self.ports])
+        once(f"{where} Service port", [port.number for port in self.ports])
         once(f"{where} variable", [variable.name for variable in self.variables])
         once(f"{where} volume", [volume.name for volume in self.volumes])
         once(f"{where} mount path", [volume.mount_path for volume in self.volumes])

@@ -10,6 +10,7 @@ from ._k8s import k8s
 from .component import Component, Manifest
 from .errors import SettingError
 from .gateway import Gateway
+from .names import dns_label
 from .network import NamespacePods
 
 if TYPE_CHECKING:
@@ -35,6 +36,12 @@ class Tls:
     secret: str
     cluster_issuer: str = ""
 
+    def __post_init__(self) -> None:
+        """Check the names."""
+        dns_label("Tls.secret", self.secret)
+        if self.cluster_issuer:
+            dns_label("Tls.cluster_issuer", self.cluster_issuer)
+
 
 @dataclass(frozen=True, kw_only=True)
 class IngressSettings:
@@ -57,7 +64,7 @@ class IngressSettings:
     def __post_init__(self) -> None:
         """Check the host."""
         if not _HOST.fullmatch(self.host):
-            raise SettingError("IngressSettings.host", self.host, "Give a DNS name, such as 'ai-interviewer.local'.")
+            raise SettingError("IngressSettings.host", self.host, "Give a DNS name, such as 'shop.example.com'.")
 
 
 class Ingress(Component):

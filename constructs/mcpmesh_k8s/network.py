@@ -66,6 +66,13 @@ class NamespacePods:
         ]
 
 
+def _network(where: str, text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise SettingError(where, text, f"Give a network such as '203.0.113.0/24': {error}.") from None
+
+
 @dataclass(frozen=True, kw_only=True)
 class AddressRange:
     """Addresses outside the cluster, without some of them.
@@ -80,16 +87,14 @@ class AddressRange:
 
     def __post_init__(self) -> None:
         """Refuse what the API server would refuse."""
-        for field, text in (("cidr", self.cidr), *(("without", text) for text in self.without)):
-            try:
-                network = ipaddress.ip_network(text)
-            except ValueError as error:
-                raise SettingError(
-                    f"AddressRange.{field}", text, f"Give a network such as '203.0.113.0/24': {error}."
-                ) from None
-            whole = ipaddress.ip_network(self.cidr)
-            if network.version != whole.version or network.network_address not in whole:
-                raise SettingError("AddressRange.without", text, f"Give a range inside {self.cidr}.")
+        whole = _network("AddressRange.cidr", self.cidr)
+        for text in self.without:
+            part = _network("AddressRange.without", text)
+            # As numbers, since the standard library does not compare IPv4 with IPv6.
+            inside = part.version == whole.version and whole.network_address <= part.network_address  # type: ignore[operator]
+            inside = inside and part.broadcast_address <= whole.broadcast_address  # type: ignore[operator]
+            if not inside or part == whole:
+                raise SettingError("AddressRange.without", text, f"Give a range inside {self.cidr}, smaller than it.")
 
     def render(self) -> list[k8s.NetworkPolicyPeer]:
         """The peer as the API has it."""
@@ -107,6 +112,11 @@ class Internet:
 
     cluster_ranges: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse what is no range."""
+        for text in self.cluster_ranges:
+            _network("Internet.cluster_ranges", text)
+
     def ranges(self) -> tuple[AddressRange, AddressRange]:
         """One range for IPv4 and one for IPv6."""
         left_out = PRIVATE_RANGES + self.cluster_ranges
@@ -121,6 +131,7 @@ class Internet:
 
 
 Peer = NamespacePods | AddressRange | Internet
+"""Who stands at the other end of a path that leaves the application."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +168,11 @@ class Readiness:
 
     command: tuple[str, ...]
     variables: tuple[Variable, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a command that is none."""
+        if not self.command:
+            raise SettingError("Readiness.command", self.command, "Give a program and its arguments.")
 
 
 @dataclass(frozen=True, kw_only=True)

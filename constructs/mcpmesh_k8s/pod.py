@@ -54,6 +54,7 @@ class PodSettings:
         containers = (self.container, *self.sidecars)
         once(f"{self.name} container name", [container.name for container in containers])
         once(f"{self.name} port", [port.container for container in containers for port in container.ports])
+        once(f"{self.name} Service port", [port.number for container in containers for port in container.ports])
         once(f"{self.name} port name", [port.name for container in containers for port in container.ports])
         for container in containers:
             if container.pre_stop_seconds >= self.termination_grace_seconds:
@@ -151,8 +152,11 @@ class Pod(Component):
         if wait:
             if target.readiness is None:
                 raise SettingError(where, workload.full_name, "It has no readiness command, so wait=True cannot be.")
-            self._waits[workload.full_name] = Container(
-                name=f"wait-for-{workload.name}",
+            name = f"wait-for-{workload.name}"
+            if name in self._waits:
+                name += f"-{target.port}"
+            self._waits[name] = Container(
+                name=name,
                 image=workload.pod.container.image,
                 user=workload.pod.container.user,
                 compute=WAIT_COMPUTE,
@@ -180,7 +184,7 @@ class Pod(Component):
         for container in self.containers:
             for volume in container.volumes:
                 present = found.setdefault(volume.name, volume)
-                if type(present) is not type(volume):
+                if replace(present, mount_path=volume.mount_path) != volume:
                     raise SettingError(f"{self.full_name} volume", volume.name, "Two containers differ on what it is.")
         return tuple(found.values())
 

@@ -43,6 +43,11 @@ class Exec:
 
     command: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        """Refuse a command that is none."""
+        if not self.command:
+            raise SettingError("Exec.command", self.command, "Give a program and its arguments.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:

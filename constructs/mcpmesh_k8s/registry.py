@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .container import Container, User
 from .endpoint import Port
+from .errors import SettingError
 from .image import Image
 from .network import Target
 from .probe import HttpGet, Probes
@@ -16,6 +17,9 @@ from .workload import Workload, WorkloadSettings
 
 if TYPE_CHECKING:
     from constructs import Construct
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+"""What registry and runtime take; in capitals, as the application's code wants them."""
 
 USER = User(uid=1001, gid=1001)
 """The user ``mcp-mesh`` of the image (mcp-mesh, packaging/docker)."""
@@ -39,6 +43,15 @@ class RegistrySettings:
     log_level: str = "INFO"
     unhealthy_after_seconds: int = 20
     name: str = "registry"
+
+    def __post_init__(self) -> None:
+        """Refuse what the registry would refuse, and a time within which no heartbeat can come."""
+        if self.log_level not in LOG_LEVELS:
+            raise SettingError("RegistrySettings.log_level", self.log_level, f"Give one of {', '.join(LOG_LEVELS)}.")
+        if self.unhealthy_after_seconds <= 5:
+            raise SettingError(
+                "RegistrySettings.unhealthy_after_seconds", self.unhealthy_after_seconds, "Give above 5."
+            )
 
 
 class Registry(Workload):

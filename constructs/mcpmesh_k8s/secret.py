@@ -65,6 +65,7 @@ class ExternalSecrets:
 
 
 SecretSource = ExistingSecrets | ExternalSecrets
+"""Where the values of Secrets come from."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,7 +125,11 @@ class Files:
         _mount_path(f"Files.mount_path of {self.name!r}", self.mount_path)
         keys = [file.key for file in self.files]
         if not keys or len(set(keys)) != len(keys):
-            raise SettingError(f"Files.files of {self.name!r}", keys, "Give each file once, at least one.")
+            raise SettingError(
+                f"Files.files of {self.name!r}",
+                keys,
+                "Give at least one file, and names that differ in more than '/', '__' and signs.",
+            )
         size = sum(len(file.key) + len(file.content.encode()) for file in self.files)
         if size > CONFIG_MAP_LIMIT:
             raise SettingError(
@@ -136,6 +140,7 @@ class Files:
 
 
 Volume = Scratch | Claim | Files
+"""What a container mounts."""
 
 
 def volume_source(volume: Volume, *, config_map: str = "", claim: str = "") -> k8s.Volume:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .application import Application
+from .errors import SettingError
 from .network import AddressRange, NamespacePods, Peer, Target
 from .quantity import Amount
 from .workload import Workload
@@ -45,6 +46,8 @@ def budget(application: Application, what: str) -> str:
     """
     from .namespace import Namespace
 
+    if what not in ("cpu", "memory"):
+        raise SettingError("budget what", what, "Give 'cpu' or 'memory'.")
     unit = {"cpu": 1, "memory": 2**20}[what]
     (namespace,) = (component for component in application.components if isinstance(component, Namespace))
     parts = [(pod.name, pod.steady_pods, getattr(amount, what) // unit) for amount, pod in namespace.steady()]
@@ -71,4 +74,5 @@ def _peer_name(peer: Peer) -> str:
 
 
 def _id(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+    """The node of something outside; the prefix keeps it apart from a workload of the same name."""
+    return "outside-" + "".join(letter if letter.isalnum() else "-" for letter in name.lower())

@@ -162,6 +162,8 @@ class Workload(Pod):
     @property
     def target(self) -> Target:
         """Its first port, without an introduction. Services that introduce themselves say so here."""
+        if not self.ports:
+            raise SettingError("connects_to", self.full_name, "It serves nothing. Give a workload with a port.")
         return Target(workload=self, port=self.ports[0].name)
 
     # Who may come in.

@@ -1,0 +1,785 @@
+"""This module is the proof that no setting is dead: each field of each value changes what is rendered, or refuses it.
+
+``CASES`` has an entry for every class of values: a value, where an application uses it, and for each field another
+value for it. Classes and fields are found by introspection, so that a new one without a case fails by its name.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+import mcpmesh_k8s
+from mcpmesh_k8s import (
+    AddressRange,
+    Agent,
+    AgentSettings,
+    Amount,
+    Api,
+    ApiSettings,
+    Application,
+    ApplicationSettings,
+    Autoscaling,
+    Bucket,
+    BucketSettings,
+    Budget,
+    BuiltImage,
+    Claim,
+    Component,
+    Compute,
+    Container,
+    Database,
+    Endpoint,
+    Ephemeral,
+    Exec,
+    ExistingSecrets,
+    External,
+    ExternalSecrets,
+    File,
+    Files,
+    Gateway,
+    GatewaySettings,
+    Grafana,
+    GrafanaSettings,
+    HttpGet,
+    Image,
+    Ingress,
+    IngressSettings,
+    Internet,
+    Manifest,
+    MeshSettings,
+    Minio,
+    MinioSettings,
+    MountedSource,
+    Namespace,
+    NamespacePods,
+    NamespaceSettings,
+    NoTls,
+    Persistent,
+    Phase,
+    PodSettings,
+    Port,
+    Postgres,
+    PostgresSettings,
+    PriorityClass,
+    PriorityClassSettings,
+    Probe,
+    Probes,
+    Readiness,
+    Redis,
+    RedisSettings,
+    Registry,
+    RegistrySettings,
+    Replicas,
+    Route,
+    Scratch,
+    Secret,
+    SecretKey,
+    SecretSettings,
+    SettingError,
+    Target,
+    Task,
+    TaskSettings,
+    TcpSocket,
+    Tempo,
+    TempoSettings,
+    Tls,
+    TreeError,
+    User,
+    Variable,
+    Workload,
+    WorkloadSettings,
+    images,
+    topology,
+    variables,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from constructs import Construct
+
+PACKAGE = Path(mcpmesh_k8s.__file__).parent
+SHOP = ApplicationSettings(name="shop")
+PLENTY = Budget(cpu="100", memory="100Gi")
+IMAGE = Image(repository="acme/shop", tag="1.2.3")
+OTHER_IMAGE = Image(repository="acme/shop", tag="1.2.4")
+SMALL = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
+LARGE = Compute(cpu="200m", memory="128Mi", cpu_limit="400m", memory_limit="256Mi")
+MAIN = Container(
+    name="main",
+    image=IMAGE,
+    user=User(uid=1000, gid=1000),
+    compute=SMALL,
+    ports=(Port(number=8000), Port(name="admin", number=8001)),
+)
+SIDECAR = replace(MAIN, name="sidecar", ports=())
+OPEN = TcpSocket()
+PROBE = Probe(check=OPEN)
+HINT = variables({"HINT": "hint"})
+STORE = ExternalSecrets(store="vault", prefix="shop")
+PARTNER = External(
+    name="partner",
+    hosts=("api.example.com",),
+    peer=Internet(),
+    introduction=variables({"PARTNER_URL": "https://api.example.com"}),
+)
+
+
+class Shop:
+    """A small application, with a place for every kind of value. Two services and a PriorityClass are there before."""
+
+    def __init__(self, settings: ApplicationSettings = SHOP) -> None:
+        self.phase = Phase(Application(settings, outdir="unused"), "all")
+        self.web = self.runs(MAIN, "web")
+        self.api = self.runs(MAIN, "api")
+        PriorityClass(self.phase, PriorityClassSettings(name="urgent", value=1, description="First."))
+
+    def runs(self, container: Container, name: str = "extra") -> Workload:
+        return Workload(self.phase, WorkloadSettings(name=name, container=container))
+
+    def mounts(self, volume: Scratch | Claim | Files) -> Workload:
+        return self.runs(replace(MAIN, volumes=(volume,)))
+
+    def asks(self, check: HttpGet | TcpSocket | Exec) -> Workload:
+        return self.runs(replace(MAIN, probes=Probes.of(check)))
+
+    def knows(self, *values: Variable) -> Workload:
+        return self.runs(replace(MAIN, variables=values))
+
+    def admits(self, peer: NamespacePods | AddressRange | Internet) -> Workload:
+        self.web.accepts_from(peer)
+        return self.web
+
+    def dials(self, target: Target | External) -> Workload:
+        client = self.runs(MAIN)
+        client.connects_to(target, wait=isinstance(target, Target))
+        return client
+
+    def serves(self, port: Port) -> Workload:
+        server = self.runs(replace(MAIN, ports=(port,)), "server")
+        return self.dials(
+            Target(
+                workload=server,
+                port=port.name,
+                introduction=variables({"SERVER_URL": server.endpoint(port.name).url}),
+                readiness=Readiness(command=("true",)),
+            )
+        )
+
+    def runs_code(self, code: BuiltImage | MountedSource) -> Agent:
+        return Agent(self.phase, replace(AGENT, code=code))
+
+    def runs_agent(self, settings: AgentSettings) -> Agent:
+        agent = Agent(self.phase, settings)
+        self.web.connects_to(agent)
+        return agent
+
+    def routes(self, route: Route) -> Gateway:
+        return Gateway(self.phase, GATEWAY, [route])
+
+    def secret(self, name: str, *keys: str) -> Secret:
+        return Secret(self.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
+
+    def postgres(self, settings: PostgresSettings) -> Postgres:
+        return Postgres(self.phase, settings, self.secret("postgres", *settings.secret_keys))
+
+    def redis(self, settings: RedisSettings) -> Redis:
+        return Redis(self.phase, settings, self.secret("redis", *settings.secret_keys))
+
+    def minio(self, settings: MinioSettings) -> Minio:
+        return Minio(self.phase, settings, self.secret("minio", *settings.secret_keys))
+
+    def grafana(self, settings: GrafanaSettings) -> Grafana:
+        tempo = Tempo(self.phase, TEMPO)
+        return Grafana(self.phase, settings, self.secret("grafana", *settings.secret_keys), tempo)
+
+    def opens(self, settings: IngressSettings) -> Ingress:
+        return Ingress(self.phase, settings, self.routes(Route(path="/", to=self.web)))
+
+    def fits(self, budget: Budget) -> Namespace:
+        return Namespace(self.phase, NamespaceSettings(budget=budget))
+
+    def reserves(self, amount: Amount) -> Namespace:
+        Measured(self.phase, amount)
+        return self.fits(PLENTY)
+
+    def hides(self, source: ExistingSecrets | ExternalSecrets) -> Secret:
+        return Secret(self.phase, replace(SECRET, source=source))
+
+    def reads(self, key: SecretKey) -> Workload:
+        self.secret("one", "first", "second")
+        self.secret("two", "first")
+        return self.knows(Variable(name="VALUE", value=key))
+
+
+class Measured(Workload):
+    """A service that says itself how much it requests."""
+
+    def __init__(self, scope: Construct, amount: Amount) -> None:
+        self._amount = amount
+        super().__init__(scope, WorkloadSettings(name="measured", container=MAIN))
+
+    @property
+    def requests(self) -> Amount:
+        return self._amount
+
+
+AGENT = AgentSettings(name="bot", code=BuiltImage(image=IMAGE), compute=SMALL, module="bot")
+GATEWAY = GatewaySettings(image=IMAGE, compute=SMALL, scale=Replicas(count=2))
+INGRESS = IngressSettings(host="shop.example.com", ingress_class="traefik", tls=Tls(secret="shop-tls"))
+MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="1Gi")
+POSTGRES = PostgresSettings(
+    image=images.POSTGRES, compute=SMALL, size="1Gi", databases=(Database(name="shop", roles=("shop",)),)
+)
+REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
+SECRET = SecretSettings(name="token", keys=("token",), source=STORE)
+SERVICE = WorkloadSettings(name="extra", container=MAIN)
+TEMPO = TempoSettings(image=images.TEMPO, compute=SMALL)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A value of a class, what an application becomes with it, and for each field another value for it."""
+
+    value: Callable[[Shop], DataclassInstance]
+    render: Callable[[dict[str, object]], list[Manifest]]
+    changes: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A value with which there is no application, and the words that say so."""
+
+    value: object
+    words: str
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value that is allowed only where another field has another value, too."""
+
+    value: object
+    others: dict[str, object]
+
+
+Value = TypeVar("Value", bound="DataclassInstance")
+
+
+def case_of(value: Callable[[Shop], Value], use: Callable[[Shop, Value], Component], /, **changes: object) -> Case:
+    """A case whose value refers to a part of the application; so do changes that are functions."""
+
+    def render(given: dict[str, object]) -> list[Manifest]:
+        shop = Shop()
+        there = {name: part(shop) if callable(part) else part for name, part in given.items()}
+        application = use(shop, replace(value(shop), **there)).application
+        return [manifest for phase in application.manifests().values() for manifest in phase]
+
+    return Case(value, render, changes)
+
+
+def case(value: Value, use: Callable[[Shop, Value], Component], /, **changes: object) -> Case:
+    """A case whose value stands alone."""
+    return case_of(lambda _: value, use, **changes)
+
+
+CASES: dict[type[DataclassInstance], Case] = {
+    AddressRange: case(
+        AddressRange(cidr="203.0.113.0/24"), Shop.admits, cidr="198.51.100.0/24", without=("203.0.113.7/32",)
+    ),
+    AgentSettings: case(
+        AGENT,
+        Shop.runs_agent,
+        name="helper",
+        code=BuiltImage(image=OTHER_IMAGE),
+        compute=LARGE,
+        module="helper",
+        args=("--fast",),
+        variables=HINT,
+        scratch="65Mi",
+        log_level="DEBUG",
+        tracing=False,
+        debounce_seconds=6,
+        mesh_namespace="other",
+        termination_grace_seconds=31,
+        url_variable="BOT_URL",
+    ),
+    Amount: case(Amount(cpu=100, memory=2**20), Shop.reserves, cpu=101, memory=2**21),
+    ApiSettings: case(
+        ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", scale=Replicas(count=2)),
+        lambda shop, settings: Api(shop.phase, settings),
+        name="back",
+        code=BuiltImage(image=OTHER_IMAGE),
+        compute=LARGE,
+        module="back",
+        args=("--fast",),
+        variables=HINT,
+        scratch="65Mi",
+        log_level="DEBUG",
+        tracing=False,
+        debounce_seconds=6,
+        mesh_namespace="other",
+        termination_grace_seconds=31,
+        port=8081,
+        readiness_path="/ready",
+        scale=Replicas(count=3),
+        min_available=1,
+        spread=True,
+    ),
+    ApplicationSettings: case_of(
+        lambda _: SHOP,
+        lambda _, settings: (shop := Shop(settings)).routes(Route(path="/", to=shop.web)),
+        name="store",
+        namespace="store",
+        image_pull_secret="registry",
+        cluster_domain="example.internal",
+    ),
+    Autoscaling: case(
+        Autoscaling(minimum=2, maximum=4),
+        lambda shop, scale: Workload(shop.phase, replace(SERVICE, scale=scale)),
+        minimum=3,
+        maximum=5,
+        cpu_percent=71,
+    ),
+    BucketSettings: case(
+        BucketSettings(image=images.MINIO_CLIENT, bucket="uploads"),
+        lambda shop, settings: Bucket(shop.phase, settings, shop.minio(MINIO)),
+        image=OTHER_IMAGE,
+        bucket="downloads",
+        public_prefix="public/",
+        name="make-bucket",
+    ),
+    Budget: case(
+        Budget(cpu="1", memory="1Gi"),
+        Shop.fits,
+        cpu=Refused("100m", "Budget.cpu"),
+        memory=Refused("64Mi", "Budget.memory"),
+    ),
+    BuiltImage: case(BuiltImage(image=IMAGE), Shop.runs_code, image=OTHER_IMAGE, working_directory="/app/shop"),
+    Claim: case(Claim(size="1Gi"), Shop.mounts, name="files", mount_path="/files", size="2Gi", storage_class="fast"),
+    Compute: case(
+        SMALL,
+        lambda shop, compute: shop.runs(replace(MAIN, compute=compute)),
+        cpu="101m",
+        memory="65Mi",
+        cpu_limit="201m",
+        memory_limit="129Mi",
+    ),
+    Container: case(
+        MAIN,
+        lambda shop, container: shop.runs(container),
+        name="other",
+        image=OTHER_IMAGE,
+        user=User(uid=1001, gid=1001),
+        compute=LARGE,
+        command=("serve",),
+        args=("--fast",),
+        ports=(Port(number=8002),),
+        variables=HINT,
+        probes=Probes.of(OPEN),
+        volumes=(Scratch(),),
+        working_directory="/app",
+        pre_stop_seconds=5,
+        writable_root_because="It writes its pid file to /.",
+    ),
+    Database: case(
+        Database(name="shop", roles=("shop",)),
+        lambda shop, database: shop.postgres(replace(POSTGRES, databases=(database,))),
+        name="store",
+        roles=("shop", "report"),
+    ),
+    Endpoint: case(
+        Endpoint(scheme="https", host="api.example.com", port=443),
+        lambda shop, endpoint: shop.dials(
+            replace(
+                PARTNER,
+                hosts=("api.example.com", "api.example.net"),
+                introduction=variables({"PARTNER_URL": endpoint.url}),
+            )
+        ),
+        scheme="wss",
+        host="api.example.net",
+        port=8443,
+    ),
+    Ephemeral: case(Ephemeral(), lambda shop, storage: shop.redis(replace(REDIS, storage=storage)), size="257Mi"),
+    Exec: case(Exec(command=("true",)), Shop.asks, command=("healthy",)),
+    ExistingSecrets: case(ExistingSecrets(), Shop.hides),
+    External: case(
+        PARTNER,
+        Shop.dials,
+        hosts=Refused((), "no path to api.example.com"),
+        port=8443,
+        peer=AddressRange(cidr="203.0.113.7/32"),
+        introduction=HINT,
+    ),
+    ExternalSecrets: case(
+        STORE,
+        Shop.hides,
+        store="safe",
+        store_kind="SecretStore",
+        prefix="store",
+        refresh_interval="5m",
+    ),
+    File: case(
+        File(path="shop.conf", content="colour = blue"),
+        lambda shop, file: shop.mounts(Files(mount_path="/etc/shop", files=(file,))),
+        path="conf/shop.conf",
+        content="colour = green",
+    ),
+    Files: case(
+        Files(mount_path="/etc/shop", files=(File(path="shop.conf", content="colour = blue"),)),
+        Shop.mounts,
+        name="extra",
+        mount_path="/etc/store",
+        files=(File(path="store.conf", content="colour = blue"),),
+        executable=True,
+    ),
+    GatewaySettings: case(
+        GATEWAY,
+        lambda shop, settings: Gateway(shop.phase, settings, [Route(path="/", to=shop.web)]),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        scale=Replicas(count=3),
+        min_available=1,
+        spread=True,
+        workers=3,
+        name="gateway",
+        priority_class="urgent",
+    ),
+    GrafanaSettings: case(
+        GrafanaSettings(image=images.GRAFANA, compute=SMALL),
+        Shop.grafana,
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        storage=Claim(mount_path="/var/lib/grafana", size="1Gi"),
+        dashboards=(File(path="dashboards/sales.json", content="{}"),),
+        name="dashboards",
+    ),
+    HttpGet: case(HttpGet(path="/health"), Shop.asks, path="/ready", port="admin"),
+    Image: case(
+        Image(repository="acme/shop", tag="1.2-alpine", exact_because="It has two-part versions."),
+        lambda shop, image: shop.runs(replace(MAIN, image=image)),
+        repository="acme/store",
+        tag="1.3-alpine",
+        digest="sha256:" + 64 * "a",
+        exact_because=Refused("", "This tag moves"),
+    ),
+    IngressSettings: case(
+        INGRESS,
+        Shop.opens,
+        host="store.example.com",
+        ingress_class="haproxy",
+        controller=NamespacePods(namespace="haproxy"),
+        tls=NoTls(),
+        annotations=(("example.com/timeout", "60"),),
+    ),
+    Internet: case(Internet(), Shop.admits, cluster_ranges=("203.0.113.0/24",)),
+    MinioSettings: case(
+        MINIO,
+        Shop.minio,
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        size="2Gi",
+        storage_class="fast",
+        name="objects",
+        priority_class="urgent",
+    ),
+    MountedSource: case(
+        MountedSource(image=IMAGE, folder=PACKAGE / "dashboards"),
+        Shop.runs_code,
+        image=OTHER_IMAGE,
+        folder=PACKAGE / "_api_objects",
+    ),
+    NamespacePods: case(
+        NamespacePods(namespace="monitoring"), Shop.admits, namespace="logging", labels=(("app", "prometheus"),)
+    ),
+    NamespaceSettings: case(
+        NamespaceSettings(budget=PLENTY),
+        lambda shop, settings: Namespace(shop.phase, settings),
+        budget=Refused(Budget(cpu="100m", memory="100Gi"), "Budget.cpu"),
+        dns=NamespacePods(namespace="dns"),
+    ),
+    NoTls: case(NoTls(), lambda shop, tls: shop.opens(replace(INGRESS, tls=tls))),
+    Persistent: case(
+        Persistent(size="1Gi"),
+        lambda shop, storage: shop.redis(replace(REDIS, storage=storage)),
+        size="2Gi",
+        storage_class="fast",
+    ),
+    Port: case(Port(number=8080), Shop.serves, name="grpc", number=9090, container=9090, scheme="grpc"),
+    PostgresSettings: case(
+        POSTGRES,
+        Shop.postgres,
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        size="2Gi",
+        storage_class="fast",
+        databases=(Database(name="store", roles=("store",)),),
+        name="database",
+        priority_class="urgent",
+    ),
+    PriorityClassSettings: case(
+        PriorityClassSettings(name="high", value=10, description="The shop."),
+        lambda shop, settings: PriorityClass(shop.phase, settings),
+        name="higher",
+        value=11,
+        description="The store.",
+    ),
+    Probe: case(
+        PROBE,
+        lambda shop, probe: shop.runs(replace(MAIN, probes=Probes(startup=probe, readiness=probe, liveness=probe))),
+        check=HttpGet(path="/"),
+        period_seconds=11,
+        timeout_seconds=4,
+        failure_threshold=4,
+    ),
+    Probes: case(
+        Probes(startup=PROBE, readiness=PROBE, liveness=PROBE),
+        lambda shop, probes: shop.runs(replace(MAIN, probes=probes)),
+        startup=replace(PROBE, period_seconds=11),
+        readiness=replace(PROBE, period_seconds=11),
+        liveness=replace(PROBE, period_seconds=11),
+    ),
+    Readiness: case(
+        Readiness(command=("ready",)),
+        lambda shop, readiness: shop.dials(Target(workload=shop.web, readiness=readiness)),
+        command=("ready", "--now"),
+        variables=HINT,
+    ),
+    RedisSettings: case(
+        REDIS,
+        Shop.redis,
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        storage=Persistent(size="1Gi"),
+        trace_length=10_001,
+        name="cache",
+        priority_class="urgent",
+    ),
+    RegistrySettings: case(
+        RegistrySettings(image=images.REGISTRY, compute=SMALL),
+        lambda shop, settings: Registry(shop.phase, settings),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        log_level="DEBUG",
+        unhealthy_after_seconds=21,
+        name="mesh",
+    ),
+    Replicas: case(Replicas(count=1), lambda shop, scale: Workload(shop.phase, replace(SERVICE, scale=scale)), count=2),
+    Route: case_of(
+        lambda shop: Route(path="/shop", to=shop.web),
+        Shop.routes,
+        path="/store",
+        to=lambda shop: shop.api,
+        upstream_path="/store",
+        body_mb=2,
+        timeout_seconds=61,
+        buffering=False,
+        websocket=True,
+    ),
+    Scratch: case(Scratch(), Shop.mounts, name="cache", mount_path="/cache", size="65Mi"),
+    SecretKey: case(SecretKey(secret="shop-one", key="first"), Shop.reads, secret="shop-two", key="second"),
+    SecretSettings: case(
+        SECRET,
+        lambda shop, settings: Secret(shop.phase, settings),
+        name="key",
+        keys=("token", "key"),
+        source=ExistingSecrets(),
+        remote_key="tokens",
+    ),
+    Target: case_of(
+        lambda shop: Target(workload=shop.web, readiness=Readiness(command=("ready",))),
+        Shop.dials,
+        workload=lambda shop: shop.api,
+        port="admin",
+        introduction=HINT,
+        readiness=Readiness(command=("ready", "--now")),
+    ),
+    TaskSettings: case(
+        TaskSettings(name="clean", container=SIDECAR),
+        lambda shop, settings: Task(shop.phase, settings),
+        name="tidy",
+        container=replace(SIDECAR, image=OTHER_IMAGE),
+        sidecars=(replace(SIDECAR, name="other"),),
+        component="housekeeping",
+        termination_grace_seconds=31,
+        priority_class="urgent",
+        deadline_seconds=601,
+        retries=7,
+        keep_seconds=3601,
+    ),
+    TcpSocket: case(OPEN, Shop.asks, port="admin"),
+    TempoSettings: case(
+        TEMPO,
+        lambda shop, settings: Tempo(shop.phase, settings),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        storage=Claim(mount_path="/var/tempo", size="1Gi"),
+        retention_hours=25,
+        name="traces",
+    ),
+    Tls: case(
+        Tls(secret="shop-tls"),
+        lambda shop, tls: shop.opens(replace(INGRESS, tls=tls)),
+        secret="store-tls",
+        cluster_issuer="letsencrypt",
+    ),
+    User: case(
+        User(uid=1000, gid=1000),
+        lambda shop, user: shop.runs(replace(MAIN, user=user)),
+        uid=1001,
+        gid=1001,
+        volume_gid=1001,
+    ),
+    Variable: case(
+        Variable(name="COLOUR", value="blue"), lambda shop, variable: shop.knows(variable), name="PAINT", value="green"
+    ),
+    WorkloadSettings: case(
+        SERVICE,
+        lambda shop, settings: Workload(shop.phase, settings),
+        name="other",
+        container=replace(MAIN, image=OTHER_IMAGE),
+        sidecars=(SIDECAR,),
+        component="helper",
+        termination_grace_seconds=31,
+        priority_class="urgent",
+        scale=Replicas(count=2),
+        min_available=Given(1, {"scale": Replicas(count=2)}),
+        spread=True,
+        one_at_a_time=True,
+    ),
+}
+
+ONLY_READ = {
+    (External, "name"): "people read it in the topology and in refusals, and Kubernetes has no place for it",
+}
+"""Fields that change no manifest, each with the reason; a test shows what they do change."""
+
+EXTENDED: set[type[DataclassInstance]] = {PodSettings, MeshSettings}
+"""Classes that only others extend: their fields are shown by those."""
+
+CLASSES: list[type[DataclassInstance]] = [
+    found
+    for found in (getattr(mcpmesh_k8s, name) for name in mcpmesh_k8s.__all__)
+    if isinstance(found, type) and is_dataclass(found)
+]
+FIELDS = [(cls, field.name) for cls in CLASSES if cls not in EXTENDED for field in fields(cls)]
+
+each_class = pytest.mark.parametrize("cls", [cls for cls in CLASSES if cls not in EXTENDED])
+
+
+def each_of(pairs: Iterable[tuple[type[DataclassInstance], str]]) -> pytest.MarkDecorator:
+    named = {f"{cls.__name__}.{field}": (cls, field) for cls, field in pairs}
+    return pytest.mark.parametrize(("cls", "field"), list(named.values()), ids=list(named))
+
+
+def the_case(cls: type[DataclassInstance]) -> Case:
+    assert cls in CASES, f"say in CASES where an application uses a {cls.__name__}"
+    return CASES[cls]
+
+
+@cache
+def usual(cls: type[DataclassInstance]) -> list[Manifest]:
+    """What an application becomes with the case's own value."""
+    return the_case(cls).render({})
+
+
+@cache
+def value_of(cls: type[DataclassInstance]) -> DataclassInstance:
+    return the_case(cls).value(Shop())
+
+
+@each_of(pair for pair in FIELDS if pair not in ONLY_READ)
+def test_every_field_changes_what_is_rendered_or_refuses_it(cls: type[DataclassInstance], field: str) -> None:
+    case = the_case(cls)
+    assert field in case.changes, f"say in CASES which other value of {cls.__name__}.{field} changes what is rendered"
+    change = case.changes[field]
+    if isinstance(change, Refused):
+        assert usual(cls), "nothing is rendered in any case"
+        with pytest.raises((SettingError, TreeError), match=re.escape(change.words)):
+            case.render({field: change.value})
+    elif isinstance(change, Given):
+        assert case.render({**change.others, field: change.value}) != case.render(change.others)
+    else:
+        assert case.render({field: change}) != usual(cls)
+
+
+@each_class
+def test_equal_values_render_equal_manifests(cls: type[DataclassInstance]) -> None:
+    """Without it, any change would seem to change something."""
+    assert the_case(cls).render({}) == usual(cls)
+
+
+def test_no_case_is_left_of_a_class_or_a_field_that_is_gone() -> None:
+    known = {(cls, field.name) for cls in CLASSES for field in fields(cls)}
+    assert {(cls, field) for cls, case in CASES.items() for field in case.changes} | set(ONLY_READ) <= known
+    assert set(CASES) | EXTENDED == set(CLASSES)
+
+
+def test_a_class_without_a_case_is_the_base_of_those_that_have_one() -> None:
+    for base in EXTENDED:
+        assert any(base in cls.__mro__ for cls in CASES), base
+
+
+def test_the_name_of_an_external_is_in_the_topology_and_in_refusals() -> None:
+    for name in ("partner", "supplier"):
+        external = replace(PARTNER, name=name)
+        client = Shop().dials(external)
+        assert f"extra -->|443| outside-{name}\n" in topology(client.application)
+        with pytest.raises(SettingError, match=f"'{name}' was given"):
+            client.connects_to(external)
+
+
+# --- values ---
+
+
+@each_class
+def test_a_value_is_of_the_class_that_its_case_is_about(cls: type[DataclassInstance]) -> None:
+    assert type(value_of(cls)) is cls
+
+
+@each_class
+def test_no_field_can_be_assigned(cls: type[DataclassInstance]) -> None:
+    value = value_of(cls)
+    for name in [*(field.name for field in fields(value)), "another"]:
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, None)
+
+
+@each_class
+def test_fields_are_given_by_name(cls: type[DataclassInstance]) -> None:
+    assert [field.name for field in fields(value_of(cls)) if not field.kw_only] == []
+
+
+@each_class
+def test_equal_fields_make_equal_values_with_equal_hashes(cls: type[DataclassInstance]) -> None:
+    value = value_of(cls)
+    again = replace(value)
+    assert again is not value
+    assert again == value
+    assert hash(again) == hash(value)
+
+
+@each_class
+def test_a_value_with_any_other_field_is_another_value(cls: type[DataclassInstance]) -> None:
+    value = value_of(cls)
+    for field in fields(value):
+        other = copy.copy(value)
+        object.__setattr__(other, field.name, object())
+        assert other != value, field.name
+
+
+@each_class
+def test_a_value_prints_its_class_and_all_of_its_fields(cls: type[DataclassInstance]) -> None:
+    value = value_of(cls)
+    shown = repr(value)
+    assert shown.isprintable()
+    assert shown.startswith(f"{cls.__name__}(")
+    for field in fields(value):
+        assert f"{field.name}={getattr(value, field.name)!r}" in shown
