@@ -77,6 +77,7 @@ class Pod(Component):
         super().__init__(scope, settings.name, settings.name, settings.component)
         self.pod = settings
         self._introduced: list[Variable] = []
+        self._main: Container | None = None
         self._waits: dict[str, Container] = {}
         self._connections: list[Target | External] = []
 
@@ -101,6 +102,7 @@ class Pod(Component):
             if any(variable.name == present.name for present in self.variables):
                 raise SettingError(f"{self.full_name} variable", variable.name, "It is set twice. Set it in one place.")
             self._introduced.append(variable)
+            self._main = None
 
     def connects_to(self, *targets: Pod | Target | External, wait: bool = False) -> None:
         """Open a path to each target: the only way to open one.
@@ -175,7 +177,9 @@ class Pod(Component):
     @property
     def containers(self) -> tuple[Container, ...]:
         """The pod's containers, the main one first, with the variables of its connections."""
-        return (replace(self.pod.container, variables=self.variables), *self.pod.sidecars)
+        if self._main is None:
+            self._main = replace(self.pod.container, variables=self.variables)
+        return (self._main, *self.pod.sidecars)
 
     @property
     def volumes(self) -> tuple[Volume, ...]:
