@@ -201,7 +201,7 @@ def test_a_sound_tree_is_written_with_what_plain_cdk8s_added(tmp_path: Path) -> 
     config_map(phase, "settings", "colour = blue")
     deployment(phase, pod(env_from=[k8s.EnvFromSource(config_map_ref=k8s.ConfigMapEnvSource(name="settings"))]))
     application.synth()
-    text = (tmp_path / "shop" / "services.k8s.yaml").read_text()
+    text = (tmp_path / "shop" / "0000-services.k8s.yaml").read_text()
     assert "name: settings" in text
     assert "name: shop-api" in text
 

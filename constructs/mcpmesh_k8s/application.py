@@ -103,11 +103,10 @@ class Application(cdk8s.App):
         if self._rendered is not None:
             raise SettingError(what, "a change after rendering", "Make it before synth() or manifests().")
 
-    def add_phase(self, phase: Phase) -> Phase | None:
-        """Take a phase up, and return the one before it."""
-        previous = self._phases[-1] if self._phases else None
+    def add_phase(self, phase: Phase) -> int:
+        """Take a phase up, and return its number."""
         self._phases.append(phase)
-        return previous
+        return len(self._phases) - 1
 
     @property
     def phases(self) -> Sequence[Phase]:
@@ -211,12 +210,11 @@ class Phase(cdk8s.Chart):
     """
 
     def __init__(self, application: Application, name: str) -> None:
-        super().__init__(application, dns_label("Phase name", name))
+        # The number orders the files. A dependency between charts would too, and cdk8s turns it into one between
+        # every two of their objects, which takes longer than writing them.
+        super().__init__(application, f"{application.add_phase(self):04}-{dns_label('Phase name', name)}")
         self.application = application
         self.name = name
-        previous = application.add_phase(self)
-        if previous is not None:
-            self.add_dependency(previous)
 
 
 def object_id(component: Component, manifest: Manifest) -> str:
