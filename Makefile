@@ -110,6 +110,10 @@ wheel-check: $(VENV) ## the built wheel does the same where the sources are not
 bench: $(VENV) ## how long a synthesis takes, and how much memory
 	@.venv/bin/python benchmarks/bench.py
 
+.PHONY: bench-gateway
+bench-gateway: $(VENV) ## what the gateway costs beside a bare proxy; needs nginx with Lua, and wrk
+	@.venv/bin/python benchmarks/gateway.py
+
 ##@ Housekeeping
 
 .PHONY: mesh-venv

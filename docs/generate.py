@@ -15,7 +15,19 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "constructs"))
 
 from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings  # noqa: E402
-from mcpmesh_k8s import Compute, Image, Secret, Target, Workload, budget, topology  # noqa: E402
+from mcpmesh_k8s import (  # noqa: E402
+    Audience,
+    Compute,
+    Gateway,
+    Image,
+    OAuth2Proxy,
+    Route,
+    Secret,
+    Target,
+    Workload,
+    budget,
+    topology,
+)
 
 README = ROOT / "README.md"
 
@@ -84,25 +96,110 @@ def differing(dev: object, prod: object, path: str = "") -> Iterator[tuple[str, 
 
 
 def secrets() -> str:
-    """The Secrets that must exist before the first deployment, and who reads them."""
-    whole = application(DEV)
-    readers: dict[str, list[str]] = {}
-    for pod in whole.pods:
-        for container in (*pod.containers, *pod.init_containers):
-            for variable in container.variables:
-                name = getattr(variable.value, "secret", None)
-                if name is not None and pod.name not in readers.setdefault(name, []):
-                    readers[name].append(pod.name)
-    rows = [
-        (
-            f"`{secret.full_name}`",
-            ", ".join(f"`{key}`" for key in secret.settings.keys),
-            ", ".join(readers[secret.full_name]),
-        )
-        for secret in whole.components
-        if isinstance(secret, Secret)
-    ]
-    return table(("Secret", "keys", "read by"), rows)
+    """The Secrets that must exist before the first deployment, who reads them, and in which environment."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for environment in (PROD, DEV):
+        whole = application(environment)
+        readers: dict[str, list[str]] = {}
+        for pod in whole.pods:
+            for container in (*pod.containers, *pod.init_containers):
+                for variable in container.variables:
+                    name = getattr(variable.value, "secret", None)
+                    if name is not None and pod.name not in readers.setdefault(name, []):
+                        readers[name].append(pod.name)
+        for secret in whole.components:
+            if isinstance(secret, Secret):
+                keys = ", ".join(f"`{key}`" for key in secret.settings.keys)
+                row = (f"`{secret.full_name}`", keys, ", ".join(readers[secret.full_name]))
+                rows.setdefault(row, []).insert(0, environment.name)
+    return table(("Secret", "keys", "read by", "in"), [(*row, " and ".join(where)) for row, where in rows.items()])
+
+
+def gateway_of(environment: EnvironmentSettings) -> Gateway:
+    """The environment's gateway."""
+    return next(pod for pod in application(environment).pods if isinstance(pod, Gateway))
+
+
+def routes() -> str:
+    """Every route with its limits, and in which environment it is there."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for environment in (DEV, PROD):
+        for route in gateway_of(environment).routes:
+            path = f"`{route.path}`" if route.exact else f"`{route.path}…`"
+            to = f"{route.to.name} `{route.upstream_path}`" if route.upstream_path else route.to.name
+            row = (
+                path,
+                to,
+                {Audience.PUBLIC: "everyone", Audience.SIGNED_IN: "signed in"}.get(route.audience, "administrators"),
+                f"{route.body_mb} MiB",
+                f"{route.timeout_seconds} s",
+                f"{route.rate.per_second}/s, {route.rate.burst} more at once" if route.rate else "–",
+                ", ".join(features(route)) or "–",
+            )
+            rows.setdefault(row, []).append(environment.name)
+    head = ("path", "goes to", "for", "body", "may be silent for", "requests of one address", "and", "in")
+    return table(head, [(*row, " and ".join(where)) for row, where in rows.items()])
+
+
+def features(route: Route) -> Iterator[str]:
+    """What a route allows beyond the usual."""
+    if route.hand_over_identity:
+        yield "is told who asks"
+    if route.cookies:
+        yield "own cookies"
+    if route.websocket:
+        yield "WebSocket"
+    if not route.buffering:
+        yield "streams"
+
+
+def way() -> str:
+    """What happens to a request of production, as a Mermaid sequence diagram."""
+    gateway = gateway_of(PROD)
+    login = gateway.login
+    assert isinstance(login, OAuth2Proxy)
+    route = next(route for route in gateway.routes if route.path == "/api/")
+    assert route.rate
+    controller = ", ".join(getattr(peer, "namespace", str(peer)) for peer, _ in gateway.accepted)
+    provider = login.settings.provider
+    restricted = ", ".join(r.path for r in gateway.routes if r.audience is Audience.ADMINISTRATOR)
+    lines = f"""sequenceDiagram
+  autonumber
+  participant browser
+  participant controller as {controller}
+  participant gateway as {gateway.name}
+  participant login as {login.name}
+  participant provider as {provider.name}
+  participant service as {route.to.name}
+  browser->>controller: https://{gateway.settings.host}{route.path}…
+  Note over controller: TLS ends here
+  controller->>gateway: HTTP on port {gateway.ports[0].number}
+  Note over gateway: Another host: 421. A path that can be read in two ways: 400. More than {route.body_mb} MiB: 413.
+  Note over gateway: Whoever the client says it is, is forgotten
+  Note over gateway: More than {route.rate.per_second} a second and {route.rate.burst} more at once: 429
+  gateway->>login: whose cookie is this?
+  alt nobody's
+    login-->>gateway: 401
+    gateway-->>browser: a program: 401. A person: sign in
+    browser->>gateway: /oauth2/start
+    gateway->>login: /oauth2/start
+    login-->>browser: go to {provider.name}
+    browser->>provider: who I am
+    provider-->>browser: back to /oauth2/callback, with a code
+    browser->>gateway: /oauth2/callback
+    gateway->>login: /oauth2/callback
+    login->>provider: is the code good?
+    login-->>browser: a cookie for {login.settings.session_hours} hours, and back to where it began
+  else the login is away, slow or wrong
+    gateway-->>browser: 503
+  else someone's
+    login-->>gateway: their address
+    Note over gateway: {restricted} and no administrator: 403
+    gateway->>service: the request, without the login's cookie, with a token of the gateway
+    service-->>browser: the answer, silent for {route.timeout_seconds} seconds at most
+  end
+"""
+    return mermaid(lines)
 
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -111,6 +208,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "budget cpu prod": lambda: mermaid(budget(application(PROD), "cpu")),
     "budget memory prod": lambda: mermaid(budget(application(PROD), "memory")),
     "who talks to whom": who_talks_to_whom,
+    "routes": routes,
+    "a request's way": way,
     "differences": differences,
     "secrets": secrets,
     "example": lambda: f"```python\n{(ROOT / 'examples' / 'shop.py').read_text(encoding='utf-8')}```",

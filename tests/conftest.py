@@ -30,6 +30,17 @@ def manifests() -> Manifests:
     return of
 
 
+@pytest.fixture(scope="session")
+def behind_gateway_api(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    """All objects of production with an HTTPRoute in place of the Ingress."""
+    from ai_interviewer import AiInterviewer
+    from gateway_api import BEHIND_GATEWAY_API
+
+    folder = tmp_path_factory.mktemp("gateway-api") / "dist"
+    AiInterviewer(BEHIND_GATEWAY_API, outdir=folder).synth()
+    return read_manifests(folder)
+
+
 def read_manifests(folder: Path) -> list[Manifest]:
     """All objects of a folder's YAML files, in the order they are applied."""
     files = sorted(folder.glob("*.yaml"))

@@ -207,6 +207,10 @@ def access(manifests: list[Table]) -> Table:
             for rule in each(spec, "rules"):
                 tls = [str(entry["secretName"]) for entry in each(spec, "tls")]
                 table[f"host {rule['host']}"] = {"class": spec["ingressClassName"], "tls": tls or "none"}
+        if manifest["kind"] == "HTTPRoute":
+            for host in list_of(spec, "hostnames"):
+                parents = [f"{parent['namespace']}/{parent['name']}" for parent in each(spec, "parentRefs")]
+                table[f"host {host}"] = {"gateways": parents}
         if manifest["kind"] == "ExternalSecret":
             store = at(spec, "secretStoreRef")
             table[f"secret {short(name_of(manifest))}"] = {

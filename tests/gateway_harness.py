@@ -42,6 +42,7 @@ from processes import START, Account, serving
 
 PREFIX = "ai-interviewer-"
 NAME = "nginx-gateway"
+LOGIN = "oauth2-proxy"
 DOMAIN = "ai-interviewer.svc.cluster.local"
 MODULES = tuple(Path("/usr/lib/nginx/modules") / f"{name}.so" for name in ("ndk_http_module", "ngx_http_lua_module"))
 
@@ -58,11 +59,13 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What an upstream says."""
+    """What an upstream says; with the status 0 nothing: it hangs up."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes = b""
+    rest: Callable[[], bytes] | None = None
+    """What follows the body: asked for when the body is on its way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,17 +82,26 @@ class StubUpstream:
 
     Attributes:
         requests: What arrived so far.
+        received: How many bytes of bodies arrived so far, those of an unfinished request included.
+        connections: How many connections were opened so far.
         answer: What it says to a request; unless replaced, its name.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, address: str = LOCALHOST, port: int = 0) -> None:
         self.name = name
         self.requests: list[Request] = []
+        self.received = 0
+        self.connections = 0
         self.answer: Callable[[Request], Answer] = self._say_name
         upstream = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def setup(self) -> None:
+                upstream.connections += 1
+                super().setup()
 
             def __getattr__(self, name: str) -> Callable[[], None]:
                 if name.startswith("do_"):  # any method
@@ -107,7 +119,11 @@ class StubUpstream:
 
             def chunks(self) -> Generator[bytes, None, None]:
                 if self.headers["Transfer-Encoding"] != "chunked":
-                    yield self.rfile.read(int(self.headers["Content-Length"] or 0))
+                    left = int(self.headers["Content-Length"] or 0)
+                    while left and (piece := self.rfile.read1(min(left, 2**16))):
+                        upstream.received += len(piece)
+                        left -= len(piece)
+                        yield piece
                     return
                 while size := int(self.rfile.readline(), 16):
                     yield self.rfile.read(size)
@@ -115,12 +131,18 @@ class StubUpstream:
                 self.rfile.readline()
 
             def say(self, answer: Answer) -> None:
+                if answer.status == 0:
+                    self.close_connection = True
+                    return
                 self.send_response(answer.status)
-                for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+                length = {"Content-Length": str(len(answer.body))} if answer.rest is None else {"Connection": "close"}
+                for name, value in {**length, **answer.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(answer.body)
+                    if answer.rest is not None:
+                        self.wfile.write(answer.rest())
 
             def echo(self) -> None:
                 self.send_response(101)
@@ -134,7 +156,7 @@ class StubUpstream:
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer((LOCALHOST, 0), Handler)
+        self._server = ThreadingHTTPServer((address, port), Handler)
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -144,6 +166,7 @@ class StubUpstream:
     def forget(self) -> None:
         """As if nothing had happened."""
         self.requests.clear()
+        self.received = 0
         self.answer = self._say_name
 
     def __enter__(self) -> "StubUpstream":
@@ -159,17 +182,23 @@ class StubDns:
 
     Attributes:
         addresses: What it knows; names are added and removed at will.
+        silent: Whether it says nothing.
         asked: The names that were asked for.
     """
 
     def __init__(self, addresses: Mapping[str, str]) -> None:
         self.addresses = dict(addresses)
         self.asked: list[str] = []
+        self.silent = False
         dns = self
 
         class Handler(socketserver.DatagramRequestHandler):
             def handle(self) -> None:
                 self.wfile.write(dns.reply(self.rfile.read()))
+
+            def finish(self) -> None:
+                if not dns.silent:
+                    super().finish()
 
         self._server = socketserver.UDPServer((LOCALHOST, 0), Handler)
         self.port = int(self._server.server_address[1])
@@ -205,6 +234,7 @@ class RunningGateway:
         upstreams: A stub for each Service, by the name of the service; those the gateway must not reach, too.
         mounts: The folder for each mounted path.
         prefix: The folder of nginx itself, which it may not write.
+        host: The host that it serves.
     """
 
     pod: Pod
@@ -213,6 +243,7 @@ class RunningGateway:
     upstreams: Mapping[str, StubUpstream]
     mounts: Mapping[str, Path]
     prefix: Path
+    host: str
 
     @property
     def port(self) -> int:
@@ -221,13 +252,26 @@ class RunningGateway:
 
     @property
     def arrived(self) -> dict[str, list[Request]]:
-        """The requests that arrived, by upstream; an upstream without any is left out."""
-        return {name: upstream.requests for name, upstream in self.upstreams.items() if upstream.requests}
+        """The requests that arrived, by upstream; an upstream without any is left out, and so is the login."""
+        return {
+            name: upstream.requests for name, upstream in self.upstreams.items() if upstream.requests and name != LOGIN
+        }
 
     def forget(self) -> None:
-        """As if no request had been made."""
+        """As if no request had been made; the login vouches for nobody."""
         for upstream in self.upstreams.values():
             upstream.forget()
+        if login := self.upstreams.get(LOGIN):
+            login.answer = lambda _: Answer(status=401)
+
+    def sign_in(self, email: str = "alice@example.com") -> None:
+        """From now on the login vouches for this person."""
+        vouched = {
+            "X-Auth-Request-Email": email,
+            "X-Auth-Request-User": "1234567",
+            "X-Auth-Request-Preferred-Username": "Alice",
+        }
+        self.upstreams[LOGIN].answer = lambda _: Answer(status=202, headers=vouched)
 
     def connect(self) -> socket.socket:
         """A connection, for a client that says what it likes."""
@@ -247,11 +291,12 @@ class RunningGateway:
         """The response to a request.
 
         Args:
-            headers: What is sent beside Host, which may be replaced, and Content-Length.
+            headers: What is sent beside Host and X-Forwarded-Proto, which may be replaced, and Content-Length.
         """
         lines = [f"{method} {target} HTTP/1.1"]
-        if all(name != "Host" for name, _ in headers):
-            lines.append("Host: ai-interviewer.local")
+        for name, value in (("Host", self.host), ("X-Forwarded-Proto", "https")):
+            if all(given != name for given, _ in headers):
+                lines.append(f"{name}: {value}")
         if body:
             lines.append(f"Content-Length: {len(body)}")
         lines += [f"{name}: {value}" for name, value in headers]
@@ -276,31 +321,34 @@ def read_response(connection: socket.socket, method: str = "GET") -> Response:
         return Response(status=response.status, headers=response.headers, body=response.read())
 
 
-def localize(text: str, *, listen: tuple[int, int], dns: int, upstreams: Mapping[str, int]) -> str:
+def localize(text: str, *, listen: tuple[int, int], resolv_conf: Path, upstreams: Mapping[str, int]) -> str:
     """The configuration with local ports and a local resolver.
 
     Args:
         listen: The port that is listened on, and the local one.
-        dns: The local port of the resolver.
+        resolv_conf: The file that names the local resolver.
         upstreams: The local port for each ``host:port``; the host stays.
     """
 
     def local(address: re.Match[str]) -> str:
-        return f"{address[1]}:{upstreams[address[0]]}"
+        return f'"{address[1]}", {upstreams[f"{address[1]}:{address[2]}"]}'
 
-    text = re.sub(rf"([\w-]+\.{re.escape(DOMAIN)}):\d+", local, text)
+    text = re.sub(rf'"([\w-]+\.{re.escape(DOMAIN)})", (\d+)', local, text)
     text, listening = re.subn(rf"\blisten {listen[0]}\b", f"listen {LOCALHOST}:{listen[1]}", text)
-    text, resolving = re.subn(r"\bresolver local=on\b", f"resolver {LOCALHOST}:{dns}", text)
-    assert (listening, resolving) == (1, 1), text
+    text, resolving = re.subn('"/etc/resolv.conf"', f'"{resolv_conf}"', text)
+    assert (listening, resolving) == (2, 1), text
     return "".join(f"load_module {module};\n" for module in MODULES) + text
 
 
 @contextmanager
-def running_gateway(manifests: Sequence[Manifest], *, resolvable: bool = True) -> Generator[RunningGateway, None, None]:
+def running_gateway(
+    manifests: Sequence[Manifest], *, resolvable: bool = True, real: Mapping[str, int] | None = None
+) -> Generator[RunningGateway, None, None]:
     """The gateway, started as its pod would be, with a stub for every Service.
 
     Args:
         resolvable: Whether the names of the Services are known from the start.
+        real: Ports of loopback where real programs stand in for a stub, by the name of the service.
     """
     nginx = require_program("nginx", "nginx", "/usr/sbin")
     if not all(module.exists() for module in MODULES):
@@ -319,15 +367,20 @@ def running_gateway(manifests: Sequence[Manifest], *, resolvable: bool = True) -
             name = service["metadata"]["name"]
             stub = stack.enter_context(StubUpstream(name.removeprefix(PREFIX)))
             upstreams[stub.name] = stub
-            upstream_ports |= {f"{name}.{DOMAIN}:{p['port']}": stub.port for p in service["spec"]["ports"]}
+            there = (real or {}).get(stub.name, stub.port)
+            upstream_ports |= {f"{name}.{DOMAIN}:{p['port']}": there for p in service["spec"]["ports"]}
         names = {address.partition(":")[0]: LOCALHOST for address in upstream_ports}
         dns = stack.enter_context(StubDns(names if resolvable else {}))
 
         mounts = mounted(manifests, manifest, NAME, root=root, loopback=Loopback())
         account.own(mounts["/tmp"])
         configuration = mounts["/etc/gateway"] / "nginx.conf"
+        resolv_conf = root / "resolv.conf"
+        resolv_conf.write_text(f"nameserver {LOCALHOST}:{dns.port}\n")
+        text = configuration.read_text()
+        host = re.findall(r"server_name ([a-z][^;]*);", text)[-1]
         configuration.write_text(
-            localize(configuration.read_text(), listen=(listen, port), dns=dns.port, upstreams=upstream_ports)
+            localize(text, listen=(listen, port), resolv_conf=resolv_conf, upstreams=upstream_ports)
         )
         prefix = root / "prefix"
         prefix.mkdir(mode=0o555)
@@ -345,4 +398,6 @@ def running_gateway(manifests: Sequence[Manifest], *, resolvable: bool = True) -
         environment["PATH"] = f"{program.parent}:{environment['PATH']}"
         pod = start_pod(manifest, NAME, environment=environment, loopback=loopback, root=root)
         stack.enter_context(serving(pod, lambda: is_open(port), stop=signal.SIGQUIT))
-        yield RunningGateway(pod=pod, account=account, dns=dns, upstreams=upstreams, mounts=mounts, prefix=prefix)
+        yield RunningGateway(
+            pod=pod, account=account, dns=dns, upstreams=upstreams, mounts=mounts, prefix=prefix, host=host
+        )

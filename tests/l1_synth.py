@@ -1,4 +1,4 @@
-"""This module is a program: it writes both environments with the real L1 classes in place of the fast ones.
+"""This module is a program: it writes environments with the real L1 classes in place of the fast ones.
 
 It takes the output folder as its argument. ``test_k8s.py`` runs it in a process of its own.
 """
@@ -21,12 +21,21 @@ from cdk8s import ApiObjectMetadata  # noqa: E402
 from cdk8s_plus_27 import k8s  # noqa: E402
 
 from imports.io import external_secrets  # noqa: E402
+from imports.io.k8s.networking import gateway as gateway_api  # noqa: E402
 
 real = types.ModuleType("mcpmesh_k8s._k8s")
-vars(real).update(ApiObjectMetadata=ApiObjectMetadata, external_secrets=external_secrets, k8s=k8s)
+vars(real).update(
+    ApiObjectMetadata=ApiObjectMetadata, external_secrets=external_secrets, gateway_api=gateway_api, k8s=k8s
+)
 sys.modules["mcpmesh_k8s._k8s"] = real
 
 from ai_interviewer import ENVIRONMENTS, AiInterviewer  # noqa: E402
+from gateway_api import BEHIND_GATEWAY_API  # noqa: E402
 from mcpmesh_k8s import synthesize  # noqa: E402
 
-synthesize([AiInterviewer(environment, outdir=Path(sys.argv[1]) / environment.name) for environment in ENVIRONMENTS])
+synthesize(
+    [
+        AiInterviewer(environment, outdir=Path(sys.argv[1]) / environment.name)
+        for environment in (*ENVIRONMENTS, BEHIND_GATEWAY_API)
+    ]
+)

@@ -247,7 +247,8 @@ def start_pod(
     spec = container_of(manifest, container)
     command = [*spec.get("command", entrypoint), *spec.get("args", [])]
     log = root / "output.txt"
-    with log.open("wb") as output:
+    log.write_bytes(b"")
+    with log.open("ab") as output:  # a process that opens /dev/stdout itself overwrites nothing
         process = subprocess.Popen(
             [loopback.command(expand(word, environment)) for word in command],
             cwd=root,

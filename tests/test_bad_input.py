@@ -17,18 +17,28 @@ from mcpmesh_k8s import (
     AgentSettings,
     Application,
     ApplicationSettings,
+    Audience,
     Autoscaling,
     Budget,
     BuiltImage,
     Claim,
     Compute,
     Container,
+    DevIdentity,
     External,
+    Gateway,
+    GatewayApiExposure,
     Image,
+    IngressExposure,
     Internet,
     MountedSource,
+    NamespacePods,
+    NoTls,
+    OAuth2ProxySettings,
+    OpenIdConnect,
     Phase,
     Port,
+    RateLimit,
     Replicas,
     Route,
     SettingError,
@@ -45,6 +55,7 @@ from mcpmesh_k8s import (
 EARLIER = "kind: Namespace # what was deployed before\n"
 SMALL = Compute(cpu="100m", memory="64Mi")
 ONE = Replicas(count=1)
+DEVELOPER = DevIdentity(email="developer@example.com")
 Build = Callable[[Path], Application]
 
 
@@ -136,6 +147,31 @@ def unreadable_source(outdir: Path) -> Path:
 def unwritable(outdir: Path) -> Application:
     (outdir / "file").write_text("not a folder")
     return AiInterviewer(DEV, outdir=outdir / "file" / "dev")
+
+
+def routed(*paths: str) -> Build:
+    """A second gateway with these paths."""
+
+    def build(outdir: Path) -> Application:
+        whole = application(outdir)
+        backend = of("backend", whole)
+        routes = [Route(path=path, to=backend, audience=Audience.PUBLIC) for path in paths]
+        Gateway(Phase(whole, "more"), replace(DEV.gateway, name="second"), routes, DEVELOPER)
+        return whole
+
+    return build
+
+
+def public_route_that(**wrong: object) -> Build:
+    """A route for everyone with one wrong field."""
+
+    def build(outdir: Path) -> Application:
+        whole = application(outdir)
+        route = Route(path="/x", to=of("backend", whole), audience=Audience.PUBLIC)
+        replace(route, **wrong)  # type: ignore[arg-type]
+        return whole
+
+    return build
 
 
 def other_application(whole: AiInterviewer, phase: Phase) -> None:
@@ -293,9 +329,105 @@ CASES = {
     ),
     "a folder that cannot be written": Case(("outdir", "file/dev", "can be written"), unwritable),
     "an image that runs as root": Case(("User", "(0, 0)", "root"), added(lambda *_: User(uid=0, gid=0))),
-    "a route twice": Case(
-        ("Gateway routes", "'/x/'", "Give each its own"),
-        added(lambda whole, phase: gateway_with_two_routes(whole, phase)),
+    "a route twice": Case(("Gateway routes", "'/x/'", "overlaps '/x/'", "once"), routed("/x/", "/x/")),
+    "a route that is another but for its case": Case(
+        ("Gateway routes", "'/Files/'", "overlaps '/files/'"), routed("/", "/files/", "/Files/")
+    ),
+    "a route that is another but for its last slash": Case(
+        ("Gateway routes", "'/files'", "overlaps '/files/'"), routed("/files/", "/files")
+    ),
+    "a route on the login's path": Case(
+        ("Gateway routes", "'/oauth2/x'", "/oauth2/ is the gateway's own", "another path"), routed("/oauth2/x")
+    ),
+    "a route on the login's path in other letters": Case(
+        ("Gateway routes", "'/OAuth2/'", "/oauth2/ is the gateway's own"), routed("/OAuth2/")
+    ),
+    "a route on the gateway's own path": Case(
+        ("Gateway routes", "'/-/x'", "/-/ is the gateway's own", "another path"), routed("/-/x")
+    ),
+    "a path with two slashes": Case(("Route.path", "'/a//b'", "without '//'"), public_route_that(path="/a//b")),
+    "a path that climbs": Case(("Route.path", "'/a/../b'", "without '//' or dots"), public_route_that(path="/a/../b")),
+    "a path that nginx would read otherwise": Case(
+        ("Route.path", "'/a {'", "letters, digits"), public_route_that(path="/a {")
+    ),
+    "a path that changes on the way below a prefix": Case(
+        ("Route '/x/' upstream_path", "'/y'", "one exact path"), public_route_that(path="/x/", upstream_path="/y")
+    ),
+    "a body of nothing": Case(("Route '/x' body_mb", "0", "1 or more"), public_route_that(body_mb=0)),
+    "no time to answer": Case(("Route '/x' timeout_seconds", "0", "1 or more"), public_route_that(timeout_seconds=0)),
+    "a content security policy that ends its line": Case(
+        ("Route '/x' content_security_policy", "without quotes"),
+        public_route_that(content_security_policy='x"; return 200 "'),
+    ),
+    "an identity on a public route": Case(
+        ("Route '/x' hand_over_identity", "True", "Nobody is known on a public route"),
+        public_route_that(hand_over_identity=True),
+    ),
+    "a rate limit of nothing": Case(
+        ("RateLimit", "(0, 40)", "1 a second or more"), added(lambda *_: RateLimit(per_second=0))
+    ),
+    "a negative burst": Case(("RateLimit", "(20, -1)", "no negative burst"), added(lambda *_: RateLimit(burst=-1))),
+    "a developer's identity in production": Case(
+        ("Gateway login", "DevIdentity(", "lets everyone in at ai-interviewer.example.com", "Give an OAuth2Proxy"),
+        environment(lambda: replace(PROD, login=DEVELOPER)),
+    ),
+    "a developer's identity on a public host": Case(
+        ("Gateway login", "lets everyone in at shop.example.com", ".local, .localhost, .test"),
+        environment(lambda: replace(DEV, gateway=replace(DEV.gateway, host="shop.example.com"))),
+    ),
+    "a developer's identity with HTTPS": Case(
+        ("Gateway login", "lets everyone in at ai-interviewer.local", "plain HTTP"),
+        environment(lambda: replace(DEV, gateway=replace(DEV.gateway, https=True))),
+    ),
+    "a developer without an address": Case(
+        ("DevIdentity.email", "'developer'", "'dev@example.com'"), added(lambda *_: DevIdentity(email="developer"))
+    ),
+    "a developer whose name is code": Case(
+        ("DevIdentity.name", "$uri", "letters, digits"),
+        added(lambda *_: DevIdentity(email="dev@example.com", name='"; return 200 "$uri')),
+    ),
+    "a host that is none": Case(
+        ("GatewaySettings.host", "'https://shop'", "DNS name"),
+        environment(lambda: replace(PROD, gateway=replace(PROD.gateway, host="https://shop"))),
+    ),
+    "an administrator that is no address": Case(
+        ("GatewaySettings.administrators", "'admin'", "'me@example.com'"),
+        environment(lambda: replace(PROD, gateway=replace(PROD.gateway, administrators=("me@example.com", "admin")))),
+    ),
+    "an Ingress without TLS before a gateway that expects HTTPS": Case(
+        ("GatewaySettings.https", "True", "The exposure says False"),
+        environment(lambda: replace(PROD, exposure=replace(ingress_of(PROD), tls=NoTls()))),
+    ),
+    "an HTTPS listener before a gateway without": Case(
+        ("GatewaySettings.https", "False", "The exposure says True"),
+        environment(
+            lambda: replace(
+                DEV,
+                exposure=GatewayApiExposure(
+                    parent="shared", parent_namespace="edge", pods=NamespacePods(namespace="edge")
+                ),
+            )
+        ),
+    ),
+    "a login for another host": Case(
+        ("OAuth2ProxySettings.host", "'shop.example.com'", "Give the gateway's, ai-interviewer.example.com"),
+        environment(lambda: replace(PROD, login=replace(login_of(PROD), host="shop.example.com"))),
+    ),
+    "nobody's domain": Case(
+        ("OAuth2ProxySettings.email_domains", "''", "'*' for anyone"),
+        environment(lambda: replace(PROD, login=replace(login_of(PROD), email_domains=()))),
+    ),
+    "a domain that is an address": Case(
+        ("OAuth2ProxySettings.email_domains", "'me@example.com'", "'example.com'"),
+        environment(lambda: replace(PROD, login=replace(login_of(PROD), email_domains=("me@example.com",)))),
+    ),
+    "a session of no time": Case(
+        ("OAuth2ProxySettings.session_hours", "0", "1 or more"),
+        environment(lambda: replace(PROD, login=replace(login_of(PROD), session_hours=0))),
+    ),
+    "an issuer without TLS": Case(
+        ("OpenIdConnect.issuer", "'http://id.example.com'", "https URL"),
+        added(lambda *_: OpenIdConnect(issuer="http://id.example.com")),
     ),
     "waiting for an external": Case(
         ("ai-interviewer-backend connects_to", "'the API'", "cannot be waited for"),
@@ -331,11 +463,14 @@ def change_too_late(whole: AiInterviewer) -> None:
     of("backend", whole).connects_to(External(name="the API", peer=Internet()))
 
 
-def gateway_with_two_routes(whole: AiInterviewer, phase: Phase) -> None:
-    from mcpmesh_k8s import Gateway
+def ingress_of(environment: EnvironmentSettings) -> IngressExposure:
+    assert isinstance(environment.exposure, IngressExposure)
+    return environment.exposure
 
-    route = Route(path="/x/", to=of("backend", whole))
-    Gateway(phase, replace(DEV.gateway, name="second"), [route, route])
+
+def login_of(environment: EnvironmentSettings) -> OAuth2ProxySettings:
+    assert isinstance(environment.login, OAuth2ProxySettings)
+    return environment.login
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -6,15 +6,17 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 
+import mcpmesh_k8s
 from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings
 from conftest import ROOT, read_manifests
-from mcpmesh_k8s import budget, topology
+from mcpmesh_k8s import DevIdentity, Gateway, Route, budget, topology
 from mcpmesh_k8s.checks import name_of
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,14 +57,49 @@ def test_the_readmes_commands_are_targets_of_the_makefile() -> None:
 def test_the_topology_shows_every_workload_and_names_no_node_twice(environment: EnvironmentSettings) -> None:
     whole = AiInterviewer(environment, outdir="unused")
     picture = topology(whole)
-    inside = [line.strip() for line in picture.splitlines() if re.fullmatch(r" {4}[a-z-]+", line)]
+    inside = [line.strip() for line in picture.splitlines() if re.fullmatch(r" {4}[a-z0-9-]+", line)]
     assert sorted(inside) == sorted(pod.name for pod in whole.pods)
-    edges = re.findall(r"^  ([a-z-]+) -->\|\d+\| ([a-z-]+)$", picture, re.MULTILINE)
+    edges = re.findall(r"^  ([a-z0-9-]+) -->\|\d+\| ([a-z0-9-]+)$", picture, re.MULTILINE)
     assert ("outside-ingress-nginx", "nginx-gateway") in edges
     assert ("claude-llm-agent", "outside-anthropic-api") in edges
     assert (("nginx-gateway", "registry") in edges) is (environment is DEV)
-    known = {*inside, *re.findall(r"^  ([a-z-]+)\(\[", picture, re.MULTILINE)}
+    for edge in (("nginx-gateway", "oauth2-proxy"), ("oauth2-proxy", "outside-google-login")):
+        assert (edge in edges) is (environment is PROD)
+    known = {*inside, *re.findall(r"^  ([a-z0-9-]+)\(\[", picture, re.MULTILINE)}
     assert {end for edge in edges for end in edge} == known
+
+
+def test_the_readmes_page_of_ones_own_is_a_workload_and_a_route_to_it() -> None:
+    (printed,) = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
+    whole = AiInterviewer(DEV, outdir="unused")
+    services = next(phase for phase in whole.phases if phase.name == "services")
+    known = {name: getattr(mcpmesh_k8s, name) for name in mcpmesh_k8s.__all__}
+    found: dict[str, object] = {}
+    exec(printed, known | {"services": services}, found)
+    page = found["page"]
+    assert isinstance(page, Route)
+    Gateway(services, replace(DEV.gateway, name="second"), [page], DevIdentity(email="developer@example.com"))
+    edges = topology(whole)
+    assert "  second -->|8080| ui\n" in edges
+    assert "ui -->" not in edges, "a page needs no way out"
+    whole.manifests()
+
+
+def test_the_readme_lists_every_route_with_its_audience_and_where_it_is() -> None:
+    (listed,) = re.findall(r"<!-- generated: routes -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in listed.splitlines()[2:]]
+    assert {(path, to.split()[0], audience, where) for path, to, audience, *_, where in rows} == {
+        ("`/…`", "backend", "signed in", "dev and prod"),
+        ("`/api/…`", "backend", "signed in", "dev and prod"),
+        ("`/static/…`", "backend", "everyone", "dev and prod"),
+        ("`/health`", "backend", "everyone", "dev and prod"),
+        ("`/grafana/…`", "grafana", "administrators", "dev and prod"),
+        ("`/api/registry/agents`", "registry", "administrators", "dev"),
+        *(
+            (f"`/mcp/{agent}`", agent, "administrators", "dev")
+            for agent in ("pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent")
+        ),
+    }
 
 
 def test_the_budget_adds_up_to_the_cluster() -> None:

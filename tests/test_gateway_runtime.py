@@ -1,16 +1,56 @@
 """This module is the proof that the rendered gateway runs: on a real nginx, it serves the plan's routes."""
 
+import base64
+import gzip
+import json
 import os
 import re
-from collections.abc import Callable, Generator
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from conftest import Manifests
-from gateway_harness import DOMAIN, PREFIX, Answer, Request, RunningGateway, running_gateway
+from conftest import Manifests, read_manifests
+from gateway_harness import (
+    DOMAIN,
+    LOGIN,
+    NAME,
+    PREFIX,
+    Answer,
+    Request,
+    Response,
+    RunningGateway,
+    StubUpstream,
+    read_response,
+    running_gateway,
+)
+from mcpmesh_k8s import (
+    Application,
+    ApplicationSettings,
+    Audience,
+    Compute,
+    Container,
+    DevIdentity,
+    Gateway,
+    GatewaySettings,
+    Phase,
+    Port,
+    RateLimit,
+    Route,
+    User,
+    Workload,
+    WorkloadSettings,
+    images,
+)
+from mcpmesh_k8s.routes import DATA, GRAFANA, PAGES
 from mesh_harness import LOCALHOST, eventually, probe
 from processes import START
 
@@ -18,29 +58,45 @@ ENVIRONMENTS = ("dev", "prod")
 AGENTS = ("pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent")
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 MEBIBYTE = 2**20
-WEBSOCKET = "Host: ai-interviewer.local\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+UPGRADE = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
+ALICE, ADMINISTRATOR, DEVELOPER = "alice@example.com", "admin@example.com", "developer@example.com"
+PEOPLE = {"dev": (DEVELOPER,), "prod": (ALICE, ADMINISTRATOR)}
+HTTP = ("X-Forwarded-Proto", "http")
+ELSEWHERE = "127.0.0.9"  # nobody listens there
 
-# For what a client asks: the upstream where it arrives, and as what.
-ROUTES = {
-    "/": ("backend", "/"),
-    "/login?next=%2Fa%20b&x=1": ("backend", "/login?next=%2Fa%20b&x=1"),
-    "/api/interviews/7?page=2": ("backend", "/api/interviews/7?page=2"),
-    "/static/app.js?v=3": ("backend", "/static/app.js?v=3"),
-    "/health": ("backend", "/health"),
-    "/grafana/": ("grafana", "/grafana/"),
-    "/grafana/d/overview?orgId=1": ("grafana", "/grafana/d/overview?orgId=1"),
-    # What is beside an exact route.
-    "/health/": ("backend", "/health/"),
-    "/api/registry/agents/7": ("backend", "/api/registry/agents/7"),
-    "/mcp/pdf-extractor/": ("backend", "/mcp/pdf-extractor/"),
-    "/mcp/stranger": ("backend", "/mcp/stranger"),
+# For what a client asks: the upstream where it arrives, as what, and what a browser may load for the answer.
+PUBLIC = {
+    "/static/app.js?v=3": ("backend", "/static/app.js?v=3", PAGES),
+    "/static/": ("backend", "/static/", PAGES),
+    "/health": ("backend", "/health", DATA),
+    "/health?full=1": ("backend", "/health?full=1", DATA),
 }
-# The same, in dev only. In prod the backend has to know what to do with it.
+SIGNED_IN = {
+    "/": ("backend", "/", PAGES),
+    "/login?next=%2Fa%20b&x=1": ("backend", "/login?next=%2Fa%20b&x=1", PAGES),
+    "/api/interviews/7?page=2": ("backend", "/api/interviews/7?page=2", DATA),
+    # What is beside an exact route.
+    "/health/": ("backend", "/health/", PAGES),
+    "/api/registry/agents/7": ("backend", "/api/registry/agents/7", DATA),
+    "/mcp/pdf-extractor/": ("backend", "/mcp/pdf-extractor/", PAGES),
+    "/mcp/stranger": ("backend", "/mcp/stranger", PAGES),
+}
+FOR_ADMINISTRATORS = {
+    "/grafana/": ("grafana", "/grafana/", GRAFANA),
+    "/grafana/d/overview?orgId=1": ("grafana", "/grafana/d/overview?orgId=1", GRAFANA),
+}
+ROUTES = {**PUBLIC, **SIGNED_IN, **FOR_ADMINISTRATORS}
+# The same, in dev only, for anyone. In prod the backend has to know what to do with it.
 MESH = {
     "/api/registry/agents": ("registry", "/agents"),
     "/api/registry/agents?type=all": ("registry", "/agents?type=all"),
     **{f"/mcp/{agent}": (agent, "/mcp") for agent in AGENTS},
     f"/mcp/{AGENTS[0]}?session=1": (AGENTS[0], "/mcp?session=1"),
+}
+EVERY_ANSWER = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "geolocation=(), payment=(), usb=()",
 }
 
 
@@ -58,22 +114,84 @@ def gateways(manifests: Manifests) -> Generator[Callable[[str], RunningGateway],
 
 @pytest.fixture(params=ENVIRONMENTS)
 def gateway(request: pytest.FixtureRequest, gateways: Callable[[str], RunningGateway]) -> RunningGateway:
-    """The gateway of an environment, as if no test had used it."""
-    running = gateways(request.param)
-    running.forget()
-    return running
+    """The gateway of an environment, as if no test had used it. Whoever asks is an administrator."""
+    return fresh(gateways(request.param))
 
 
 only_dev = pytest.mark.parametrize("gateway", ["dev"], indirect=True)
 only_prod = pytest.mark.parametrize("gateway", ["prod"], indirect=True)
 
 
-def arrives(gateway: RunningGateway, method: str, target: str, body: bytes = b"") -> tuple[str, Request]:
+def fresh(gateway: RunningGateway, person: str = ADMINISTRATOR) -> RunningGateway:
+    """As if it had not been used; in prod this person is signed in."""
+    gateway.forget()
+    if LOGIN in gateway.upstreams:
+        gateway.sign_in(person)
+    return gateway
+
+
+def has_login(gateway: RunningGateway) -> bool:
+    return LOGIN in gateway.upstreams
+
+
+def arrives(
+    gateway: RunningGateway,
+    method: str,
+    target: str,
+    body: bytes = b"",
+    headers: Sequence[tuple[str, str]] = (),
+) -> tuple[str, Request]:
     """The upstream where a request arrives, whose answer the client gets, and what arrives."""
-    response = gateway.request(method, target, body=body)
+    response = gateway.request(method, target, body=body, headers=headers)
+    assert response.status == 200, response
     ((name, (request,)),) = gateway.arrived.items()
-    assert (response.status, response.body) == (200, b"" if method == "HEAD" else name.encode())
+    assert response.body == (b"" if method == "HEAD" else name.encode())
     return name, request
+
+
+def hang_up(_: Request) -> Answer:
+    return Answer(status=0)
+
+
+def claims(request: Request) -> dict[str, Any]:
+    """What the gateway says of the person: the token has to be of the form that the backend reads."""
+    scheme, token = request.headers["Authorization"].split(" ")
+    header, payload, signature = token.split(".")
+    assert (scheme, signature) == ("Bearer", "")
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", header + payload)
+    decoded = [json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in (header, payload)]
+    assert decoded[0] == {"alg": "none", "typ": "JWT"}
+    return dict(decoded[1])
+
+
+def failure(response: Response) -> tuple[int, str]:
+    """The status of an answer of the gateway itself, and what it is told in: JSON or words."""
+    kind = response.headers["Content-Type"]
+    if kind == "application/json":
+        told = json.loads(response.body)
+        assert set(told) == {"error", "status", "request_id"}
+        assert (told["status"], told["request_id"]) == (response.status, response.headers["X-Request-ID"])
+        text = str(told["error"])
+    else:
+        assert kind == "text/plain; charset=utf-8"
+        text = response.body.decode().removesuffix("\n")
+    assert re.fullmatch(r"[A-Z][a-z ,:]+\.", text)
+    assert text != "Something went wrong."
+    return response.status, "JSON" if kind == "application/json" else "words"
+
+
+def block(gateway: RunningGateway, location: str) -> list[str]:
+    """The lines of a location in the rendered configuration."""
+    text = (gateway.mounts["/etc/gateway"] / "nginx.conf").read_text()
+    *_, found = re.findall(rf"^        location {re.escape(location)} \{{\n(.*?)^        \}}", text, re.M | re.S)
+    return [line.strip() for line in str(found).splitlines()]
+
+
+def log_lines(gateway: RunningGateway, since: int) -> list[str]:
+    return gateway.pod.output[since:].splitlines()
+
+
+# Routes and audiences
 
 
 def test_its_configuration_is_valid_and_gives_no_warning(gateway: RunningGateway) -> None:
@@ -85,7 +203,75 @@ def test_its_configuration_is_valid_and_gives_no_warning(gateway: RunningGateway
 @pytest.mark.parametrize("target", ROUTES)
 def test_a_request_arrives_where_the_plan_says(gateway: RunningGateway, target: str) -> None:
     name, request = arrives(gateway, "GET", target)
-    assert (name, request.target) == ROUTES[target]
+    assert (name, request.target) == ROUTES[target][:2]
+
+
+@pytest.mark.parametrize("target", PUBLIC)
+def test_a_public_route_asks_for_no_login(gateway: RunningGateway, target: str) -> None:
+    gateway.forget()
+    arrives(gateway, "GET", target)
+    assert not has_login(gateway) or not gateway.upstreams[LOGIN].requests
+
+
+@only_prod
+@pytest.mark.parametrize("target", [*SIGNED_IN, *FOR_ADMINISTRATORS, *MESH])
+def test_who_is_not_signed_in_gets_no_further(gateway: RunningGateway, target: str) -> None:
+    gateway.forget()
+    response = gateway.request("GET", target)
+    if target.startswith(("/api/", "/mcp/")):
+        assert failure(response) == (401, "JSON")
+    else:
+        escaped = target.translate({ord(c): f"%{ord(c):02X}" for c in "/?=&%"})
+        assert (response.status, response.headers["Location"]) == (302, f"/oauth2/start?rd={escaped}")
+    assert not gateway.arrived
+
+
+@only_prod
+@pytest.mark.parametrize("target", SIGNED_IN)
+def test_whoever_is_signed_in_gets_to_the_backend(gateway: RunningGateway, target: str) -> None:
+    fresh(gateway, ALICE)
+    assert arrives(gateway, "GET", target)[0] == "backend"
+
+
+@only_prod
+@pytest.mark.parametrize("target", FOR_ADMINISTRATORS)
+def test_only_an_administrator_gets_to_grafana(gateway: RunningGateway, target: str) -> None:
+    fresh(gateway, ALICE)
+    assert failure(gateway.request("GET", target)) == (403, "words")
+    assert not gateway.arrived
+    fresh(gateway, ADMINISTRATOR.upper())
+    assert arrives(gateway, "GET", target)[0] == "grafana"
+
+
+@only_prod
+def test_the_login_is_asked_with_the_cookies_and_nothing_else_of_the_request(gateway: RunningGateway) -> None:
+    said = (("Cookie", "__Host-login=x; a=b"), ("Authorization", "Basic x"), ("X-Forwarded-For", "203.0.113.9"))
+    gateway.request("POST", "/api/interviews?page=2", body=b"secret", headers=(*said, ("X-Other", "1")))
+    (asked,) = gateway.upstreams[LOGIN].requests
+    assert (asked.method, asked.target, asked.body) == ("GET", "/oauth2/auth", b"")
+    sent = {name: value for name, value in asked.headers.items() if name != "X-Request-ID"}
+    assert sent == {
+        "Host": gateway.host,
+        "Cookie": "__Host-login=x; a=b",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": gateway.host,
+        "X-Forwarded-For": "203.0.113.9",
+    }
+
+
+@only_prod
+def test_the_logins_own_pages_are_reached_without_login_and_keep_its_cookies(gateway: RunningGateway) -> None:
+    gateway.forget()
+    login = gateway.upstreams[LOGIN]
+    login.answer = lambda _: Answer(status=302, headers={"Location": "https://p.example.com", "Set-Cookie": "a=b"})
+    target = "/oauth2/callback?code=1&state=2"
+    response = gateway.request("GET", target, headers=[("Cookie", "__Host-login_csrf=x")])
+    got = (response.status, response.headers["Location"], response.headers["Set-Cookie"])
+    assert got == (302, "https://p.example.com", "a=b")
+    (request,) = login.requests
+    assert (request.target, request.headers["Cookie"]) == (target, "__Host-login_csrf=x")
+    assert failure(gateway.request("GET", "/oauth2/auth")) == (404, "words")
+    assert len(login.requests) == 1
 
 
 @only_dev
@@ -94,6 +280,7 @@ def test_in_dev_the_registry_and_the_agents_are_reached(gateway: RunningGateway,
     name, request = arrives(gateway, "POST", target, b'{"jsonrpc": "2.0"}')
     assert (name, request.target) == MESH[target]
     assert (request.method, request.body) == ("POST", b'{"jsonrpc": "2.0"}')
+    assert "Authorization" not in request.headers
 
 
 @only_prod
@@ -112,107 +299,650 @@ def test_every_method_arrives_with_its_body(gateway: RunningGateway, method: str
 
 def test_the_client_gets_what_the_upstream_says(gateway: RunningGateway) -> None:
     backend = gateway.upstreams["backend"]
-    backend.answer = lambda _: Answer(status=418, headers={"X-Kind": "teapot"}, body=b"short and stout")
-    response = gateway.request("GET", "/api/tea")
-    assert (response.status, response.headers["X-Kind"], response.body) == (418, "teapot", b"short and stout")
+    for status in (418, 401, 403, 404, 500, 503):
+        said = Answer(status=status, headers={"X-Kind": "teapot"}, body=b"short")
+        backend.answer = partial(lambda said, _: said, said)
+        response = gateway.request("GET", "/api/tea")
+        assert (response.status, response.headers["X-Kind"], response.body) == (status, "teapot", b"short")
 
 
 @pytest.mark.parametrize("path", ["/grafana", "/api", "/static"])
 def test_a_folder_is_redirected_on_the_host_and_port_that_the_client_used(gateway: RunningGateway, path: str) -> None:
     response = gateway.request("GET", path)
     assert (response.status, response.headers["Location"]) == (301, f"{path}/")
+    assert not gateway.arrived
 
 
-def test_an_upstream_learns_who_asked_for_what_and_how(gateway: RunningGateway) -> None:
-    for path in ("/", "/api/interviews", "/grafana/"):
-        gateway.forget()
-        name, request = arrives(gateway, "GET", path)
-        assert request.headers["Host"] == "ai-interviewer.local", name
-        assert request.headers["X-Forwarded-For"] == request.headers["X-Real-IP"] == LOCALHOST
-        assert request.headers["X-Forwarded-Proto"] == "http"
+def test_a_host_that_is_not_its_own_is_misdirected(gateway: RunningGateway) -> None:
+    for host in ("example.com", f"www.{gateway.host}", LOCALHOST, f"{PREFIX}{NAME}"):
+        for path, told in (("/", "words"), ("/static/", "words"), ("/api/interviews", "JSON")):
+            response = gateway.request("GET", path, headers=[("Host", host)])
+            assert failure(response) == (421, told), (host, path)
+    assert not gateway.arrived
 
 
-def test_an_upstream_learns_what_the_ingress_says_of_the_client(gateway: RunningGateway) -> None:
-    for path in ("/", "/api/interviews", "/grafana/"):
-        gateway.forget()
-        said = (("X-Forwarded-For", "203.0.113.9"), ("X-Forwarded-Proto", "https"))
-        gateway.request("GET", path, headers=said)
+def test_the_kubelet_asks_by_address_and_plain_http(gateway: RunningGateway) -> None:
+    assert {probe(gateway.pod.spec[kind], gateway.pod) for kind in PROBES} == {"200"}
+
+
+def test_plain_http_is_sent_to_https_where_people_use_it(gateway: RunningGateway) -> None:
+    for target in ("/", "/static/app.js?v=3", "/api/interviews?page=2", "/oauth2/start?rd=%2F"):
+        if not has_login(gateway) and target.startswith("/oauth2/"):
+            continue
+        fresh(gateway)
+        response = gateway.request("POST", target, body=b"x", headers=[HTTP])
+        if has_login(gateway):
+            assert (response.status, response.headers["Location"]) == (308, f"https://{gateway.host}{target}")
+            assert not gateway.arrived
+            assert not gateway.upstreams[LOGIN].requests
+        else:
+            assert response.status == 200
+
+
+# What a service is told
+
+
+@pytest.mark.parametrize(
+    ("environment", "person", "told"),
+    [
+        ("dev", "", {"email": DEVELOPER, "name": "Developer", "provider": "dev", "sub": DEVELOPER}),
+        ("prod", ALICE, {"email": ALICE, "name": "Alice", "provider": "google", "sub": "1234567"}),
+        ("prod", ADMINISTRATOR, {"email": ADMINISTRATOR, "name": "Alice", "provider": "google", "sub": "1234567"}),
+    ],
+)
+def test_the_backend_is_told_who_asks_for_five_minutes(
+    gateways: Callable[[str], RunningGateway], environment: str, person: str, told: Mapping[str, str]
+) -> None:
+    gateway = fresh(gateways(environment), person)
+    before = int(time.time())
+    for target in SIGNED_IN:
+        gateway.upstreams["backend"].forget()
+        said = claims(arrives(gateway, "GET", target)[1])
+        issued, expires = said.pop("iat"), said.pop("exp")
+        assert said == told
+        assert before <= issued <= time.time()
+        assert expires == issued + 300
+
+
+def test_who_has_no_name_is_called_by_the_address(gateways: Callable[[str], RunningGateway]) -> None:
+    gateway = fresh(gateways("prod"))
+    gateway.upstreams[LOGIN].answer = lambda _: Answer(status=202, headers={"X-Auth-Request-Email": ALICE})
+    said = claims(arrives(gateway, "GET", "/api/me")[1])
+    assert (said["email"], said["name"], said["sub"]) == (ALICE, ALICE, ALICE)
+
+
+@pytest.mark.parametrize("target", [*PUBLIC, *FOR_ADMINISTRATORS])
+def test_nobody_else_is_told_who_asks(gateway: RunningGateway, target: str) -> None:
+    _, request = arrives(gateway, "GET", target, headers=[("Authorization", "Bearer x.y.z")])
+    assert "Authorization" not in request.headers
+
+
+def test_only_grafana_gets_cookies_and_those_are_its_own(gateway: RunningGateway) -> None:
+    cookies = "a=b; __Host-login=x; grafana_session=s; __Host-login_csrf_1=y;__Host-login_0=z; c=d=e"
+    for target, (name, _, _) in ROUTES.items():
+        fresh(gateway)
+        _, request = arrives(gateway, "GET", target, headers=[("Cookie", cookies)])
+        expected = ["a=b; grafana_session=s; c=d=e"] if name == "grafana" else None
+        assert request.headers.get_all("Cookie") == expected, target
+        fresh(gateway)
+        _, request = arrives(gateway, "GET", target, headers=[("Cookie", "__Host-login=x")])
+        assert "Cookie" not in request.headers
+
+
+def test_a_service_learns_who_asked_for_what_and_how(gateway: RunningGateway) -> None:
+    for target in ROUTES:
+        fresh(gateway)
+        _, request = arrives(gateway, "GET", target, headers=[("X-Forwarded-For", "198.51.100.7, 203.0.113.9")])
+        told = {n: request.headers.get_all(n) for n in ("Host", "X-Real-IP", "X-Forwarded-For", "X-Forwarded-Host")}
+        client = ["203.0.113.9"]
+        host = [gateway.host]
+        assert told == {"Host": host, "X-Real-IP": client, "X-Forwarded-For": client, "X-Forwarded-Host": host}
+        assert request.headers.get_all("X-Forwarded-Proto") == ["https"]
+
+
+@only_dev
+def test_a_service_learns_of_plain_http_and_of_a_client_without_ingress(gateway: RunningGateway) -> None:
+    for said in ("http", "https, http", "wss"):
+        fresh(gateway)
+        _, request = arrives(gateway, "GET", "/", headers=[("X-Forwarded-Proto", said)])
+        assert (request.headers["X-Forwarded-For"], request.headers["X-Forwarded-Proto"]) == (LOCALHOST, "http")
+
+
+def test_a_requests_id_is_kept_when_it_is_well_formed_and_returned(gateway: RunningGateway) -> None:
+    for said in ("12345678", "0af7651916cd43dd8448eb211c80319c", "a" * 64, str("A-b-" * 3)):
+        fresh(gateway)
+        response = gateway.request("GET", "/api/interviews", headers=[("X-Request-ID", said)])
         ((request,),) = gateway.arrived.values()
-        assert request.headers["X-Forwarded-For"] == f"203.0.113.9, {LOCALHOST}"
-        assert request.headers["X-Forwarded-Proto"] == "https"
+        assert request.headers.get_all("X-Request-ID") == response.headers.get_all("X-Request-ID") == [said]
+        if has_login(gateway):
+            assert [asked.headers["X-Request-ID"] for asked in gateway.upstreams[LOGIN].requests] == [said]
 
 
-def test_each_request_has_an_id_of_its_own(gateway: RunningGateway) -> None:
-    for path in ("/", "/api/interviews", "/grafana/") * 2:
-        gateway.request("GET", path)
-    ids = [request.headers["X-Request-ID"] for requests in gateway.arrived.values() for request in requests]
-    assert len(set(ids)) == len(ids) == 6
-    assert all(re.fullmatch(r"[0-9a-f]{32}", one) for one in ids)
+def test_a_requests_id_is_made_when_there_is_none_or_a_strange_one(gateway: RunningGateway) -> None:
+    made = list[str]()
+    for said in ("", "1234567", "a" * 65, "12345678 9", '12345678"', "12345678%0d%0aX: y", "größer-als"):
+        fresh(gateway)
+        headers = [("X-Request-ID", said)] if said else []
+        response = gateway.request("GET", "/", headers=headers)
+        ((request,),) = gateway.arrived.values()
+        assert request.headers.get_all("X-Request-ID") == response.headers.get_all("X-Request-ID")
+        made.append(response.headers["X-Request-ID"])
+    assert all(re.fullmatch(r"[0-9a-f]{32}", one) for one in made)
+    assert len(set(made)) == len(made) == 7
+
+
+def test_a_services_own_request_id_does_not_replace_the_clients(gateway: RunningGateway) -> None:
+    gateway.upstreams["backend"].answer = lambda _: Answer(headers={"X-Request-ID": "from-the-backend"})
+    response = gateway.request("GET", "/api/", headers=[("X-Request-ID", "from-the-client")])
+    assert response.headers.get_all("X-Request-ID") == ["from-the-client"]
+
+
+# What a client is told
+
+
+def answers(gateway: RunningGateway, proto: str) -> Iterator[tuple[str, Response]]:
+    """An answer of every kind, by what it is."""
+
+    def ask(target: str, *headers: tuple[str, str], body: bytes = b"") -> Response:
+        return gateway.request("POST", target, body=body, headers=[("X-Forwarded-Proto", proto), *headers])
+
+    for target in ROUTES:
+        yield target, ask(target)
+    for target, status in (("/-/healthy", 200), ("/api", 301), ("/static/a;b", 400), ("/api/a;b", 400)):
+        response = ask(target)
+        assert response.status == (308 if (status, proto, has_login(gateway)) == (200, "", True) else status), target
+        yield target, response
+    response = ask("/", body=bytes(2 * MEBIBYTE))
+    assert response.status == 413
+    yield "too large", response
+    response = ask("/", ("Host", "example.com"))
+    assert response.status == 421
+    yield "misdirected", response
+    if proto == "https":
+        for path in ("/static/x", "/api/x"):
+            gateway.upstreams["backend"].answer = hang_up
+            response = ask(path)
+            assert response.status == 502
+            yield f"bad gateway {path}", response
+        gateway.upstreams["backend"].forget()
+    if has_login(gateway):
+        gateway.forget()
+        for target in (*SIGNED_IN, *FOR_ADMINISTRATORS):
+            yield f"signed out {target}", ask(target)
+        gateway.sign_in(ALICE)
+        yield "forbidden", ask("/grafana/")
+        gateway.upstreams[LOGIN].answer = hang_up
+        yield "login away", ask("/api/x")
+
+
+def test_every_answer_has_the_security_headers_once_and_names_no_version(gateway: RunningGateway) -> None:
+    theirs = {**dict.fromkeys(EVERY_ANSWER, "*"), "X-Powered-By": "x", "Strict-Transport-Security": "max-age=0"}
+    for name in ("backend", "grafana"):
+        gateway.upstreams[name].answer = lambda _: Answer(headers={**theirs, "Content-Security-Policy": "x"})
+    for proto, stay in (("https", ["max-age=31536000; includeSubDomains"]), ("http", None)):
+        for what, response in answers(fresh_keeping_answers(gateway), proto):
+            got = {name: response.headers.get_all(name) for name in EVERY_ANSWER}
+            assert got == {name: [value] for name, value in EVERY_ANSWER.items()}, (proto, what, response)
+            assert response.headers.get_all("Strict-Transport-Security") == stay, (proto, what)
+            assert len(response.headers.get_all("X-Request-ID") or ()) == 1, (proto, what)
+            assert len(response.headers.get_all("Content-Security-Policy") or ()) == 1, (proto, what)
+            assert "X-Powered-By" not in response.headers
+            assert not re.search(r"\d", response.headers["Server"])
+
+
+def fresh_keeping_answers(gateway: RunningGateway) -> RunningGateway:
+    if has_login(gateway):
+        gateway.sign_in(ADMINISTRATOR)
+    return gateway
+
+
+def test_a_browser_may_load_what_the_route_says(gateway: RunningGateway) -> None:
+    for name in ("backend", "grafana"):
+        gateway.upstreams[name].answer = lambda _: Answer(headers={"Content-Security-Policy": "default-src *"})
+    for target, (_, _, policy) in ROUTES.items():
+        response = gateway.request("GET", target)
+        assert response.headers.get_all("Content-Security-Policy") == [policy], target
+    assert "'unsafe-eval'" in GRAFANA
+    assert "'unsafe-eval'" not in PAGES + DATA
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "accepted", "packed"),
+    [
+        ("application/json", 1025, "gzip", True),
+        ("application/json", 1000, "gzip", False),
+        ("application/json", 100_000, "br, gzip;q=0.5", True),
+        ("application/json", 100_000, "identity", False),
+        ("text/html", 100_000, "gzip", True),
+        ("image/png", 100_000, "gzip", False),
+        ("application/pdf", 100_000, "gzip", False),
+    ],
+)
+def test_long_texts_are_packed_for_who_can_unpack_them(
+    gateway: RunningGateway, kind: str, size: int, accepted: str, packed: bool
+) -> None:
+    body = b'"' + b"words " * (size // 6) + b"." * (size % 6 - 2 if size % 6 >= 2 else 0)
+    body = (body + b"." * size)[: size - 1] + b'"'
+    gateway.upstreams["backend"].answer = lambda _: Answer(headers={"Content-Type": kind}, body=body)
+    for target in ("/api/interviews", "/"):
+        headers = [("Accept-Encoding", accepted), ("Via", "1.1 ingress")]
+        response = gateway.request("GET", target, headers=headers)
+        assert response.headers["Content-Encoding"] == ("gzip" if packed else None)
+        assert (gzip.decompress(response.body) if packed else response.body) == body
+        assert len(response.body) < size / 10 or not packed or size < 2000
+        assert response.headers["Vary"] == ("Accept-Encoding" if packed or accepted == "identity" else None)
+
+
+# Limits
 
 
 @pytest.mark.parametrize(("path", "fits", "too_much"), [("/", 0.9, 1.1), ("/api/resumes", 54, 56)])
 def test_a_body_arrives_whole_or_is_refused(gateway: RunningGateway, path: str, fits: float, too_much: float) -> None:
-    body = os.urandom(int(fits * MEBIBYTE))
+    body = os.urandom(MEBIBYTE) * int(fits) + bytes(int(fits % 1 * MEBIBYTE))
     _, request = arrives(gateway, "POST", path, body)
     assert request.body == body
-    gateway.forget()
-    body = bytes(int(too_much * MEBIBYTE))
-    assert gateway.request("POST", path, body=body).status == 413
+    fresh(gateway)
+    response = gateway.request("POST", path, body=bytes(int(too_much * MEBIBYTE)))
+    assert failure(response) == (413, "JSON" if path.startswith("/api/") else "words")
     assert not gateway.arrived
 
 
 def test_a_body_of_unknown_length_is_refused_when_it_has_become_too_long(gateway: RunningGateway) -> None:
     for size, status in ((MEBIBYTE // 2, 200), (MEBIBYTE * 2, 413)):
-        head = "POST / HTTP/1.1\r\nHost: ai-interviewer.local\r\nTransfer-Encoding: chunked\r\n\r\n"
-        assert gateway.send(f"{head}{size:x}\r\n".encode() + bytes(size) + b"\r\n0\r\n\r\n").status == status
+        body = f"{size:x}\r\n".encode() + bytes(size) + b"\r\n0\r\n\r\n"
+        head = f"POST / HTTP/1.1\r\nHost: {gateway.host}\r\nX-Forwarded-Proto: https\r\nTransfer-Encoding: chunked\r\n"
+        assert gateway.send(f"{head}\r\n".encode() + body).status == status
     assert [len(request.body) for request in gateway.arrived["backend"]] == [MEBIBYTE // 2]
 
 
-def test_grafana_speaks_through_a_websocket(gateway: RunningGateway) -> None:
+def test_an_upload_is_passed_on_while_it_arrives(gateway: RunningGateway) -> None:
+    backend, size = gateway.upstreams["backend"], 54 * MEBIBYTE
+    head = f"POST /api/resumes HTTP/1.1\r\nHost: {gateway.host}\r\nX-Forwarded-Proto: https\r\nContent-Length: {size}"
     with gateway.connect() as connection:
-        connection.sendall(f"GET /grafana/api/live/ws HTTP/1.1\r\n{WEBSOCKET}".encode())
-        head = connection.recv(4096)
-        assert head.startswith(b"HTTP/1.1 101 ")
-        assert b"\r\nUpgrade: websocket\r\n" in head
+        connection.sendall(f"{head}\r\n\r\n".encode() + bytes(MEBIBYTE))
+        assert eventually(lambda: backend.received == MEBIBYTE, START)
+        connection.sendall(bytes(size - MEBIBYTE))
+        assert read_response(connection).status == 200
+    assert backend.received == size
+
+
+def test_an_answer_in_pieces_is_passed_on_as_it_comes(gateways: Callable[[str], RunningGateway]) -> None:
+    gateway, target = fresh(gateways("dev")), f"/mcp/{AGENTS[0]}"
+    asked = threading.Event()
+    headers = {"Content-Type": "text/event-stream"}
+
+    def rest() -> bytes:
+        assert asked.wait(START)
+        return b"data: 2\n\n"
+
+    gateway.upstreams[AGENTS[0]].answer = lambda _: Answer(headers=headers, body=b"data: 1\n\n", rest=rest)
+    with gateway.connect() as connection:
+        connection.sendall(f"POST {target} HTTP/1.1\r\nHost: {gateway.host}\r\n\r\n".encode())
+        text = b""
+        while b"data: 1\n\n" not in text:
+            text += connection.recv(4096)
+        asked.set()
+        while b"data: 2\n\n" not in text:
+            text += connection.recv(4096)
+
+
+def test_a_client_may_ask_sixty_at_once_and_no_more_and_no_other_pays_for_it(gateway: RunningGateway) -> None:
+    def ask(client: str, target: str = "/api/interviews") -> Response:
+        return gateway.request("GET", target, headers=[("X-Forwarded-For", client)])
+
+    assert [ask("203.0.113.61").status for _ in range(61)] == [200] * 61
+    refused = next(response for _ in range(200) if (response := ask("203.0.113.61")).status != 200)
+    assert failure(refused) == (429, "JSON")
+    assert ask("203.0.113.62").status == 200
+    assert ask("198.51.100.1, 203.0.113.61").status in {200, 429}
+    assert ask("203.0.113.61", "/").status == ask("203.0.113.61", "/static/").status == 200
+
+
+@only_prod
+def test_signing_in_is_limited(gateway: RunningGateway) -> None:
+    headers = [("X-Forwarded-For", "203.0.113.63")]
+    statuses = [gateway.request("GET", "/oauth2/start", headers=headers).status for _ in range(100)]
+    assert statuses[:21] == [202] * 21
+    assert failure(gateway.request("GET", "/oauth2/start", headers=headers)) == (429, "words")
+
+
+# A WebSocket
+
+
+def test_grafana_speaks_through_a_websocket(gateway: RunningGateway) -> None:
+    head = f"GET /grafana/api/live/ws HTTP/1.1\r\nHost: {gateway.host}\r\nX-Forwarded-Proto: https\r\n"
+    with gateway.connect() as connection:
+        connection.sendall((head + "".join(f"{name}: {value}\r\n" for name, value in UPGRADE) + "\r\n").encode())
+        answer = connection.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        assert b"\r\nUpgrade: websocket\r\n" in answer
         for said in (b"\x81\x05hello", b"\x81\x05again"):
             connection.sendall(said)
             assert connection.recv(4096) == said
     assert [request.target for request in gateway.arrived["grafana"]] == ["/grafana/api/live/ws"]
 
 
-def test_nothing_else_is_upgraded(gateway: RunningGateway) -> None:
-    response = gateway.send(f"GET /api/interviews HTTP/1.1\r\n{WEBSOCKET}".encode())
-    assert response.status == 200
-    (request,) = gateway.arrived["backend"]
+@pytest.mark.parametrize("target", [*PUBLIC, *SIGNED_IN])
+def test_nothing_else_is_upgraded(gateway: RunningGateway, target: str) -> None:
+    _, request = arrives(gateway, "GET", target, headers=UPGRADE)
     assert (request.headers["Upgrade"], request.headers["Connection"]) == (None, None)
 
 
+# Time: a gateway whose routes have little of it
+
+
+@pytest.fixture(scope="module")
+def hurried(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningGateway, None, None]:
+    folder = tmp_path_factory.mktemp("hurried")
+    application = Application(ApplicationSettings(name="ai-interviewer"), outdir=folder)
+    phase = Phase(application, "access")
+    compute = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
+    image, user = images.OPENRESTY, User(uid=1000, gid=1000)
+    container = Container(name="backend", image=image, user=user, compute=compute, ports=(Port(number=8000),))
+    backend = Workload(phase, WorkloadSettings(name="backend", container=container))
+    public, signed_in = Audience.PUBLIC, Audience.SIGNED_IN
+    routes = (
+        Route(path="/", to=backend, audience=public, timeout_seconds=2),
+        Route(path="/api/", to=backend, audience=signed_in, timeout_seconds=2),
+        Route(path="/api/few/", to=backend, audience=public, rate=RateLimit(per_second=1, burst=3)),
+    )
+    settings = GatewaySettings(image=images.OPENRESTY, compute=compute, host="shop.local", https=False)
+    Gateway(phase, settings, routes, DevIdentity(email=DEVELOPER))
+    application.synth()
+    with running_gateway(read_manifests(folder)) as running:
+        yield running
+
+
+def test_an_answer_may_take_as_long_as_its_route_says_and_no_longer(hurried: RunningGateway) -> None:
+    hurried.forget()
+    over = threading.Event()
+
+    def after(seconds: float) -> Answer:
+        over.wait(seconds)
+        return Answer(body=b"at last")
+
+    hurried.upstreams["backend"].answer = lambda request: after(1.5 if "soon" in request.target else 3)
+    with ThreadPoolExecutor() as clients:
+        targets = ("/api/soon", "/soon", "/api/late", "/late")
+        told = [clients.submit(hurried.request, "GET", target) for target in targets]
+        assert [(answer.result().status, answer.result().body) for answer in told[:2]] == [(200, b"at last")] * 2
+        assert [failure(answer.result()) for answer in told[2:]] == [(504, "JSON"), (504, "words")]
+        over.set()
+
+
+def test_a_client_gets_what_the_limit_says_and_one_more_is_refused(hurried: RunningGateway) -> None:
+    hurried.forget()
+    statuses = [hurried.request("GET", "/api/few/").status for _ in range(5)]
+    assert statuses == [200, 200, 200, 200, 429]
+    assert len(hurried.arrived["backend"]) == 4
+    assert hurried.request("GET", "/api/few/", headers=[("X-Forwarded-For", "203.0.113.9")]).status == 200
+
+
+def test_calls_that_wait_for_a_model_may_take_five_minutes(gateway: RunningGateway) -> None:
+    waits = ["/api/"] if has_login(gateway) else ["/api/", *(f"= /mcp/{agent}" for agent in AGENTS)]
+    for location in waits:
+        lines = block(gateway, location)
+        assert {"proxy_read_timeout 300s;", "proxy_send_timeout 300s;"} <= set(lines)
+    assert "proxy_read_timeout 60s;" in block(gateway, "/")
+
+
+# Services that come, move and stay away
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_it_starts_without_upstreams_and_finds_one_that_appears(manifests: Manifests, environment: str) -> None:
+def test_it_starts_without_services_and_finds_one_that_appears(manifests: Manifests, environment: str) -> None:
     with running_gateway(manifests(environment), resolvable=False) as gateway:
+        addresses = gateway.dns.addresses
+        fresh(gateway)
         assert {probe(gateway.pod.spec[kind], gateway.pod) for kind in PROBES} == {"200"}
-        assert gateway.request("GET", "/api/interviews").status == 502
-        name = f"{PREFIX}backend.{DOMAIN}"
-        assert set(gateway.dns.asked) == {name}
-        gateway.dns.addresses[name] = LOCALHOST
+        if has_login(gateway):
+            addresses[f"{PREFIX}{LOGIN}.{DOMAIN}"] = LOCALHOST
+        assert failure(gateway.request("GET", "/api/interviews")) == (503, "JSON")
+        assert failure(gateway.request("GET", "/static/")) == (503, "words")
+        addresses[f"{PREFIX}backend.{DOMAIN}"] = LOCALHOST
         assert eventually(lambda: gateway.request("GET", "/api/interviews").status == 200, START)
-        assert gateway.request("GET", "/grafana/").status == 502
+        assert gateway.request("GET", "/static/").status == 200
+        assert failure(gateway.request("GET", "/grafana/")) == (503, "words")
+        addresses[f"{PREFIX}grafana.{DOMAIN}"] = ELSEWHERE
+        assert failure(gateway.request("GET", "/grafana/")) == (502, "words")
+        assert eventually(lambda: '"path":"/grafana/","status":502' in gateway.pod.output, START)
+        lines = [json.loads(line) for line in log_lines(gateway, 0)]
+        told = {(line["path"], line["status"]): line["problem"] for line in lines}
+        assert told["/static/", 503] == f"no address for {PREFIX}backend.{DOMAIN}: code 3"
+        assert told["/static/", 200] == told["/grafana/", 502] == ""
         assert gateway.pod.process.poll() is None
 
 
+@pytest.mark.parametrize("environment", ["dev"])
+def test_a_service_that_moves_is_followed_and_one_that_the_dns_forgets_is_kept(
+    manifests: Manifests, environment: str
+) -> None:
+    """One wait for both: a known address is used for seconds without asking."""
+    with running_gateway(manifests(environment)) as gateway, ExitStack() as stack:
+        old = gateway.upstreams["backend"]
+        new = stack.enter_context(StubUpstream("moved", "127.0.0.2", old.port))
+        assert gateway.request("GET", "/").body == b"backend"
+        gateway.dns.addresses[f"{PREFIX}backend.{DOMAIN}"] = "127.0.0.2"
+        moved = time.monotonic()
+        assert eventually(lambda: gateway.request("GET", "/").body == b"moved", START)
+        assert time.monotonic() - moved < 10
+        assert new.requests
+
+        # Each of these was learned before the DNS fell silent, and has to be asked for again by now.
+        gateway.dns.silent = True
+        asked = len(gateway.dns.asked)
+        statuses = list[int]()
+
+        def asks_again() -> bool:
+            statuses.append(gateway.request("GET", "/").status)
+            return len(gateway.dns.asked) > asked
+
+        assert eventually(asks_again, START)
+        began = time.monotonic()
+        statuses += [gateway.request("GET", "/").status for _ in range(50)]
+        assert set(statuses) == {200}
+        assert time.monotonic() - began < 5  # and nobody waits for the DNS
+
+
+def test_connections_to_services_are_kept_open(gateway: RunningGateway) -> None:
+    backend = gateway.upstreams["backend"]
+    gateway.request("GET", "/")
+    before = backend.connections
+    for target in ("/", "/static/app.js", "/api/interviews") * 10:
+        assert gateway.request("GET", target).status == 200
+    assert len(backend.requests) == 31
+    # Each worker has connections of its own.
+    workers = int(
+        re.findall(r"worker_processes (\d+);", (gateway.mounts["/etc/gateway"] / "nginx.conf").read_text())[0]
+    )
+    assert backend.connections - before <= workers
+
+
+def test_a_kept_connection_that_the_service_closed_costs_no_answer(gateway: RunningGateway) -> None:
+    backend = gateway.upstreams["backend"]
+    for _ in range(10):
+        backend.answer = lambda _: Answer(headers={"Connection": "close"})
+        assert gateway.request("GET", "/").status == 200
+        backend.forget()
+        assert gateway.request("GET", "/").status == 200
+
+
+# Its own coming and going
+
+
+@pytest.fixture
+def passing(manifests: Manifests) -> Generator[RunningGateway, None, None]:
+    """A gateway that a test may end."""
+    with running_gateway(manifests("prod")) as running:
+        yield fresh(running)
+
+
+def workers_of(gateway: RunningGateway) -> set[str]:
+    pid = gateway.pod.process.pid
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+
+def test_who_is_being_served_when_it_is_told_to_stop_gets_the_answer(passing: RunningGateway) -> None:
+    backend, go = passing.upstreams["backend"], threading.Event()
+
+    def slow(request: Request) -> Answer:
+        assert go.wait(START)
+        return Answer(body=request.target.encode() * 10_000)
+
+    backend.answer = slow
+    targets = [f"/page/{number}" for number in range(20)]
+    with ThreadPoolExecutor(len(targets)) as clients:
+        told = [clients.submit(passing.request, "GET", target) for target in targets]
+        assert eventually(lambda: len(backend.requests) == len(targets), START)
+        passing.pod.process.send_signal(signal.SIGQUIT)
+        assert eventually(lambda: not listens(passing.port), START)
+        assert passing.pod.process.poll() is None
+        go.set()
+        assert [answer.result().body for answer in told] == [target.encode() * 10_000 for target in targets]
+    assert passing.pod.process.wait(START) == 0
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((LOCALHOST, port)) == 0
+
+
+def test_reloading_under_load_loses_no_request(passing: RunningGateway) -> None:
+    backend, over = passing.upstreams["backend"], threading.Event()
+
+    def load() -> list[int]:
+        statuses = list[int]()
+        while not over.is_set():
+            statuses.append(passing.request("GET", "/").status)
+        return statuses
+
+    def renewed(old: set[str]) -> bool:
+        return not old & workers_of(passing)
+
+    def answered(number: int) -> bool:
+        return len(backend.requests) > number
+
+    first = workers_of(passing)
+    with ThreadPoolExecutor(4) as clients:
+        loads: list[Future[list[int]]] = [clients.submit(load) for _ in range(4)]
+        try:
+            for _ in range(3):
+                before, seen = workers_of(passing), len(backend.requests)
+                passing.pod.process.send_signal(signal.SIGHUP)
+                assert eventually(partial(renewed, before), START)
+                assert eventually(partial(answered, seen + 100), START)
+        finally:
+            over.set()
+        statuses = [status for answers in loads for status in answers.result()]
+    assert not first & workers_of(passing)
+    assert len(statuses) == len(backend.requests) > 300
+    assert set(statuses) == {200}
+
+
+# What it writes
+
+
+def test_it_writes_a_line_of_json_for_each_request_without_secrets(gateway: RunningGateway) -> None:
+    since = len(gateway.pod.output)
+    secret = "s3cr3t"
+    said = [
+        ("Authorization", f"Bearer {secret}"),
+        ("Cookie", f"__Host-login={secret}; session={secret}"),
+        ("X-Request-ID", f'"{secret}'),
+        ("Referer", f"https://{gateway.host}/?{secret}"),
+        ("User-Agent", secret),
+        ("X-Api-Key", secret),
+        ("X-Forwarded-For", "203.0.113.77"),
+    ]
+    backend = gateway.upstreams["backend"]
+    backend.answer = lambda _: Answer(headers={"Set-Cookie": f"a={secret}", "X-Token": secret}, body=secret.encode())
+    asked = [
+        ("GET", "/", 200),
+        ("POST", "/api/interviews", 200),
+        ("GET", "/static/a%22b%5b", 200),
+        ("GET", "/api", 301),
+    ]
+    asked += [("GET", "/api/a;b", 400), ("PUT", "/grafana/", 200)]
+    for method, path, status in asked:
+        got = gateway.request(method, f"{path}?token={secret}&code={secret}", body=secret.encode(), headers=said)
+        assert got.status == status
+    # Failures are where a log tells most.
+    handed_over = [request.headers["Authorization"] for request in gateway.arrived["backend"]]
+    backend.answer = hang_up
+    refused = [("POST", "/api/x", 502), ("GET", "/static/x", 502)]
+    for method, path, status in refused:
+        got = gateway.request(method, f"{path}?token={secret}", body=secret.encode(), headers=said)
+        assert got.status == status
+    too_large = bytes(2 * MEBIBYTE)
+    assert gateway.request("POST", f"/?token={secret}", body=too_large, headers=said).status == 413
+    asked += [*refused, ("POST", "/", 413)]
+    if has_login(gateway):
+        gateway.upstreams[LOGIN].answer = hang_up
+        assert gateway.request("GET", f"/api/y?token={secret}", headers=said).status == 503
+        assert gateway.request("GET", f"/oauth2/callback?code={secret}", headers=said).status == 502
+        asked += [("GET", "/api/y", 503), ("GET", "/oauth2/callback", 502)]
+    assert gateway.request("GET", "/-/healthy").status == 200  # is not worth a line
+    assert eventually(lambda: len(log_lines(gateway, since)) >= len(asked), START)
+    lines = [json.loads(line) for line in log_lines(gateway, since)]
+    assert [(line["method"], line["path"], line["status"]) for line in lines] == asked
+    assert {line["client"] for line in lines} == {"203.0.113.77"}
+    assert {line["host"] for line in lines} == {gateway.host}
+    assert all(re.fullmatch(r"[0-9a-f]{32}", line["request_id"]) for line in lines)
+    assert [line["service"] for line in lines[:3]] == ["backend"] * 3
+    assert lines[0]["user"] == (ADMINISTRATOR if has_login(gateway) else DEVELOPER)
+    assert lines[2]["user"] == ""
+    written = gateway.pod.output[since:]
+    assert secret not in written
+    for token in filter(None, handed_over):
+        assert token.split(".")[1] not in written
+
+
+def test_its_log_stays_json_whatever_arrives(gateway: RunningGateway) -> None:
+    since = len(gateway.pod.output)
+    sent = [
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"NONSENSE\r\n\r\n",
+        b'G"ET / HTTP/1.1\r\n\r\n',
+        b'GET /static/"\\\x01\xff?s3cr3t HTTP/1.1\r\nHost: x"y\r\n\r\n',
+        b"GET /static/\xc3\xa4\xff?s3cr3t HTTP/1.1\r\nHost: " + gateway.host.encode() + b"\r\n\r\n",
+        b"GET /?" + b"s3cr3t" * 20_000 + b" HTTP/1.1\r\nHost: " + gateway.host.encode() + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: " + gateway.host.encode() + b"\r\nX: " + b"s3cr3t" * 20_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    ]
+    for raw in sent:
+        assert gateway.send(raw).status >= 400 or b"static" in raw
+    assert eventually(lambda: len(log_lines(gateway, since)) >= len(sent), START)
+    lines = [json.loads(line) for line in log_lines(gateway, since)]
+    assert len(lines) == len(sent)
+    assert all(isinstance(line["status"], int) for line in lines)
+    assert "s3cr3t" not in gateway.pod.output[since:]
+
+
+@pytest.mark.parametrize(("path", "told"), [("/api/x", "JSON"), ("/static/x", "words")])
+def test_what_cannot_be_read_is_refused_in_the_clients_own_terms(gateway: RunningGateway, path: str, told: str) -> None:
+    assert failure(gateway.request("GET", f"{path};y")) == (400, told)
+    assert failure(gateway.request("GET", f"{path}?{'y' * 20_000}"))[0] == 414
+    assert failure(gateway.request("GET", path, headers=[("X-Long", "y" * 20_000)])) == (400, told)
+    assert not gateway.arrived
+
+
 def test_it_runs_as_the_user_of_the_manifest(gateway: RunningGateway) -> None:
-    runs_as = Path(f"/proc/{gateway.pod.process.pid}").stat().st_uid
     expected = gateway.pod.spec["securityContext"]["runAsUser"] if os.geteuid() == 0 else os.geteuid()
-    assert runs_as == expected != 0
+    processes = {str(gateway.pod.process.pid), *workers_of(gateway)}
+    assert len(processes) == 3
+    assert {Path(f"/proc/{pid}").stat().st_uid for pid in processes} == {expected} != {0}
 
 
 def test_it_writes_nothing_but_its_scratch_space(gateway: RunningGateway) -> None:
-    arrives(gateway, "POST", "/api/resumes", bytes(2 * MEBIBYTE))  # more than it keeps in memory
+    arrives(gateway, "POST", "/", bytes(MEBIBYTE // 2))  # more than it keeps in memory
     scratch, root = gateway.mounts["/tmp"], gateway.prefix.parent
     assert "client_body" in {path.name for path in scratch.iterdir()}
     others = {path for path in root.rglob("*") if path.is_file() and scratch not in path.parents}
     assert {str(path.relative_to(root)) for path in others} == {
         "bin/openresty",
+        "etc/gateway/gateway.lua",
         "etc/gateway/nginx.conf",
+        "etc/gateway/proxy.conf",
         "output.txt",
+        "resolv.conf",
     }

@@ -1,4 +1,7 @@
-"""This module is the proof that the fast way to write manifests is the L1 classes of cdk8s-plus-27, field by field."""
+"""This module is the proof that the fast way to write manifests is the typed classes, field by field.
+
+Those are the L1 classes of cdk8s-plus-27, and for custom resources the ones of ``imports/``.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ai_interviewer import AiInterviewer
 from conftest import ROOT, read_manifests
+from gateway_api import BEHIND_GATEWAY_API
 
 
 def test_the_real_l1_classes_write_the_same_bytes(tmp_path: Path) -> None:
     # The real classes check types and names themselves and refuse what they do not know.
-    subprocess.run([sys.executable, str(ROOT / "tests" / "l1_synth.py"), str(tmp_path)], check=True, timeout=120)
-    for environment in ("dev", "prod"):
-        files = sorted(path.name for path in (ROOT / "dist" / environment).iterdir())
-        assert sorted(path.name for path in (tmp_path / environment).iterdir()) == files
+    real, fast = tmp_path / "real", tmp_path / "fast"
+    subprocess.run([sys.executable, str(ROOT / "tests" / "l1_synth.py"), str(real)], check=True, timeout=120)
+    AiInterviewer(BEHIND_GATEWAY_API, outdir=fast / "gateway-api").synth()
+    for expected in (ROOT / "dist" / "dev", ROOT / "dist" / "prod", fast / "gateway-api"):
+        written = real / expected.name
+        files = sorted(path.name for path in expected.iterdir())
+        assert sorted(path.name for path in written.iterdir()) == files
         for file in files:
-            assert (tmp_path / environment / file).read_bytes() == (ROOT / "dist" / environment / file).read_bytes()
-    assert read_manifests(tmp_path / "dev")
+            assert (written / file).read_bytes() == (expected / file).read_bytes()
+    kinds = {manifest["kind"] for manifest in read_manifests(real / "gateway-api")}
+    assert {"HTTPRoute", "ExternalSecret"} <= kinds
+    assert "Ingress" not in kinds

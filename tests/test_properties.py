@@ -29,6 +29,7 @@ USERS = {
     "grafana/grafana": "472:0",
     "mcpmesh/registry": "1001:1001",
     "openresty/openresty": "65534:65534",
+    "oauth2-proxy/oauth2-proxy": "65532:65532",
     "ai-interviewer": "999:999",
 }
 UNITS = {"": 1.0, "m": 0.001, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30}
@@ -71,6 +72,11 @@ def strings(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for entry in value:
             yield from strings(entry)
+
+
+def logins(rendered: list[Manifest]) -> list[Mapping[str, object]]:
+    """The containers that sign people in: none where everyone is the developer."""
+    return [container for name, container in facets.containers(rendered) if name == "oauth2-proxy/oauth2-proxy"]
 
 
 def test_nothing_may_escalate(rendered: list[Manifest]) -> None:
@@ -123,7 +129,8 @@ def test_everything_that_serves_is_probed(rendered: list[Manifest]) -> None:
         if "ports" in container:
             served += 1
             assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys(), name
-    assert served == 12
+    # The login is a service of its own where people sign in.
+    assert served == 12 + len(logins(rendered))
 
 
 def test_everything_fits_the_plans_cluster(rendered: list[Manifest]) -> None:
@@ -174,6 +181,56 @@ def test_a_key_of_a_language_model_reaches_only_its_agent(rendered: list[Manifes
         "ai-interviewer-claude": {"claude-llm-agent/claude-llm-agent"},
         "ai-interviewer-openai": {"openai-llm-agent/openai-llm-agent"},
     }
+
+
+def test_only_the_login_gets_its_credentials_and_nothing_beyond_them(manifests: Manifests) -> None:
+    readers: dict[str, set[str]] = {}
+    for name, container in facets.containers(manifests("prod")):
+        for variable in each(container, "env"):
+            secret = at(variable, "valueFrom", "secretKeyRef")
+            if name == "oauth2-proxy/oauth2-proxy" or secret.get("name") == "ai-interviewer-oauth2-proxy":
+                readers.setdefault(name, set()).update({f"{secret['name']}/{secret['key']}"} if secret else set())
+    credentials = {f"ai-interviewer-oauth2-proxy/{key}" for key in ("client-id", "client-secret", "cookie-secret")}
+    assert readers == {"oauth2-proxy/oauth2-proxy": credentials}
+
+
+def test_the_logins_cookie_is_for_one_host_over_https_and_out_of_reach_of_scripts(manifests: Manifests) -> None:
+    (login,) = logins(manifests("prod"))
+    said = {str(variable["name"]): variable.get("value") for variable in each(login, "env")}
+    cookie = {name: value for name, value in said.items() if "_COOKIE_" in name and value is not None}
+    assert cookie == {
+        # Browsers take a cookie of such a name only when it is secure, for "/", and without a domain.
+        "OAUTH2_PROXY_COOKIE_NAME": "__Host-login",
+        "OAUTH2_PROXY_COOKIE_SECURE": "true",
+        "OAUTH2_PROXY_COOKIE_HTTPONLY": "true",
+        "OAUTH2_PROXY_COOKIE_SAMESITE": "lax",
+        "OAUTH2_PROXY_COOKIE_EXPIRE": "12h",
+        "OAUTH2_PROXY_SESSION_COOKIE_MINIMAL": "true",
+    }
+    assert said["OAUTH2_PROXY_SESSION_STORE_TYPE"] == "cookie", "a session would be lost with its pod"
+    assert str(said["OAUTH2_PROXY_REDIRECT_URL"]).startswith("https://")
+    assert said["OAUTH2_PROXY_EMAIL_DOMAINS"] != "*", "anyone with an account could sign in"
+
+
+def test_the_identity_that_everyone_has_is_only_in_dev(manifests: Manifests) -> None:
+    def mentions(environment: str) -> bool:
+        return any("developer@example.com" in text for m in manifests(environment) for text in strings(m))
+
+    assert mentions("dev")
+    assert not mentions("prod")
+
+
+def test_the_gateway_asks_the_login_for_every_route_but_the_public_ones(manifests: Manifests) -> None:
+    (configuration,) = (
+        str(at(manifest, "data")["nginx.conf"])
+        for manifest in manifests("prod")
+        if manifest["kind"] == "ConfigMap" and name_of(manifest).startswith("ai-interviewer-nginx-gateway")
+    )
+    locations = re.findall(r"^ {8}location (?:= )?(\S+) \{\n(.*?)^ {8}\}", configuration, re.MULTILINE | re.DOTALL)
+    routes = {path: body for path, body in locations if "gateway.pass(" in body and path != "/oauth2/"}
+    asked = {path for path, body in routes.items() if "auth_request /-/auth;" in body and "gateway.authorize(" in body}
+    assert routes.keys() - asked == {"/static/", "/health"}
+    assert asked == {"/", "/api/", "/grafana/"}
 
 
 def test_no_pod_knows_its_own_address(rendered: list[Manifest]) -> None:
@@ -266,6 +323,20 @@ def test_no_budget_blocks_a_drain(rendered: list[Manifest]) -> None:
         if manifest["kind"] == "PodDisruptionBudget":
             always = int(str(pods[facets.short(name_of(manifest))]).split()[0])
             assert 0 < int(str(at(manifest, "spec")["minAvailable"])) < always
+
+
+def test_behind_the_gateway_api_only_the_gateway_is_exposed_and_only_to_its_controller(
+    behind_gateway_api: list[Manifest],
+) -> None:
+    (route,) = (manifest for manifest in behind_gateway_api if manifest["kind"] == "HTTPRoute")
+    (rule,) = each(route, "spec", "rules")
+    assert list(each(rule, "backendRefs")) == [{"name": "ai-interviewer-nginx-gateway", "port": 80}]
+    assert "filters" not in rule
+    assert not [manifest for manifest in behind_gateway_api if manifest["kind"] == "Ingress"]
+    assert facets.connections(behind_gateway_api)["nginx-gateway"] == {
+        "ingress": ["any pod in edge 8080"],
+        "egress": ["backend 8080", "grafana 3000", "oauth2-proxy 4180"],
+    }
 
 
 def test_only_the_gateway_is_exposed(rendered: list[Manifest]) -> None:

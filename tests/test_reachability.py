@@ -42,7 +42,11 @@ ONLY_DEV = """
 nginx-gateway -> registry 8000
 nginx-gateway -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
 """
-ALLOWED = {"dev": BOTH + ONLY_DEV, "prod": BOTH}
+ONLY_PROD = """
+nginx-gateway -> oauth2-proxy 4180
+oauth2-proxy  -> internet 443, internet-v6 443
+"""
+ALLOWED = {"dev": BOTH + ONLY_DEV, "prod": BOTH + ONLY_PROD}
 
 HOSTS = {
     "internet": "8.8.8.8",
@@ -58,7 +62,28 @@ HOSTS = {
     "translated IPv6": "64:ff9b::a9fe:a9fe",
     "API server": "10.96.0.1",
 }
-PORTS = (22, 53, 80, 443, 2019, 3000, 3200, 4317, 4318, 5432, 6379, 6443, 8000, 8080, 8090, 9000, 9001, 9090, 9095)
+PORTS = (
+    22,
+    53,
+    80,
+    443,
+    2019,
+    3000,
+    3200,
+    4180,
+    4317,
+    4318,
+    5432,
+    6379,
+    6443,
+    8000,
+    8080,
+    8090,
+    9000,
+    9001,
+    9090,
+    9095,
+)
 
 
 def openings_of(table: str) -> set[Opening]:

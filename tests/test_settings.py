@@ -26,6 +26,7 @@ from mcpmesh_k8s import (
     ApiSettings,
     Application,
     ApplicationSettings,
+    Audience,
     Autoscaling,
     Bucket,
     BucketSettings,
@@ -36,22 +37,27 @@ from mcpmesh_k8s import (
     Compute,
     Container,
     Database,
+    DevIdentity,
     Endpoint,
     Ephemeral,
     Exec,
     ExistingSecrets,
+    Exposure,
     External,
     ExternalSecrets,
     File,
     Files,
     Gateway,
+    GatewayApiExposure,
     GatewaySettings,
+    GitHub,
+    Google,
     Grafana,
     GrafanaSettings,
     HttpGet,
     Image,
-    Ingress,
-    IngressSettings,
+    IngressExposure,
+    IngressNginx,
     Internet,
     Manifest,
     MeshSettings,
@@ -62,6 +68,9 @@ from mcpmesh_k8s import (
     NamespacePods,
     NamespaceSettings,
     NoTls,
+    OAuth2Proxy,
+    OAuth2ProxySettings,
+    OpenIdConnect,
     Persistent,
     Phase,
     PodSettings,
@@ -72,6 +81,7 @@ from mcpmesh_k8s import (
     PriorityClassSettings,
     Probe,
     Probes,
+    RateLimit,
     Readiness,
     Redis,
     RedisSettings,
@@ -91,6 +101,7 @@ from mcpmesh_k8s import (
     Tempo,
     TempoSettings,
     Tls,
+    Traefik,
     TreeError,
     User,
     Variable,
@@ -182,7 +193,21 @@ class Shop:
         return agent
 
     def routes(self, route: Route) -> Gateway:
-        return Gateway(self.phase, GATEWAY, [route])
+        return Gateway(self.phase, GATEWAY, [route], DEVELOPER)
+
+    def vouches(self, identity: DevIdentity) -> Gateway:
+        route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN)
+        return Gateway(self.phase, GATEWAY, [route], identity)
+
+    def login(self, settings: OAuth2ProxySettings) -> OAuth2Proxy:
+        return OAuth2Proxy(self.phase, settings, self.secret("oauth2-proxy", *settings.secret_keys))
+
+    def asks_whose(self, provider: GitHub | Google | OpenIdConnect) -> OAuth2Proxy:
+        return self.login(replace(LOGIN, provider=provider))
+
+    def gateway(self, settings: GatewaySettings) -> Gateway:
+        login = self.login(replace(LOGIN, host=settings.host))
+        return Gateway(self.phase, settings, [Route(path="/", to=self.web, audience=Audience.SIGNED_IN)], login)
 
     def secret(self, name: str, *keys: str) -> Secret:
         return Secret(self.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
@@ -200,8 +225,9 @@ class Shop:
         tempo = Tempo(self.phase, TEMPO)
         return Grafana(self.phase, settings, self.secret("grafana", *settings.secret_keys), tempo)
 
-    def opens(self, settings: IngressSettings) -> Ingress:
-        return Ingress(self.phase, settings, self.routes(Route(path="/", to=self.web)))
+    def opens(self, settings: IngressExposure | GatewayApiExposure, *, https: bool = True) -> Exposure:
+        gateway = self.gateway(PUBLIC_GATEWAY) if https else self.vouches(DEVELOPER)
+        return Exposure(self.phase, settings, gateway)
 
     def fits(self, budget: Budget) -> Namespace:
         return Namespace(self.phase, NamespaceSettings(budget=budget))
@@ -232,8 +258,18 @@ class Measured(Workload):
 
 
 AGENT = AgentSettings(name="bot", code=BuiltImage(image=IMAGE), compute=SMALL, module="bot")
-GATEWAY = GatewaySettings(image=IMAGE, compute=SMALL, scale=Replicas(count=2))
-INGRESS = IngressSettings(host="shop.example.com", ingress_class="traefik", tls=Tls(secret="shop-tls"))
+DEVELOPER = DevIdentity(email="developer@example.com")
+GATEWAY = GatewaySettings(image=IMAGE, compute=SMALL, host="shop.local", https=False)
+PUBLIC_GATEWAY = replace(GATEWAY, host="shop.example.com", https=True, scale=Replicas(count=2))
+INGRESS = IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls"))
+LOGIN = OAuth2ProxySettings(
+    image=IMAGE,
+    compute=SMALL,
+    host="shop.example.com",
+    provider=Google(),
+    email_domains=("example.com",),
+    scale=Replicas(count=2),
+)
 MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="1Gi")
 POSTGRES = PostgresSettings(
     image=images.POSTGRES, compute=SMALL, size="1Gi", databases=(Database(name="shop", roles=("shop",)),)
@@ -334,7 +370,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     ApplicationSettings: case_of(
         lambda _: SHOP,
-        lambda _, settings: (shop := Shop(settings)).routes(Route(path="/", to=shop.web)),
+        lambda _, settings: (shop := Shop(settings)).routes(Route(path="/", to=shop.web, audience=Audience.PUBLIC)),
         name="store",
         namespace="store",
         image_pull_secret="registry",
@@ -394,6 +430,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         name="store",
         roles=("shop", "report"),
     ),
+    DevIdentity: case(DEVELOPER, Shop.vouches, email="other@example.com", name="Somebody"),
     Endpoint: case(
         Endpoint(scheme="https", host="api.example.com", port=443),
         lambda shop, endpoint: shop.dials(
@@ -440,11 +477,23 @@ CASES: dict[type[DataclassInstance], Case] = {
         files=(File(path="store.conf", content="colour = blue"),),
         executable=True,
     ),
+    GatewayApiExposure: case(
+        GatewayApiExposure(parent="shared", parent_namespace="edge", pods=NamespacePods(namespace="edge")),
+        Shop.opens,
+        parent="other",
+        parent_namespace="outside",
+        section="https",
+        https=Refused(False, "GatewaySettings.https"),
+        pods=NamespacePods(namespace="envoy"),
+    ),
     GatewaySettings: case(
-        GATEWAY,
-        lambda shop, settings: Gateway(shop.phase, settings, [Route(path="/", to=shop.web)]),
+        PUBLIC_GATEWAY,
+        Shop.gateway,
         image=OTHER_IMAGE,
         compute=LARGE,
+        host="store.example.com",
+        https=Refused(False, "GatewaySettings.https"),
+        administrators=("owner@example.com",),
         scale=Replicas(count=3),
         min_available=1,
         spread=True,
@@ -452,6 +501,8 @@ CASES: dict[type[DataclassInstance], Case] = {
         name="gateway",
         priority_class="urgent",
     ),
+    GitHub: case(GitHub(), Shop.asks_whose, organization="acme"),
+    Google: case(Google(), Shop.asks_whose),
     GrafanaSettings: case(
         GrafanaSettings(image=images.GRAFANA, compute=SMALL),
         Shop.grafana,
@@ -470,14 +521,18 @@ CASES: dict[type[DataclassInstance], Case] = {
         digest="sha256:" + 64 * "a",
         exact_because=Refused("", "This tag moves"),
     ),
-    IngressSettings: case(
+    IngressExposure: case(
         INGRESS,
         Shop.opens,
-        host="store.example.com",
-        ingress_class="haproxy",
-        controller=NamespacePods(namespace="haproxy"),
-        tls=NoTls(),
+        controller=IngressNginx(),
+        tls=Tls(secret="store-tls"),
         annotations=(("example.com/timeout", "60"),),
+    ),
+    IngressNginx: case(
+        IngressNginx(),
+        lambda shop, controller: shop.opens(replace(INGRESS, controller=controller)),
+        ingress_class="public",
+        pods=NamespacePods(namespace="edge"),
     ),
     Internet: case(Internet(), Shop.admits, cluster_ranges=("203.0.113.0/24",)),
     MinioSettings: case(
@@ -505,7 +560,28 @@ CASES: dict[type[DataclassInstance], Case] = {
         budget=Refused(Budget(cpu="100m", memory="100Gi"), "Budget.cpu"),
         dns=NamespacePods(namespace="dns"),
     ),
-    NoTls: case(NoTls(), lambda shop, tls: shop.opens(replace(INGRESS, tls=tls))),
+    NoTls: case(NoTls(), lambda shop, tls: shop.opens(replace(INGRESS, tls=tls), https=False)),
+    OAuth2ProxySettings: case(
+        LOGIN,
+        Shop.login,
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        host="store.example.com",
+        provider=GitHub(),
+        email_domains=("*",),
+        session_hours=13,
+        scale=Replicas(count=3),
+        min_available=1,
+        spread=True,
+        name="login",
+        priority_class="urgent",
+    ),
+    OpenIdConnect: case(
+        OpenIdConnect(issuer="https://id.example.com/shop"),
+        Shop.asks_whose,
+        issuer="https://id.example.com/store",
+        peer=AddressRange(cidr="203.0.113.7/32"),
+    ),
     Persistent: case(
         Persistent(size="1Gi"),
         lambda shop, storage: shop.redis(replace(REDIS, storage=storage)),
@@ -546,6 +622,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         readiness=replace(PROBE, period_seconds=11),
         liveness=replace(PROBE, period_seconds=11),
     ),
+    RateLimit: case(
+        RateLimit(),
+        lambda shop, rate: shop.routes(Route(path="/", to=shop.web, audience=Audience.PUBLIC, rate=rate)),
+        per_second=21,
+        burst=41,
+    ),
     Readiness: case(
         Readiness(command=("ready",)),
         lambda shop, readiness: shop.dials(Target(workload=shop.web, readiness=readiness)),
@@ -573,15 +655,20 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     Replicas: case(Replicas(count=1), lambda shop, scale: Workload(shop.phase, replace(SERVICE, scale=scale)), count=2),
     Route: case_of(
-        lambda shop: Route(path="/shop", to=shop.web),
+        lambda shop: Route(path="/shop", to=shop.web, audience=Audience.SIGNED_IN),
         Shop.routes,
         path="/store",
         to=lambda shop: shop.api,
+        audience=Audience.ADMINISTRATOR,
+        hand_over_identity=True,
+        cookies=True,
         upstream_path="/store",
         body_mb=2,
         timeout_seconds=61,
+        rate=RateLimit(),
         buffering=False,
         websocket=True,
+        content_security_policy="default-src 'none'",
     ),
     Scratch: case(Scratch(), Shop.mounts, name="cache", mount_path="/cache", size="65Mi"),
     SecretKey: case(SecretKey(secret="shop-one", key="first"), Shop.reads, secret="shop-two", key="second"),
@@ -629,6 +716,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, tls: shop.opens(replace(INGRESS, tls=tls)),
         secret="store-tls",
         cluster_issuer="letsencrypt",
+    ),
+    Traefik: case(
+        Traefik(),
+        lambda shop, controller: shop.opens(replace(INGRESS, controller=controller)),
+        ingress_class="public",
+        pods=NamespacePods(namespace="edge"),
     ),
     User: case(
         User(uid=1000, gid=1000),

@@ -38,5 +38,11 @@ def test_facet_is_as_reviewed(table: SnapshotAssertion, manifests: Manifests, fa
     assert facets.FACETS[facet](manifests(environment)) == table(name=f"{facet}-{environment}")
 
 
+def test_behind_the_gateway_api_the_same_is_reached(
+    table: SnapshotAssertion, behind_gateway_api: list[facets.Table]
+) -> None:
+    assert facets.access(behind_gateway_api) == table(name="access-gateway-api")
+
+
 def test_dev_and_prod_differ_as_reviewed(table: SnapshotAssertion, manifests: Manifests) -> None:
     assert facets.difference(manifests("dev"), manifests("prod")) == table(name="difference")

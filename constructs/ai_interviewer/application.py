@@ -9,20 +9,25 @@ from mcpmesh_k8s import (
     Api,
     Application,
     ApplicationSettings,
+    Audience,
     Bucket,
     BucketSettings,
+    Exposure,
     External,
     Gateway,
     Grafana,
-    Ingress,
     Internet,
+    Login,
     Minio,
     Namespace,
     NamespaceSettings,
+    OAuth2Proxy,
+    OAuth2ProxySettings,
     Phase,
     Postgres,
     PriorityClass,
     PriorityClassSettings,
+    RateLimit,
     Redis,
     Registry,
     Route,
@@ -33,6 +38,7 @@ from mcpmesh_k8s import (
     images,
     variables,
 )
+from mcpmesh_k8s.routes import DATA, GRAFANA
 
 from .services import BUCKET, RESUMES
 from .settings import EnvironmentSettings
@@ -85,27 +91,60 @@ class AiInterviewer(Application):
             observability, environment.grafana, secret("grafana", *environment.grafana.secret_keys), tempo
         )
 
+        login: Login
+        if isinstance(environment.login, OAuth2ProxySettings):
+            keys = environment.login.secret_keys
+            login = OAuth2Proxy(access, environment.login, secret("oauth2-proxy", *keys))
+        else:
+            login = environment.login
+        everyone, signed_in, administrator = Audience.PUBLIC, Audience.SIGNED_IN, Audience.ADMINISTRATOR
         routes = [
-            Route(path="/", to=backend),
-            Route(path="/api/", to=backend, body_mb=55, timeout_seconds=300),
-            Route(path="/static/", to=backend),
-            Route(path="/health", to=backend),
-            Route(path="/grafana/", to=grafana, websocket=True),
+            Route(path="/", to=backend, audience=signed_in, hand_over_identity=True),
+            Route(
+                path="/api/",
+                to=backend,
+                audience=signed_in,
+                hand_over_identity=True,
+                body_mb=55,  # the PDF limit is 50 MB, and forms are a little larger than their files
+                timeout_seconds=300,
+                rate=RateLimit(per_second=20, burst=60),
+                content_security_policy=DATA,
+            ),
+            Route(path="/static/", to=backend, audience=everyone),
+            Route(path="/health", to=backend, audience=everyone, content_security_policy=DATA),
+            Route(
+                path="/grafana/",
+                to=grafana,
+                audience=administrator,
+                cookies=True,
+                websocket=True,
+                content_security_policy=GRAFANA,
+            ),
         ]
         if environment.routes_to_mesh:
-            routes.append(Route(path="/api/registry/agents", to=registry, upstream_path="/agents"))
+            routes.append(
+                Route(
+                    path="/api/registry/agents",
+                    to=registry,
+                    audience=administrator,
+                    upstream_path="/agents",
+                    content_security_policy=DATA,
+                )
+            )
             routes += [
                 Route(
                     path=f"/mcp/{agent.name}",
                     to=agent,
+                    audience=administrator,
                     upstream_path="/mcp",
                     timeout_seconds=300,
                     buffering=False,
+                    content_security_policy=DATA,
                 )
                 for agent in agents
             ]
-        gateway = Gateway(access, environment.gateway, routes)
-        Ingress(access, environment.ingress, gateway)
+        gateway = Gateway(access, environment.gateway, routes, login)
+        Exposure(access, environment.exposure, gateway)
 
         # Who connects to whom. The gateway's connections are its routes, the bucket task's its server, and
         # Grafana's its data source. What a client cannot be without when it starts, it waits for.

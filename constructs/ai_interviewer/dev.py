@@ -5,11 +5,13 @@ from __future__ import annotations
 from mcpmesh_k8s import (
     Budget,
     Compute,
+    DevIdentity,
     Ephemeral,
     ExistingSecrets,
     GatewaySettings,
     GrafanaSettings,
-    IngressSettings,
+    IngressExposure,
+    IngressNginx,
     MinioSettings,
     NoTls,
     PostgresSettings,
@@ -63,9 +65,16 @@ DEV = EnvironmentSettings(
     interview_agent=services.interview_agent(image=built("interview-agent", version=VERSION), compute=AGENT),
     claude_llm_agent=services.claude_llm_agent(image=built("claude-llm-agent", version=VERSION), compute=AGENT),
     openai_llm_agent=services.openai_llm_agent(image=built("openai-llm-agent", version=VERSION), compute=AGENT),
-    gateway=GatewaySettings(image=images.OPENRESTY, compute=SMALL, priority_class="entry"),
+    gateway=GatewaySettings(
+        image=images.OPENRESTY,
+        compute=SMALL,
+        host="ai-interviewer.local",
+        https=False,
+        priority_class="entry",
+    ),
     routes_to_mesh=True,
-    ingress=IngressSettings(host="ai-interviewer.local", tls=NoTls()),
+    login=DevIdentity(email="developer@example.com"),
+    exposure=IngressExposure(controller=IngressNginx(), tls=NoTls()),
     grafana=GrafanaSettings(image=images.GRAFANA, compute=SMALL),
 )
 """Development."""

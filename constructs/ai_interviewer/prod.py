@@ -9,9 +9,12 @@ from mcpmesh_k8s import (
     Compute,
     ExternalSecrets,
     GatewaySettings,
+    Google,
     GrafanaSettings,
-    IngressSettings,
+    IngressExposure,
+    IngressNginx,
     MinioSettings,
+    OAuth2ProxySettings,
     Persistent,
     PostgresSettings,
     RedisSettings,
@@ -26,6 +29,7 @@ from . import services
 from .settings import EnvironmentSettings, built
 
 VERSION = "1.0.0"
+HOST = "ai-interviewer.example.com"
 REGISTRY = "registry.example.com/ai-interviewer"
 SMALL = Compute(cpu="100m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
 AGENT = Compute(cpu="200m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
@@ -83,13 +87,26 @@ PROD = EnvironmentSettings(
     gateway=GatewaySettings(
         image=images.OPENRESTY,
         compute=SMALL,
+        host=HOST,
+        administrators=("admin@example.com",),
         scale=Replicas(count=2),
         min_available=1,
         spread=True,
         priority_class="entry",
     ),
-    ingress=IngressSettings(
-        host="ai-interviewer.example.com",
+    login=OAuth2ProxySettings(
+        image=images.OAUTH2_PROXY,
+        compute=Compute(cpu="50m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi"),
+        host=HOST,
+        provider=Google(),
+        email_domains=("example.com",),
+        scale=Replicas(count=2),
+        min_available=1,
+        spread=True,
+        priority_class="entry",
+    ),
+    exposure=IngressExposure(
+        controller=IngressNginx(),
         tls=Tls(secret="ai-interviewer-tls", cluster_issuer="letsencrypt"),
     ),
     grafana=GrafanaSettings(

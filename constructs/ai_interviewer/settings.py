@@ -8,11 +8,14 @@ from mcpmesh_k8s import (
     AgentSettings,
     ApiSettings,
     Budget,
+    DevIdentity,
+    GatewayApiExposure,
     GatewaySettings,
     GrafanaSettings,
     Image,
-    IngressSettings,
+    IngressExposure,
     MinioSettings,
+    OAuth2ProxySettings,
     PostgresSettings,
     RedisSettings,
     RegistrySettings,
@@ -44,7 +47,8 @@ class EnvironmentSettings:
         gateway: The way in.
         routes_to_mesh: Whether the gateway also serves the plan's health checks of registry and agents, which ask
             for no password.
-        ingress: Host and TLS.
+        login: Who vouches for people.
+        exposure: How people reach the gateway.
         grafana: Dashboards.
     """
 
@@ -64,7 +68,8 @@ class EnvironmentSettings:
     openai_llm_agent: AgentSettings
     gateway: GatewaySettings
     routes_to_mesh: bool = False
-    ingress: IngressSettings
+    login: DevIdentity | OAuth2ProxySettings
+    exposure: IngressExposure | GatewayApiExposure
     grafana: GrafanaSettings
 
     @property

@@ -12,10 +12,11 @@ from .component import Component, Manifest
 from .container import Container, User, harden
 from .endpoint import Endpoint, Port
 from .errors import SettingError, TreeError
-from .gateway import Gateway, GatewaySettings, Route
+from .exposure import Exposure, GatewayApiExposure, IngressExposure, IngressNginx, NoTls, Tls, Traefik
+from .gateway import Gateway, GatewaySettings
 from .grafana import Grafana, GrafanaSettings
 from .image import Image
-from .ingress import Ingress, IngressSettings, NoTls, Tls
+from .login import DevIdentity, GitHub, Google, Login, OAuth2Proxy, OAuth2ProxySettings, OpenIdConnect
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .namespace import Namespace, NamespaceSettings, PriorityClass, PriorityClassSettings
 from .network import AddressRange, External, Internet, NamespacePods, Peer, Readiness, Target
@@ -25,6 +26,7 @@ from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Budget, Compute
 from .redis import Ephemeral, Persistent, Redis, RedisSettings
 from .registry import Registry, RegistrySettings
+from .routes import Audience, RateLimit, Route
 from .secret import ExistingSecrets, ExternalSecrets, Secret, SecretKey, SecretSettings, SecretSource
 from .storage import Claim, File, Files, Scratch, Volume
 from .task import Task, TaskSettings
@@ -42,6 +44,7 @@ __all__ = [
     "ApiSettings",
     "Application",
     "ApplicationSettings",
+    "Audience",
     "Autoscaling",
     "Bucket",
     "BucketSettings",
@@ -53,23 +56,29 @@ __all__ = [
     "Compute",
     "Container",
     "Database",
+    "DevIdentity",
     "Endpoint",
     "Ephemeral",
     "Exec",
     "ExistingSecrets",
+    "Exposure",
     "External",
     "ExternalSecrets",
     "File",
     "Files",
     "Gateway",
+    "GatewayApiExposure",
     "GatewaySettings",
+    "GitHub",
+    "Google",
     "Grafana",
     "GrafanaSettings",
     "HttpGet",
     "Image",
-    "Ingress",
-    "IngressSettings",
+    "IngressExposure",
+    "IngressNginx",
     "Internet",
+    "Login",
     "Manifest",
     "MeshSettings",
     "Minio",
@@ -79,6 +88,9 @@ __all__ = [
     "NamespacePods",
     "NamespaceSettings",
     "NoTls",
+    "OAuth2Proxy",
+    "OAuth2ProxySettings",
+    "OpenIdConnect",
     "Peer",
     "Persistent",
     "Phase",
@@ -91,6 +103,7 @@ __all__ = [
     "PriorityClassSettings",
     "Probe",
     "Probes",
+    "RateLimit",
     "Readiness",
     "Redis",
     "RedisSettings",
@@ -112,6 +125,7 @@ __all__ = [
     "Tempo",
     "TempoSettings",
     "Tls",
+    "Traefik",
     "TreeError",
     "User",
     "Variable",

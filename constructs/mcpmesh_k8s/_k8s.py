@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cdk8s_plus_27 import k8s
 
     from imports.io import external_secrets
+    from imports.io.k8s.networking import gateway as gateway_api
 else:
     # Kinds by the name of their L1 class: group and version as plus-27 writes them.
     _KUBERNETES = {
@@ -36,6 +37,7 @@ else:
         "KubeServiceAccount": ("v1", "ServiceAccount"),
         "KubeStatefulSet": ("apps/v1", "StatefulSet"),
     }
+    _GATEWAY_API = {"HttpRoute": ("gateway.networking.k8s.io/v1", "HTTPRoute")}
     _EXTERNAL_SECRETS = {"ExternalSecret": ("external-secrets.io/v1", "ExternalSecret")}
 
     @functools.cache
@@ -81,6 +83,7 @@ else:
 
     k8s = _Api(_KUBERNETES)
     external_secrets = _Api(_EXTERNAL_SECRETS)
+    gateway_api = _Api(_GATEWAY_API)
     ApiObjectMetadata = _struct
 
-__all__ = ["ApiObjectMetadata", "external_secrets", "k8s"]
+__all__ = ["ApiObjectMetadata", "external_secrets", "gateway_api", "k8s"]

@@ -1,19 +1,22 @@
-"""This module is the gateway: OpenResty in front of everything that people reach, with routes as typed values."""
+"""This module is the gateway: OpenResty in front of everything that people reach, configured from typed routes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .container import Container, User
 from .endpoint import Port
 from .errors import SettingError
 from .image import Image
+from .login import COOKIE, EMAIL, DevIdentity, Login
 from .network import Target
 from .probe import HttpGet, Probes
 from .quantity import Compute
+from .routes import Audience, RateLimit, Route, distinct
 from .storage import File, Files, Scratch
 from .workload import Replicas, Workload, WorkloadSettings
 
@@ -23,50 +26,15 @@ if TYPE_CHECKING:
 USER = User(uid=65534, gid=65534)
 """``nobody``: the image starts as root, and needs nothing of it."""
 
-_PATH = re.compile(r"/[A-Za-z0-9._/-]*")
+_HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
+_OWN_MACHINE = (".local", ".localhost", ".test")
+_FILES = Path(__file__).with_name("gateway_files")
 _LISTEN = 8080
 _HEALTH = "/-/healthy"
 _STREAMED_MB = 8
 """Larger bodies are passed on while they arrive: a few of them would fill the pod's scratch space."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Route:
-    """A path that the gateway passes on.
-
-    Args:
-        path: A prefix that ends with ``/``, or one exact path.
-        to: The workload that answers; its first port is used.
-        upstream_path: What the path becomes on the way; the same unless given. Only for an exact path.
-        body_mb: The largest request body, in MiB.
-        timeout_seconds: How long the answer may be silent.
-        buffering: Whether the answer is collected before it is passed on; off for streams.
-        websocket: Whether a connection may be upgraded.
-    """
-
-    path: str
-    to: Workload
-    upstream_path: str = ""
-    body_mb: int = 1
-    timeout_seconds: int = 60
-    buffering: bool = True
-    websocket: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what nginx would refuse or misread."""
-        where = f"Route {self.path!r}"
-        if not _PATH.fullmatch(self.path):
-            raise SettingError("Route.path", self.path, "Give an absolute path of letters, digits and '._-/'.")
-        if self.upstream_path and (self.path.endswith("/") or not _PATH.fullmatch(self.upstream_path)):
-            raise SettingError(f"{where} upstream_path", self.upstream_path, "Give it for one exact path, as a path.")
-        for field in ("body_mb", "timeout_seconds"):
-            if getattr(self, field) < 1:
-                raise SettingError(f"{where} {field}", getattr(self, field), "Give 1 or more.")
-
-    @property
-    def exact(self) -> bool:
-        """Whether it is one path and not all below it."""
-        return not self.path.endswith("/")
+_ERRORS = "400 403 404 405 413 414 421 429 431 494 502 503 504"
+_SIGN_IN = RateLimit(per_second=5, burst=20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +44,9 @@ class GatewaySettings:
     Args:
         image: The image.
         compute: CPU and memory.
+        host: The host name people type. Requests for any other are answered with 421.
+        https: Whether people reach the host by HTTPS. A plain request is then sent there, and browsers told to stay.
+        administrators: The addresses of those who may use routes for administrators.
         scale: How many pods.
         min_available: How many must stay up while nodes are drained; none unless given.
         spread: Whether the pods are spread over nodes and zones.
@@ -86,6 +57,9 @@ class GatewaySettings:
 
     image: Image
     compute: Compute
+    host: str
+    https: bool = True
+    administrators: tuple[str, ...] = ()
     scale: Replicas = Replicas()
     min_available: int = 0
     spread: bool = False
@@ -94,29 +68,51 @@ class GatewaySettings:
     priority_class: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a gateway without workers."""
+        """Refuse a host or an administrator that cannot be, and a gateway without workers."""
+        if not _HOST.fullmatch(self.host):
+            raise SettingError("GatewaySettings.host", self.host, "Give a DNS name, such as 'shop.example.com'.")
+        for email in self.administrators:
+            if not EMAIL.fullmatch(email):
+                raise SettingError("GatewaySettings.administrators", email, "Give addresses, such as 'me@example.com'.")
         if self.workers < 1:
             raise SettingError("GatewaySettings.workers", self.workers, "Give 1 or more.")
+
+    @property
+    def on_own_machine(self) -> bool:
+        """Whether the host is one that only a machine of one's own resolves."""
+        return self.host.endswith(_OWN_MACHINE) and not self.https
 
 
 class Gateway(Workload):
     """OpenResty without privileges: it listens on 8080 behind port 80 of its Service.
 
+    It forgets who a client says it is, asks the login, and tells a service who asks. When the login is away, slow or
+    wrong, nobody gets in.
+
     Args:
         scope: A Phase.
-        settings: Image and scale.
-        routes: What it passes on, and to whom. It is connected to each of them.
+        settings: Image, host and scale.
+        routes: What it passes on, to whom and for whom. It is connected to each of them.
+        login: Who vouches for people: an OAuth2Proxy, or on one's own machine a DevIdentity.
     """
 
-    def __init__(self, scope: Construct, settings: GatewaySettings, routes: Sequence[Route]) -> None:
+    def __init__(self, scope: Construct, settings: GatewaySettings, routes: Sequence[Route], login: Login) -> None:
         from .application import Application
 
         self.settings = settings
-        self.routes = tuple(routes)
-        paths = [route.path for route in routes]
-        for path in paths:
-            if paths.count(path) > 1:
-                raise SettingError("Gateway routes", path, "Two routes have this path. Give each its own.")
+        self.routes = distinct(routes)
+        self.login = login
+        if isinstance(login, DevIdentity) and not settings.on_own_machine:
+            raise SettingError(
+                "Gateway login",
+                login,
+                f"It lets everyone in at {settings.host}. Give an OAuth2Proxy, or plain HTTP on a host that ends with "
+                f"{', '.join(_OWN_MACHINE)}.",
+            )
+        if not isinstance(login, DevIdentity) and not settings.https:
+            raise SettingError("GatewaySettings.https", False, "The login's cookie needs HTTPS. Give True.")
+        if not isinstance(login, DevIdentity) and login.settings.host != settings.host:
+            raise SettingError("OAuth2ProxySettings.host", login.settings.host, f"Give the gateway's, {settings.host}.")
         application = Application.place_of(scope)[0].application.settings
         suffix = f"{application.namespace}.svc.{application.cluster_domain}"
         super().__init__(
@@ -129,29 +125,25 @@ class Gateway(Workload):
                 spread=settings.spread,
                 priority_class=settings.priority_class,
                 # Longer than the longest answer, so that a rollout lets requests finish.
-                termination_grace_seconds=30 + max((route.timeout_seconds for route in routes), default=0),
+                termination_grace_seconds=30 + self.longest_timeout,
                 container=Container(
                     name=settings.name,
                     image=settings.image,
                     user=USER,
                     compute=settings.compute,
                     # The compiled-in error log lies on the read-only root, so it is moved before the file is read.
-                    command=(
-                        "openresty",
-                        "-e",
-                        "stderr",
-                        "-c",
-                        "/etc/gateway/nginx.conf",
-                        "-g",
-                        "daemon off;",
-                    ),
+                    command=("openresty", "-e", "stderr", "-c", "/etc/gateway/nginx.conf", "-g", "daemon off;"),
                     ports=(Port(number=80, container=_LISTEN),),
                     probes=Probes.of(HttpGet(path=_HEALTH)),
                     volumes=(
                         Scratch(size="256Mi"),
                         Files(
                             mount_path="/etc/gateway",
-                            files=(File(path="nginx.conf", content=configuration(settings, self.routes, suffix)),),
+                            files=(
+                                File(path="nginx.conf", content=self.configuration(suffix)),
+                                File(path="proxy.conf", content=(_FILES / "proxy.conf").read_text(encoding="utf-8")),
+                                File(path="gateway.lua", content=(_FILES / "gateway.lua").read_text(encoding="utf-8")),
+                            ),
                         ),
                     ),
                     pre_stop_seconds=10,
@@ -159,105 +151,152 @@ class Gateway(Workload):
             ),
         )
         reached = {route.to.name: route.to for route in routes}
-        # The routes name the upstreams, so the targets' own introductions are not needed.
+        if not isinstance(login, DevIdentity):
+            reached[login.name] = login
+        # The routes name the services, so the targets' own introductions are not needed.
         self.connects_to(*(Target(workload=to, port=to.ports[0].name) for to in reached.values()))
 
+    @property
+    def longest_timeout(self) -> int:
+        """The longest that a route's answer may be silent, in seconds."""
+        return max((route.timeout_seconds for route in self.routes), default=60)
 
-_CONFIGURATION = """\
-worker_processes {workers};
-pid /tmp/nginx.pid;
-error_log stderr warn;
+    @property
+    def largest_body_mb(self) -> int:
+        """The largest body that a route takes, in MiB."""
+        return max((route.body_mb for route in self.routes), default=1)
 
-events {{
-    worker_connections 1024;
-}}
+    def configuration(self, suffix: str) -> str:
+        """``nginx.conf``, given the DNS suffix of Services."""
+        values = {
+            "WORKERS": str(self.settings.workers),
+            "DRAIN": str(self.longest_timeout + 15),
+            "LISTEN": str(_LISTEN),
+            "HEALTH": _HEALTH,
+            "HOST": self.settings.host,
+            "ERRORS": _ERRORS,
+            "SETTINGS": self._lua_settings(),
+            "ZONES": "".join(
+                _zone(f"route{index}", route.rate) for index, route in enumerate(self.routes) if route.rate
+            ),
+            "LOGIN": "",
+            "LOCATIONS": "".join(self._location(index, route, suffix) for index, route in enumerate(self.routes)),
+        }
+        if not isinstance(self.login, DevIdentity):
+            endpoint = self.login.endpoint()
+            values["LOGIN"] = _LOGIN.format(host=f"{endpoint.host}.{suffix}", port=endpoint.port, burst=_SIGN_IN.burst)
+            values["ZONES"] += _zone("login", _SIGN_IN)
+        text = (_FILES / "nginx.conf").read_text(encoding="utf-8")
+        return re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], text)
 
-http {{
-    client_body_temp_path /tmp/client_body;
-    proxy_temp_path /tmp/proxy;
-    fastcgi_temp_path /tmp/fastcgi;
-    uwsgi_temp_path /tmp/uwsgi;
-    scgi_temp_path /tmp/scgi;
+    def _lua_settings(self) -> str:
+        administrators = [email.lower() for email in self.settings.administrators]
+        if isinstance(self.login, DevIdentity):
+            administrators.append(self.login.email.lower())
+        provider = "dev" if isinstance(self.login, DevIdentity) else self.login.settings.provider.name
+        https = str(self.settings.https).lower()
+        named = ", ".join(f'["{email}"] = true' for email in administrators)
+        who = f'administrators = {{ {named} }}, provider = "{provider}"'
+        return f'{{ {who}, cookies = {{ "{COOKIE}" }}, https = {https} }}'
 
-    access_log /dev/stdout;
-    server_tokens off;
-    default_type application/octet-stream;
-    # A path without its last '/' is redirected on the host and port that the client sees, which are not ours.
-    absolute_redirect off;
-
-    # The pod's own resolv.conf: no address is written down, and a Service that appears later is found.
-    resolver local=on valid=10s ipv6=off;
-    resolver_timeout 5s;
-
-    map $http_upgrade $connection_upgrade {{
-        default upgrade;
-        '' '';
-    }}
-
-    # TLS ends before the gateway, at the Ingress, which says so.
-    map $http_x_forwarded_proto $forwarded_proto {{
-        default $scheme;
-        https https;
-    }}
-
-    proxy_http_version 1.1;
-    proxy_set_header Host $host;
-    proxy_set_header X-Real-IP $remote_addr;
-    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-    proxy_set_header X-Forwarded-Proto $forwarded_proto;
-    proxy_set_header X-Request-ID $request_id;
-    proxy_set_header Connection '';
-    proxy_connect_timeout 5s;
-    # An answer that its client reads slowly waits in memory, and not in the pod's scratch space.
-    proxy_max_temp_file_size 0;
-
-    server {{
-        listen {listen};
-
-        location = {health} {{
-            access_log off;
-            default_type text/plain;
-            return 200 'healthy\\n';
-        }}
-{locations}    }}
-}}
-"""
-
-
-def configuration(settings: GatewaySettings, routes: Sequence[Route], suffix: str) -> str:
-    """``nginx.conf`` for the routes, given the DNS suffix of the application's Services."""
-    return _CONFIGURATION.format(
-        workers=settings.workers,
-        listen=_LISTEN,
-        health=_HEALTH,
-        locations="".join(_location(route, suffix) for route in routes),
-    )
-
-
-def _location(route: Route, suffix: str) -> str:
-    endpoint = route.to.endpoint(route.to.ports[0].name)
-    lines = [
-        # In a variable, so that nginx looks the name up while it serves and starts without the upstream.
-        f"set $upstream {endpoint.host}.{suffix}:{endpoint.port};",
-        f"proxy_pass http://$upstream{route.upstream_path + '$is_args$args' if route.upstream_path else ''};",
-        f"client_max_body_size {route.body_mb}m;",
-        f"proxy_read_timeout {route.timeout_seconds}s;",
-        f"proxy_send_timeout {route.timeout_seconds}s;",
-    ]
-    if not route.buffering:
-        lines.append("proxy_buffering off;")
-    if route.body_mb > _STREAMED_MB:
-        lines.append("proxy_request_buffering off;")
-    if route.websocket:
-        lines += [
-            "proxy_set_header Host $host;",
-            "proxy_set_header X-Real-IP $remote_addr;",
-            "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-            "proxy_set_header X-Forwarded-Proto $forwarded_proto;",
-            "proxy_set_header X-Request-ID $request_id;",
-            "proxy_set_header Upgrade $http_upgrade;",
-            "proxy_set_header Connection $connection_upgrade;",
+    def _location(self, index: int, route: Route, suffix: str) -> str:
+        endpoint = route.to.endpoint(route.to.ports[0].name)
+        cookies = "true" if route.cookies else "false"
+        lines = [
+            f"set $service {route.to.name};",
+            "set $identity '';",
+            "set $problem '';",
+            "set $upstream_authorization '';",
+            "set $upstream_cookie '';",
+            f"set $passed_upgrade {'$websocket' if route.websocket else repr('')};",
+            f"set $passed_connection {'$connection_upgrade' if route.websocket else repr('')};",
+            f'set $content_security_policy "{route.content_security_policy}";',
+            f'rewrite_by_lua_block {{ gateway.pass("{endpoint.host}.{suffix}", {endpoint.port}, {cookies}) }}',
         ]
-    modifier = "= " if route.exact else ""
-    body = "".join(f"            {line}\n" for line in lines)
-    return f"\n        location {modifier}{route.path} {{\n{body}        }}\n"
+        if route.rate:
+            lines += [f"limit_req zone=route{index} burst={route.rate.burst} nodelay;", "limit_req_status 429;"]
+        if route.audience is not Audience.PUBLIC:
+            lines += self._protection(route)
+        upstream_path = f"{route.upstream_path}$is_args$args" if route.upstream_path else ""
+        lines += [
+            f"proxy_pass http://service{upstream_path};",
+            "include /etc/gateway/proxy.conf;",
+            f"client_max_body_size {route.body_mb}m;",
+            f"proxy_read_timeout {route.timeout_seconds}s;",
+            f"proxy_send_timeout {route.timeout_seconds}s;",
+        ]
+        if not route.buffering:
+            lines.append("proxy_buffering off;")
+        if route.body_mb > _STREAMED_MB:
+            lines.append("proxy_request_buffering off;")
+        modifier = "= " if route.exact else ""
+        body = "".join(f"            {line}\n" for line in lines)
+        return f"\n        location {modifier}{route.path} {{\n{body}        }}\n"
+
+    def _protection(self, route: Route) -> list[str]:
+        hand_over = "true" if route.hand_over_identity else "false"
+        authorize = f'access_by_lua_block {{ gateway.authorize("{route.audience.value}", {hand_over}) }}'
+        if isinstance(self.login, DevIdentity):
+            identity = (("email", self.login.email), ("user", self.login.email), ("name", self.login.name))
+            return [*(f'set $auth_{part} "{value}";' for part, value in identity), authorize]
+        return [
+            "auth_request /-/auth;",
+            "auth_request_set $auth_email $upstream_http_x_auth_request_email;",
+            "auth_request_set $auth_user $upstream_http_x_auth_request_user;",
+            "auth_request_set $auth_name $upstream_http_x_auth_request_preferred_username;",
+            # 500 is nginx's own word for a login that is away, late or wrong.
+            f"error_page {_ERRORS} /-/explain;",
+            "error_page 500 =503 /-/explain;",
+            "error_page 401 = @sign_in;",
+            authorize,
+        ]
+
+
+def _zone(name: str, rate: RateLimit) -> str:
+    return f"    limit_req_zone $binary_remote_addr zone={name}:2m rate={rate.per_second}r/s;\n"
+
+
+_LOGIN = """
+        # Whose request it is: only a cookie is sent along, and an answer must come soon.
+        location = /-/auth {{
+            internal;
+            rewrite_by_lua_block {{ gateway.to("{host}", {port}) }}
+            proxy_pass http://service/oauth2/auth;
+            proxy_http_version 1.1;
+            proxy_pass_request_body off;
+            client_max_body_size 0;  # the route's own limit has been checked
+            proxy_pass_request_headers off;
+            proxy_set_header Host $host;
+            proxy_set_header Connection '';
+            proxy_set_header Cookie $http_cookie;
+            proxy_set_header Content-Length '';
+            proxy_set_header X-Forwarded-Proto $forwarded_proto;
+            proxy_set_header X-Forwarded-Host $host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Request-ID $passed_request_id;
+            proxy_connect_timeout 2s;
+            proxy_read_timeout 5s;
+        }}
+        location = /oauth2/auth {{
+            return 404;
+        }}
+        location /oauth2/ {{
+            set $service login;
+            set $identity '';
+            set $problem '';
+            set $upstream_authorization '';
+            set $upstream_cookie $http_cookie;
+            set $passed_upgrade '';
+            set $passed_connection '';
+            set $content_security_policy "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:";
+            rewrite_by_lua_block {{ gateway.pass("{host}", {port}, false) }}
+            limit_req zone=login burst={burst} nodelay;
+            limit_req_status 429;
+            proxy_pass http://service;
+            include /etc/gateway/proxy.conf;
+            proxy_read_timeout 30s;
+        }}
+        location @sign_in {{
+            content_by_lua_block {{ gateway.sign_in() }}
+        }}
+"""

@@ -1,0 +1,216 @@
+"""This module is exposure: how people reach the gateway from outside, by an Ingress or by the Gateway API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ._k8s import ApiObjectMetadata, gateway_api, k8s
+from .component import Component, Manifest
+from .errors import SettingError
+from .gateway import Gateway
+from .names import dns_label
+from .network import NamespacePods
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoTls:
+    """Plain HTTP, for a cluster on one's own machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    """HTTPS that ends at the ingress controller.
+
+    Args:
+        secret: The Secret that holds certificate and key. It is made outside the application.
+        cluster_issuer: The cert-manager ClusterIssuer that makes it; none when the Secret exists already.
+    """
+
+    secret: str
+    cluster_issuer: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        dns_label("Tls.secret", self.secret)
+        if self.cluster_issuer:
+            dns_label("Tls.cluster_issuer", self.cluster_issuer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngressNginx:
+    """The controller ingress-nginx. It is retired: for clusters that still run it.
+
+    Args:
+        ingress_class: Its class.
+        pods: Its pods: the only ones that may reach the gateway.
+    """
+
+    ingress_class: str = "nginx"
+    pods: NamespacePods = NamespacePods(namespace="ingress-nginx")
+
+    def annotations(self, gateway: Gateway, tls: Tls | NoTls) -> dict[str, str]:
+        """What it must let through: by itself it stops at 1 MB and 60 seconds, and collects bodies."""
+        timeout = str(gateway.longest_timeout)
+        prefix = "nginx.ingress.kubernetes.io"
+        return {
+            f"{prefix}/proxy-body-size": f"{gateway.largest_body_mb}m",
+            f"{prefix}/proxy-read-timeout": timeout,
+            f"{prefix}/proxy-send-timeout": timeout,
+            f"{prefix}/proxy-request-buffering": "off",
+            f"{prefix}/ssl-redirect": str(isinstance(tls, Tls)).lower(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traefik:
+    """The controller Traefik.
+
+    It bounds neither body nor answer; its entry point's ``readTimeout`` (60 seconds by default) bounds how long an
+    upload may take.
+
+    Args:
+        ingress_class: Its class.
+        pods: Its pods: the only ones that may reach the gateway.
+    """
+
+    ingress_class: str = "traefik"
+    pods: NamespacePods = NamespacePods(namespace="traefik")
+
+    def annotations(self, gateway: Gateway, tls: Tls | NoTls) -> dict[str, str]:
+        """Which of its entry points serve the host. The gateway itself sends plain requests to HTTPS."""
+        del gateway
+        if isinstance(tls, NoTls):
+            return {"traefik.ingress.kubernetes.io/router.entrypoints": "web"}
+        return {"traefik.ingress.kubernetes.io/router.entrypoints": "web,websecure"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngressExposure:
+    """An Ingress.
+
+    Args:
+        controller: The controller that the cluster runs.
+        tls: HTTPS or not.
+        annotations: More annotations, as ``(key, value)``; they win over derived ones.
+    """
+
+    controller: IngressNginx | Traefik
+    tls: Tls | NoTls
+    annotations: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def https(self) -> bool:
+        """Whether people reach the host by HTTPS."""
+        return isinstance(self.tls, Tls)
+
+    @property
+    def pods(self) -> NamespacePods:
+        """The only pods that may reach the gateway."""
+        return self.controller.pods
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayApiExposure:
+    """An HTTPRoute on a Gateway that someone else runs, with its certificate (gateway.networking.k8s.io/v1).
+
+    Args:
+        parent: The Gateway's name.
+        parent_namespace: The Gateway's namespace.
+        section: The Gateway's listener; all of them unless given.
+        https: Whether that listener speaks HTTPS.
+        pods: The pods of its controller: the only ones that may reach the gateway.
+    """
+
+    parent: str
+    parent_namespace: str
+    section: str = ""
+    https: bool = True
+    pods: NamespacePods
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        dns_label("GatewayApiExposure.parent", self.parent)
+        dns_label("GatewayApiExposure.parent_namespace", self.parent_namespace)
+
+
+class Exposure(Component):
+    """The single entry point: every path of the host goes to the gateway, which knows the routes.
+
+    Args:
+        scope: A Phase.
+        settings: By Ingress or by the Gateway API.
+        gateway: The gateway behind it. Nothing else is ever exposed.
+
+    Raises:
+        SettingError: The gateway is told that people come by HTTPS and the exposure is not, or the other way round.
+    """
+
+    def __init__(self, scope: Construct, settings: IngressExposure | GatewayApiExposure, gateway: Gateway) -> None:
+        super().__init__(scope, "exposure", "exposure", "exposure")
+        self.settings = settings
+        self.gateway = gateway
+        if settings.https is not gateway.settings.https:
+            raise SettingError(
+                "GatewaySettings.https", gateway.settings.https, f"The exposure says {settings.https}: give the same."
+            )
+        gateway.accepts_from(settings.pods)
+
+    def manifests(self) -> list[Manifest]:
+        """The Ingress, or the HTTPRoute."""
+        return [
+            self.ingress(self.settings) if isinstance(self.settings, IngressExposure) else self.route(self.settings)
+        ]
+
+    def ingress(self, settings: IngressExposure) -> Manifest:
+        """The Ingress."""
+        tls, host = settings.tls, self.gateway.settings.host
+        annotations = settings.controller.annotations(self.gateway, tls) | dict(settings.annotations)
+        if isinstance(tls, Tls) and tls.cluster_issuer:
+            annotations["cert-manager.io/cluster-issuer"] = tls.cluster_issuer
+        service = k8s.IngressServiceBackend(
+            name=self.gateway.full_name, port=k8s.ServiceBackendPort(name=self.gateway.ports[0].name)
+        )
+        path = k8s.HttpIngressPath(path="/", path_type="Prefix", backend=k8s.IngressBackend(service=service))
+        manifest: Manifest = k8s.KubeIngress.manifest(
+            metadata=self.metadata(self.application.settings.name, annotations=annotations),
+            spec=k8s.IngressSpec(
+                ingress_class_name=settings.controller.ingress_class,
+                tls=[k8s.IngressTls(hosts=[host], secret_name=tls.secret)] if isinstance(tls, Tls) else None,
+                rules=[k8s.IngressRule(host=host, http=k8s.HttpIngressRuleValue(paths=[path]))],
+            ),
+        )
+        return manifest
+
+    def route(self, settings: GatewayApiExposure) -> Manifest:
+        """The HTTPRoute."""
+        manifest: Manifest = gateway_api.HttpRoute.manifest(
+            metadata=ApiObjectMetadata(
+                name=self.application.settings.name, namespace=self.namespace, labels=self.labels()
+            ),
+            spec=gateway_api.HttpRouteSpec(
+                hostnames=[self.gateway.settings.host],
+                parent_refs=[
+                    gateway_api.HttpRouteSpecParentRefs(
+                        name=settings.parent,
+                        namespace=settings.parent_namespace,
+                        section_name=settings.section or None,
+                    )
+                ],
+                rules=[
+                    gateway_api.HttpRouteSpecRules(
+                        backend_refs=[
+                            gateway_api.HttpRouteSpecRulesBackendRefs(
+                                name=self.gateway.full_name, port=self.gateway.ports[0].number
+                            )
+                        ],
+                        # No limit on the whole of a request: the gateway bounds silence, and streams go on.
+                        timeouts=gateway_api.HttpRouteSpecRulesTimeouts(request="0s"),
+                    )
+                ],
+            ),
+        )
+        return manifest

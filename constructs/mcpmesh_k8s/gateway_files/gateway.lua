@@ -1,0 +1,326 @@
+-- This module is what the gateway decides while it serves: whose request it is, what of it is passed on, and where to.
+-- nginx.conf calls it. Everything that it is told comes from the typed routes and the login.
+local balancer = require "ngx.balancer"
+local cjson = require "cjson.safe"
+
+local gateway = {}
+local settings = { administrators = {}, provider = "none", cookies = {}, https = true }
+local nameservers = {}
+local addresses = {} -- by host: address and when it was learned, in each worker
+
+local FRESH = 5 -- seconds for which an address is used without asking again
+local STALE = 300 -- seconds for which the last address is used while the DNS does not answer
+local LIFETIME = 300 -- seconds for which the token is valid that the service is handed
+
+-- Called once: who administrates, which provider vouches, which cookies are the login's own.
+function gateway.configure(given)
+    settings = given
+end
+
+-- The pod's own resolv.conf names the DNS, so that no address is written down.
+function gateway.start(resolv_conf)
+    for line in io.lines(resolv_conf) do
+        local host = line:match("^%s*nameserver%s+(%S+)")
+        if host then
+            local address, port = host:match("^(%d[%d.]*):(%d+)$")
+            address = address or host
+            nameservers[#nameservers + 1] = { address:find(":") and "[" .. address .. "]" or address, tonumber(port) or 53 }
+        end
+    end
+    if #nameservers == 0 then
+        error("no nameserver in " .. resolv_conf)
+    end
+end
+
+-- DNS: one question, and the first address of the answer (RFC 1035). OpenResty's own resolver cannot be asked from
+-- here for an address alone, and an address is what keeps connections to a service open.
+
+local function question(id, host, kind)
+    local name = host:gsub("([^.]+)%.?", function(label)
+        return string.char(#label) .. label
+    end)
+    return string.char(math.floor(id / 256), id % 256, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0) .. name .. string.char(0, 0, kind, 0, 1)
+end
+
+local function number(text, at)
+    local high, low = text:byte(at, at + 1)
+    return high * 256 + low
+end
+
+local function after_name(text, at)
+    while true do
+        local length = text:byte(at)
+        if length == 0 then
+            return at + 1
+        elseif length >= 192 then
+            return at + 2
+        end
+        at = at + length + 1
+    end
+end
+
+local function first_address(answer, id, kind)
+    if #answer < 12 or number(answer, 1) ~= id or answer:byte(3) < 128 then
+        return nil, "not an answer"
+    end
+    local code = answer:byte(4) % 16
+    if code ~= 0 then
+        return nil, "code " .. code
+    end
+    local at = after_name(answer, 13) + 4
+    for _ = 1, number(answer, 7) do
+        at = after_name(answer, at)
+        local length = number(answer, at + 8)
+        local data = answer:sub(at + 10, at + 9 + length)
+        if number(answer, at) == kind and kind == 1 then
+            return table.concat({ data:byte(1, 4) }, ".")
+        elseif number(answer, at) == kind then
+            local parts = {}
+            for index = 1, 16, 2 do
+                parts[#parts + 1] = string.format("%x", number(data, index))
+            end
+            return "[" .. table.concat(parts, ":") .. "]"
+        end
+        at = at + 10 + length
+    end
+    return nil, "no address"
+end
+
+local function ask(server, host, kind)
+    local socket = ngx.socket.udp()
+    socket:settimeout(2000)
+    local connected, failure = socket:setpeername(server[1], server[2])
+    if not connected then
+        return nil, failure
+    end
+    local id = math.random(0, 65535)
+    local sent, not_sent = socket:send(question(id, host, kind))
+    local answer, silent
+    if sent then
+        answer, silent = socket:receive(4096)
+    end
+    socket:close()
+    if not answer then
+        return nil, not_sent or silent
+    end
+    local read, address, reason = pcall(first_address, answer, id, kind)
+    return read and address or nil, read and reason or "malformed"
+end
+
+local function look_up(host)
+    local failure
+    for _, server in ipairs(nameservers) do
+        for _, kind in ipairs { 1, 28 } do
+            local address
+            address, failure = ask(server, host, kind)
+            if address then
+                return address
+            end
+        end
+    end
+    return nil, failure
+end
+
+local function learn(host)
+    local address, failure = look_up(host)
+    if address then
+        addresses[host] = { address = address, at = ngx.now(), learned = ngx.now() }
+    end
+    return address, failure
+end
+
+local function refresh(premature, host)
+    if not premature then
+        learn(host)
+    end
+end
+
+-- Only a request for a host that is not known waits for the DNS: the others use what is known while it is asked again.
+local function address_of(host)
+    local known = addresses[host]
+    local now = ngx.now()
+    if not known or now - known.learned >= STALE then
+        return learn(host)
+    end
+    if now - known.at >= FRESH then
+        known.at = now - FRESH + 1 -- the next question, if this one is not answered, in a second
+        ngx.timer.at(0, refresh, host)
+    end
+    return known.address
+end
+
+-- Told in the access log: the error log would add the query of the request, and secrets are in it.
+local function complain(...)
+    ngx.var.problem = table.concat({ ... })
+end
+
+-- Where a request goes. The upstream block of nginx.conf calls `balance` for each connection.
+function gateway.to(host, port)
+    local address, failure = address_of(host)
+    if not address then
+        complain("no address for ", host, ": ", failure)
+        return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
+    end
+    ngx.ctx.peer = { address, port }
+end
+
+function gateway.balance()
+    local peer = ngx.ctx.peer
+    local set, failure = balancer.set_current_peer(peer[1], peer[2])
+    if not set then
+        complain("cannot reach ", peer[1], ": ", failure)
+        return ngx.exit(ngx.HTTP_BAD_GATEWAY)
+    end
+end
+
+-- What of a request is passed on. Whoever a client says it is, it is not taken at its word: in no spelling.
+local FORBIDDEN = {
+    "^authorization$", "^proxy%-authorization$", "^proxy$", "^forwarded", "^x%-forwarded", "^x%-real%-ip$",
+    "^x%-client%-ip$", "^true%-client%-ip$", "^x%-auth", "^x%-access%-token$", "^x%-user", "^x%-email", "^x%-groups",
+    "^x%-remote", "^remote%-", "^x%-webauth", "^x%-grafana", "^x%-original", "^x%-rewrite", "^x%-http%-method",
+    "^x%-method%-override$", "^http2%-settings$",
+}
+local METHODS = { GET = true, HEAD = true, POST = true, PUT = true, PATCH = true, DELETE = true, OPTIONS = true }
+
+local verdicts, judged = {}, 0 -- by name, since the same few names come with every request
+
+local function forbidden(name)
+    local verdict = verdicts[name]
+    if verdict ~= nil then
+        return verdict
+    end
+    local spelled = name:lower():gsub("_", "-")
+    verdict = false
+    for _, pattern in ipairs(FORBIDDEN) do
+        verdict = verdict or spelled:find(pattern) ~= nil
+    end
+    if judged < 1000 then -- a client that invents names fills no memory
+        verdicts[name], judged = verdict, judged + 1
+    end
+    return verdict
+end
+
+local function sanitize()
+    local headers, failure = ngx.req.get_headers(100, true)
+    if failure then -- more than 100: those beyond were not looked at
+        return ngx.exit(431)
+    end
+    for name in pairs(headers) do
+        if forbidden(name) then
+            ngx.req.clear_header(name)
+        end
+    end
+end
+
+-- The cookies of a service, without those of the login.
+local function service_cookies()
+    local kept = {}
+    for pair in (ngx.var.http_cookie or ""):gmatch("[^;]+") do
+        local cookie = pair:match("^%s*(.-)%s*$")
+        local own = false
+        for _, prefix in ipairs(settings.cookies) do
+            own = own or cookie:sub(1, #prefix) == prefix
+        end
+        if not own and cookie ~= "" then
+            kept[#kept + 1] = cookie
+        end
+    end
+    return table.concat(kept, "; ")
+end
+
+-- The start of every route: refuse what can be read in two ways, forget what the client says it is, find the service.
+function gateway.pass(host, port, with_cookies)
+    if ngx.var.ambiguous == "1" then
+        return ngx.exit(ngx.HTTP_BAD_REQUEST)
+    end
+    if not METHODS[ngx.var.request_method] then
+        return ngx.exit(ngx.HTTP_NOT_ALLOWED)
+    end
+    local proto = ngx.var.forwarded_proto -- nginx remembers it from here on; its header is forgotten
+    if settings.https and proto ~= "https" then
+        return ngx.redirect("https://" .. ngx.var.host .. ngx.var.request_uri, 308)
+    end
+    sanitize()
+    if with_cookies then
+        ngx.var.upstream_cookie = service_cookies()
+    end
+    gateway.to(host, port)
+end
+
+-- Whose request it is. nginx has asked the login; what it vouches for must be an identity, or nobody gets in.
+
+local function plausible(email)
+    return email and #email <= 254 and email:find("^[%w.!#$%%&'*+/=?^_`{|}~-]+@[%w.-]+$") ~= nil
+end
+
+local function segment(value)
+    local encoded = ngx.encode_base64(cjson.encode(value), true)
+    return (encoded:gsub("+", "-"):gsub("/", "_"))
+end
+
+-- The form that the backend reads: a token without a signature. Only the gateway can reach it.
+local function token(email, name, subject)
+    local now = ngx.time()
+    local claims = { email = email, name = name, provider = settings.provider, sub = subject, iat = now, exp = now + LIFETIME }
+    return segment { alg = "none", typ = "JWT" } .. "." .. segment(claims) .. "."
+end
+
+function gateway.authorize(audience, hand_over)
+    local email = ngx.var.auth_email
+    if not plausible(email) then
+        complain("the login vouched for a request without an identity")
+        return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
+    end
+    email = email:lower()
+    if audience == "administrator" and not settings.administrators[email] then
+        return ngx.exit(ngx.HTTP_FORBIDDEN)
+    end
+    ngx.var.identity = email
+    if hand_over then
+        local name, subject = ngx.var.auth_name, ngx.var.auth_user
+        name = name ~= "" and name or email
+        subject = subject ~= "" and subject or email
+        ngx.var.upstream_authorization = "Bearer " .. token(email, name, subject)
+    end
+end
+
+-- Answers of the gateway itself.
+
+local WORDS = {
+    [400] = "The request cannot be understood.",
+    [401] = "Sign in first.",
+    [403] = "This is for administrators.",
+    [404] = "There is nothing here.",
+    [405] = "This method is not allowed here.",
+    [413] = "The upload is too large.",
+    [414] = "The address is too long.",
+    [421] = "This host is not served here.",
+    [429] = "Too many requests: try again in a moment.",
+    [431] = "The headers are too large.",
+    [502] = "The service does not answer.",
+    [503] = "The service is not available: try again in a moment.",
+    [504] = "The service took too long to answer.",
+}
+
+function gateway.explain()
+    local status = ngx.status
+    local words = WORDS[status] or "Something went wrong."
+    if ngx.var.programs == "1" then
+        ngx.header.content_type = "application/json"
+        ngx.say(cjson.encode { error = words, status = status, request_id = ngx.var.passed_request_id })
+    else
+        ngx.header.content_type = "text/plain; charset=utf-8"
+        ngx.say(words)
+    end
+end
+
+-- Programs are told; people are sent to sign in and come back.
+function gateway.sign_in()
+    if ngx.var.programs == "1" then
+        ngx.status = ngx.HTTP_UNAUTHORIZED
+        return gateway.explain()
+    end
+    return ngx.redirect("/oauth2/start?rd=" .. ngx.escape_uri(ngx.var.request_uri))
+end
+
+return gateway

@@ -1,0 +1,141 @@
+"""This module is the gateway's routes: which path goes to whom, who may use it, and within which limits."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from .errors import SettingError
+from .workload import Workload
+
+_PATH = re.compile(r"/[A-Za-z0-9._/-]*")
+RESERVED = ("/-/", "/oauth2/")
+"""Paths of the gateway itself and of the login."""
+
+PAGES = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+    "script-src 'self' 'unsafe-inline'; connect-src 'self'; object-src 'none'; base-uri 'self'; "
+    "form-action 'self'; frame-ancestors 'self'"
+)
+"""Pages that load from their own host only. Inline scripts are allowed: statically exported pages have them."""
+
+DATA = "default-src 'none'; frame-ancestors 'none'"
+"""Answers that are no pages."""
+
+GRAFANA = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+"""What Grafana needs: it evaluates scripts of its own, and starts workers from blobs."""
+
+
+class Audience(enum.Enum):
+    """Who may use a route."""
+
+    PUBLIC = "public"
+    """Anyone who reaches the host."""
+
+    SIGNED_IN = "signed-in"
+    """Anyone whom the login vouches for."""
+
+    ADMINISTRATOR = "administrator"
+    """Those whom the gateway's settings name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateLimit:
+    """How many requests one client address may make.
+
+    Args:
+        per_second: Requests a second, on average.
+        burst: How many may come at once beyond that. The next is answered with 429.
+    """
+
+    per_second: int = 20
+    burst: int = 40
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that lets nothing through."""
+        if self.per_second < 1 or self.burst < 0:
+            raise SettingError(
+                "RateLimit", (self.per_second, self.burst), "Give 1 a second or more, and no negative burst."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """A path that the gateway passes on.
+
+    Args:
+        path: A prefix that ends with ``/``, or one exact path.
+        to: The workload that answers; its first port is used.
+        audience: Who may use it.
+        hand_over_identity: Whether the service is told who asks, by an unsigned bearer token.
+        cookies: Whether the service has cookies of its own. The login's cookies are never passed on.
+        upstream_path: What the path becomes on the way; the same unless given. Only for an exact path.
+        body_mb: The largest request body, in MiB.
+        timeout_seconds: How long the answer may be silent.
+        rate: How many requests a client may make; as many as it likes unless given.
+        buffering: Whether the answer is collected before it is passed on; off for streams.
+        websocket: Whether a connection may be upgraded.
+        content_security_policy: What a browser may load for its answers.
+    """
+
+    path: str
+    to: Workload
+    audience: Audience
+    hand_over_identity: bool = False
+    cookies: bool = False
+    upstream_path: str = ""
+    body_mb: int = 1
+    timeout_seconds: int = 60
+    rate: RateLimit | None = None
+    buffering: bool = True
+    websocket: bool = False
+    content_security_policy: str = PAGES
+
+    def __post_init__(self) -> None:
+        """Refuse what nginx would refuse or misread."""
+        where = f"Route {self.path!r}"
+        if not _PATH.fullmatch(self.path) or "//" in self.path or {".", ".."} & set(PurePosixPath(self.path).parts):
+            raise SettingError(
+                "Route.path", self.path, "Give an absolute path of letters, digits and '._-/', without '//' or dots."
+            )
+        if self.upstream_path and (not self.exact or not _PATH.fullmatch(self.upstream_path)):
+            raise SettingError(f"{where} upstream_path", self.upstream_path, "Give it for one exact path, as a path.")
+        if self.hand_over_identity and self.audience is Audience.PUBLIC:
+            raise SettingError(f"{where} hand_over_identity", True, "Nobody is known on a public route.")
+        for field, value in (("body_mb", self.body_mb), ("timeout_seconds", self.timeout_seconds)):
+            if value < 1:
+                raise SettingError(f"{where} {field}", value, "Give 1 or more.")
+        if '"' in self.content_security_policy or "\n" in self.content_security_policy:
+            raise SettingError(
+                f"{where} content_security_policy", self.content_security_policy, "Give one line without quotes."
+            )
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is one path and not all below it."""
+        return not self.path.endswith("/")
+
+
+def distinct(routes: Sequence[Route]) -> tuple[Route, ...]:
+    """The routes, when each can be reached and none hides another.
+
+    Raises:
+        SettingError: Two routes differ only in case or in their last ``/``, or one takes a path of the gateway's own.
+    """
+    seen: dict[str, str] = {}
+    for route in routes:
+        plain = route.path.rstrip("/").lower() or "/"
+        if plain in seen:
+            raise SettingError("Gateway routes", route.path, f"It overlaps {seen[plain]!r}. Give each path once.")
+        seen[plain] = route.path
+        for reserved in RESERVED:
+            if f"{plain}/".startswith(reserved) or plain == reserved.rstrip("/"):
+                raise SettingError("Gateway routes", route.path, f"{reserved} is the gateway's own. Give another path.")
+    return tuple(routes)
