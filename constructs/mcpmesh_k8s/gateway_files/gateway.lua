@@ -19,6 +19,7 @@ end
 
 -- The pod's own resolv.conf names the DNS, so that no address is written down.
 function gateway.start(resolv_conf)
+    math.randomseed(ngx.now() * 1000 + ngx.worker.pid()) -- for the numbers of questions: a guessed one could be answered
     for line in io.lines(resolv_conf) do
         local host = line:match("^%s*nameserver%s+(%S+)")
         if host then
