@@ -12,7 +12,6 @@ from .secret import SecretKey
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIALS?)$", re.I)
-_TUNABLE = re.compile(r"MAX_TOKENS$", re.I)
 _INLINE_PASSWORD = re.compile(r"://[^/@\s]*:(?!\$\()[^/@\s]+@")
 _REFERENCE = re.compile(r"\$\([A-Za-z_][A-Za-z0-9_]*\)")
 
@@ -24,7 +23,7 @@ def secret_literal(name: str, value: str) -> bool:
     """
     if _INLINE_PASSWORD.search(value):
         return True
-    if not value or value.startswith("/") or _TUNABLE.search(name):
+    if not value or value.startswith("/"):
         return False
     return bool(_SECRET_NAME.search(name)) and bool(_REFERENCE.sub("", value))
 
