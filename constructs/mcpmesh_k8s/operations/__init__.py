@@ -1,0 +1,1 @@
+"""This module is how an environment is operated: the commands behind `make k8s-…`, for any application of the library."""

@@ -1,0 +1,174 @@
+"""This module is how other programs are called: named when they are missing, and never with a secret in an argument."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+INSTALL = {
+    "docker": "Install Docker: it builds the images.",
+    "git": "Install git.",
+    "kubectl": "Install kubectl, and give it a context for the cluster.",
+    "mc": "Install mc, the client of MinIO: it copies the objects of buckets.",
+    "minikube": "Install minikube, or set CONTEXT to the context of another cluster for development.",
+    "sudo": "Run this as root, or install sudo: only root may change the hosts file.",
+}
+"""Every program that a command may call, and what to do when it is missing."""
+
+
+class OperationError(Exception):
+    """A command cannot go on. The message is one line: what is wrong, and what to do."""
+
+
+def require(*programs: str) -> None:
+    """Refuse to begin when a program is missing.
+
+    Raises:
+        OperationError: Programs are missing; all of them are named.
+    """
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        raise OperationError(
+            f"{', '.join(missing)} not found on PATH. " + " ".join(INSTALL[program] for program in missing)
+        )
+
+
+def show(line: str = "") -> None:
+    """Print a line at once, so that it comes before what the next program prints."""
+    print(line, flush=True)
+
+
+def output(
+    command: Sequence[str],
+    *,
+    stdin: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    timeout: float = 120,
+) -> str:
+    """What a command prints.
+
+    Args:
+        command: Program and arguments.
+        stdin: What it reads: the way for a secret.
+        variables: Environment variables beside our own: the other way for a secret.
+        timeout: Seconds after which it is stopped.
+
+    Raises:
+        OperationError: It is missing, fails or takes too long; the message ends with what it said last.
+    """
+    return captured(command, stdin=stdin, variables=variables, timeout=timeout).stdout
+
+
+def succeeds(command: Sequence[str], *, timeout: float = 120) -> bool:
+    """Whether a command succeeds; what it prints is dropped."""
+    return _captured(command, None, None, timeout).returncode == 0
+
+
+def captured(
+    command: Sequence[str],
+    *,
+    stdin: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    timeout: float = 120,
+    allowed: Sequence[int] = (0,),
+) -> subprocess.CompletedProcess[str]:
+    """A command's output and exit status; an ``OperationError`` when the status is none of those allowed."""
+    result = _captured(command, stdin, variables, timeout)
+    if result.returncode not in allowed:
+        raise failed(command, result.returncode, result.stderr or result.stdout)
+    return result
+
+
+def stream(
+    command: Sequence[str],
+    *,
+    variables: Mapping[str, str] | None = None,
+    stdin: IO[bytes] | int | None = subprocess.DEVNULL,
+    stdout: IO[bytes] | None = None,
+) -> int:
+    """Run a command whose output people see as it comes, and return its exit status.
+
+    Args:
+        command: Program and arguments.
+        variables: Environment variables beside our own.
+        stdin: An open file that it reads; nothing unless given.
+        stdout: An open file that it writes to; the terminal unless given.
+
+    Raises:
+        OperationError: The program is missing.
+    """
+    sys.stdout.flush()
+    try:
+        return subprocess.run(
+            command, env=_environment(variables), stdin=stdin, stdout=stdout, check=False
+        ).returncode
+    except FileNotFoundError:
+        raise _missing(command) from None
+
+
+def failed(command: Sequence[str], status: int, said: str) -> OperationError:
+    """The error for a command that failed, with the last line of what it said."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return OperationError(f"`{shlex.join(command)}` failed with status {status}: {lines[-1] if lines else 'no word'}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kubectl:
+    """kubectl, always with the context and the namespace that are meant.
+
+    Args:
+        context: The context of the kubeconfig.
+        namespace: The namespace of the application.
+    """
+
+    context: str
+    namespace: str
+
+    def command(self, *arguments: str) -> list[str]:
+        """The whole command line."""
+        return ["kubectl", "--context", self.context, "--namespace", self.namespace, *arguments]
+
+    def output(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
+        """What it prints; an ``OperationError`` when it fails."""
+        return output(self.command(*arguments), stdin=stdin, timeout=timeout)
+
+    def succeeds(self, *arguments: str) -> bool:
+        """Whether it succeeds."""
+        return succeeds(self.command(*arguments))
+
+    def stream(self, *arguments: str) -> int:
+        """Run it in people's sight, and return its exit status."""
+        return stream(self.command(*arguments))
+
+
+def _captured(
+    command: Sequence[str], stdin: str | None, variables: Mapping[str, str] | None, timeout: float
+) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            env=_environment(variables),
+            input=stdin or "",
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise _missing(command) from None
+    except subprocess.TimeoutExpired:
+        raise OperationError(f"`{shlex.join(command)}` gave no answer within {timeout:g} seconds.") from None
+
+
+def _missing(command: Sequence[str]) -> OperationError:
+    return OperationError(f"{command[0]} not found on PATH. {INSTALL.get(command[0], '')}".rstrip())
+
+
+def _environment(variables: Mapping[str, str] | None) -> dict[str, str]:
+    return {**os.environ, **(variables or {})}
