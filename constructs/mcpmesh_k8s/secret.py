@@ -202,6 +202,14 @@ class Secret(Component):
         """
         return re.sub(r"[^A-Z0-9]", "_", f"{self.name}_{self.key(key).key}".upper())
 
+    @property
+    def remote_key(self) -> str:
+        """Where its values lie in a store; empty for one that no operator fetches."""
+        source = self.settings.source
+        if not isinstance(source, ExternalSecrets):
+            return ""
+        return self.settings.remote_key or f"{source.prefix}/{self.name}"
+
     def manifests(self) -> list[Manifest]:
         """The ExternalSecret, or nothing where the Secret exists already."""
         source = self.settings.source
