@@ -33,7 +33,6 @@ k8s-context: $(VENV) ## check that the cluster runs, and make its context the cu
 k8s-build-all: $(VENV) ## build all images; k8s-build-backend and so on build one
 	@$(OPERATE) build $(ENV) $(OPTIONS)
 
-.PHONY: k8s-build-%
 k8s-build-%: $(VENV)
 	@$(OPERATE) build $(ENV) $* $(OPTIONS)
 

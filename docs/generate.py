@@ -30,6 +30,7 @@ from mcpmesh_k8s import (  # noqa: E402
 )
 
 README = ROOT / "README.md"
+ENV_EXAMPLE = ROOT / ".env.example"
 
 
 def application(environment: EnvironmentSettings) -> AiInterviewer:
@@ -222,22 +223,57 @@ def generated(text: str) -> str:
     return re.sub(r"<!-- generated: (.+?) -->\n.*?<!-- end -->", part, text, flags=re.DOTALL)
 
 
+def env_example() -> str:
+    """The example of a ``.env`` file: every key that an environment needs, and whence it comes."""
+    lines = [
+        "# The values of Secrets, for `make k8s-secrets`. Copy this file to .env, which git ignores, and fill it in.",
+        "# What is left empty or out is made up at random. What the cluster has already is kept, whatever stands here.",
+        "# An environment whose Secrets come from a store, as prod's do, reads nothing from here.",
+        "# Values are taken as they stand: nothing is expanded, and quotes around a value are not part of it.",
+    ]
+    keys = {environment.name: application(environment).secret_keys() for environment in (DEV, PROD)}
+    for name, entries in keys.items():
+        known = {entry.variable for other in keys if other != name for entry in keys[other]}
+        chosen = [entry for entry in entries if name == "dev" or entry.variable not in known]
+        for issued in (True, False):
+            some = [entry for entry in chosen if isinstance(entry.origin, IssuedKey) is issued]
+            if not some:
+                continue
+            where = "" if name == "dev" else f", in {name} only"
+            lines += ["", f"# {'Issued by others' if issued else 'Made up at random unless given'}{where}."]
+            for entry in some:
+                if isinstance(entry.origin, IssuedKey):
+                    lines.append(f"# From {entry.origin.issued_by}. Read by {', '.join(entry.readers)}.")
+                    lines.append(f"{entry.variable}=")
+                else:
+                    lines.append(f"# {entry.variable}=")
+    return "\n".join(lines) + "\n"
+
+
+def outputs() -> dict[Path, str]:
+    """Every file that is generated, or has generated parts, as it must be."""
+    return {README: generated(README.read_text(encoding="utf-8")), ENV_EXAMPLE: env_example()}
+
+
 def main() -> int:
-    """Write README.md, or check it."""
+    """Write what is generated, or check it."""
     text = README.read_text(encoding="utf-8")
     missing = [name for name in PARTS if f"<!-- generated: {name} -->" not in text]
     if missing:
         print(f"README.md has no place for: {', '.join(missing)}", file=sys.stderr)
         return 1
-    current = generated(text)
+    old = {path: text for path, text in outputs().items() if not path.exists() or path.read_text("utf-8") != text}
+    for path, text in old.items():
+        name = path.relative_to(ROOT)
+        if "--check" in sys.argv[1:]:
+            print(f"{name} is out of date: run `make docs` and commit the result.", file=sys.stderr)
+        else:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {name}")
     if "--check" in sys.argv[1:]:
-        if current != text:
-            print("README.md is out of date: run `make docs` and commit the result.", file=sys.stderr)
+        if old:
             return 1
-        print("README.md is current")
-    elif current != text:
-        README.write_text(current, encoding="utf-8")
-        print("wrote README.md")
+        print("the documentation is current")
     return 0
 
 

@@ -761,6 +761,8 @@ CASES: dict[type[DataclassInstance], Case] = {
 ONLY_READ = {
     (IssuedKey, "issued_by"): "people read it in the table of Secrets and when they are asked for the value",
     (RandomKey, "form"): "it is how the value is made, and no value is rendered",
+    (BuiltImage, "dockerfile"): "the operator's commands build it (test_operations.py)",
+    (BuiltImage, "build_context"): "the operator's commands build in it (test_operations.py)",
     (External, "name"): "people read it in the topology and in refusals, and Kubernetes has no place for it",
 }
 """Fields that change no manifest, each with the reason; a test shows what they do change."""

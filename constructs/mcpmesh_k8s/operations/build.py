@@ -32,7 +32,7 @@ def require_checkout(checkout: Path, builds: Sequence[Build]) -> None:
     Raises:
         OperationError: All that is missing, in one line.
     """
-    advice = "APP_DIR names the application's checkout: make … APP_DIR=../ai-interviewer"
+    advice = "APP_DIR=<folder> names the application's checkout."
     if not checkout.is_dir():
         raise OperationError(f"{checkout} is no folder. {advice}")
     missing = [build.dockerfile for build in builds if not (checkout / build.dockerfile).is_file()]

@@ -1,4 +1,4 @@
-"""This module is the command line of an application: `python -m ai_interviewer COMMAND`, which `make k8s-…` calls."""
+"""This module is the command line of an application: `python -m NAME COMMAND`, which `make k8s-…` calls."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Operator:
         self.lines: int = given.lines
         self.push: bool = given.push
         self.names: list[str] = given.names
-        self.checkout: Path = given.app_dir
+        self.checkout: Path = given.app_dir or Path("..", environment.application.settings.name)
         self.env_file: Path = given.env_file
         self.hosts_file: Path = given.hosts_file
 
@@ -292,7 +292,7 @@ def parser(program: str, environments: Sequence[Environment]) -> argparse.Argume
     parsed.add_argument("--context", default="", help="another context than the environment's own")
     parsed.add_argument("--confirm", default="", help="the environment's name, or delete-data")
     parsed.add_argument("--address", default="", help="where the ingress controller is reached")
-    parsed.add_argument("--app-dir", type=Path, default=Path("../ai-interviewer"), help="the application's checkout")
+    parsed.add_argument("--app-dir", type=Path, help="the application's checkout: ../NAME unless given")
     parsed.add_argument("--env-file", type=Path, default=Path(".env"), help="the file with the values of Secrets")
     parsed.add_argument("--hosts-file", type=Path, default=hosts.HOSTS, help="the hosts file")
     parsed.add_argument("--lines", type=int, default=100, help="how many log lines of each container")

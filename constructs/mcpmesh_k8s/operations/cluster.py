@@ -64,7 +64,7 @@ def require_consent(environment: Environment, kubectl: Kubectl, confirm: str) ->
     """Refuse to change a shared cluster without the environment's name as a word of consent."""
     if isinstance(environment.cluster, SharedCluster) and confirm != environment.name:
         raise OperationError(
-            f"This changes {environment.name} in context {kubectl.context!r}. If you mean it: CONFIRM={environment.name}"
+            f"This changes {environment.name}, in {kubectl.context!r}. If you mean it: CONFIRM={environment.name}"
         )
 
 

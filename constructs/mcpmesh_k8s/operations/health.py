@@ -8,7 +8,7 @@ import re
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -159,7 +159,7 @@ def parse_tools(body: str) -> list[str]:
 @contextmanager
 def reach(
     environment: Environment, kubectl: Kubectl, workload: Workload, path: str, address: str
-) -> Iterator[tuple[str, str]]:
+) -> Generator[tuple[str, str]]:
     """A URL for a path of a workload, and the address to dial.
 
     It leads through the gateway where that has a route, as people come. Else it leads through kubectl, which needs
@@ -175,7 +175,7 @@ def reach(
 
 
 @contextmanager
-def forwarded(kubectl: Kubectl, service: str, port: int) -> Iterator[int]:
+def forwarded(kubectl: Kubectl, service: str, port: int) -> Generator[int]:
     """A port of this machine that leads to a Service while the block runs.
 
     Raises:

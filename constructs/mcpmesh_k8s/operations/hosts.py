@@ -37,11 +37,16 @@ def with_block(text: str, name: str, line: str) -> str:
     return re.sub(rf"^{re.escape(begin)}\n.*?^{re.escape(end)}(\n|\Z)", lambda _: block, text, flags=re.M | re.S)
 
 
+def can_write(path: Path) -> bool:
+    """Whether we may write a file ourselves."""
+    return os.access(path, os.W_OK)
+
+
 def require_hosts_file(path: Path) -> None:
     """Refuse to begin when nobody could write the hosts file."""
     if not path.is_file():
         raise OperationError(f"{path} is no file. HOSTS_FILE names the hosts file.")
-    if not os.access(path, os.W_OK):
+    if not can_write(path):
         require("sudo")
 
 
@@ -65,7 +70,7 @@ def update_hosts(path: Path, name: str, address: str, hosts: tuple[str, ...]) ->
     if new == old:
         show(f"{path} is right already.")
         return
-    if os.access(path, os.W_OK):
+    if can_write(path):
         path.write_text(new, encoding="utf-8")
     else:
         with tempfile.NamedTemporaryFile("w", prefix="hosts.", encoding="utf-8") as file:
