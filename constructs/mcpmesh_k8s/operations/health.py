@@ -201,7 +201,7 @@ def ask(url: str, *, address: str = "", body: str | None = None) -> Answer:
 
     Args:
         url: The URL, with the name that the server is asked for.
-        address: The address to dial in place of that name.
+        address: The address to dial in place of that name, with a port where it is another one.
         body: JSON to post.
 
     Raises:
@@ -210,11 +210,12 @@ def ask(url: str, *, address: str = "", body: str | None = None) -> Answer:
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    dialled = urlsplit(f"//{address}" if address else f"//{host}:{port}")
     # FastMCP wants both types accepted, and answers with either.
     headers = {"Host": host if address else parts.netloc, "Accept": "application/json, text/event-stream"}
     if body is not None:
         headers["Content-Type"] = "application/json"
-    connection = http.client.HTTPConnection(address or host, port, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(dialled.hostname or "", dialled.port or port, timeout=TIMEOUT)
     try:
         connection.connect()
         if parts.scheme == "https":
