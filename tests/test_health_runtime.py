@@ -140,9 +140,11 @@ def test_a_host_without_an_address_is_told_with_the_way_to_one() -> None:
 
 def test_a_gateway_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "TIMEOUT", 0.3)
-    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as silent:
-        with pytest.raises(OperationError, match="gives no answer: timed out"):
-            health.ask("http://shop.local/health", address=f"127.0.0.1:{silent.server_address[1]}")
+    with (
+        HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as silent,
+        pytest.raises(OperationError, match="gives no answer: timed out"),
+    ):
+        health.ask("http://shop.local/health", address=f"127.0.0.1:{silent.server_address[1]}")
 
 
 def test_each_agent_names_its_tools_through_its_own_route(
