@@ -47,10 +47,11 @@ def started(manifests: Manifests) -> Generator[RunningGateway]:
 def gateway(started: RunningGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RunningGateway:
     """The gateway, with a healthy application behind it and a kubectl that knows one running pod."""
     started.forget()
+    event = f"event: message\r\ndata: {json.dumps(TOOLS)}\r\n\r\n"
     for name in AGENTS:
-        event = f"event: message\r\ndata: {json.dumps(TOOLS)}\r\n\r\n"
-        stream = Answer(headers={"Content-Type": "text/event-stream"}, body=event.encode())
-        started.upstreams[name].answer = lambda _, stream=stream: stream
+        started.upstreams[name].answer = lambda _: Answer(
+            headers={"Content-Type": "text/event-stream"}, body=event.encode()
+        )
     started.upstreams["registry"].answer = lambda _: listed(*((name, "healthy") for name in AGENTS))
     programs = StandIns(tmp_path / "bin", "kubectl")
     programs.answer("kubectl", "get pods --output=json", json.dumps({"items": [RUNNING]}))
