@@ -111,7 +111,7 @@ class Workplace:
         answer("kubectl", "get ingressclass nginx$", "nginx")
         answer("kubectl", "get storageclass", json.dumps({"items": [STORAGE_CLASS]}))
         answer("kubectl", "get namespace ai-interviewer$", "ai-interviewer")
-        answer("kubectl", "get secrets --output=go-template", EVERY_SECRET)
+        answer("kubectl", "get secrets --output=go-template", f"{EVERY_SECRET}registry-credentials .dockerconfigjson\n")
         answer("kubectl", " diff ", "-replicas: 1\n+replicas: 2\n", status=1)
         answer("kubectl", " apply ", "applied\n")
         answer("kubectl", " delete ", "deleted\n")
@@ -365,12 +365,17 @@ def test_production_refuses_a_minikube(operate: Operate, workplace: Workplace, c
     assert [line for line in workplace.stand_ins.lines() if " config " not in line] == []
 
 
+def test_a_minikube_is_recognized_by_its_name_alone(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "^config view .*--context minikube", OTHER_VIEW)
+    assert "is a minikube" in operate("deploy", "prod", "--context", "minikube", "--confirm", "prod").err
+
+
 def test_a_minikube_is_recognized_by_another_name(operate: Operate, workplace: Workplace) -> None:
     workplace.stand_ins.answer("kubectl", "^config view .*--context other", MINIKUBE_VIEW)
     assert "is a minikube" in operate("deploy", "prod", "--context", "other", "--confirm", "prod").err
 
 
-@pytest.mark.parametrize("command", ["deploy", "setup", "secrets", "quick-update", "restart", "rollback", "clean"])
+@pytest.mark.parametrize("command", ["deploy", "setup", "quick-update", "restart", "rollback", "clean"])
 @pytest.mark.parametrize("given", [(), ("--confirm", "yes"), ("--confirm", "dev")])
 def test_a_change_of_production_wants_consent(
     operate: Operate, workplace: Workplace, command: str, given: tuple[str, ...]
@@ -628,6 +633,16 @@ def test_a_deployment_is_refused_before_it_begins(
     assert not any(re.search(" (apply|diff) ", line) for line in workplace.stand_ins.lines())
 
 
+def test_a_secret_that_is_made_by_hand_is_missed_before_anything_is_applied(
+    operate: Operate, workplace: Workplace
+) -> None:
+    workplace.stand_ins.answer("kubectl", "get secrets --output=go-template", EVERY_SECRET)
+    result = operate("deploy", "prod", "--confirm", "prod")
+    assert result.status == 1
+    assert "The cluster has no Secret registry-credentials in namespace ai-interviewer." in result.err
+    assert not any(" apply " in line for line in workplace.stand_ins.lines())
+
+
 def test_production_waits_for_its_external_secrets(operate: Operate, workplace: Workplace) -> None:
     result = operate("deploy", "prod", "--confirm", "prod")
     assert (result.status, result.err) == (0, "")
@@ -640,7 +655,7 @@ def test_a_secret_that_cannot_be_fetched_ends_the_deployment(operate: Operate, w
     workplace.stand_ins.answer("kubectl", " wait ", "timed out\n", status=1)
     result = operate("deploy", "prod", "--confirm", "prod")
     assert result.status == 1
-    assert "The External Secrets Operator cannot fetch a Secret" in result.err
+    assert "The External Secrets Operator cannot make a Secret: kubectl --context ai-interviewer-prod" in result.err
     assert not any("rollout" in line for line in workplace.stand_ins.lines())
 
 
@@ -830,7 +845,7 @@ def test_a_variable_of_the_env_file_is_not_expanded(operate: Operate, workplace:
 
 
 def test_production_says_which_keys_the_store_must_hold(operate: Operate, workplace: Workplace) -> None:
-    result = operate("secrets", "prod", "--confirm", "prod")
+    result = operate("secrets", "prod")
     assert result.status == 0
     assert re.search(r"^ai-interviewer/prod/oauth2-proxy +client-secret +.*Google.* oauth2-proxy$", result.out, re.M)
     assert re.search(r"^ai-interviewer/prod/redis +password +make it up: openssl rand -hex 24 ", result.out, re.M)
@@ -1053,7 +1068,7 @@ def test_restart_of_one_workload(operate: Operate, workplace: Workplace) -> None
 def test_rollback_stops_every_client_before_compose_starts(
     operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcpmesh_k8s.operations.rollback.time.sleep", lambda _: None)
+    monkeypatch.setattr("mcpmesh_k8s.operations.clients.time.sleep", lambda _: None)
     pods = {"items": [{"metadata": {"name": "backend-1"}, "status": {"phase": "Running"}}]}
     workplace.stand_ins.answer("kubectl", "get pods --selector", '{"items": []}')
     workplace.stand_ins.answer("kubectl", "get pods --selector", json.dumps(pods), times=2)
@@ -1076,8 +1091,8 @@ def test_rollback_stops_every_client_before_compose_starts(
 def test_pods_that_do_not_end_keep_compose_from_starting(
     operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcpmesh_k8s.operations.rollback.DRAIN", 0)
-    monkeypatch.setattr("mcpmesh_k8s.operations.rollback.time.sleep", lambda _: None)
+    monkeypatch.setattr("mcpmesh_k8s.operations.clients.DRAIN", 0)
+    monkeypatch.setattr("mcpmesh_k8s.operations.clients.time.sleep", lambda _: None)
     pods = {"items": [{"metadata": {"name": "backend-1"}, "status": {"phase": "Running"}}]}
     workplace.stand_ins.answer("kubectl", "get pods --selector", json.dumps(pods))
     result = operate("rollback", "dev")
@@ -1086,7 +1101,7 @@ def test_pods_that_do_not_end_keep_compose_from_starting(
     assert workplace.stand_ins.lines("docker") == []
 
 
-@pytest.mark.parametrize("command", ["rollback", "clean"])
+@pytest.mark.parametrize("command", ["rollback", "clean", "deploy"])
 def test_what_argocd_would_undo_is_refused(operate: Operate, workplace: Workplace, command: str) -> None:
     application = {
         "metadata": {"name": "ai-interviewer-dev"},
@@ -1101,7 +1116,7 @@ def test_what_argocd_would_undo_is_refused(operate: Operate, workplace: Workplac
     result = operate(command, "dev")
     assert result.status == 1
     assert "ArgoCD would undo this: its Application 'ai-interviewer-dev' syncs by itself" in result.err
-    assert not any(re.search(" (scale|delete) ", line) for line in workplace.stand_ins.lines())
+    assert not any(re.search(" (scale|delete|apply) ", line) for line in workplace.stand_ins.lines())
 
 
 def test_rollback_without_a_compose_file_changes_nothing(operate: Operate, workplace: Workplace) -> None:

@@ -63,7 +63,7 @@ class Operator:
 
     # The commands, each by the name of its make target.
 
-    def context_(self) -> None:
+    def use_context(self) -> None:
         """Check that the cluster runs, and make its context the current one."""
         cluster.use_context(self.environment, cluster.choose_context(self.environment, self.context, self.environments))
 
@@ -90,6 +90,9 @@ class Operator:
 
     def secrets(self) -> None:
         """Put into the cluster what its Secrets lack."""
+        if not self.secret_names:
+            secrets.show_stores(self.environment)
+            return
         kubectl = self.change()
         cluster.require_namespace(self.environment, kubectl)
         secrets.make_secrets(self.environment, kubectl, self.env_file)
@@ -106,7 +109,8 @@ class Operator:
         kubectl, phases = self.change(), self.phases
         cluster.require_namespace(self.environment, kubectl)
         cluster.require_prerequisites(self.environment, kubectl, phases)
-        secrets.require_secrets(self.environment, kubectl)
+        cluster.require_no_self_heal(kubectl)
+        secrets.require_secrets(self.environment, kubectl, phases)
         deploy.show_difference(kubectl, phases)
         deploy.deploy(self.environment, kubectl, phases)
         self.urls()
@@ -130,7 +134,7 @@ class Operator:
         present = secrets.keys_in_cluster(kubectl, self.secret_names)
         secrets.require_values(self.environment, present, secrets.read_env_file(self.env_file))
         steps: tuple[tuple[str, Callable[[], None]], ...] = (
-            ("context", self.context_),
+            ("context", self.use_context),
             ("images", self.build),
             ("set-up", self.setup),
             ("deployment", self.deploy),
@@ -258,7 +262,7 @@ class Operator:
 
 COMMANDS: dict[str, Callable[[Operator], None]] = {
     "quick-dev": Operator.quick_dev,
-    "context": Operator.context_,
+    "context": Operator.use_context,
     "build": Operator.build,
     "setup": Operator.setup,
     "secrets": Operator.secrets,

@@ -25,6 +25,12 @@ rendered."""
 TIMEOUT = 600
 """Seconds that one workload may take until it is ready: the start of a slow image, with the pull."""
 
+FETCHED = {
+    "ExternalSecret": ("Ready", "The External Secrets Operator"),
+    "SealedSecret": ("Synced", "The Sealed Secrets controller"),
+}
+"""Secrets that an operator makes: the condition that says it did, and who it is."""
+
 CONTROLLERS = ("Deployment", "StatefulSet")
 _UNPRIVILEGED = 1024
 KEPT = ("Namespace", "PersistentVolumeClaim")
@@ -57,7 +63,7 @@ def deploy(environment: Environment, kubectl: Kubectl, phases: Sequence[Rendered
         last += [manifest for manifest in hooks if hook_of(manifest) == "PostSync"]
         apply(kubectl, [manifest for manifest in phase.objects if not hook_of(manifest)])
         wake(kubectl, phase.of("HorizontalPodAutoscaler"))
-        wait_for(kubectl, phase.of("ExternalSecret"), phase.of(*CONTROLLERS))
+        wait_for(kubectl, phase.of(*FETCHED), phase.of(*CONTROLLERS))
         run_jobs(kubectl, [manifest for manifest in hooks if hook_of(manifest) != "PostSync"])
     if last:
         show("--- after all phases")
@@ -85,13 +91,10 @@ def wait_for(kubectl: Kubectl, secrets: Sequence[Manifest], workloads: Sequence[
     Raises:
         OperationError: One of them does not become ready.
     """
-    if secrets:
-        names = [f"externalsecret/{name_of(manifest)}" for manifest in secrets]
-        if kubectl.stream("wait", "--for=condition=Ready", "--timeout=120s", *names):
-            raise OperationError(
-                "The External Secrets Operator cannot fetch a Secret: kubectl describe externalsecret tells why. "
-                "The keys that the store must hold: make k8s-secrets ENV=prod"
-            )
+    for kind, (condition, operator) in FETCHED.items():
+        names = [reference(manifest) for manifest in secrets if manifest["kind"] == kind]
+        if names and kubectl.stream("wait", f"--for=condition={condition}", "--timeout=120s", *names):
+            raise OperationError(f"{operator} cannot make a Secret: {' '.join(kubectl.command('describe', *names))}")
     for manifest in workloads:
         if kubectl.stream("rollout", "status", reference(manifest), f"--timeout={TIMEOUT}s"):
             describe_failing(kubectl)

@@ -13,14 +13,20 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
+from mcpmesh_k8s.checks import at, each
 from mcpmesh_k8s.secret import ExistingSecrets, ExternalSecrets, IssuedKey, KeyForm, RandomKey, Secret, SecretEntry
 
 from .environment import Environment
 from .programs import Kubectl, OperationError
+from .rendered import RenderedPhase
 from .terminal import ask_secret, can_ask, show, show_table
+
+if TYPE_CHECKING:
+    from mcpmesh_k8s.component import Manifest
 
 _URL_SAFE = re.compile(r"[A-Za-z0-9._~-]{3,}")
 _SHORTEST_PASSWORD = 8
@@ -70,7 +76,7 @@ def missing_keys(environment: Environment, kubectl: Kubectl) -> list[SecretEntry
     return [entry for entry in entries if entry.reference.key not in present.get(entry.reference.secret, ())]
 
 
-def require_secrets(environment: Environment, kubectl: Kubectl) -> None:
+def require_secrets(environment: Environment, kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> None:
     """Refuse to deploy while a key is missing: a pod would wait for it without a word.
 
     Raises:
@@ -80,6 +86,29 @@ def require_secrets(environment: Environment, kubectl: Kubectl) -> None:
     if missing:
         names = ", ".join(str(entry.reference) for entry in missing)
         raise OperationError(f"The cluster has no {names}. Make them: make k8s-secrets ENV={environment.name}")
+    wanted = secrets_made_by_hand([manifest for phase in phases for manifest in phase.objects])
+    absent = [name for name in wanted if name not in keys_in_cluster(kubectl, wanted)]
+    if absent:
+        raise OperationError(
+            f"The cluster has no Secret {', '.join(absent)} in namespace {kubectl.namespace}. It is made by hand: the "
+            "credentials of the image registry, or a certificate."
+        )
+
+
+def secrets_made_by_hand(objects: Sequence[Manifest]) -> list[str]:
+    """The Secrets that no key of ours is in: for pulling images, and for TLS where no issuer makes the certificate."""
+    pulls = [
+        str(reference.get("name"))
+        for manifest in objects
+        for reference in each(manifest, "spec", "template", "spec", "imagePullSecrets")
+    ]
+    certificates = [
+        str(tls.get("secretName"))
+        for manifest in objects
+        if "cert-manager.io/cluster-issuer" not in at(manifest, "metadata", "annotations")
+        for tls in each(manifest, "spec", "tls")
+    ]
+    return sorted({*pulls, *certificates})
 
 
 def read_env_file(path: Path) -> dict[str, str]:
