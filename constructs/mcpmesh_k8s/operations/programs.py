@@ -105,9 +105,7 @@ def stream(
     """
     sys.stdout.flush()
     try:
-        return subprocess.run(
-            command, env=_environment(variables), stdin=stdin, stdout=stdout, check=False
-        ).returncode
+        return subprocess.run(command, env=_environment(variables), stdin=stdin, stdout=stdout, check=False).returncode
     except FileNotFoundError:
         raise _missing(command) from None
 
