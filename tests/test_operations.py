@@ -192,6 +192,9 @@ TARGETS = {
     "k8s-test-health": "test-health dev",
     "k8s-test-mcp-tools": "test-mcp-tools dev",
     "k8s-port-forward": "port-forward dev",
+    "k8s-export-data": "export-data dev",
+    "k8s-import-data": "import-data dev",
+    "k8s-verify-data": "verify-data dev",
     "k8s-restart": "restart dev",
     "k8s-rollback": "rollback dev",
     "k8s-clean": "clean dev",
@@ -212,37 +215,29 @@ def test_each_target_runs_its_command(target: str) -> None:
     assert dry_run(target) == [".venv/bin/python", "-m", "ai_interviewer", *TARGETS[target].split()]
 
 
-def test_make_variables_become_options() -> None:
-    given = (
-        "ENV=prod APP_DIR=/my app|CONTEXT=c|CONFIRM=prod|ADDRESS=10.0.0.1|ENV_FILE=e|HOSTS_FILE=h|LINES_OF_LOG=5|"
-        "FOLLOW=1|PUSH=1"
-    ).replace("prod APP", "prod|APP")
-    words = dry_run("k8s-logs", "TARGET=backend redis", *given.split("|"))
-    assert words == [
-        ".venv/bin/python",
-        "-m",
-        "ai_interviewer",
-        "logs",
-        "prod",
-        "backend",
-        "redis",
-        "--app-dir",
-        "/my app",
-        "--context",
-        "c",
-        "--confirm",
-        "prod",
-        "--address",
-        "10.0.0.1",
-        "--env-file",
-        "e",
-        "--hosts-file",
-        "h",
-        "--lines",
-        "5",
-        "--follow",
-        "--push",
-    ]
+MAKE_VARIABLES = {
+    "APP_DIR=/my app": "--app-dir|/my app",
+    "CONTEXT=c": "--context|c",
+    "CONFIRM=prod": "--confirm|prod",
+    "ADDRESS=10.0.0.1": "--address|10.0.0.1",
+    "ENV_FILE=e": "--env-file|e",
+    "HOSTS_FILE=h": "--hosts-file|h",
+    "LINES_OF_LOG=5": "--lines|5",
+    "FOLLOW=1": "--follow",
+    "PUSH=1": "--push",
+    "DATA=d": "--data|d",
+    "FROM=compose": "--compose",
+    "TO=compose": "--compose",
+    "LIVE=1": "--live",
+    "OWNERS=a:b:c d:e:f": "--owner|a:b:c|--owner|d:e:f",
+    "TARGET=backend redis": "backend|redis",
+}
+
+
+@pytest.mark.parametrize("given", MAKE_VARIABLES)
+def test_a_make_variable_becomes_an_option(given: str) -> None:
+    command = [".venv/bin/python", "-m", "ai_interviewer", "logs", "prod"]
+    assert dry_run("k8s-logs", "ENV=prod", given) == [*command, *MAKE_VARIABLES[given].split("|")]
 
 
 def test_make_help_lists_every_target_in_its_group() -> None:
@@ -1082,7 +1077,7 @@ def test_rollback_stops_every_client_before_compose_starts(
         "tempo", "registry", "backend", "pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent",
         "nginx-gateway", "grafana",
     }  # fmt: skip
-    compose = f"docker compose --file {workplace.checkout}/docker-compose.yml up --detach --wait --wait-timeout=300"
+    compose = f"docker compose --file {workplace.checkout}/docker-compose.yml up --detach --wait --wait-timeout 300"
     assert lines[-1] == compose
     assert len([line for line in lines if "get pods --selector" in line]) == 3
     assert "waiting for 1 pods to end: backend-1" in result.out
@@ -1123,7 +1118,7 @@ def test_rollback_without_a_compose_file_changes_nothing(operate: Operate, workp
     (workplace.checkout / "docker-compose.yml").unlink()
     result = operate("rollback", "dev")
     assert result.status == 1
-    assert "has no Compose file" in result.err
+    assert "holds no Compose file" in result.err
     assert workplace.stand_ins.calls == []
 
 
