@@ -41,7 +41,7 @@ class Operator:
         self.compose: bool = given.compose
         self.live: bool = given.live
         self.data: Path | None = given.data
-        self.given_owners: list[str] = given.owner
+        self.owners: list[Owner] = given.owner
         self.checkout: Path = given.app_dir or Path("..", environment.application.settings.name)
         self.env_file: Path = given.env_file
         self.hosts_file: Path = given.hosts_file
@@ -286,21 +286,6 @@ class Operator:
         return stores_of(self.environment.application)
 
     @property
-    def owners(self) -> list[Owner]:
-        """Who owns what belonged to the source's superuser, as given.
-
-        Raises:
-            OperationError: One is not understood.
-        """
-        owners: list[Owner] = []
-        for given in self.given_owners:
-            parts = given.split(":")
-            if len(parts) != 3:
-                raise OperationError(f"{given!r} names no owner. Give OWNERS=<database>:<schema>:<role>.")
-            owners.append(Owner(database=parts[0], schema=parts[1], role=parts[2]))
-        return owners
-
-    @property
     def secret_names(self) -> list[str]:
         """The Secrets that are made from here."""
         return list(dict.fromkeys(entry.reference.secret for entry in secrets.own_entries(self.environment)))
@@ -360,6 +345,18 @@ COMMANDS: dict[str, Callable[[Operator], None]] = {
 """Every command, by its name."""
 
 
+def owner(text: str) -> Owner:
+    """An owner as it is given on the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not understood.
+    """
+    parts = text.split(":")
+    if len(parts) != 3:
+        raise argparse.ArgumentTypeError(f"{text!r}: give <database>:<schema>:<role>")
+    return Owner(database=parts[0], schema=parts[1], role=parts[2])
+
+
 def parser(program: str, environments: Sequence[Environment]) -> argparse.ArgumentParser:
     """The command line. A make variable of the same name stands for each option."""
     parsed = argparse.ArgumentParser(prog=program, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -379,7 +376,7 @@ def parser(program: str, environments: Sequence[Environment]) -> argparse.Argume
     parsed.add_argument("--compose", action="store_true", help="the data of Docker Compose in place of the cluster's")
     parsed.add_argument("--live", action="store_true", help="export although something may write")
     parsed.add_argument(
-        "--owner", action="append", default=[], help="DATABASE:SCHEMA:ROLE: who owns what a superuser did"
+        "--owner", action="append", type=owner, default=[], help="DATABASE:SCHEMA:ROLE: who owns what a superuser did"
     )
     parsed.add_argument("--push", action="store_true", help="push images to their registry")
     return parsed
