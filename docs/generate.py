@@ -20,9 +20,9 @@ from mcpmesh_k8s import (  # noqa: E402
     Compute,
     Gateway,
     Image,
+    IssuedKey,
     OAuth2Proxy,
     Route,
-    Secret,
     Target,
     Workload,
     budget,
@@ -45,7 +45,7 @@ def mermaid(text: str) -> str:
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table."""
     lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 def who_talks_to_whom() -> str:
@@ -96,23 +96,20 @@ def differing(dev: object, prod: object, path: str = "") -> Iterator[tuple[str, 
 
 
 def secrets() -> str:
-    """The Secrets that must exist before the first deployment, who reads them, and in which environment."""
+    """Every key of every Secret: its variable, where its value comes from, who reads it, and in which environment."""
     rows: dict[tuple[str, ...], list[str]] = {}
     for environment in (PROD, DEV):
-        whole = application(environment)
-        readers: dict[str, list[str]] = {}
-        for pod in whole.pods:
-            for container in (*pod.containers, *pod.init_containers):
-                for variable in container.variables:
-                    name = getattr(variable.value, "secret", None)
-                    if name is not None and pod.name not in readers.setdefault(name, []):
-                        readers[name].append(pod.name)
-        for secret in whole.components:
-            if isinstance(secret, Secret):
-                keys = ", ".join(f"`{key}`" for key in secret.settings.keys)
-                row = (f"`{secret.full_name}`", keys, ", ".join(readers[secret.full_name]))
-                rows.setdefault(row, []).insert(0, environment.name)
-    return table(("Secret", "keys", "read by", "in"), [(*row, " and ".join(where)) for row, where in rows.items()])
+        for entry in application(environment).secret_keys():
+            row = (
+                f"`{entry.reference.secret}`",
+                f"`{entry.reference.key}`",
+                f"`{entry.variable}`",
+                entry.origin.issued_by if isinstance(entry.origin, IssuedKey) else f"`{entry.origin.form.value}`",
+                ", ".join(entry.readers),
+            )
+            rows.setdefault(row, []).insert(0, environment.name)
+    head = ("Secret", "key", "in a `.env` file", "comes from", "read by", "in")
+    return table(head, [(*row, " and ".join(where)) for row, where in rows.items()])
 
 
 def gateway_of(environment: EnvironmentSettings) -> Gateway:
