@@ -35,13 +35,20 @@ vars(real).update(
 )
 sys.modules["mcpmesh_k8s._k8s"] = real
 
-from ai_interviewer import ENVIRONMENTS, AiInterviewer  # noqa: E402
+from ai_interviewer import ENVIRONMENTS, AiInterviewer, ArgoCd  # noqa: E402
 from gateway_api import BEHIND_GATEWAY_API  # noqa: E402
+from many_clusters import MANY_CLUSTERS  # noqa: E402
 from mcpmesh_k8s import synthesize  # noqa: E402
 
+outdir = Path(sys.argv[1])
+environments = [AiInterviewer(environment, outdir=outdir / environment.name) for environment in ENVIRONMENTS]
+many = AiInterviewer(MANY_CLUSTERS, outdir=outdir / MANY_CLUSTERS.name)
 synthesize(
     [
-        AiInterviewer(environment, outdir=Path(sys.argv[1]) / environment.name)
-        for environment in (*ENVIRONMENTS, BEHIND_GATEWAY_API)
+        *environments,
+        ArgoCd(environments, outdir=outdir / "argocd"),
+        AiInterviewer(BEHIND_GATEWAY_API, outdir=outdir / BEHIND_GATEWAY_API.name),
+        many,
+        ArgoCd([many], outdir=outdir / "many-argocd"),
     ]
 )

@@ -40,6 +40,8 @@ from mcpmesh_k8s import (
     Secret,
     SecretKey,
     SecretSettings,
+    SmokeTest,
+    SmokeTestSettings,
     Tempo,
     images,
     variables,
@@ -155,9 +157,10 @@ class AiInterviewer(Application):
             ]
         gateway = Gateway(access, environment.gateway, routes, login)
         Exposure(access, environment.exposure, gateway)
+        SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME), gateway, registry)
 
-        # Who connects to whom. The gateway's connections are its routes, the bucket task's its server, and
-        # Grafana's its data source. What a client cannot be without when it starts, it waits for.
+        # Who connects to whom. The gateway's connections are its routes, the bucket task's its server, Grafana's its
+        # data source, and the smoke test's what it asks. What a client cannot be without when it starts, it waits for.
         registry.connects_to(postgres.database("mcpmesh", role="mcpmesh"), redis, wait=True)
         registry.connects_to(tempo.collector)
         backend.connects_to(postgres.database("ai_interviewer", role="backend"), redis, wait=True)

@@ -53,6 +53,7 @@ from .secret import (
     SecretSettings,
     SecretSource,
 )
+from .smoke_test import SmokeTest, SmokeTestSettings
 from .storage import Claim, File, Files, Scratch, Volume
 from .task import Hook, Task, TaskSettings
 from .tempo import Tempo, TempoSettings
@@ -159,6 +160,8 @@ __all__ = [
     "SecretSettings",
     "SecretSource",
     "SettingError",
+    "SmokeTest",
+    "SmokeTestSettings",
     "StatefulWorkload",
     "Target",
     "Task",
