@@ -60,12 +60,12 @@ def rendered(request: pytest.FixtureRequest, manifests: Manifests) -> list[Manif
     return manifests(str(request.param))
 
 
-def annotations(manifest: Manifest) -> Mapping[str, object]:
+def notes(manifest: Manifest) -> Mapping[str, object]:
     return at(manifest, "metadata", "annotations")
 
 
 def wave(manifest: Manifest) -> int:
-    text = annotations(manifest)[WAVE]
+    text = notes(manifest)[WAVE]
     assert isinstance(text, str), "ArgoCD reads text"
     return int(text)
 
@@ -172,7 +172,7 @@ def test_a_sync_is_the_servers_own_apply_without_surprises(manifests: Manifests,
         "PruneLast=true",
         "ServerSideApply=true",
     ]
-    assert annotations(found)["argocd.argoproj.io/compare-options"] == "ServerSideDiff=true"
+    assert notes(found)["argocd.argoproj.io/compare-options"] == "ServerSideDiff=true"
     assert at(found, "spec", "syncPolicy")["retry"] == {
         "limit": 5,
         "backoff": {"duration": "30s", "factor": 2, "maxDuration": "5m"},
@@ -199,11 +199,11 @@ def test_the_end_of_an_application_takes_nothing_down(manifests: Manifests, for_
 
 
 def test_namespace_and_claims_are_never_deleted_and_everything_else_can_be(rendered: list[Manifest]) -> None:
-    kept = {(str(m["kind"]), name_of(m)) for m in rendered if annotations(m).get(OPTIONS) == KEPT}
+    kept = {(str(m["kind"]), name_of(m)) for m in rendered if notes(m).get(OPTIONS) == KEPT}
     data = {(str(m["kind"]), name_of(m)) for m in rendered if m["kind"] in ("Namespace", "PersistentVolumeClaim")}
     assert kept == data
     assert ("Namespace", "ai-interviewer") in kept
-    assert [m for m in rendered if OPTIONS in annotations(m) and annotations(m)[OPTIONS] != KEPT] == []
+    assert [m for m in rendered if OPTIONS in notes(m) and notes(m)[OPTIONS] != KEPT] == []
 
 
 def test_for_many_clusters_there_is_an_application_for_each(for_many_clusters: list[Manifest]) -> None:
@@ -295,7 +295,7 @@ def test_a_policy_is_there_with_the_pods_it_opens(rendered: list[Manifest]) -> N
 
 
 def hooks(rendered: list[Manifest]) -> dict[str, Manifest]:
-    return {str(annotations(m)[HOOK]): m for m in rendered if HOOK in annotations(m)}
+    return {str(notes(m)[HOOK]): m for m in rendered if HOOK in notes(m)}
 
 
 def test_every_job_is_a_hook_and_each_hook_can_end_in_its_time(rendered: list[Manifest]) -> None:
@@ -306,7 +306,7 @@ def test_every_job_is_a_hook_and_each_hook_can_end_in_its_time(rendered: list[Ma
     }
     assert {name_of(m) for m in found.values()} == {name_of(m) for m in rendered if m["kind"] == "Job"}
     for hook, job in found.items():
-        assert annotations(job)["argocd.argoproj.io/hook-delete-policy"] == "BeforeHookCreation", hook
+        assert notes(job)["argocd.argoproj.io/hook-delete-policy"] == "BeforeHookCreation", hook
     # A Sync hook must end before the next wave: whatever it may dial is there by then. PostSync comes after all waves.
     (policy,) = (m for m in rendered if m["kind"] == "NetworkPolicy" and name_of(m) == name_of(found["Sync"]))
     dialled = [
@@ -327,7 +327,7 @@ def test_an_object_of_plain_cdk8s_is_in_the_wave_of_its_phase_unless_it_has_its_
         k8s.KubeConfigMap(phase, "map", metadata=metadata)
     shop.synth()
     written = [dict(manifest) for manifests in shop.manifests().values() for manifest in manifests]
-    assert [dict(annotations(manifest)) for manifest in written] == [
+    assert [dict(notes(manifest)) for manifest in written] == [
         {WAVE: "0"},
         {"note": "x", WAVE: "1"},
         {WAVE: "7"},
