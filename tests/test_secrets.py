@@ -14,18 +14,28 @@ from many_clusters import ciphertext
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
+    Compute,
+    Container,
     ExistingSecrets,
     ExternalSecrets,
     IssuedKey,
     KeyForm,
     Phase,
+    Port,
     RandomKey,
+    Readiness,
     SealedSecrets,
     SealedValue,
     Secret,
     SecretSettings,
     SettingError,
+    Target,
     TreeError,
+    User,
+    Variable,
+    Workload,
+    WorkloadSettings,
+    images,
 )
 from mcpmesh_k8s.checks import at, containers_of, each, name_of
 
@@ -89,6 +99,23 @@ def test_the_readers_of_a_key_are_the_pods_whose_manifests_refer_to_it(manifests
     entries = AiInterviewer(PROD, outdir="unused").secret_keys()
     assert {(entry.reference.secret, entry.reference.key): set(entry.readers) for entry in entries} == found
     assert found["ai-interviewer-redis", "password"] > {"redis", "backend"}, "init containers read it, too"
+
+
+def test_what_waits_for_a_service_with_its_password_reads_it() -> None:
+    scope = phase()
+    password = Variable(name="PASSWORD", value=secret(scope, "cache", "password").key("password"))
+    container = Container(
+        name="main",
+        image=images.REGISTRY,
+        user=User(uid=1, gid=1),
+        compute=Compute(cpu="1", memory="1Gi"),
+        ports=(Port(number=8000),),
+    )
+    cache = Workload(scope, WorkloadSettings(name="cache", container=container))
+    client = Workload(scope, WorkloadSettings(name="client", container=container))
+    ready = Readiness(command=("ask",), variables=(password,))
+    client.connects_to(Target(workload=cache, readiness=ready), wait=True)
+    assert [entry.readers for entry in scope.application.secret_keys()] == [("client",)]
 
 
 def test_a_key_that_nobody_reads_is_told_all_the_same() -> None:
