@@ -13,13 +13,15 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from ai_interviewer import DEV, AiInterviewer
 from conftest import Manifests, require_program
 from gateway_harness import Answer, RunningGateway, StubUpstream, running_gateway
+from mcpmesh_k8s import Agent, Phase
 from mesh_harness import SECRETS, Loopback, Manifest, container_of, find, free_port, pod_environment
 from processes import START
 from test_mesh_runtime import check_registration, running_agent
@@ -259,7 +261,7 @@ def silent() -> Generator[StubUpstream, None, None]:
 
     def wait(_: object) -> Answer:
         over.wait(60)
-        return Answer()
+        return Answer(status=0)
 
     with StubUpstream("silent") as upstream:
         upstream.answer = wait
@@ -312,6 +314,14 @@ def test_it_asks_for_every_agent_that_is_deployed(manifests: Manifests) -> None:
             if variable["name"] == "MCP_MESH_AGENT_NAME"
         ]
         assert said.split(",") == registered == list(AGENTS)
+
+
+def test_it_asks_for_an_agent_that_was_made_after_it(tmp_path: Path) -> None:
+    whole = AiInterviewer(DEV, outdir=tmp_path / "dev")
+    Agent(Phase(whole, "more"), replace(DEV.pdf_extractor, name="late"))
+    rendered = [dict(manifest) for group in whole.manifests().values() for manifest in group]
+    (said,) = (v["value"] for v in container_of(find(rendered, "Job", JOB), NAME)["env"] if v["name"] == "AGENTS")
+    assert said.split(",") == [*AGENTS, "late"]
 
 
 def test_a_real_agent_is_found_by_its_name(

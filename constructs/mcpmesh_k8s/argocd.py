@@ -373,6 +373,7 @@ class ArgoCdApplication(Component):
                 automated=argoproj.ApplicationSpecSyncPolicyAutomated(prune=sync.prune, self_heal=sync.self_heal)
                 if isinstance(sync, Automated)
                 else None,
+                # Without ApplyOutOfSyncOnly: a wave would then wait only for what has changed.
                 sync_options=[
                     # The namespace is one of the manifests.
                     "CreateNamespace=false",
@@ -397,7 +398,11 @@ class ArgoCdApplication(Component):
         )
 
     def scaled_by_others(self) -> list[tuple[str, str]]:
-        """The workloads, as ``(kind, name)``, whose replicas belong to a HorizontalPodAutoscaler."""
+        """The workloads, as ``(kind, name)``, whose replicas belong to a HorizontalPodAutoscaler.
+
+        Their manifests leave the replicas out, so no sync sets them. RespectIgnoreDifferences would: it copies the live
+        number into what is applied, and makes ArgoCD its owner.
+        """
         references = [
             at(manifest, "spec", "scaleTargetRef")
             for manifest in Objects(self.rendered()).of("HorizontalPodAutoscaler")
