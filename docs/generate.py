@@ -1,4 +1,4 @@
-"""This module is the generated parts of README.md: pictures, tables and the example come from the sources.
+"""This module is the generated parts of the documents: pictures, tables and the example come from the sources.
 
 A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``. ``--check`` says whether they are current.
 """
@@ -29,7 +29,7 @@ from mcpmesh_k8s import (  # noqa: E402
     topology,
 )
 
-README = ROOT / "README.md"
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs/operations.md")
 ENV_EXAMPLE = ROOT / ".env.example"
 BAR = r"\|"  # in a table, inside code too, where an entity would be shown as it is written
 
@@ -253,15 +253,15 @@ def env_example() -> str:
 
 def outputs() -> dict[Path, str]:
     """Every file that is generated, or has generated parts, as it must be."""
-    return {README: generated(README.read_text(encoding="utf-8")), ENV_EXAMPLE: env_example()}
+    return {path: generated(path.read_text(encoding="utf-8")) for path in DOCUMENTS} | {ENV_EXAMPLE: env_example()}
 
 
 def main() -> int:
     """Write what is generated, or check it."""
-    text = README.read_text(encoding="utf-8")
-    missing = [name for name in PARTS if f"<!-- generated: {name} -->" not in text]
+    written = "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
+    missing = [name for name in PARTS if f"<!-- generated: {name} -->" not in written]
     if missing:
-        print(f"README.md has no place for: {', '.join(missing)}", file=sys.stderr)
+        print(f"no document has a place for: {', '.join(missing)}", file=sys.stderr)
         return 1
     old = {path: text for path, text in outputs().items() if not path.exists() or path.read_text("utf-8") != text}
     for path, text in old.items():

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 import kubernetes_validate
@@ -41,16 +40,6 @@ def test_the_readmes_example_is_forty_lines_and_renders_a_whole_application(tmp_
     assert running == {"shop-postgres", "shop-redis", "shop-registry", "shop-prices"}
     policies = {name_of(manifest) for manifest in manifests if manifest["kind"] == "NetworkPolicy"}
     assert policies == running | {"shop-default-deny", "shop-allow-dns"}
-
-
-def test_the_readmes_commands_are_targets_of_the_makefile() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    named = set(chain.from_iterable(re.findall(r"`make ([a-z-]+)(?![\w…])|^make ([a-z-]+)", README, re.MULTILINE))) - {
-        ""
-    }
-    assert {"synth", "test", "check", "bench"} <= named
-    for target in named:
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"the README names make {target}"
 
 
 @pytest.mark.parametrize("environment", [DEV, PROD], ids=["dev", "prod"])

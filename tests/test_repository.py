@@ -349,11 +349,24 @@ def test_the_cdk8s_command_and_make_run_the_same_program() -> None:
     assert f"\t@{config['app']}\n" in MAKEFILE
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/operations.md"])
 def test_every_target_that_the_documentation_names_exists(document: str) -> None:
-    named = set(re.findall(r"(?:`|^ *\$? *)make ([a-z][a-z-]+)", (ROOT / document).read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^ *\$? *)make ([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?![\w…-])", (ROOT / document).read_text(), re.MULTILINE))
     assert named
+    assert named - targets() - {"k8s-build-backend"} == set()
+
+
+def test_every_target_that_a_message_names_exists() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "constructs").rglob("operations/*.py"))
+    named = set(re.findall(r"make (k8s-[a-z-]+)(?!…)\b", sources))
+    assert len(named) >= 5
     assert named - targets() == set()
+
+
+def test_the_operations_guide_names_every_command() -> None:
+    guide = (ROOT / "docs/operations.md").read_text()
+    commands = {target for target in targets() if target.startswith("k8s-")}
+    assert {command for command in commands if f"make {command}" not in guide} == set()
 
 
 def test_the_shell_scripts_have_no_known_mistakes() -> None:
