@@ -6,6 +6,7 @@
 #   CONTEXT=NAME        another kubectl context than the environment's own
 #   CONFIRM=WORD        consent: prod for a change of production, delete-data for the deletion of data
 #   TARGET="NAME …"     workloads, such as backend; all unless given
+#   REPLACE="NAME …"    variables of .env whose keys get a new value although the cluster has one
 #   ADDRESS=IP          where the ingress controller is reached, when it is not minikube's address
 #   ENV_FILE=FILE       the file with the values of Secrets; .env unless given
 #   FOLLOW=1            go on with new log lines
@@ -23,7 +24,7 @@ OPTIONS = $(if $(APP_DIR),--app-dir '$(APP_DIR)') $(if $(CONTEXT),--context '$(C
   $(if $(ENV_FILE),--env-file '$(ENV_FILE)') $(if $(HOSTS_FILE),--hosts-file '$(HOSTS_FILE)') \
   $(if $(LINES_OF_LOG),--lines '$(LINES_OF_LOG)') $(if $(FOLLOW),--follow) $(if $(PUSH),--push) \
   $(if $(DATA),--data '$(DATA)') $(if $(filter compose,$(FROM) $(TO)),--compose) $(if $(LIVE),--live) \
-  $(foreach owner,$(OWNERS),--owner '$(owner)')
+  $(foreach variable,$(REPLACE),--replace '$(variable)') $(foreach owner,$(OWNERS),--owner '$(owner)')
 
 ##@ Deploy
 

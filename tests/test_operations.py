@@ -229,6 +229,7 @@ MAKE_VARIABLES = {
     "FROM=compose": "--compose",
     "TO=compose": "--compose",
     "LIVE=1": "--live",
+    "REPLACE=A_KEY B_KEY": "--replace|A_KEY|--replace|B_KEY",
     "OWNERS=a:b:c d:e:f": "--owner|a:b:c|--owner|d:e:f",
     "TARGET=backend redis": "backend|redis",
 }
@@ -763,6 +764,23 @@ def test_what_the_cluster_has_is_kept(operate: Operate, workplace: Workplace) ->
     (line,) = [line for line in workplace.stand_ins.lines() if " patch " in line]
     assert line == f"{DEV_KUBECTL} patch secret ai-interviewer-grafana --type=merge --patch-file=/dev/stdin"
     assert result.out.count("kept: the cluster has it") == 12
+
+
+def test_a_key_gets_a_new_value_when_that_is_asked_for(operate: Operate, workplace: Workplace) -> None:
+    assert (
+        operate("secrets", "dev", "--replace", "POSTGRES_BACKEND_PASSWORD", "--replace", "CLAUDE_API_KEY").status == 0
+    )
+    changed = sent(workplace, "patch")
+    assert sent(workplace, "create") == {}
+    assert changed["ai-interviewer-claude"] == {"api-key": "sk-claude"}
+    assert list(changed["ai-interviewer-postgres"]) == ["backend-password"]
+    assert len(changed) == 2
+
+
+def test_an_unknown_key_is_not_replaced(operate: Operate, workplace: Workplace) -> None:
+    result = operate("secrets", "dev", "--replace", "NOBODYS_KEY")
+    assert result.status == 1
+    assert "No Secret is made here from NOBODYS_KEY. There are: POSTGRES_PASSWORD, " in result.err
 
 
 def test_secrets_that_are_all_there_change_nothing(operate: Operate, workplace: Workplace) -> None:

@@ -351,7 +351,11 @@ def test_the_cdk8s_command_and_make_run_the_same_program() -> None:
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/operations.md"])
 def test_every_target_that_the_documentation_names_exists(document: str) -> None:
-    named = set(re.findall(r"(?:`|^ *\$? *)make ([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?![\w…-])", (ROOT / document).read_text(), re.MULTILINE))
+    named = set(
+        re.findall(
+            r"(?:`|^ *\$? *)make ([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?![\w…-])", (ROOT / document).read_text(), re.MULTILINE
+        )
+    )
     assert named
     assert named - targets() - {"k8s-build-backend"} == set()
 

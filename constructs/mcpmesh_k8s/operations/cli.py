@@ -40,6 +40,7 @@ class Operator:
         self.names: list[str] = given.names
         self.compose: bool = given.compose
         self.live: bool = given.live
+        self.replace: list[str] = given.replace
         self.data: Path | None = given.data
         self.owners: list[Owner] = given.owner
         self.checkout: Path = given.app_dir or Path("..", environment.application.settings.name)
@@ -100,7 +101,7 @@ class Operator:
             return
         kubectl = self.change()
         cluster.require_namespace(self.environment, kubectl)
-        secrets.make_secrets(self.environment, kubectl, self.env_file)
+        secrets.make_secrets(self.environment, kubectl, self.env_file, self.replace)
 
     def diff(self) -> None:
         """Show what a deployment would change."""
@@ -370,6 +371,7 @@ def parser(program: str, environments: Sequence[Environment]) -> argparse.Argume
     parsed.add_argument("--app-dir", type=Path, help="the application's checkout: ../NAME unless given")
     parsed.add_argument("--env-file", type=Path, default=Path(".env"), help="the file with the values of Secrets")
     parsed.add_argument("--hosts-file", type=Path, default=hosts.HOSTS, help="the hosts file")
+    parsed.add_argument("--replace", action="append", default=[], help="a variable of .env whose key gets a new value")
     parsed.add_argument("--lines", type=int, default=100, help="how many log lines of each container")
     parsed.add_argument("--follow", action="store_true", help="go on with new log lines")
     parsed.add_argument("--data", type=Path, help="the folder of an export")

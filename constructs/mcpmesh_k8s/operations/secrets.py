@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING
 from dotenv import dotenv_values
 
 from mcpmesh_k8s.checks import at, each
-from mcpmesh_k8s.secret import ExistingSecrets, ExternalSecrets, IssuedKey, KeyForm, RandomKey, Secret, SecretEntry
+from mcpmesh_k8s.secret import (
+    ExistingSecrets,
+    ExternalSecrets,
+    IssuedKey,
+    KeyForm,
+    RandomKey,
+    Secret,
+    SecretEntry,
+    SecretKey,
+)
 
 from .environment import Environment
 from .programs import Kubectl, OperationError
@@ -188,14 +197,28 @@ def find_value(entry: SecretEntry, present: dict[str, set[str]], given: dict[str
     return Found(entry=entry, value=value, origin="asked for")
 
 
-def make_secrets(environment: Environment, kubectl: Kubectl, env_file: Path) -> None:
+def make_secrets(environment: Environment, kubectl: Kubectl, env_file: Path, replace: Sequence[str] = ()) -> None:
     """Put into the cluster what its Secrets lack, and say what came from where and who reads it.
+
+    Args:
+        environment: Whose Secrets.
+        kubectl: The cluster.
+        env_file: The file with values.
+        replace: The variables of keys that get a new value although the cluster has one.
 
     Raises:
         OperationError: A value is missing or cannot be used, found before anything is changed; or kubectl fails.
     """
     entries = own_entries(environment)
-    present = keys_in_cluster(kubectl, [entry.reference.secret for entry in entries])
+    unknown = sorted(set(replace) - {entry.variable for entry in entries})
+    if unknown:
+        known = ", ".join(entry.variable for entry in entries)
+        raise OperationError(f"No Secret is made here from {', '.join(unknown)}. There are: {known}.")
+    there = keys_in_cluster(kubectl, [entry.reference.secret for entry in entries])
+    replaced = {entry.reference for entry in entries if entry.variable in replace}
+    present = {
+        name: {key for key in keys if SecretKey(secret=name, key=key) not in replaced} for name, keys in there.items()
+    }
     given = read_env_file(env_file)
     require_values(environment, present, given)
     found = [find_value(entry, present, given) for entry in entries]
