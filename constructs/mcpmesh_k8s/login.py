@@ -132,6 +132,8 @@ class OpenIdConnect:
         return {
             "OAUTH2_PROXY_PROVIDER": "oidc",
             "OAUTH2_PROXY_OIDC_ISSUER_URL": self.issuer,
+            # It skips this unless told. A token that was made for another login is then refused.
+            "OAUTH2_PROXY_INSECURE_OIDC_SKIP_NONCE": "false",
             "OAUTH2_PROXY_CODE_CHALLENGE_METHOD": "S256",
         }
 
