@@ -319,9 +319,24 @@ def test_a_client_cannot_go_where_only_the_gateway_goes(alice: Visitor, target: 
     assert not alice.gateway.arrived
 
 
-@pytest.mark.parametrize("target", ["/@explain", "/@sign_in", "/-/sign_in", "/-/", "/-/auth/", "/-/explain/"])
+@pytest.mark.parametrize("target", ["/@explain", "/@sign_in"])
 def test_what_the_gateway_says_is_no_place_to_go_to(stranger: Visitor, target: str) -> None:
     assert_turned_away(stranger, target, stranger.ask(target))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("/-/", "/-/sign_in", "/-/auth/", "/-/explain/", "/-/healthy/", "/-/healthy/x", "/-/HEALTHY", "/-/x?y=/api/"),
+        *("/%2d/x", "/-/%68ealthyx", "/%2D/healthy/", "/-/api/interviews", "/-/static/app.js"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_below_the_gateways_own_path_there_is_nothing_else(admin: Visitor, target: str, method: str) -> None:
+    assert admin.ask(target, method=method).status == 404
+    admin.gateway.forget()
+    assert admin.ask(target, method=method).status == 404
+    assert not admin.gateway.arrived
 
 
 @pytest.mark.parametrize("target", ["@explain", "@sign_in", "*", "-/auth"])
@@ -353,6 +368,36 @@ def test_a_service_cannot_change_how_the_gateway_answers(admin: Visitor) -> None
     assert time.monotonic() - started < 2
     assert response.headers["Content-Type"] == "text/html"
     assert not [name for name in response.headers if name.lower().startswith("x-accel")]
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        *("__Host-login=x; Path=/; Secure", "__Host-login=; Max-Age=0; Path=/", "__Host-login", "__Host-login =x"),
+        *("__Host-login_0=x; Path=/", "__Host-login_1=", "__Host-login_csrf=x; HttpOnly", "__Host-login_csrf_a1b2=x"),
+        # A cookie without a name is sent back as its value alone.
+        *("=__Host-login=x", " = __Host-login=x; Path=/", "==__Host-login_0=x", "\t__Host-login=x", "=\t=__Host-login"),
+    ],
+)
+def test_a_service_cannot_touch_the_login_s_cookies_and_keeps_its_own(admin: Visitor, cookie: str) -> None:
+    own = ["session=__Host-login; Path=/", "my__Host-login=x; Secure", "__Host-other=; Max-Age=0"]
+    for target in (*PUBLIC, *PROTECTED):
+        for name in ("Set-Cookie", "set-cookie", "SET-COOKIE"):
+            says(admin, {name: cookie})
+            assert admin.ask(target).headers.get_all("Set-Cookie") is None
+        says(admin, {"Set-Cookie": own[0], "set-cookie": cookie, "SET-COOKIE": own[1], "Set-cookie": own[2]})
+        assert admin.ask(target).headers.get_all("Set-Cookie") == own
+        says(admin, {"Set-Cookie": cookie, "SET-cookie": cookie, "set-cookie": own[0], "sEt-cookie": cookie})
+        assert admin.ask(target).headers.get_all("Set-Cookie") == own[:1]
+        says(admin, {"Clear-Site-Data": '"cookies"', "clear-site-data": '"*"'})
+        assert "Clear-Site-Data" not in admin.ask(target).headers
+
+
+def says(visitor: Visitor, headers: dict[str, str]) -> None:
+    """From now on every service says this; names that differ in case are headers of their own."""
+    for name, upstream in visitor.gateway.upstreams.items():
+        if name != LOGIN:
+            upstream.answer = lambda _: Answer(headers=headers)
 
 
 @pytest.mark.parametrize("status", [401, 403, 500, 503])
@@ -1005,6 +1050,18 @@ def test_a_login_that_hangs_lets_nobody_in_and_is_given_up_after_five_seconds(li
     assert [status for status, _ in answers] == [503] * len(hangs)
     assert all(4.5 < seconds < 10 for _, seconds in answers), answers
     assert not lied_to.arrived
+
+
+@pytest.mark.parametrize("target", PROTECTED)
+def test_a_login_that_hangs_up_is_asked_again_and_not_for_ever(stranger: Visitor, target: str) -> None:
+    login, vouched = stranger.gateway.upstreams[LOGIN], Answer(status=202, headers={"X-Auth-Request-Email": ADMIN})
+    login.answer = lambda _: vouched if len(login.requests) > 2 else Answer(status=0)
+    assert stranger.ask(target).status == 200
+    stranger.gateway.forget()
+    login.answer = lambda _: Answer(status=0)
+    assert stranger.ask(target).status == 503
+    assert 3 <= len(login.requests) <= 5
+    assert not stranger.gateway.arrived
 
 
 def test_a_login_that_is_slow_lets_in_whom_it_knows(lied_to: RunningGateway) -> None:

@@ -9,15 +9,18 @@ import base64
 import json
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -538,6 +541,95 @@ def test_who_is_signing_in_while_it_is_told_to_stop_gets_in(rendered: list[Manif
         assert stopped.process.wait(START) == 0
         with login(rendered, provided, port):
             assert browser.is_signed_in()
+
+
+class ClusterIp:
+    """One address before several ports of loopback, each in turn, whoever listens there: a Service amid a rollout.
+
+    Attributes:
+        refused: How many connections found nobody.
+    """
+
+    def __init__(self, *ports: int) -> None:
+        self.refused = 0
+        self._ports = cycle(ports)
+        self._server = socket.create_server((LOCALHOST, 0))
+        self._open = list[socket.socket]()
+        self.port = int(self._server.getsockname()[1])
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            try:
+                there = socket.create_connection((LOCALHOST, next(self._ports)))
+            except ConnectionRefusedError:
+                self.refused += 1
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends by a reset
+                client.close()
+                continue
+            self._open += [client, there]
+            for one, other in ((client, there), (there, client)):
+                threading.Thread(target=self._copy, args=(one, other), daemon=True).start()
+
+    def _copy(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_RDWR)
+
+    def hang_up(self) -> None:
+        """End all connections, so that the next request needs a new one."""
+        for connection in self._open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+    def __enter__(self) -> "ClusterIp":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hang_up()
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+
+def test_a_rollout_of_the_login_turns_nobody_away(rendered: list[Manifest], provided: Provided) -> None:
+    """A pod that stops still gets connections for a moment: the gateway tries another."""
+    ports = (free_port(), free_port())
+    with ExitStack() as stack:
+        pods = [stack.enter_context(login(rendered, provided, port)) for port in ports]
+        address = stack.enter_context(ClusterIp(*ports))
+        gateway = stack.enter_context(running_gateway(rendered, real={LOGIN: address.port}))
+        way = Way(gateways=(gateway,), logins=tuple(pods), provider=provided)
+        alice = Browser(way=way)
+        alice.sign_in(ALICE)
+
+        def everyone_gets_in() -> None:
+            for _ in range(6):
+                address.hang_up()
+                assert alice.is_signed_in()
+                assert alice.get("/").status == 200
+            bob = Browser(way=way)
+            for _ in range(3):
+                address.hang_up()
+                bob.ask_provider()
+            address.hang_up()
+            bob.sign_in(ALICE)
+            assert bob.is_signed_in()
+
+        everyone_gets_in()
+        assert address.refused == 0
+        for pod, port in zip(pods, ports, strict=True):
+            before = address.refused
+            assert pod.terminate(START) == 0
+            everyone_gets_in()
+            assert address.refused >= before + 4
+            stack.enter_context(login(rendered, provided, port))
+        everyone_gets_in()
 
 
 # What it writes

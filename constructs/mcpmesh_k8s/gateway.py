@@ -34,6 +34,8 @@ _HEALTH = "/-/healthy"
 _STREAMED_MB = 8
 """Larger bodies are passed on while they arrive: a few of them would fill the pod's scratch space."""
 _ERRORS = "400 403 404 405 413 414 421 429 431 494 502 503 504"
+_TRIES = 3
+"""How often another pod of the login is tried when a connection fails: one that stops gets requests for a moment."""
 _SIGN_IN = RateLimit(per_second=5, burst=20)
 
 
@@ -184,7 +186,9 @@ class Gateway(Workload):
         }
         if not isinstance(self.login, DevIdentity):
             endpoint = self.login.endpoint()
-            values["LOGIN"] = _LOGIN.format(host=f"{endpoint.host}.{suffix}", port=endpoint.port, burst=_SIGN_IN.burst)
+            values["LOGIN"] = _LOGIN.format(
+                host=f"{endpoint.host}.{suffix}", port=endpoint.port, burst=_SIGN_IN.burst, tries=_TRIES
+            )
             values["ZONES"] += _zone("login", _SIGN_IN)
         text = (_FILES / "nginx.conf").read_text(encoding="utf-8")
         return re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], text)
@@ -221,6 +225,7 @@ class Gateway(Workload):
         lines += [
             f"proxy_pass http://service{upstream_path};",
             "include /etc/gateway/proxy.conf;",
+            "header_filter_by_lua_block { gateway.keep_login() }",
             f"client_max_body_size {route.body_mb}m;",
             f"proxy_read_timeout {route.timeout_seconds}s;",
             f"proxy_send_timeout {route.timeout_seconds}s;",
@@ -260,7 +265,8 @@ _LOGIN = """
         # Whose request it is: only a cookie is sent along, and an answer must come soon.
         location = /-/auth {{
             internal;
-            rewrite_by_lua_block {{ gateway.to("{host}", {port}) }}
+            rewrite_by_lua_block {{ gateway.to("{host}", {port}, {tries}) }}
+            proxy_next_upstream error;
             proxy_pass http://service/oauth2/auth;
             proxy_http_version 1.1;
             proxy_pass_request_body off;
@@ -289,7 +295,8 @@ _LOGIN = """
             set $passed_upgrade '';
             set $passed_connection '';
             set $content_security_policy "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:";
-            rewrite_by_lua_block {{ gateway.pass("{host}", {port}, false) }}
+            rewrite_by_lua_block {{ gateway.pass("{host}", {port}, false, {tries}) }}
+            proxy_next_upstream error;
             limit_req zone=login burst={burst} nodelay;
             limit_req_status 429;
             proxy_pass http://service;

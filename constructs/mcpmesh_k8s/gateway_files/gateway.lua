@@ -155,18 +155,22 @@ local function complain(...)
     ngx.var.problem = table.concat({ ... })
 end
 
--- Where a request goes. The upstream block of nginx.conf calls `balance` for each connection.
-function gateway.to(host, port)
+-- Where a request goes. The upstream block of nginx.conf calls `balance` for each connection, and again when it fails
+-- while there are tries: behind the one address of a Service is then another pod.
+function gateway.to(host, port, tries)
     local address, failure = address_of(host)
     if not address then
         complain("no address for ", host, ": ", failure)
         return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
     end
-    ngx.ctx.peer = { address, port }
+    ngx.ctx.peer = { address, port, tries }
 end
 
 function gateway.balance()
     local peer = ngx.ctx.peer
+    if peer[3] and not balancer.get_last_failure() then
+        balancer.set_more_tries(peer[3])
+    end
     local set, failure = balancer.set_current_peer(peer[1], peer[2])
     if not set then
         complain("cannot reach ", peer[1], ": ", failure)
@@ -213,24 +217,44 @@ local function sanitize()
     end
 end
 
+local function is_logins(cookie)
+    for _, prefix in ipairs(settings.cookies) do
+        if cookie:sub(1, #prefix) == prefix then
+            return true
+        end
+    end
+    return false
+end
+
 -- The cookies of a service, without those of the login.
 local function service_cookies()
     local kept = {}
     for pair in (ngx.var.http_cookie or ""):gmatch("[^;]+") do
         local cookie = pair:match("^%s*(.-)%s*$")
-        local own = false
-        for _, prefix in ipairs(settings.cookies) do
-            own = own or cookie:sub(1, #prefix) == prefix
-        end
-        if not own and cookie ~= "" then
+        if cookie ~= "" and not is_logins(cookie) then
             kept[#kept + 1] = cookie
         end
     end
     return table.concat(kept, "; ")
 end
 
+-- A service sets cookies of its own, and not the login's. A browser sends one without a name back as its value alone.
+function gateway.keep_login()
+    local sent = ngx.header.set_cookie
+    if not sent then
+        return
+    end
+    local kept = {}
+    for _, cookie in ipairs(type(sent) == "table" and sent or { sent }) do
+        if not is_logins(cookie:match("^[%s=]*(.*)$")) then
+            kept[#kept + 1] = cookie
+        end
+    end
+    ngx.header.set_cookie = kept
+end
+
 -- The start of every route: refuse what can be read in two ways, forget what the client says it is, find the service.
-function gateway.pass(host, port, with_cookies)
+function gateway.pass(host, port, with_cookies, tries)
     if ngx.var.ambiguous == "1" then
         return ngx.exit(ngx.HTTP_BAD_REQUEST)
     end
@@ -245,7 +269,7 @@ function gateway.pass(host, port, with_cookies)
     if with_cookies then
         ngx.var.upstream_cookie = service_cookies()
     end
-    gateway.to(host, port)
+    gateway.to(host, port, tries)
 end
 
 -- Whose request it is. nginx has asked the login; what it vouches for must be an identity, or nobody gets in.
@@ -273,10 +297,10 @@ function gateway.authorize(audience, hand_over)
         return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
     end
     email = email:lower()
+    ngx.var.identity = email
     if audience == "administrator" and not settings.administrators[email] then
         return ngx.exit(ngx.HTTP_FORBIDDEN)
     end
-    ngx.var.identity = email
     if hand_over then
         local name, subject = ngx.var.auth_name, ngx.var.auth_user
         name = name ~= "" and name or email
@@ -290,7 +314,7 @@ end
 local WORDS = {
     [400] = "The request cannot be understood.",
     [401] = "Sign in first.",
-    [403] = "This is for administrators.",
+    [403] = "This account may not sign in.",
     [404] = "There is nothing here.",
     [405] = "This method is not allowed here.",
     [413] = "The upload is too large.",
@@ -306,6 +330,9 @@ local WORDS = {
 function gateway.explain()
     local status = ngx.status
     local words = WORDS[status] or "Something went wrong."
+    if status == ngx.HTTP_FORBIDDEN and ngx.var.identity ~= "" then -- the login knows them, and the route is not theirs
+        words = "This is for administrators."
+    end
     if ngx.var.programs == "1" then
         ngx.header.content_type = "application/json"
         ngx.say(cjson.encode { error = words, status = status, request_id = ngx.var.passed_request_id })
