@@ -392,6 +392,14 @@ def test_a_login_that_began_at_one_replica_ends_at_another(way: Way) -> None:
     assert browser.is_signed_in()
 
 
+def test_its_own_page_leads_straight_to_the_provider(way: Way) -> None:
+    asked = Browser(way=way).get("/oauth2/sign_in")
+    assert (asked.status, asked.headers["Location"].partition("?")[0]) == (
+        302,
+        f"http://{LOCALHOST}:{way.provider.port}/oauth2/authorize",
+    )
+
+
 def test_administrators_alone_reach_grafana(alice: Browser) -> None:
     administrator = Browser(way=alice.way)
     administrator.sign_in(ADMINISTRATOR)
@@ -633,6 +641,13 @@ def test_a_rollout_of_the_login_turns_nobody_away(rendered: list[Manifest], prov
 
 
 # What it writes
+
+
+def test_its_log_says_who_signed_in_and_from_which_address(alice: Browser) -> None:
+    lines = [line for line in alice.way.logins[0].output.splitlines() if line.startswith(f"{alice.address} ")]
+    assert len(lines) == 1
+    assert "[AuthSuccess]" in lines[0]
+    assert str(ALICE["email"]) in lines[0]
 
 
 def test_no_log_holds_a_code_a_state_a_cookie_or_a_token(way: Way) -> None:
