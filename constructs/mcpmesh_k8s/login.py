@@ -13,6 +13,7 @@ from .image import Image
 from .network import External, Internet, Peer
 from .probe import HttpGet, Probes
 from .quantity import Compute
+from .routes import RateLimit
 from .secret import Secret
 from .storage import Scratch
 from .variable import Variable, variables
@@ -28,6 +29,14 @@ EMAIL = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 COOKIE = "__Host-login"
 """The prefix ``__Host-`` makes browsers refuse the cookie without TLS, for another path, or from a subdomain."""
 
+OWN_MACHINE = (".local", ".localhost", ".test")
+"""How hosts end that only a machine of one's own resolves."""
+ERRORS = "400 403 404 405 413 414 421 429 431 494 502 503 504"
+"""What the gateway answers in words of its own."""
+
+_TRIES = 3
+"""How often another pod of the login is tried when a connection fails: one that stops gets requests for a moment."""
+_SIGN_IN = RateLimit(per_second=5, burst=20)
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+|\*")
 
 
@@ -49,6 +58,39 @@ class DevIdentity:
             raise SettingError("DevIdentity.email", self.email, "Give an address, such as 'dev@example.com'.")
         if not re.fullmatch(r"[\w .'-]+", self.name):
             raise SettingError("DevIdentity.name", self.name, "Give letters, digits, spaces and '.-'.")
+
+    vouching = "dev"
+    zones = ""
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """Nobody is asked."""
+        return ()
+
+    @property
+    def administrators(self) -> tuple[str, ...]:
+        """Who administrates because of the login."""
+        return (self.email,)
+
+    @property
+    def protection(self) -> tuple[str, ...]:
+        """The lines of a location that is not public: who the person is."""
+        identity = (("email", self.email), ("user", self.email), ("name", self.name))
+        return tuple(f'set $auth_{part} "{value}";' for part, value in identity)
+
+    def locations(self, suffix: str) -> str:
+        """No pages of its own."""
+        return ""
+
+    def check(self, *, host: str, https: bool) -> None:
+        """Refuse a gateway that others than oneself can reach."""
+        if https or not host.endswith(OWN_MACHINE):
+            raise SettingError(
+                "Gateway login",
+                self,
+                f"It lets everyone in at {host}. Give an OAuth2Proxy, or plain HTTP on a host that ends with "
+                f"{', '.join(OWN_MACHINE)}.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +306,94 @@ class OAuth2Proxy(Workload):
             )
         )
 
+    administrators: tuple[str, ...] = ()
+    zones = _SIGN_IN.zone("login")
+
+    @property
+    def vouching(self) -> str:
+        """Who vouches, as a service is told."""
+        return self.settings.provider.name
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """What the gateway must reach."""
+        return (self,)
+
+    @property
+    def protection(self) -> tuple[str, ...]:
+        """The lines of a location that is not public: ask who the person is."""
+        return (
+            "auth_request /-/auth;",
+            "auth_request_set $auth_email $upstream_http_x_auth_request_email;",
+            "auth_request_set $auth_user $upstream_http_x_auth_request_user;",
+            "auth_request_set $auth_name $upstream_http_x_auth_request_preferred_username;",
+            # 500 is nginx's own word for a login that is away, late or wrong.
+            f"error_page {ERRORS} /-/explain;",
+            "error_page 500 =503 /-/explain;",
+            "error_page 401 = @sign_in;",
+        )
+
+    def locations(self, suffix: str) -> str:
+        """Its pages, and where it is asked, given the DNS suffix of Services."""
+        endpoint = self.endpoint()
+        return _LOCATIONS.format(
+            host=f"{endpoint.host}.{suffix}", port=endpoint.port, burst=_SIGN_IN.burst, tries=_TRIES
+        )
+
+    def check(self, *, host: str, https: bool) -> None:
+        """Refuse a gateway where its cookie or the way back from the provider would not work."""
+        if not https:
+            raise SettingError("GatewaySettings.https", False, "The login's cookie needs HTTPS. Give True.")
+        if self.settings.host != host:
+            raise SettingError("OAuth2ProxySettings.host", self.settings.host, f"Give the gateway's, {host}.")
+
+
+_LOCATIONS = """
+        # Whose request it is: only a cookie is sent along, and an answer must come soon.
+        location = /-/auth {{
+            internal;
+            rewrite_by_lua_block {{ gateway.to("{host}", {port}, {tries}) }}
+            proxy_next_upstream error;
+            proxy_pass http://service/oauth2/auth;
+            proxy_http_version 1.1;
+            proxy_pass_request_body off;
+            client_max_body_size 0;  # the route's own limit has been checked
+            proxy_pass_request_headers off;
+            proxy_set_header Host $host;
+            proxy_set_header Connection '';
+            proxy_set_header Cookie $http_cookie;
+            proxy_set_header Content-Length '';
+            proxy_set_header X-Forwarded-Proto $forwarded_proto;
+            proxy_set_header X-Forwarded-Host $host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Request-ID $passed_request_id;
+            proxy_connect_timeout 2s;
+            proxy_read_timeout 5s;
+        }}
+        location = /oauth2/auth {{
+            return 404;
+        }}
+        location /oauth2/ {{
+            set $service login;
+            set $identity '';
+            set $problem '';
+            set $upstream_authorization '';
+            set $upstream_cookie $http_cookie;
+            set $passed_upgrade '';
+            set $passed_connection '';
+            set $content_security_policy "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:";
+            rewrite_by_lua_block {{ gateway.pass("{host}", {port}, false, {tries}) }}
+            proxy_next_upstream error;
+            limit_req zone=login burst={burst} nodelay;
+            limit_req_status 429;
+            proxy_pass http://service;
+            include /etc/gateway/proxy.conf;
+            proxy_read_timeout 30s;
+        }}
+        location @sign_in {{
+            content_by_lua_block {{ gateway.sign_in() }}
+        }}
+"""
 
 Login = DevIdentity | OAuth2Proxy
 """Who vouches for people."""
