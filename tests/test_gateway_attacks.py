@@ -932,6 +932,19 @@ LIES: dict[str, bytes] = {
     ),
     "folded": vouches("X-Auth-Request-Email:", f" {ADMIN}"),
     "space_before_the_colon": vouches(f"X-Auth-Request-Email : {ADMIN}"),
+    "another_success": vouches(SAYS_ADMIN, status="200 OK"),
+    "no_content": vouches(SAYS_ADMIN, status="204 No Content"),
+    "twice": vouches(SAYS_ADMIN, SAYS_ADMIN),
+    "twice_and_once_empty": vouches(SAYS_ADMIN, "X-Auth-Request-Email:"),
+    "once_as_another": vouches(f"X-Auth-Request-Email: {ALICE}", f"x-auth-request-email: {ADMIN}"),
+    "a_line_feed_inside": vouches(f"X-Other: 1\n{SAYS_ADMIN}"),
+    "line_feeds_alone": f"HTTP/1.1 202 Accepted\n{SAYS_ADMIN}\n\n".encode(),
+    "a_carriage_return_inside": vouches(f"X-Other: 1\r{SAYS_ADMIN}"),
+    "old_version": vouches(SAYS_ADMIN).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "other_protocol": vouches(SAYS_ADMIN).replace(b"HTTP/1.1", b"ICY"),
+    "long_status": vouches(SAYS_ADMIN, status="2022 Accepted"),
+    "no_name": vouches(f": {ADMIN}", f" {SAYS_ADMIN}"),
+    "endless_head": vouches(SAYS_ADMIN).removesuffix(b"\r\n") + b"X-Filling: 1\r\n" * 5_000,
     "large_head": vouches(SAYS_ADMIN, f"X-Filling: {'a' * 70_000}"),
     **{
         f"email_{number}": email(value)
@@ -974,7 +987,7 @@ REFUSED = {"forbidden": 403, "unauthorized": 401}
 
 
 class LyingLogin(socketserver.ThreadingTCPServer):
-    """It says what the cookie names, and hangs before, amid or after it."""
+    """It says what the cookie names, and hangs or dawdles before, amid or after it."""
 
     allow_reuse_address = daemon_threads = True
 
@@ -997,6 +1010,12 @@ class LyingLogin(socketserver.ThreadingTCPServer):
                         released.wait(30)
                     elif how == b"slow":
                         time.sleep(1.5)
+                    elif how and how.startswith(b"trickles"):
+                        start = {b"status": 9, b"head": 40, b"name": 60}[how.removeprefix(b"trickles_")]
+                        self.wfile.write(answer[:start])
+                        while not released.wait(0.2):
+                            self.wfile.write(b"a")
+                        return
                     elif how:  # a part of the answer, and then nothing
                         self.wfile.write(answer[: {b"a_byte": 1, b"status": 20, b"head": 60}[how]])
                         released.wait(30)
@@ -1044,12 +1063,22 @@ def test_a_login_that_lies_lets_nobody_in(lied_to: RunningGateway, kind: str) ->
 
 def test_a_login_that_hangs_lets_nobody_in_and_is_given_up_after_five_seconds(lied_to: RunningGateway) -> None:
     lied_to.forget()
-    hangs = [(f"truth__{how}", target) for how in ("silent", "a_byte", "status", "head") for target in PROTECTED]
+    ways = ("silent", "a_byte", "status", "head", "trickles_status", "trickles_head", "trickles_name")
+    hangs = [(f"truth__{how}", target) for how in ways for target in PROTECTED]
     with ThreadPoolExecutor(len(hangs)) as pool:
         answers = list(pool.map(lambda one: ask_as(lied_to, *one), hangs))
     assert [status for status, _ in answers] == [503] * len(hangs)
     assert all(4.5 < seconds < 10 for _, seconds in answers), answers
     assert not lied_to.arrived
+
+
+@pytest.mark.parametrize("length", ["2", "0", "1000", "02", "2, 2", "", "-1", "two"])
+def test_what_the_login_says_beyond_its_answer_is_not_its_next_answer(stranger: Visitor, length: str) -> None:
+    said = Answer(status=401, headers={"Content-Length": length}, body=b"no" + vouches(SAYS_ADMIN) * 3)
+    stranger.gateway.upstreams[LOGIN].answer = lambda _: said
+    for _ in range(4):
+        for target in PROTECTED:
+            assert_turned_away(stranger, target, stranger.ask(target))
 
 
 @pytest.mark.parametrize("target", PROTECTED)

@@ -775,6 +775,17 @@ def test_connections_to_services_are_kept_open(gateway: RunningGateway) -> None:
     assert backend.connections - before <= workers
 
 
+@only_prod
+def test_connections_to_the_login_are_kept_open(gateway: RunningGateway) -> None:
+    login = gateway.upstreams[LOGIN]
+    gateway.request("GET", "/")
+    before = login.connections
+    for _ in range(20):
+        assert gateway.request("GET", "/").status == 200
+    assert len(login.requests) == 21
+    assert login.connections - before <= 2  # one for each worker
+
+
 def test_a_kept_connection_that_the_service_closed_costs_no_answer(gateway: RunningGateway) -> None:
     backend = gateway.upstreams["backend"]
     for _ in range(10):

@@ -555,11 +555,12 @@ class ClusterIp:
     """One address before several ports of loopback, each in turn, whoever listens there: a Service amid a rollout.
 
     Attributes:
-        refused: How many connections found nobody.
+        accepted: How many connections were opened.
+        refused: How many of them found nobody.
     """
 
     def __init__(self, *ports: int) -> None:
-        self.refused = 0
+        self.accepted = self.refused = 0
         self._ports = cycle(ports)
         self._server = socket.create_server((LOCALHOST, 0))
         self._open = list[socket.socket]()
@@ -572,6 +573,7 @@ class ClusterIp:
                 client, _ = self._server.accept()
             except OSError:
                 return
+            self.accepted += 1
             try:
                 there = socket.create_connection((LOCALHOST, next(self._ports)))
             except ConnectionRefusedError:
@@ -629,6 +631,9 @@ def test_a_rollout_of_the_login_turns_nobody_away(rendered: list[Manifest], prov
             bob.sign_in(ALICE)
             assert bob.is_signed_in()
 
+        before = address.accepted
+        assert all(alice.get("/").status == 200 and Browser(way=way).get("/").status == 302 for _ in range(10))
+        assert address.accepted - before <= 2  # a kept one for each worker, whether it vouches or refuses
         everyone_gets_in()
         assert address.refused == 0
         for pod, port in zip(pods, ports, strict=True):

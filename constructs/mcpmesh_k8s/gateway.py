@@ -12,7 +12,7 @@ from .container import Container, User
 from .endpoint import Port
 from .errors import SettingError
 from .image import Image
-from .login import COOKIE, EMAIL, ERRORS, Login
+from .login import COOKIE, EMAIL, Login
 from .network import Target
 from .probe import HttpGet, Probes
 from .quantity import Compute
@@ -30,6 +30,7 @@ _HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9]
 _FILES = Path(__file__).with_name("gateway_files")
 _LISTEN = 8080
 _HEALTH = "/-/healthy"
+_ERRORS = "400 403 404 405 413 414 421 429 431 494 502 503 504"
 _STREAMED_MB = 8
 """Larger bodies are passed on while they arrive: a few of them would fill the pod's scratch space."""
 
@@ -154,21 +155,21 @@ class Gateway(Workload):
             "LISTEN": str(_LISTEN),
             "HEALTH": _HEALTH,
             "HOST": self.settings.host,
-            "ERRORS": ERRORS,
-            "SETTINGS": self._lua_settings(),
+            "ERRORS": _ERRORS,
+            "SETTINGS": self._lua_settings(suffix),
             "ZONES": "".join(route.rate.zone(f"route{index}") for index, route in enumerate(self.routes) if route.rate)
             + self.login.zones,
-            "LOGIN": self.login.locations(suffix),
+            "LOGIN": self.login.server(suffix),
             "LOCATIONS": "".join(self._location(index, route, suffix) for index, route in enumerate(self.routes)),
         }
         text = (_FILES / "nginx.conf").read_text(encoding="utf-8")
         return re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], text)
 
-    def _lua_settings(self) -> str:
+    def _lua_settings(self, suffix: str) -> str:
         administrators = [email.lower() for email in (*self.settings.administrators, *self.login.administrators)]
         https = str(self.settings.https).lower()
         named = ", ".join(f'["{email}"] = true' for email in administrators)
-        who = f'administrators = {{ {named} }}, provider = "{self.login.vouching}"'
+        who = f"administrators = {{ {named} }}, {self.login.vouching(suffix)}"
         return f'{{ {who}, cookies = {{ "{COOKIE}" }}, https = {https} }}'
 
     def _location(self, index: int, route: Route, suffix: str) -> str:
@@ -189,8 +190,7 @@ class Gateway(Workload):
             lines += [f"limit_req zone=route{index} burst={route.rate.burst} nodelay;", "limit_req_status 429;"]
         if route.audience is not Audience.PUBLIC:
             hand_over = "true" if route.hand_over_identity else "false"
-            authorize = f'access_by_lua_block {{ gateway.authorize("{route.audience.value}", {hand_over}) }}'
-            lines += [*self.login.protection, authorize]
+            lines.append(f'access_by_lua_block {{ gateway.authorize("{route.audience.value}", {hand_over}) }}')
         upstream_path = f"{route.upstream_path}$is_args$args" if route.upstream_path else ""
         lines += [
             f"proxy_pass http://service{upstream_path};",

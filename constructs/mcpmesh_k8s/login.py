@@ -31,8 +31,6 @@ COOKIE = "__Host-login"
 
 OWN_MACHINE = (".local", ".localhost", ".test")
 """How hosts end that only a machine of one's own resolves."""
-ERRORS = "400 403 404 405 413 414 421 429 431 494 502 503 504"
-"""What the gateway answers in words of its own."""
 
 _TRIES = 3
 """How often another pod of the login is tried when a connection fails: one that stops gets requests for a moment."""
@@ -59,9 +57,6 @@ class DevIdentity:
         if not re.fullmatch(r"[\w .'-]+", self.name):
             raise SettingError("DevIdentity.name", self.name, "Give letters, digits, spaces and '.-'.")
 
-    vouching = "dev"
-    zones = ""
-
     @property
     def workloads(self) -> tuple[Workload, ...]:
         """Nobody is asked."""
@@ -72,14 +67,19 @@ class DevIdentity:
         """Who administrates because of the login."""
         return (self.email,)
 
-    @property
-    def protection(self) -> tuple[str, ...]:
-        """The lines of a location that is not public: who the person is."""
-        identity = (("email", self.email), ("user", self.email), ("name", self.name))
-        return tuple(f'set $auth_{part} "{value}";' for part, value in identity)
+    def vouching(self, suffix: str) -> str:
+        """What ``gateway.lua`` is told: who everyone is."""
+        return (
+            f'provider = "dev", person = {{ email = "{self.email}", subject = "{self.email}", name = "{self.name}" }}'
+        )
 
-    def locations(self, suffix: str) -> str:
+    def server(self, suffix: str) -> str:
         """No pages of its own."""
+        return ""
+
+    @property
+    def zones(self) -> str:
+        """No limits of its own."""
         return ""
 
     def check(self, *, host: str, https: bool) -> None:
@@ -306,39 +306,31 @@ class OAuth2Proxy(Workload):
             )
         )
 
-    administrators: tuple[str, ...] = ()
-    zones = _SIGN_IN.zone("login")
-
-    @property
-    def vouching(self) -> str:
-        """Who vouches, as a service is told."""
-        return self.settings.provider.name
-
     @property
     def workloads(self) -> tuple[Workload, ...]:
         """What the gateway must reach."""
         return (self,)
 
     @property
-    def protection(self) -> tuple[str, ...]:
-        """The lines of a location that is not public: ask who the person is."""
-        return (
-            "auth_request /-/auth;",
-            "auth_request_set $auth_email $upstream_http_x_auth_request_email;",
-            "auth_request_set $auth_user $upstream_http_x_auth_request_user;",
-            "auth_request_set $auth_name $upstream_http_x_auth_request_preferred_username;",
-            # 500 is nginx's own word for a login that is away, late or wrong.
-            f"error_page {ERRORS} /-/explain;",
-            "error_page 500 =503 /-/explain;",
-            "error_page 401 = @sign_in;",
-        )
+    def administrators(self) -> tuple[str, ...]:
+        """Who administrates because of the login: nobody."""
+        return ()
 
-    def locations(self, suffix: str) -> str:
-        """Its pages, and where it is asked, given the DNS suffix of Services."""
+    def vouching(self, suffix: str) -> str:
+        """What ``gateway.lua`` is told, given the DNS suffix of Services: where to ask."""
         endpoint = self.endpoint()
-        return _LOCATIONS.format(
-            host=f"{endpoint.host}.{suffix}", port=endpoint.port, burst=_SIGN_IN.burst, tries=_TRIES
-        )
+        address = f'"{endpoint.host}.{suffix}", {endpoint.port}'
+        return f'provider = "{self.settings.provider.name}", login = {{ {address}, {_TRIES} }}'
+
+    def server(self, suffix: str) -> str:
+        """Its part of the server in ``nginx.conf``: its own pages, and where people are sent to sign in."""
+        endpoint = self.endpoint()
+        return _SERVER.format(host=f"{endpoint.host}.{suffix}", port=endpoint.port, burst=_SIGN_IN.burst, tries=_TRIES)
+
+    @property
+    def zones(self) -> str:
+        """What counts the requests for its pages."""
+        return _SIGN_IN.zone("login")
 
     def check(self, *, host: str, https: bool) -> None:
         """Refuse a gateway where its cookie or the way back from the provider would not work."""
@@ -348,28 +340,9 @@ class OAuth2Proxy(Workload):
             raise SettingError("OAuth2ProxySettings.host", self.settings.host, f"Give the gateway's, {host}.")
 
 
-_LOCATIONS = """
-        # Whose request it is: only a cookie is sent along, and an answer must come soon.
-        location = /-/auth {{
-            internal;
-            rewrite_by_lua_block {{ gateway.to("{host}", {port}, {tries}) }}
-            proxy_next_upstream error;
-            proxy_pass http://service/oauth2/auth;
-            proxy_http_version 1.1;
-            proxy_pass_request_body off;
-            client_max_body_size 0;  # the route's own limit has been checked
-            proxy_pass_request_headers off;
-            proxy_set_header Host $host;
-            proxy_set_header Connection '';
-            proxy_set_header Cookie $http_cookie;
-            proxy_set_header Content-Length '';
-            proxy_set_header X-Forwarded-Proto $forwarded_proto;
-            proxy_set_header X-Forwarded-Host $host;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Request-ID $passed_request_id;
-            proxy_connect_timeout 2s;
-            proxy_read_timeout 5s;
-        }}
+_SERVER = """
+        error_page 401 = @sign_in;
+        # It tells who someone is, and is asked by the gateway alone.
         location = /oauth2/auth {{
             return 404;
         }}

@@ -4,15 +4,19 @@ local balancer = require "ngx.balancer"
 local cjson = require "cjson.safe"
 
 local gateway = {}
-local settings = { administrators = {}, provider = "none", cookies = {}, https = true }
+local settings = { administrators = {}, provider = "none", cookies = {}, https = true, login = nil, person = nil }
 local nameservers = {}
 local addresses = {} -- by host: address and when it was learned, in each worker
 
 local FRESH = 5 -- seconds for which an address is used without asking again
 local STALE = 300 -- seconds for which the last address is used while the DNS does not answer
 local LIFETIME = 300 -- seconds for which the token is valid that the service is handed
+local CONNECT = 2 -- seconds for a connection to the login
+local PATIENCE = 5 -- seconds for the login's whole answer, however it trickles
+local LONGEST = 16384 -- bytes of the login's answer
 
--- Called once: who administrates, which provider vouches, which cookies are the login's own.
+-- Called once: who administrates, which cookies are the login's own, and where the login is that vouches for people, or
+-- else the one person that everyone is.
 function gateway.configure(given)
     settings = given
 end
@@ -272,7 +276,124 @@ function gateway.pass(host, port, with_cookies, tries)
     gateway.to(host, port, tries)
 end
 
--- Whose request it is. nginx has asked the login; what it vouches for must be an identity, or nobody gets in.
+-- Whose request it is: the login is asked. Not by nginx's `auth_request`: it waits for as long as a byte comes now and
+-- then. Here the whole answer has one deadline, and what is no plain answer lets nobody in.
+
+-- The head of an answer and what has come behind it, or why there is none, and whether nothing at all has come.
+local function receive_head(socket, deadline)
+    local text = ""
+    while true do
+        local left = deadline - ngx.now()
+        if left <= 0 or #text >= LONGEST then
+            return nil, left <= 0 and "timeout" or "too long"
+        end
+        socket:settimeout(math.max(1, left * 1000))
+        local data, failure = socket:receiveany(LONGEST - #text)
+        if not data then
+            return nil, failure, text == ""
+        end
+        text = text .. data
+        local last = text:find("\r\n\r\n", 1, true)
+        if last then
+            return text:sub(1, last + 1), text:sub(last + 4)
+        end
+    end
+end
+
+-- The status and the headers of an answer (RFC 9112). A header that comes twice has both values, and is then no address.
+local function parse(head)
+    local status, fields = head:match("^HTTP/1%.1 (%d%d%d) [^%c]*\r\n(.*)$")
+    if not status then
+        return nil, "malformed"
+    end
+    local headers = {}
+    for line in fields:gmatch("(.-)\r\n") do
+        local name, value = line:match("^([%w!#$%%&'*+.^_`|~-]+):[ \t]*([^%c]-)[ \t]*$")
+        if not name then
+            return nil, "malformed"
+        end
+        name = name:lower()
+        headers[name] = headers[name] and headers[name] .. ", " .. value or value
+    end
+    return tonumber(status), headers
+end
+
+-- One try: the status and the headers, or why not, whether another try may help, and whether this one counts.
+local function ask_once(address, port, request, deadline)
+    local socket = ngx.socket.tcp()
+    socket:settimeout(math.max(1, math.min(CONNECT, deadline - ngx.now()) * 1000))
+    local connected, refused = socket:connect(address, port)
+    if not connected then
+        return nil, refused, refused ~= "timeout", true
+    end
+    local fresh = socket:getreusedtimes() == 0 -- a kept connection may just have been closed
+    local sent, failure = socket:send(request)
+    if not sent then
+        socket:close()
+        return nil, failure, failure ~= "timeout", fresh
+    end
+    local head, behind, nothing = receive_head(socket, deadline)
+    if not head then
+        socket:close()
+        return nil, behind, nothing and behind ~= "timeout", fresh
+    end
+    local status, headers = parse(head)
+    -- A connection serves again when its answer has ended where it said.
+    if status and headers["content-length"] == tostring(#behind) and not headers["transfer-encoding"] then
+        socket:setkeepalive(4000, 64)
+    else
+        socket:close()
+    end
+    return status, headers
+end
+
+-- Only the cookies are sent along. Behind the one address of a Service, another try finds another pod.
+local function ask_login()
+    local host, port, tries = settings.login[1], settings.login[2], settings.login[3]
+    local address, unknown = address_of(host)
+    if not address then
+        return nil, "no address for " .. host .. ": " .. unknown
+    end
+    local cookies = ngx.var.http_cookie
+    local request = table.concat {
+        "GET /oauth2/auth HTTP/1.1\r\nHost: ", ngx.var.host,
+        cookies and "\r\nCookie: " .. cookies or "",
+        "\r\nX-Forwarded-Proto: ", ngx.var.forwarded_proto,
+        "\r\nX-Forwarded-Host: ", ngx.var.host,
+        "\r\nX-Forwarded-For: ", ngx.var.remote_addr,
+        "\r\nX-Request-ID: ", ngx.var.passed_request_id,
+        "\r\n\r\n",
+    }
+    local deadline = ngx.now() + PATIENCE
+    while true do
+        local status, said, again, counts = ask_once(address, port, request, deadline)
+        if status then
+            return status, said
+        end
+        tries = counts and tries - 1 or tries
+        if not again or tries < 0 then
+            return nil, "no answer of the login: " .. said
+        end
+    end
+end
+
+-- Whom the login vouches for; or else the status to answer with, and what went wrong.
+local function person()
+    if settings.person then
+        return settings.person
+    end
+    local status, said = ask_login()
+    if status == 401 or status == 403 then
+        return nil, status
+    elseif status ~= 202 then
+        return nil, 503, status and "the login answers " .. status or said
+    end
+    return {
+        email = said["x-auth-request-email"],
+        subject = said["x-auth-request-user"],
+        name = said["x-auth-request-preferred-username"],
+    }
+end
 
 local function plausible(email)
     return email and #email <= 254 and email:find("^[%w.!#$%%&'*+/=?^_`{|}~-]+@[%w.-]+$") ~= nil
@@ -291,20 +412,23 @@ local function token(email, name, subject)
 end
 
 function gateway.authorize(audience, hand_over)
-    local email = ngx.var.auth_email
-    if not plausible(email) then
+    local who, refused, problem = person()
+    if not who then
+        complain(problem or "")
+        return ngx.exit(refused)
+    end
+    if not plausible(who.email) then
         complain("the login vouched for a request without an identity")
         return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
     end
-    email = email:lower()
+    local email = who.email:lower()
     ngx.var.identity = email
     if audience == "administrator" and not settings.administrators[email] then
         return ngx.exit(ngx.HTTP_FORBIDDEN)
     end
     if hand_over then
-        local name, subject = ngx.var.auth_name, ngx.var.auth_user
-        name = name ~= "" and name or email
-        subject = subject ~= "" and subject or email
+        local name = who.name ~= "" and who.name or email
+        local subject = who.subject ~= "" and who.subject or email
         ngx.var.upstream_authorization = "Bearer " .. token(email, name, subject)
     end
 end
