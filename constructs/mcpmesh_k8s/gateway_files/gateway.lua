@@ -279,7 +279,7 @@ end
 -- Whose request it is: the login is asked. Not by nginx's `auth_request`: it waits for as long as a byte comes now and
 -- then. Here the whole answer has one deadline, and what is no plain answer lets nobody in.
 
--- The head of an answer and what has come behind it, or why there is none, and whether nothing at all has come.
+-- The head of an answer and what has come behind it, or why there is none.
 local function receive_head(socket, deadline)
     local text = ""
     while true do
@@ -290,7 +290,7 @@ local function receive_head(socket, deadline)
         socket:settimeout(math.max(1, left * 1000))
         local data, failure = socket:receiveany(LONGEST - #text)
         if not data then
-            return nil, failure, text == ""
+            return nil, failure
         end
         text = text .. data
         local last = text:find("\r\n\r\n", 1, true)
@@ -328,14 +328,14 @@ local function ask_once(address, port, request, deadline)
     end
     local fresh = socket:getreusedtimes() == 0 -- a kept connection may just have been closed
     local sent, failure = socket:send(request)
-    if not sent then
-        socket:close()
-        return nil, failure, failure ~= "timeout", fresh
+    local head, behind
+    if sent then
+        head, behind = receive_head(socket, deadline)
+        failure = behind
     end
-    local head, behind, nothing = receive_head(socket, deadline)
     if not head then
         socket:close()
-        return nil, behind, nothing and behind ~= "timeout", fresh
+        return nil, failure, failure ~= "timeout", fresh
     end
     local status, headers = parse(head)
     -- A connection serves again when its answer has ended where it said.
