@@ -318,33 +318,37 @@ local function parse(head)
     return tonumber(status), headers
 end
 
--- One try: the status and the headers, or why not, whether another try may help, and whether this one counts.
+-- Over a connection: the status and the headers, or why not, and whether the answer has ended where it said.
+local function exchange(socket, request, deadline)
+    local sent, failure = socket:send(request)
+    if not sent then
+        return nil, failure
+    end
+    local head, behind = receive_head(socket, deadline)
+    if not head then
+        return nil, behind
+    end
+    local status, headers = parse(head)
+    local ended = status and headers["content-length"] == tostring(#behind) and not headers["transfer-encoding"]
+    return status, headers, ended
+end
+
+-- One try; and whether the connection was a kept one, which may just have been closed.
 local function ask_once(address, port, request, deadline)
     local socket = ngx.socket.tcp()
     socket:settimeout(math.max(1, math.min(CONNECT, deadline - ngx.now()) * 1000))
-    local connected, refused = socket:connect(address, port)
+    local connected, failure = socket:connect(address, port)
     if not connected then
-        return nil, refused, refused ~= "timeout", true
+        return nil, failure
     end
-    local fresh = socket:getreusedtimes() == 0 -- a kept connection may just have been closed
-    local sent, failure = socket:send(request)
-    local head, behind
-    if sent then
-        head, behind = receive_head(socket, deadline)
-        failure = behind
-    end
-    if not head then
-        socket:close()
-        return nil, failure, failure ~= "timeout", fresh
-    end
-    local status, headers = parse(head)
-    -- A connection serves again when its answer has ended where it said.
-    if status and headers["content-length"] == tostring(#behind) and not headers["transfer-encoding"] then
+    local kept = socket:getreusedtimes() > 0
+    local status, said, ended = exchange(socket, request, deadline)
+    if ended then
         socket:setkeepalive(4000, 64)
     else
         socket:close()
     end
-    return status, headers
+    return status, said, kept
 end
 
 -- Only the cookies are sent along. Behind the one address of a Service, another try finds another pod.
@@ -366,12 +370,12 @@ local function ask_login()
     }
     local deadline = ngx.now() + PATIENCE
     while true do
-        local status, said, again, counts = ask_once(address, port, request, deadline)
+        local status, said, kept = ask_once(address, port, request, deadline)
         if status then
             return status, said
         end
-        tries = counts and tries - 1 or tries
-        if not again or tries < 0 then
+        tries = kept and tries or tries - 1
+        if tries < 0 or ngx.now() >= deadline then
             return nil, "no answer of the login: " .. said
         end
     end
