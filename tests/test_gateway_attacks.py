@@ -1017,7 +1017,7 @@ class LyingLogin(socketserver.ThreadingTCPServer):
                     elif how == b"slow":
                         time.sleep(1.5)
                     elif how and how.startswith(b"trickles"):
-                        start, pause = {b"status": (9, 0.2), b"head": (40, 0.2), b"name": (60, 3)}[how[9:]]
+                        start, pause = {b"status": (9, 0.2), b"head": (40, 0.2), b"name": (60, 4)}[how[9:]]
                         self.wfile.write(answer[:start])
                         while not released.wait(pause):
                             self.wfile.write(b"a")

@@ -333,7 +333,7 @@ local function exchange(socket, request, deadline)
     return status, headers, ended
 end
 
--- One try; and whether the connection was a kept one, which may just have been closed.
+-- One try.
 local function ask_once(address, port, request, deadline)
     local socket = ngx.socket.tcp()
     socket:settimeout(math.max(1, math.min(CONNECT, deadline - ngx.now()) * 1000))
@@ -341,14 +341,13 @@ local function ask_once(address, port, request, deadline)
     if not connected then
         return nil, failure
     end
-    local kept = socket:getreusedtimes() > 0
     local status, said, ended = exchange(socket, request, deadline)
     if ended then
         socket:setkeepalive(4000, 64)
     else
         socket:close()
     end
-    return status, said, kept
+    return status, said
 end
 
 -- Only the cookies are sent along. Behind the one address of a Service, another try finds another pod.
@@ -369,16 +368,12 @@ local function ask_login()
         "\r\n\r\n",
     }
     local deadline = ngx.now() + PATIENCE
-    while true do
-        local status, said, kept = ask_once(address, port, request, deadline)
-        if status then
-            return status, said
-        end
-        tries = kept and tries or tries - 1
-        if tries < 0 or ngx.now() >= deadline then
-            return nil, "no answer of the login: " .. said
-        end
-    end
+    local status, said
+    repeat
+        status, said = ask_once(address, port, request, deadline)
+        tries = tries - 1
+    until status or tries < 0 or ngx.now() >= deadline
+    return status, said
 end
 
 -- Whom the login vouches for; or else the status to answer with, and what went wrong.
@@ -390,7 +385,7 @@ local function person()
     if status == 401 or status == 403 then
         return nil, status
     elseif status ~= 202 then
-        return nil, 503, status and "the login answers " .. status or said
+        return nil, 503, "the login answers " .. (status or said)
     end
     return {
         email = said["x-auth-request-email"],
