@@ -237,7 +237,8 @@ class OAuth2ProxySettings:
 class OAuth2Proxy(Workload):
     """oauth2-proxy: it signs people in with a provider, and tells the gateway who they are.
 
-    It may reach the provider and nothing else.
+    It may reach the provider and nothing else. Its image has no ``sleep`` to wait with before it stops: it finishes
+    what it has begun, and where a connection fails, the gateway tries another pod.
 
     Args:
         scope: A Phase.
