@@ -4,7 +4,7 @@ local balancer = require "ngx.balancer"
 local cjson = require "cjson.safe"
 
 local gateway = {}
-local settings = { administrators = {}, provider = "none", cookies = {}, https = true, login = nil, person = nil }
+local settings = { administrators = {}, provider = "none", cookies = {}, https = true }
 local nameservers = {}
 local addresses = {} -- by host: address and when it was learned, in each worker
 
