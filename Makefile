@@ -2,7 +2,8 @@
 #
 # Only Python 3.10+ and make have to be there. What else is needed is installed into this folder when it is first
 # needed, and again when the file that describes it changes: .venv (Python packages and Node), node_modules (the
-# cdk8s command and pyright) and .venv-mesh (the agent runtime that the tests start).
+# cdk8s command and pyright) and .venv-mesh (the agent runtime that the tests start). Where there is Go, build/bin too
+# (the login that the tests run).
 
 PYTHON ?= python3
 PYTEST_FLAGS ?= -n auto --dist loadfile
@@ -14,6 +15,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv/.ready
 TOOLS := node_modules/.ready
 MESH := .venv-mesh/.ready
+LOGIN := build/bin/oauth2-proxy
 
 # The tools of package.json start `node` by name. Ours comes first, whatever the machine has.
 WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -27,7 +29,7 @@ help: ## this list
 	  /^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(VENV) $(TOOLS) $(MESH) ## install everything that the other targets need
+setup: $(VENV) $(TOOLS) $(MESH) $(LOGIN) ## install everything that the other targets need
 	@echo "setup: all there"
 
 .PHONY: synth
@@ -35,7 +37,7 @@ synth: $(VENV) ## write the manifests of every environment to dist/
 	@.venv/bin/python main.py
 
 .PHONY: test
-test: $(VENV) $(TOOLS) $(MESH) ## run the tests; those that lack a program are listed with how to get it
+test: $(VENV) $(TOOLS) $(MESH) $(LOGIN) ## run the tests; those that lack a program are listed with how to get it
 	@.venv/bin/python -m pytest $(PYTEST_FLAGS)
 
 .PHONY: check
@@ -163,3 +165,11 @@ $(MESH): requirements-mesh.txt
 	@$(new-environment) .venv-mesh
 	@$(call install,.venv-mesh,requirements-mesh.txt)
 	@touch $@
+
+# Without Go, or when it is too old, there is no program, and the tests that need it say so.
+$(LOGIN): tests/oauth2_proxy/go.mod tests/oauth2_proxy/go.sum
+	@if command -v go >/dev/null; then \
+	  echo "--- $@: the login of tests/oauth2_proxy" && \
+	  CGO_ENABLED=0 go build -C $(<D) -trimpath -ldflags="-s -w" -o $(CURDIR)/$@ \
+	    github.com/oauth2-proxy/oauth2-proxy/v7 || echo "$@ could not be built: tests are skipped"; \
+	fi

@@ -115,7 +115,8 @@ class StubUpstream:
                 if self.headers["Upgrade"] == "websocket":
                     self.echo()
                 else:
-                    self.say(upstream.answer(request))
+                    with suppress(ConnectionError):  # the gateway has heard enough
+                        self.say(upstream.answer(request))
 
             def chunks(self) -> Generator[bytes, None, None]:
                 if self.headers["Transfer-Encoding"] != "chunked":

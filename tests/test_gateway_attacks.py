@@ -319,9 +319,24 @@ def test_a_client_cannot_go_where_only_the_gateway_goes(alice: Visitor, target: 
     assert not alice.gateway.arrived
 
 
-@pytest.mark.parametrize("target", ["/@explain", "/@sign_in", "/-/sign_in", "/-/", "/-/auth/", "/-/explain/"])
+@pytest.mark.parametrize("target", ["/@explain", "/@sign_in"])
 def test_what_the_gateway_says_is_no_place_to_go_to(stranger: Visitor, target: str) -> None:
     assert_turned_away(stranger, target, stranger.ask(target))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("/-/", "/-/sign_in", "/-/auth/", "/-/explain/", "/-/healthy/", "/-/healthy/x", "/-/HEALTHY", "/-/x?y=/api/"),
+        *("/%2d/x", "/-/%68ealthyx", "/%2D/healthy/", "/-/api/interviews", "/-/static/app.js"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_below_the_gateways_own_path_there_is_nothing_else(admin: Visitor, target: str, method: str) -> None:
+    assert admin.ask(target, method=method).status == 404
+    admin.gateway.forget()
+    assert admin.ask(target, method=method).status == 404
+    assert not admin.gateway.arrived
 
 
 @pytest.mark.parametrize("target", ["@explain", "@sign_in", "*", "-/auth"])
@@ -353,6 +368,36 @@ def test_a_service_cannot_change_how_the_gateway_answers(admin: Visitor) -> None
     assert time.monotonic() - started < 2
     assert response.headers["Content-Type"] == "text/html"
     assert not [name for name in response.headers if name.lower().startswith("x-accel")]
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        *("__Host-login=x; Path=/; Secure", "__Host-login=; Max-Age=0; Path=/", "__Host-login", "__Host-login =x"),
+        *("__Host-login_0=x; Path=/", "__Host-login_1=", "__Host-login_csrf=x; HttpOnly", "__Host-login_csrf_a1b2=x"),
+        # A cookie without a name is sent back as its value alone.
+        *("=__Host-login=x", " = __Host-login=x; Path=/", "==__Host-login_0=x", "\t__Host-login=x", "=\t=__Host-login"),
+    ],
+)
+def test_a_service_cannot_touch_the_login_s_cookies_and_keeps_its_own(admin: Visitor, cookie: str) -> None:
+    own = ["session=__Host-login; Path=/", "my__Host-login=x; Secure", "__Host-other=; Max-Age=0"]
+    for target in (*PUBLIC, *PROTECTED):
+        for name in ("Set-Cookie", "set-cookie", "SET-COOKIE"):
+            says(admin, {name: cookie})
+            assert admin.ask(target).headers.get_all("Set-Cookie") is None
+        says(admin, {"Set-Cookie": own[0], "set-cookie": cookie, "SET-COOKIE": own[1], "Set-cookie": own[2]})
+        assert admin.ask(target).headers.get_all("Set-Cookie") == own
+        says(admin, {"Set-Cookie": cookie, "SET-cookie": cookie, "set-cookie": own[0], "sEt-cookie": cookie})
+        assert admin.ask(target).headers.get_all("Set-Cookie") == own[:1]
+        says(admin, {"Clear-Site-Data": '"cookies"', "clear-site-data": '"*"'})
+        assert "Clear-Site-Data" not in admin.ask(target).headers
+
+
+def says(visitor: Visitor, headers: dict[str, str]) -> None:
+    """From now on every service says this; names that differ in case are headers of their own."""
+    for name, upstream in visitor.gateway.upstreams.items():
+        if name != LOGIN:
+            upstream.answer = lambda _: Answer(headers=headers)
 
 
 @pytest.mark.parametrize("status", [401, 403, 500, 503])
@@ -887,6 +932,25 @@ LIES: dict[str, bytes] = {
     ),
     "folded": vouches("X-Auth-Request-Email:", f" {ADMIN}"),
     "space_before_the_colon": vouches(f"X-Auth-Request-Email : {ADMIN}"),
+    "another_success": vouches(SAYS_ADMIN, status="200 OK"),
+    "no_content": vouches(SAYS_ADMIN, status="204 No Content"),
+    **{
+        f"malformed_{number}": vouches(SAYS_ADMIN, line)
+        for number, line in enumerate(
+            ("X-Other: 1\n2", "X-Other: 1\r2", "X-Other: \0", "X-Other", "X Other: 1", ": 1", " 1")
+        )
+    },
+    "twice": vouches(SAYS_ADMIN, SAYS_ADMIN),
+    "twice_and_once_empty": vouches(SAYS_ADMIN, "X-Auth-Request-Email:"),
+    "once_as_another": vouches(f"X-Auth-Request-Email: {ALICE}", f"x-auth-request-email: {ADMIN}"),
+    "a_line_feed_inside": vouches(f"X-Other: 1\n{SAYS_ADMIN}"),
+    "line_feeds_alone": f"HTTP/1.1 202 Accepted\n{SAYS_ADMIN}\n\n".encode(),
+    "a_carriage_return_inside": vouches(f"X-Other: 1\r{SAYS_ADMIN}"),
+    "old_version": vouches(SAYS_ADMIN).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "other_protocol": vouches(SAYS_ADMIN).replace(b"HTTP/1.1", b"ICY"),
+    "long_status": vouches(SAYS_ADMIN, status="2022 Accepted"),
+    "no_name": vouches(f": {ADMIN}", f" {SAYS_ADMIN}"),
+    "endless_head": vouches(SAYS_ADMIN).removesuffix(b"\r\n") + b"X-Filling: 1\r\n" * 5_000,
     "large_head": vouches(SAYS_ADMIN, f"X-Filling: {'a' * 70_000}"),
     **{
         f"email_{number}": email(value)
@@ -929,7 +993,7 @@ REFUSED = {"forbidden": 403, "unauthorized": 401}
 
 
 class LyingLogin(socketserver.ThreadingTCPServer):
-    """It says what the cookie names, and hangs before, amid or after it."""
+    """It says what the cookie names, and hangs or dawdles before, amid or after it."""
 
     allow_reuse_address = daemon_threads = True
 
@@ -952,6 +1016,12 @@ class LyingLogin(socketserver.ThreadingTCPServer):
                         released.wait(30)
                     elif how == b"slow":
                         time.sleep(1.5)
+                    elif how and how.startswith(b"trickles"):
+                        start, pause = {b"status": (9, 0.2), b"head": (40, 0.2), b"name": (60, 4)}[how[9:]]
+                        self.wfile.write(answer[:start])
+                        while not released.wait(pause):
+                            self.wfile.write(b"a")
+                        return
                     elif how:  # a part of the answer, and then nothing
                         self.wfile.write(answer[: {b"a_byte": 1, b"status": 20, b"head": 60}[how]])
                         released.wait(30)
@@ -999,12 +1069,34 @@ def test_a_login_that_lies_lets_nobody_in(lied_to: RunningGateway, kind: str) ->
 
 def test_a_login_that_hangs_lets_nobody_in_and_is_given_up_after_five_seconds(lied_to: RunningGateway) -> None:
     lied_to.forget()
-    hangs = [(f"truth__{how}", target) for how in ("silent", "a_byte", "status", "head") for target in PROTECTED]
+    ways = ("silent", "a_byte", "status", "head", "trickles_status", "trickles_head", "trickles_name")
+    hangs = [(f"truth__{how}", target) for how in ways for target in PROTECTED]
     with ThreadPoolExecutor(len(hangs)) as pool:
         answers = list(pool.map(lambda one: ask_as(lied_to, *one), hangs))
     assert [status for status, _ in answers] == [503] * len(hangs)
-    assert all(4.5 < seconds < 10 for _, seconds in answers), answers
+    assert all(4.5 < seconds < 7 for _, seconds in answers), answers
     assert not lied_to.arrived
+
+
+@pytest.mark.parametrize("length", ["2", "0", "1000", "02", "2, 2", "", "-1", "two"])
+def test_what_the_login_says_beyond_its_answer_is_not_its_next_answer(stranger: Visitor, length: str) -> None:
+    said = Answer(status=401, headers={"Content-Length": length}, body=b"no" + vouches(SAYS_ADMIN) * 3)
+    stranger.gateway.upstreams[LOGIN].answer = lambda _: said
+    for _ in range(4):
+        for target in PROTECTED:
+            assert_turned_away(stranger, target, stranger.ask(target))
+
+
+@pytest.mark.parametrize("target", PROTECTED)
+def test_a_login_that_hangs_up_is_asked_again_and_not_for_ever(stranger: Visitor, target: str) -> None:
+    login, vouched = stranger.gateway.upstreams[LOGIN], Answer(status=202, headers={"X-Auth-Request-Email": ADMIN})
+    login.answer = lambda _: vouched if len(login.requests) > 2 else Answer(status=0)
+    assert stranger.ask(target).status == 200
+    stranger.gateway.forget()
+    login.answer = lambda _: Answer(status=0)
+    assert stranger.ask(target).status == 503
+    assert 3 <= len(login.requests) <= 5
+    assert not stranger.gateway.arrived
 
 
 def test_a_login_that_is_slow_lets_in_whom_it_knows(lied_to: RunningGateway) -> None:

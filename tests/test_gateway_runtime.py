@@ -244,6 +244,23 @@ def test_only_an_administrator_gets_to_grafana(gateway: RunningGateway, target: 
 
 
 @only_prod
+def test_whoever_the_login_refuses_is_told_that_it_is_the_account(gateway: RunningGateway) -> None:
+    gateway.upstreams[LOGIN].answer = lambda _: Answer(status=403)
+    since = len(gateway.pod.output)
+    for target in ("/", "/grafana/", "/api/interviews"):
+        response = gateway.request("GET", target)
+        assert response.status == 403
+        assert b"This account may not sign in." in response.body
+    assert not gateway.arrived
+    fresh(gateway, ALICE)
+    assert gateway.request("GET", "/grafana/").body == b"This is for administrators.\n"
+    # Who it was is known of the one that was too curious.
+    assert eventually(lambda: len(log_lines(gateway, since)) == 4, START)
+    lines = [json.loads(line) for line in log_lines(gateway, since)]
+    assert sorted(line["user"] for line in lines) == ["", "", "", ALICE]
+
+
+@only_prod
 def test_the_login_is_asked_with_the_cookies_and_nothing_else_of_the_request(gateway: RunningGateway) -> None:
     said = (("Cookie", "__Host-login=x; a=b"), ("Authorization", "Basic x"), ("X-Forwarded-For", "203.0.113.9"))
     gateway.request("POST", "/api/interviews?page=2", body=b"secret", headers=(*said, ("X-Other", "1")))
@@ -756,6 +773,17 @@ def test_connections_to_services_are_kept_open(gateway: RunningGateway) -> None:
         re.findall(r"worker_processes (\d+);", (gateway.mounts["/etc/gateway"] / "nginx.conf").read_text())[0]
     )
     assert backend.connections - before <= workers
+
+
+@only_prod
+def test_connections_to_the_login_are_kept_open(gateway: RunningGateway) -> None:
+    login = gateway.upstreams[LOGIN]
+    gateway.request("GET", "/")
+    before = login.connections
+    for _ in range(20):
+        assert gateway.request("GET", "/").status == 200
+    assert len(login.requests) == 21
+    assert login.connections - before <= 2  # one for each worker
 
 
 def test_a_kept_connection_that_the_service_closed_costs_no_answer(gateway: RunningGateway) -> None:

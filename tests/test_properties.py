@@ -229,7 +229,9 @@ def test_the_gateway_asks_the_login_for_every_route_but_the_public_ones(manifest
     )
     locations = re.findall(r"^ {8}location (?:= )?(\S+) \{\n(.*?)^ {8}\}", configuration, re.MULTILINE | re.DOTALL)
     routes = {path: body for path, body in locations if "gateway.pass(" in body and path != "/oauth2/"}
-    asked = {path for path, body in routes.items() if "auth_request /-/auth;" in body and "gateway.authorize(" in body}
+    asked = {path for path, body in routes.items() if "access_by_lua_block { gateway.authorize(" in body}
+    assert 'login = { "ai-interviewer-oauth2-proxy.' in configuration
+    assert "person = " not in configuration
     assert routes.keys() - asked == {"/static/", "/health"}
     assert asked == {"/", "/api/", "/grafana/"}
 

@@ -12,11 +12,11 @@ from .container import Container, User
 from .endpoint import Port
 from .errors import SettingError
 from .image import Image
-from .login import COOKIE, EMAIL, DevIdentity, Login
+from .login import COOKIE, EMAIL, Login
 from .network import Target
 from .probe import HttpGet, Probes
 from .quantity import Compute
-from .routes import Audience, RateLimit, Route, distinct
+from .routes import Audience, Route, distinct
 from .storage import File, Files, Scratch
 from .workload import Replicas, Workload, WorkloadSettings
 
@@ -27,14 +27,12 @@ USER = User(uid=65534, gid=65534)
 """``nobody``: the image starts as root, and needs nothing of it."""
 
 _HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
-_OWN_MACHINE = (".local", ".localhost", ".test")
 _FILES = Path(__file__).with_name("gateway_files")
 _LISTEN = 8080
 _HEALTH = "/-/healthy"
+_ERRORS = "400 403 404 405 413 414 421 429 431 494 502 503 504"
 _STREAMED_MB = 8
 """Larger bodies are passed on while they arrive: a few of them would fill the pod's scratch space."""
-_ERRORS = "400 403 404 405 413 414 421 429 431 494 502 503 504"
-_SIGN_IN = RateLimit(per_second=5, burst=20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +75,6 @@ class GatewaySettings:
         if self.workers < 1:
             raise SettingError("GatewaySettings.workers", self.workers, "Give 1 or more.")
 
-    @property
-    def on_own_machine(self) -> bool:
-        """Whether the host is one that only a machine of one's own resolves."""
-        return self.host.endswith(_OWN_MACHINE) and not self.https
-
 
 class Gateway(Workload):
     """OpenResty without privileges: it listens on 8080 behind port 80 of its Service.
@@ -102,17 +95,7 @@ class Gateway(Workload):
         self.settings = settings
         self.routes = distinct(routes)
         self.login = login
-        if isinstance(login, DevIdentity) and not settings.on_own_machine:
-            raise SettingError(
-                "Gateway login",
-                login,
-                f"It lets everyone in at {settings.host}. Give an OAuth2Proxy, or plain HTTP on a host that ends with "
-                f"{', '.join(_OWN_MACHINE)}.",
-            )
-        if not isinstance(login, DevIdentity) and not settings.https:
-            raise SettingError("GatewaySettings.https", False, "The login's cookie needs HTTPS. Give True.")
-        if not isinstance(login, DevIdentity) and login.settings.host != settings.host:
-            raise SettingError("OAuth2ProxySettings.host", login.settings.host, f"Give the gateway's, {settings.host}.")
+        login.check(host=settings.host, https=settings.https)
         application = Application.place_of(scope)[0].application.settings
         suffix = f"{application.namespace}.svc.{application.cluster_domain}"
         super().__init__(
@@ -150,9 +133,7 @@ class Gateway(Workload):
                 ),
             ),
         )
-        reached = {route.to.name: route.to for route in routes}
-        if not isinstance(login, DevIdentity):
-            reached[login.name] = login
+        reached = {to.name: to for to in (*(route.to for route in routes), *login.workloads)}
         # The routes name the services, so the targets' own introductions are not needed.
         self.connects_to(*(Target(workload=to, port=to.ports[0].name) for to in reached.values()))
 
@@ -175,28 +156,20 @@ class Gateway(Workload):
             "HEALTH": _HEALTH,
             "HOST": self.settings.host,
             "ERRORS": _ERRORS,
-            "SETTINGS": self._lua_settings(),
-            "ZONES": "".join(
-                _zone(f"route{index}", route.rate) for index, route in enumerate(self.routes) if route.rate
-            ),
-            "LOGIN": "",
+            "SETTINGS": self._lua_settings(suffix),
+            "ZONES": "".join(route.rate.zone(f"route{index}") for index, route in enumerate(self.routes) if route.rate)
+            + self.login.zones,
+            "LOGIN": self.login.server(suffix),
             "LOCATIONS": "".join(self._location(index, route, suffix) for index, route in enumerate(self.routes)),
         }
-        if not isinstance(self.login, DevIdentity):
-            endpoint = self.login.endpoint()
-            values["LOGIN"] = _LOGIN.format(host=f"{endpoint.host}.{suffix}", port=endpoint.port, burst=_SIGN_IN.burst)
-            values["ZONES"] += _zone("login", _SIGN_IN)
         text = (_FILES / "nginx.conf").read_text(encoding="utf-8")
         return re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], text)
 
-    def _lua_settings(self) -> str:
-        administrators = [email.lower() for email in self.settings.administrators]
-        if isinstance(self.login, DevIdentity):
-            administrators.append(self.login.email.lower())
-        provider = "dev" if isinstance(self.login, DevIdentity) else self.login.settings.provider.name
+    def _lua_settings(self, suffix: str) -> str:
+        administrators = [email.lower() for email in (*self.settings.administrators, *self.login.administrators)]
         https = str(self.settings.https).lower()
         named = ", ".join(f'["{email}"] = true' for email in administrators)
-        who = f'administrators = {{ {named} }}, provider = "{provider}"'
+        who = f"administrators = {{ {named} }}, {self.login.vouching(suffix)}"
         return f'{{ {who}, cookies = {{ "{COOKIE}" }}, https = {https} }}'
 
     def _location(self, index: int, route: Route, suffix: str) -> str:
@@ -216,11 +189,13 @@ class Gateway(Workload):
         if route.rate:
             lines += [f"limit_req zone=route{index} burst={route.rate.burst} nodelay;", "limit_req_status 429;"]
         if route.audience is not Audience.PUBLIC:
-            lines += self._protection(route)
+            hand_over = "true" if route.hand_over_identity else "false"
+            lines.append(f'access_by_lua_block {{ gateway.authorize("{route.audience.value}", {hand_over}) }}')
         upstream_path = f"{route.upstream_path}$is_args$args" if route.upstream_path else ""
         lines += [
             f"proxy_pass http://service{upstream_path};",
             "include /etc/gateway/proxy.conf;",
+            "header_filter_by_lua_block { gateway.keep_login() }",
             f"client_max_body_size {route.body_mb}m;",
             f"proxy_read_timeout {route.timeout_seconds}s;",
             f"proxy_send_timeout {route.timeout_seconds}s;",
@@ -232,71 +207,3 @@ class Gateway(Workload):
         modifier = "= " if route.exact else ""
         body = "".join(f"            {line}\n" for line in lines)
         return f"\n        location {modifier}{route.path} {{\n{body}        }}\n"
-
-    def _protection(self, route: Route) -> list[str]:
-        hand_over = "true" if route.hand_over_identity else "false"
-        authorize = f'access_by_lua_block {{ gateway.authorize("{route.audience.value}", {hand_over}) }}'
-        if isinstance(self.login, DevIdentity):
-            identity = (("email", self.login.email), ("user", self.login.email), ("name", self.login.name))
-            return [*(f'set $auth_{part} "{value}";' for part, value in identity), authorize]
-        return [
-            "auth_request /-/auth;",
-            "auth_request_set $auth_email $upstream_http_x_auth_request_email;",
-            "auth_request_set $auth_user $upstream_http_x_auth_request_user;",
-            "auth_request_set $auth_name $upstream_http_x_auth_request_preferred_username;",
-            # 500 is nginx's own word for a login that is away, late or wrong.
-            f"error_page {_ERRORS} /-/explain;",
-            "error_page 500 =503 /-/explain;",
-            "error_page 401 = @sign_in;",
-            authorize,
-        ]
-
-
-def _zone(name: str, rate: RateLimit) -> str:
-    return f"    limit_req_zone $binary_remote_addr zone={name}:2m rate={rate.per_second}r/s;\n"
-
-
-_LOGIN = """
-        # Whose request it is: only a cookie is sent along, and an answer must come soon.
-        location = /-/auth {{
-            internal;
-            rewrite_by_lua_block {{ gateway.to("{host}", {port}) }}
-            proxy_pass http://service/oauth2/auth;
-            proxy_http_version 1.1;
-            proxy_pass_request_body off;
-            client_max_body_size 0;  # the route's own limit has been checked
-            proxy_pass_request_headers off;
-            proxy_set_header Host $host;
-            proxy_set_header Connection '';
-            proxy_set_header Cookie $http_cookie;
-            proxy_set_header Content-Length '';
-            proxy_set_header X-Forwarded-Proto $forwarded_proto;
-            proxy_set_header X-Forwarded-Host $host;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Request-ID $passed_request_id;
-            proxy_connect_timeout 2s;
-            proxy_read_timeout 5s;
-        }}
-        location = /oauth2/auth {{
-            return 404;
-        }}
-        location /oauth2/ {{
-            set $service login;
-            set $identity '';
-            set $problem '';
-            set $upstream_authorization '';
-            set $upstream_cookie $http_cookie;
-            set $passed_upgrade '';
-            set $passed_connection '';
-            set $content_security_policy "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:";
-            rewrite_by_lua_block {{ gateway.pass("{host}", {port}, false) }}
-            limit_req zone=login burst={burst} nodelay;
-            limit_req_status 429;
-            proxy_pass http://service;
-            include /etc/gateway/proxy.conf;
-            proxy_read_timeout 30s;
-        }}
-        location @sign_in {{
-            content_by_lua_block {{ gateway.sign_in() }}
-        }}
-"""

@@ -13,6 +13,7 @@ from .image import Image
 from .network import External, Internet, Peer
 from .probe import HttpGet, Probes
 from .quantity import Compute
+from .routes import RateLimit
 from .secret import IssuedKey, KeyForm, RandomKey, Secret
 from .storage import Scratch
 from .variable import Variable, variables
@@ -28,6 +29,12 @@ EMAIL = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 COOKIE = "__Host-login"
 """The prefix ``__Host-`` makes browsers refuse the cookie without TLS, for another path, or from a subdomain."""
 
+OWN_MACHINE = (".local", ".localhost", ".test")
+"""How hosts end that only a machine of one's own resolves."""
+
+_TRIES = 3
+"""How often another pod of the login is tried when a connection fails: one that stops gets requests for a moment."""
+_SIGN_IN = RateLimit(per_second=5, burst=20)
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+|\*")
 
 
@@ -49,6 +56,41 @@ class DevIdentity:
             raise SettingError("DevIdentity.email", self.email, "Give an address, such as 'dev@example.com'.")
         if not re.fullmatch(r"[\w .'-]+", self.name):
             raise SettingError("DevIdentity.name", self.name, "Give letters, digits, spaces and '.-'.")
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """Nobody is asked."""
+        return ()
+
+    @property
+    def administrators(self) -> tuple[str, ...]:
+        """Who administrates because of the login."""
+        return (self.email,)
+
+    def vouching(self, suffix: str) -> str:
+        """What ``gateway.lua`` is told: who everyone is."""
+        return (
+            f'provider = "dev", person = {{ email = "{self.email}", subject = "{self.email}", name = "{self.name}" }}'
+        )
+
+    def server(self, suffix: str) -> str:
+        """No pages of its own."""
+        return ""
+
+    @property
+    def zones(self) -> str:
+        """No limits of its own."""
+        return ""
+
+    def check(self, *, host: str, https: bool) -> None:
+        """Refuse a gateway that others than oneself can reach."""
+        if https or not host.endswith(OWN_MACHINE):
+            raise SettingError(
+                "Gateway login",
+                self,
+                f"It lets everyone in at {host}. Give an OAuth2Proxy, or plain HTTP on a host that ends with "
+                f"{', '.join(OWN_MACHINE)}.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +181,8 @@ class OpenIdConnect:
         return {
             "OAUTH2_PROXY_PROVIDER": "oidc",
             "OAUTH2_PROXY_OIDC_ISSUER_URL": self.issuer,
+            # It skips this unless told. A token that was made for another login is then refused.
+            "OAUTH2_PROXY_INSECURE_OIDC_SKIP_NONCE": "false",
             "OAUTH2_PROXY_CODE_CHALLENGE_METHOD": "S256",
         }
 
@@ -201,7 +245,8 @@ class OAuth2ProxySettings:
 class OAuth2Proxy(Workload):
     """oauth2-proxy: it signs people in with a provider, and tells the gateway who they are.
 
-    It may reach the provider and nothing else.
+    It may reach the provider and nothing else. Its image has no ``sleep`` to wait with before it stops: it finishes
+    what it has begun, and where a connection fails, the gateway tries another pod.
 
     Args:
         scope: A Phase.
@@ -270,6 +315,67 @@ class OAuth2Proxy(Workload):
             )
         )
 
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """What the gateway must reach."""
+        return (self,)
+
+    @property
+    def administrators(self) -> tuple[str, ...]:
+        """Who administrates because of the login: nobody."""
+        return ()
+
+    def vouching(self, suffix: str) -> str:
+        """What ``gateway.lua`` is told, given the DNS suffix of Services: where to ask."""
+        endpoint = self.endpoint()
+        address = f'"{endpoint.host}.{suffix}", {endpoint.port}'
+        return f'provider = "{self.settings.provider.name}", login = {{ {address}, {_TRIES} }}'
+
+    def server(self, suffix: str) -> str:
+        """Its part of the server in ``nginx.conf``: its own pages, and where people are sent to sign in."""
+        endpoint = self.endpoint()
+        return _SERVER.format(host=f"{endpoint.host}.{suffix}", port=endpoint.port, burst=_SIGN_IN.burst, tries=_TRIES)
+
+    @property
+    def zones(self) -> str:
+        """What counts the requests for its pages."""
+        return _SIGN_IN.zone("login")
+
+    def check(self, *, host: str, https: bool) -> None:
+        """Refuse a gateway where its cookie or the way back from the provider would not work."""
+        if not https:
+            raise SettingError("GatewaySettings.https", False, "The login's cookie needs HTTPS. Give True.")
+        if self.settings.host != host:
+            raise SettingError("OAuth2ProxySettings.host", self.settings.host, f"Give the gateway's, {host}.")
+
+
+_SERVER = """
+        error_page 401 = @sign_in;
+        # It tells who someone is, and is asked by the gateway alone.
+        location = /oauth2/auth {{
+            return 404;
+        }}
+        location /oauth2/ {{
+            set $service login;
+            set $identity '';
+            set $problem '';
+            set $upstream_authorization '';
+            set $upstream_cookie $http_cookie;
+            set $passed_upgrade '';
+            set $passed_connection '';
+            set $content_security_policy "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:";
+            rewrite_by_lua_block {{ gateway.pass("{host}", {port}, false, {tries}) }}
+            proxy_next_upstream error;
+            limit_req zone=login burst={burst} nodelay;
+            limit_req_status 429;
+            proxy_pass http://service;
+            include /etc/gateway/proxy.conf;
+            proxy_read_timeout 30s;
+        }}
+        location @sign_in {{
+            content_by_lua_block {{ gateway.sign_in() }}
+        }}
+"""
 
 Login = DevIdentity | OAuth2Proxy
 """Who vouches for people."""

@@ -65,6 +65,10 @@ class RateLimit:
                 "RateLimit", (self.per_second, self.burst), "Give 1 a second or more, and no negative burst."
             )
 
+    def zone(self, name: str) -> str:
+        """The line of ``nginx.conf`` that counts by this limit, under a name."""
+        return f"    limit_req_zone $binary_remote_addr zone={name}:2m rate={self.per_second}r/s;\n"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Route:

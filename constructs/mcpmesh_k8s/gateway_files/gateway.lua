@@ -11,8 +11,12 @@ local addresses = {} -- by host: address and when it was learned, in each worker
 local FRESH = 5 -- seconds for which an address is used without asking again
 local STALE = 300 -- seconds for which the last address is used while the DNS does not answer
 local LIFETIME = 300 -- seconds for which the token is valid that the service is handed
+local CONNECT = 2 -- seconds for a connection to the login
+local PATIENCE = 5 -- seconds for the login's whole answer, however it trickles
+local LONGEST = 16384 -- bytes of the login's answer
 
--- Called once: who administrates, which provider vouches, which cookies are the login's own.
+-- Called once: who administrates, which cookies are the login's own, and where the login is that vouches for people, or
+-- else the one person that everyone is.
 function gateway.configure(given)
     settings = given
 end
@@ -155,18 +159,22 @@ local function complain(...)
     ngx.var.problem = table.concat({ ... })
 end
 
--- Where a request goes. The upstream block of nginx.conf calls `balance` for each connection.
-function gateway.to(host, port)
+-- Where a request goes. The upstream block of nginx.conf calls `balance` for each connection, and again when it fails
+-- while there are tries: behind the one address of a Service is then another pod.
+function gateway.to(host, port, tries)
     local address, failure = address_of(host)
     if not address then
         complain("no address for ", host, ": ", failure)
         return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
     end
-    ngx.ctx.peer = { address, port }
+    ngx.ctx.peer = { address, port, tries }
 end
 
 function gateway.balance()
     local peer = ngx.ctx.peer
+    if peer[3] and not balancer.get_last_failure() then
+        balancer.set_more_tries(peer[3])
+    end
     local set, failure = balancer.set_current_peer(peer[1], peer[2])
     if not set then
         complain("cannot reach ", peer[1], ": ", failure)
@@ -213,24 +221,44 @@ local function sanitize()
     end
 end
 
+local function is_logins(cookie)
+    for _, prefix in ipairs(settings.cookies) do
+        if cookie:sub(1, #prefix) == prefix then
+            return true
+        end
+    end
+    return false
+end
+
 -- The cookies of a service, without those of the login.
 local function service_cookies()
     local kept = {}
     for pair in (ngx.var.http_cookie or ""):gmatch("[^;]+") do
         local cookie = pair:match("^%s*(.-)%s*$")
-        local own = false
-        for _, prefix in ipairs(settings.cookies) do
-            own = own or cookie:sub(1, #prefix) == prefix
-        end
-        if not own and cookie ~= "" then
+        if cookie ~= "" and not is_logins(cookie) then
             kept[#kept + 1] = cookie
         end
     end
     return table.concat(kept, "; ")
 end
 
+-- A service sets cookies of its own, and not the login's. A browser sends one without a name back as its value alone.
+function gateway.keep_login()
+    local sent = ngx.header.set_cookie
+    if not sent then
+        return
+    end
+    local kept = {}
+    for _, cookie in ipairs(type(sent) == "table" and sent or { sent }) do
+        if not is_logins(cookie:match("^[%s=]*(.*)$")) then
+            kept[#kept + 1] = cookie
+        end
+    end
+    ngx.header.set_cookie = kept
+end
+
 -- The start of every route: refuse what can be read in two ways, forget what the client says it is, find the service.
-function gateway.pass(host, port, with_cookies)
+function gateway.pass(host, port, with_cookies, tries)
     if ngx.var.ambiguous == "1" then
         return ngx.exit(ngx.HTTP_BAD_REQUEST)
     end
@@ -245,10 +273,126 @@ function gateway.pass(host, port, with_cookies)
     if with_cookies then
         ngx.var.upstream_cookie = service_cookies()
     end
-    gateway.to(host, port)
+    gateway.to(host, port, tries)
 end
 
--- Whose request it is. nginx has asked the login; what it vouches for must be an identity, or nobody gets in.
+-- Whose request it is: the login is asked. Not by nginx's `auth_request`: it waits for as long as a byte comes now and
+-- then. Here the whole answer has one deadline, and what is no plain answer lets nobody in.
+
+-- The head of an answer and what has come behind it, or why there is none.
+local function receive_head(socket, deadline)
+    local text = ""
+    while true do
+        local left = deadline - ngx.now()
+        if left <= 0 or #text >= LONGEST then
+            return nil, left <= 0 and "timeout" or "too long"
+        end
+        socket:settimeout(math.max(1, left * 1000))
+        local data, failure = socket:receiveany(LONGEST - #text)
+        if not data then
+            return nil, failure
+        end
+        text = text .. data
+        local last = text:find("\r\n\r\n", 1, true)
+        if last then
+            return text:sub(1, last + 1), text:sub(last + 4)
+        end
+    end
+end
+
+-- The status and the headers of an answer (RFC 9112). A header that comes twice has both values, and is then no address.
+local function parse(head)
+    local status, fields = head:match("^HTTP/1%.1 (%d%d%d) [^%c]*\r\n(.*)$")
+    if not status then
+        return nil, "malformed"
+    end
+    local headers = {}
+    for line in fields:gmatch("(.-)\r\n") do
+        local name, value = line:match("^([%w!#$%%&'*+.^_`|~-]+):[ \t]*([^%c]-)[ \t]*$")
+        if not name then
+            return nil, "malformed"
+        end
+        name = name:lower()
+        headers[name] = headers[name] and headers[name] .. ", " .. value or value
+    end
+    return tonumber(status), headers
+end
+
+-- Over a connection: the status and the headers, or why not, and whether the answer has ended where it said.
+local function exchange(socket, request, deadline)
+    local sent, failure = socket:send(request)
+    if not sent then
+        return nil, failure
+    end
+    local head, behind = receive_head(socket, deadline)
+    if not head then
+        return nil, behind
+    end
+    local status, headers = parse(head)
+    local ended = status and headers["content-length"] == tostring(#behind) and not headers["transfer-encoding"]
+    return status, headers, ended
+end
+
+-- One try.
+local function ask_once(address, port, request, deadline)
+    local socket = ngx.socket.tcp()
+    socket:settimeout(math.max(1, math.min(CONNECT, deadline - ngx.now()) * 1000))
+    local connected, failure = socket:connect(address, port)
+    if not connected then
+        return nil, failure
+    end
+    local status, said, ended = exchange(socket, request, deadline)
+    if ended then
+        socket:setkeepalive(4000, 64)
+    else
+        socket:close()
+    end
+    return status, said
+end
+
+-- Only the cookies are sent along. Behind the one address of a Service, another try finds another pod.
+local function ask_login()
+    local host, port, tries = settings.login[1], settings.login[2], settings.login[3]
+    local address, unknown = address_of(host)
+    if not address then
+        return nil, "no address for " .. host .. ": " .. unknown
+    end
+    local cookies = ngx.var.http_cookie
+    local request = table.concat {
+        "GET /oauth2/auth HTTP/1.1\r\nHost: ", ngx.var.host,
+        cookies and "\r\nCookie: " .. cookies or "",
+        "\r\nX-Forwarded-Proto: ", ngx.var.forwarded_proto,
+        "\r\nX-Forwarded-Host: ", ngx.var.host,
+        "\r\nX-Forwarded-For: ", ngx.var.remote_addr,
+        "\r\nX-Request-ID: ", ngx.var.passed_request_id,
+        "\r\n\r\n",
+    }
+    local deadline = ngx.now() + PATIENCE
+    local status, said
+    repeat
+        status, said = ask_once(address, port, request, deadline)
+        tries = tries - 1
+    until status or tries < 0 or ngx.now() >= deadline
+    return status, said
+end
+
+-- Whom the login vouches for; or else the status to answer with, and what went wrong.
+local function person()
+    if settings.person then
+        return settings.person
+    end
+    local status, said = ask_login()
+    if status == 401 or status == 403 then
+        return nil, status
+    elseif status ~= 202 then
+        return nil, 503, "the login answers " .. (status or said)
+    end
+    return {
+        email = said["x-auth-request-email"],
+        subject = said["x-auth-request-user"],
+        name = said["x-auth-request-preferred-username"],
+    }
+end
 
 local function plausible(email)
     return email and #email <= 254 and email:find("^[%w.!#$%%&'*+/=?^_`{|}~-]+@[%w.-]+$") ~= nil
@@ -267,20 +411,23 @@ local function token(email, name, subject)
 end
 
 function gateway.authorize(audience, hand_over)
-    local email = ngx.var.auth_email
-    if not plausible(email) then
+    local who, refused, problem = person()
+    if not who then
+        complain(problem or "")
+        return ngx.exit(refused)
+    end
+    if not plausible(who.email) then
         complain("the login vouched for a request without an identity")
         return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
     end
-    email = email:lower()
+    local email = who.email:lower()
+    ngx.var.identity = email
     if audience == "administrator" and not settings.administrators[email] then
         return ngx.exit(ngx.HTTP_FORBIDDEN)
     end
-    ngx.var.identity = email
     if hand_over then
-        local name, subject = ngx.var.auth_name, ngx.var.auth_user
-        name = name ~= "" and name or email
-        subject = subject ~= "" and subject or email
+        local name = who.name ~= "" and who.name or email
+        local subject = who.subject ~= "" and who.subject or email
         ngx.var.upstream_authorization = "Bearer " .. token(email, name, subject)
     end
 end
@@ -290,7 +437,7 @@ end
 local WORDS = {
     [400] = "The request cannot be understood.",
     [401] = "Sign in first.",
-    [403] = "This is for administrators.",
+    [403] = "This account may not sign in.",
     [404] = "There is nothing here.",
     [405] = "This method is not allowed here.",
     [413] = "The upload is too large.",
@@ -306,6 +453,9 @@ local WORDS = {
 function gateway.explain()
     local status = ngx.status
     local words = WORDS[status] or "Something went wrong."
+    if status == ngx.HTTP_FORBIDDEN and ngx.var.identity ~= "" then -- the login knows them, and the route is not theirs
+        words = "This is for administrators."
+    end
     if ngx.var.programs == "1" then
         ngx.header.content_type = "application/json"
         ngx.say(cjson.encode { error = words, status = status, request_id = ngx.var.passed_request_id })
