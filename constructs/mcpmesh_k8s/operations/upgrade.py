@@ -22,7 +22,7 @@ import yaml
 from mcpmesh_k8s.checks import at, containers_of, each, name_of
 from mcpmesh_k8s.component import Manifest
 from mcpmesh_k8s.errors import SettingError
-from mcpmesh_k8s.quantity import in_bytes
+from mcpmesh_k8s.quantity import bytes_text, in_bytes
 
 from .programs import OperationError, captured, output, succeeds
 
@@ -70,7 +70,7 @@ _TRAILER = "Allow-break"
 _SCRATCH = "emptyDir"
 _READ_ONLY = {"configMap", "downwardAPI", "projected", "secret"}
 # Types of a Service. Each can be reached in every way that the one before it can.
-_REACH = ("ExternalName", "ClusterIP", "NodePort", "LoadBalancer")
+_REACH = {"ExternalName": 0, "ClusterIP": 1, "NodePort": 2, "LoadBalancer": 3}
 # The version that a tag begins with, and a release that is named by its date.
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)")
 _DATED = re.compile(r"RELEASE\.(\d{4})-(\d{2})-(\d{2})T(\d{2})-(\d{2})-(\d{2})Z")
@@ -185,7 +185,7 @@ def _leaves(value: object, path: str = "") -> dict[str, object]:
         names = [str(entry.get("name") or name_of(entry) or index) for index, entry in enumerate(value)]
         inner = {f"{path}[{name}]": entry for name, entry in zip(names, value, strict=True)}
     if not inner:
-        return {} if value is None else {path: value}
+        return {} if value in (None, {}, []) else {path: value}
     return {at: leaf for key, entry in inner.items() for at, leaf in _leaves(entry, key).items()}
 
 
@@ -200,7 +200,7 @@ def _difference(old: object, new: object, *, secret: bool = False) -> str:
         for path in places[:3]
     ]
     more = [f"{len(places) - 3} more"] if len(places) > 3 else []
-    return "; ".join(shown + more)
+    return "; ".join(shown + more) or f"{_short(old)} → {_short(new)}"
 
 
 def _short(value: object) -> str:
@@ -309,19 +309,22 @@ def _stateful_sets(objects: _Comparison) -> Iterator[BreakingChange]:
 
 
 def _claim(manifest: Manifest) -> dict[str, object]:
-    """A claim with what the API server adds, and its size in bytes where it is one that we can read."""
+    """A claim with what the API server adds, and its size in canonical form."""
     spec = {"volumeMode": "Filesystem", **at(manifest, "spec")}
     resources = at(spec, "resources")
-    requests = {key: _bytes(value) for key, value in at(resources, "requests").items()}
+    requests = {
+        key: bytes_text(size) if (size := _bytes(value)) else value for key, value in at(resources, "requests").items()
+    }
     metadata = {key: value for key, value in at(manifest, "metadata").items() if key != "name" and value}
     return {"metadata": metadata, "spec": {**spec, "resources": {**resources, "requests": requests}}}
 
 
-def _bytes(size: object) -> object:
+def _bytes(size: object) -> int:
+    """A size as a number, or 0 when it is written in a way that we cannot read."""
     try:
         return in_bytes("size", str(size))
     except SettingError:
-        return size
+        return 0
 
 
 def _claims(objects: _Comparison) -> Iterator[BreakingChange]:
@@ -342,11 +345,10 @@ def _claims(objects: _Comparison) -> Iterator[BreakingChange]:
                 change = _difference(was.get(field), now.get(field))
                 yield _broken(old, field, change, _REFUSED, "Keep it, or make a new claim and move the data.")
         sizes = [at(spec, "resources", "requests").get("storage") for spec in (was, now)]
-        grows = isinstance(sizes[0], int) and isinstance(sizes[1], int) and sizes[0] < sizes[1]
-        if sizes[0] != sizes[1] and not grows:
-            change = _difference(*(_value(manifest, "spec.resources.requests.storage") for manifest in (old, new)))
+        if sizes[0] != sizes[1] and not 0 < _bytes(sizes[0]) < _bytes(sizes[1]):
             why = "The API server refuses it: a claim can grow, and never shrink."
-            yield _broken(old, "storage", change, why, "Keep the size, or make a new claim and move the data.")
+            instead = "Keep the size, or make a new claim and move the data."
+            yield _broken(old, "storage", _difference(*sizes), why, instead)
 
 
 def _pod_template(manifest: Manifest) -> Mapping[str, object]:
@@ -459,7 +461,7 @@ def _services(objects: _Comparison) -> Iterator[BreakingChange]:
     for old, new in objects.kept("Service"):
         types = [str(_value(manifest, "spec.type", "ClusterIP")) for manifest in (old, new)]
         was, now = (str(_value(manifest, "spec.clusterIP", "")) for manifest in (old, new))
-        if _REACH.index(types[1]) < _REACH.index(types[0]):
+        if _REACH.get(types[1], 0) < _REACH.get(types[0], 0):
             why = "The address that clients have used is lost."
             yield _broken(old, "type", " → ".join(types), why, "Add a Service of the new type beside it.")
         elif "ExternalName" not in types and (now != was if now else was == "None"):
