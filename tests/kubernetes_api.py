@@ -1,7 +1,8 @@
 """This module is a Kubernetes API server on loopback, as far as kubectl needs one to deploy and to look.
 
 It stores what it is sent and gives it back with the status of an object whose controllers have done their work. It
-has no controllers, defaults or validation. Every request is recorded. A test can have requests refused or left
+has no controllers, defaults or validation, and reads no protobuf: of `kubectl create`, only `--filename` works. Every
+request is recorded. A test can have requests refused or left
 unanswered, or give an object the status of one that never becomes ready::
 
     with KubernetesApi() as api:
@@ -40,15 +41,16 @@ RESOURCES: Mapping[str, str] = {
     "policy/v1": "PodDisruptionBudget",
     "autoscaling/v2": "HorizontalPodAutoscaler",
     "scheduling.k8s.io/v1": "PriorityClass",
+    "apiextensions.k8s.io/v1": "CustomResourceDefinition",
     "external-secrets.io/v1": "ExternalSecret",
     "gateway.networking.k8s.io/v1": "HTTPRoute",
 }
 """The kinds that the server knows unless it is told others, by apiVersion."""
 
-_CLUSTER_SCOPED = ("Namespace", "PriorityClass")
+_CLUSTER_SCOPED = ("CustomResourceDefinition", "Namespace", "PriorityClass")
 _SCALED = ("Deployment", "StatefulSet", "ReplicaSet")
 _VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
-_REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 422: "Invalid"}
+_REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 415: "UnsupportedMediaType", 422: "Invalid"}
 _PATH = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<version>[^/]+/[^/]+))(?:/namespaces/(?P<namespace>[^/]+)(?=/.))?"
     r"/(?P<word>[a-z]+)(?:/(?P<name>[^/]+))?(?P<scale>/scale)?"
@@ -212,6 +214,8 @@ class KubernetesApi:
         try:
             status, content = 200, self._discovery(url.path)
             if content is None:
+                if text.startswith(b"k8s\0"):
+                    raise Refusal(415, "this server reads no protobuf")
                 request = self._request(http, url.path, dict(parse_qsl(url.query)), json.loads(text or "{}"))
                 self.requests.append(request)
                 if "watch" in request.query:
@@ -316,7 +320,7 @@ class KubernetesApi:
                 stored.managed[other] = without(stored.managed[other], path)
         stored.managed[manager] = body if request.applies else merged(stored.managed.get(manager, {}), body)
         after = self._seen(request.key, stored)
-        if after != before:
+        if after != before and "dryRun" not in request.query:
             self._version += 1
             stored.version = self._version
         stored.generation += before.get("spec", after.get("spec")) != after.get("spec")
