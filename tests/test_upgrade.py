@@ -282,6 +282,8 @@ ACCEPTED = {
         *(STATEFUL_SET, "replicas: 1", "replicas: 2\n  updateStrategy: {type: OnDelete}\n  minReadySeconds: 5"),
     ),
     "a claim that grows": (CLAIM, "10Gi", "1Ti"),
+    "the mode of a claim in words": (CLAIM, "storageClassName: fast", "storageClassName: fast, volumeMode: Filesystem"),
+    "the volume of a claim that had none": (CLAIM, "storageClassName: fast", "storageClassName: fast, volumeName: v"),
     "labels of a claim": (CLAIM, "app: web", "app: www"),
     "a port": (SERVICE, "port: 80", "port: 81"),
     "more ways to a Service": (SERVICE, "{selector", "{type: LoadBalancer, selector"),
@@ -307,6 +309,7 @@ ACCEPTED = {
     "a quota": (QUOTA, "10", "20"),
     "annotations of what is immutable": (IMMUTABLE, "namespace: shop", "namespace: shop, annotations: {a: b}"),
     "keys of a Secret": (EXTERNAL_SECRET, "secretKey: a", "secretKey: b"),
+    "a Secret of the same name": (EXTERNAL_SECRET, "{target: {name: keys}, data", "{data"),
     "one host more": (INGRESS, "[{host", "[{host: new.example.com}, {host"),
     "a preemption policy in words": (PRIORITY, "value:", "preemptionPolicy: PreemptLowerPriority\nvalue:"),
 }
@@ -357,6 +360,34 @@ def test_objects_may_come_and_those_may_go_that_nothing_hangs_on() -> None:
     assert found(read(*EVERYTHING), [*read(*EVERYTHING), config]) == []
     deployment = replaced(DEPLOYMENT, "name: web, namespace", "name: www, namespace")
     assert found([*read(deployment, IMMUTABLE, PRIORITY), config], read(IMMUTABLE)) == []
+
+
+def test_an_address_once_given_stays_when_it_is_left_out_and_cannot_be_another() -> None:
+    before = replaced(SERVICE, "{selector", "{clusterIP: 10.0.0.1, selector")
+    assert found(read(before), read(SERVICE)) == []
+    assert found(read(before), read(replaced(before, "10.0.0.1", "10.0.0.2"))) == ["Service/web:clusterIP"]
+
+
+def test_a_claim_cannot_move_to_another_volume() -> None:
+    before = replaced(CLAIM, "storageClassName: fast", "storageClassName: fast, volumeName: one")
+    named = "PersistentVolumeClaim/web:volumeName"
+    assert found(read(before), read(replaced(before, "volumeName: one", "volumeName: two"))) == [named]
+
+
+def test_a_set_of_pods_that_keeps_nothing_may_go() -> None:
+    document = yaml.safe_load(STATEFUL_SET)
+    del document["spec"]["volumeClaimTemplates"]
+    assert found([document], []) == []
+
+
+def test_of_two_kinds_that_shared_a_name_one_may_go() -> None:
+    both = read(DEPLOYMENT, replaced(JOB, "name: seed, namespace", "name: web, namespace"))
+    assert found(both, both[:1]) == []
+
+
+def test_an_ingress_that_served_every_host_is_named_when_it_does_no_more() -> None:
+    before = replaced(INGRESS, "{host: old.example.com}", "{http: {}}")
+    assert found(read(before), read(INGRESS)) == ["Ingress/shop:*"]
 
 
 def test_a_host_may_move_from_an_ingress_to_a_route_of_the_gateway_api() -> None:

@@ -587,7 +587,7 @@ def _committed(base: str, folder: Path) -> tuple[dict[str, list[Manifest]], list
     git = ["git", "-c", "safe.directory=*", "-C", str(folder.parent)]
     if not succeeds([*git, "rev-parse", "--git-dir"]):
         raise OperationError(f"{folder.parent} is no clone of a git repository: there is nothing to compare with.")
-    if base.startswith("-") or not succeeds([*git, "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}"]):
+    if not succeeds([*git, "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}"]):
         raise OperationError(f"{base!r} is no revision here: name a branch, tag or commit, and fetch it if need be.")
     listed = output([*git, "ls-tree", "-r", "-z", "--name-only", base, "--", folder.name]).split("\0")
     names = [name for name in listed if name.endswith(".yaml")]
