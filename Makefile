@@ -24,7 +24,7 @@ WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	  /^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV) $(TOOLS) $(MESH) ## install everything that the other targets need
@@ -46,6 +46,8 @@ check: lint types generated wheel-check test ## everything that must hold before
 format: $(VENV) ## format the sources and repair what the linter can
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format .
+
+include k8s.mk
 
 ##@ Generated files: committed, and proven current by `make generated`
 

@@ -20,9 +20,9 @@ from mcpmesh_k8s import (  # noqa: E402
     Compute,
     Gateway,
     Image,
+    IssuedKey,
     OAuth2Proxy,
     Route,
-    Secret,
     Target,
     Workload,
     budget,
@@ -30,6 +30,7 @@ from mcpmesh_k8s import (  # noqa: E402
 )
 
 README = ROOT / "README.md"
+ENV_EXAMPLE = ROOT / ".env.example"
 
 
 def application(environment: EnvironmentSettings) -> AiInterviewer:
@@ -45,7 +46,7 @@ def mermaid(text: str) -> str:
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table."""
     lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 def who_talks_to_whom() -> str:
@@ -96,23 +97,20 @@ def differing(dev: object, prod: object, path: str = "") -> Iterator[tuple[str, 
 
 
 def secrets() -> str:
-    """The Secrets that must exist before the first deployment, who reads them, and in which environment."""
+    """Every key of every Secret: its variable, where its value comes from, who reads it, and in which environment."""
     rows: dict[tuple[str, ...], list[str]] = {}
     for environment in (PROD, DEV):
-        whole = application(environment)
-        readers: dict[str, list[str]] = {}
-        for pod in whole.pods:
-            for container in (*pod.containers, *pod.init_containers):
-                for variable in container.variables:
-                    name = getattr(variable.value, "secret", None)
-                    if name is not None and pod.name not in readers.setdefault(name, []):
-                        readers[name].append(pod.name)
-        for secret in whole.components:
-            if isinstance(secret, Secret):
-                keys = ", ".join(f"`{key}`" for key in secret.settings.keys)
-                row = (f"`{secret.full_name}`", keys, ", ".join(readers[secret.full_name]))
-                rows.setdefault(row, []).insert(0, environment.name)
-    return table(("Secret", "keys", "read by", "in"), [(*row, " and ".join(where)) for row, where in rows.items()])
+        for entry in application(environment).secret_keys():
+            row = (
+                f"`{entry.reference.secret}`",
+                f"`{entry.reference.key}`",
+                f"`{entry.variable}`",
+                entry.origin.issued_by if isinstance(entry.origin, IssuedKey) else f"`{entry.origin.form.value}`",
+                ", ".join(entry.readers),
+            )
+            rows.setdefault(row, []).insert(0, environment.name)
+    head = ("Secret", "key", "in a `.env` file", "comes from", "read by", "in")
+    return table(head, [(*row, " and ".join(where)) for row, where in rows.items()])
 
 
 def gateway_of(environment: EnvironmentSettings) -> Gateway:
@@ -225,22 +223,57 @@ def generated(text: str) -> str:
     return re.sub(r"<!-- generated: (.+?) -->\n.*?<!-- end -->", part, text, flags=re.DOTALL)
 
 
+def env_example() -> str:
+    """The example of a ``.env`` file: every key that an environment needs, and whence it comes."""
+    lines = [
+        "# The values of Secrets, for `make k8s-secrets`. Copy this file to .env, which git ignores, and fill it in.",
+        "# What is left empty or out is made up at random. What the cluster has already is kept, whatever stands here.",
+        "# An environment whose Secrets come from a store, as prod's do, reads nothing from here.",
+        "# Values are taken as they stand: nothing is expanded, and quotes around a value are not part of it.",
+    ]
+    keys = {environment.name: application(environment).secret_keys() for environment in (DEV, PROD)}
+    for name, entries in keys.items():
+        known = {entry.variable for other in keys if other != name for entry in keys[other]}
+        chosen = [entry for entry in entries if name == "dev" or entry.variable not in known]
+        for issued in (True, False):
+            some = [entry for entry in chosen if isinstance(entry.origin, IssuedKey) is issued]
+            if not some:
+                continue
+            where = "" if name == "dev" else f", in {name} only"
+            lines += ["", f"# {'Issued by others' if issued else 'Made up at random unless given'}{where}."]
+            for entry in some:
+                if isinstance(entry.origin, IssuedKey):
+                    lines.append(f"# From {entry.origin.issued_by}. Read by {', '.join(entry.readers)}.")
+                    lines.append(f"{entry.variable}=")
+                else:
+                    lines.append(f"# {entry.variable}=")
+    return "\n".join(lines) + "\n"
+
+
+def outputs() -> dict[Path, str]:
+    """Every file that is generated, or has generated parts, as it must be."""
+    return {README: generated(README.read_text(encoding="utf-8")), ENV_EXAMPLE: env_example()}
+
+
 def main() -> int:
-    """Write README.md, or check it."""
+    """Write what is generated, or check it."""
     text = README.read_text(encoding="utf-8")
     missing = [name for name in PARTS if f"<!-- generated: {name} -->" not in text]
     if missing:
         print(f"README.md has no place for: {', '.join(missing)}", file=sys.stderr)
         return 1
-    current = generated(text)
+    old = {path: text for path, text in outputs().items() if not path.exists() or path.read_text("utf-8") != text}
+    for path, text in old.items():
+        name = path.relative_to(ROOT)
+        if "--check" in sys.argv[1:]:
+            print(f"{name} is out of date: run `make docs` and commit the result.", file=sys.stderr)
+        else:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {name}")
     if "--check" in sys.argv[1:]:
-        if current != text:
-            print("README.md is out of date: run `make docs` and commit the result.", file=sys.stderr)
+        if old:
             return 1
-        print("README.md is current")
-    elif current != text:
-        README.write_text(current, encoding="utf-8")
-        print("wrote README.md")
+        print("the documentation is current")
     return 0
 
 

@@ -17,6 +17,7 @@ from mcpmesh_k8s import (
     Gateway,
     Grafana,
     Internet,
+    IssuedKey,
     Login,
     Minio,
     Namespace,
@@ -27,6 +28,7 @@ from mcpmesh_k8s import (
     Postgres,
     PriorityClass,
     PriorityClassSettings,
+    RandomKey,
     RateLimit,
     Redis,
     Registry,
@@ -62,7 +64,7 @@ class AiInterviewer(Application):
         access = Phase(self, "access")
         observability = Phase(self, "observability")
 
-        def secret(name: str, *keys: str) -> Secret:
+        def secret(name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
             return Secret(foundation, SecretSettings(name=name, keys=keys, source=environment.secrets))
 
         Namespace(foundation, NamespaceSettings(budget=environment.budget))
@@ -157,11 +159,13 @@ class AiInterviewer(Application):
         interview_agent.connects_to(postgres.database("ai_interviewer", role="interview_agent"), redis, wait=True)
         interview_agent.connects_to(registry, claude, openai)
         claude.connects_to(redis, wait=True)
+        claude_key = IssuedKey(key="api-key", issued_by="Anthropic, console.anthropic.com")
         claude.connects_to(
-            registry, openai, llm("anthropic", "CLAUDE_API_KEY", secret("claude", "api-key").key("api-key"))
+            registry, openai, llm("anthropic", "CLAUDE_API_KEY", secret("claude", claude_key).key("api-key"))
         )
         openai.connects_to(redis, wait=True)
-        openai.connects_to(registry, llm("openai", "OPENAI_API_KEY", secret("openai", "api-key").key("api-key")))
+        openai_key = IssuedKey(key="api-key", issued_by="OpenAI, platform.openai.com")
+        openai.connects_to(registry, llm("openai", "OPENAI_API_KEY", secret("openai", openai_key).key("api-key")))
 
 
 PRIORITIES = (

@@ -21,6 +21,7 @@ from mcpmesh_k8s import (
     TempoSettings,
     images,
 )
+from mcpmesh_k8s.operations import Minikube
 
 from . import services
 from .settings import EnvironmentSettings, built
@@ -31,6 +32,7 @@ AGENT = Compute(cpu="100m", memory="128Mi", cpu_limit="500m", memory_limit="512M
 
 DEV = EnvironmentSettings(
     name="dev",
+    cluster=Minikube(),
     budget=Budget(cpu="4", memory="8Gi"),
     secrets=ExistingSecrets(),
     postgres=PostgresSettings(

@@ -24,11 +24,13 @@ from mcpmesh_k8s import (
     Tls,
     images,
 )
+from mcpmesh_k8s.operations import SharedCluster
 
 from . import services
 from .settings import EnvironmentSettings, built
 
 VERSION = "1.0.0"
+CONTEXT = "ai-interviewer-prod"
 HOST = "ai-interviewer.example.com"
 REGISTRY = "registry.example.com/ai-interviewer"
 SMALL = Compute(cpu="100m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
@@ -36,6 +38,7 @@ AGENT = Compute(cpu="200m", memory="256Mi", cpu_limit="500m", memory_limit="512M
 
 PROD = EnvironmentSettings(
     name="prod",
+    cluster=SharedCluster(context=CONTEXT),
     budget=Budget(cpu="8", memory="16Gi"),
     secrets=ExternalSecrets(store="ai-interviewer", prefix="ai-interviewer/prod"),
     image_pull_secret="registry-credentials",

@@ -43,7 +43,7 @@ def backend(
     """
     return ApiSettings(
         name="backend",
-        code=BuiltImage(image=image, working_directory="/app/backend"),
+        code=BuiltImage(image=image, working_directory="/app/backend", dockerfile="backend/Dockerfile"),
         compute=compute,
         module="uvicorn",
         args=("main:app", "--host", "0.0.0.0", "--port", "8080"),
@@ -68,7 +68,7 @@ def pdf_extractor(*, image: Image, compute: Compute) -> AgentSettings:
     """The agent that reads résumés. It leaves a file behind when it cannot read one."""
     return AgentSettings(
         name="pdf-extractor",
-        code=BuiltImage(image=image),
+        code=BuiltImage(image=image, dockerfile="services/pdf_extractor_agent/Dockerfile"),
         compute=compute,
         module="pdf_extractor_agent",
         variables=variables({"AGENT_NAME": "pdf-extractor", "HTTP_PORT": "8090"}),
@@ -81,7 +81,7 @@ def interview_agent(*, image: Image, compute: Compute) -> AgentSettings:
     """The agent that leads interviews."""
     return AgentSettings(
         name="interview-agent",
-        code=BuiltImage(image=image),
+        code=BuiltImage(image=image, dockerfile="services/interview_agent/Dockerfile"),
         compute=compute,
         module="interview_agent",
         url_variable="INTERVIEW_AGENT_URL",
@@ -92,7 +92,7 @@ def claude_llm_agent(*, image: Image, compute: Compute) -> AgentSettings:
     """The agent in front of Anthropic's API."""
     return AgentSettings(
         name="claude-llm-agent",
-        code=BuiltImage(image=image),
+        code=BuiltImage(image=image, dockerfile="services/claude_llm_agent/Dockerfile"),
         compute=compute,
         module="claude_llm_agent",
         variables=variables(
@@ -109,7 +109,7 @@ def openai_llm_agent(*, image: Image, compute: Compute) -> AgentSettings:
     """The agent in front of OpenAI's API."""
     return AgentSettings(
         name="openai-llm-agent",
-        code=BuiltImage(image=image),
+        code=BuiltImage(image=image, dockerfile="services/openai_llm_agent/Dockerfile"),
         compute=compute,
         module="openai_llm_agent",
         variables=variables(

@@ -23,6 +23,7 @@ from mcpmesh_k8s import (
     SettingError,
     TempoSettings,
 )
+from mcpmesh_k8s.operations import Minikube, SharedCluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class EnvironmentSettings:
 
     Args:
         name: The folder below ``dist/``.
+        cluster: Where the operator's commands find it.
         budget: The cluster it must fit in.
         secrets: Where the values of Secrets come from.
         image_pull_secret: The Secret with the credentials of the image registry; none where images are local.
@@ -53,6 +55,7 @@ class EnvironmentSettings:
     """
 
     name: str
+    cluster: Minikube | SharedCluster
     budget: Budget
     secrets: SecretSource
     image_pull_secret: str = ""

@@ -27,7 +27,18 @@ from .quantity import Amount, Budget, Compute
 from .redis import Ephemeral, Persistent, Redis, RedisSettings
 from .registry import Registry, RegistrySettings
 from .routes import Audience, RateLimit, Route
-from .secret import ExistingSecrets, ExternalSecrets, Secret, SecretKey, SecretSettings, SecretSource
+from .secret import (
+    ExistingSecrets,
+    ExternalSecrets,
+    IssuedKey,
+    KeyForm,
+    RandomKey,
+    Secret,
+    SecretEntry,
+    SecretKey,
+    SecretSettings,
+    SecretSource,
+)
 from .storage import Claim, File, Files, Scratch, Volume
 from .task import Task, TaskSettings
 from .tempo import Tempo, TempoSettings
@@ -78,6 +89,8 @@ __all__ = [
     "IngressExposure",
     "IngressNginx",
     "Internet",
+    "IssuedKey",
+    "KeyForm",
     "Login",
     "Manifest",
     "MeshSettings",
@@ -103,6 +116,7 @@ __all__ = [
     "PriorityClassSettings",
     "Probe",
     "Probes",
+    "RandomKey",
     "RateLimit",
     "Readiness",
     "Redis",
@@ -113,6 +127,7 @@ __all__ = [
     "Route",
     "Scratch",
     "Secret",
+    "SecretEntry",
     "SecretKey",
     "SecretSettings",
     "SecretSource",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from .container import Container, User
@@ -38,10 +38,24 @@ class BuiltImage:
     Args:
         image: The image.
         working_directory: Where Python starts; the image's own unless given.
+        dockerfile: Its Dockerfile in the application's checkout, such as ``backend/Dockerfile``. The operator's
+            commands build it; without one, the image comes from elsewhere.
+        build_context: The folder in the checkout that the Dockerfile copies from.
+
+    Raises:
+        SettingError: A path leads out of the checkout.
     """
 
     image: Image
     working_directory: str = ""
+    dockerfile: str = ""
+    build_context: str = "."
+
+    def __post_init__(self) -> None:
+        """Refuse a path that is not one inside the checkout."""
+        for field, path in (("dockerfile", self.dockerfile), ("build_context", self.build_context)):
+            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or not self.build_context:
+                raise SettingError(f"BuiltImage.{field}", path, "Give a path inside the application's checkout.")
 
     @property
     def files(self) -> tuple[Files, ...]:

@@ -19,6 +19,7 @@ from .names import dns_label
 if TYPE_CHECKING:
     from .component import Component, Manifest
     from .pod import Pod
+    from .secret import SecretEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +125,28 @@ class Application(cdk8s.App):
         from .pod import Pod
 
         return tuple(component for component in self.components if isinstance(component, Pod))
+
+    def secret_keys(self) -> tuple[SecretEntry, ...]:
+        """Every key of every Secret: where its value comes from, its variable of a ``.env`` file, and who reads it."""
+        from .secret import Secret, SecretEntry, SecretKey
+
+        readers: dict[SecretKey, dict[str, None]] = {}
+        for pod in self.pods:
+            for container in (*pod.containers, *pod.init_containers):
+                for variable in container.variables:
+                    if isinstance(variable.value, SecretKey):
+                        readers.setdefault(variable.value, {})[pod.name] = None
+        return tuple(
+            SecretEntry(
+                reference=(reference := secret.key(origin.key)),
+                origin=origin,
+                variable=secret.variable(origin.key),
+                readers=tuple(readers.get(reference, ())),
+            )
+            for secret in self.components
+            if isinstance(secret, Secret)
+            for origin in secret.settings.origins
+        )
 
     def manifests(self) -> dict[str, list[Manifest]]:
         """All manifests by phase, checked as a whole.

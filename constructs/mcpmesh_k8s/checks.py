@@ -91,6 +91,7 @@ def problems_of(application: Application, manifests: Sequence[Manifest]) -> tupl
         duplicate_identities(objects),
         dangling_references(objects),
         dangling_secrets(objects, application),
+        shared_variables(application),
         selectors_that_miss(objects),
         repeated_names(objects),
         literal_secrets(objects),
@@ -174,7 +175,7 @@ def dangling_secrets(objects: Objects, application: Application) -> Iterator[str
         (component.full_name, key)
         for component in application.components
         if isinstance(component, Secret)
-        for key in component.settings.keys
+        for key in component.settings.key_names
     }
     keys |= {(name_of(secret), key) for secret in objects.of("Secret") for key in at(secret, "data")}
     names = {name for name, _ in keys}
@@ -191,6 +192,15 @@ def dangling_secrets(objects: Objects, application: Application) -> Iterator[str
             name = at(volume, "secret").get("secretName")
             if name is not None and name not in names:
                 yield f"{title(manifest)} mounts Secret {name!r}, which nothing provides: declare it with Secret(...)."
+
+
+def shared_variables(application: Application) -> Iterator[str]:
+    """Two keys with one variable of a ``.env`` file would be given one value."""
+    holders: dict[str, SecretKey] = {}
+    for entry in application.secret_keys():
+        first = holders.setdefault(entry.variable, entry.reference)
+        if first != entry.reference:
+            yield f"{first} and {entry.reference} would both be {entry.variable} in a .env file: rename one."
 
 
 def selectors_that_miss(objects: Objects) -> Iterator[str]:

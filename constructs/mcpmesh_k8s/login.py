@@ -13,7 +13,7 @@ from .image import Image
 from .network import External, Internet, Peer
 from .probe import HttpGet, Probes
 from .quantity import Compute
-from .secret import Secret
+from .secret import IssuedKey, KeyForm, RandomKey, Secret
 from .storage import Scratch
 from .variable import Variable, variables
 from .workload import Replicas, Workload, WorkloadSettings
@@ -60,6 +60,7 @@ class Google:
     """
 
     name = "google"
+    console = "Google, console.cloud.google.com"
     port = 443
     hosts = ("accounts.google.com", "oauth2.googleapis.com", "openidconnect.googleapis.com", "www.googleapis.com")
 
@@ -83,6 +84,7 @@ class GitHub:
 
     organization: str = ""
     name = "github"
+    console = "GitHub, github.com/settings/developers"
     port = 443
     hosts = ("github.com", "api.github.com")
 
@@ -116,6 +118,11 @@ class OpenIdConnect:
             raise SettingError(
                 "OpenIdConnect.issuer", self.issuer, "Give an https URL, such as 'https://id.example.com'."
             )
+
+    @property
+    def console(self) -> str:
+        """Who issues the credentials."""
+        return f"the provider, {self.issuer}"
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -182,12 +189,13 @@ class OAuth2ProxySettings:
             raise SettingError("OAuth2ProxySettings.session_hours", self.session_hours, "Give 1 or more.")
 
     @property
-    def secret_keys(self) -> tuple[str, ...]:
+    def secret_keys(self) -> tuple[IssuedKey | RandomKey, ...]:
         """The keys its Secret must hold: the provider's credentials, and 32 random bytes for the cookie.
 
         These are written in URL-safe base64: oauth2-proxy does not read ``+`` and ``/``, and refuses to start.
         """
-        return ("client-id", "client-secret", "cookie-secret")
+        issued = (IssuedKey(key=key, issued_by=self.provider.console) for key in ("client-id", "client-secret"))
+        return (*issued, RandomKey(key="cookie-secret", form=KeyForm.URL_SAFE_BASE64))
 
 
 class OAuth2Proxy(Workload):

@@ -39,11 +39,6 @@ def require(*programs: str) -> None:
         )
 
 
-def show(line: str = "") -> None:
-    """Print a line at once, so that it comes before what the next program prints."""
-    print(line, flush=True)
-
-
 def output(
     command: Sequence[str],
     *,
@@ -88,26 +83,29 @@ def captured(
 def stream(
     command: Sequence[str],
     *,
-    variables: Mapping[str, str] | None = None,
-    stdin: IO[bytes] | int | None = subprocess.DEVNULL,
+    stdin: str | IO[bytes] = "",
     stdout: IO[bytes] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> int:
     """Run a command whose output people see as it comes, and return its exit status.
 
     Args:
         command: Program and arguments.
-        variables: Environment variables beside our own.
-        stdin: An open file that it reads; nothing unless given.
+        stdin: A text, or an open file, that it reads.
         stdout: An open file that it writes to; the terminal unless given.
+        variables: Environment variables beside our own.
 
     Raises:
         OperationError: The program is missing.
     """
     sys.stdout.flush()
     try:
-        return subprocess.run(
-            command, env=_environment(variables), stdin=stdin, stdout=stdout, check=False
-        ).returncode
+        if isinstance(stdin, str):
+            given = stdin.encode()
+            return subprocess.run(
+                command, env=_environment(variables), input=given, stdout=stdout, check=False
+            ).returncode
+        return subprocess.run(command, env=_environment(variables), stdin=stdin, stdout=stdout, check=False).returncode
     except FileNotFoundError:
         raise _missing(command) from None
 
@@ -142,9 +140,15 @@ class Kubectl:
         """Whether it succeeds."""
         return succeeds(self.command(*arguments))
 
-    def stream(self, *arguments: str) -> int:
+    def stream(self, *arguments: str, stdin: str = "") -> int:
         """Run it in people's sight, and return its exit status."""
-        return stream(self.command(*arguments))
+        return stream(self.command(*arguments), stdin=stdin)
+
+    def do(self, *arguments: str, stdin: str = "") -> None:
+        """Run it in people's sight; an ``OperationError`` when it fails."""
+        status = self.stream(*arguments, stdin=stdin)
+        if status:
+            raise OperationError(f"`{shlex.join(self.command(*arguments))}` failed with status {status}: see above.")
 
 
 def _captured(

@@ -1,0 +1,99 @@
+"""This module is the application's images: built from its checkout, into minikube or for a registry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from .environment import Build, Environment, Minikube
+from .programs import OperationError, captured, output, require, stream
+from .terminal import show, show_table
+
+_EXPORT = re.compile(r'^export (\w+)="(.*)"$', re.MULTILINE)
+
+
+def choose_builds(environment: Environment, names: Sequence[str]) -> tuple[Build, ...]:
+    """The images of some workloads, of all unless some are named.
+
+    Raises:
+        OperationError: A workload has no image that is built.
+    """
+    builds = {build.workload: build for build in environment.builds}
+    unknown = [name for name in names if name not in builds]
+    if unknown:
+        raise OperationError(f"No image is built for {', '.join(unknown)}. There are: {', '.join(builds)}.")
+    return tuple(builds[name] for name in names) if names else tuple(builds.values())
+
+
+def require_checkout(checkout: Path, builds: Sequence[Build]) -> None:
+    """Refuse to begin when the checkout, a Dockerfile or a folder that is copied from is missing.
+
+    Raises:
+        OperationError: All that is missing, in one line.
+    """
+    advice = "APP_DIR=<folder> names the application's checkout."
+    if not checkout.is_dir():
+        raise OperationError(f"{checkout} is no folder. {advice}")
+    missing = [build.dockerfile for build in builds if not (checkout / build.dockerfile).is_file()]
+    missing += [f"{build.build_context}/" for build in builds if not (checkout / build.build_context).is_dir()]
+    if missing:
+        raise OperationError(f"{checkout} has no {', '.join(dict.fromkeys(missing))}. {advice}")
+
+
+def require_builder(environment: Environment) -> None:
+    """Refuse to begin without the programs that build."""
+    require("docker", *(("minikube",) if isinstance(environment.cluster, Minikube) else ()))
+
+
+def docker_variables(environment: Environment) -> dict[str, str]:
+    """The variables by which Docker builds where the cluster finds the image: inside minikube, or here."""
+    if not isinstance(environment.cluster, Minikube):
+        return {}
+    text = output(["minikube", "--profile", environment.cluster.profile, "docker-env", "--shell=bash"])
+    variables = dict(_EXPORT.findall(text))
+    if "DOCKER_HOST" not in variables:
+        raise OperationError("minikube names no Docker daemon. Start it with --container-runtime=docker.")
+    return variables
+
+
+def build_images(environment: Environment, checkout: Path, builds: Sequence[Build], *, push: bool) -> tuple[str, ...]:
+    """Build images, and return the workloads whose image is another one than before.
+
+    Args:
+        environment: Whose images.
+        checkout: The application's checkout.
+        builds: Which images.
+        push: Whether they are pushed to their registry too.
+
+    Raises:
+        OperationError: Something is missing, found before the first build; or a build fails, which ends the work.
+    """
+    require_builder(environment)
+    require_checkout(checkout, builds)
+    if push and isinstance(environment.cluster, Minikube):
+        raise OperationError(f"The images of {environment.name} are built into minikube. There is nowhere to push to.")
+    variables = docker_variables(environment)
+    changed: list[str] = []
+    rows: list[tuple[str, str, str]] = []
+    for number, build in enumerate(builds, start=1):
+        name = build.image.reference
+        show(f"--- {number} of {len(builds)}: {name}")
+        before = image_id(name, variables)
+        command = ["docker", "build", "--tag", name, "--file", str(checkout / build.dockerfile)]
+        if stream([*command, str(checkout / build.build_context)], variables=variables):
+            raise OperationError(f"The image {name} was not built: see above. Those before it were.")
+        if push and stream(["docker", "push", name], variables=variables):
+            raise OperationError(f"The image {name} was not pushed: see above. Is docker logged in to its registry?")
+        new = image_id(name, variables) != before
+        changed += [build.workload] if new else []
+        rows.append((build.workload, name, "new" if new else "as before"))
+    show()
+    show_table(("workload", "image", "is"), rows)
+    return tuple(changed)
+
+
+def image_id(name: str, variables: dict[str, str]) -> str:
+    """What an image is now; empty when there is none."""
+    command = ["docker", "image", "inspect", "--format={{.Id}}", name]
+    return captured(command, variables=variables, allowed=(0, 1)).stdout.strip()

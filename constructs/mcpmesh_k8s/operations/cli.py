@@ -1,0 +1,326 @@
+"""This module is the command line of an application: `python -m NAME COMMAND`, which `make k8s-…` calls."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mcpmesh_k8s.errors import SettingError, TreeError
+
+from . import build, cluster, deploy, health, hosts, rollback, secrets
+from .environment import Environment, Minikube
+from .programs import Kubectl, OperationError, output, require
+from .rendered import RenderedPhase, read_phases
+from .terminal import show, show_table
+
+
+class Operator:
+    """One command: the environment it is for, and what was given with it.
+
+    Args:
+        environment: Which environment.
+        environments: All of them: one must not be taken for another.
+        given: What stands on the command line.
+    """
+
+    def __init__(
+        self, environment: Environment, environments: Sequence[Environment], given: argparse.Namespace
+    ) -> None:
+        self.environment = environment
+        self.environments = environments
+        self.context: str = given.context
+        self.confirm: str = given.confirm
+        self.address: str = given.address
+        self.follow: bool = given.follow
+        self.lines: int = given.lines
+        self.push: bool = given.push
+        self.names: list[str] = given.names
+        self.checkout: Path = given.app_dir or Path("..", environment.application.settings.name)
+        self.env_file: Path = given.env_file
+        self.hosts_file: Path = given.hosts_file
+
+    # What several commands begin with.
+
+    def look(self) -> Kubectl:
+        """kubectl, to look at things."""
+        kubectl = cluster.choose_context(self.environment, self.context, self.environments)
+        cluster.require_answer(kubectl)
+        return kubectl
+
+    def change(self) -> Kubectl:
+        """kubectl, to change things: with consent."""
+        kubectl = cluster.choose_context(self.environment, self.context, self.environments)
+        cluster.require_consent(self.environment, kubectl, self.confirm)
+        cluster.require_answer(kubectl)
+        return kubectl
+
+    @property
+    def phases(self) -> tuple[RenderedPhase, ...]:
+        """What was rendered."""
+        return read_phases(self.environment.application.directory)
+
+    # The commands, each by the name of its make target.
+
+    def use_context(self) -> None:
+        """Check that the cluster runs, and make its context the current one."""
+        cluster.use_context(self.environment, cluster.choose_context(self.environment, self.context, self.environments))
+
+    def build(self) -> None:
+        """Build images: all, or those of the workloads named."""
+        builds = build.choose_builds(self.environment, self.names)
+        build.build_images(self.environment, self.checkout, builds, push=self.push)
+
+    def setup(self) -> None:
+        """Prepare the cluster: addons, what must be there, the namespace, Secrets."""
+        kubectl, phases = self.change(), self.phases
+        require(*(("minikube",) if self.uses_minikube(kubectl) else ()))
+        present = secrets.keys_in_cluster(kubectl, self.secret_names)
+        secrets.require_values(self.environment, present, secrets.read_env_file(self.env_file))
+        if isinstance(self.environment.cluster, Minikube) and self.uses_minikube(kubectl):
+            for addon in self.environment.cluster.addons:
+                output(
+                    ["minikube", "--profile", self.environment.cluster.profile, "addons", "enable", addon], timeout=600
+                )
+                show(f"minikube addon {addon}: enabled")
+        cluster.require_prerequisites(self.environment, kubectl, phases)
+        deploy.apply(kubectl, [manifest for phase in phases for manifest in phase.of("Namespace")])
+        secrets.make_secrets(self.environment, kubectl, self.env_file)
+
+    def secrets(self) -> None:
+        """Put into the cluster what its Secrets lack."""
+        if not self.secret_names:
+            secrets.show_stores(self.environment)
+            return
+        kubectl = self.change()
+        cluster.require_namespace(self.environment, kubectl)
+        secrets.make_secrets(self.environment, kubectl, self.env_file)
+
+    def diff(self) -> None:
+        """Show what a deployment would change."""
+        kubectl, phases = self.look(), self.phases
+        cluster.require_namespace(self.environment, kubectl)
+        if not deploy.show_difference(kubectl, phases):
+            show(f"{self.environment.name} is as rendered.")
+
+    def deploy(self) -> None:
+        """Show the difference, apply phase by phase, and wait for each."""
+        kubectl, phases = self.change(), self.phases
+        cluster.require_namespace(self.environment, kubectl)
+        cluster.require_prerequisites(self.environment, kubectl, phases)
+        cluster.require_no_self_heal(kubectl)
+        secrets.require_secrets(self.environment, kubectl, phases)
+        deploy.show_difference(kubectl, phases)
+        deploy.deploy(self.environment, kubectl, phases)
+        self.urls()
+
+    def ingress_hosts(self) -> None:
+        """Let the hosts file name the application's host."""
+        hosts.require_hosts_file(self.hosts_file)
+        address = self.address or self.minikube_address()
+        names = tuple(gateway.settings.host for gateway in self.environment.gateways)
+        hosts.update_hosts(self.hosts_file, self.environment.application.settings.name, address, names)
+
+    def quick_dev(self) -> None:
+        """Everything from nothing: context, images, set-up, deployment, hosts file. All of it is checked first."""
+        kubectl = cluster.choose_context(self.environment, self.context, self.environments)
+        builds = build.choose_builds(self.environment, ())
+        build.require_builder(self.environment)
+        build.require_checkout(self.checkout, builds)
+        hosts.require_hosts_file(self.hosts_file)
+        read_phases(self.environment.application.directory)
+        cluster.require_answer(kubectl)
+        present = secrets.keys_in_cluster(kubectl, self.secret_names)
+        secrets.require_values(self.environment, present, secrets.read_env_file(self.env_file))
+        steps: tuple[tuple[str, Callable[[], None]], ...] = (
+            ("context", self.use_context),
+            ("images", self.build),
+            ("set-up", self.setup),
+            ("deployment", self.deploy),
+            ("hosts file", self.ingress_hosts),
+        )
+        for number, (name, step) in enumerate(steps, start=1):
+            show(f"=== {number} of {len(steps)}: {name}")
+            step()
+
+    def quick_update(self) -> None:
+        """Build the images anew, and restart the workloads whose image changed."""
+        kubectl = self.change()
+        builds = build.choose_builds(self.environment, self.names)
+        changed = build.build_images(self.environment, self.checkout, builds, push=self.push)
+        if changed:
+            deploy.restart(self.environment, kubectl, changed)
+        else:
+            show("No image changed, so nothing is restarted.")
+
+    def status(self) -> None:
+        """Show what runs."""
+        deploy.status(self.look())
+
+    def logs(self) -> None:
+        """Show the last log lines: of everything, or of the workloads named."""
+        full = [self.environment.application.prefixed(name) for name in self.names]
+        selector = f"app.kubernetes.io/name in ({','.join(full)})" if full else ""
+        if full:
+            deploy.workloads_of(self.environment, self.names)
+        deploy.logs(self.environment, self.look(), selector, follow=self.follow, lines=self.lines)
+
+    def logs_agents(self) -> None:
+        """Show the last log lines of all agents."""
+        selector = "app.kubernetes.io/component=agent"
+        deploy.logs(self.environment, self.look(), selector, follow=self.follow, lines=self.lines)
+
+    def describe_failing(self) -> None:
+        """Show each pod that is in trouble, with its events and last log lines."""
+        deploy.describe_failing(self.look())
+
+    def test_health(self) -> None:
+        """Check gateway, pods and registry."""
+        if not health.verify_health(self.environment, self.look(), self.address):
+            raise OperationError("Not all is well: make k8s-describe-failing shows more.")
+
+    def test_mcp_tools(self) -> None:
+        """Ask each agent for its tools."""
+        if not health.verify_tools(self.environment, self.look(), self.address):
+            raise OperationError("Not every agent names its tools: make k8s-logs-agents shows more.")
+
+    def port_forward(self) -> None:
+        """Open a workload's ports on this machine until Ctrl-C: of the gateway unless one is named."""
+        kubectl = self.look()
+        names = self.names or [gateway.name for gateway in self.environment.gateways]
+        deploy.forward(self.environment, kubectl, names)
+
+    def restart(self) -> None:
+        """Restart workloads: all Deployments, or those named."""
+        deploy.restart(self.environment, self.change(), self.names)
+
+    def rollback(self) -> None:
+        """Stop everything in the cluster but the stores, and start Docker Compose."""
+        require("docker")
+        compose = rollback.Compose.of(self.checkout)
+        kubectl = self.change()
+        cluster.require_no_self_heal(kubectl)
+        rollback.stop_clients(self.environment, kubectl)
+        rollback.start_compose(compose)
+        show("Docker Compose serves. Back to the cluster: docker compose stop, and deploy again.")
+
+    def clean(self) -> None:
+        """Delete what was deployed; data too when that is confirmed."""
+        data = self.confirm == "delete-data"
+        if not data:
+            kubectl = self.change()
+        else:
+            kubectl = self.look()
+            if not isinstance(self.environment.cluster, Minikube):
+                raise OperationError(
+                    f"The data of {self.environment.name} is never deleted from here. Delete its claims by name."
+                )
+        cluster.require_no_self_heal(kubectl)
+        deploy.remove(kubectl, self.phases, data=data)
+
+    def urls(self) -> None:
+        """Show where the application is reached."""
+        deploy.show_addresses(self.environment)
+
+    def show(self) -> None:
+        """Show what the typed application says: images, ports, hosts."""
+        self.show_facts()
+
+    # What they share.
+
+    @property
+    def secret_names(self) -> list[str]:
+        """The Secrets that are made from here."""
+        return list(dict.fromkeys(entry.reference.secret for entry in secrets.own_entries(self.environment)))
+
+    def uses_minikube(self, kubectl: Kubectl) -> bool:
+        """Whether the context is the minikube of the settings."""
+        return isinstance(self.environment.cluster, Minikube) and kubectl.context == self.environment.cluster.context
+
+    def minikube_address(self) -> str:
+        """The address of minikube.
+
+        Raises:
+            OperationError: The environment has none.
+        """
+        if not isinstance(self.environment.cluster, Minikube):
+            raise OperationError("Only minikube tells its address. Give ADDRESS=<the ingress controller's>.")
+        require("minikube")
+        return output(["minikube", "--profile", self.environment.cluster.profile, "ip"]).strip()
+
+    def show_facts(self) -> None:
+        """Show images, ports and hosts."""
+        built = {one.workload: one for one in self.environment.builds}
+        rows: list[tuple[str, str, str, str]] = []
+        for pod in self.environment.application.pods:
+            ports = ", ".join(str(port.number) for container in pod.containers for port in container.ports)
+            dockerfile = built[pod.name].dockerfile if pod.name in built else ""
+            rows.append((pod.name, pod.pod.container.image.reference, ports, dockerfile))
+        show_table(("workload", "image", "ports", "built from"), rows)
+
+
+COMMANDS: dict[str, Callable[[Operator], None]] = {
+    "quick-dev": Operator.quick_dev,
+    "context": Operator.use_context,
+    "build": Operator.build,
+    "setup": Operator.setup,
+    "secrets": Operator.secrets,
+    "diff": Operator.diff,
+    "deploy": Operator.deploy,
+    "ingress-hosts": Operator.ingress_hosts,
+    "urls": Operator.urls,
+    "status": Operator.status,
+    "logs": Operator.logs,
+    "logs-agents": Operator.logs_agents,
+    "describe-failing": Operator.describe_failing,
+    "quick-update": Operator.quick_update,
+    "restart": Operator.restart,
+    "port-forward": Operator.port_forward,
+    "test-health": Operator.test_health,
+    "test-mcp-tools": Operator.test_mcp_tools,
+    "rollback": Operator.rollback,
+    "clean": Operator.clean,
+    "show": Operator.show,
+}
+"""Every command, by its name."""
+
+
+def parser(program: str, environments: Sequence[Environment]) -> argparse.ArgumentParser:
+    """The command line. A make variable of the same name stands for each option."""
+    parsed = argparse.ArgumentParser(prog=program, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parsed.epilog = "\n".join(f"  {name:18}{command.__doc__}" for name, command in COMMANDS.items())
+    parsed.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+    parsed.add_argument("environment", choices=[one.name for one in environments], help="which environment")
+    parsed.add_argument("names", nargs="*", metavar="WORKLOAD", help="short names, such as backend")
+    parsed.add_argument("--context", default="", help="another context than the environment's own")
+    parsed.add_argument("--confirm", default="", help="the environment's name, or delete-data")
+    parsed.add_argument("--address", default="", help="where the ingress controller is reached")
+    parsed.add_argument("--app-dir", type=Path, help="the application's checkout: ../NAME unless given")
+    parsed.add_argument("--env-file", type=Path, default=Path(".env"), help="the file with the values of Secrets")
+    parsed.add_argument("--hosts-file", type=Path, default=hosts.HOSTS, help="the hosts file")
+    parsed.add_argument("--lines", type=int, default=100, help="how many log lines of each container")
+    parsed.add_argument("--follow", action="store_true", help="go on with new log lines")
+    parsed.add_argument("--push", action="store_true", help="push images to their registry")
+    return parsed
+
+
+def main(program: str, environments: Sequence[Environment], arguments: Sequence[str] | None = None) -> int:
+    """Run one command, and return its exit status.
+
+    Args:
+        program: What people type, for the help.
+        environments: Every environment that can be operated.
+        arguments: The command line; the process's own unless given.
+    """
+    given = parser(program, environments).parse_args(arguments)
+    environment = next(one for one in environments if one.name == given.environment)
+    try:
+        COMMANDS[given.command](Operator(environment, environments, given))
+    except (OperationError, SettingError, TreeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,158 @@
+"""This module is the way to a cluster: the right context, an answer, and a word of consent before a change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import cast
+
+from mcpmesh_k8s.checks import at, each, name_of
+
+from .environment import Environment, Minikube, SharedCluster
+from .programs import Kubectl, OperationError, captured, output, require, succeeds
+from .rendered import RenderedPhase
+from .terminal import show
+
+
+def choose_context(environment: Environment, given: str, environments: Sequence[Environment]) -> Kubectl:
+    """Kubectl for the context of an environment, or for the one that was given instead.
+
+    Raises:
+        OperationError: There is no such context, or it is one that this environment must not touch.
+    """
+    require("kubectl")
+    context = given or environment.cluster.context
+    known = output(["kubectl", "config", "get-contexts", "--output=name"]).split()
+    if context not in known:
+        advice = (
+            f"Start the cluster: {environment.cluster.start}"
+            if isinstance(environment.cluster, Minikube) and not given
+            else "Give CONTEXT=<one of them>, or add it to the kubeconfig."
+        )
+        raise OperationError(f"kubectl has no context {context!r}, only: {', '.join(known) or 'none'}. {advice}")
+    if isinstance(environment.cluster, SharedCluster) and is_minikube(context):
+        raise OperationError(
+            f"{context!r} is a minikube, and {environment.name} is never deployed to one. Give CONTEXT=<its cluster>."
+        )
+    for other in environments:
+        shared = isinstance(other.cluster, SharedCluster)
+        if shared and other.name != environment.name and context == other.cluster.context:
+            raise OperationError(
+                f"{context!r} is the cluster of {other.name}, not of {environment.name}. Give another CONTEXT."
+            )
+    return Kubectl(context=context, namespace=environment.namespace)
+
+
+def is_minikube(context: str) -> bool:
+    """Whether minikube made the cluster of a context."""
+    text = output(["kubectl", "config", "view", "--minify", "--context", context, "--output=json"])
+    extensions = [
+        at(extension, "extension").get("provider")
+        for cluster in each(json.loads(text), "clusters")
+        for extension in each(cluster, "cluster", "extensions")
+    ]
+    return context == "minikube" or "minikube.sigs.k8s.io" in extensions
+
+
+def require_answer(kubectl: Kubectl) -> None:
+    """Refuse to go on when the cluster does not answer."""
+    if not kubectl.succeeds("get", "--raw=/readyz", "--request-timeout=10s"):
+        raise OperationError(f"The cluster of context {kubectl.context!r} does not answer. Is it running?")
+
+
+def require_consent(environment: Environment, kubectl: Kubectl, confirm: str) -> None:
+    """Refuse to change a shared cluster without the environment's name as a word of consent."""
+    if isinstance(environment.cluster, SharedCluster) and confirm != environment.name:
+        raise OperationError(
+            f"This changes {environment.name}, in {kubectl.context!r}. If you mean it: CONFIRM={environment.name}"
+        )
+
+
+def require_prerequisites(environment: Environment, kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> None:
+    """Refuse to begin when the cluster lacks what the manifests need: kinds, an ingress class, a storage class.
+
+    Raises:
+        OperationError: All that is missing, in one line.
+    """
+    objects = [manifest for phase in phases for manifest in phase.objects]
+    missing: list[str] = []
+    served = set(kubectl.output("api-versions").split())
+    for version in sorted({str(manifest["apiVersion"]) for manifest in objects} - served):
+        kinds = sorted({str(manifest["kind"]) for manifest in objects if manifest["apiVersion"] == version})
+        missing.append(f"{', '.join(kinds)} ({version}): install its controller")
+    classes = {
+        str(at(manifest, "spec").get("ingressClassName")) for manifest in objects if manifest["kind"] == "Ingress"
+    }
+    for name in sorted(classes):
+        if not kubectl.succeeds("get", "ingressclass", name):
+            missing.append(f"IngressClass {name}: install an ingress controller")
+    if needs_default_storage_class(objects):
+        found = json.loads(kubectl.output("get", "storageclass", "--output=json"))
+        if not any(is_default(storage_class) for storage_class in each(found, "items")):
+            missing.append("a default StorageClass: mark one, or name it in the settings")
+    if missing:
+        addons = " On minikube: make k8s-setup" if isinstance(environment.cluster, Minikube) else ""
+        raise OperationError(f"The cluster of context {kubectl.context!r} lacks {'; '.join(missing)}.{addons}")
+
+
+def needs_default_storage_class(objects: Sequence[object]) -> bool:
+    """Whether a claim leaves its storage class to the cluster."""
+    claims = [manifest for manifest in objects if at(manifest).get("kind") == "PersistentVolumeClaim"]
+    templates = [template for manifest in objects for template in each(manifest, "spec", "volumeClaimTemplates")]
+    return any("storageClassName" not in at(claim, "spec") for claim in [*claims, *templates])
+
+
+def is_default(storage_class: object) -> bool:
+    """Whether claims that name no class get this one."""
+    annotations = at(storage_class, "metadata", "annotations")
+    return annotations.get("storageclass.kubernetes.io/is-default-class") == "true"
+
+
+def require_namespace(environment: Environment, kubectl: Kubectl) -> None:
+    """Refuse to go on before the namespace was made."""
+    if not kubectl.succeeds("get", "namespace", kubectl.namespace):
+        raise OperationError(
+            f"Context {kubectl.context!r} has no namespace {kubectl.namespace!r}: make k8s-setup ENV={environment.name}"
+        )
+
+
+def require_no_self_heal(kubectl: Kubectl) -> None:
+    """Refuse a change that ArgoCD would undo at once."""
+    found = captured(
+        [
+            "kubectl",
+            "--context",
+            kubectl.context,
+            "--namespace",
+            "argocd",
+            "get",
+            "applications.argoproj.io",
+            "--ignore-not-found",
+            "--output=json",
+        ],
+        allowed=(0, 1),
+    )
+    if found.returncode or not found.stdout.strip():
+        return
+    for application in each(json.loads(found.stdout), "items"):
+        here = at(application, "spec", "destination").get("namespace") == kubectl.namespace
+        if here and at(application, "spec", "syncPolicy", "automated"):
+            name = name_of(cast("dict[str, object]", application))
+            raise OperationError(
+                f"ArgoCD would undo this: its Application {name!r} syncs by itself. Stop it first: "
+                f"kubectl --context {kubectl.context} --namespace argocd patch application {name} --type=merge "
+                '--patch \'{"spec":{"syncPolicy":{"automated":null}}}\''
+            )
+
+
+def use_context(environment: Environment, kubectl: Kubectl) -> None:
+    """Make sure that the cluster runs, and make its context the current one."""
+    if isinstance(environment.cluster, Minikube) and kubectl.context == environment.cluster.context:
+        require("minikube")
+        if not succeeds(["minikube", "--profile", environment.cluster.profile, "status"]):
+            raise OperationError(
+                f"minikube profile {environment.cluster.profile!r} is not running: {environment.cluster.start}"
+            )
+    require_answer(kubectl)
+    output(["kubectl", "config", "use-context", kubectl.context])
+    show(f"kubectl uses context {kubectl.context!r} from now on. Our own commands name theirs each time.")

@@ -1,0 +1,119 @@
+"""This module is an environment as it is operated: where it runs, and what its typed tree says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mcpmesh_k8s.agent import Agent, Api, BuiltImage
+from mcpmesh_k8s.gateway import Gateway
+from mcpmesh_k8s.image import Image
+
+if TYPE_CHECKING:
+    from mcpmesh_k8s.application import Application
+
+
+@dataclass(frozen=True, kw_only=True)
+class Minikube:
+    """A cluster of one's own, on this machine: images are built into it, and nothing has to be confirmed.
+
+    Args:
+        profile: The minikube profile, which is the name of its context too.
+        addons: The addons that the application needs.
+        start: How to start it. The network plugin must enforce policies, which minikube's own does not.
+    """
+
+    profile: str = "minikube"
+    addons: tuple[str, ...] = ("ingress", "metrics-server")
+    start: str = "minikube start --cni=calico --cpus=4 --memory=8g"
+
+    @property
+    def context(self) -> str:
+        """The context of the kubeconfig."""
+        return self.profile
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedCluster:
+    """A cluster that others use: a change must be confirmed by the environment's name, and images are pushed.
+
+    Args:
+        context: The context of the kubeconfig.
+    """
+
+    context: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """An image that is built from the application's checkout.
+
+    Args:
+        workload: The short name of the workload that runs it.
+        image: The image.
+        dockerfile: Its Dockerfile, below the checkout.
+        build_context: What Docker may copy from, below the checkout.
+    """
+
+    workload: str
+    image: Image
+    dockerfile: str
+    build_context: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """An environment that can be operated.
+
+    Args:
+        name: The folder below ``dist/``, and the word that confirms a change.
+        cluster: Where it runs.
+        make: Makes the application. It is looked at, and never written.
+    """
+
+    name: str
+    cluster: Minikube | SharedCluster
+    make: Callable[[], Application]
+
+    @cached_property
+    def application(self) -> Application:
+        """The typed tree."""
+        return self.make()
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that everything lies in."""
+        return self.application.settings.namespace
+
+    @property
+    def selector(self) -> str:
+        """The label that all objects of the application carry."""
+        return f"app.kubernetes.io/part-of={self.application.settings.name}"
+
+    @property
+    def gateways(self) -> tuple[Gateway, ...]:
+        """The ways in."""
+        return tuple(component for component in self.application.components if isinstance(component, Gateway))
+
+    @property
+    def agents(self) -> tuple[Agent, ...]:
+        """The agents, in the order they were made."""
+        return tuple(component for component in self.application.components if isinstance(component, Agent))
+
+    @property
+    def builds(self) -> tuple[Build, ...]:
+        """The images that are built from the application's own Dockerfiles."""
+        return tuple(
+            Build(
+                workload=component.name,
+                image=component.settings.code.image,
+                dockerfile=component.settings.code.dockerfile,
+                build_context=component.settings.code.build_context,
+            )
+            for component in self.application.components
+            if isinstance(component, Agent | Api)
+            and isinstance(component.settings.code, BuiltImage)
+            and component.settings.code.dockerfile
+        )

@@ -1,0 +1,243 @@
+"""This module is the plan's health verification: the way in, the registry, every agent and its tools."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from mcpmesh_k8s.checks import each, name_of
+from mcpmesh_k8s.registry import Registry
+
+from .deploy import gateway_url, pods_of, trouble_of
+from .environment import Environment
+from .programs import Kubectl, OperationError
+from .terminal import show, show_table
+
+if TYPE_CHECKING:
+    from mcpmesh_k8s.workload import Workload
+
+TIMEOUT = 30
+"""Seconds that an answer may take."""
+
+_TOOLS_LIST = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one check found.
+
+    Args:
+        check: What was checked.
+        passed: Whether it is as it must be.
+        found: What was found.
+    """
+
+    check: str
+    passed: bool
+    found: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """An answer to an HTTP request."""
+
+    status: int
+    body: str
+
+
+def verify_health(environment: Environment, kubectl: Kubectl, address: str) -> bool:
+    """Check the gateway with the backend behind it, every pod, and that the registry lists every agent as healthy."""
+    findings = [
+        check("gateway", lambda: gateway_health(environment, address)),
+        check("pods", lambda: pods_ready(kubectl)),
+        *registry_lists(environment, kubectl, address),
+    ]
+    return report(findings)
+
+
+def verify_tools(environment: Environment, kubectl: Kubectl, address: str) -> bool:
+    """Ask each agent for its tools, by JSON-RPC on its route or, where it has none, past the gateway."""
+    return report(
+        [check(agent.name, partial(tools_of, environment, kubectl, agent, address)) for agent in environment.agents]
+    )
+
+
+def check(name: str, look: Callable[[], str]) -> Finding:
+    """A finding: what ``look`` returns is good, what it raises is not."""
+    try:
+        return Finding(check=name, passed=True, found=look())
+    except OperationError as error:
+        return Finding(check=name, passed=False, found=str(error))
+
+
+def report(findings: Sequence[Finding]) -> bool:
+    """Show the table of what passed, and return whether all did."""
+    show_table(("check", "", "found"), [(one.check, "ok" if one.passed else "FAILED", one.found) for one in findings])
+    passed = sum(one.passed for one in findings)
+    show(f"{passed} of {len(findings)} passed")
+    return passed == len(findings)
+
+
+def gateway_health(environment: Environment, address: str) -> str:
+    """``/health``, which the gateway passes on to the service behind it."""
+    url = f"{gateway_url(environment)}/health"
+    expect_ok(url, ask(url, address=address))
+    return f"{url} answers 200"
+
+
+def pods_ready(kubectl: Kubectl) -> str:
+    """Whether every pod is in order."""
+    pods = pods_of(kubectl)
+    reasons = {name_of(pod): trouble_of(pod) for pod in pods}
+    troubled = [f"{name}: {reason}" for name, reason in reasons.items() if reason]
+    if troubled or not pods:
+        raise OperationError("; ".join(troubled) or "there are no pods")
+    return f"{len(pods)} in order"
+
+
+def registry_lists(environment: Environment, kubectl: Kubectl, address: str) -> list[Finding]:
+    """One finding for each agent that is deployed: whether the registry lists it as healthy."""
+    registries = [component for component in environment.application.components if isinstance(component, Registry)]
+    if not registries:
+        return []
+    try:
+        with reach(environment, kubectl, registries[0], "/agents", address) as (url, dial):
+            listed = parse_agents(expect_ok(url, ask(url, address=dial)))
+    except OperationError as error:
+        return [Finding(check="registry", passed=False, found=str(error))]
+    healthy = {name for name, state in listed if state == "healthy"}
+    states = dict(listed)
+    return [
+        Finding(
+            check=f"registry lists {agent.name}",
+            passed=agent.name in healthy,
+            found="healthy" if agent.name in healthy else states.get(agent.name, "not listed"),
+        )
+        for agent in environment.agents
+    ]
+
+
+def parse_agents(body: str) -> list[tuple[str, str]]:
+    """Name and state of each agent that the registry lists. A restart leaves a row behind that stays unhealthy."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        raise OperationError(f"The registry's answer is no JSON: {body[:60]!r}") from None
+    return [(str(agent.get("name")), str(agent.get("status"))) for agent in each(document, "agents")]
+
+
+def tools_of(environment: Environment, kubectl: Kubectl, agent: Workload, address: str) -> str:
+    """The names of an agent's tools."""
+    with reach(environment, kubectl, agent, "/mcp", address) as (url, dial):
+        answer = ask(url, address=dial, body=_TOOLS_LIST)
+    return ", ".join(parse_tools(expect_ok(url, answer)))
+
+
+def parse_tools(body: str) -> list[str]:
+    """The names of the tools in an answer to ``tools/list``, be it JSON or a stream of events."""
+    events = re.findall(r"^data: ?(.*)$", body, re.MULTILINE)
+    try:
+        document = json.loads(events[-1] if events else body)
+    except ValueError:
+        raise OperationError(f"The answer is no JSON-RPC: {body[:60]!r}") from None
+    tools = [str(tool.get("name")) for tool in each(document, "result", "tools")]
+    if not tools:
+        raise OperationError(f"It names no tool: {json.dumps(document)[:100]}")
+    return sorted(tools)
+
+
+@contextmanager
+def reach(
+    environment: Environment, kubectl: Kubectl, workload: Workload, path: str, address: str
+) -> Generator[tuple[str, str]]:
+    """A URL for a path of a workload, and the address to dial.
+
+    It leads through the gateway where that has a route, as people come. Else it leads through kubectl, which needs
+    no policy to let it in.
+    """
+    for gateway in environment.gateways:
+        for route in gateway.routes:
+            if route.to is workload and route.exact and (route.upstream_path or route.path) == path:
+                yield f"{gateway_url(environment)}{route.path}", address
+                return
+    with forwarded(kubectl, workload.full_name, workload.ports[0].number) as port:
+        yield f"http://{workload.full_name}:{port}{path}", "127.0.0.1"
+
+
+@contextmanager
+def forwarded(kubectl: Kubectl, service: str, port: int) -> Generator[int]:
+    """A port of this machine that leads to a Service while the block runs.
+
+    Raises:
+        OperationError: kubectl opens none.
+    """
+    command = kubectl.command("port-forward", f"service/{service}", f":{port}", "--address=127.0.0.1")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            line = process.stdout.readline()
+            match = re.match(r"Forwarding from 127\.0\.0\.1:(\d+)", line)
+            if not match:
+                said = process.stderr.read().strip().splitlines()
+                raise OperationError(f"No way to service/{service}: {said[-1] if said else line.strip() or 'no word'}")
+            yield int(match[1])
+        finally:
+            process.terminate()
+
+
+def ask(url: str, *, address: str = "", body: str | None = None) -> Answer:
+    """The answer to a GET, or to a POST of JSON.
+
+    Args:
+        url: The URL, with the name that the server is asked for.
+        address: The address to dial in place of that name, with a port where it is another one.
+        body: JSON to post.
+
+    Raises:
+        OperationError: There is no answer.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    dialled = urlsplit(f"//{address}" if address else f"//{host}:{port}")
+    # FastMCP wants both types accepted, and answers with either.
+    headers = {"Host": host if address else parts.netloc, "Accept": "application/json, text/event-stream"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    connection = http.client.HTTPConnection(dialled.hostname or "", dialled.port or port, timeout=TIMEOUT)
+    try:
+        connection.connect()
+        if parts.scheme == "https":
+            connection.sock = ssl.create_default_context().wrap_socket(connection.sock, server_hostname=host)
+        connection.request("GET" if body is None else "POST", parts.path, body=body, headers=headers)
+        response = connection.getresponse()
+        return Answer(status=response.status, body=response.read().decode("utf-8", "replace"))
+    except socket.gaierror:
+        raise OperationError(f"{host} has no address here: make k8s-ingress-hosts, or give ADDRESS=…") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise OperationError(f"{url} gives no answer: {str(error) or type(error).__name__}") from None
+    finally:
+        connection.close()
+
+
+def expect_ok(url: str, answer: Answer) -> str:
+    """The body of an answer that is 200.
+
+    Raises:
+        OperationError: It is another one.
+    """
+    if answer.status != 200:
+        said = " ".join(answer.body.split())[:100]
+        raise OperationError(f"{url} answers {answer.status}{f': {said}' if said else ''}")
+    return answer.body

@@ -1,0 +1,77 @@
+"""This module is what was rendered, read back: what is deployed is what was reviewed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import yaml
+
+from mcpmesh_k8s.checks import at, name_of
+
+from .programs import OperationError
+
+if TYPE_CHECKING:
+    from mcpmesh_k8s.component import Manifest
+
+HOOK = "argocd.argoproj.io/hook"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderedPhase:
+    """The objects of one phase, in the order they are applied.
+
+    Args:
+        name: The phase's number and name.
+        objects: Its objects.
+    """
+
+    name: str
+    objects: tuple[Manifest, ...]
+
+    def of(self, *kinds: str) -> tuple[Manifest, ...]:
+        """Its objects of some kinds."""
+        return tuple(manifest for manifest in self.objects if manifest["kind"] in kinds)
+
+
+def read_phases(directory: Path) -> tuple[RenderedPhase, ...]:
+    """All phases of a folder of ``dist/``.
+
+    Raises:
+        OperationError: Nothing was rendered there.
+    """
+    paths = sorted(directory.glob("*.k8s.yaml"))
+    if not paths:
+        raise OperationError(f"{directory} holds no manifests. Write them: make synth")
+    return tuple(
+        RenderedPhase(
+            name=path.name.removesuffix(".k8s.yaml"),
+            objects=tuple(cast("Manifest", document) for document in load(path.read_text(encoding="utf-8"))),
+        )
+        for path in paths
+    )
+
+
+def load(text: str) -> list[object]:
+    """The documents of a YAML text."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return [document for document in yaml.load_all(text, loader) if document is not None]
+
+
+def hook_of(manifest: Manifest) -> str:
+    """The ArgoCD hook that an object is, such as ``Sync`` or ``PostSync``; empty for an object that stays."""
+    return str(at(manifest, "metadata", "annotations").get(HOOK, ""))
+
+
+def reference(manifest: Manifest) -> str:
+    """An object as kubectl names it, such as ``deployment/shop-backend``."""
+    return f"{str(manifest['kind']).lower()}/{name_of(manifest)}"
+
+
+def as_list(manifests: Iterable[Manifest]) -> str:
+    """Objects as one text that kubectl reads."""
+    items: Sequence[Manifest] = list(manifests)
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})

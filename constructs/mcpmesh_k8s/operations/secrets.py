@@ -1,0 +1,240 @@
+"""This module is the values of Secrets: read from `.env`, asked for or made up, and never shown.
+
+A value goes to kubectl by its standard input, so that no list of processes shows it. What the cluster has is kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dotenv import dotenv_values
+
+from mcpmesh_k8s.checks import at, each
+from mcpmesh_k8s.secret import ExistingSecrets, ExternalSecrets, IssuedKey, KeyForm, RandomKey, Secret, SecretEntry
+
+from .environment import Environment
+from .programs import Kubectl, OperationError
+from .rendered import RenderedPhase
+from .terminal import ask_secret, can_ask, show, show_table
+
+if TYPE_CHECKING:
+    from mcpmesh_k8s.component import Manifest
+
+_URL_SAFE = re.compile(r"[A-Za-z0-9._~-]{3,}")
+_SHORTEST_PASSWORD = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A value for a key, and where it came from.
+
+    Args:
+        entry: The key.
+        value: The value; empty for one that the cluster keeps.
+        origin: A few words for people.
+    """
+
+    entry: SecretEntry
+    value: str
+    origin: str
+
+    def __repr__(self) -> str:
+        """Without the value: a traceback may be read by anyone."""
+        return f"Found({self.entry.variable} {self.origin})"
+
+
+def own_entries(environment: Environment) -> tuple[SecretEntry, ...]:
+    """The keys whose Secrets nobody but us makes."""
+    ours = {
+        secret.full_name
+        for secret in environment.application.components
+        if isinstance(secret, Secret) and isinstance(secret.settings.source, ExistingSecrets)
+    }
+    return tuple(entry for entry in environment.application.secret_keys() if entry.reference.secret in ours)
+
+
+def keys_in_cluster(kubectl: Kubectl, names: Sequence[str]) -> dict[str, set[str]]:
+    """The keys of Secrets as the cluster has them. Their values are not read."""
+    template = '{{range .items}}{{.metadata.name}}{{range $key, $value := .data}} {{$key}}{{end}}{{"\\n"}}{{end}}'
+    found = kubectl.output("get", "secrets", f"--output=go-template={template}")
+    lines = [line.split() for line in found.splitlines() if line.strip()]
+    return {name: set(keys) for name, *keys in lines if name in names}
+
+
+def missing_keys(environment: Environment, kubectl: Kubectl) -> list[SecretEntry]:
+    """The keys that somebody must still put into the cluster."""
+    entries = own_entries(environment)
+    present = keys_in_cluster(kubectl, [entry.reference.secret for entry in entries])
+    return [entry for entry in entries if entry.reference.key not in present.get(entry.reference.secret, ())]
+
+
+def require_secrets(environment: Environment, kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> None:
+    """Refuse to deploy while a key is missing: a pod would wait for it without a word.
+
+    Raises:
+        OperationError: All that is missing, in one line.
+    """
+    missing = missing_keys(environment, kubectl)
+    if missing:
+        names = ", ".join(str(entry.reference) for entry in missing)
+        raise OperationError(f"The cluster has no {names}. Make them: make k8s-secrets ENV={environment.name}")
+    wanted = secrets_made_by_hand([manifest for phase in phases for manifest in phase.objects])
+    absent = [name for name in wanted if name not in keys_in_cluster(kubectl, wanted)]
+    if absent:
+        raise OperationError(
+            f"The cluster has no Secret {', '.join(absent)} in namespace {kubectl.namespace}. It is made by hand: the "
+            "credentials of the image registry, or a certificate."
+        )
+
+
+def secrets_made_by_hand(objects: Sequence[Manifest]) -> list[str]:
+    """The Secrets that no key of ours is in: for pulling images, and for TLS where no issuer makes the certificate."""
+    pulls = [
+        str(reference.get("name"))
+        for manifest in objects
+        for reference in each(manifest, "spec", "template", "spec", "imagePullSecrets")
+    ]
+    certificates = [
+        str(tls.get("secretName"))
+        for manifest in objects
+        if "cert-manager.io/cluster-issuer" not in at(manifest, "metadata", "annotations")
+        for tls in each(manifest, "spec", "tls")
+    ]
+    return sorted({*pulls, *certificates})
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The variables of a ``.env`` file that have a value; none when there is no such file."""
+    if not path.is_file():
+        return {}
+    if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        show(f"Others on this machine can read {path}: chmod 600 {path}")
+    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+
+
+def require_values(environment: Environment, present: dict[str, set[str]], given: dict[str, str]) -> None:
+    """Refuse to begin when a value that someone issues is nowhere, and nobody can be asked.
+
+    Raises:
+        OperationError: All that is missing, and who issues it, in one line; or a value that cannot be used.
+    """
+    entries = own_entries(environment)
+    missing = [
+        f"{entry.variable} (from {entry.origin.issued_by})"
+        for entry in entries
+        if isinstance(entry.origin, IssuedKey)
+        and entry.variable not in given
+        and entry.reference.key not in present.get(entry.reference.secret, ())
+    ]
+    if missing and not can_ask():
+        raise OperationError(f"No value for {', '.join(missing)}. Write it into .env, as .env.example shows.")
+    for entry in entries:
+        if entry.variable in given:
+            check_value(entry, given[entry.variable])
+
+
+def check_value(entry: SecretEntry, value: str) -> None:
+    """Refuse a value that its readers could not use. The message does not show it.
+
+    Raises:
+        OperationError: What the value must be.
+    """
+    if "\n" in value or value != value.strip():
+        raise OperationError(f"{entry.variable} has blanks around it, or several lines. Give it without.")
+    if isinstance(entry.origin, RandomKey) and entry.origin.form is KeyForm.HEX:
+        if not _URL_SAFE.fullmatch(value):
+            raise OperationError(
+                f"{entry.variable} becomes part of URLs. Give 3 or more of letters, digits, '-', '_', '.' and '~'."
+            )
+        if not entry.reference.key.endswith("user") and len(value) < _SHORTEST_PASSWORD:
+            raise OperationError(f"{entry.variable} is short. Give {_SHORTEST_PASSWORD} characters or more.")
+    elif isinstance(entry.origin, RandomKey):
+        try:
+            size = len(base64.urlsafe_b64decode(value))
+        except ValueError:
+            size = 0
+        if size not in (16, 24, 32):
+            raise OperationError(f"{entry.variable} is no key in URL-safe base64. Make one: {entry.origin.form.value}")
+
+
+def make_up(form: KeyForm) -> str:
+    """A value that nobody knows."""
+    if form is KeyForm.HEX:
+        return secrets.token_hex(24)
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def find_value(entry: SecretEntry, present: dict[str, set[str]], given: dict[str, str]) -> Found:
+    """The value of a key: what the cluster has, else what ``.env`` says, else made up, or asked for."""
+    if entry.reference.key in present.get(entry.reference.secret, ()):
+        return Found(entry=entry, value="", origin="kept: the cluster has it")
+    if entry.variable in given:
+        return Found(entry=entry, value=given[entry.variable], origin="from .env")
+    if isinstance(entry.origin, RandomKey):
+        return Found(entry=entry, value=make_up(entry.origin.form), origin="made up")
+    value = ask_secret(f"{entry.variable}, issued by {entry.origin.issued_by}")
+    if not value:
+        raise OperationError(f"{entry.variable} is empty. Nothing was changed.")
+    check_value(entry, value)
+    return Found(entry=entry, value=value, origin="asked for")
+
+
+def make_secrets(environment: Environment, kubectl: Kubectl, env_file: Path) -> None:
+    """Put into the cluster what its Secrets lack, and say what came from where and who reads it.
+
+    Raises:
+        OperationError: A value is missing or cannot be used, found before anything is changed; or kubectl fails.
+    """
+    entries = own_entries(environment)
+    present = keys_in_cluster(kubectl, [entry.reference.secret for entry in entries])
+    given = read_env_file(env_file)
+    require_values(environment, present, given)
+    found = [find_value(entry, present, given) for entry in entries]
+    for name in dict.fromkeys(entry.reference.secret for entry in entries):
+        new = {one.entry.reference.key: one.value for one in found if one.entry.reference.secret == name and one.value}
+        if new and name in present:
+            change = json.dumps({"stringData": new})
+            kubectl.output("patch", "secret", name, "--type=merge", "--patch-file=/dev/stdin", stdin=change)
+        elif new:
+            kubectl.output("create", "--filename=-", stdin=json.dumps(as_secret(environment, name, new)))
+    rows = [
+        (one.entry.reference.secret, one.entry.reference.key, one.origin, ", ".join(one.entry.readers)) for one in found
+    ]
+    if rows:
+        show_table(("Secret", "key", "value", "read by"), rows)
+    show_stores(environment)
+
+
+def as_secret(environment: Environment, name: str, values: dict[str, str]) -> dict[str, object]:
+    """A Secret as kubectl creates it."""
+    labels = {"app.kubernetes.io/part-of": environment.application.settings.name}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": environment.namespace, "labels": labels},
+        "type": "Opaque",
+        "stringData": values,
+    }
+
+
+def show_stores(environment: Environment) -> None:
+    """Say which keys must be in a store, for the Secrets that an operator makes from one."""
+    entries = {entry.reference: entry for entry in environment.application.secret_keys()}
+    rows: list[tuple[str, str, str, str]] = []
+    for secret in environment.application.components:
+        if isinstance(secret, Secret) and isinstance(secret.settings.source, ExternalSecrets):
+            for origin in secret.settings.origins:
+                entry = entries[secret.key(origin.key)]
+                who = origin.issued_by if isinstance(origin, IssuedKey) else f"make it up: {origin.form.value}"
+                rows.append((secret.remote_key, origin.key, who, ", ".join(entry.readers)))
+    if rows:
+        show("The store must hold these. The External Secrets Operator copies them into the cluster.")
+        show_table(("key in the store", "property", "from", "read by"), rows)

@@ -1,0 +1,1187 @@
+"""The operator's commands call exactly what they must, in order, and stop with one clear line when they cannot go on.
+
+docker, kubectl, minikube and sudo are stand-ins that record their calls (``stand_ins``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from ai_interviewer import DEV, ENVIRONMENTS
+from ai_interviewer.__main__ import operated
+from conftest import ROOT, read_manifests, require_program
+from mcpmesh_k8s import BuiltImage, SettingError
+from mcpmesh_k8s.operations import deploy, main
+from mcpmesh_k8s.operations.programs import OperationError, captured, require
+from stand_ins import StandIns
+
+OPERATED = [operated(settings) for settings in ENVIRONMENTS]
+DEV_KUBECTL = "kubectl --context minikube --namespace ai-interviewer"
+PROD_KUBECTL = "kubectl --context ai-interviewer-prod --namespace ai-interviewer"
+APPLY = "apply --server-side --force-conflicts --field-manager=mcpmesh-k8s --filename=-"
+
+MINIKUBE_VIEW = json.dumps(
+    {"clusters": [{"cluster": {"extensions": [{"extension": {"provider": "minikube.sigs.k8s.io"}}]}}]}
+)
+OTHER_VIEW = json.dumps({"clusters": [{"cluster": {"server": "https://10.0.0.1"}}]})
+STORAGE_CLASS = {"metadata": {"annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}
+DOCKER_ENV = 'export DOCKER_TLS_VERIFY="1"\nexport DOCKER_HOST="tcp://192.168.49.2:2376"\n# To point your shell\n'
+API_VERSIONS = "\n".join(
+    (
+        "apps/v1",
+        "autoscaling/v2",
+        "batch/v1",
+        "external-secrets.io/v1",
+        "networking.k8s.io/v1",
+        "policy/v1",
+        "scheduling.k8s.io/v1",
+        "v1",
+    )
+)
+IMAGES = {
+    "backend": ("ai-interviewer-fastapi:1.0.0", "backend/Dockerfile"),
+    "pdf-extractor": ("ai-interviewer-pdf-extractor:1.0.0", "services/pdf_extractor_agent/Dockerfile"),
+    "interview-agent": ("ai-interviewer-interview-agent:1.0.0", "services/interview_agent/Dockerfile"),
+    "claude-llm-agent": ("ai-interviewer-claude-llm-agent:1.0.0", "services/claude_llm_agent/Dockerfile"),
+    "openai-llm-agent": ("ai-interviewer-openai-llm-agent:1.0.0", "services/openai_llm_agent/Dockerfile"),
+}
+SECRET_KEYS = {
+    "ai-interviewer-postgres": "backend-password interview-agent-password mcpmesh-password password",
+    "ai-interviewer-redis": "password",
+    "ai-interviewer-minio": "access-key root-password root-user secret-key",
+    "ai-interviewer-grafana": "admin-password admin-user",
+    "ai-interviewer-claude": "api-key",
+    "ai-interviewer-openai": "api-key",
+}
+EVERY_SECRET = "".join(f"{name} {keys}\n" for name, keys in SECRET_KEYS.items())
+PODS = json.dumps({"items": [{"metadata": {"name": "a"}, "status": {"phase": "Running"}}]})
+COMPLETE = json.dumps({"status": {"conditions": [{"type": "Complete", "status": "True"}]}})
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended, and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Workplace:
+    """An operator's machine: stand-ins on PATH, an application's checkout, a hosts file, a ``.env``."""
+
+    def __init__(self, folder: Path, *programs: str) -> None:
+        self.stand_ins = StandIns(folder / "bin", *programs)
+        self.checkout = folder / "app"
+        for _, dockerfile in IMAGES.values():
+            (self.checkout / dockerfile).parent.mkdir(parents=True)
+            (self.checkout / dockerfile).write_text("FROM scratch\n")
+        (self.checkout / "docker-compose.yml").write_text("services: {}\n")
+        self.hosts = folder / "hosts"
+        self.hosts.write_text("127.0.0.1 localhost\n")
+        self.env_file = folder / ".env"
+        self.env_file.write_text("CLAUDE_API_KEY=sk-claude\nOPENAI_API_KEY=sk-openai\n")
+        self.env_file.chmod(0o600)
+
+    @property
+    def options(self) -> list[str]:
+        return [
+            f"--app-dir={self.checkout}",
+            f"--hosts-file={self.hosts}",
+            f"--env-file={self.env_file}",
+        ]
+
+    def answers_well(self) -> None:
+        """Everything works: a cluster that has all it needs, and Docker."""
+        answer = self.stand_ins.answer
+        answer("kubectl", "^config get-contexts", "minikube\nai-interviewer-prod\nother\n")
+        answer("kubectl", "^config view .*--context minikube", MINIKUBE_VIEW)
+        answer("kubectl", "^config view .*--context (ai-interviewer-prod|other)", OTHER_VIEW)
+        answer("kubectl", "^config use-context")
+        answer("kubectl", "get --raw=/readyz", "ok")
+        answer("kubectl", " api-versions$", API_VERSIONS)
+        answer("kubectl", "get ingressclass nginx$", "nginx")
+        answer("kubectl", "get storageclass", json.dumps({"items": [STORAGE_CLASS]}))
+        answer("kubectl", "get namespace ai-interviewer$", "ai-interviewer")
+        answer("kubectl", "get secrets --output=go-template", f"{EVERY_SECRET}registry-credentials .dockerconfigjson\n")
+        answer("kubectl", " diff ", "-replicas: 1\n+replicas: 2\n", status=1)
+        answer("kubectl", " apply ", "applied\n")
+        answer("kubectl", " delete ", "deleted\n")
+        answer("kubectl", " wait ", "ready\n")
+        answer("kubectl", "rollout (status|restart)", "rolled out\n")
+        answer("kubectl", "get job ", COMPLETE)
+        answer("kubectl", "get [a-z,]+ --selector=app.kubernetes.io/part-of=ai-interviewer", '{"items": []}')
+        answer("kubectl", "get deployment/.* --output=jsonpath", "3")
+        answer("kubectl", "get applications.argoproj.io", "", status=1, stderr="no such kind")
+        answer("kubectl", " (create|patch|scale|logs|get [a-z,]+$|get pods --output=wide$) ?", "done\n")
+        answer("minikube", "^--profile minikube status$", "Running\n")
+        answer("minikube", "^--profile minikube addons enable ")
+        answer("minikube", "^--profile minikube ip$", "192.168.49.2\n")
+        answer("minikube", "^--profile minikube docker-env --shell=bash$", DOCKER_ENV)
+        answer("docker", "^image inspect ", "sha256:1\n")
+        answer("docker", "^build ", "built\n")
+        answer("docker", "^push ", "pushed\n")
+        answer("docker", "^compose ", "up\n")
+        answer("sudo", "^cp ", copies=((1, 2),))
+
+
+Operate = Callable[..., Result]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    """A machine where everything works."""
+    place = Workplace(tmp_path, "docker", "kubectl", "minikube", "sudo")
+    place.answers_well()
+    monkeypatch.setenv("PATH", str(place.stand_ins.folder))
+    monkeypatch.chdir(ROOT)
+    return place
+
+
+@pytest.fixture
+def operate(workplace: Workplace, capfd: pytest.CaptureFixture[str]) -> Operate:
+    """Run a command as the make target does."""
+
+    def run(*arguments: str) -> Result:
+        capfd.readouterr()
+        status = main("python -m ai_interviewer", OPERATED, [*arguments, *workplace.options])
+        out, err = capfd.readouterr()
+        return Result(status=status, out=out, err=err)
+
+    return run
+
+
+def controllers(environment: str, phase: str) -> list[str]:
+    """The controllers of a phase as the file in dist/ has them."""
+    (path,) = (ROOT / "dist" / environment).glob(f"*-{phase}.k8s.yaml")
+    found = re.findall(r"^kind: (Deployment|StatefulSet)\nmetadata:(?:\n  .*)*?\n  name: (\S+)", path.read_text(), re.M)
+    return [f"{kind.lower()}/{name}" for kind, name in found]
+
+
+# --- every target of the plan, and what it runs ---
+
+TARGETS = {
+    "k8s-quick-dev": "quick-dev dev",
+    "k8s-context": "context dev",
+    "k8s-build-all": "build dev",
+    "k8s-build-backend": "build dev backend",
+    "k8s-build-pdf-extractor": "build dev pdf-extractor",
+    "k8s-build-interview-agent": "build dev interview-agent",
+    "k8s-build-claude-llm-agent": "build dev claude-llm-agent",
+    "k8s-build-openai-llm-agent": "build dev openai-llm-agent",
+    "k8s-setup": "setup dev",
+    "k8s-deploy-dev": "deploy dev",
+    "k8s-ingress-hosts": "ingress-hosts dev",
+    "k8s-deploy-prod": "deploy prod",
+    "k8s-status": "status dev",
+    "k8s-logs": "logs dev",
+    "k8s-logs-backend": "logs dev backend",
+    "k8s-logs-agents": "logs-agents dev",
+    "k8s-quick-update": "quick-update dev",
+    "k8s-describe-failing": "describe-failing dev",
+    "k8s-secrets": "secrets dev",
+    "k8s-diff": "diff dev",
+    "k8s-test-health": "test-health dev",
+    "k8s-test-mcp-tools": "test-mcp-tools dev",
+    "k8s-port-forward": "port-forward dev",
+    "k8s-restart": "restart dev",
+    "k8s-rollback": "rollback dev",
+    "k8s-clean": "clean dev",
+}
+
+
+def dry_run(*arguments: str) -> list[str]:
+    """The commands that make would run last."""
+    make = require_program("make", "make")
+    result = subprocess.run(
+        [make, "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    return shlex.split(result.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_each_target_runs_its_command(target: str) -> None:
+    assert dry_run(target) == [".venv/bin/python", "-m", "ai_interviewer", *TARGETS[target].split()]
+
+
+def test_make_variables_become_options() -> None:
+    given = (
+        "ENV=prod APP_DIR=/my app|CONTEXT=c|CONFIRM=prod|ADDRESS=10.0.0.1|ENV_FILE=e|HOSTS_FILE=h|LINES_OF_LOG=5|"
+        "FOLLOW=1|PUSH=1"
+    ).replace("prod APP", "prod|APP")
+    words = dry_run("k8s-logs", "TARGET=backend redis", *given.split("|"))
+    assert words == [
+        ".venv/bin/python",
+        "-m",
+        "ai_interviewer",
+        "logs",
+        "prod",
+        "backend",
+        "redis",
+        "--app-dir",
+        "/my app",
+        "--context",
+        "c",
+        "--confirm",
+        "prod",
+        "--address",
+        "10.0.0.1",
+        "--env-file",
+        "e",
+        "--hosts-file",
+        "h",
+        "--lines",
+        "5",
+        "--follow",
+        "--push",
+    ]
+
+
+def test_make_help_lists_every_target_in_its_group() -> None:
+    make = require_program("make", "make")
+    text = subprocess.run([make, "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    for target in TARGETS:
+        if not target.startswith("k8s-build-") or target == "k8s-build-all":
+            assert f"  make {target} " in text, target
+    for group in ("Deploy", "Look after it", "Change it"):
+        assert f"\n{group}\n" in text
+
+
+# --- quick-dev: the plan's one command ---
+
+
+def test_quick_dev_does_the_plans_steps_in_their_order(operate: Operate, workplace: Workplace) -> None:
+    result = operate("quick-dev", "dev")
+    assert (result.status, result.err) == (0, "")
+    steps = re.findall(r"^=== (.*)$", result.out, re.M)
+    assert steps == [
+        "1 of 5: context",
+        "2 of 5: images",
+        "3 of 5: set-up",
+        "4 of 5: deployment",
+        "5 of 5: hosts file",
+    ]
+    changing = [
+        line for line in workplace.stand_ins.lines() if re.search(r"use-context|build |enable|apply|sudo", line)
+    ]
+    assert changing[0] == "kubectl config use-context minikube"
+    assert [line.split()[3] for line in changing[1:6]] == [image for image, _ in IMAGES.values()]
+    assert changing[6:8] == [
+        f"minikube --profile minikube addons enable {name}" for name in ("ingress", "metrics-server")
+    ]
+    assert changing[8] == f"{DEV_KUBECTL} {APPLY}"
+    assert workplace.hosts.read_text().endswith(
+        "# BEGIN ai-interviewer\n192.168.49.2 ai-interviewer.local\n# END ai-interviewer\n"
+    )
+    assert "http://ai-interviewer.local/health" in result.out
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        pytest.param(lambda place: (place.stand_ins.folder / "docker").unlink(), "docker not found", id="no docker"),
+        pytest.param(
+            lambda place: (place.stand_ins.folder / "minikube").unlink(), "minikube not found", id="no minikube"
+        ),
+        pytest.param(lambda place: (place.stand_ins.folder / "kubectl").unlink(), "kubectl not found", id="no kubectl"),
+        pytest.param(
+            lambda place: (place.checkout / "backend/Dockerfile").unlink(),
+            "has no backend/Dockerfile",
+            id="no Dockerfile",
+        ),
+        pytest.param(lambda place: place.env_file.write_text(""), "No value for CLAUDE_API_KEY", id="no API key"),
+        pytest.param(lambda place: place.hosts.unlink(), "is no file. HOSTS_FILE", id="no hosts file"),
+        pytest.param(
+            lambda place: place.stand_ins.answer("kubectl", "^config get-contexts", "other\n"),
+            "kubectl has no context 'minikube', only: other. Start the cluster: minikube start",
+            id="no context",
+        ),
+        pytest.param(
+            lambda place: place.stand_ins.answer("kubectl", "readyz", status=1), "does not answer", id="no answer"
+        ),
+    ],
+)
+def test_quick_dev_changes_nothing_when_something_is_missing(
+    operate: Operate, workplace: Workplace, break_it: Callable[[Workplace], object], message: str
+) -> None:
+    workplace.stand_ins.answer("kubectl", "get secrets --output=go-template", "")
+    before = workplace.hosts.read_text()
+    break_it(workplace)
+    result = operate("quick-dev", "dev")
+    assert result.status == 1
+    assert message in result.err
+    assert len(result.err.splitlines()) == 1
+    looks = r"config (get-contexts|view)|get (--raw=/readyz|secrets)"
+    assert [line for line in workplace.stand_ins.lines() if not re.search(looks, line)] == []
+    assert not workplace.hosts.exists() or workplace.hosts.read_text() == before
+
+
+# --- context ---
+
+
+def test_context_is_used_after_minikube_was_asked(operate: Operate, workplace: Workplace) -> None:
+    assert operate("context", "dev").status == 0
+    assert workplace.stand_ins.lines()[-3:] == [
+        "minikube --profile minikube status",
+        f"{DEV_KUBECTL} get --raw=/readyz --request-timeout=10s",
+        "kubectl config use-context minikube",
+    ]
+
+
+def test_a_minikube_that_is_stopped_is_named_with_the_way_to_start_it(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("minikube", "status", "Stopped", status=7)
+    result = operate("context", "dev")
+    assert result.status == 1
+    assert "profile 'minikube' is not running: minikube start --cni=calico" in result.err
+    assert not any("use-context" in line for line in workplace.stand_ins.lines())
+
+
+def test_another_context_can_be_given_for_development(operate: Operate, workplace: Workplace) -> None:
+    assert operate("diff", "dev", "--context", "other").status == 0
+    assert "kubectl --context other --namespace ai-interviewer get --raw=/readyz --request-timeout=10s" in (
+        workplace.stand_ins.lines()
+    )
+
+
+def test_the_cluster_of_production_is_refused_for_development(operate: Operate) -> None:
+    result = operate("deploy", "dev", "--context", "ai-interviewer-prod")
+    assert result.status == 1
+    assert "'ai-interviewer-prod' is the cluster of prod, not of dev" in result.err
+
+
+@pytest.mark.parametrize("command", ["deploy", "diff", "status", "restart", "setup", "rollback"])
+def test_production_refuses_a_minikube(operate: Operate, workplace: Workplace, command: str) -> None:
+    result = operate(command, "prod", "--context", "minikube", "--confirm", "prod")
+    assert result.status == 1
+    assert "'minikube' is a minikube, and prod is never deployed to one" in result.err
+    assert [line for line in workplace.stand_ins.lines() if " config " not in line] == []
+
+
+def test_a_minikube_is_recognized_by_its_name_alone(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "^config view .*--context minikube", OTHER_VIEW)
+    assert "is a minikube" in operate("deploy", "prod", "--context", "minikube", "--confirm", "prod").err
+
+
+def test_a_minikube_is_recognized_by_another_name(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "^config view .*--context other", MINIKUBE_VIEW)
+    assert "is a minikube" in operate("deploy", "prod", "--context", "other", "--confirm", "prod").err
+
+
+@pytest.mark.parametrize("command", ["deploy", "setup", "quick-update", "restart", "rollback", "clean"])
+@pytest.mark.parametrize("given", [(), ("--confirm", "yes"), ("--confirm", "dev")])
+def test_a_change_of_production_wants_consent(
+    operate: Operate, workplace: Workplace, command: str, given: tuple[str, ...]
+) -> None:
+    result = operate(command, "prod", *given)
+    assert result.status == 1
+    assert "If you mean it: CONFIRM=prod" in result.err
+    assert [line for line in workplace.stand_ins.lines() if " config " not in line] == []
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_every_call_of_kubectl_names_context_and_namespace(
+    operate: Operate, workplace: Workplace, environment: str
+) -> None:
+    for command in ("setup", "secrets", "diff", "deploy", "status", "logs", "describe-failing", "restart", "rollback"):
+        operate(command, environment, "--confirm", environment)
+    named = {"dev": DEV_KUBECTL, "prod": PROD_KUBECTL}[environment]
+    calls = [line for line in workplace.stand_ins.lines("kubectl") if not line.startswith("kubectl config ")]
+    in_argocd = named.replace("--namespace ai-interviewer", "--namespace argocd")
+    assert len(calls) > 50
+    assert [line for line in calls if not line.startswith((f"{named} ", f"{in_argocd} "))] == []
+
+
+# --- images ---
+
+
+def test_images_are_built_into_minikube(operate: Operate, workplace: Workplace) -> None:
+    assert operate("build", "dev").status == 0
+    builds = [call for call in workplace.stand_ins.calls if call.line.startswith("docker build")]
+    assert [call.line for call in builds] == [
+        f"docker build --tag {image} --file {workplace.checkout / dockerfile} {workplace.checkout}"
+        for image, dockerfile in IMAGES.values()
+    ]
+    assert {call.environment["DOCKER_HOST"] for call in builds} == {"tcp://192.168.49.2:2376"}
+
+
+def test_one_image_is_built_by_the_name_of_its_workload(operate: Operate, workplace: Workplace) -> None:
+    assert operate("build", "dev", "pdf-extractor").status == 0
+    (line,) = [line for line in workplace.stand_ins.lines() if line.startswith("docker build")]
+    assert "ai-interviewer-pdf-extractor:1.0.0" in line
+
+
+def test_an_image_is_built_in_its_own_build_context(workplace: Workplace) -> None:
+    (workplace.checkout / "shared").mkdir()
+    image = BuiltImage(image=DEV.backend.code.image, dockerfile="backend/Dockerfile", build_context="shared")
+    operated_otherwise = operated(replace(DEV, backend=replace(DEV.backend, code=image)))
+    assert main("shop", [operated_otherwise], ["build", "dev", "backend", *workplace.options]) == 0
+    (line,) = [line for line in workplace.stand_ins.lines() if line.startswith("docker build")]
+    assert line.endswith(f"--file {workplace.checkout}/backend/Dockerfile {workplace.checkout}/shared")
+
+
+@pytest.mark.parametrize("path", ["/etc", "../other", "a/../../b"])
+def test_a_path_that_leads_out_of_the_checkout_is_refused(path: str) -> None:
+    with pytest.raises(SettingError, match=r"BuiltImage\.dockerfile"):
+        BuiltImage(image=DEV.backend.code.image, dockerfile=path)
+    with pytest.raises(SettingError, match=r"BuiltImage\.build_context"):
+        BuiltImage(image=DEV.backend.code.image, build_context=path)
+
+
+def test_images_of_production_are_built_here_and_pushed_when_asked(operate: Operate, workplace: Workplace) -> None:
+    assert operate("build", "prod", "backend", "--push").status == 0
+    image = "registry.example.com/ai-interviewer/ai-interviewer-fastapi:1.0.0"
+    calls = [call for call in workplace.stand_ins.calls if call.arguments[0] in ("build", "push")]
+    assert [call.line for call in calls] == [
+        f"docker build --tag {image} --file {workplace.checkout}/backend/Dockerfile {workplace.checkout}",
+        f"docker push {image}",
+    ]
+    assert [call.environment for call in calls] == [{}, {}]
+    assert workplace.stand_ins.lines("minikube") == []
+
+
+def test_there_is_nowhere_to_push_to_from_minikube(operate: Operate, workplace: Workplace) -> None:
+    assert "There is nowhere to push to" in operate("build", "dev", "--push").err
+    assert workplace.stand_ins.calls == []
+
+
+def test_a_build_that_fails_ends_the_work(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("docker", "^build .*interview-agent", "no space left\n", status=1)
+    result = operate("build", "dev")
+    assert result.status == 1
+    assert "ai-interviewer-interview-agent:1.0.0 was not built" in result.err
+    assert "no space left" in result.out
+    assert len([line for line in workplace.stand_ins.lines() if line.startswith("docker build")]) == 3
+
+
+def test_an_unknown_image_is_named_with_those_there_are(operate: Operate) -> None:
+    result = operate("build", "dev", "frontend")
+    assert result.status == 1
+    assert result.err.strip().endswith(
+        "No image is built for frontend. There are: backend, pdf-extractor, interview-agent, claude-llm-agent, "
+        "openai-llm-agent."
+    )
+
+
+def test_a_minikube_without_docker_is_named(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("minikube", "docker-env", "", stderr="only works with docker\n", status=1)
+    result = operate("build", "dev")
+    assert result.status == 1
+    assert "only works with docker" in result.err
+
+
+def test_quick_update_restarts_only_what_changed(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("docker", "^image inspect .*pdf-extractor", "sha256:2\n")
+    workplace.stand_ins.answer("docker", "^image inspect .*pdf-extractor", "sha256:1\n", times=1)
+    result = operate("quick-update", "dev")
+    assert result.status == 0
+    assert [line for line in workplace.stand_ins.lines() if "rollout" in line] == [
+        f"{DEV_KUBECTL} rollout restart deployment/ai-interviewer-pdf-extractor",
+        f"{DEV_KUBECTL} rollout status deployment/ai-interviewer-pdf-extractor --timeout=600s",
+    ]
+
+
+def test_quick_update_restarts_nothing_when_no_image_changed(operate: Operate, workplace: Workplace) -> None:
+    result = operate("quick-update", "dev")
+    assert result.status == 0
+    assert "No image changed" in result.out
+    assert not any("rollout" in line for line in workplace.stand_ins.lines())
+
+
+# --- deployment ---
+
+
+def test_a_deployment_shows_the_difference_then_applies_phase_by_phase(operate: Operate, workplace: Workplace) -> None:
+    result = operate("deploy", "dev")
+    assert (result.status, result.err) == (0, "")
+    calls = [call for call in workplace.stand_ins.calls if re.search(r" (diff|apply|rollout|delete) ", call.line)]
+    assert " diff --server-side " in calls[0].line
+    expected: list[str] = []
+    for phase in ("foundation", "mesh", "services", "access", "observability"):
+        expected.append(f"{DEV_KUBECTL} {APPLY}")
+        expected += [
+            f"{DEV_KUBECTL} rollout status {controller} --timeout=600s" for controller in controllers("dev", phase)
+        ]
+        if phase == "foundation":
+            job = "job/ai-interviewer-minio-bucket"
+            expected += [
+                f"{DEV_KUBECTL} delete {job} --ignore-not-found --wait --cascade=foreground",
+                f"{DEV_KUBECTL} {APPLY}",
+            ]
+    assert [call.line for call in calls[1:]][: len(expected)] == expected
+
+
+def test_exactly_what_was_rendered_is_applied(operate: Operate, workplace: Workplace) -> None:
+    operate("deploy", "dev")
+    applied = [
+        (item["kind"], item["metadata"]["name"], json.dumps(item, sort_keys=True))
+        for call in workplace.stand_ins.calls
+        if " apply " in call.line
+        for item in json.loads(call.stdin)["items"]
+    ]
+    rendered = [
+        (str(item["kind"]), str(item["metadata"]["name"]), json.dumps(item, sort_keys=True))  # type: ignore[index]
+        for item in read_manifests(ROOT / "dist/dev")
+    ]
+    assert sorted(applied) == sorted(rendered)
+    assert len(applied) > 60
+
+
+def test_a_workload_that_does_not_start_ends_the_deployment_with_its_events_and_logs(
+    operate: Operate, workplace: Workplace
+) -> None:
+    pod = {
+        "metadata": {"name": "registry-1"},
+        "status": {
+            "phase": "Running",
+            "containerStatuses": [
+                {"name": "registry", "restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+            ],
+        },
+    }
+    healthy = {"metadata": {"name": "redis-1"}, "status": {"phase": "Running"}}
+    answer = workplace.stand_ins.answer
+    answer("kubectl", "rollout status deployment/ai-interviewer-registry ", "Waiting…\n", status=1)
+    answer("kubectl", "get pods --output=json", json.dumps({"items": [healthy, pod]}))
+    answer("kubectl", "get events --field-selector=involvedObject.name=registry-1 ", "Back-off restarting\n")
+    answer("kubectl", "logs registry-1 .*--tail=20$", "starting\n")
+    answer("kubectl", "logs registry-1 .*--previous$", "cannot reach postgres\n")
+    result = operate("deploy", "dev")
+    assert result.status == 1
+    assert result.err.strip() == (
+        "error: deployment/ai-interviewer-registry did not become ready within 600 seconds: see above."
+    )
+    for words in ("registry waits: CrashLoopBackOff", "Back-off restarting", "starting", "cannot reach postgres"):
+        assert words in result.out
+    assert "redis-1" not in result.out
+    applied = [call.stdin for call in workplace.stand_ins.calls if " apply " in call.line]
+    assert not any('"kind": "Ingress"' in text for text in applied), "a later phase was applied"
+
+
+def test_an_apply_that_fails_half_way_ends_the_deployment(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer(
+        "kubectl", " apply ", "service/a serverside-applied\nerror: forbidden\n", status=1, times=1
+    )
+    result = operate("deploy", "dev")
+    assert result.status == 1
+    assert re.search(r"apply .* failed with status 1: see above", result.err)
+    assert "error: forbidden" in result.out
+    assert len([line for line in workplace.stand_ins.lines() if " apply " in line]) == 1
+
+
+def test_a_difference_that_the_cluster_refuses_ends_before_anything_is_applied(
+    operate: Operate, workplace: Workplace
+) -> None:
+    workplace.stand_ins.answer("kubectl", " diff ", stderr="field is immutable\n", status=2)
+    result = operate("deploy", "dev")
+    assert result.status == 1
+    assert "Nothing was changed" in result.err
+    assert not any(" apply " in line for line in workplace.stand_ins.lines())
+
+
+def test_a_job_that_fails_ends_the_deployment_with_its_logs(operate: Operate, workplace: Workplace) -> None:
+    failed = {"status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}}
+    workplace.stand_ins.answer("kubectl", "get job ai-interviewer-minio-bucket", json.dumps(failed))
+    workplace.stand_ins.answer("kubectl", "logs job/ai-interviewer-minio-bucket", "access denied\n")
+    workplace.stand_ins.answer("kubectl", "get pods --output=json", PODS)
+    workplace.stand_ins.answer("kubectl", "get events", "")
+    result = operate("deploy", "dev")
+    assert result.status == 1
+    assert "job/ai-interviewer-minio-bucket failed (BackoffLimitExceeded)" in result.err
+    assert "access denied" in result.out
+
+
+def test_a_job_is_waited_for_while_it_runs(
+    operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcpmesh_k8s.operations.deploy.time.sleep", lambda _: None)
+    workplace.stand_ins.answer("kubectl", "get job ", json.dumps({"status": {"active": 1}}), times=3)
+    assert operate("deploy", "dev").status == 0
+    assert len([line for line in workplace.stand_ins.lines() if "get job ai-interviewer-minio-bucket" in line]) >= 4
+
+
+@pytest.mark.parametrize(
+    ("pattern", "stdout", "status", "message"),
+    [
+        (" api-versions$", "v1\napps/v1\n", 0, "Ingress, NetworkPolicy (networking.k8s.io/v1): install its controller"),
+        ("get ingressclass nginx$", "", 1, "IngressClass nginx: install an ingress controller"),
+        ("get storageclass", '{"items": [{"metadata": {}}]}', 0, "a default StorageClass"),
+        ("get namespace ai-interviewer$", "", 1, "has no namespace 'ai-interviewer': make k8s-setup ENV=dev"),
+        (
+            "get secrets --output=go-template",
+            EVERY_SECRET.replace("ai-interviewer-claude api-key\n", ""),
+            0,
+            "The cluster has no <ai-interviewer-claude/api-key>. Make them: make k8s-secrets ENV=dev",
+        ),
+    ],
+)
+def test_a_deployment_is_refused_before_it_begins(
+    operate: Operate, workplace: Workplace, pattern: str, stdout: str, status: int, message: str
+) -> None:
+    workplace.stand_ins.answer("kubectl", pattern, stdout, status=status)
+    result = operate("deploy", "dev")
+    assert result.status == 1
+    assert message in result.err
+    assert len(result.err.splitlines()) == 1
+    assert not any(re.search(" (apply|diff) ", line) for line in workplace.stand_ins.lines())
+
+
+def test_a_secret_that_is_made_by_hand_is_missed_before_anything_is_applied(
+    operate: Operate, workplace: Workplace
+) -> None:
+    workplace.stand_ins.answer("kubectl", "get secrets --output=go-template", EVERY_SECRET)
+    result = operate("deploy", "prod", "--confirm", "prod")
+    assert result.status == 1
+    assert "The cluster has no Secret registry-credentials in namespace ai-interviewer." in result.err
+    assert not any(" apply " in line for line in workplace.stand_ins.lines())
+
+
+def test_production_waits_for_its_external_secrets(operate: Operate, workplace: Workplace) -> None:
+    result = operate("deploy", "prod", "--confirm", "prod")
+    assert (result.status, result.err) == (0, "")
+    (line,) = [line for line in workplace.stand_ins.lines() if " wait " in line]
+    assert line.startswith(f"{PROD_KUBECTL} wait --for=condition=Ready --timeout=120s externalsecret/")
+    assert "externalsecret/ai-interviewer-oauth2-proxy" in line
+
+
+def test_a_secret_that_cannot_be_fetched_ends_the_deployment(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", " wait ", "timed out\n", status=1)
+    result = operate("deploy", "prod", "--confirm", "prod")
+    assert result.status == 1
+    assert "The External Secrets Operator cannot make a Secret: kubectl --context ai-interviewer-prod" in result.err
+    assert not any("rollout" in line for line in workplace.stand_ins.lines())
+
+
+def test_what_was_scaled_to_zero_by_hand_is_started_again(operate: Operate, workplace: Workplace) -> None:
+    """An autoscaler leaves a Deployment of no replicas alone, and its count is not rendered."""
+    workplace.stand_ins.answer("kubectl", "get deployment/ai-interviewer-backend --output=jsonpath", "0")
+    assert operate("deploy", "prod", "--confirm", "prod").status == 0
+    assert f"{PROD_KUBECTL} scale deployment/ai-interviewer-backend --replicas=3" in workplace.stand_ins.lines()
+
+
+def test_what_runs_already_keeps_its_count(operate: Operate, workplace: Workplace) -> None:
+    operate("deploy", "prod", "--confirm", "prod")
+    assert not any(" scale " in line for line in workplace.stand_ins.lines())
+
+
+def test_what_is_no_longer_rendered_is_named_and_left_alone(operate: Operate, workplace: Workplace) -> None:
+    items = [
+        {"kind": "Deployment", "metadata": {"name": "ai-interviewer-old-agent"}},
+        {"kind": "Deployment", "metadata": {"name": "ai-interviewer-backend"}},
+        {"kind": "ConfigMap", "metadata": {"name": "made-by-another", "ownerReferences": [{"kind": "X"}]}},
+    ]
+    pattern = "get configmap,.* --selector=app.kubernetes.io/part-of=ai-interviewer --output=json"
+    workplace.stand_ins.answer("kubectl", pattern, json.dumps({"items": items}))
+    result = operate("deploy", "dev")
+    assert "No longer rendered, and still there: deployment/ai-interviewer-old-agent\n" in result.out
+    assert f"{DEV_KUBECTL} delete deployment/ai-interviewer-old-agent" in result.out
+    assert not any("delete deployment" in line for line in workplace.stand_ins.lines())
+
+
+def test_a_deployment_can_be_repeated(operate: Operate, workplace: Workplace) -> None:
+    assert operate("deploy", "dev").status == 0
+    first = workplace.stand_ins.lines()
+    assert operate("deploy", "dev").status == 0
+    assert workplace.stand_ins.lines() == first * 2
+
+
+def test_without_manifests_nothing_is_deployed(
+    operate: Operate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = operate("diff", "dev")
+    assert result.status == 1
+    assert "dist/dev holds no manifests. Write them: make synth" in result.err
+
+
+def test_a_difference_alone_changes_nothing(operate: Operate, workplace: Workplace) -> None:
+    result = operate("diff", "dev")
+    assert result.status == 0
+    assert "+replicas: 2" in result.out
+    assert not any(re.search(" (apply|delete|create|patch) ", line) for line in workplace.stand_ins.lines())
+
+
+def test_no_difference_is_said(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", " diff ")
+    assert "dev is as rendered." in operate("diff", "dev").out
+
+
+# --- set-up and Secrets ---
+
+
+def sent(workplace: Workplace, verb: str) -> dict[str, dict[str, str]]:
+    """The values that went to kubectl, by the Secret's name."""
+    found: dict[str, dict[str, str]] = {}
+    for call in workplace.stand_ins.calls:
+        if call.program == "kubectl" and f" {verb} " in call.line and "stringData" in call.stdin:
+            document = json.loads(call.stdin)
+            name = document["metadata"]["name"] if verb == "create" else call.arguments[6]
+            found[name] = document["stringData"]
+    return found
+
+
+def test_secrets_are_made_from_the_env_file_and_made_up(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "get secrets --output=go-template", "unrelated tls.key\n")
+    workplace.env_file.write_text("CLAUDE_API_KEY='sk-claude'\nOPENAI_API_KEY=sk-openai\nGRAFANA_ADMIN_USER=admin\n")
+    result = operate("secrets", "dev")
+    assert (result.status, result.err) == (0, "")
+    made = sent(workplace, "create")
+    assert {name: " ".join(sorted(values)) for name, values in made.items()} == SECRET_KEYS
+    assert made["ai-interviewer-claude"]["api-key"] == "sk-claude"
+    assert made["ai-interviewer-grafana"]["admin-user"] == "admin"
+    generated = [
+        value
+        for name, values in made.items()
+        for key, value in values.items()
+        if (name, key) not in {("ai-interviewer-claude", "api-key"), ("ai-interviewer-openai", "api-key")}
+        and value != "admin"
+    ]
+    assert all(re.fullmatch("[0-9a-f]{48}", value) for value in generated)
+    assert len(set(generated)) == len(generated) == 10
+
+
+def test_no_value_is_ever_shown_or_put_on_a_command_line(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "get secrets --output=go-template", "")
+    result = operate("secrets", "dev")
+    values = {value for made in sent(workplace, "create").values() for value in made.values()}
+    assert len(values) == 13
+    for value in values:
+        assert value not in result.out + result.err
+        assert not any(value in line for line in workplace.stand_ins.lines())
+
+
+def test_what_the_cluster_has_is_kept(operate: Operate, workplace: Workplace) -> None:
+    present = EVERY_SECRET.replace("admin-password admin-user", "admin-user")
+    workplace.stand_ins.answer("kubectl", "get secrets --output=go-template", present)
+    result = operate("secrets", "dev")
+    assert result.status == 0
+    assert sent(workplace, "create") == {}
+    changed = sent(workplace, "patch")
+    assert {name: list(values) for name, values in changed.items()} == {"ai-interviewer-grafana": ["admin-password"]}
+    (line,) = [line for line in workplace.stand_ins.lines() if " patch " in line]
+    assert line == f"{DEV_KUBECTL} patch secret ai-interviewer-grafana --type=merge --patch-file=/dev/stdin"
+    assert result.out.count("kept: the cluster has it") == 12
+
+
+def test_secrets_that_are_all_there_change_nothing(operate: Operate, workplace: Workplace) -> None:
+    assert operate("secrets", "dev").status == 0
+    assert not any(re.search(" (create|patch) ", line) for line in workplace.stand_ins.lines())
+
+
+def test_the_table_says_who_reads_each_key(operate: Operate) -> None:
+    out = operate("secrets", "dev").out
+    assert re.search(r"ai-interviewer-claude +api-key .* claude-llm-agent$", out, re.M)
+    assert re.search(r"ai-interviewer-postgres +mcpmesh-password .* postgres, registry$", out, re.M)
+
+
+def test_a_missing_key_is_asked_for(operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    workplace.env_file.unlink()
+    workplace.stand_ins.answer("kubectl", "get secrets --output=go-template", "")
+    monkeypatch.setattr("mcpmesh_k8s.operations.secrets.can_ask", lambda: True)
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return f"value {len(asked)}"
+
+    monkeypatch.setattr("mcpmesh_k8s.operations.secrets.ask_secret", answer)
+    assert operate("secrets", "dev").status == 0
+    assert [question.split(",")[0] for question in asked] == ["CLAUDE_API_KEY", "OPENAI_API_KEY"]
+    assert sent(workplace, "create")["ai-interviewer-openai"] == {"api-key": "value 2"}
+
+
+def test_an_empty_answer_changes_nothing(
+    operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace.env_file.unlink()
+    workplace.stand_ins.answer("kubectl", "get secrets --output=go-template", "")
+    monkeypatch.setattr("mcpmesh_k8s.operations.secrets.can_ask", lambda: True)
+    monkeypatch.setattr("mcpmesh_k8s.operations.secrets.ask_secret", lambda _: "")
+    result = operate("secrets", "dev")
+    assert result.status == 1
+    assert "CLAUDE_API_KEY is empty. Nothing was changed." in result.err
+    assert not any(re.search(" (create|patch) ", line) for line in workplace.stand_ins.lines())
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("REDIS_PASSWORD=p@ss/word", "REDIS_PASSWORD becomes part of URLs"),
+        ("REDIS_PASSWORD=sesame7", "REDIS_PASSWORD is short. Give 8 characters or more."),
+        ("MINIO_ROOT_USER=ab", "MINIO_ROOT_USER becomes part of URLs. Give 3 or more"),
+        ("CLAUDE_API_KEY=' sk '", "CLAUDE_API_KEY has blanks around it"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_without_being_shown(
+    operate: Operate, workplace: Workplace, line: str, message: str
+) -> None:
+    workplace.stand_ins.answer("kubectl", "get secrets --output=go-template", "")
+    with workplace.env_file.open("a") as file:
+        file.write(f"{line}\n")
+    result = operate("secrets", "dev")
+    assert result.status == 1
+    assert message in result.err
+    assert line.partition("=")[2].strip("'") not in result.err
+    assert not any(re.search(" (create|patch) ", line) for line in workplace.stand_ins.lines())
+
+
+def test_an_env_file_that_others_can_read_is_named(operate: Operate, workplace: Workplace) -> None:
+    workplace.env_file.chmod(0o644)
+    assert f"chmod 600 {workplace.env_file}" in operate("secrets", "dev").out
+
+
+def test_a_variable_of_the_env_file_is_not_expanded(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "get secrets --output=go-template", "")
+    workplace.env_file.write_text("CLAUDE_API_KEY=a${HOME}b\nOPENAI_API_KEY=x\n")
+    operate("secrets", "dev")
+    assert sent(workplace, "create")["ai-interviewer-claude"]["api-key"] == "a${HOME}b"
+
+
+def test_production_says_which_keys_the_store_must_hold(operate: Operate, workplace: Workplace) -> None:
+    result = operate("secrets", "prod")
+    assert result.status == 0
+    assert re.search(r"^ai-interviewer/prod/oauth2-proxy +client-secret +.*Google.* oauth2-proxy$", result.out, re.M)
+    assert re.search(r"^ai-interviewer/prod/redis +password +make it up: openssl rand -hex 24 ", result.out, re.M)
+    assert not any(re.search(" (create|patch) ", line) for line in workplace.stand_ins.lines())
+
+
+def test_setup_makes_the_namespace_before_the_secrets(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "get secrets --output=go-template", "")
+    assert operate("setup", "dev").status == 0
+    calls = workplace.stand_ins.calls
+    (applied,) = [number for number, call in enumerate(calls) if " apply " in call.line]
+    assert [item["kind"] for item in json.loads(calls[applied].stdin)["items"]] == ["Namespace"]
+    assert min(number for number, call in enumerate(calls) if " create " in call.line) > applied
+
+
+def test_setup_of_another_cluster_asks_no_minikube(operate: Operate, workplace: Workplace) -> None:
+    assert operate("setup", "dev", "--context", "other").status == 0
+    assert workplace.stand_ins.lines("minikube") == []
+
+
+def test_the_example_of_an_env_file_names_every_variable_and_no_value_that_works() -> None:
+    text = (ROOT / ".env.example").read_text()
+    named = dict(re.findall(r"^#? ?([A-Z0-9_]+)=(.*)$", text, re.M))
+    wanted = {
+        f"{name.removeprefix('ai-interviewer-')}_{key}".upper().replace("-", "_")
+        for name, keys in {
+            **SECRET_KEYS,
+            "ai-interviewer-oauth2-proxy": "client-id client-secret cookie-secret",
+        }.items()
+        for key in keys.split()
+    }
+    assert set(named) == wanted
+    assert {value for name, value in named.items() if not name.endswith("_USER")} == {""}
+
+
+# --- the hosts file ---
+
+BLOCK = "# BEGIN ai-interviewer\n192.168.49.2 ai-interviewer.local\n# END ai-interviewer\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("127.0.0.1 localhost\n", f"127.0.0.1 localhost\n{BLOCK}"),
+        ("127.0.0.1 localhost", f"127.0.0.1 localhost\n{BLOCK}"),
+        ("", BLOCK),
+        (f"a\n{BLOCK.replace('192.168.49.2', '10.9.9.9')}b\n", f"a\n{BLOCK}b\n"),
+        (f"a\n{BLOCK}b\n", f"a\n{BLOCK}b\n"),
+        (
+            "# BEGIN ai-interviewer-two\nx\n# END ai-interviewer-two\n",
+            f"# BEGIN ai-interviewer-two\nx\n# END ai-interviewer-two\n{BLOCK}",
+        ),
+    ],
+)
+def test_the_hosts_file_gets_one_block(operate: Operate, workplace: Workplace, before: str, after: str) -> None:
+    workplace.hosts.write_text(before)
+    for _ in range(2):
+        assert operate("ingress-hosts", "dev").status == 0
+        assert workplace.hosts.read_text() == after
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "# BEGIN ai-interviewer\nx\n",
+        "x\n# END ai-interviewer\n",
+        f"{BLOCK}{BLOCK}",
+        "# END ai-interviewer\n# BEGIN ai-interviewer\n",
+    ],
+)
+def test_a_hosts_file_with_broken_marks_is_left_alone(operate: Operate, workplace: Workplace, broken: str) -> None:
+    workplace.hosts.write_text(broken)
+    result = operate("ingress-hosts", "dev")
+    assert result.status == 1
+    assert "by hand" in result.err
+    assert workplace.hosts.read_text() == broken
+
+
+def test_sudo_writes_a_hosts_file_that_is_not_ours(
+    operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcpmesh_k8s.operations.hosts.can_write", lambda _: False)
+    assert operate("ingress-hosts", "dev").status == 0
+    (line,) = workplace.stand_ins.lines("sudo")
+    assert re.fullmatch(rf"sudo cp \S+ {workplace.hosts}", line)
+    assert workplace.hosts.read_text().endswith(BLOCK)
+    assert operate("ingress-hosts", "dev").status == 0
+    assert len(workplace.stand_ins.lines("sudo")) == 1, "sudo was called for nothing"
+
+
+def test_a_sudo_that_is_refused_is_told(
+    operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcpmesh_k8s.operations.hosts.can_write", lambda _: False)
+    workplace.stand_ins.answer("sudo", "", status=1)
+    result = operate("ingress-hosts", "dev")
+    assert result.status == 1
+    assert "was not written" in result.err
+
+
+@pytest.mark.parametrize("address", ["no-address", "1.2.3", "1.2.3.4 evil.example"])
+def test_what_is_no_address_never_reaches_the_hosts_file(operate: Operate, workplace: Workplace, address: str) -> None:
+    result = operate("ingress-hosts", "dev", "--address", address)
+    assert result.status == 1
+    assert "is no IP address" in result.err
+    assert "BEGIN" not in workplace.hosts.read_text()
+
+
+def test_production_wants_the_address_to_be_given(operate: Operate) -> None:
+    assert "Give ADDRESS=" in operate("ingress-hosts", "prod").err
+
+
+# --- looking after it ---
+
+
+def test_status_shows_everything_that_runs(operate: Operate, workplace: Workplace) -> None:
+    assert operate("status", "dev").status == 0
+    assert [line for line in workplace.stand_ins.lines() if re.search(r" get [a-z]", line)] == [
+        f"{DEV_KUBECTL} get deployments,statefulsets,jobs",
+        f"{DEV_KUBECTL} get pods --output=wide",
+        f"{DEV_KUBECTL} get horizontalpodautoscalers,poddisruptionbudgets",
+        f"{DEV_KUBECTL} get persistentvolumeclaims",
+        f"{DEV_KUBECTL} get services,ingresses",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "selector", "more"),
+    [
+        (("logs", "dev"), "", "--tail=100 --max-log-requests=50"),
+        (
+            ("logs", "dev", "backend", "redis"),
+            ",app.kubernetes.io/name in (ai-interviewer-backend,ai-interviewer-redis)",
+            "--tail=100 --max-log-requests=50",
+        ),
+        (
+            ("logs-agents", "dev", "--follow", "--lines", "5"),
+            ",app.kubernetes.io/component=agent",
+            "--tail=5 --max-log-requests=50 --follow",
+        ),
+    ],
+)
+def test_logs_are_of_the_pods_that_are_meant(
+    operate: Operate, workplace: Workplace, arguments: tuple[str, ...], selector: str, more: str
+) -> None:
+    assert operate(*arguments).status == 0
+    assert workplace.stand_ins.lines()[-1] == (
+        f"{DEV_KUBECTL} logs --selector=app.kubernetes.io/part-of=ai-interviewer{selector} "
+        f"--all-containers --prefix --ignore-errors {more}"
+    )
+
+
+def test_logs_of_an_unknown_workload_name_those_there_are(operate: Operate) -> None:
+    result = operate("logs", "dev", "frontend")
+    assert result.status == 1
+    assert "No workload is called frontend. There are: postgres, redis" in result.err
+
+
+def pod(phase: str = "Running", *, kind: str = "container", **found: object) -> dict[str, object]:
+    """A pod with one container's state, or with one condition."""
+    if "type" in found:
+        return {"status": {"phase": phase, "conditions": [found]}}
+    return {"status": {"phase": phase, f"{kind}Statuses": [{"name": "c", "state": found}]}}
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (pod("Succeeded"), ""),
+        (pod(), ""),
+        (pod("Pending"), "Pending"),
+        (pod(waiting={"reason": "ImagePullBackOff"}), "c waits: ImagePullBackOff"),
+        (pod("Pending", waiting={"reason": "ContainerCreating"}), "Pending"),
+        (pod(kind="initContainer", terminated={"exitCode": 2}), "c ended with status 2"),
+        (pod(kind="initContainer", terminated={"exitCode": 0}), ""),
+        (pod(type="PodScheduled", status="False", message="0/1 nodes"), "not scheduled: 0/1 nodes"),
+        (pod(type="Ready", status="False", reason="ContainersNotReady"), "not ready: ContainersNotReady"),
+        (pod(type="Ready", status="True"), ""),
+    ],
+)
+def test_a_pod_in_trouble_is_told_from_one_that_is_well(found: dict[str, object], reason: str) -> None:
+    assert deploy.trouble_of(found) == reason
+
+
+def test_when_no_pod_is_in_trouble_warnings_are_shown(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "get pods --output=json", PODS)
+    workplace.stand_ins.answer("kubectl", "get events --field-selector=type=Warning", "FailedScheduling\n")
+    result = operate("describe-failing", "dev")
+    assert result.status == 0
+    assert "FailedScheduling" in result.out
+
+
+def test_port_forward_listens_on_this_machine_only(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", " port-forward ")
+    assert operate("port-forward", "dev", "grafana").status == 0
+    assert operate("port-forward", "dev").status == 0
+    assert [line for line in workplace.stand_ins.lines() if "port-forward" in line] == [
+        f"{DEV_KUBECTL} port-forward service/ai-interviewer-grafana 3000:3000 --address=127.0.0.1",
+        f"{DEV_KUBECTL} port-forward service/ai-interviewer-nginx-gateway 8080:80 --address=127.0.0.1",
+    ]
+    assert "Give TARGET=<one of" in operate("port-forward", "dev", "minio-bucket").err
+
+
+def test_restart_restarts_every_deployment_and_no_store_with_state(operate: Operate, workplace: Workplace) -> None:
+    assert operate("restart", "dev").status == 0
+    (line,) = [line for line in workplace.stand_ins.lines() if "rollout restart" in line]
+    assert "deployment/ai-interviewer-backend" in line
+    assert "statefulset" not in line
+    assert len([line for line in workplace.stand_ins.lines() if "rollout status" in line]) == line.count("deployment/")
+
+
+def test_restart_of_one_workload(operate: Operate, workplace: Workplace) -> None:
+    assert operate("restart", "dev", "postgres").status == 0
+    assert f"{DEV_KUBECTL} rollout restart statefulset/ai-interviewer-postgres" in workplace.stand_ins.lines()
+
+
+# --- the way back, and the end ---
+
+
+def test_rollback_stops_every_client_before_compose_starts(
+    operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcpmesh_k8s.operations.clients.time.sleep", lambda _: None)
+    pods = {"items": [{"metadata": {"name": "backend-1"}, "status": {"phase": "Running"}}]}
+    workplace.stand_ins.answer("kubectl", "get pods --selector", '{"items": []}')
+    workplace.stand_ins.answer("kubectl", "get pods --selector", json.dumps(pods), times=2)
+    result = operate("rollback", "dev")
+    assert (result.status, result.err) == (0, "")
+    lines = workplace.stand_ins.lines()
+    (scale,) = [line for line in lines if " scale " in line]
+    assert scale.startswith(f"{DEV_KUBECTL} scale --replicas=0 deployment/")
+    scaled = set(re.findall(r"deployment/ai-interviewer-(\S+)", scale))
+    assert scaled == {
+        "tempo", "registry", "backend", "pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent",
+        "nginx-gateway", "grafana",
+    }  # fmt: skip
+    compose = f"docker compose --file {workplace.checkout}/docker-compose.yml up --detach --wait --wait-timeout=300"
+    assert lines[-1] == compose
+    assert len([line for line in lines if "get pods --selector" in line]) == 3
+    assert "waiting for 1 pods to end: backend-1" in result.out
+
+
+def test_pods_that_do_not_end_keep_compose_from_starting(
+    operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcpmesh_k8s.operations.clients.DRAIN", 0)
+    monkeypatch.setattr("mcpmesh_k8s.operations.clients.time.sleep", lambda _: None)
+    pods = {"items": [{"metadata": {"name": "backend-1"}, "status": {"phase": "Running"}}]}
+    workplace.stand_ins.answer("kubectl", "get pods --selector", json.dumps(pods))
+    result = operate("rollback", "dev")
+    assert result.status == 1
+    assert "These pods do not stop: backend-1" in result.err
+    assert workplace.stand_ins.lines("docker") == []
+
+
+@pytest.mark.parametrize("command", ["rollback", "clean", "deploy"])
+def test_what_argocd_would_undo_is_refused(operate: Operate, workplace: Workplace, command: str) -> None:
+    application = {
+        "metadata": {"name": "ai-interviewer-dev"},
+        "spec": {"destination": {"namespace": "ai-interviewer"}, "syncPolicy": {"automated": {"selfHeal": True}}},
+    }
+    elsewhere = {
+        "metadata": {"name": "x"},
+        "spec": {"destination": {"namespace": "y"}, "syncPolicy": {"automated": {"a": 1}}},
+    }
+    found = json.dumps({"items": [elsewhere, application]})
+    workplace.stand_ins.answer("kubectl", "--namespace argocd get applications.argoproj.io", found)
+    result = operate(command, "dev")
+    assert result.status == 1
+    assert "ArgoCD would undo this: its Application 'ai-interviewer-dev' syncs by itself" in result.err
+    assert not any(re.search(" (scale|delete|apply) ", line) for line in workplace.stand_ins.lines())
+
+
+def test_rollback_without_a_compose_file_changes_nothing(operate: Operate, workplace: Workplace) -> None:
+    (workplace.checkout / "docker-compose.yml").unlink()
+    result = operate("rollback", "dev")
+    assert result.status == 1
+    assert "has no Compose file" in result.err
+    assert workplace.stand_ins.calls == []
+
+
+def test_clean_keeps_claims_secrets_and_namespace(operate: Operate, workplace: Workplace) -> None:
+    assert operate("clean", "dev").status == 0
+    deletions = [call for call in workplace.stand_ins.calls if " delete " in call.line]
+    kinds = {item["kind"] for call in deletions for item in json.loads(call.stdin)["items"]}
+    assert kinds & {"Namespace", "PersistentVolumeClaim", "Secret"} == set()
+    assert {"Deployment", "StatefulSet", "Service", "NetworkPolicy"} <= kinds
+    assert [call.line for call in deletions] == [f"{DEV_KUBECTL} delete --ignore-not-found --wait --filename=-"]
+
+
+def test_data_is_deleted_only_when_that_is_confirmed(operate: Operate, workplace: Workplace) -> None:
+    assert operate("clean", "dev", "--confirm", "delete-data").status == 0
+    assert workplace.stand_ins.lines()[-1] == f"{DEV_KUBECTL} delete namespace ai-interviewer --ignore-not-found --wait"
+
+
+@pytest.mark.parametrize("confirm", ["prod", "delete-data"])
+def test_the_data_of_production_is_never_deleted(operate: Operate, workplace: Workplace, confirm: str) -> None:
+    operate("clean", "prod", "--confirm", confirm)
+    assert not any("delete namespace" in line for line in workplace.stand_ins.lines())
+    deletions = [call for call in workplace.stand_ins.calls if " delete " in call.line]
+    kinds = {item["kind"] for call in deletions for item in json.loads(call.stdin)["items"]}
+    assert "PersistentVolumeClaim" not in kinds
+
+
+# --- how programs are called ---
+
+
+def test_a_command_that_takes_too_long_is_stopped(workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "^slow$", seconds=30)
+    with pytest.raises(OperationError, match=r"`kubectl slow` gave no answer within 0\.5 seconds"):
+        captured(["kubectl", "slow"], timeout=0.5)
+
+
+def test_the_last_words_of_a_command_that_fails_are_told(workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "^bad$", stderr="one\nUnauthorized\n\n", status=3)
+    with pytest.raises(OperationError, match=r"`kubectl bad` failed with status 3: Unauthorized$"):
+        captured(["kubectl", "bad"])
+
+
+def test_all_missing_programs_are_named_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OperationError, match=r"docker, kubectl not found on PATH\. Install Docker.*Install kubectl"):
+        require("docker", "kubectl")
+
+
+def test_ctrl_c_ends_without_a_traceback(operate: Operate, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mcpmesh_k8s.operations.cluster.require_answer", interrupted)
+    result = operate("status", "dev")
+    assert (result.status, result.err) == (130, "stopped\n")
+
+
+def test_the_command_line_names_what_there_is(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main("python -m ai_interviewer", OPERATED, ["deploy", "staging"])
+    assert stopped.value.code == 2
+    assert "invalid choice: 'staging' (choose from" in capfd.readouterr().err
