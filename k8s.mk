@@ -11,13 +11,19 @@
 #   FOLLOW=1            go on with new log lines
 #   LINES_OF_LOG=N      how many old log lines of each container; 100 unless given
 #   PUSH=1              push the images that are built
+#   DATA=FOLDER         where an export is, or shall be
+#   FROM=compose        export from Docker Compose in place of the cluster; TO=compose imports into it
+#   LIVE=1              export although something may write
+#   OWNERS="D:S:R …"    who owns, in database D and schema S, what belonged to the source's superuser
 
 ENV ?= dev
 OPERATE = .venv/bin/python -m ai_interviewer
 OPTIONS = $(if $(APP_DIR),--app-dir '$(APP_DIR)') $(if $(CONTEXT),--context '$(CONTEXT)') \
   $(if $(CONFIRM),--confirm '$(CONFIRM)') $(if $(ADDRESS),--address '$(ADDRESS)') \
   $(if $(ENV_FILE),--env-file '$(ENV_FILE)') $(if $(HOSTS_FILE),--hosts-file '$(HOSTS_FILE)') \
-  $(if $(LINES_OF_LOG),--lines '$(LINES_OF_LOG)') $(if $(FOLLOW),--follow) $(if $(PUSH),--push)
+  $(if $(LINES_OF_LOG),--lines '$(LINES_OF_LOG)') $(if $(FOLLOW),--follow) $(if $(PUSH),--push) \
+  $(if $(DATA),--data '$(DATA)') $(if $(filter compose,$(FROM) $(TO)),--compose) $(if $(LIVE),--live) \
+  $(foreach owner,$(OWNERS),--owner '$(owner)')
 
 ##@ Deploy
 
@@ -108,8 +114,20 @@ k8s-quick-update: $(VENV) ## build the images anew, restart what changed
 k8s-restart: $(VENV) ## restart workloads one pod at a time; TARGET=backend for one
 	@$(OPERATE) restart $(ENV) $(TARGET) $(OPTIONS)
 
+.PHONY: k8s-export-data
+k8s-export-data: $(VENV) ## all data into a folder: DATA=export; FROM=compose for Docker Compose
+	@$(OPERATE) export-data $(ENV) $(OPTIONS)
+
+.PHONY: k8s-import-data
+k8s-import-data: $(VENV) ## an export into the cluster: DATA=export; TO=compose for Docker Compose
+	@$(OPERATE) import-data $(ENV) $(OPTIONS)
+
+.PHONY: k8s-verify-data
+k8s-verify-data: $(VENV) ## compare what is there with an export: DATA=export
+	@$(OPERATE) verify-data $(ENV) $(OPTIONS)
+
 .PHONY: k8s-rollback
-k8s-rollback: $(VENV) ## back to Docker Compose: stop everything but the stores, start the stack
+k8s-rollback: $(VENV) ## back to Docker Compose: stop everything but the stores, start the stack; DATA=back with the data
 	@$(OPERATE) rollback $(ENV) $(OPTIONS)
 
 .PHONY: k8s-clean

@@ -192,6 +192,9 @@ TARGETS = {
     "k8s-test-health": "test-health dev",
     "k8s-test-mcp-tools": "test-mcp-tools dev",
     "k8s-port-forward": "port-forward dev",
+    "k8s-export-data": "export-data dev",
+    "k8s-import-data": "import-data dev",
+    "k8s-verify-data": "verify-data dev",
     "k8s-restart": "restart dev",
     "k8s-rollback": "rollback dev",
     "k8s-clean": "clean dev",
@@ -212,37 +215,29 @@ def test_each_target_runs_its_command(target: str) -> None:
     assert dry_run(target) == [".venv/bin/python", "-m", "ai_interviewer", *TARGETS[target].split()]
 
 
-def test_make_variables_become_options() -> None:
-    given = (
-        "ENV=prod APP_DIR=/my app|CONTEXT=c|CONFIRM=prod|ADDRESS=10.0.0.1|ENV_FILE=e|HOSTS_FILE=h|LINES_OF_LOG=5|"
-        "FOLLOW=1|PUSH=1"
-    ).replace("prod APP", "prod|APP")
-    words = dry_run("k8s-logs", "TARGET=backend redis", *given.split("|"))
-    assert words == [
-        ".venv/bin/python",
-        "-m",
-        "ai_interviewer",
-        "logs",
-        "prod",
-        "backend",
-        "redis",
-        "--app-dir",
-        "/my app",
-        "--context",
-        "c",
-        "--confirm",
-        "prod",
-        "--address",
-        "10.0.0.1",
-        "--env-file",
-        "e",
-        "--hosts-file",
-        "h",
-        "--lines",
-        "5",
-        "--follow",
-        "--push",
-    ]
+MAKE_VARIABLES = {
+    "APP_DIR=/my app": "--app-dir|/my app",
+    "CONTEXT=c": "--context|c",
+    "CONFIRM=prod": "--confirm|prod",
+    "ADDRESS=10.0.0.1": "--address|10.0.0.1",
+    "ENV_FILE=e": "--env-file|e",
+    "HOSTS_FILE=h": "--hosts-file|h",
+    "LINES_OF_LOG=5": "--lines|5",
+    "FOLLOW=1": "--follow",
+    "PUSH=1": "--push",
+    "DATA=d": "--data|d",
+    "FROM=compose": "--compose",
+    "TO=compose": "--compose",
+    "LIVE=1": "--live",
+    "OWNERS=a:b:c d:e:f": "--owner|a:b:c|--owner|d:e:f",
+    "TARGET=backend redis": "backend|redis",
+}
+
+
+@pytest.mark.parametrize("given", MAKE_VARIABLES)
+def test_a_make_variable_becomes_an_option(given: str) -> None:
+    command = [".venv/bin/python", "-m", "ai_interviewer", "logs", "prod"]
+    assert dry_run("k8s-logs", "ENV=prod", given) == [*command, *MAKE_VARIABLES[given].split("|")]
 
 
 def test_make_help_lists_every_target_in_its_group() -> None:
@@ -1082,7 +1077,7 @@ def test_rollback_stops_every_client_before_compose_starts(
         "tempo", "registry", "backend", "pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent",
         "nginx-gateway", "grafana",
     }  # fmt: skip
-    compose = f"docker compose --file {workplace.checkout}/docker-compose.yml up --detach --wait --wait-timeout=300"
+    compose = f"docker compose --file {workplace.checkout}/docker-compose.yml up --detach --wait --wait-timeout 300"
     assert lines[-1] == compose
     assert len([line for line in lines if "get pods --selector" in line]) == 3
     assert "waiting for 1 pods to end: backend-1" in result.out
@@ -1123,7 +1118,7 @@ def test_rollback_without_a_compose_file_changes_nothing(operate: Operate, workp
     (workplace.checkout / "docker-compose.yml").unlink()
     result = operate("rollback", "dev")
     assert result.status == 1
-    assert "has no Compose file" in result.err
+    assert "holds no Compose file" in result.err
     assert workplace.stand_ins.calls == []
 
 
@@ -1148,6 +1143,120 @@ def test_the_data_of_production_is_never_deleted(operate: Operate, workplace: Wo
     deletions = [call for call in workplace.stand_ins.calls if " delete " in call.line]
     kinds = {item["kind"] for call in deletions for item in json.loads(call.stdin)["items"]}
     assert "PersistentVolumeClaim" not in kinds
+
+
+# --- data (what is moved, and how, is proven in test_data_moves.py) ---
+
+
+@pytest.fixture
+def moves(monkeypatch: pytest.MonkeyPatch, workplace: Workplace) -> list[str]:
+    """Each move of data that was made, with the number of calls before it; programs that answer well."""
+    made: list[str] = []
+
+    def move(name: str) -> Callable[..., None]:
+        def record(side: object, stores: object, folder: Path, **more: object) -> None:
+            kind = type(side).__name__
+            made.append(f"{len(workplace.stand_ins.calls)}: {name} {kind} {folder.name} {more}")
+
+        return record
+
+    for name in ("export_data", "import_data", "verify_data"):
+        monkeypatch.setattr(f"mcpmesh_k8s.operations.cli.{name}", move(name))
+    (workplace.stand_ins.folder / "mc").write_text("#!/bin/sh\n")
+    (workplace.stand_ins.folder / "mc").chmod(0o755)
+    workplace.stand_ins.answer("kubectl", "get pods --selector", '{"items": []}')
+    workplace.stand_ins.answer("docker", "compose .* ps ", "postgres\nredis\nminio\nfastapi\ninterview-agent\n")
+    return made
+
+
+def test_an_import_stops_the_clients_first_and_starts_them_after(
+    operate: Operate, workplace: Workplace, moves: list[str], tmp_path: Path
+) -> None:
+    assert operate("import-data", "prod", "--confirm", "prod", "--data", str(tmp_path / "export")).status == 0
+    lines = workplace.stand_ins.lines()
+    (stop,) = [number for number, line in enumerate(lines) if "scale --replicas=0" in line]
+    starts = [line for line in lines if " scale " in line and "--replicas=0" not in line]
+    assert [move.partition(": ")[2] for move in moves] == ["import_data ClusterSide export {'owners': []}"]
+    assert stop < int(moves[0].partition(":")[0]) <= lines.index(starts[0])
+    counts = {line.split("/")[-1]: line.split()[-2] for line in starts}
+    assert counts["ai-interviewer-backend"] == "--replicas=3"
+    assert counts["ai-interviewer-nginx-gateway"] == "--replicas=2"
+    assert counts["ai-interviewer-registry"] == "--replicas=1"
+    assert len(counts) == 10
+
+
+def test_an_import_that_fails_leaves_the_clients_stopped(
+    operate: Operate, workplace: Workplace, moves: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationError("the dump is damaged")
+
+    monkeypatch.setattr("mcpmesh_k8s.operations.cli.import_data", fail)
+    result = operate("import-data", "dev", "--data", str(tmp_path / "export"))
+    assert (result.status, result.err) == (1, "error: the dump is damaged\n")
+    assert [line.split()[6] for line in workplace.stand_ins.lines() if " scale " in line] == ["--replicas=0"]
+
+
+def test_an_import_into_compose_stops_all_but_the_stores(
+    operate: Operate, workplace: Workplace, moves: list[str], tmp_path: Path
+) -> None:
+    options = ("--compose", "--owner", "mcpmesh:public:mcpmesh", "--data", str(tmp_path / "export"))
+    assert operate("import-data", "dev", *options).status == 0
+    compose = f"docker compose --file {workplace.checkout}/docker-compose.yml"
+    up = f"{compose} up --detach --wait --wait-timeout 300"
+    assert workplace.stand_ins.lines("docker") == [
+        f"{up} postgres redis minio",
+        f"{compose} ps --services --status running",
+        f"{compose} stop fastapi interview-agent",
+        up,
+    ]
+    assert moves == [
+        "3: import_data ComposeSide export {'owners': [Owner(database='mcpmesh', schema='public', role='mcpmesh')]}"
+    ]
+
+
+@pytest.mark.parametrize(("options", "side"), [((), "ClusterSide"), (("--compose", "--live"), "ComposeSide")])
+def test_an_export_changes_nothing(
+    operate: Operate, workplace: Workplace, moves: list[str], tmp_path: Path, options: tuple[str, ...], side: str
+) -> None:
+    assert operate("export-data", "prod", "--data", str(tmp_path / "new"), *options).status == 0
+    assert moves[0].partition(": ")[2] == f"export_data {side} new {{'live': {bool(options)}}}"
+    assert not any(re.search(" (scale|stop|up) ", line) for line in workplace.stand_ins.lines())
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_rollback_with_data_takes_them_along(
+    operate: Operate, workplace: Workplace, moves: list[str], tmp_path: Path, exists: bool
+) -> None:
+    folder = tmp_path / "back"
+    if exists:
+        folder.mkdir()
+    assert operate("rollback", "dev", "--data", str(folder)).status == 0
+    (stop,) = [n for n, line in enumerate(workplace.stand_ins.lines()) if "scale --replicas=0" in line]
+    assert [move.split()[1:4] for move in moves] == [
+        *([] if exists else [["export_data", "ClusterSide", "back"]]),
+        ["import_data", "ComposeSide", "back"],
+    ]
+    assert int(moves[0].partition(":")[0]) > stop
+    assert workplace.stand_ins.lines()[-1].endswith("up --detach --wait --wait-timeout 300")
+
+
+@pytest.mark.parametrize("command", ["export-data", "import-data", "verify-data"])
+def test_without_a_folder_no_data_move(operate: Operate, moves: list[str], command: str) -> None:
+    result = operate(command, "dev")
+    assert result.status == 1
+    assert "Give DATA=<folder>" in result.err
+    assert moves == []
+
+
+def test_an_owner_that_is_not_understood_is_refused_before_anything_stops(
+    operate: Operate, workplace: Workplace, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        operate("import-data", "dev", "--owner", "mcpmesh", "--data", str(tmp_path))
+    assert stopped.value.code == 2
+    assert "'mcpmesh': give <database>:<schema>:<role>" in capfd.readouterr().err
+    assert workplace.stand_ins.calls == []
 
 
 # --- how programs are called ---

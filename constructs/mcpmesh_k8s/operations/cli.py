@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mcpmesh_k8s.errors import SettingError, TreeError
 
-from . import build, cluster, deploy, health, hosts, rollback, secrets
+from . import build, clients, cluster, deploy, health, hosts, secrets
+from .data import ClusterSide, ComposeSide, Owner, Side, Stores, export_data, import_data, stores_of, verify_data
 from .environment import Environment, Minikube
 from .programs import Kubectl, OperationError, output, require
 from .rendered import RenderedPhase, read_phases
@@ -37,6 +38,10 @@ class Operator:
         self.lines: int = given.lines
         self.push: bool = given.push
         self.names: list[str] = given.names
+        self.compose: bool = given.compose
+        self.live: bool = given.live
+        self.data: Path | None = given.data
+        self.owners: list[Owner] = given.owner
         self.checkout: Path = given.app_dir or Path("..", environment.application.settings.name)
         self.env_file: Path = given.env_file
         self.hosts_file: Path = given.hosts_file
@@ -195,14 +200,44 @@ class Operator:
         """Restart workloads: all Deployments, or those named."""
         deploy.restart(self.environment, self.change(), self.names)
 
-    def rollback(self) -> None:
-        """Stop everything in the cluster but the stores, and start Docker Compose."""
-        require("docker")
-        compose = rollback.Compose.of(self.checkout)
+    def export_data(self) -> None:
+        """Export all data into a folder: of the cluster, or of Docker Compose."""
+        side = ComposeSide.of(self.checkout) if self.compose else ClusterSide(kubectl=self.look())
+        export_data(side, self.stores, self.require_data(), live=self.live)
+
+    def import_data(self) -> None:
+        """Import an export into the cluster, or into Docker Compose. Everything but the stores is stopped meanwhile."""
+        folder = self.require_data()
+        if self.compose:
+            compose = ComposeSide.of(self.checkout)
+            require("docker", "mc")
+            self.restore_into(compose, folder)
+            return
+        require("mc")
         kubectl = self.change()
         cluster.require_no_self_heal(kubectl)
-        rollback.stop_clients(self.environment, kubectl)
-        rollback.start_compose(compose)
+        clients.stop_clients(self.environment, kubectl)
+        import_data(ClusterSide(kubectl=kubectl), self.stores, folder, owners=self.owners)
+        clients.start_clients(self.environment, kubectl)
+
+    def verify_data(self) -> None:
+        """Compare what is in the cluster, or in Docker Compose, with an export."""
+        side: Side = ComposeSide.of(self.checkout) if self.compose else ClusterSide(kubectl=self.look())
+        verify_data(side, self.stores, self.require_data())
+
+    def rollback(self) -> None:
+        """Stop everything in the cluster but the stores, and start Docker Compose, with an export when one is named."""
+        compose = ComposeSide.of(self.checkout)
+        require("docker", *(("mc",) if self.data else ()))
+        kubectl = self.change()
+        cluster.require_no_self_heal(kubectl)
+        clients.stop_clients(self.environment, kubectl)
+        if self.data is None:
+            clients.start_compose(compose)
+        else:
+            if not self.data.exists():
+                export_data(ClusterSide(kubectl=kubectl), self.stores, self.data)
+            self.restore_into(compose, self.data)
         show("Docker Compose serves. Back to the cluster: docker compose stop, and deploy again.")
 
     def clean(self) -> None:
@@ -228,6 +263,27 @@ class Operator:
         self.show_facts()
 
     # What they share.
+
+    def restore_into(self, compose: ComposeSide, folder: Path) -> None:
+        """Import an export into Docker Compose, and start all of it."""
+        clients.stop_compose(compose, self.stores)
+        import_data(compose, self.stores, folder, owners=self.owners)
+        clients.start_compose(compose)
+
+    def require_data(self) -> Path:
+        """The folder of the export.
+
+        Raises:
+            OperationError: None is named.
+        """
+        if self.data is None:
+            raise OperationError("Give DATA=<folder>: where the export is, or shall be.")
+        return self.data
+
+    @property
+    def stores(self) -> Stores:
+        """What holds the data."""
+        return stores_of(self.environment.application)
 
     @property
     def secret_names(self) -> list[str]:
@@ -279,11 +335,26 @@ COMMANDS: dict[str, Callable[[Operator], None]] = {
     "port-forward": Operator.port_forward,
     "test-health": Operator.test_health,
     "test-mcp-tools": Operator.test_mcp_tools,
+    "export-data": Operator.export_data,
+    "import-data": Operator.import_data,
+    "verify-data": Operator.verify_data,
     "rollback": Operator.rollback,
     "clean": Operator.clean,
     "show": Operator.show,
 }
 """Every command, by its name."""
+
+
+def owner(text: str) -> Owner:
+    """An owner as it is given on the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not understood.
+    """
+    parts = text.split(":")
+    if len(parts) != 3:
+        raise argparse.ArgumentTypeError(f"{text!r}: give <database>:<schema>:<role>")
+    return Owner(database=parts[0], schema=parts[1], role=parts[2])
 
 
 def parser(program: str, environments: Sequence[Environment]) -> argparse.ArgumentParser:
@@ -301,6 +372,12 @@ def parser(program: str, environments: Sequence[Environment]) -> argparse.Argume
     parsed.add_argument("--hosts-file", type=Path, default=hosts.HOSTS, help="the hosts file")
     parsed.add_argument("--lines", type=int, default=100, help="how many log lines of each container")
     parsed.add_argument("--follow", action="store_true", help="go on with new log lines")
+    parsed.add_argument("--data", type=Path, help="the folder of an export")
+    parsed.add_argument("--compose", action="store_true", help="the data of Docker Compose in place of the cluster's")
+    parsed.add_argument("--live", action="store_true", help="export although something may write")
+    parsed.add_argument(
+        "--owner", action="append", type=owner, default=[], help="DATABASE:SCHEMA:ROLE: who owns what a superuser did"
+    )
     parsed.add_argument("--push", action="store_true", help="push images to their registry")
     return parsed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 
 from mcpmesh_k8s.checks import at, each, name_of
 from mcpmesh_k8s.minio import Minio
@@ -12,7 +13,8 @@ from mcpmesh_k8s.redis import Redis
 from mcpmesh_k8s.workload import Replicas, Workload
 
 from .environment import Environment
-from .programs import Kubectl, OperationError
+from .programs import Kubectl, OperationError, stream
+from .stores import ComposeSide, Stores
 from .terminal import show
 
 DRAIN = 400
@@ -22,11 +24,7 @@ DRAIN = 400
 def clients_of(environment: Environment) -> list[Workload]:
     """All workloads that may write to a store, in the order they were made."""
     stores = (Postgres, Redis, Minio)
-    return [
-        pod
-        for pod in environment.application.pods
-        if isinstance(pod, Workload) and not isinstance(pod, stores)
-    ]
+    return [pod for pod in environment.application.pods if isinstance(pod, Workload) and not isinstance(pod, stores)]
 
 
 def stop_clients(environment: Environment, kubectl: Kubectl, pause: float = 3) -> None:
@@ -53,6 +51,29 @@ def start_clients(environment: Environment, kubectl: Kubectl) -> None:
         scale = client.workload.scale
         count = scale.count if isinstance(scale, Replicas) else scale.minimum
         kubectl.do("scale", f"--replicas={count}", f"deployment/{client.full_name}")
+
+
+def stop_compose(compose: ComposeSide, stores: Stores) -> None:
+    """Start the stores of the Compose stack, and stop everything else of it.
+
+    Raises:
+        OperationError: Docker cannot.
+    """
+    names = [server.service for server in (stores.postgres, stores.redis, stores.minio)]
+    start_compose(compose, names)
+    others = compose.running_clients(stores)
+    if others and stream(compose.compose("stop", *others)):
+        raise OperationError("docker compose stop failed: see above.")
+
+
+def start_compose(compose: ComposeSide, services: Sequence[str] = ()) -> None:
+    """Start the Compose stack, or some of its services, and wait until their health checks pass.
+
+    Raises:
+        OperationError: Docker cannot, or a health check does not pass.
+    """
+    if stream(compose.compose("up", "--detach", "--wait", "--wait-timeout", "300", *services)):
+        raise OperationError("docker compose up failed: see above.")
 
 
 def running(kubectl: Kubectl, selector: str) -> list[str]:

@@ -26,7 +26,6 @@ from .postgres_data import (
     swap_databases,
 )
 from .programs import OperationError, require
-from .terminal import show
 from .redis_data import (
     check_redis,
     discard_redis,
@@ -37,6 +36,7 @@ from .redis_data import (
     switch_redis,
 )
 from .stores import ClusterSide, ComposeSide, Server, Side, Stores, stores_of
+from .terminal import show
 
 __all__ = [
     "ClusterSide",

@@ -100,7 +100,8 @@ def secrets_made_by_hand(objects: Sequence[Manifest]) -> list[str]:
     pulls = [
         str(reference.get("name"))
         for manifest in objects
-        for reference in each(manifest, "spec", "template", "spec", "imagePullSecrets")
+        if manifest["kind"] == "ServiceAccount"
+        for reference in each(manifest, "imagePullSecrets")
     ]
     certificates = [
         str(tls.get("secretName"))

@@ -22,7 +22,7 @@ from ..postgres import Database, Postgres
 from ..quantity import in_bytes
 from ..redis import Redis
 from ..workload import StatefulWorkload, Workload
-from .programs import OperationError, Kubectl, output
+from .programs import Kubectl, OperationError, output
 
 _FILES = (
     "compose.yaml",
