@@ -25,6 +25,7 @@ from mcpmesh_k8s.errors import SettingError
 from mcpmesh_k8s.quantity import bytes_text, in_bytes
 
 from .programs import OperationError, captured, output, succeeds
+from .rendered import hook_of, load
 
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job")
 _REFUSED = "The API server refuses it: the field cannot be changed."
@@ -275,7 +276,7 @@ def _jobs(objects: _Comparison) -> Iterator[BreakingChange]:
     for old, new in objects.kept("Job"):
         annotations = at(new, "metadata", "annotations")
         options = str(annotations.get("argocd.argoproj.io/sync-options", "")).replace(" ", "").split(",")
-        if "argocd.argoproj.io/hook" not in annotations and not {"Force=true", "Replace=true"} <= set(options):
+        if not hook_of(new) and not {"Force=true", "Replace=true"} <= set(options):
             instead = "Make it an ArgoCD hook that replaces its predecessor, or delete the Job before this is deployed."
             yield from _frozen(old, new, _FROZEN_OF_JOB, instead)
 
@@ -601,17 +602,17 @@ def _committed(base: str, folder: Path) -> tuple[dict[str, list[Manifest]], list
 
 def _environments(files: Mapping[str, str]) -> dict[str, list[Manifest]]:
     """The manifests of each environment. Those that lie in no folder are of one that has no name but ``.``."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     environments: dict[str, list[Manifest]] = {}
     for path, text in sorted(files.items()):
+        manifests = environments.setdefault(path.rpartition("/")[0] or ".", [])
         try:
-            documents = [document for document in yaml.load_all(text, loader) if document is not None]
+            documents = load(text)
         except yaml.YAMLError as error:
             raise OperationError(f"{path} is no YAML: {str(error).splitlines()[0]}.") from None
-        if not all(isinstance(document, dict) and {"apiVersion", "kind"} <= document.keys() for document in documents):
-            raise OperationError(f"{path} holds something that is no Kubernetes object.")
-        folder, _, _ = path.rpartition("/")
-        environments.setdefault(folder or ".", []).extend(documents)
+        for document in documents:
+            if not isinstance(document, dict) or not {"apiVersion", "kind"} <= document.keys():
+                raise OperationError(f"{path} holds something that is no Kubernetes object.")
+            manifests.append(document)
     return environments
 
 
