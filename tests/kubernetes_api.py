@@ -14,15 +14,17 @@ unanswered, or give an object the status of one that never becomes ready::
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import os
 import re
+import sys
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,17 +39,18 @@ RESOURCES: Mapping[str, str] = {
     "v1": "Namespace ConfigMap Secret Service ServiceAccount PersistentVolumeClaim Pod Event ResourceQuota LimitRange",
     "apps/v1": "Deployment StatefulSet ReplicaSet DaemonSet",
     "batch/v1": "Job CronJob",
-    "networking.k8s.io/v1": "NetworkPolicy Ingress",
+    "networking.k8s.io/v1": "NetworkPolicy Ingress IngressClass",
     "policy/v1": "PodDisruptionBudget",
     "autoscaling/v2": "HorizontalPodAutoscaler",
     "scheduling.k8s.io/v1": "PriorityClass",
+    "storage.k8s.io/v1": "StorageClass",
     "apiextensions.k8s.io/v1": "CustomResourceDefinition",
     "external-secrets.io/v1": "ExternalSecret",
     "gateway.networking.k8s.io/v1": "HTTPRoute",
 }
 """The kinds that the server knows unless it is told others, by apiVersion."""
 
-_CLUSTER_SCOPED = ("CustomResourceDefinition", "Namespace", "PriorityClass")
+_CLUSTER_SCOPED = ("CustomResourceDefinition", "IngressClass", "Namespace", "PriorityClass", "StorageClass")
 _SCALED = ("Deployment", "StatefulSet", "ReplicaSet")
 _VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 _REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 415: "UnsupportedMediaType", 422: "Invalid"}
@@ -167,16 +170,22 @@ class KubernetesApi:
             wbufsize = -1  # an answer is sent in one piece, or each waits for an acknowledgement
 
             def answer(self) -> None:
-                with suppress(ConnectionError):
-                    api.answer(self)
+                api.answer(self)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
 
             def log_message(self, format: str, *args: object) -> None:
                 """Requests are recorded, not printed."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                """Who waited has gone, which is nothing to tell."""
+                if not isinstance(sys.exc_info()[1], ConnectionError):
+                    traceback.print_exc()
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> KubernetesApi:
@@ -237,6 +246,8 @@ class KubernetesApi:
         """What the server is and which kinds it knows, or None for a request about objects."""
         if path == "/version":
             return {"major": "1", "minor": "32", "gitVersion": "v1.32.0"}
+        if path == "/readyz":
+            return b"ok"
         if path == "/openapi/v2":
             return b"".join(
                 _patch_accepts(api, kind, "dryRun", "fieldValidation") for (api, _), kind in self._kinds.items()
@@ -333,6 +344,8 @@ class KubernetesApi:
             seen = merged(seen, manifest)
         if not seen:
             return seen
+        if texts := seen.pop("stringData", {}):
+            seen["data"] = seen.get("data", {}) | {k: base64.b64encode(v.encode()).decode() for k, v in texts.items()}
         server = {"uid": stored.uid, "resourceVersion": str(stored.version), "generation": stored.generation}
         seen["metadata"] = {**seen["metadata"], **server, "creationTimestamp": "2024-01-01T00:00:00Z"}
         status = self.statuses.get((key[0], key[2]), done(seen))

@@ -6,8 +6,10 @@ is proven elsewhere, by the schemas.
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -246,6 +248,62 @@ def test_whoever_scaled_by_hand_is_in_the_way_until_he_is_forced_out(deployed: K
     assert ".spec.replicas" in refused.stderr
     succeed(kubectl(*APPLY, ROOT / "dist/dev", "--force-conflicts"))
     assert deployed.objects[key]["spec"]["replicas"] == 2
+
+
+# --- the operator's commands ---
+
+PREREQUISITES = """
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: nginx}
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: standard, annotations: {storageclass.kubernetes.io/is-default-class: "true"}}
+provisioner: example.com/disk
+"""
+
+
+def test_the_operators_commands_deploy_dev_from_nothing_and_bring_back_what_was_scaled_away(
+    api: KubernetesApi, kubectl: Kubectl, manifests: Manifests, tmp_path: Path
+) -> None:
+    environment = kubeconfig(tmp_path, {"kind": api.url, "nobody": "http://127.0.0.1:1"}, current="nobody")
+    values = tmp_path / ".env"
+    values.touch(0o600)
+    values.write_text("CLAUDE_API_KEY=one-of-a-test\nOPENAI_API_KEY=another-of-a-test\n")
+    (tmp_path / "cluster.yaml").write_text(PREREQUISITES)
+
+    def operate(command: str) -> str:
+        words = [sys.executable, "-m", "ai_interviewer", command, "dev", "--context=kind", f"--env-file={values}"]
+        done = subprocess.run(
+            words,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert "of-a-test" not in done.stdout + done.stderr
+        return succeed(done)
+
+    succeed(kubectl("--context=kind", *APPLY, tmp_path / "cluster.yaml"))
+    operate("setup")
+    secrets = {name: secret["data"] for (kind, _, name), secret in api.objects.items() if kind == "Secret"}
+    assert base64.b64decode(secrets["ai-interviewer-claude"]["api-key"]).decode() == "one-of-a-test"
+    before = len(sent(api))
+    operate("deploy")
+    applied = sorted(map(exact, sent(api)[before:]))
+    assert applied == sorted(map(exact, manifests("dev")))
+    assert "dev is as rendered" in operate("diff")
+
+    backend = ("Deployment", NAMESPACE, "ai-interviewer-backend")
+    deployed = api.objects[backend]["spec"]
+    succeed(kubectl("--context=kind", "scale", BACKEND, "--replicas=0"))
+    operate("deploy")
+    assert api.objects[backend]["spec"] == deployed
+    assert {name: api.objects["Secret", NAMESPACE, name]["data"] for name in secrets} == secrets
 
 
 # --- what goes wrong ---
