@@ -8,15 +8,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "constructs"))
 
-from ai_interviewer import ENVIRONMENTS, AiInterviewer
-from mcpmesh_k8s import SettingError, TreeError, synthesize
+from ai_interviewer import ENVIRONMENTS, AiInterviewer, ArgoCd
+from mcpmesh_k8s import Application, SettingError, TreeError, synthesize
 
 
 def main() -> int:
     """Write the environments and say where they are."""
     outdir = Path(os.environ.get("CDK8S_OUTDIR", "dist"))
     try:
-        applications = [AiInterviewer(environment, outdir=outdir / environment.name) for environment in ENVIRONMENTS]
+        environments = [AiInterviewer(environment, outdir=outdir / environment.name) for environment in ENVIRONMENTS]
+        applications: list[Application] = [*environments, ArgoCd(environments, outdir=outdir / "argocd")]
         synthesize(applications)
     except (SettingError, TreeError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -31,6 +31,7 @@ from mcpmesh_k8s import (  # noqa: E402
 
 README = ROOT / "README.md"
 ENV_EXAMPLE = ROOT / ".env.example"
+BAR = r"\|"  # in a table, inside code too, where an entity would be shown as it is written
 
 
 def application(environment: EnvironmentSettings) -> AiInterviewer:
@@ -46,7 +47,7 @@ def mermaid(text: str) -> str:
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table."""
     lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(cell.replace('|', BAR) for cell in line)} |" for line in lines)
 
 
 def who_talks_to_whom() -> str:

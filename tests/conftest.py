@@ -41,6 +41,19 @@ def behind_gateway_api(tmp_path_factory: pytest.TempPathFactory) -> list[Manifes
     return read_manifests(folder)
 
 
+@pytest.fixture(scope="session")
+def for_many_clusters(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    """All objects of production with sealed values, and of ArgoCD that deploys it to many clusters."""
+    from ai_interviewer import AiInterviewer, ArgoCd
+    from many_clusters import MANY_CLUSTERS
+    from mcpmesh_k8s import synthesize
+
+    folder = tmp_path_factory.mktemp("many-clusters")
+    deployed = AiInterviewer(MANY_CLUSTERS, outdir=folder / MANY_CLUSTERS.name)
+    synthesize([deployed, ArgoCd([deployed], outdir=folder / "argocd")])
+    return [*read_manifests(folder / MANY_CLUSTERS.name), *read_manifests(folder / "argocd")]
+
+
 def read_manifests(folder: Path) -> list[Manifest]:
     """All objects of a folder's YAML files, in the order they are applied."""
     files = sorted(folder.glob("*.yaml"))

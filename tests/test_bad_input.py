@@ -39,9 +39,13 @@ from mcpmesh_k8s import (
     Phase,
     Port,
     RateLimit,
+    Registry,
     Replicas,
     Route,
+    SealedSecrets,
     SettingError,
+    SmokeTest,
+    SmokeTestSettings,
     TreeError,
     User,
     Variable,
@@ -174,6 +178,16 @@ def public_route_that(**wrong: object) -> Build:
     return build
 
 
+def smoke_test(whole: AiInterviewer, phase: Phase, *, path: str = "/health", deadline_seconds: int = 300) -> None:
+    settings = SmokeTestSettings(
+        image=images.PYTHON_RUNTIME, path=path, deadline_seconds=deadline_seconds, name="second"
+    )
+    gateway, registry = of("nginx-gateway", whole), of("registry", whole)
+    assert isinstance(gateway, Gateway)
+    assert isinstance(registry, Registry)
+    SmokeTest(phase, settings, gateway, registry)
+
+
 def other_application(whole: AiInterviewer, phase: Phase) -> None:
     other = Application(ApplicationSettings(name="other"), outdir=whole.directory / "other")
     agent(phase, "client").connects_to(agent(Phase(other, "foundation"), "server"))
@@ -286,6 +300,22 @@ CASES = {
     "replicas over one claim": Case(
         ("ai-interviewer-extra scale", "count=2", "ReadWriteOnce", "Replicas(count=1)"),
         added(lambda _, phase: Workload(phase, service(scale=Replicas(count=2), volumes=(Claim(size="1Gi"),)))),
+    ),
+    "a smoke test of a route that asks for a login": Case(
+        ("SmokeTestSettings.path", "'/api/'", "a public route of the gateway: /static/, /health"),
+        added(lambda whole, phase: smoke_test(whole, phase, path="/api/")),
+    ),
+    "a smoke test without time": Case(
+        ("SmokeTestSettings.deadline_seconds", "0", "1 or more"),
+        added(lambda whole, phase: smoke_test(whole, phase, deadline_seconds=0)),
+    ),
+    "sealed Secrets without a value": Case(
+        ("SealedSecrets.values of 'ai-interviewer-postgres'", "password: nothing", '"$POSTGRES_PASSWORD" | kubeseal'),
+        environment(lambda: replace(PROD, secrets=SealedSecrets(values=()))),
+    ),
+    "a default branch": Case(
+        ("ArgoCdSettings.target_revision", "'HEAD'", "Name the branch"),
+        environment(lambda: replace(PROD, argocd=replace(PROD.argocd, target_revision="HEAD"))),
     ),
     "a budget that blocks every drain": Case(
         ("backend min_available", "2", "blocks every drain", "fewer than 2"),

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ai_interviewer import AiInterviewer
+from ai_interviewer import AiInterviewer, ArgoCd
 from conftest import ROOT, read_manifests
 from gateway_api import BEHIND_GATEWAY_API
+from many_clusters import MANY_CLUSTERS
+from mcpmesh_k8s import synthesize
 
 
 def test_the_real_l1_classes_write_the_same_bytes(tmp_path: Path) -> None:
@@ -19,7 +21,11 @@ def test_the_real_l1_classes_write_the_same_bytes(tmp_path: Path) -> None:
     real, fast = tmp_path / "real", tmp_path / "fast"
     subprocess.run([sys.executable, str(ROOT / "tests" / "l1_synth.py"), str(real)], check=True, timeout=120)
     AiInterviewer(BEHIND_GATEWAY_API, outdir=fast / "gateway-api").synth()
-    for expected in (ROOT / "dist" / "dev", ROOT / "dist" / "prod", fast / "gateway-api"):
+    many = AiInterviewer(MANY_CLUSTERS, outdir=fast / "many-clusters")
+    synthesize([many, ArgoCd([many], outdir=fast / "many-argocd")])
+    rendered = [ROOT / "dist" / name for name in ("dev", "prod", "argocd")]
+    rendered += [fast / name for name in ("gateway-api", "many-clusters", "many-argocd")]
+    for expected in rendered:
         written = real / expected.name
         files = sorted(path.name for path in expected.iterdir())
         assert sorted(path.name for path in written.iterdir()) == files
@@ -28,3 +34,5 @@ def test_the_real_l1_classes_write_the_same_bytes(tmp_path: Path) -> None:
     kinds = {manifest["kind"] for manifest in read_manifests(real / "gateway-api")}
     assert {"HTTPRoute", "ExternalSecret"} <= kinds
     assert "Ingress" not in kinds
+    kinds = {manifest["kind"] for name in ("many-clusters", "many-argocd") for manifest in read_manifests(real / name)}
+    assert {"SealedSecret", "AppProject", "ApplicationSet"} <= kinds

@@ -369,11 +369,18 @@ def test_a_secret_of_a_store_renders_one_external_secret_with_every_key(remote_k
     assert after.objects().keys() - before.objects().keys() == {("ExternalSecret", "shop-database")}
     spec = at(after.objects()[("ExternalSecret", "shop-database")], "spec")
     assert spec["secretStoreRef"] == {"name": "vault", "kind": "ClusterSecretStore"}
+    # The defaults of the operator's API are there, or a comparison with the live object would differ for ever.
+    defaults = {"conversionStrategy": "Default", "decodingStrategy": "None", "metadataPolicy": "None"}
     assert spec["data"] == [
-        {"secretKey": key, "remoteRef": {"key": found, "property": key}} for key in ("password", "user-password")
+        {"secretKey": key, "remoteRef": {"key": found, "property": key, **defaults}}
+        for key in ("password", "user-password")
     ]
-    # The Secret that it makes is the one that workloads name.
-    assert at(spec, "target") == {"name": secret.key("password").secret}
+    # The Secret that it makes is the one that workloads name. It stays when the store is empty.
+    assert at(spec, "target") == {
+        "name": secret.key("password").secret,
+        "creationPolicy": "Owner",
+        "deletionPolicy": "Retain",
+    }
 
 
 # --- mounted code ---

@@ -28,6 +28,7 @@ USERS = {
     "grafana/tempo": "10001:10001",
     "grafana/grafana": "472:0",
     "mcpmesh/registry": "1001:1001",
+    "mcpmesh/python-runtime": "999:999",
     "openresty/openresty": "65534:65534",
     "oauth2-proxy/oauth2-proxy": "65532:65532",
     "ai-interviewer": "999:999",
@@ -334,7 +335,7 @@ def test_behind_the_gateway_api_only_the_gateway_is_exposed_and_only_to_its_cont
     assert "filters" not in rule
     assert not [manifest for manifest in behind_gateway_api if manifest["kind"] == "Ingress"]
     assert facets.connections(behind_gateway_api)["nginx-gateway"] == {
-        "ingress": ["any pod in edge 8080"],
+        "ingress": ["smoke-test 8080", "any pod in edge 8080"],
         "egress": ["backend 8080", "grafana 3000", "oauth2-proxy 4180"],
     }
 

@@ -59,8 +59,11 @@ def test_every_object_is_valid_in_every_version(manifests: Manifests, environmen
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
-def test_every_custom_resource_is_valid(manifests: Manifests, behind_gateway_api: list[Manifest]) -> None:
-    objects = [manifest for manifest in (*manifests("prod"), *behind_gateway_api) if is_custom(manifest)]
+def test_every_custom_resource_is_valid(
+    manifests: Manifests, behind_gateway_api: list[Manifest], for_many_clusters: list[Manifest]
+) -> None:
+    rendered = (*manifests("prod"), *manifests("argocd"), *behind_gateway_api, *for_many_clusters)
+    objects = [manifest for manifest in rendered if is_custom(manifest)]
     kinds = {(str(manifest["apiVersion"]), str(manifest["kind"])) for manifest in objects}
     assert kinds == set(CUSTOM), "a schema that nothing is proven with"
     for manifest in objects:
@@ -68,7 +71,7 @@ def test_every_custom_resource_is_valid(manifests: Manifests, behind_gateway_api
 
 
 def test_a_misspelled_field_is_refused_in_every_kind_of_schema(
-    manifests: Manifests, behind_gateway_api: list[Manifest]
+    manifests: Manifests, behind_gateway_api: list[Manifest], for_many_clusters: list[Manifest]
 ) -> None:
     service = copy.deepcopy(next(m for m in manifests("dev") if m["kind"] == "Service"))
     service["spec"]["selektor"] = {}  # type: ignore[index]
@@ -82,6 +85,20 @@ def test_a_misspelled_field_is_refused_in_every_kind_of_schema(
     route["spec"]["rules"][0]["backendRefs"][0]["prot"] = 80  # type: ignore[index]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(route, CUSTOM[str(route["apiVersion"]), "HTTPRoute"])
+    application = copy.deepcopy(next(m for m in manifests("argocd") if m["kind"] == "Application"))
+    application["spec"]["source"]["repoUrl"] = "x"  # type: ignore[index]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(application, CUSTOM[str(application["apiVersion"]), "Application"])
+    sealed = copy.deepcopy(next(m for m in for_many_clusters if m["kind"] == "SealedSecret"))
+    sealed["spec"]["template"]["data"] = {}  # type: ignore[index]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(sealed, CUSTOM[str(sealed["apiVersion"]), "SealedSecret"])
+
+
+def test_the_template_of_an_application_set_is_an_application(for_many_clusters: list[Manifest]) -> None:
+    (many,) = (manifest for manifest in for_many_clusters if manifest["kind"] == "ApplicationSet")
+    template: dict[str, object] = many["spec"]["template"]  # type: ignore[index]
+    jsonschema.validate(template, CUSTOM[str(many["apiVersion"]), "Application"])
 
 
 def test_the_oldest_supported_version_is_the_one_of_cdk8s_plus() -> None:

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from pathlib import Path
 
 import pytest
 
 from ai_interviewer import PROD, AiInterviewer
 from conftest import Manifests
+from many_clusters import ciphertext
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
+    Compute,
+    Container,
     ExistingSecrets,
+    ExternalSecrets,
     IssuedKey,
     KeyForm,
     Phase,
+    Port,
     RandomKey,
+    Readiness,
+    SealedSecrets,
+    SealedValue,
     Secret,
     SecretSettings,
     SettingError,
+    Target,
     TreeError,
+    User,
+    Variable,
+    Workload,
+    WorkloadSettings,
+    images,
 )
 from mcpmesh_k8s.checks import at, containers_of, each, name_of
 
@@ -85,6 +101,23 @@ def test_the_readers_of_a_key_are_the_pods_whose_manifests_refer_to_it(manifests
     assert found["ai-interviewer-redis", "password"] > {"redis", "backend"}, "init containers read it, too"
 
 
+def test_what_waits_for_a_service_with_its_password_reads_it() -> None:
+    scope = phase()
+    password = Variable(name="PASSWORD", value=secret(scope, "cache", "password").key("password"))
+    container = Container(
+        name="main",
+        image=images.REGISTRY,
+        user=User(uid=1, gid=1),
+        compute=Compute(cpu="1", memory="1Gi"),
+        ports=(Port(number=8000),),
+    )
+    cache = Workload(scope, WorkloadSettings(name="cache", container=container))
+    client = Workload(scope, WorkloadSettings(name="client", container=container))
+    ready = Readiness(command=("ask",), variables=(password,))
+    client.connects_to(Target(workload=cache, readiness=ready), wait=True)
+    assert [entry.readers for entry in scope.application.secret_keys()] == [("client",)]
+
+
 def test_a_key_that_nobody_reads_is_told_all_the_same() -> None:
     (entry,) = secret(phase(), "unused", "token").application.secret_keys()
     assert (entry.variable, entry.readers) == ("UNUSED_TOKEN", ())
@@ -135,3 +168,109 @@ def test_the_readme_lists_every_key_with_its_variable_and_its_issuer() -> None:
         name, _, key = place.partition("/")
         row = f"| `{name}` | `{key}` | `{variable}` | {ISSUED.get(variable, '`openssl rand')}"
         assert row in text, row
+
+
+# --- sealed values ---
+
+
+def sealed_secret(*values: SealedValue) -> Secret:
+    source = SealedSecrets(values=values)
+    return Secret(phase(), SecretSettings(name="token", keys=("first", "second"), source=source))
+
+
+def value(key: str, text: str, secret: str = "token") -> SealedValue:
+    return SealedValue(secret=secret, key=key, ciphertext=text)
+
+
+GOOD = ciphertext("value")
+SEALED_BY_KUBESEAL = (
+    "AgASLoQtPpkdvmqe/QpwDLO6KA5EWZO4ZANJBuP/TbnrTIcMQtXQR6wCUPJcuW6Yw626KrKi/QGcwQ/+ZSWGRvAZ0uluTZsSZH9Sye+s1rDXYE"
+    "HYwtJuISaZbicyqEUVfkZhZbCDF9dxPHQB2A5JjoAMDaoXqq53INDTtKCuOS5MwWwMJTlQr3n9/UuahjDK2im04RmF9SxegCVXB0g0Axk8/WTD"
+    "aYsIahYWZ3iuJsGPjet85/6eNwcjT5PuLOlsUglFkUoy5vCWCP89OQ3caNNcAWyFlU0Fkb2Owk9WApSyhbXAyhNtega1M6TNHgTouYrLGctoSN"
+    "020mM/5sFI20NaE3ZdAsvQdFlsr/Qk6HSw27uGvp6tLvlQiPjig3Ov1CVhcBbgaNekS2YODzU2kWDNmW3uGFfndAqkZ5uOzAfWSuhCHQuVUHNn"
+    "F7sKdD2d0GJmO9u+lNS0ZzPtnx8E1jPUAWxF0WNaKFqHg/oWC/Ig+w3BpbvUUvcyu0xsfYg9LSGUXHkaoTdznz7FLOx0J7U0CvKfY3J9d3fIUW"
+    "B0QtwNxwCsdBrIm1Lk4/ID8bHk3Uz0WfmL3y0wZjCsPV/GTP3GUM6FHk7jkKxTRsJjUhsLfmPQy21EBYAmMhWNDyGVd7NJV1896lLj3WS/u5Py"
+    "Cxc3jdQyXyAueifmZz1UFlAwohKvGrbNBIGLNkUg7Arir3bR"
+)
+"""What kubeseal 0.27.3 made of a single letter, for a key of 4096 bits that nobody has kept."""
+
+
+def test_a_sealed_secret_holds_the_ciphertexts_and_says_what_it_becomes() -> None:
+    made = sealed_secret(value("second", ciphertext("b")), value("first", ciphertext("a")))
+    ((manifest,),) = made.application.manifests().values()
+    assert (manifest["apiVersion"], manifest["kind"], name_of(manifest)) == (
+        "bitnami.com/v1alpha1",
+        "SealedSecret",
+        "shop-token",
+    )
+    spec = at(manifest, "spec")
+    assert spec["encryptedData"] == {"first": ciphertext("a"), "second": ciphertext("b")}
+    assert at(spec, "template")["type"] == "Opaque"
+    metadata = at(spec, "template", "metadata")
+    assert (metadata["name"], metadata["namespace"]) == ("shop-token", "shop")
+    assert at(metadata, "labels")["app.kubernetes.io/part-of"] == "shop"
+    # An annotation would widen the scope: a value sealed for any name can be read under any name.
+    assert "annotations" not in metadata
+    assert not [key for key in at(manifest, "metadata", "annotations") if "sealedsecrets" in key]
+
+
+COMMAND = re.escape(
+    'printf %s "$TOKEN_SECOND" | kubeseal --raw --scope strict'
+    " --namespace shop --name shop-token --from-file=/dev/stdin"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("hunter2", id="a plain value"),
+        pytest.param(base64.b64encode(b"hunter2" * 200).decode(), id="a value in base64"),
+        pytest.param(GOOD[:-12], id="cut off before the tag ends"),
+        pytest.param(ciphertext("x", rsa=128), id="a key of 1024 bits"),
+        pytest.param(ciphertext("", tag=15), id="less than a tag"),
+        pytest.param(GOOD.replace("A", "!", 1), id="another alphabet"),
+        pytest.param(GOOD + "\n", id="with a line's end"),
+        pytest.param("", id="nothing"),
+    ],
+)
+def test_a_value_that_kubeseal_did_not_make_is_refused_with_the_command_and_is_not_shown(text: str) -> None:
+    with pytest.raises(SettingError, match=COMMAND) as caught:
+        sealed_secret(value("first", GOOD), value("second", text))
+    assert "hunter2" not in str(caught.value)
+    assert "second: what kubeseal did not seal" in str(caught.value)
+
+
+def test_a_key_without_a_sealed_value_is_refused_with_the_command() -> None:
+    with pytest.raises(SettingError, match=COMMAND) as caught:
+        sealed_secret(value("first", GOOD))
+    assert "second: nothing" in str(caught.value)
+
+
+def test_a_sealed_value_of_no_key_of_no_secret_or_given_twice_is_refused() -> None:
+    both = (value("first", GOOD), value("second", GOOD))
+    with pytest.raises(SettingError, match=r"'third' was given\. It has no such key: first, second"):
+        sealed_secret(*both, value("third", GOOD))
+    with pytest.raises(SettingError, match=r"'token/first' was given\. It is given twice"):
+        sealed_secret(*both, value("first", GOOD))
+    with pytest.raises(
+        TreeError, match="has tokn/first, and there is no such Secret: take it out, or give one of token"
+    ):
+        sealed_secret(*both, value("first", GOOD, secret="tokn")).application.manifests()
+
+
+def test_what_kubeseal_printed_is_taken() -> None:
+    assert value("first", SEALED_BY_KUBESEAL).is_sealed
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [("30s", "30s"), ("90s", "1m30s"), ("5m", "5m0s"), ("1h", "1h0m0s"), ("90m", "1h30m0s"), ("3600s", "1h0m0s")],
+)
+def test_a_store_is_asked_as_often_as_said_in_the_words_that_kubernetes_writes_back(given: str, written: str) -> None:
+    assert ExternalSecrets(store="vault", prefix="shop", refresh_interval=given).duration == written
+
+
+@pytest.mark.parametrize("given", ["0s", "1d", "h", "-1h", "1.5h", ""])
+def test_a_store_that_would_never_be_asked_again_is_refused(given: str) -> None:
+    with pytest.raises(SettingError, match="refresh_interval"):
+        ExternalSecrets(store="vault", prefix="shop", refresh_interval=given)

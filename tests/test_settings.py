@@ -6,6 +6,7 @@ value for it. Classes and fields are found by introspection, so that a new one w
 
 from __future__ import annotations
 
+import base64
 import copy
 import re
 from collections.abc import Callable, Iterable
@@ -26,13 +27,21 @@ from mcpmesh_k8s import (
     ApiSettings,
     Application,
     ApplicationSettings,
+    ArgoCdApplication,
+    ArgoCdProject,
+    ArgoCdProjectSettings,
+    ArgoCdSettings,
     Audience,
+    Automated,
     Autoscaling,
     Bucket,
     BucketSettings,
     Budget,
     BuiltImage,
     Claim,
+    ClusterName,
+    ClusterSelector,
+    ClusterServer,
     Component,
     Compute,
     Container,
@@ -54,6 +63,7 @@ from mcpmesh_k8s import (
     Google,
     Grafana,
     GrafanaSettings,
+    Hook,
     HttpGet,
     Image,
     IngressExposure,
@@ -62,6 +72,7 @@ from mcpmesh_k8s import (
     IssuedKey,
     KeyForm,
     Manifest,
+    Manual,
     MeshSettings,
     Minio,
     MinioSettings,
@@ -93,11 +104,15 @@ from mcpmesh_k8s import (
     Replicas,
     Route,
     Scratch,
+    SealedSecrets,
+    SealedValue,
     Secret,
     SecretEntry,
     SecretKey,
     SecretSettings,
     SettingError,
+    SmokeTest,
+    SmokeTestSettings,
     Target,
     Task,
     TaskSettings,
@@ -240,7 +255,16 @@ class Shop:
         Measured(self.phase, amount)
         return self.fits(PLENTY)
 
-    def hides(self, source: ExistingSecrets | ExternalSecrets) -> Secret:
+    def tests(self, settings: SmokeTestSettings) -> SmokeTest:
+        registry = Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL))
+        routes = [Route(path=path, to=self.web, audience=Audience.PUBLIC) for path in ("/health", "/ready")]
+        return SmokeTest(self.phase, settings, Gateway(self.phase, GATEWAY, routes, DEVELOPER), registry)
+
+    def is_deployed(self, settings: ArgoCdSettings, project: ArgoCdProjectSettings | None = None) -> ArgoCdApplication:
+        argocd = Phase(Application(ApplicationSettings(name="shop", namespace="argocd"), outdir="argocd"), "all")
+        return ArgoCdApplication(argocd, settings, ArgoCdProject(argocd, project or PROJECT), self.phase.application)
+
+    def hides(self, source: ExistingSecrets | ExternalSecrets | SealedSecrets) -> Secret:
         return Secret(self.phase, replace(SECRET, source=source))
 
     def keeps(self, key: IssuedKey | RandomKey) -> Secret:
@@ -264,8 +288,14 @@ class Measured(Workload):
         return self._amount
 
 
+def sealed(letter: bytes, *, rsa: int = 512, rest: int = 24) -> str:
+    """A ciphertext as kubeseal makes it: the length of the session key, the key, and the value with its tag."""
+    return base64.b64encode(rsa.to_bytes(2, "big") + letter * (rsa + rest)).decode()
+
+
 AGENT = AgentSettings(name="bot", code=BuiltImage(image=IMAGE), compute=SMALL, module="bot")
 DEVELOPER = DevIdentity(email="developer@example.com")
+DEPLOYED = ArgoCdSettings(target_revision="main", path="dist/unused", destination=ClusterServer())
 GATEWAY = GatewaySettings(image=IMAGE, compute=SMALL, host="shop.local", https=False)
 PUBLIC_GATEWAY = replace(GATEWAY, host="shop.example.com", https=True, scale=Replicas(count=2))
 INGRESS = IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls"))
@@ -281,7 +311,9 @@ MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="1Gi")
 POSTGRES = PostgresSettings(
     image=images.POSTGRES, compute=SMALL, size="1Gi", databases=(Database(name="shop", roles=("shop",)),)
 )
+PROJECT = ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git")
 REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
+SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
 SECRET = SecretSettings(name="token", keys=("token",), source=STORE)
 SERVICE = WorkloadSettings(name="extra", container=MAIN)
 TEMPO = TempoSettings(image=images.TEMPO, compute=SMALL)
@@ -383,6 +415,26 @@ CASES: dict[type[DataclassInstance], Case] = {
         image_pull_secret="registry",
         cluster_domain="example.internal",
     ),
+    ArgoCdProjectSettings: case(
+        PROJECT,
+        lambda shop, settings: shop.is_deployed(DEPLOYED, settings),
+        repo_url="git@git.example.com:shop.git",
+        description="The shop",
+    ),
+    ArgoCdSettings: case(
+        DEPLOYED,
+        Shop.is_deployed,
+        target_revision="v1.2.3",
+        path="manifests/unused",
+        destination=ClusterName(name="production"),
+        sync=Automated(),
+    ),
+    Automated: case(
+        Automated(),
+        lambda shop, sync: shop.is_deployed(replace(DEPLOYED, sync=sync)),
+        prune=False,
+        self_heal=False,
+    ),
     Autoscaling: case(
         Autoscaling(minimum=2, maximum=4),
         lambda shop, scale: Workload(shop.phase, replace(SERVICE, scale=scale)),
@@ -406,6 +458,21 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     BuiltImage: case(BuiltImage(image=IMAGE), Shop.runs_code, image=OTHER_IMAGE, working_directory="/app/shop"),
     Claim: case(Claim(size="1Gi"), Shop.mounts, name="files", mount_path="/files", size="2Gi", storage_class="fast"),
+    ClusterName: case(
+        ClusterName(name="production"),
+        lambda shop, cluster: shop.is_deployed(replace(DEPLOYED, destination=cluster)),
+        name="staging",
+    ),
+    ClusterSelector: case(
+        ClusterSelector(labels=(("environment", "prod"),)),
+        lambda shop, clusters: shop.is_deployed(replace(DEPLOYED, destination=clusters)),
+        labels=(("environment", "prod"), ("region", "eu")),
+    ),
+    ClusterServer: case(
+        ClusterServer(),
+        lambda shop, cluster: shop.is_deployed(replace(DEPLOYED, destination=cluster)),
+        server="https://10.1.2.3:6443",
+    ),
     Compute: case(
         SMALL,
         lambda shop, compute: shop.runs(replace(MAIN, compute=compute)),
@@ -543,6 +610,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     Internet: case(Internet(), Shop.admits, cluster_ranges=("203.0.113.0/24",)),
     IssuedKey: case(IssuedKey(key="token", issued_by="Acme"), Shop.keeps, key="key"),
+    Manual: case(Manual(), lambda shop, sync: shop.is_deployed(replace(DEPLOYED, sync=sync))),
     MinioSettings: case(
         MINIO,
         Shop.minio,
@@ -680,6 +748,14 @@ CASES: dict[type[DataclassInstance], Case] = {
         content_security_policy="default-src 'none'",
     ),
     Scratch: case(Scratch(), Shop.mounts, name="cache", mount_path="/cache", size="65Mi"),
+    SealedSecrets: case(SealedSecrets(values=(SEALED,)), Shop.hides, values=Refused((), "kubeseal --raw")),
+    SealedValue: case(
+        SEALED,
+        lambda shop, value: shop.hides(SealedSecrets(values=(value,))),
+        secret=Refused("other", "kubeseal --raw"),
+        key=Refused("other", "It has no such key"),
+        ciphertext=sealed(b"b"),
+    ),
     SecretKey: case(SecretKey(secret="shop-one", key="first"), Shop.reads, secret="shop-two", key="second"),
     SecretSettings: case(
         SECRET,
@@ -688,6 +764,15 @@ CASES: dict[type[DataclassInstance], Case] = {
         keys=("token", "key"),
         source=ExistingSecrets(),
         remote_key="tokens",
+    ),
+    SmokeTestSettings: case(
+        SmokeTestSettings(image=IMAGE),
+        Shop.tests,
+        image=OTHER_IMAGE,
+        path="/ready",
+        deadline_seconds=301,
+        compute=LARGE,
+        name="check",
     ),
     Target: case_of(
         lambda shop: Target(workload=shop.web, readiness=Readiness(command=("ready",))),
@@ -709,6 +794,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         deadline_seconds=601,
         retries=7,
         keep_seconds=3601,
+        hook=Hook.POST_SYNC,
     ),
     TcpSocket: case(OPEN, Shop.asks, port="admin"),
     TempoSettings: case(

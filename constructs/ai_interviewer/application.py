@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mcpmesh_k8s import (
@@ -9,6 +10,9 @@ from mcpmesh_k8s import (
     Api,
     Application,
     ApplicationSettings,
+    ArgoCdApplication,
+    ArgoCdProject,
+    ArgoCdProjectSettings,
     Audience,
     Bucket,
     BucketSettings,
@@ -36,6 +40,8 @@ from mcpmesh_k8s import (
     Secret,
     SecretKey,
     SecretSettings,
+    SmokeTest,
+    SmokeTestSettings,
     Tempo,
     images,
     variables,
@@ -46,6 +52,9 @@ from .services import BUCKET, RESUMES
 from .settings import EnvironmentSettings
 
 NAME = "ai-interviewer"
+PROJECT = ArgoCdProjectSettings(
+    repo_url="https://git.example.com/ai-interviewer/deployment.git", description="The AI Interviewer"
+)
 
 
 class AiInterviewer(Application):
@@ -57,6 +66,7 @@ class AiInterviewer(Application):
     """
 
     def __init__(self, environment: EnvironmentSettings, *, outdir: str | Path) -> None:
+        self.environment = environment
         super().__init__(ApplicationSettings(name=NAME, image_pull_secret=environment.image_pull_secret), outdir=outdir)
         foundation = Phase(self, "foundation")
         mesh = Phase(self, "mesh")
@@ -147,9 +157,10 @@ class AiInterviewer(Application):
             ]
         gateway = Gateway(access, environment.gateway, routes, login)
         Exposure(access, environment.exposure, gateway)
+        SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME), gateway, registry)
 
-        # Who connects to whom. The gateway's connections are its routes, the bucket task's its server, and
-        # Grafana's its data source. What a client cannot be without when it starts, it waits for.
+        # Who connects to whom. The gateway's connections are its routes, the bucket task's its server, Grafana's its
+        # data source, and the smoke test's what it asks. What a client cannot be without when it starts, it waits for.
         registry.connects_to(postgres.database("mcpmesh", role="mcpmesh"), redis, wait=True)
         registry.connects_to(tempo.collector)
         backend.connects_to(postgres.database("ai_interviewer", role="backend"), redis, wait=True)
@@ -166,6 +177,22 @@ class AiInterviewer(Application):
         openai.connects_to(redis, wait=True)
         openai_key = IssuedKey(key="api-key", issued_by="OpenAI, platform.openai.com")
         openai.connects_to(registry, llm("openai", "OPENAI_API_KEY", secret("openai", openai_key).key("api-key")))
+
+
+class ArgoCd(Application):
+    """What ArgoCD is told: the project, and an Application for each environment.
+
+    Args:
+        environments: What is deployed.
+        outdir: The folder that is written.
+    """
+
+    def __init__(self, environments: Sequence[AiInterviewer], *, outdir: str | Path) -> None:
+        super().__init__(ApplicationSettings(name=NAME, namespace="argocd"), outdir=outdir)
+        applications = Phase(self, "applications")
+        project = ArgoCdProject(applications, PROJECT)
+        for deployed in environments:
+            ArgoCdApplication(applications, deployed.environment.argocd, project, deployed)
 
 
 PRIORITIES = (

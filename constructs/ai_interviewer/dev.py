@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from mcpmesh_k8s import (
+    ArgoCdSettings,
+    Automated,
     Budget,
+    ClusterServer,
     Compute,
     DevIdentity,
     Ephemeral,
@@ -33,6 +36,9 @@ AGENT = Compute(cpu="100m", memory="128Mi", cpu_limit="500m", memory_limit="512M
 DEV = EnvironmentSettings(
     name="dev",
     cluster=Minikube(),
+    argocd=ArgoCdSettings(
+        target_revision="main", path="dist/dev", destination=ClusterServer(), sync=Automated(prune=True, self_heal=True)
+    ),
     budget=Budget(cpu="4", memory="8Gi"),
     secrets=ExistingSecrets(),
     postgres=PostgresSettings(

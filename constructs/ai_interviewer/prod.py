@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from mcpmesh_k8s import (
+    ArgoCdSettings,
     Autoscaling,
     Budget,
     Claim,
+    ClusterName,
     Compute,
     ExternalSecrets,
     GatewaySettings,
@@ -13,6 +15,7 @@ from mcpmesh_k8s import (
     GrafanaSettings,
     IngressExposure,
     IngressNginx,
+    Manual,
     MinioSettings,
     OAuth2ProxySettings,
     Persistent,
@@ -39,6 +42,9 @@ AGENT = Compute(cpu="200m", memory="256Mi", cpu_limit="500m", memory_limit="512M
 PROD = EnvironmentSettings(
     name="prod",
     cluster=SharedCluster(context=CONTEXT),
+    argocd=ArgoCdSettings(
+        target_revision="main", path="dist/prod", destination=ClusterName(name="production"), sync=Manual()
+    ),
     budget=Budget(cpu="8", memory="16Gi"),
     secrets=ExternalSecrets(store="ai-interviewer", prefix="ai-interviewer/prod"),
     image_pull_secret="registry-credentials",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mcpmesh_k8s import (
     AgentSettings,
     ApiSettings,
+    ArgoCdSettings,
     Budget,
     DevIdentity,
     GatewayApiExposure,
@@ -33,6 +34,7 @@ class EnvironmentSettings:
     Args:
         name: The folder below ``dist/``.
         cluster: Where the operator's commands find it.
+        argocd: How ArgoCD deploys it.
         budget: The cluster it must fit in.
         secrets: Where the values of Secrets come from.
         image_pull_secret: The Secret with the credentials of the image registry; none where images are local.
@@ -56,6 +58,7 @@ class EnvironmentSettings:
 
     name: str
     cluster: Minikube | SharedCluster
+    argocd: ArgoCdSettings
     budget: Budget
     secrets: SecretSource
     image_pull_secret: str = ""

@@ -8,6 +8,18 @@ from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything im
 from . import images
 from .agent import Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
 from .application import Application, ApplicationSettings, Phase, synthesize
+from .argocd import (
+    ArgoCdApplication,
+    ArgoCdProject,
+    ArgoCdProjectSettings,
+    ArgoCdSettings,
+    Automated,
+    ClusterName,
+    ClusterSelector,
+    ClusterServer,
+    Destination,
+    Manual,
+)
 from .component import Component, Manifest
 from .container import Container, User, harden
 from .endpoint import Endpoint, Port
@@ -33,14 +45,17 @@ from .secret import (
     IssuedKey,
     KeyForm,
     RandomKey,
+    SealedSecrets,
+    SealedValue,
     Secret,
     SecretEntry,
     SecretKey,
     SecretSettings,
     SecretSource,
 )
+from .smoke_test import SmokeTest, SmokeTestSettings
 from .storage import Claim, File, Files, Scratch, Volume
-from .task import Task, TaskSettings
+from .task import Hook, Task, TaskSettings
 from .tempo import Tempo, TempoSettings
 from .topology import budget, topology
 from .variable import Variable, variables
@@ -55,18 +70,27 @@ __all__ = [
     "ApiSettings",
     "Application",
     "ApplicationSettings",
+    "ArgoCdApplication",
+    "ArgoCdProject",
+    "ArgoCdProjectSettings",
+    "ArgoCdSettings",
     "Audience",
+    "Automated",
     "Autoscaling",
     "Bucket",
     "BucketSettings",
     "Budget",
     "BuiltImage",
     "Claim",
+    "ClusterName",
+    "ClusterSelector",
+    "ClusterServer",
     "Code",
     "Component",
     "Compute",
     "Container",
     "Database",
+    "Destination",
     "DevIdentity",
     "Endpoint",
     "Ephemeral",
@@ -84,6 +108,7 @@ __all__ = [
     "Google",
     "Grafana",
     "GrafanaSettings",
+    "Hook",
     "HttpGet",
     "Image",
     "IngressExposure",
@@ -93,6 +118,7 @@ __all__ = [
     "KeyForm",
     "Login",
     "Manifest",
+    "Manual",
     "MeshSettings",
     "Minio",
     "MinioSettings",
@@ -126,12 +152,16 @@ __all__ = [
     "Replicas",
     "Route",
     "Scratch",
+    "SealedSecrets",
+    "SealedValue",
     "Secret",
     "SecretEntry",
     "SecretKey",
     "SecretSettings",
     "SecretSource",
     "SettingError",
+    "SmokeTest",
+    "SmokeTestSettings",
     "StatefulWorkload",
     "Target",
     "Task",

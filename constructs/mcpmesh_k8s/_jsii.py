@@ -83,17 +83,22 @@ class ApiObjects(metaclass=jsii.JSIIMeta, jsii_type=f"{_MODULE}.ApiObjects"):
 
     @classmethod
     def add(
-        cls, chart: Construct, manifests: Sequence[tuple[str, str, Mapping[str, object]]]
+        cls,
+        chart: Construct,
+        manifests: Sequence[tuple[str, str, Mapping[str, object]]],
+        annotations: Mapping[str, str],
     ) -> list[Mapping[str, object]]:
         """Add manifests to a chart, each as ``(component id, object id, manifest)``.
 
+        ApiObjects that were in the chart before, those made with plain cdk8s, get the annotations that they lack.
+
         Returns:
-            The manifests of all ApiObjects that were in the chart before: those made with plain cdk8s.
+            Their manifests.
         """
         if not cls._loaded:
             jsii.kernel.load(_MODULE, _VERSION, str(_tarball()))
             cls._loaded = True
-        others = jsii.sinvoke(cls, "add", [chart, json.dumps(manifests)])
+        others = jsii.sinvoke(cls, "add", [chart, json.dumps(manifests), json.dumps(annotations)])
         return list(json.loads(str(others)))
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from cdk8s import ApiObjectMetadata
     from cdk8s_plus_27 import k8s
 
-    from imports.io import external_secrets
+    from imports.com import bitnami
+    from imports.io import argoproj, external_secrets
     from imports.io.k8s.networking import gateway as gateway_api
 else:
     # Kinds by the name of their L1 class: group and version as plus-27 writes them.
@@ -39,12 +40,14 @@ else:
     }
     _GATEWAY_API = {"HttpRoute": ("gateway.networking.k8s.io/v1", "HTTPRoute")}
     _EXTERNAL_SECRETS = {"ExternalSecret": ("external-secrets.io/v1", "ExternalSecret")}
+    _SEALED_SECRETS = {"SealedSecret": ("bitnami.com/v1alpha1", "SealedSecret")}
+    _ARGO_CD = {name: ("argoproj.io/v1alpha1", name) for name in ("AppProject", "Application", "ApplicationSet")}
 
     @functools.cache
     def _json_name(python_name: str) -> str:
         """The field of the manifest for a keyword of the L1 class: ``run_as_user`` becomes ``runAsUser``."""
         name = re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), python_name.rstrip("_"))
-        return {"clusterIp": "clusterIP"}.get(name, name)
+        return {"clusterIp": "clusterIP", "repoUrl": "repoURL"}.get(name, name)
 
     def _struct(**fields: object) -> dict[str, object]:
         return {_json_name(name): value for name, value in fields.items() if value is not None}
@@ -82,8 +85,10 @@ else:
             return _Name()
 
     k8s = _Api(_KUBERNETES)
+    argoproj = _Api(_ARGO_CD)
+    bitnami = _Api(_SEALED_SECRETS)
     external_secrets = _Api(_EXTERNAL_SECRETS)
     gateway_api = _Api(_GATEWAY_API)
     ApiObjectMetadata = _struct
 
-__all__ = ["ApiObjectMetadata", "external_secrets", "gateway_api", "k8s"]
+__all__ = ["ApiObjectMetadata", "argoproj", "bitnami", "external_secrets", "gateway_api", "k8s"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -160,12 +160,13 @@ class Application(cdk8s.App):
             rendered: dict[str, list[Manifest]] = {}
             for phase in self._phases:
                 entries = [
-                    (component.path, object_id(component, manifest), manifest)
+                    (component.path, object_id(component, manifest), in_wave(component.wave, manifest))
                     for component in self.components
                     if component.phase is phase
                     for manifest in component.manifests()
                 ]
-                rendered[phase.name] = ApiObjects.add(phase, entries) + [manifest for _, _, manifest in entries]
+                others = ApiObjects.add(phase, entries, {WAVE: str(phase.number)})
+                rendered[phase.name] = others + [manifest for _, _, manifest in entries]
             self._rendered = rendered
             self._problems = problems_of(self, [manifest for group in rendered.values() for manifest in group])
         if self._problems:
@@ -235,9 +236,20 @@ class Phase(cdk8s.Chart):
     def __init__(self, application: Application, name: str) -> None:
         # The number orders the files. A dependency between charts would too, and cdk8s turns it into one between
         # every two of their objects, which takes longer than writing them.
-        super().__init__(application, f"{application.add_phase(self):04}-{dns_label('Phase name', name)}")
+        self.number = application.add_phase(self)
+        super().__init__(application, f"{self.number:04}-{dns_label('Phase name', name)}")
         self.application = application
         self.name = name
+
+
+WAVE = "argocd.argoproj.io/sync-wave"
+
+
+def in_wave(wave: int, manifest: Manifest) -> Manifest:
+    """The manifest with its ArgoCD sync wave, which nobody but ArgoCD reads."""
+    metadata = manifest["metadata"]
+    assert isinstance(metadata, Mapping)
+    return {**manifest, "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), WAVE: str(wave)}}}
 
 
 def object_id(component: Component, manifest: Manifest) -> str:

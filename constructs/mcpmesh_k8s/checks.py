@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from .errors import SettingError
 from .image import Image
 from .network import External, Target
-from .secret import Secret, SecretKey
+from .secret import SealedSecrets, Secret, SecretKey
+from .task import Hook, Task
 from .variable import secret_literal
 from .workload import Workload
 
@@ -99,6 +100,8 @@ def problems_of(application: Application, manifests: Sequence[Manifest]) -> tupl
         dangling_references(objects),
         dangling_secrets(objects, application),
         shared_variables(application),
+        sealed_for_nothing(application),
+        waits_without_end(application),
         selectors_that_miss(objects),
         repeated_names(objects),
         literal_secrets(objects),
@@ -209,6 +212,34 @@ def shared_variables(application: Application) -> Iterator[str]:
         first = holders.setdefault(entry.variable, entry.reference)
         if first != entry.reference:
             yield f"{first} and {entry.reference} would both be {entry.variable} in a .env file: rename one."
+
+
+def sealed_for_nothing(application: Application) -> Iterator[str]:
+    """A sealed value of no Secret is one that a name was misspelled for."""
+    secrets = [component for component in application.components if isinstance(component, Secret)]
+    sources = {secret.settings.source: None for secret in secrets if isinstance(secret.settings.source, SealedSecrets)}
+    names = {secret.name for secret in secrets}
+    for value in (value for source in sources for value in source.values):
+        if value.secret not in names:
+            yield (
+                f"SealedSecrets.values has {value.secret}/{value.key}, and there is no such Secret: take it out, "
+                f"or give one of {', '.join(sorted(names))}."
+            )
+
+
+def waits_without_end(application: Application) -> Iterator[str]:
+    """ArgoCD starts a phase when the one before is healthy: what waits there for a later one waits for ever."""
+    for pod in application.pods:
+        needed = list(pod.awaited)
+        if isinstance(pod, Task) and pod.task.hook is Hook.SYNC:
+            # It must end before the next phase, and it cannot end without what it talks to.
+            needed += [target for target in pod.connections if isinstance(target, Target) and target not in needed]
+        for target in needed:
+            if target.workload.wave > pod.wave:
+                yield (
+                    f"{pod.full_name} of phase {pod.phase.name} needs {target.workload.full_name} before it is ready, "
+                    f"which comes with the later phase {target.workload.phase.name}: move one of them."
+                )
 
 
 def selectors_that_miss(objects: Objects) -> Iterator[str]:

@@ -15,6 +15,9 @@ Manifest = Mapping[str, object]
 NAME_LABEL = "app.kubernetes.io/name"
 """The one label that selects. The others describe, and may change without replacing an object."""
 
+GROUND_WAVE = -1
+"""The sync wave of what everything else stands on: the namespace, priorities and Secrets. It is before all phases."""
+
 
 class Component(Construct):
     """A construct that renders manifests into the chart it stands in.
@@ -45,6 +48,14 @@ class Component(Construct):
     def namespace(self) -> str:
         """The namespace that the objects lie in."""
         return self.application.settings.namespace
+
+    @property
+    def wave(self) -> int:
+        """The ArgoCD sync wave of its objects: the number of its phase.
+
+        ArgoCD starts a wave when everything of the one before is healthy.
+        """
+        return self.phase.number
 
     @property
     def selector(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ._k8s import k8s
-from .component import Component, Manifest
+from .component import GROUND_WAVE, Component, Manifest
 from .errors import SettingError
 from .network import NamespacePods
 from .pod import Pod
@@ -46,6 +46,11 @@ class Namespace(Component):
     def __init__(self, scope: Construct, settings: NamespaceSettings) -> None:
         super().__init__(scope, "namespace", "namespace")
         self.settings = settings
+
+    @property
+    def wave(self) -> int:
+        """Before everything that lies in it."""
+        return GROUND_WAVE
 
     def manifests(self) -> list[Manifest]:
         """The namespace's objects."""
@@ -213,6 +218,11 @@ class PriorityClass(Component):
     def __init__(self, scope: Construct, settings: PriorityClassSettings) -> None:
         super().__init__(scope, f"priority-{settings.name}", settings.name)
         self.settings = settings
+
+    @property
+    def wave(self) -> int:
+        """Before everything that names it: a pod of an unknown class is refused."""
+        return GROUND_WAVE
 
     def manifests(self) -> list[Manifest]:
         """The PriorityClass."""

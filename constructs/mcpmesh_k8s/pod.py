@@ -80,11 +80,17 @@ class Pod(Component):
         self._main: Container | None = None
         self._waits: dict[str, Container] = {}
         self._connections: list[Target | External] = []
+        self._awaited: list[Target] = []
 
     @property
     def connections(self) -> Sequence[Target | External]:
         """Every target this pod may reach, in the order they were connected."""
         return tuple(self._connections)
+
+    @property
+    def awaited(self) -> Sequence[Target]:
+        """The targets that it waits for before it starts."""
+        return tuple(self._awaited)
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -154,6 +160,7 @@ class Pod(Component):
         if wait:
             if target.readiness is None:
                 raise SettingError(where, workload.full_name, "It has no readiness command, so wait=True cannot be.")
+            self._awaited.append(target)
             name = f"wait-for-{workload.name}"
             if name in self._waits:
                 name += f"-{target.port}"

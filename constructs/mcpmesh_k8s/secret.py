@@ -1,18 +1,20 @@
 """This module is Secrets: workloads name them, and no value is ever rendered.
 
-Where the values come from is the environment's choice: Secrets that exist in the cluster, or ExternalSecrets
-that an operator fills from a store.
+Where the values come from is the environment's choice: Secrets that exist in the cluster, ExternalSecrets that an
+operator fills from a store, or SealedSecrets that hold the values encrypted for one cluster.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ._k8s import ApiObjectMetadata, external_secrets
-from .component import Component, Manifest
+from ._k8s import ApiObjectMetadata, bitnami, external_secrets
+from .component import GROUND_WAVE, Component, Manifest
 from .errors import SettingError
 from .names import dns_label
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+_SMALLEST_RSA = 256
+"""Bytes that a key of 2048 bits encrypts to. The controller's own have 4096 bits."""
+_GCM_TAG = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,11 +135,63 @@ class ExternalSecrets:
             raise SettingError(
                 "ExternalSecrets.store_kind", self.store_kind, "Give 'ClusterSecretStore' or 'SecretStore'."
             )
-        if not re.fullmatch(r"\d+(s|m|h)", self.refresh_interval):
+        if not re.fullmatch(r"0*[1-9]\d*(s|m|h)", self.refresh_interval):
             raise SettingError("ExternalSecrets.refresh_interval", self.refresh_interval, "Give '30s', '5m' or '1h'.")
 
+    @property
+    def duration(self) -> str:
+        """The refresh interval as Kubernetes writes it back: ``1h0m0s``."""
+        seconds = int(self.refresh_interval[:-1]) * {"s": 1, "m": 60, "h": 3600}[self.refresh_interval[-1]]
+        hours, minutes = f"{seconds // 3600}h" if seconds >= 3600 else "", f"{seconds // 60 % 60}m"
+        return f"{hours}{minutes if seconds >= 60 else ''}{seconds % 60}s"
 
-SecretSource = ExistingSecrets | ExternalSecrets
+
+@dataclass(frozen=True, kw_only=True)
+class SealedValue:
+    """One encrypted value, as ``kubeseal --raw`` prints it.
+
+    Args:
+        secret: The Secret, without the application's prefix.
+        key: The key.
+        ciphertext: The value, encrypted for this Secret, its namespace and one cluster.
+    """
+
+    secret: str
+    key: str
+    ciphertext: str
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it has the form of a sealed value: a session key that RSA encrypted, by its length, and the rest."""
+        try:
+            data = base64.b64decode(self.ciphertext, validate=True)
+        except (binascii.Error, ValueError):
+            return False
+        length = int.from_bytes(data[:2], "big")
+        return length >= _SMALLEST_RSA and len(data) > 2 + length + _GCM_TAG
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealedSecrets:
+    """The values lie in the manifests, encrypted: the Sealed Secrets controller makes Secrets (bitnami.com/v1alpha1).
+
+    Each is sealed strictly: under another name, in another namespace or in another cluster it is worth nothing.
+
+    Args:
+        values: A value for every key of every Secret.
+    """
+
+    values: tuple[SealedValue, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a value that is given twice."""
+        places = [(value.secret, value.key) for value in self.values]
+        for place in places:
+            if places.count(place) > 1:
+                raise SettingError("SealedSecrets.values", "/".join(place), "It is given twice. Give each key once.")
+
+
+SecretSource = ExistingSecrets | ExternalSecrets | SealedSecrets
 """Where the values of Secrets come from."""
 
 
@@ -176,11 +233,27 @@ class SecretSettings:
 
 
 class Secret(Component):
-    """A Secret that workloads may refer to; in an environment with a store, the ExternalSecret that makes it."""
+    """A Secret that workloads may refer to, and the ExternalSecret or SealedSecret that makes it.
+
+    Args:
+        scope: A Phase.
+        settings: Keys and source.
+
+    Raises:
+        SettingError: The source is SealedSecrets, and a value is missing, left over or not sealed; the message has the
+            command that seals it.
+    """
 
     def __init__(self, scope: Construct, settings: SecretSettings) -> None:
         super().__init__(scope, f"secret-{settings.name}", settings.name)
         self.settings = settings
+        if isinstance(settings.source, SealedSecrets):
+            self._sealed(settings.source)
+
+    @property
+    def wave(self) -> int:
+        """Before everything that reads it."""
+        return GROUND_WAVE
 
     def key(self, key: str) -> SecretKey:
         """The reference to one of its values.
@@ -210,29 +283,83 @@ class Secret(Component):
             return ""
         return self.settings.remote_key or f"{source.prefix}/{self.name}"
 
+    def _sealed(self, source: SealedSecrets) -> dict[str, str]:
+        """The encrypted values by key."""
+        values = {value.key: value for value in source.values if value.secret == self.name}
+        for key in values:
+            if key not in self.settings.key_names:
+                raise SettingError(
+                    f"SealedSecrets.values of {self.full_name!r}",
+                    key,
+                    f"It has no such key: {', '.join(self.settings.key_names)}. Take the value out.",
+                )
+        for key in self.settings.key_names:
+            if key not in values or not values[key].is_sealed:
+                raise SettingError(
+                    f"SealedSecrets.values of {self.full_name!r}",
+                    f"{key}: {'nothing' if key not in values else 'what kubeseal did not seal'}",
+                    f"Give what this prints: {self.seal_command(key)}",
+                )
+        return {key: values[key].ciphertext for key in self.settings.key_names}
+
+    def seal_command(self, key: str) -> str:
+        """The command that seals a value. The value comes by standard input: arguments can be seen by others."""
+        return (
+            f'printf %s "${self.variable(key)}" | kubeseal --raw --scope strict --namespace {self.namespace} '
+            f"--name {self.full_name} --from-file=/dev/stdin"
+        )
+
     def manifests(self) -> list[Manifest]:
-        """The ExternalSecret, or nothing where the Secret exists already."""
+        """The ExternalSecret or the SealedSecret, or nothing where the Secret exists already."""
         source = self.settings.source
+        metadata = ApiObjectMetadata(name=self.full_name, namespace=self.namespace, labels=self.labels())
         if isinstance(source, ExistingSecrets):
             return []
+        if isinstance(source, SealedSecrets):
+            return [
+                bitnami.SealedSecret.manifest(
+                    metadata=metadata,
+                    spec=bitnami.SealedSecretSpec(
+                        encrypted_data=self._sealed(source),
+                        template=bitnami.SealedSecretSpecTemplate(
+                            type="Opaque",
+                            metadata=bitnami.SealedSecretSpecTemplateMetadata(
+                                name=self.full_name, namespace=self.namespace, labels=self.labels()
+                            ),
+                        ),
+                    ),
+                )
+            ]
+        # What the API server would add is written out, so that ArgoCD sees no difference with any way to compare.
+        reference = external_secrets.ExternalSecretSpecDataRemoteRef
         kinds = external_secrets.ExternalSecretSpecSecretStoreRefKind
-        remote_key = self.settings.remote_key or f"{source.prefix}/{self.name}"
         return [
             external_secrets.ExternalSecret.manifest(
-                metadata=ApiObjectMetadata(name=self.full_name, namespace=self.namespace, labels=self.labels()),
+                metadata=metadata,
                 spec=external_secrets.ExternalSecretSpec(
-                    refresh_interval=source.refresh_interval,
+                    refresh_interval=source.duration,
                     secret_store_ref=external_secrets.ExternalSecretSpecSecretStoreRef(
                         name=source.store,
                         kind=kinds.CLUSTER_SECRET_STORE
                         if source.store_kind == "ClusterSecretStore"
                         else kinds.SECRET_STORE,
                     ),
-                    target=external_secrets.ExternalSecretSpecTarget(name=self.full_name),
+                    target=external_secrets.ExternalSecretSpecTarget(
+                        name=self.full_name,
+                        # The Secret goes with this object, and stays when the store is empty or away.
+                        creation_policy=external_secrets.ExternalSecretSpecTargetCreationPolicy.OWNER,
+                        deletion_policy=external_secrets.ExternalSecretSpecTargetDeletionPolicy.RETAIN,
+                    ),
                     data=[
                         external_secrets.ExternalSecretSpecData(
                             secret_key=key,
-                            remote_ref=external_secrets.ExternalSecretSpecDataRemoteRef(key=remote_key, property=key),
+                            remote_ref=reference(
+                                key=self.remote_key,
+                                property=key,
+                                conversion_strategy=external_secrets.ExternalSecretSpecDataRemoteRefConversionStrategy.DEFAULT,
+                                decoding_strategy=external_secrets.ExternalSecretSpecDataRemoteRefDecodingStrategy.NONE,
+                                metadata_policy=external_secrets.ExternalSecretSpecDataRemoteRefMetadataPolicy.NONE,
+                            ),
                         )
                         for key in self.settings.key_names
                     ],

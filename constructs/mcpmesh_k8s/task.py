@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from ._k8s import k8s
@@ -14,19 +15,33 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 
+class Hook(Enum):
+    """When ArgoCD runs a task, at each sync.
+
+    A Job cannot be changed, so ArgoCD runs it as a hook that replaces the last one.
+    """
+
+    SYNC = "Sync"
+    """With the other objects of its phase. The next phase starts when it has succeeded."""
+    POST_SYNC = "PostSync"
+    """After everything is deployed and healthy. The sync succeeds when it has succeeded."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TaskSettings(PodSettings):
     """A piece of work that ends by itself.
 
     Args:
         deadline_seconds: Seconds after which it has failed.
-        retries: How often a failed pod is replaced.
+        retries: How often a failed container is started again. With 0 the failed pod is kept, and its log with it.
         keep_seconds: Seconds that the finished Job is kept for its logs.
+        hook: When ArgoCD runs it.
     """
 
     deadline_seconds: int = 600
     retries: int = 6
     keep_seconds: int = 3600
+    hook: Hook = Hook.SYNC
 
     def __post_init__(self) -> None:
         """Refuse a task that cannot run."""
@@ -37,8 +52,6 @@ class TaskSettings(PodSettings):
 
 class Task(Pod):
     """A Job. It can be repeated at any time: its pod must find done what is done.
-
-    A Job cannot be changed, so ArgoCD runs it as a hook that replaces the earlier one.
 
     Args:
         scope: A Phase, or a construct inside one.
@@ -58,7 +71,7 @@ class Task(Pod):
         manifest: Manifest = k8s.KubeJob.manifest(
             metadata=self.metadata(
                 annotations={
-                    "argocd.argoproj.io/hook": "Sync",
+                    "argocd.argoproj.io/hook": self.task.hook.value,
                     "argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation",
                 }
             ),
@@ -66,7 +79,7 @@ class Task(Pod):
                 active_deadline_seconds=self.task.deadline_seconds,
                 backoff_limit=self.task.retries,
                 ttl_seconds_after_finished=self.task.keep_seconds,
-                template=self.pod_template(restart_policy="OnFailure"),
+                template=self.pod_template(restart_policy="OnFailure" if self.task.retries else "Never"),
             ),
         )
         return manifest

@@ -432,19 +432,32 @@ class ExternalSecretSpecDataFromExtract:
 @jsii.data_type(
     jsii_type="ioexternal-secrets.ExternalSecretSpecDataRemoteRef",
     jsii_struct_bases=[],
-    name_mapping={"key": "key", "property": "property", "version": "version"},
+    name_mapping={
+        "key": "key",
+        "conversion_strategy": "conversionStrategy",
+        "decoding_strategy": "decodingStrategy",
+        "metadata_policy": "metadataPolicy",
+        "property": "property",
+        "version": "version",
+    },
 )
 class ExternalSecretSpecDataRemoteRef:
     def __init__(
         self,
         *,
         key: builtins.str,
+        conversion_strategy: typing.Optional["ExternalSecretSpecDataRemoteRefConversionStrategy"] = None,
+        decoding_strategy: typing.Optional["ExternalSecretSpecDataRemoteRefDecodingStrategy"] = None,
+        metadata_policy: typing.Optional["ExternalSecretSpecDataRemoteRefMetadataPolicy"] = None,
         property: typing.Optional[builtins.str] = None,
         version: typing.Optional[builtins.str] = None,
     ) -> None:
         '''Where the store keeps the value.
 
         :param key: Name or path of the entry in the store.
+        :param conversion_strategy: How the names of fields become keys, where several are read at once.
+        :param decoding_strategy: How the value is decoded before it is written.
+        :param metadata_policy: Whether the entry's tags are read in the place of its value.
         :param property: Field of the entry, where an entry holds several. The whole entry by default.
         :param version: Version of the entry. The newest by default.
 
@@ -453,11 +466,20 @@ class ExternalSecretSpecDataRemoteRef:
         if __debug__:
             type_hints = cached_type_hints(_typecheckingstub__8fa135eb71c3b0e514a59fb4221d3694ecf54b320c828591b0435c574fdfb02c)
             check_type(argname="argument key", value=key, expected_type=type_hints["key"])
+            check_type(argname="argument conversion_strategy", value=conversion_strategy, expected_type=type_hints["conversion_strategy"])
+            check_type(argname="argument decoding_strategy", value=decoding_strategy, expected_type=type_hints["decoding_strategy"])
+            check_type(argname="argument metadata_policy", value=metadata_policy, expected_type=type_hints["metadata_policy"])
             check_type(argname="argument property", value=property, expected_type=type_hints["property"])
             check_type(argname="argument version", value=version, expected_type=type_hints["version"])
         self._values: typing.Dict[builtins.str, typing.Any] = {
             "key": key,
         }
+        if conversion_strategy is not None:
+            self._values["conversion_strategy"] = conversion_strategy
+        if decoding_strategy is not None:
+            self._values["decoding_strategy"] = decoding_strategy
+        if metadata_policy is not None:
+            self._values["metadata_policy"] = metadata_policy
         if property is not None:
             self._values["property"] = property
         if version is not None:
@@ -472,6 +494,39 @@ class ExternalSecretSpecDataRemoteRef:
         result = self._values.get("key")
         assert result is not None, "Required property 'key' is missing"
         return typing.cast(builtins.str, result)
+
+    @builtins.property
+    def conversion_strategy(
+        self,
+    ) -> typing.Optional["ExternalSecretSpecDataRemoteRefConversionStrategy"]:
+        '''How the names of fields become keys, where several are read at once.
+
+        :schema: ExternalSecretSpecDataRemoteRef#conversionStrategy
+        '''
+        result = self._values.get("conversion_strategy")
+        return typing.cast(typing.Optional["ExternalSecretSpecDataRemoteRefConversionStrategy"], result)
+
+    @builtins.property
+    def decoding_strategy(
+        self,
+    ) -> typing.Optional["ExternalSecretSpecDataRemoteRefDecodingStrategy"]:
+        '''How the value is decoded before it is written.
+
+        :schema: ExternalSecretSpecDataRemoteRef#decodingStrategy
+        '''
+        result = self._values.get("decoding_strategy")
+        return typing.cast(typing.Optional["ExternalSecretSpecDataRemoteRefDecodingStrategy"], result)
+
+    @builtins.property
+    def metadata_policy(
+        self,
+    ) -> typing.Optional["ExternalSecretSpecDataRemoteRefMetadataPolicy"]:
+        '''Whether the entry's tags are read in the place of its value.
+
+        :schema: ExternalSecretSpecDataRemoteRef#metadataPolicy
+        '''
+        result = self._values.get("metadata_policy")
+        return typing.cast(typing.Optional["ExternalSecretSpecDataRemoteRefMetadataPolicy"], result)
 
     @builtins.property
     def property(self) -> typing.Optional[builtins.str]:
@@ -505,6 +560,55 @@ class ExternalSecretSpecDataRemoteRef:
         return "ExternalSecretSpecDataRemoteRef(%s)" % ", ".join(
             k + "=" + repr(v) for k, v in self._values.items()
         )
+
+
+@jsii.enum(
+    jsii_type="ioexternal-secrets.ExternalSecretSpecDataRemoteRefConversionStrategy"
+)
+class ExternalSecretSpecDataRemoteRefConversionStrategy(enum.Enum):
+    '''How the names of fields become keys, where several are read at once.
+
+    :schema: ExternalSecretSpecDataRemoteRefConversionStrategy
+    '''
+
+    DEFAULT = "DEFAULT"
+    '''Default.'''
+    UNICODE = "UNICODE"
+    '''Unicode.'''
+
+
+@jsii.enum(
+    jsii_type="ioexternal-secrets.ExternalSecretSpecDataRemoteRefDecodingStrategy"
+)
+class ExternalSecretSpecDataRemoteRefDecodingStrategy(enum.Enum):
+    '''How the value is decoded before it is written.
+
+    :schema: ExternalSecretSpecDataRemoteRefDecodingStrategy
+    '''
+
+    AUTO = "AUTO"
+    '''Auto.'''
+    BASE64 = "BASE64"
+    '''Base64.'''
+    BASE64_URL = "BASE64_URL"
+    '''Base64URL.'''
+    NONE = "NONE"
+    '''None.'''
+
+
+@jsii.enum(
+    jsii_type="ioexternal-secrets.ExternalSecretSpecDataRemoteRefMetadataPolicy"
+)
+class ExternalSecretSpecDataRemoteRefMetadataPolicy(enum.Enum):
+    '''Whether the entry's tags are read in the place of its value.
+
+    :schema: ExternalSecretSpecDataRemoteRefMetadataPolicy
+    '''
+
+    NONE = "NONE"
+    '''None.'''
+    FETCH = "FETCH"
+    '''Fetch.'''
 
 
 @jsii.data_type(
@@ -702,6 +806,9 @@ __all__ = [
     "ExternalSecretSpecDataFrom",
     "ExternalSecretSpecDataFromExtract",
     "ExternalSecretSpecDataRemoteRef",
+    "ExternalSecretSpecDataRemoteRefConversionStrategy",
+    "ExternalSecretSpecDataRemoteRefDecodingStrategy",
+    "ExternalSecretSpecDataRemoteRefMetadataPolicy",
     "ExternalSecretSpecSecretStoreRef",
     "ExternalSecretSpecSecretStoreRefKind",
     "ExternalSecretSpecTarget",
@@ -765,6 +872,9 @@ def _typecheckingstub__f1a826e166202abd8ad5a07dc322befd6750a4902692ec4d9ff881dba
 def _typecheckingstub__8fa135eb71c3b0e514a59fb4221d3694ecf54b320c828591b0435c574fdfb02c(
     *,
     key: builtins.str,
+    conversion_strategy: typing.Optional[ExternalSecretSpecDataRemoteRefConversionStrategy] = None,
+    decoding_strategy: typing.Optional[ExternalSecretSpecDataRemoteRefDecodingStrategy] = None,
+    metadata_policy: typing.Optional[ExternalSecretSpecDataRemoteRefMetadataPolicy] = None,
     property: typing.Optional[builtins.str] = None,
     version: typing.Optional[builtins.str] = None,
 ) -> None:
