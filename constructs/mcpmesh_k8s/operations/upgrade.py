@@ -478,13 +478,27 @@ def _services(objects: _Comparison) -> Iterator[BreakingChange]:
 
 def _external_secrets(objects: _Comparison) -> Iterator[BreakingChange]:
     why = "The Secret of the old name is deleted, and pods that read it cannot start again."
-    for old in objects.gone("ExternalSecret"):
+    for old in objects.gone("ExternalSecret", "SealedSecret"):
         yield _broken(old, "gone", "it is no longer rendered", why, "Keep it until no pod reads its Secret any more.")
     for old, new in objects.kept("ExternalSecret"):
         was, now = (_value(manifest, "spec.target.name", name_of(manifest)) for manifest in (old, new))
         if was != now:
             instead = "Add another ExternalSecret for the new name, and remove this one once no pod reads it."
             yield _broken(old, "target", _difference(was, now), why, instead)
+
+
+def _applications(objects: _Comparison) -> Iterator[BreakingChange]:
+    """What ArgoCD is told to deploy goes with the Application, or to where it is then told."""
+    for old in objects.gone("Application"):
+        why = "Whoever deletes it may delete all that it has deployed."
+        instead = "Keep its name, or take it out by hand with --cascade=orphan, and then allow this."
+        yield _broken(old, "gone", "it is no longer rendered", why, instead)
+    for old, new in objects.kept("Application"):
+        was, now = (at(manifest, "spec", "destination") for manifest in (old, new))
+        if was != now:
+            why = "All of it is made anew there. What it has deployed stays behind with its data, or is deleted."
+            instead = "Add an Application for the new place, move the data, then take this one out."
+            yield _broken(old, "destination", _difference(was, now), why, instead)
 
 
 def _hosts(objects: _Comparison) -> Iterator[BreakingChange]:
@@ -518,6 +532,7 @@ _RULES: tuple[Callable[[_Comparison], Iterator[BreakingChange]], ...] = (
     _replicas,
     _services,
     _external_secrets,
+    _applications,
     _hosts,
 )
 
