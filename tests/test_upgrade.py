@@ -690,10 +690,16 @@ def test_a_commit_can_allow_what_it_breaks_and_nothing_before_it(
         ("empty", "empty has no manifests in dist: name a revision that has rendered some."),
         ("broken", "prod/0000-all.k8s.yaml is no YAML: "),
         ("list", "prod/0000-all.k8s.yaml holds something that is no Kubernetes object."),
+        ("half", "prod/0000-all.k8s.yaml holds something that is no Kubernetes object."),
     ],
 )
 def test_a_base_that_cannot_be_compared_is_one_clear_line(clone: Path, base: str, sentence: str) -> None:
-    for name, environments in (("empty", {}), ("broken", {"prod": "a: [b"}), ("list", {"prod": "- a"})):
+    for name, environments in (
+        ("empty", {}),
+        ("broken", {"prod": "a: [b"}),
+        ("list", {"prod": "- a"}),
+        ("half", {"prod": "kind: Service"}),
+    ):
         git(clone, "checkout", "--quiet", "-B", name, "main")
         commit(clone, name, **environments)
     git(clone, "checkout", "--quiet", "main")
