@@ -118,6 +118,16 @@ bench: $(VENV) ## how long a synthesis takes, and how much memory
 bench-gateway: $(VENV) ## what the gateway costs beside a bare proxy; needs nginx with Lua, and wrk
 	@.venv/bin/python benchmarks/gateway.py
 
+##@ Upgrades
+
+# Changes that shall be let through, each as `make check-upgrade` names it.
+ALLOW ?=
+BASE ?= HEAD
+
+.PHONY: check-upgrade
+check-upgrade: $(VENV) ## what a cluster at BASE=REF would refuse or lose; ALLOW="…" lets named changes through
+	@.venv/bin/python -m mcpmesh_k8s.operations.upgrade --base "$(BASE)" $(foreach change,$(ALLOW),--allow "$(change)")
+
 ##@ Housekeeping
 
 .PHONY: mesh-venv

@@ -26,6 +26,13 @@ _ADDRESS = re.compile(
     re.I,
 )
 
+# Texts that cdk8s writes without quotes and kubectl takes for numbers, that no YAML may hold as they are, and those of
+# several lines that begin with a tab.
+_MISREAD = re.compile(
+    r"[-+]?0(?:o[0-7_]+|O[0-7_]+|B[01_]+|X[0-9A-Fa-f_]+)|.*[\x7f-\x9f\u2028\u2029\ufffe\uffff].*|\t.*\n.*|\n+\t.*",
+    re.DOTALL,
+)
+
 
 class Objects:
     """Manifests, found by kind, name and label without going through all of them each time."""
@@ -99,6 +106,7 @@ def problems_of(application: Application, manifests: Sequence[Manifest]) -> tupl
         repeated_names(objects),
         literal_secrets(objects),
         moving_images(objects),
+        misread_texts(objects),
         unreachable_hosts(application),
     )
     return tuple(problem for check in checks for problem in check)
@@ -317,6 +325,29 @@ def moving_images(objects: Objects) -> Iterator[str]:
                 Image(repository=repository, tag=tag, digest=digest)
             except SettingError as error:
                 yield f"{title(manifest)}: {error}"
+
+
+def misread_texts(objects: Objects) -> Iterator[str]:
+    """A text that YAML cannot carry reaches the cluster as another value, or stops kubectl from reading the file."""
+    for manifest in objects.all:
+        for path, text in _texts(manifest):
+            if _MISREAD.fullmatch(text):
+                yield (
+                    f"{title(manifest)} has {text[:40]!r} in {path}, which kubectl would not read as this text: "
+                    "write a number in another base, and a file without such signs or a tab at its beginning."
+                )
+
+
+def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """All texts in a value, each with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(inner, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, Sequence):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, f"{path}[{index}]")
 
 
 def unreachable_hosts(application: Application) -> Iterator[str]:

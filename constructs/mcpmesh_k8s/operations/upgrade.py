@@ -1,0 +1,679 @@
+"""This module is upgrade safety: what of a change a live cluster would refuse, or lose, named before it is deployed.
+
+``breaking_changes`` compares two lists of manifests. ``python -m mcpmesh_k8s.operations.upgrade --base REF`` compares
+what a revision rendered, as it is committed, with what lies in ``dist`` now.
+
+The rules follow the API server's own validation of updates. Beyond it they know what it accepts and what loses data,
+addresses or pods all the same. Whatever is not named here may change: images, variables, resources, annotations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import yaml
+
+from mcpmesh_k8s.checks import at, containers_of, each, name_of
+from mcpmesh_k8s.component import Manifest
+from mcpmesh_k8s.errors import SettingError
+from mcpmesh_k8s.quantity import bytes_text, in_bytes
+
+from .programs import OperationError, captured, output, succeeds
+from .rendered import hook_of, load
+
+_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job")
+_REFUSED = "The API server refuses it: the field cannot be changed."
+
+# What may not change, by kind, with what the API server puts where nothing is given. `spec` fields of a StatefulSet
+# and of a claim are the other way round: all but a few.
+_FROZEN: Mapping[str, Mapping[str, object]] = {
+    "Deployment": {"spec.selector": None},
+    "DaemonSet": {"spec.selector": None},
+    "PriorityClass": {"value": 0, "preemptionPolicy": "PreemptLowerPriority"},
+    "StorageClass": {
+        "provisioner": None,
+        "parameters": None,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "Immediate",
+    },
+    "RoleBinding": {"roleRef": None},
+    "ClusterRoleBinding": {"roleRef": None},
+    "ResourceQuota": {"spec.scopes": None},
+    "Secret": {"type": "Opaque"},
+}
+_FROZEN_OF_JOB: Mapping[str, object] = {
+    "spec.backoffLimitPerIndex": None,
+    "spec.completionMode": "NonIndexed",
+    "spec.completions": None,
+    "spec.managedBy": None,
+    "spec.podFailurePolicy": None,
+    "spec.selector": None,
+    "spec.successPolicy": None,
+    "spec.template": None,
+}
+_MUTABLE_OF_STATEFUL_SET = {
+    "minReadySeconds",
+    "ordinals",
+    "persistentVolumeClaimRetentionPolicy",
+    "replicas",
+    "revisionHistoryLimit",
+    "template",
+    "updateStrategy",
+}
+_DEFAULTS_OF_STATEFUL_SET = {"podManagementPolicy": "OrderedReady", "serviceName": ""}
+_TRAILER = "Allow-break"
+_SCRATCH = "emptyDir"
+_READ_ONLY = {"configMap", "downwardAPI", "projected", "secret"}
+# Types of a Service. Each can be reached in every way that the one before it can.
+_REACH = {"ExternalName": 0, "ClusterIP": 1, "NodePort": 2, "LoadBalancer": 3}
+# The version that a tag begins with, and a release that is named by its date.
+_VERSION = re.compile(r"v?(\d+(?:\.\d+)*)")
+_DATED = re.compile(r"RELEASE\.(\d{4})-(\d{2})-(\d{2})T(\d{2})-(\d{2})-(\d{2})Z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BreakingChange:
+    """A change that a live cluster refuses, or by which data, addresses or pods are lost.
+
+    Args:
+        kind: The object's kind.
+        name: The object's name.
+        field: What of it changes; ``gone`` when it is no longer there.
+        change: What it was and what it is.
+        why: What happens when it is deployed.
+        instead: What to do instead.
+    """
+
+    kind: str
+    name: str
+    field: str
+    change: str
+    why: str
+    instead: str
+
+    @property
+    def title(self) -> str:
+        """The object as people name it."""
+        return f"{self.kind} {self.name}"
+
+    @property
+    def allowance(self) -> str:
+        """The name by which the change is allowed: ``StatefulSet/shop-postgres:volumeClaimTemplates``."""
+        return f"{self.kind}/{self.name}:{self.field}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentChange:
+    """What becomes of an environment, which is a folder of manifests.
+
+    Args:
+        environment: Its name.
+        is_new: Whether the base has not rendered it.
+        breaking: What would break, those left out that are allowed.
+        allowed: What would break, and is allowed.
+    """
+
+    environment: str
+    is_new: bool
+    breaking: tuple[BreakingChange, ...]
+    allowed: tuple[BreakingChange, ...]
+
+
+def breaking_changes(before: Sequence[Manifest], after: Sequence[Manifest]) -> tuple[BreakingChange, ...]:
+    """What breaks in a cluster that runs some manifests when it is given others.
+
+    Args:
+        before: All objects of an environment, as the cluster has them.
+        after: All objects of the same environment, as it shall have them.
+
+    Returns:
+        What breaks, in the order of the rules. Empty when nothing does.
+    """
+    comparison = _Comparison(before, after)
+    return tuple(change for rule in _RULES for change in rule(comparison))
+
+
+class _Comparison:
+    """The objects of before and after, paired."""
+
+    def __init__(self, before: Sequence[Manifest], after: Sequence[Manifest]) -> None:
+        self.before = {_identity(manifest): manifest for manifest in before}
+        self.after = {_identity(manifest): manifest for manifest in after}
+        # What lies in a namespace that is gone is lost with it: the namespace alone is named.
+        self._lost = {name for kind, _, name in self.before.keys() - self.after.keys() if kind == "Namespace"}
+
+    def kept(self, *kinds: str) -> Iterator[tuple[Manifest, Manifest]]:
+        """The objects of some kinds that are in both."""
+        for identity, old in self.before.items():
+            if identity[0] in kinds and identity in self.after:
+                yield old, self.after[identity]
+
+    def gone(self, *kinds: str) -> Iterator[Manifest]:
+        """The objects of some kinds that are no longer there."""
+        for identity, old in self.before.items():
+            if identity[0] in kinds and identity not in self.after and identity[1] not in self._lost:
+                yield old
+
+
+def _identity(manifest: Manifest) -> tuple[str, str, str]:
+    return str(manifest["kind"]), str(at(manifest, "metadata").get("namespace", "")), name_of(manifest)
+
+
+def _broken(manifest: Manifest, field: str, change: str, why: str, instead: str) -> BreakingChange:
+    kind = str(manifest["kind"])
+    return BreakingChange(kind=kind, name=name_of(manifest), field=field, change=change, why=why, instead=instead)
+
+
+def _value(manifest: Manifest, path: str, default: object = None) -> object:
+    """The value at a path with dots, or what stands in its place where there is none."""
+    *parents, last = path.split(".")
+    value = at(manifest, *parents).get(last)
+    return default if value is None else value
+
+
+def _leaves(value: object, path: str = "") -> dict[str, object]:
+    """The values in a value, by their paths. Entries of a list go by their names where they have some."""
+    inner: dict[str, object] = {}
+    if isinstance(value, Mapping):
+        inner = {f"{path}.{key}".lstrip("."): entry for key, entry in value.items()}
+    elif isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value):
+        names = [str(entry.get("name") or name_of(entry) or index) for index, entry in enumerate(value)]
+        inner = {f"{path}[{name}]": entry for name, entry in zip(names, value, strict=True)}
+    if not inner:
+        return {} if value in (None, {}, []) else {path: value}
+    return {at: leaf for key, entry in inner.items() for at, leaf in _leaves(entry, key).items()}
+
+
+def _difference(old: object, new: object, *, secret: bool = False) -> str:
+    """What differs between two values, three places at most, and never the values of a Secret."""
+    before, after = _leaves(old), _leaves(new)
+    places = [path for path in dict.fromkeys([*before, *after]) if before.get(path) != after.get(path)]
+    shown = [
+        f"{path} changed".lstrip()
+        if secret
+        else f"{f'{path}: ' if path else ''}{_short(before.get(path))} → {_short(after.get(path))}"
+        for path in places[:3]
+    ]
+    more = [f"{len(places) - 3} more"] if len(places) > 3 else []
+    return "; ".join(shown + more) or f"{_short(old)} → {_short(new)}"
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else "nothing" if value is None else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _frozen(
+    old: Manifest, new: Manifest, fields: Mapping[str, object], instead: str, why: str = _REFUSED
+) -> Iterator[BreakingChange]:
+    for path, default in fields.items():
+        was, now = _value(old, path, default), _value(new, path, default)
+        if was != now:
+            yield _broken(old, path.removeprefix("spec."), _difference(was, now), why, instead)
+
+
+def _namespaces(objects: _Comparison) -> Iterator[BreakingChange]:
+    for old in objects.gone("Namespace"):
+        yield _broken(
+            old,
+            "gone",
+            "it is no longer rendered",
+            "A namespace cannot be renamed. Whoever deletes it deletes everything in it, claims and their data too.",
+            "Keep its name. To move, deploy the new one beside it, move the data, then remove the old one.",
+        )
+
+
+def _kinds(objects: _Comparison) -> Iterator[BreakingChange]:
+    """Two kinds of workload under one name are two sets of pods, for both select the same labels."""
+    for old in objects.gone(*_WORKLOADS):
+        _, namespace, name = _identity(old)
+        for kind in _WORKLOADS:
+            if (kind, namespace, name) in objects.after.keys() - objects.before.keys():
+                yield _broken(
+                    old,
+                    "kind",
+                    f"{old['kind']} → {kind}",
+                    "A kind cannot be changed. The old object stays until it is deleted, its pods beside the new ones.",
+                    f"Delete the {old['kind']} before this is deployed, or give the {kind} a new name.",
+                )
+    for identity, old in objects.before.items():
+        groups = [
+            str(manifest["apiVersion"]).rpartition("/")[0] for manifest in (old, objects.after.get(identity, old))
+        ]
+        if groups[0] != groups[1]:
+            yield _broken(
+                old,
+                "apiVersion",
+                f"{old['apiVersion']} → {objects.after[identity]['apiVersion']}",
+                "An object of another API group is another object. The old one stays beside it until it is deleted.",
+                "Delete the old object once the new one works, and allow this.",
+            )
+
+
+def _frozen_fields(objects: _Comparison) -> Iterator[BreakingChange]:
+    instead = "Keep the value, or give the object a new name and remove the old one once nothing refers to it."
+    for old, new in objects.kept(*_FROZEN):
+        yield from _frozen(old, new, _FROZEN[str(old["kind"])], instead)
+
+
+def _frozen_contents(objects: _Comparison) -> Iterator[BreakingChange]:
+    for old, new in objects.kept("ConfigMap", "Secret"):
+        if old.get("immutable") is True:
+            for field in ("immutable", "data", "binaryData", "stringData"):
+                if old.get(field) != new.get(field):
+                    change = _difference(old.get(field), new.get(field), secret=field != "immutable")
+                    instead = "Give it a new name, such as one that ends in a checksum, and refer to that."
+                    yield _broken(old, field, change, "The API server refuses it: the object is immutable.", instead)
+
+
+def _jobs(objects: _Comparison) -> Iterator[BreakingChange]:
+    for old, new in objects.kept("Job"):
+        annotations = at(new, "metadata", "annotations")
+        options = str(annotations.get("argocd.argoproj.io/sync-options", "")).replace(" ", "").split(",")
+        if not hook_of(new) and not {"Force=true", "Replace=true"} <= set(options):
+            instead = "Make it an ArgoCD hook that replaces its predecessor, or delete the Job before this is deployed."
+            yield from _frozen(old, new, _FROZEN_OF_JOB, instead)
+
+
+def _stateful_sets(objects: _Comparison) -> Iterator[BreakingChange]:
+    for old, new in objects.kept("StatefulSet"):
+        fields = sorted((at(old, "spec").keys() | at(new, "spec").keys()) - _MUTABLE_OF_STATEFUL_SET)
+        for field in fields:
+            default = _DEFAULTS_OF_STATEFUL_SET.get(field)
+            was, now = _value(old, f"spec.{field}", default), _value(new, f"spec.{field}", default)
+            instead = (
+                "Keep it, or delete the StatefulSet with --cascade=orphan, which keeps pods and claims, then deploy."
+            )
+            if field == "volumeClaimTemplates":
+                was, now = ({name_of(claim): _claim(claim) for claim in each(x, "spec", field)} for x in (old, new))
+                instead = (
+                    "Keep the templates as they are. To grow storage, grow each claim with kubectl patch, delete the "
+                    "StatefulSet with --cascade=orphan, which keeps pods and claims, then deploy and allow this."
+                )
+            if was != now:
+                yield _broken(old, field, _difference(was, now), _REFUSED, instead)
+    for old in objects.gone("StatefulSet"):
+        if at(old, "spec").get("volumeClaimTemplates"):
+            yield _broken(
+                old,
+                "gone",
+                "it is no longer rendered",
+                "Its claims carry its name. They stay behind with their data, and nothing uses them.",
+                "Keep its name, or move the data first.",
+            )
+
+
+def _claim(manifest: Manifest) -> dict[str, object]:
+    """A claim with what the API server adds, and its size in canonical form."""
+    spec = {"volumeMode": "Filesystem", **at(manifest, "spec")}
+    resources = at(spec, "resources")
+    requests = {
+        key: bytes_text(size) if (size := _bytes(value)) else value for key, value in at(resources, "requests").items()
+    }
+    metadata = {key: value for key, value in at(manifest, "metadata").items() if key != "name" and value}
+    return {"metadata": metadata, "spec": {**spec, "resources": {**resources, "requests": requests}}}
+
+
+def _bytes(size: object) -> int:
+    """A size as a number, or 0 when it is written in a way that we cannot read."""
+    try:
+        return in_bytes("size", str(size))
+    except SettingError:
+        return 0
+
+
+def _claims(objects: _Comparison) -> Iterator[BreakingChange]:
+    kind = "PersistentVolumeClaim"
+    for old in objects.gone(kind):
+        yield _broken(
+            old,
+            "gone",
+            "it is no longer rendered",
+            "A claim cannot be renamed. Its data stay behind, or are lost when it is deleted.",
+            "Keep it under its name, or move the data first.",
+        )
+    for old, new in objects.kept(kind):
+        was, now = (at(_claim(manifest), "spec") for manifest in (old, new))
+        # A volume may be named once, and a class of attributes may change.
+        for field in sorted((was.keys() | now.keys()) - {"resources", "volumeAttributesClassName"}):
+            if was.get(field) != now.get(field) and not (field == "volumeName" and not was.get(field)):
+                change = _difference(was.get(field), now.get(field))
+                yield _broken(old, field, change, _REFUSED, "Keep it, or make a new claim and move the data.")
+        sizes = [at(spec, "resources", "requests").get("storage") for spec in (was, now)]
+        if sizes[0] != sizes[1] and not 0 < _bytes(sizes[0]) < _bytes(sizes[1]):
+            why = "The API server refuses it: a claim can grow, and never shrink."
+            instead = "Keep the size, or make a new claim and move the data."
+            yield _broken(old, "storage", _difference(*sizes), why, instead)
+
+
+def _pod_template(manifest: Manifest) -> Mapping[str, object]:
+    path = ("spec", "jobTemplate", "spec") if manifest["kind"] == "CronJob" else ("spec",)
+    return at(manifest, *path, "template")
+
+
+def _sources(manifest: Manifest) -> dict[str, str]:
+    """What is behind each volume of a workload's pods: "" where nothing can be stored."""
+    claims = [name_of(claim) for claim in each(manifest, "spec", "volumeClaimTemplates")]
+    sources = {name: f"claim template {name}" for name in claims}
+    for volume in each(_pod_template(manifest), "spec", "volumes"):
+        kind = next((key for key in volume if key != "name"), _SCRATCH)
+        claim = at(volume, "persistentVolumeClaim").get("claimName")
+        source = f"claim {claim}" if claim else f"{kind} {json.dumps(volume.get(kind), sort_keys=True)}"
+        sources[str(volume.get("name"))] = "" if kind in _READ_ONLY else kind if kind == _SCRATCH else source
+    return sources
+
+
+def _mounts(manifest: Manifest) -> set[tuple[str, str]]:
+    """Where a workload's pods mount what, and which folder of it where it is not all."""
+    sources = _sources(manifest)
+    mounts = {
+        (str(mount.get("mountPath")), sources.get(str(mount.get("name")), ""), str(mount.get("subPath", "")))
+        for container in containers_of(_pod_template(manifest))
+        for mount in each(container, "volumeMounts")
+    }
+    return {
+        (path, f"{source}/{folder}" if folder and source != _SCRATCH else source) for path, source, folder in mounts
+    }
+
+
+def _volumes(objects: _Comparison) -> Iterator[BreakingChange]:
+    """What a workload has stored is where it was mounted, and nowhere else."""
+    for old, new in objects.kept("Deployment", "StatefulSet", "DaemonSet", "CronJob"):
+        before, after = _mounts(old), _mounts(new)
+        for path, source in sorted(before - after):
+            now = sorted(other for where, other in after if where == path and other)
+            stored = source not in ("", _SCRATCH)
+            if stored or (source == _SCRATCH and now):
+                change = f"{source} → {', '.join(now) or 'nothing'}"
+                why = "What was stored there is not moved: the workload starts without it."
+                yield _broken(old, path, change, why, "Keep the volume, or move what it holds and allow this.")
+
+
+def _images(objects: _Comparison) -> Iterator[BreakingChange]:
+    """A program that keeps data goes up within a major version. Any other way, the data may be of no use to it."""
+    for old, new in objects.kept("Deployment", "StatefulSet", "DaemonSet"):
+        images = {
+            str(container.get("name")): str(container.get("image")) for container in containers_of(_pod_template(new))
+        }
+        sources = _sources(old)
+        for container in containers_of(_pod_template(old)):
+            mounted = {sources.get(str(mount.get("name")), "") for mount in each(container, "volumeMounts")}
+            was, now = str(container.get("image")), images.get(str(container.get("name")))
+            if now is not None and mounted - {"", _SCRATCH} and (why := _incompatible(was, now)):
+                yield _broken(
+                    old,
+                    "image",
+                    f"{was} → {now}",
+                    why,
+                    "Read the program's notes on upgrades, back up its data, convert or restore them, then allow this.",
+                )
+
+
+def _incompatible(was: str, now: str) -> str:
+    """Why data of one image may be of no use to another, or nothing."""
+    (old_program, old), (new_program, new) = _program(was), _program(now)
+    if old_program != new_program:
+        return "Another program would read the data that this one has written."
+    if old and new and new < old:
+        return "An older version may not read the data that a newer one has written."
+    if old and new and len(old) < _DATED.groups and old[0] != new[0]:
+        return "A new major version may not read the data that the old one has written. PostgreSQL never does."
+    return ""
+
+
+def _program(image: str) -> tuple[str, tuple[int, ...]]:
+    """The last part of an image's name, and the version that its tag says, if any."""
+    program, _, tag = image.partition("@")[0].rpartition("/")[2].partition(":")
+    match = _DATED.match(tag) or _VERSION.match(tag)
+    return program, tuple(int(number) for group in match.groups() for number in group.split(".")) if match else ()
+
+
+def _replicas(objects: _Comparison) -> Iterator[BreakingChange]:
+    for old, new in objects.kept("Deployment", "StatefulSet"):
+        was = _value(old, "spec.replicas", 1)
+        if was not in (0, 1) and _value(new, "spec.replicas") is None:
+            yield _broken(
+                old,
+                "replicas",
+                f"{was} → nothing",
+                "A count that is no longer applied falls to 1, until an autoscaler raises it again.",
+                "Hand the count over first: apply only the object's name and spec.replicas with another "
+                "--field-manager. Then deploy and allow this.",
+            )
+
+
+def _services(objects: _Comparison) -> Iterator[BreakingChange]:
+    """A Service is an address. It is lost with its name, its type, its kind of address or the pods behind it."""
+    for old in objects.gone("Service"):
+        yield _broken(
+            old,
+            "gone",
+            "it is no longer rendered",
+            "Whoever dials its name gets no answer once it is deleted.",
+            "Keep it, beside a new name if need be, until nobody dials it any more.",
+        )
+    pods = [at(manifest, "spec", "template", "metadata", "labels") for manifest in objects.before.values()]
+    for old, new in objects.kept("Service"):
+        types = [str(_value(manifest, "spec.type", "ClusterIP")) for manifest in (old, new)]
+        was, now = (str(_value(manifest, "spec.clusterIP", "")) for manifest in (old, new))
+        if _REACH.get(types[1], 0) < _REACH.get(types[0], 0):
+            why = "The address that clients have used is lost."
+            yield _broken(old, "type", " → ".join(types), why, "Add a Service of the new type beside it.")
+        elif "ExternalName" not in types and (now != was if now else was == "None"):
+            instead = "Keep it, or add a Service with another name."
+            yield _broken(old, "clusterIP", _difference(was or None, now or None), _REFUSED, instead)
+        selector, chosen = at(old, "spec", "selector"), at(new, "spec", "selector")
+        found = bool(chosen) and any(chosen.items() <= labels.items() for labels in pods)
+        if selector != chosen and not found and types[1] != "ExternalName":
+            why = "No pod that runs now carries it, so nobody answers until new pods are ready."
+            instead = "Deploy pods that carry both first, then change the selector."
+            yield _broken(old, "selector", _difference(selector, chosen), why, instead)
+
+
+def _external_secrets(objects: _Comparison) -> Iterator[BreakingChange]:
+    why = "The Secret of the old name is deleted, and pods that read it cannot start again."
+    for old in objects.gone("ExternalSecret", "SealedSecret"):
+        yield _broken(old, "gone", "it is no longer rendered", why, "Keep it until no pod reads its Secret any more.")
+    for old, new in objects.kept("ExternalSecret"):
+        was, now = (_value(manifest, "spec.target.name", name_of(manifest)) for manifest in (old, new))
+        if was != now:
+            instead = "Add another ExternalSecret for the new name, and remove this one once no pod reads it."
+            yield _broken(old, "target", _difference(was, now), why, instead)
+
+
+def _applications(objects: _Comparison) -> Iterator[BreakingChange]:
+    """What ArgoCD is told to deploy goes with the Application, or to where it is then told."""
+    for old in objects.gone("Application"):
+        why = "Whoever deletes it may delete all that it has deployed."
+        instead = "Keep its name, or take it out by hand with --cascade=orphan, and then allow this."
+        yield _broken(old, "gone", "it is no longer rendered", why, instead)
+    for old, new in objects.kept("Application"):
+        was, now = (at(manifest, "spec", "destination") for manifest in (old, new))
+        if was != now:
+            why = "All of it is made anew there. What it has deployed stays behind with its data, or is deleted."
+            instead = "Add an Application for the new place, move the data, then take this one out."
+            yield _broken(old, "destination", _difference(was, now), why, instead)
+
+
+def _hosts(objects: _Comparison) -> Iterator[BreakingChange]:
+    """A host that disappears is an address that people have. Who serves it may change."""
+    served = {host for manifest in objects.after.values() for host in _hosts_of(manifest)}
+    for old in objects.before.values():
+        for host in _hosts_of(old):
+            if host not in served:
+                why = "People who have this address reach nothing there."
+                instead = "Serve it beside the new one, and send people on from there."
+                yield _broken(old, host, f"{host} → {', '.join(sorted(served)) or 'nothing'}", why, instead)
+
+
+def _hosts_of(manifest: Manifest) -> list[str]:
+    if manifest["kind"] == "Ingress":
+        return list(dict.fromkeys(str(rule.get("host", "*")) for rule in each(manifest, "spec", "rules")))
+    hostnames = at(manifest, "spec").get("hostnames") if manifest["kind"] == "HTTPRoute" else None
+    return [str(name) for name in hostnames] if isinstance(hostnames, list) else []
+
+
+_RULES: tuple[Callable[[_Comparison], Iterator[BreakingChange]], ...] = (
+    _namespaces,
+    _kinds,
+    _frozen_fields,
+    _frozen_contents,
+    _jobs,
+    _stateful_sets,
+    _claims,
+    _volumes,
+    _images,
+    _replicas,
+    _services,
+    _external_secrets,
+    _applications,
+    _hosts,
+)
+
+
+def compare(base: str, *, dist: Path = Path("dist"), allow: Sequence[str] = ()) -> tuple[EnvironmentChange, ...]:
+    """Compare what a revision has rendered with what is rendered now.
+
+    The revision is read from git as it is committed; no file of the working tree is touched.
+
+    Args:
+        base: A branch, tag or commit, whose manifests the cluster runs.
+        dist: The folder that holds a folder of manifests for each environment.
+        allow: Changes that shall be let through, each by its ``allowance``. Those that a commit since the base names
+            in a line ``Allow-break: …`` at the end of its message are let through too.
+
+    Returns:
+        Every environment of either side, by name.
+
+    Raises:
+        OperationError: git or the folder is missing, the revision is unknown or has rendered nothing, a file is no
+            YAML, or a change is allowed that is none.
+    """
+    folder = dist.resolve()
+    if not any(folder.rglob("*.yaml")):
+        raise OperationError(f"{dist} holds no manifests: run `make synth`.")
+    before, agreed = _committed(base, folder)
+    after = _present(folder)
+    found = {
+        name: breaking_changes(before[name], after[name]) if name in after else (_gone(name),)
+        for name in sorted(before)
+    }
+    unused = set(allow) - {change.allowance for changes in found.values() for change in changes}
+    if unused:
+        raise OperationError(
+            f"Nothing has to be allowed as {', '.join(sorted(unused))}: take it out, or mend its name."
+        )
+    allowed = {*allow, *agreed}
+    return tuple(
+        EnvironmentChange(
+            environment=name,
+            is_new=name not in before,
+            breaking=tuple(change for change in found.get(name, ()) if change.allowance not in allowed),
+            allowed=tuple(change for change in found.get(name, ()) if change.allowance in allowed),
+        )
+        for name in sorted(before.keys() | after.keys())
+    )
+
+
+def _gone(environment: str) -> BreakingChange:
+    return BreakingChange(
+        kind="Environment",
+        name=environment,
+        field="gone",
+        change="it is no longer rendered",
+        why="Whoever prunes what is no longer rendered, as ArgoCD may, deletes all of it.",
+        instead="Take it out of the cluster by hand first, its data saved, and then allow this.",
+    )
+
+
+def _present(folder: Path) -> dict[str, list[Manifest]]:
+    paths = sorted(folder.rglob("*.yaml"))
+    return _environments({path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths})
+
+
+def _committed(base: str, folder: Path) -> tuple[dict[str, list[Manifest]], list[str]]:
+    """The manifests of a revision, and what the commits since then allow."""
+    # In CI the clone may belong to someone else, which git refuses unless it is told.
+    git = ["git", "-c", "safe.directory=*", "-C", str(folder.parent)]
+    if not succeeds([*git, "rev-parse", "--git-dir"]):
+        raise OperationError(f"{folder.parent} is no clone of a git repository: there is nothing to compare with.")
+    if not succeeds([*git, "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}"]):
+        raise OperationError(f"{base!r} is no revision here: name a branch, tag or commit, and fetch it if need be.")
+    listed = output([*git, "ls-tree", "-r", "-z", "--name-only", base, "--", folder.name]).split("\0")
+    names = [name for name in listed if name.endswith(".yaml")]
+    if not names:
+        raise OperationError(f"{base} has no manifests in {folder.name}: name a revision that has rendered some.")
+    texts = {name: captured([*git, "show", f"{base}:./{name}"]).stdout for name in names}
+    agreed = output([*git, "log", f"--format=%(trailers:key={_TRAILER},valueonly)", f"{base}..HEAD"]).split()
+    files = {PurePosixPath(name).relative_to(folder.name).as_posix(): text for name, text in texts.items()}
+    return _environments(files), agreed
+
+
+def _environments(files: Mapping[str, str]) -> dict[str, list[Manifest]]:
+    """The manifests of each environment. Those that lie in no folder are of one that has no name but ``.``."""
+    environments: dict[str, list[Manifest]] = {}
+    for path, text in sorted(files.items()):
+        manifests = environments.setdefault(path.rpartition("/")[0] or ".", [])
+        try:
+            documents = load(text)
+        except yaml.YAMLError as error:
+            raise OperationError(f"{path} is no YAML: {str(error).splitlines()[0]}.") from None
+        for document in documents:
+            if not isinstance(document, dict) or not {"apiVersion", "kind"} <= document.keys():
+                raise OperationError(f"{path} holds something that is no Kubernetes object.")
+            manifests.append(document)
+    return environments
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare, and print what was found.
+
+    Args:
+        arguments: Those of the command line unless given.
+
+    Returns:
+        0 when nothing breaks, 1 when something does or the question makes no sense.
+    """
+    parser = argparse.ArgumentParser(description="What a cluster that runs a revision would refuse or lose.")
+    parser.add_argument("--base", required=True, metavar="REF", help="branch, tag or commit that the cluster runs")
+    parser.add_argument("--dist", type=Path, default=Path("dist"), help="folder of the environments (default: dist)")
+    parser.add_argument("--allow", action="append", default=[], metavar="CHANGE", help="a change to let through")
+    given = parser.parse_args(arguments)
+    try:
+        environments = compare(given.base, dist=given.dist, allow=given.allow)
+    except OperationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for environment in environments:
+        print(_report(environment, given.base))
+    return 1 if any(environment.breaking for environment in environments) else 0
+
+
+def _report(found: EnvironmentChange, base: str) -> str:
+    allowed = "".join(f"\n  allowed: {change.allowance}" for change in found.allowed)
+    if found.is_new:
+        return f"{found.environment}: new since {base}"
+    if not found.breaking:
+        return (
+            f"{found.environment}: nothing{' else' * bool(allowed)} that a cluster at {base} refuses or loses{allowed}"
+        )
+    lines = [f"{found.environment}: {len(found.breaking)} that a cluster at {base} refuses or loses{allowed}"]
+    for change in found.breaking:
+        lines += [
+            f"  {change.title}, {change.field}",
+            f"    changes  {change.change}",
+            f"    why      {change.why}",
+            f"    instead  {change.instead}",
+            f"    allow    {change.allowance}",
+        ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
