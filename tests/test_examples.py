@@ -42,6 +42,29 @@ def test_the_readmes_example_is_forty_lines_and_renders_a_whole_application(tmp_
     assert policies == running | {"shop-default-deny", "shop-allow-dns"}
 
 
+def test_another_application_is_operated_by_the_same_commands(tmp_path: Path) -> None:
+    for name in ("shop.py", "operate.py"):
+        (tmp_path / name).write_text((ROOT / "examples" / name).read_text(encoding="utf-8"), encoding="utf-8")
+
+    def operate(*arguments: str, path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "operate.py", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "constructs"), "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    shown = operate()
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert re.search(r"^prices +acme/prices:1\.4\.2 +8090$", shown.stdout, re.MULTILINE)
+    refused = operate("deploy", "dev", path="/nowhere")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("error: kubectl not found on PATH.")
+
+
 @pytest.mark.parametrize("environment", [DEV, PROD], ids=["dev", "prod"])
 def test_the_topology_shows_every_workload_and_names_no_node_twice(environment: EnvironmentSettings) -> None:
     whole = AiInterviewer(environment, outdir="unused")

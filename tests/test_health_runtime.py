@@ -81,7 +81,7 @@ def test_a_healthy_application_passes(verify: Verify, gateway: RunningGateway) -
     passed, table = verify()
     assert passed
     assert table == {
-        "gateway": "ok http://ai-interviewer.local/health answers 200",
+        "nginx-gateway": "ok http://ai-interviewer.local/health answers 200",
         "pods": "ok 1 in order",
         **{f"registry lists {name}": "ok healthy" for name in AGENTS},
     }
@@ -93,7 +93,7 @@ def test_a_backend_that_is_not_well_fails(verify: Verify, gateway: RunningGatewa
     gateway.upstreams["backend"].answer = lambda _: Answer(status=503, body=b"redis is away")
     passed, table = verify()
     assert not passed
-    assert table["gateway"].startswith("FAILED http://ai-interviewer.local/health answers 503")
+    assert table["nginx-gateway"].startswith("FAILED http://ai-interviewer.local/health answers 503")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_gateway_that_is_away_fails_with_its_address(
         port = closed.server_address[1]
     assert not health.verify_health(operated(DEV), KUBECTL, f"127.0.0.1:{port}")
     table = rows(capsys.readouterr().out)
-    assert table["gateway"].startswith("FAILED http://ai-interviewer.local/health gives no answer: [Errno 111]")
+    assert table["nginx-gateway"].startswith("FAILED http://ai-interviewer.local/health gives no answer: [Errno 111]")
 
 
 def test_a_host_without_an_address_is_told_with_the_way_to_one() -> None:

@@ -46,7 +46,7 @@ class IngressNginx:
 
     Args:
         ingress_class: Its class.
-        pods: Its pods: the only ones that may reach the gateway.
+        pods: Its pods: the only ones outside the application that may reach the gateway.
     """
 
     ingress_class: str = "nginx"
@@ -74,7 +74,7 @@ class Traefik:
 
     Args:
         ingress_class: Its class.
-        pods: Its pods: the only ones that may reach the gateway.
+        pods: Its pods: the only ones outside the application that may reach the gateway.
     """
 
     ingress_class: str = "traefik"
@@ -122,7 +122,7 @@ class GatewayApiExposure:
         parent_namespace: The Gateway's namespace.
         section: The Gateway's listener; all of them unless given.
         https: Whether that listener speaks HTTPS.
-        pods: The pods of its controller: the only ones that may reach the gateway.
+        pods: The pods of its controller: the only ones outside the application that may reach the gateway.
     """
 
     parent: str

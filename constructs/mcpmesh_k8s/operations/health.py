@@ -58,7 +58,7 @@ class Answer:
 def verify_health(environment: Environment, kubectl: Kubectl, address: str) -> bool:
     """Check the gateway with the backend behind it, every pod, and that the registry lists every agent as healthy."""
     findings = [
-        check("gateway", lambda: gateway_health(environment, address)),
+        *(check(gateway.name, partial(gateway_health, environment, address)) for gateway in environment.gateways),
         check("pods", lambda: pods_ready(kubectl)),
         *registry_lists(environment, kubectl, address),
     ]
