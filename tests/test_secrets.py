@@ -162,8 +162,8 @@ def test_an_issued_key_names_its_issuer_in_one_line(issuer: str) -> None:
         IssuedKey(key="token", issued_by=issuer)
 
 
-def test_the_readme_lists_every_key_with_its_variable_and_its_issuer() -> None:
-    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+def test_the_operations_guide_lists_every_key_with_its_variable_and_its_issuer() -> None:
+    text = (Path(__file__).parent.parent / "docs/operations.md").read_text(encoding="utf-8")
     for place, variable in PRODUCTION.items():
         name, _, key = place.partition("/")
         row = f"| `{name}` | `{key}` | `{variable}` | {ISSUED.get(variable, '`openssl rand')}"
