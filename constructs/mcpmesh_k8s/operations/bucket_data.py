@@ -80,7 +80,7 @@ def _attributes(metadata: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in sorted(metadata.items())
-        if name.lower() in kept or name.lower().startswith("x-amz-meta-") and not name.lower().endswith("-mc-attrs")
+        if name.lower() in kept or (name.lower().startswith("x-amz-meta-") and not name.lower().endswith("-mc-attrs"))
     }
 
 

@@ -8,11 +8,12 @@ anywhere.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import ParamSpec
 
 from .bucket_data import check_bucket, count_bucket, export_bucket, exported_objects, import_bucket
 from .export import FORMAT, Content, Count, Manifest, files_of, private
@@ -36,6 +37,11 @@ from .redis_data import (
     switch_redis,
 )
 from .stores import ClusterSide, ComposeSide, Server, Side, Stores, stores_of
+
+_NONE = -1
+"""What is counted where there is nothing to count."""
+
+_P = ParamSpec("_P")
 
 __all__ = [
     "ClusterSide",
@@ -104,7 +110,9 @@ def table(rows: Sequence[Row]) -> str:
     cells = [("what", "exported", "found", "checksum", "ok")]
     cells += [(r.what, str(r.exported), str(r.found), r.checksum, "yes" if r.ok else "NO") for r in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(5)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
 
 
 def export_data(source: Side, stores: Stores, folder: Path, *, live: bool = False) -> Manifest:
@@ -189,14 +197,12 @@ def import_data(target: Side, stores: Stores, folder: Path, *, owners: Sequence[
     check_bucket(target, stores, folder, manifest, show)
     show("all of it can be read, and there is room for it")
     with ExitStack() as cleanup:
-        cleanup.callback(discard_databases, target, stores, list(manifest.databases))
-        restore_databases(target, stores, folder, manifest, plan, show)
-        rows = [
-            Row.of(count, count, prefix=f"{name}: ")
-            for name, database in manifest.databases.items()
-            for count in database.counts
-        ]
-        cleanup.callback(discard_redis, target, stores)
+        cleanup.callback(_as_far_as_possible, discard_databases, target, stores, list(manifest.databases))
+        rows = list[Row]()
+        for name, counts in restore_databases(target, stores, folder, manifest, plan, show).items():
+            rows += _database_rows(name, manifest.databases[name].counts, counts)
+        _require_ok(rows)
+        cleanup.callback(_as_far_as_possible, discard_redis, target, stores)
         stage_redis(target, stores, folder, manifest.redis)
         before = _keep_redis(target, stores, folder)
         show(f"redis: loaded beside the present one, which is kept in {before}")
@@ -230,10 +236,7 @@ def verify_data(side: Side, stores: Stores, folder: Path) -> list[Row]:
     manifest = Manifest.read(folder)
     rows = list[Row]()
     for name, database in manifest.databases.items():
-        found = {count.what: count for count in counts_of(side, stores, name)}
-        for count in database.counts:
-            rows.append(Row.of(count, found.pop(count.what, Count(what=count.what, count=-1)), prefix=f"{name}: "))
-        rows += [Row.of(Count(what=what, count=-1), count, prefix=f"{name}: ") for what, count in found.items()]
+        rows += _database_rows(name, database.counts, counts_of(side, stores, name))
     what = "redis, keys that stay"
     rows.append(
         Row.of(
@@ -246,6 +249,26 @@ def verify_data(side: Side, stores: Stores, folder: Path) -> list[Row]:
     show(table(rows))
     _require_ok(rows)
     return rows
+
+
+def _database_rows(database: str, exported: Sequence[Count], found: Sequence[Count]) -> list[Row]:
+    left, right = {count.what: count for count in exported}, {count.what: count for count in found}
+    return [
+        Row.of(
+            left.get(what, Count(what=what, count=_NONE)),
+            right.get(what, Count(what=what, count=_NONE)),
+            prefix=f"{database}: ",
+        )
+        for what in sorted(left.keys() | right.keys())
+    ]
+
+
+def _as_far_as_possible(clean: Callable[_P, None], *arguments: _P.args, **named: _P.kwargs) -> None:
+    """Clean up. When that fails too, the first error is the one to know; the next import cleans up first."""
+    try:
+        clean(*arguments, **named)
+    except OperationError as error:
+        show(str(error))
 
 
 def _require_idle(side: Side, stores: Stores, live: bool) -> None:

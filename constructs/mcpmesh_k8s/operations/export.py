@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -184,17 +184,3 @@ def private() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-def differences(expected: Iterable[Count], found: Iterable[Count]) -> list[str]:
-    """What differs, as one sentence each."""
-    left, right = {count.what: count for count in expected}, {count.what: count for count in found}
-    return [
-        f"{what}: {_said(left.get(what))} in the export, {_said(right.get(what))} here"
-        for what in sorted(left.keys() | right.keys())
-        if left.get(what) != right.get(what)
-    ]
-
-
-def _said(count: Count | None) -> str:
-    return "none" if count is None else f"{count.count} (checksum {count.checksum[:12] or '-'})"

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..postgres import Database
-from .export import Count, DatabaseExport, Manifest, differences
+from mcpmesh_k8s.postgres import Database
+
+from .export import Count, DatabaseExport, Manifest
 from .programs import OperationError
 from .stores import ComposeSide, Side, Stores, run
 
@@ -464,11 +465,14 @@ def _free_name(database: str, taken: Sequence[str]) -> str:
 
 def restore_databases(
     target: Side, stores: Stores, folder: Path, manifest: Manifest, plan: DatabasePlan, show: Callable[[str], None]
-) -> None:
-    """Restore every dump beside the database it will replace, and compare it with what was exported.
+) -> dict[str, tuple[Count, ...]]:
+    """Restore every dump beside the database it will replace.
+
+    Returns:
+        What is in each, by the name of the database.
 
     Raises:
-        OperationError: A dump could not be restored, or holds something else.
+        OperationError: A dump could not be restored.
     """
     server = stores.postgres
     roles = [{"name": name, "inherit": inherit} for name, inherit in plan.new_roles.items()]
@@ -481,17 +485,17 @@ def restore_databases(
     )
     for name in plan.new_roles:
         show(f"role {name}: made, and may not log in until it is given a password: ALTER ROLE … LOGIN PASSWORD …")
-    for name, exported in manifest.databases.items():
+    found = dict[str, tuple[Count, ...]]()
+    for name in manifest.databases:
         with (folder / dump_of(name)).open("rb") as archive:
             run(target, server, f"restoring database {name}", RESTORE, name, stdin=archive)
         arguments = [word for triple in plan.owners[name] for word in triple]
         run(target, server, f"handing over database {name}", SETTLE, name, *arguments)
         if name in plan.old:
             run(target, server, f"granting rights on database {name}", TAKE_RIGHTS, name)
-        wrong = differences(exported.counts, counts_of(target, stores, f"{name}_import"))
-        if wrong:
-            raise OperationError(f"Database {name} is not what was exported: {'; '.join(wrong[:5])}.")
-        show(f"database {name}: restored beside the present one, and the same as exported")
+        found[name] = counts_of(target, stores, f"{name}_import")
+        show(f"database {name}: restored beside the present one")
+    return found
 
 
 def swap_databases(

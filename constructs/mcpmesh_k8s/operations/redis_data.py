@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -41,13 +42,15 @@ du -s -k "$folder" | { read -r used _; echo "disk_used:$used"; }
 # The second server has no password, and answers on the loopback of the pod only.
 _STAGED = """\
 set -eu
-folder="$(redis-cli -e CONFIG GET dir | tail -n 1)/.import"
 port="$1"
 staged() { (unset REDISCLI_AUTH; exec redis-cli -e -h 127.0.0.1 -p "$port" "$@"); }
 """
 
+_FOLDER = 'folder="$(redis-cli -e CONFIG GET dir | tail -n 1)/.import"\n'
+
 DISCARD = (
     _STAGED
+    + _FOLDER
     + """\
 [ -d "$folder" ] || exit 0
 staged SHUTDOWN NOSAVE >/dev/null 2>&1 || true
@@ -58,6 +61,7 @@ rm -rf "$folder"
 
 STAGE = (
     _STAGED
+    + _FOLDER
     + """\
 umask 077
 mkdir "$folder"
@@ -69,7 +73,10 @@ redis-server --port "$port" --bind 127.0.0.1 --dir "$folder" --dbfilename dump.r
 left=600
 until [ "$(staged PING 2>/dev/null)" = PONG ]; do
   left=$((left - 1))
-  [ "$left" -gt 0 ] && ! grep -q -i 'fatal error' "$folder/log" || { tail -n 3 "$folder/log" >&2; exit 1; }
+  if [ "$left" -le 0 ] || grep -q -i 'fatal error' "$folder/log"; then
+    tail -n 3 "$folder/log" >&2
+    exit 1
+  fi
   sleep 1
 done
 staged INFO keyspace
@@ -145,8 +152,7 @@ def check_dump(side: Side, stores: Stores, path: Path, *, trim: bool = False) ->
 
     size, end = path.stat().st_size, number(r"\[offset (\d+)\] \\o/ RDB looks OK")
     if size == end + 40 and trim:
-        with path.open("r+b") as dump:
-            dump.truncate(end)
+        os.truncate(path, end)
     elif size != end:
         raise OperationError(f"{path} has {size} bytes, and the dump in it ends after {end}. Export again.")
     return RedisExport(

@@ -13,16 +13,17 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import IO, TypeVar
 
-from ..application import Application
-from ..component import Component
-from ..errors import SettingError
-from ..minio import Bucket, Minio
-from ..network import Target
-from ..postgres import Database, Postgres
-from ..quantity import in_bytes
-from ..redis import Redis
-from ..workload import StatefulWorkload, Workload
-from .programs import OperationError, Kubectl, output
+from mcpmesh_k8s.application import Application
+from mcpmesh_k8s.component import Component
+from mcpmesh_k8s.errors import SettingError
+from mcpmesh_k8s.minio import Bucket, Minio
+from mcpmesh_k8s.network import Target
+from mcpmesh_k8s.postgres import Database, Postgres
+from mcpmesh_k8s.quantity import in_bytes
+from mcpmesh_k8s.redis import Redis
+from mcpmesh_k8s.workload import StatefulWorkload, Workload
+
+from .programs import Kubectl, OperationError, output
 
 _FILES = (
     "compose.yaml",
