@@ -12,7 +12,7 @@ import sys
 import textwrap
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from mesh_harness import LOCALHOST, SECRETS, Manifest, free_port
@@ -107,7 +107,8 @@ match words:
         for path in files(place(bucket)):
             print(json.dumps({{
                 "name": "store/" + str(path.relative_to(root)), "type": "file", "size": path.stat().st_size,
-                "etag": hashlib.md5(path.read_bytes()).hexdigest(), "metadata": attributes(path)[0].get(attributes(path)[1], {{}}),
+                "etag": hashlib.md5(path.read_bytes()).hexdigest(),
+                "metadata": attributes(path)[0].get(attributes(path)[1], {{}}),
             }}))
     case ["mirror", source, target]:
         for path in files(place(source)):
@@ -136,16 +137,15 @@ class End:
     redis_password: str
     objects: Path
     superuser: str
-    running: str = ""
-    data: dict[str, object] = field(default_factory=dict)
+    running: str
 
-    def sql(self, database: str, *statements: str, **variables: str) -> list[str]:
-        """Run statements as the superuser."""
+    def sql(self, database: str, *statements: str, role: str = "") -> list[str]:
+        """Run statements, as the superuser unless a role is given."""
         options = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
         done = subprocess.run(
-            ["psql", *options, f"--username={self.superuser}", f"--dbname={database}", "--file=-"],
+            ["psql", *options, f"--username={role or self.superuser}", f"--dbname={database}", "--file=-"],
             input="\n".join(statements),
-            env={**self.postgres, **variables},
+            env=dict(self.postgres),
             capture_output=True,
             text=True,
             timeout=60,
@@ -188,7 +188,15 @@ def compose_postgres(account: Account, folder: Path) -> Generator[dict[str, str]
         "POSTGRES_DB": "mcpmesh",
     }
     subprocess.run(
-        [*account.command, "initdb", "--username=mcpmesh", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"],
+        [
+            *account.command,
+            "initdb",
+            "--username=mcpmesh",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ],
         env=environment,
         cwd=folder,
         capture_output=True,
@@ -211,7 +219,9 @@ def compose_postgres(account: Account, folder: Path) -> Generator[dict[str, str]
             assert process.poll() is None, (folder / "postgres.log").read_text()
         make = ["psql", "--username=mcpmesh", "--dbname=postgres"]
         for name in ("mcpmesh", "ai_interviewer"):
-            subprocess.run([*make, f"--command=CREATE DATABASE {name}"], env=environment, check=True, capture_output=True)
+            subprocess.run(
+                [*make, f"--command=CREATE DATABASE {name}"], env=environment, check=True, capture_output=True
+            )
         yield environment
     finally:
         process.send_signal(2)
@@ -297,15 +307,22 @@ class Stage:
         file = self.folder / "bin" / f"{end.program}.json"
         file.write_text(json.dumps({**json.loads(file.read_text()), "running": running}))
 
+    def use_programs(self, end: End, path: str) -> None:
+        """Let the containers of PostgreSQL at one end find their programs on another path."""
+        file = self.folder / "bin" / f"{end.program}.json"
+        told = json.loads(file.read_text())
+        told["servers"]["postgres"]["environment"]["PATH"] = path
+        file.write_text(json.dumps(told))
+
     def fail(self, program: str, text: str, how: str = "status") -> None:
         """Let the next call with this text fail."""
         fault = {"program": program, "text": text, "how": how}
         (self.folder / "bin" / "fault.json").write_text(json.dumps(fault))
 
     @property
-    def fault_is_pending(self) -> bool:
-        """Whether the call that shall fail was not made."""
-        return (self.folder / "bin" / "fault.json").exists()
+    def failed(self) -> bool:
+        """Whether the call that shall fail was made."""
+        return not (self.folder / "bin" / "fault.json").exists()
 
     @property
     def calls(self) -> list[list[str]]:
