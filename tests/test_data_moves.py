@@ -207,6 +207,8 @@ def present(end: End) -> dict[str, object]:
         "files": sorted(path.name for path in (end.objects.parent).glob("*redis/*")),
     }
     for database in databases:
+        if "_before_" in database:
+            continue
         dump = ["pg_dump", f"--username={end.superuser}", database]
         text = subprocess.run(dump, env=dict(end.postgres), capture_output=True, check=True).stdout
         # Newer versions of pg_dump write a random word at the start and at the end.
@@ -345,13 +347,17 @@ EXPORT_STEPS = {
 
 
 @pytest.mark.parametrize("step", EXPORT_STEPS)
-def test_an_export_that_fails_leaves_nothing_and_can_be_repeated(stage: Stage, step: str, tmp_path: Path) -> None:
+def test_an_export_that_fails_leaves_nothing(stage: Stage, step: str, tmp_path: Path) -> None:
     stage.fail(*EXPORT_STEPS[step])
     with pytest.raises(OperationError, match="injected"):
         export_data(compose_of(stage), STORES, tmp_path / "out")
     assert stage.failed
     assert list(tmp_path.iterdir()) == []
-    (tmp_path / ".out.new").mkdir()  # what a killed export leaves
+
+
+def test_what_a_killed_export_left_is_in_nobodys_way(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / ".out.new").mkdir()
+    (tmp_path / ".out.new/postgres").mkdir()
     export_data(compose_of(stage), STORES, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -548,7 +554,9 @@ def test_open_sessions_are_named_and_nothing_is_touched(stage: Stage, exported: 
                 import_data(CLUSTER, STORES, exported)
             assert present(stage.cluster) == before
         finally:
-            session.terminate()
+            # The server notices no sooner that its client is gone.
+            end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'the registry';"
+            stage.cluster.sql("postgres", end)
 
 
 def test_an_object_of_the_same_name_is_never_overwritten(stage: Stage, exported: Path) -> None:
@@ -769,14 +777,14 @@ IMPORT_STEPS = {
 }
 
 
-@pytest.mark.parametrize("how", ["status", "interrupt"])
-@pytest.mark.parametrize("step", IMPORT_STEPS)
+@pytest.mark.parametrize(
+    ("step", "how"),
+    [*((step, "status") for step in IMPORT_STEPS), ("the restore", "interrupt"), ("the swap", "interrupt")],
+)
 def test_an_import_that_fails_leaves_databases_and_redis_as_they_were_and_can_be_repeated(
     stage: Stage, imported: Path, step: str, how: str
 ) -> None:
     program, text = IMPORT_STEPS[step]
-    if program == "mc" and how == "interrupt":
-        pytest.skip("mc is no client of a server that goes on without it")
     shutil.rmtree(stage.cluster.objects / BUCKET)
     (stage.cluster.objects / BUCKET).mkdir()
     stage.cluster.redis("SET", "of the target", step)
