@@ -7,6 +7,7 @@ the variables that its container has: the command lines are the real ones. Only 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -24,7 +25,7 @@ COMPOSE_ROOT, CLUSTER_ROOT = ("compose-root", "compose-root-password"), ("cluste
 BUCKET = "ai-interviewer-uploads"
 
 STAND_IN = f"""\
-#!{sys.executable}
+#!{sys.executable} -IS
 # Stands in for kubectl and docker: executes beside a server what it is asked to.
 import json, os, pathlib, signal, subprocess, sys
 here = pathlib.Path(__file__).parent
@@ -63,7 +64,7 @@ else:
 """
 
 MC = f"""\
-#!{sys.executable}
+#!{sys.executable} -IS
 # Stands in for mc: a server is a folder, a bucket a folder in it, and attributes lie beside.
 import hashlib, json, os, pathlib, re, shutil, sys
 here = pathlib.Path(__file__).parent
@@ -103,10 +104,15 @@ match words:
     case ["ls", "--json", "store"]:
         for folder in sorted(path for path in root.iterdir() if path.is_dir()):
             print(json.dumps({{"key": folder.name + "/"}}))
+    case ["ls", "--json", "--recursive", bucket]:
+        for path in files(place(bucket)):
+            print(json.dumps({{"key": str(path.relative_to(place(bucket)))}}))
     case ["stat", "--json", "--recursive", bucket]:
+        if not files(place(bucket)):
+            sys.exit("error: Object does not exist")
         for path in files(place(bucket)):
             print(json.dumps({{
-                "name": "store/" + str(path.relative_to(root)), "type": "file", "size": path.stat().st_size,
+                "name": str(path.relative_to(root)), "type": "file", "size": path.stat().st_size,
                 "etag": hashlib.md5(path.read_bytes()).hexdigest(),
                 "metadata": attributes(path)[0].get(attributes(path)[1], {{}}),
             }}))
@@ -224,7 +230,7 @@ def compose_postgres(account: Account, folder: Path) -> Generator[dict[str, str]
             )
         yield environment
     finally:
-        process.send_signal(2)
+        process.send_signal(signal.SIGQUIT)  # at once: nothing of it is needed again
         process.wait(20)
 
 

@@ -244,7 +244,7 @@ def verify_data(side: Side, stores: Stores, folder: Path) -> list[Row]:
             Count(what=what, count=lasting_keys(side, stores)),
         )
     )
-    found_objects = count_bucket(side, stores, folder.parent, manifest)
+    found_objects = count_bucket(side, stores, folder.parent, manifest, show)
     rows.append(Row.of(exported_objects(manifest), found_objects, prefix=f"bucket {manifest.bucket}, "))
     show(table(rows))
     _require_ok(rows)
