@@ -39,6 +39,7 @@ from mcpmesh_k8s.operations.data import (
     ComposeSide,
     Owner,
     Server,
+    Side,
     export_data,
     import_data,
     stores_of,
@@ -370,7 +371,7 @@ def test_half_a_dump_is_no_export(stage: Stage, tmp_path: Path, tail: str) -> No
     path = stage.compose.postgres["PATH"]
     stage.use_programs(stage.compose, f"{tmp_path}:{path}")
     try:
-        with pytest.raises(OperationError, match="status" if tail == "exit 1" else "reading the whole dump"):
+        with pytest.raises(OperationError, match="dumping database" if tail == "exit 1" else "reading the whole dump"):
             export_data(compose_of(stage), STORES, tmp_path / "out")
     finally:
         stage.use_programs(stage.compose, path)
@@ -415,7 +416,8 @@ def test_data_do_not_move_while_clients_run_unless_it_is_said(
         "compose": (stage.compose, IDLE_COMPOSE),
         "cluster": (stage.cluster, IDLE_CLUSTER),
     }[where]
-    side = {"compose": compose_of(stage), "cluster": CLUSTER}[where]
+    sides: dict[str, Side] = {"compose": compose_of(stage), "cluster": CLUSTER}
+    side = sides[where]
     stage.run_clients(end, running)
     try:
         before = present(end)
@@ -544,7 +546,7 @@ def test_more_than_the_disk_of_postgres_holds_is_refused(stage: Stage, exported:
 def test_open_sessions_are_named_and_nothing_is_touched(stage: Stage, exported: Path) -> None:
     environment = {**stage.cluster.postgres, "PGAPPNAME": "the registry"}
     command = ["psql", "--username=mcpmesh", "--dbname=mcpmesh", "--command=SELECT pg_sleep(60)"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as session:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL):
         try:
             sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'the registry' AND query <> '';"
             while stage.cluster.sql("postgres", sessions) == ["0"]:
@@ -919,7 +921,6 @@ def test_in_dev_and_into_an_older_stack(manifests: Manifests, account: Account, 
     with pytest.MonkeyPatch.context() as patch, staged(manifests("dev"), account, tmp_path) as both:
         patch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
         stores = stores_of(AiInterviewer(DEV, outdir="unused"))
-        both.compose.sql("postgres", "DROP DATABASE ai_interviewer;")
         both.compose.sql("mcpmesh", "CREATE TABLE agents (id int); INSERT INTO agents VALUES (1);")
         fill_redis(both.compose)
         export_data(compose_of(both), stores, tmp_path / "out")
@@ -927,10 +928,12 @@ def test_in_dev_and_into_an_older_stack(manifests: Manifests, account: Account, 
         assert redis_content(both.cluster) == redis_content(both.compose)
         assert list((tmp_path / "cluster-redis/data").iterdir()) == []
         assert both.cluster.sql("mcpmesh", "SELECT * FROM agents;", role="mcpmesh") == ["1"]
-        assert both.cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'ai%';") == [
-            "ai_interviewer"
-        ]
+        # The stack had nothing in this database; here each role has its schema.
         both.cluster.sql("ai_interviewer", "CREATE TABLE backend.users (id int);", role="backend")
+        both.compose.sql("postgres", "DROP DATABASE ai_interviewer;")
+        export_data(compose_of(both), stores, tmp_path / "older")
+        import_data(CLUSTER, stores, tmp_path / "older")
+        assert both.cluster.sql("ai_interviewer", "SELECT count(*) FROM backend.users;", role="backend") == ["0"]
         both.cluster.redis("FLUSHALL")
         export_data(CLUSTER, stores, tmp_path / "back")
         import_data(compose_of(both), stores, tmp_path / "back")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +86,7 @@ def _attributes(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _client(side: Side, stores: Stores) -> Iterator[_Client]:
+def _client(side: Side, stores: Stores) -> Generator[_Client, None, None]:
     # Those of the running server: what a Secret holds now may not be what the server was started with.
     user, password = run(side, stores.minio, "reading its keys", _KEYS).splitlines()
     with tempfile.TemporaryDirectory(prefix="mc-") as settings, side.address(stores.minio) as authority:

@@ -164,8 +164,7 @@ SQL
 RESTORE = (
     _PSQL
     + """\
-ask --dbname=postgres --command="DROP DATABASE IF EXISTS \\"$1_import\\" WITH (FORCE)" \
-  --command="CREATE DATABASE \\"$1_import\\" TEMPLATE template0" \
+ask --dbname=postgres --command="CREATE DATABASE \\"$1_import\\" TEMPLATE template0" \
   --command="REVOKE ALL ON DATABASE \\"$1_import\\" FROM PUBLIC"
 exec pg_restore --exit-on-error --single-transaction --no-password --username="$superuser" --dbname="$1_import"
 """

@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,7 +178,7 @@ class ComposeSide:
         return sorted(set(running) - {stores.postgres.service, stores.redis.service, stores.minio.service})
 
     @contextmanager
-    def address(self, server: Server) -> Iterator[str]:
+    def address(self, server: Server) -> Generator[str, None, None]:
         """Where a server is reached from this machine, as ``host:port``."""
         published = output(self.compose("port", server.service, str(server.port))).strip()
         yield f"127.0.0.1:{published.rpartition(':')[2]}"
@@ -217,7 +217,7 @@ class ClusterSide:
         return sorted(running & set(stores.clients))
 
     @contextmanager
-    def address(self, server: Server) -> Iterator[str]:
+    def address(self, server: Server) -> Generator[str, None, None]:
         """Where a server is reached from this machine, as ``host:port``, while kubectl forwards a port to it."""
         command = self.kubectl.command("port-forward", "--address", "127.0.0.1", server.workload, f":{server.port}")
         with tempfile.TemporaryFile() as said:
