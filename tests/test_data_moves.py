@@ -205,7 +205,7 @@ def present(end: End) -> dict[str, object]:
         "redis": end.redis("EVAL", DIGEST, "0"),
         "objects": objects(end),
         "replication": [line for line in str(end.redis("INFO", "replication")).split() if line.startswith("role:")],
-        "files": sorted(path.name for path in (end.objects.parent).glob("*redis/*")),
+        "files": sorted(str(path) for path in end.objects.parent.glob("*-redis/**/*")),
     }
     for database in databases:
         if "_before_" in database:

@@ -432,8 +432,7 @@ def plan_databases(
         for group in role.member_of
         if {group, role.name} & new_roles.keys()
         and {group, role.name} <= new_roles.keys() | state.roles.keys()
-        # A predefined role reaches beyond the data, and a superuser needs no membership.
-        and not group.startswith("pg_")
+        # A superuser needs no membership. Predefined roles, which reach beyond the data, are none of these.
         and not {group, role.name} & superusers
     )
     owning = {old for database in manifest.databases.values() for _, old in database.owners}
