@@ -895,11 +895,12 @@ def test_everything_comes_back_to_compose(stage: Stage, imported: Path, tmp_path
 
 
 def test_a_schema_without_an_heir_must_be_given_one(stage: Stage, tmp_path: Path) -> None:
-    stage.compose.sql("ai_interviewer", "CREATE SCHEMA user_agent; CREATE TABLE user_agent.users (id serial);")
+    made = "CREATE SCHEMA user_agent; CREATE TABLE user_agent.users (id serial); CREATE TABLE public.open (id serial);"
+    stage.compose.sql("ai_interviewer", made)
     try:
         export_data(compose_of(stage), STORES, tmp_path / "out")
     finally:
-        stage.compose.sql("ai_interviewer", "DROP SCHEMA user_agent CASCADE;")
+        stage.compose.sql("ai_interviewer", "DROP SCHEMA user_agent CASCADE; DROP TABLE public.open;")
     before = present(stage.cluster)
     with pytest.raises(
         OperationError, match="schema user_agent of database ai_interviewer belonged to the superuser mcpmesh"
@@ -910,10 +911,15 @@ def test_a_schema_without_an_heir_must_be_given_one(stage: Stage, tmp_path: Path
         import_data(CLUSTER, STORES, tmp_path / "out", owners=(wrong,))
     assert present(stage.cluster) == before
     heir = Owner(database="ai_interviewer", schema="user_agent", role="backend")
+    with pytest.raises(OperationError, match="unknown: schema public of database ai_interviewer"):
+        import_data(CLUSTER, STORES, tmp_path / "out", owners=(heir,))
     public = Owner(database="ai_interviewer", schema="public", role="backend")
     import_data(CLUSTER, STORES, tmp_path / "out", owners=(heir, public))
-    insert = "INSERT INTO user_agent.users DEFAULT VALUES RETURNING id; DROP TABLE user_agent.users;"
-    assert stage.cluster.sql("ai_interviewer", insert, role="backend") == ["1"]
+    for table in ("user_agent.users", "public.open"):
+        insert = f"INSERT INTO {table} DEFAULT VALUES RETURNING id; DROP TABLE {table};"
+        assert stage.cluster.sql("ai_interviewer", insert, role="backend") == ["1"]
+        with pytest.raises(AssertionError, match="permission denied for schema"):
+            stage.cluster.sql("ai_interviewer", f"SELECT * FROM {table};", role="interview_agent")
 
 
 def test_in_dev_and_into_an_older_stack(manifests: Manifests, account: Account, tmp_path: Path) -> None:

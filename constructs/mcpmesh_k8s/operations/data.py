@@ -38,11 +38,6 @@ from .redis_data import (
 )
 from .stores import ClusterSide, ComposeSide, Server, Side, Stores, stores_of
 
-_NONE = -1
-"""What is counted where there is nothing to count."""
-
-_P = ParamSpec("_P")
-
 __all__ = [
     "ClusterSide",
     "ComposeSide",
@@ -57,6 +52,11 @@ __all__ = [
     "table",
     "verify_data",
 ]
+
+_NONE = -1
+"""What is counted where there is nothing to count."""
+
+_P = ParamSpec("_P")
 
 
 @dataclass(frozen=True, kw_only=True)

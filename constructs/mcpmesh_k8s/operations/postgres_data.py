@@ -172,7 +172,7 @@ exec pg_restore --exit-on-error --single-transaction --no-password --username="$
 """``$1`` is a database: restores the archive on its input beside it."""
 
 # Objects of the source's superuser go to a role of the target. What an extension brought stays the superuser's, and
-# a sequence of a column follows its table.
+# a sequence of a column follows its table. In the cluster nobody may use the schema public unless it is granted.
 SETTLE = (
     _PSQL
     + """\
@@ -192,6 +192,7 @@ WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) 
     SELECT FROM pg_depend d WHERE d.classid = s.classid AND d.objid = s.objid AND (d.deptype = 'e'
       OR d.deptype IN ('a', 'i') AND i.type = 'sequence' AND d.refclassid = 'pg_class'::regclass)
   ) \\gexec
+SELECT format('GRANT USAGE, CREATE ON SCHEMA public TO %I', :'new') WHERE :'schema' = 'public' \\gexec
 SQL
   shift 3
 done

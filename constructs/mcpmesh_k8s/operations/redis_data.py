@@ -73,7 +73,7 @@ redis-server --port "$port" --bind 127.0.0.1 --dir "$folder" --dbfilename dump.r
 left=3000
 until [ "$(staged PING 2>/dev/null)" = PONG ]; do
   left=$((left - 1))
-  if [ "$left" -le 0 ] || grep -q -i 'fatal\\|abort\\|exiting' "$folder/log"; then
+  if [ "$left" -le 0 ] || grep -q -i -e fatal -e abort -e exiting "$folder/log"; then
     tail -n 3 "$folder/log" >&2
     exit 1
   fi
