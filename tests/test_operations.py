@@ -1178,6 +1178,7 @@ def moves(monkeypatch: pytest.MonkeyPatch, workplace: Workplace) -> list[str]:
 
         return record
 
+    monkeypatch.setattr("mcpmesh_k8s.operations.cli.Manifest.read", lambda _: None)
     for name in ("export_data", "import_data", "verify_data"):
         monkeypatch.setattr(f"mcpmesh_k8s.operations.cli.{name}", move(name))
     (workplace.stand_ins.folder / "mc").write_text("#!/bin/sh\n")
@@ -1213,6 +1214,17 @@ def test_an_import_that_fails_leaves_the_clients_stopped(
     result = operate("import-data", "dev", "--data", str(tmp_path / "export"))
     assert (result.status, result.err) == (1, "error: the dump is damaged\n")
     assert [line.split()[6] for line in workplace.stand_ins.lines() if " scale " in line] == ["--replicas=0"]
+
+
+@pytest.mark.parametrize("command", ["import-data", "rollback"])
+def test_nothing_stops_for_an_export_that_is_no_good(
+    operate: Operate, workplace: Workplace, tmp_path: Path, command: str
+) -> None:
+    (workplace.stand_ins.folder / "mc").symlink_to(workplace.stand_ins.folder / "docker")
+    result = operate(command, "dev", "--data", str(tmp_path))
+    assert result.status == 1
+    assert "is no export: it has no manifest.json" in result.err
+    assert workplace.stand_ins.calls == []
 
 
 def test_an_import_into_compose_stops_all_but_the_stores(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,7 @@ class _Client:
             f"MC_HOST_{_ALIAS}": f"http://{user}:{password}@{authority}",
             "MC_CONFIG_DIR": str(settings),
         }
+        self.bucket = bucket
         self.place = f"{_ALIAS}/{bucket}"
 
     def __call__(self, *arguments: str) -> str:
@@ -54,15 +55,15 @@ class _Client:
     def objects(self) -> dict[str, StoredObject]:
         """All objects by name; none when there is no bucket."""
         buckets = [json.loads(line)["key"].rstrip("/") for line in self("ls", "--json", _ALIAS).splitlines()]
-        if self.place.partition("/")[2] not in buckets:
+        # Asked for what is stored with nothing, it fails.
+        if self.bucket not in buckets or not self("ls", "--json", "--recursive", self.place).strip():
             return {}
         found = dict[str, StoredObject]()
         for line in self("stat", "--json", "--recursive", self.place).splitlines():
             said = json.loads(line)
             if said.get("type") != "file":
                 continue
-            # It is called by its alias, its bucket and its own name, or without the alias.
-            name = str(said["name"]).partition(f"{self.place.partition('/')[2]}/")[2]
+            name = str(said["name"]).removeprefix(f"{_ALIAS}/").removeprefix(f"{self.bucket}/")
             found[name] = StoredObject(
                 size=said["size"], etag=said.get("etag", ""), attributes=_attributes(said.get("metadata") or {})
             )
@@ -85,7 +86,7 @@ def _attributes(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _client(side: Side, stores: Stores) -> Iterator[_Client]:
+def _client(side: Side, stores: Stores) -> Generator[_Client, None, None]:
     # Those of the running server: what a Secret holds now may not be what the server was started with.
     user, password = run(side, stores.minio, "reading its keys", _KEYS).splitlines()
     with tempfile.TemporaryDirectory(prefix="mc-") as settings, side.address(stores.minio) as authority:
@@ -177,17 +178,21 @@ def import_bucket(target: Side, stores: Stores, folder: Path, manifest: Manifest
         mc("mirror", str(place), mc.place)
         stored = mc.objects()
         for name, attributes in manifest.objects.items():
-            if name in stored and stored[name].attributes != attributes:
+            if attributes and name in stored and stored[name].attributes != attributes:
                 said = ";".join(f"{key}={value}" for key, value in attributes.items())
                 mc("cp", "--attr", said, str(place / name), f"{mc.place}/{name}")
     show(f"bucket {stores.bucket}: copied")
-    return count_bucket(target, stores, folder.parent, manifest)
+    return count_bucket(target, stores, folder.parent, manifest, show)
 
 
 def exported_objects(manifest: Manifest) -> Count:
     """How many objects were exported, and a checksum of their names and contents."""
+    return _count(_exported(manifest))
+
+
+def _exported(manifest: Manifest) -> dict[str, Content]:
     prefix = f"{place_of(manifest.bucket)}/"
-    return _count({name.removeprefix(prefix): c for name, c in manifest.files.items() if name.startswith(prefix)})
+    return {name.removeprefix(prefix): content for name, content in manifest.files.items() if name.startswith(prefix)}
 
 
 def _count(contents: Mapping[str, Content]) -> Count:
@@ -197,7 +202,7 @@ def _count(contents: Mapping[str, Content]) -> Count:
     return Count(what="objects", count=len(contents), checksum=digest.hexdigest())
 
 
-def count_bucket(side: Side, stores: Stores, beside: Path, manifest: Manifest) -> Count:
+def count_bucket(side: Side, stores: Stores, beside: Path, manifest: Manifest, show: Callable[[str], None]) -> Count:
     """How many of the exported objects a bucket holds, each of them read, and a checksum.
 
     Args:
@@ -205,10 +210,15 @@ def count_bucket(side: Side, stores: Stores, beside: Path, manifest: Manifest) -
         stores: Its name.
         beside: A folder with room for all objects, for as long as this takes.
         manifest: Which objects are meant; others of the bucket are left out.
+        show: Gets a line for each object that is missing or not the same.
     """
+    exported, found = _exported(manifest), dict[str, Content]()
     with tempfile.TemporaryDirectory(prefix=".read-back-", dir=beside) as name, _client(side, stores) as mc:
         copy = Path(name) / "objects"
-        if not mc.objects():
-            return _count({})
-        mc.mirror(copy)
-        return _count({path: Content.of(copy / path) for path in files_of(copy) if path in manifest.objects})
+        if mc.objects():
+            mc.mirror(copy)
+            found = {path: Content.of(copy / path) for path in files_of(copy) if path in exported}
+    for path in sorted(exported):
+        if found.get(path) != exported[path]:
+            show(f"object {path}: {'not what was exported' if path in found else 'missing'}")
+    return _count(found)

@@ -12,6 +12,7 @@ from mcpmesh_k8s.errors import SettingError, TreeError
 from . import build, clients, cluster, deploy, health, hosts, secrets
 from .data import ClusterSide, ComposeSide, Owner, Side, Stores, export_data, import_data, stores_of, verify_data
 from .environment import Environment, Minikube
+from .export import Manifest
 from .programs import Kubectl, OperationError, output, require
 from .rendered import RenderedPhase, read_phases
 from .terminal import show, show_table
@@ -209,6 +210,7 @@ class Operator:
     def import_data(self) -> None:
         """Import an export into the cluster, or into Docker Compose. Everything but the stores is stopped meanwhile."""
         folder = self.require_data()
+        Manifest.read(folder)  # before anything is stopped for an export that is no good
         if self.compose:
             compose = ComposeSide.of(self.checkout)
             require("docker", "mc")
@@ -230,6 +232,8 @@ class Operator:
         """Stop everything in the cluster but the stores, and start Docker Compose, with an export when one is named."""
         compose = ComposeSide.of(self.checkout)
         require("docker", *(("mc",) if self.data else ()))
+        if self.data is not None and self.data.exists():
+            Manifest.read(self.data)
         kubectl = self.change()
         cluster.require_no_self_heal(kubectl)
         clients.stop_clients(self.environment, kubectl)

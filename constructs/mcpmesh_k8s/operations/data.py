@@ -8,11 +8,12 @@ anywhere.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import ParamSpec
 
 from .bucket_data import check_bucket, count_bucket, export_bucket, exported_objects, import_bucket
 from .export import FORMAT, Content, Count, Manifest, files_of, private
@@ -36,7 +37,7 @@ from .redis_data import (
     switch_redis,
 )
 from .stores import ClusterSide, ComposeSide, Server, Side, Stores, stores_of
-from .terminal import show
+from .terminal import show, show_table
 
 __all__ = [
     "ClusterSide",
@@ -49,9 +50,13 @@ __all__ = [
     "export_data",
     "import_data",
     "stores_of",
-    "table",
     "verify_data",
 ]
+
+_NONE = -1
+"""What is counted where there is nothing to count."""
+
+_P = ParamSpec("_P")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,15 +87,10 @@ class Row:
             prefix: What to put before its name.
             may_lapse: Whether there may be fewer by now.
         """
-        same = (
-            found.count <= exported.count
-            if may_lapse
-            else (found.count, found.checksum)
-            == (
-                exported.count,
-                exported.checksum,
-            )
-        )
+        if may_lapse:
+            same = found.count <= exported.count
+        else:
+            same = (found.count, found.checksum) == (exported.count, exported.checksum)
         return Row(
             what=prefix + exported.what,
             exported=exported.count,
@@ -100,12 +100,12 @@ class Row:
         )
 
 
-def table(rows: Sequence[Row]) -> str:
-    """All rows as text: what, exported, found, checksum, ok."""
-    cells = [("what", "exported", "found", "checksum", "ok")]
-    cells += [(r.what, str(r.exported), str(r.found), r.checksum, "yes" if r.ok else "NO") for r in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(5)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells)
+def show_rows(rows: Sequence[Row]) -> None:
+    """Show what was compared."""
+    show_table(
+        ("what", "exported", "found", "checksum", "ok"),
+        [(row.what, str(row.exported), str(row.found), row.checksum, "yes" if row.ok else "NO") for row in rows],
+    )
 
 
 def export_data(source: Side, stores: Stores, folder: Path, *, live: bool = False) -> Manifest:
@@ -190,14 +190,12 @@ def import_data(target: Side, stores: Stores, folder: Path, *, owners: Sequence[
     check_bucket(target, stores, folder, manifest, show)
     show("all of it can be read, and there is room for it")
     with ExitStack() as cleanup:
-        cleanup.callback(discard_databases, target, stores, list(manifest.databases))
-        restore_databases(target, stores, folder, manifest, plan, show)
-        rows = [
-            Row.of(count, count, prefix=f"{name}: ")
-            for name, database in manifest.databases.items()
-            for count in database.counts
-        ]
-        cleanup.callback(discard_redis, target, stores)
+        cleanup.callback(_as_far_as_possible, discard_databases, target, stores, list(manifest.databases))
+        rows = list[Row]()
+        for name, counts in restore_databases(target, stores, folder, manifest, plan, show).items():
+            rows += _database_rows(name, manifest.databases[name].counts, counts)
+        _require_ok(rows)
+        cleanup.callback(_as_far_as_possible, discard_redis, target, stores)
         stage_redis(target, stores, folder, manifest.redis)
         before = _keep_redis(target, stores, folder)
         show(f"redis: loaded beside the present one, which is kept in {before}")
@@ -208,7 +206,7 @@ def import_data(target: Side, stores: Stores, folder: Path, *, owners: Sequence[
         for exported, found in switch_redis(target, stores):
             rows.append(Row.of(exported, found, may_lapse="expire" in exported.what))
         show("redis: in place")
-    show(table(rows))
+    show_rows(rows)
     _require_ok(rows)
     return rows
 
@@ -231,10 +229,7 @@ def verify_data(side: Side, stores: Stores, folder: Path) -> list[Row]:
     manifest = Manifest.read(folder)
     rows = list[Row]()
     for name, database in manifest.databases.items():
-        found = {count.what: count for count in counts_of(side, stores, name)}
-        for count in database.counts:
-            rows.append(Row.of(count, found.pop(count.what, Count(what=count.what, count=-1)), prefix=f"{name}: "))
-        rows += [Row.of(Count(what=what, count=-1), count, prefix=f"{name}: ") for what, count in found.items()]
+        rows += _database_rows(name, database.counts, counts_of(side, stores, name))
     what = "redis, keys that stay"
     rows.append(
         Row.of(
@@ -242,17 +237,37 @@ def verify_data(side: Side, stores: Stores, folder: Path) -> list[Row]:
             Count(what=what, count=lasting_keys(side, stores)),
         )
     )
-    found_objects = count_bucket(side, stores, folder.parent, manifest)
+    found_objects = count_bucket(side, stores, folder.parent, manifest, show)
     rows.append(Row.of(exported_objects(manifest), found_objects, prefix=f"bucket {manifest.bucket}, "))
-    show(table(rows))
+    show_rows(rows)
     _require_ok(rows)
     return rows
+
+
+def _database_rows(database: str, exported: Sequence[Count], found: Sequence[Count]) -> list[Row]:
+    left, right = {count.what: count for count in exported}, {count.what: count for count in found}
+    return [
+        Row.of(
+            left.get(what, Count(what=what, count=_NONE)),
+            right.get(what, Count(what=what, count=_NONE)),
+            prefix=f"{database}: ",
+        )
+        for what in sorted(left.keys() | right.keys())
+    ]
+
+
+def _as_far_as_possible(clean: Callable[_P, None], *arguments: _P.args, **named: _P.kwargs) -> None:
+    """Clean up. When that fails too, the first error is the one to know; the next import cleans up first."""
+    try:
+        clean(*arguments, **named)
+    except OperationError as error:
+        show(str(error))
 
 
 def _require_idle(side: Side, stores: Stores, live: bool) -> None:
     running = side.running_clients(stores)
     if running and not live:
-        raise OperationError(f"These clients run in {side}: {', '.join(running)}. Stop them, then repeat.")
+        raise OperationError(f"These clients run in {side}: {', '.join(running)}. Stop them: {side.stopping(running)}")
     if running:
         show(f"{', '.join(running)} run: what they write from now on may be missing")
 

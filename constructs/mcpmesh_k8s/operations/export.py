@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -134,19 +134,22 @@ class Manifest:
             )
         try:
             manifest = Manifest(
-                **{
-                    **given,
-                    "files": {name: Content(**content) for name, content in given["files"].items()},
-                    "databases": {
-                        name: DatabaseExport(
-                            size=database["size"],
-                            counts=tuple(Count(**count) for count in database["counts"]),
-                            owners=tuple((schema, role) for schema, role in database["owners"]),
-                        )
-                        for name, database in given["databases"].items()
-                    },
-                    "redis": RedisExport(**given["redis"]),
-                }
+                format=FORMAT,
+                source=given["source"],
+                made=given["made"],
+                versions=given["versions"],
+                files={name: Content(**content) for name, content in given["files"].items()},
+                databases={
+                    name: DatabaseExport(
+                        size=database["size"],
+                        counts=tuple(Count(**count) for count in database["counts"]),
+                        owners=tuple((schema, role) for schema, role in database["owners"]),
+                    )
+                    for name, database in given["databases"].items()
+                },
+                redis=RedisExport(**given["redis"]),
+                bucket=given["bucket"],
+                objects=given["objects"],
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise OperationError(f"{folder / MANIFEST} is damaged ({error!r}). Export again.") from None
@@ -177,24 +180,10 @@ def files_of(folder: Path) -> list[str]:
 
 
 @contextmanager
-def private() -> Iterator[None]:
+def private() -> Generator[None, None, None]:
     """Whatever is written here, by programs that are called too, is for its owner alone: it is personal data."""
     before = os.umask(0o077)
     try:
         yield
     finally:
         os.umask(before)
-
-
-def differences(expected: Iterable[Count], found: Iterable[Count]) -> list[str]:
-    """What differs, as one sentence each."""
-    left, right = {count.what: count for count in expected}, {count.what: count for count in found}
-    return [
-        f"{what}: {_said(left.get(what))} in the export, {_said(right.get(what))} here"
-        for what in sorted(left.keys() | right.keys())
-        if left.get(what) != right.get(what)
-    ]
-
-
-def _said(count: Count | None) -> str:
-    return "none" if count is None else f"{count.count} (checksum {count.checksum[:12] or '-'})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -41,13 +42,15 @@ du -s -k "$folder" | { read -r used _; echo "disk_used:$used"; }
 # The second server has no password, and answers on the loopback of the pod only.
 _STAGED = """\
 set -eu
-folder="$(redis-cli -e CONFIG GET dir | tail -n 1)/.import"
 port="$1"
 staged() { (unset REDISCLI_AUTH; exec redis-cli -e -h 127.0.0.1 -p "$port" "$@"); }
 """
 
+_FOLDER = 'folder="$(redis-cli -e CONFIG GET dir | tail -n 1)/.import"\n'
+
 DISCARD = (
     _STAGED
+    + _FOLDER
     + """\
 [ -d "$folder" ] || exit 0
 staged SHUTDOWN NOSAVE >/dev/null 2>&1 || true
@@ -58,6 +61,7 @@ rm -rf "$folder"
 
 STAGE = (
     _STAGED
+    + _FOLDER
     + """\
 umask 077
 mkdir "$folder"
@@ -66,11 +70,14 @@ cat > "$folder/dump.rdb"
 redis-server --port "$port" --bind 127.0.0.1 --dir "$folder" --dbfilename dump.rdb --save '' --appendonly no \
   --repl-diskless-sync yes --repl-diskless-sync-delay 0 --daemonize yes --logfile "$folder/log" \
   --pidfile "$folder/pid" >/dev/null
-left=600
+left=3000
 until [ "$(staged PING 2>/dev/null)" = PONG ]; do
   left=$((left - 1))
-  [ "$left" -gt 0 ] && ! grep -q -i 'fatal error' "$folder/log" || { tail -n 3 "$folder/log" >&2; exit 1; }
-  sleep 1
+  if [ "$left" -le 0 ] || grep -q -i -e fatal -e abort -e exiting "$folder/log"; then
+    tail -n 3 "$folder/log" >&2
+    exit 1
+  fi
+  sleep 0.2
 done
 staged INFO keyspace
 """
@@ -81,20 +88,28 @@ SWITCH = (
     _STAGED
     + """\
 say() { redis-cli -e INFO "$1" | tr -d '\\r'; }
-trap 'redis-cli -e REPLICAOF NO ONE >/dev/null' EXIT
+# What it receives it loads beside what it holds, from the connection: a copy that fails changes nothing, and no dump
+# stays on its disk that it would load one day.
+load="$(redis-cli -e CONFIG GET repl-diskless-load | tail -n 1)"
+back() {
+  redis-cli -e REPLICAOF NO ONE >/dev/null
+  redis-cli -e CONFIG SET repl-diskless-load "$load" >/dev/null
+}
+trap back EXIT
 trap 'exit 1' HUP INT TERM
+redis-cli -e CONFIG SET repl-diskless-load swapdb >/dev/null
 redis-cli -e REPLICAOF 127.0.0.1 "$port" >/dev/null
-left=600
+left=3000
 until say replication | grep -q '^master_link_status:up'; do
   left=$((left - 1))
-  [ "$left" -gt 0 ] || { echo "error: it did not copy within 10 minutes" >&2; exit 1; }
-  sleep 1
+  [ "$left" -gt 0 ] || { echo "error: it did not copy in time" >&2; exit 1; }
+  sleep 0.2
 done
-redis-cli -e REPLICAOF NO ONE >/dev/null
+back
 until say persistence | grep -q '^aof_rewrite_in_progress:0' && say persistence | grep -q '^aof_rewrite_scheduled:0'; do
   left=$((left - 1))
-  [ "$left" -gt 0 ] || { echo "error: the append-only file was not written within 10 minutes" >&2; exit 1; }
-  sleep 1
+  [ "$left" -gt 0 ] || { echo "error: the append-only file was not written in time" >&2; exit 1; }
+  sleep 0.2
 done
 say persistence | grep -q '^aof_last_bgrewrite_status:ok' || { echo "error: the append-only file failed" >&2; exit 1; }
 staged INFO keyspace
@@ -145,8 +160,7 @@ def check_dump(side: Side, stores: Stores, path: Path, *, trim: bool = False) ->
 
     size, end = path.stat().st_size, number(r"\[offset (\d+)\] \\o/ RDB looks OK")
     if size == end + 40 and trim:
-        with path.open("r+b") as dump:
-            dump.truncate(end)
+        os.truncate(path, end)
     elif size != end:
         raise OperationError(f"{path} has {size} bytes, and the dump in it ends after {end}. Export again.")
     return RedisExport(
@@ -185,12 +199,12 @@ def check_redis(target: Side, stores: Stores, folder: Path, exported: RedisExpor
         raise OperationError(
             f"Redis of {target} may hold {maximum} bytes, and the dump takes {exported.memory}. Give it more memory."
         )
-    # Dump and copy lie on the disk together, and then the append-only file.
-    disk = 3 * (folder / DUMP).stat().st_size
+    # The dump and the append-only file made of it lie on the disk together.
+    disk = 2 * (folder / DUMP).stat().st_size
     free = int(state["disk_free"]) * 1024
     if isinstance(target, ClusterSide):
         free = min(free, stores.redis_disk - int(state["disk_used"]) * 1024)
-        needed = exported.memory + max(exported.memory, int(state["used_memory"])) + _OVERHEAD
+        needed = int(state["used_memory"]) + 2 * exported.memory + _OVERHEAD
         if needed > stores.redis_memory:
             raise OperationError(
                 f"Redis of {target} has {stores.redis_memory} bytes of memory. While it copies, {needed} are needed:"

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfileobj
 from typing import IO, TypeVar
 
-from ..application import Application
-from ..component import Component
-from ..errors import SettingError
-from ..minio import Bucket, Minio
-from ..network import Target
-from ..postgres import Database, Postgres
-from ..quantity import in_bytes
-from ..redis import Redis
-from ..workload import StatefulWorkload, Workload
+from mcpmesh_k8s.application import Application
+from mcpmesh_k8s.component import Component
+from mcpmesh_k8s.errors import SettingError
+from mcpmesh_k8s.minio import Bucket, Minio
+from mcpmesh_k8s.network import Target
+from mcpmesh_k8s.postgres import Database, Postgres
+from mcpmesh_k8s.quantity import in_bytes
+from mcpmesh_k8s.redis import Redis
+from mcpmesh_k8s.workload import StatefulWorkload, Workload
+
 from .programs import Kubectl, OperationError, output
 
 _FILES = (
@@ -176,8 +178,12 @@ class ComposeSide:
         running = output(self.compose("ps", "--services", "--status", "running")).split()
         return sorted(set(running) - {stores.postgres.service, stores.redis.service, stores.minio.service})
 
+    def stopping(self, clients: Sequence[str]) -> str:
+        """The command that stops clients."""
+        return shlex.join(self.compose("stop", *clients))
+
     @contextmanager
-    def address(self, server: Server) -> Iterator[str]:
+    def address(self, server: Server) -> Generator[str, None, None]:
         """Where a server is reached from this machine, as ``host:port``."""
         published = output(self.compose("port", server.service, str(server.port))).strip()
         yield f"127.0.0.1:{published.rpartition(':')[2]}"
@@ -215,8 +221,12 @@ class ClusterSide:
         }
         return sorted(running & set(stores.clients))
 
+    def stopping(self, clients: Sequence[str]) -> str:
+        """The command that stops clients."""
+        return shlex.join(self.kubectl.command("scale", "--replicas=0", *clients))
+
     @contextmanager
-    def address(self, server: Server) -> Iterator[str]:
+    def address(self, server: Server) -> Generator[str, None, None]:
         """Where a server is reached from this machine, as ``host:port``, while kubectl forwards a port to it."""
         command = self.kubectl.command("port-forward", "--address", "127.0.0.1", server.workload, f":{server.port}")
         with tempfile.TemporaryFile() as said:
