@@ -286,7 +286,8 @@ class KubernetesApi:
         """Read or change what is stored."""
         if not request.name:
             items = [manifest for key, manifest in self.objects.items() if _asked_for(request, key, manifest)]
-            return {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}
+            metadata = {"resourceVersion": "1"}
+            return {"kind": f"{request.kind}List", "apiVersion": "v1", "metadata": metadata, "items": items}
         unknown = Refusal(404, f'{plural(request.kind)} "{request.name}" not found')
         changes = request.method != "GET"
         if changes and (refusal := self._refusals.get((request.kind, request.name), unknown)) is not unknown:

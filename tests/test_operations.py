@@ -119,6 +119,7 @@ class Workplace:
         answer("kubectl", "rollout (status|restart)", "rolled out\n")
         answer("kubectl", "get job ", COMPLETE)
         answer("kubectl", "get [a-z,]+ --selector=app.kubernetes.io/part-of=ai-interviewer", '{"items": []}')
+        answer("kubectl", "get deployments,statefulsets --selector=.* --output=name$", "deployment.apps/a\n")
         answer("kubectl", "get deployment/.* --output=jsonpath", "3")
         answer("kubectl", "get applications.argoproj.io", "", status=1, stderr="no such kind")
         answer("kubectl", " (create|patch|scale|logs|get [a-z,]+$|get pods --output=wide$) ?", "done\n")
@@ -702,6 +703,15 @@ def test_a_difference_alone_changes_nothing(operate: Operate, workplace: Workpla
     assert result.status == 0
     assert "+replicas: 2" in result.out
     assert not any(re.search(" (apply|delete|create|patch) ", line) for line in workplace.stand_ins.lines())
+
+
+def test_before_the_first_deployment_the_new_objects_are_counted(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "get deployments,statefulsets .* --output=name$", "")
+    result = operate("diff", "dev")
+    assert result.status == 0
+    assert "Nothing of dev is deployed yet. New are:" in result.out
+    assert re.search(r"^StatefulSet +2$", result.out, re.M)
+    assert not any(" diff " in line for line in workplace.stand_ins.lines())
 
 
 def test_no_difference_is_said(operate: Operate, workplace: Workplace) -> None:

@@ -108,7 +108,7 @@ class Operator:
         """Show what a deployment would change."""
         kubectl, phases = self.look(), self.phases
         cluster.require_namespace(self.environment, kubectl)
-        if not deploy.show_difference(kubectl, phases):
+        if not deploy.show_difference(self.environment, kubectl, phases):
             show(f"{self.environment.name} is as rendered.")
 
     def deploy(self) -> None:
@@ -118,7 +118,7 @@ class Operator:
         cluster.require_prerequisites(self.environment, kubectl, phases)
         cluster.require_no_self_heal(kubectl)
         secrets.require_secrets(self.environment, kubectl, phases)
-        deploy.show_difference(kubectl, phases)
+        deploy.show_difference(self.environment, kubectl, phases)
         deploy.deploy(self.environment, kubectl, phases)
         self.urls()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -37,12 +38,20 @@ KEPT = ("Namespace", "PersistentVolumeClaim")
 """What holds data, or holds all the rest."""
 
 
-def show_difference(kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> bool:
+def show_difference(environment: Environment, kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> bool:
     """Show what a deployment would change, and return whether there is anything. Jobs run anew each time.
+
+    Before the first deployment the difference is all of it, and only counted.
 
     Raises:
         OperationError: The cluster refuses an object.
     """
+    there = kubectl.output("get", "deployments,statefulsets", f"--selector={environment.selector}", "--output=name")
+    if not there.strip():
+        counts = Counter(str(manifest["kind"]) for phase in phases for manifest in phase.objects)
+        show(f"Nothing of {environment.name} is deployed yet. New are:")
+        show_table(("kind", "objects"), [(kind, str(count)) for kind, count in sorted(counts.items())])
+        return True
     objects = [manifest for phase in phases for manifest in phase.objects if not hook_of(manifest)]
     status = kubectl.stream("diff", *APPLY, "--filename=-", stdin=as_list(objects))
     if status > 1:
