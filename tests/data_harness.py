@@ -56,7 +56,7 @@ elif words[:1] == ["port"]:
     assert words == ["port", "minio", "9000"], words
     print("0.0.0.0:" + side["minio"])
 elif words[:1] == ["port-forward"]:
-    assert words[1:] == ["--address", "127.0.0.1", "statefulset/ai-interviewer-minio", ":9000"], words
+    assert words[1:] == ["statefulset/ai-interviewer-minio", ":9000", "--address=127.0.0.1"], words
     print("Forwarding from 127.0.0.1:" + side["minio"] + " -> 9000", flush=True)
     signal.pause()
 else:

@@ -233,7 +233,10 @@ def test_a_forward_that_is_refused_fails_with_kubectls_words(
     monkeypatch.setenv("PATH", str(programs.folder))
     monkeypatch.chdir(ROOT)
     assert not health.verify_tools(operated(PROD), KUBECTL, "")
-    assert "No way to service/ai-interviewer-pdf-extractor: error: services is forbidden" in capsys.readouterr().out
+    assert (
+        "No port is forwarded to service/ai-interviewer-pdf-extractor: error: services is forbidden"
+        in capsys.readouterr().out
+    )
 
 
 def test_an_agent_on_the_real_runtime_names_its_tools_through_the_real_gateway(

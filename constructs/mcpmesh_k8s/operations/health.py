@@ -7,7 +7,6 @@ import json
 import re
 import socket
 import ssl
-import subprocess
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -170,30 +169,8 @@ def reach(
             if route.to is workload and route.exact and (route.upstream_path or route.path) == path:
                 yield f"{gateway_url(environment)}{route.path}", address
                 return
-    with forwarded(kubectl, workload.full_name, workload.ports[0].number) as port:
+    with kubectl.forwarded(f"service/{workload.full_name}", workload.ports[0].number) as port:
         yield f"http://{workload.full_name}:{port}{path}", "127.0.0.1"
-
-
-@contextmanager
-def forwarded(kubectl: Kubectl, service: str, port: int) -> Generator[int]:
-    """A port of this machine that leads to a Service while the block runs.
-
-    Raises:
-        OperationError: kubectl opens none.
-    """
-    command = kubectl.command("port-forward", f"service/{service}", f":{port}", "--address=127.0.0.1")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            line = process.stdout.readline()
-            match = re.match(r"Forwarding from 127\.0\.0\.1:(\d+)", line)
-            if not match:
-                said = process.stderr.read().strip().splitlines()
-                raise OperationError(f"No way to service/{service}: {said[-1] if said else line.strip() or 'no word'}")
-            yield int(match[1])
-        finally:
-            process.terminate()
 
 
 def ask(url: str, *, address: str = "", body: str | None = None) -> Answer:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
@@ -149,6 +152,33 @@ class Kubectl:
         status = self.stream(*arguments, stdin=stdin)
         if status:
             raise OperationError(f"`{shlex.join(self.command(*arguments))}` failed with status {status}: see above.")
+
+    @contextmanager
+    def forwarded(self, target: str, port: int) -> Generator[int]:
+        """A port of this machine, and of no other, that leads to a Service or a workload while the block runs.
+
+        Raises:
+            OperationError: kubectl opens none.
+        """
+        command = self.command("port-forward", target, f":{port}", "--address=127.0.0.1")
+        with (
+            tempfile.TemporaryFile("w+") as said,
+            subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True
+            ) as process,
+        ):
+            try:
+                assert process.stdout is not None
+                line = process.stdout.readline()
+                match = re.match(r"Forwarding from 127\.0\.0\.1:(\d+)", line)
+                if not match:
+                    process.wait(10)
+                    said.seek(0)
+                    words = said.read().strip().splitlines() or [line.strip() or "no word"]
+                    raise OperationError(f"No port is forwarded to {target}: {words[-1]}")
+                yield int(match[1])
+            finally:
+                process.terminate()
 
 
 def _captured(

@@ -228,20 +228,8 @@ class ClusterSide:
     @contextmanager
     def address(self, server: Server) -> Generator[str, None, None]:
         """Where a server is reached from this machine, as ``host:port``, while kubectl forwards a port to it."""
-        command = self.kubectl.command("port-forward", "--address", "127.0.0.1", server.workload, f":{server.port}")
-        with tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said)
-            try:
-                assert process.stdout is not None
-                line = process.stdout.readline().decode()
-                found = re.search(r"127\.0\.0\.1:(\d+) ->", line)
-                if not found:
-                    process.wait(10)
-                    raise OperationError(f"No port is forwarded to {server.workload}: {_last_word(said)}")
-                yield f"127.0.0.1:{found[1]}"
-            finally:
-                process.terminate()
-                process.wait()
+        with self.kubectl.forwarded(server.workload, server.port) as port:
+            yield f"127.0.0.1:{port}"
 
 
 Side = ComposeSide | ClusterSide
