@@ -321,6 +321,11 @@ def test_quick_dev_changes_nothing_when_something_is_missing(
     assert not workplace.hosts.exists() or workplace.hosts.read_text() == before
 
 
+def test_quick_dev_is_for_a_cluster_of_ones_own(operate: Operate, workplace: Workplace) -> None:
+    assert "prod is shared: deploy it step by step." in operate("quick-dev", "prod", "--confirm", "prod").err
+    assert workplace.stand_ins.calls == []
+
+
 # --- context ---
 
 

@@ -131,6 +131,8 @@ class Operator:
 
     def quick_dev(self) -> None:
         """Everything from nothing: context, images, set-up, deployment, hosts file. All of it is checked first."""
+        if not isinstance(self.environment.cluster, Minikube):
+            raise OperationError(f"{self.environment.name} is shared: deploy it step by step.")
         kubectl = cluster.choose_context(self.environment, self.context, self.environments)
         builds = build.choose_builds(self.environment, ())
         build.require_builder(self.environment)
