@@ -7,7 +7,8 @@ import sys
 
 from shop import shop
 
-from mcpmesh_k8s.operations import Environment, Minikube, main
+from mcpmesh_k8s.operations import Environment, Minikube
+from mcpmesh_k8s.operations.cli import main
 
 ENVIRONMENTS = [Environment(name="dev", cluster=Minikube(), make=lambda: shop)]
 

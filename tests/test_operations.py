@@ -19,7 +19,8 @@ from ai_interviewer import DEV, ENVIRONMENTS
 from ai_interviewer.__main__ import operated
 from conftest import ROOT, read_manifests, require_program
 from mcpmesh_k8s import BuiltImage, SettingError
-from mcpmesh_k8s.operations import deploy, main
+from mcpmesh_k8s.operations import deploy
+from mcpmesh_k8s.operations.cli import main
 from mcpmesh_k8s.operations.programs import OperationError, captured, require
 from stand_ins import StandIns
 

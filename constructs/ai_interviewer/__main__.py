@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mcpmesh_k8s.operations import Environment, main
+from mcpmesh_k8s.operations import Environment
+from mcpmesh_k8s.operations.cli import main
 
 from . import ENVIRONMENTS, AiInterviewer, EnvironmentSettings
 

@@ -1,6 +1,9 @@
-"""This module is how an environment is operated: the commands behind `make k8s-…`, for any application."""
+"""This module is how an environment is operated: the commands behind `make k8s-…`, for any application.
 
-from .cli import main
+``mcpmesh_k8s.operations.cli`` is the command line. It is not imported here: who only says where an environment runs
+waits for none of it.
+"""
+
 from .environment import Environment, Minikube, SharedCluster
 
-__all__ = ["Environment", "Minikube", "SharedCluster", "main"]
+__all__ = ["Environment", "Minikube", "SharedCluster"]
