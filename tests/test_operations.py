@@ -291,6 +291,11 @@ def test_quick_dev_does_the_plans_steps_in_their_order(operate: Operate, workpla
         ),
         pytest.param(lambda place: (place.stand_ins.folder / "kubectl").unlink(), "kubectl not found", id="no kubectl"),
         pytest.param(
+            lambda place: [path.unlink() for path in place.stand_ins.folder.iterdir()],
+            "docker, kubectl, minikube not found on PATH. Install Docker",
+            id="no program",
+        ),
+        pytest.param(
             lambda place: (place.checkout / "backend/Dockerfile").unlink(),
             "has no backend/Dockerfile",
             id="no Dockerfile",

@@ -133,9 +133,9 @@ class Operator:
         """Everything from nothing: context, images, set-up, deployment, hosts file. All of it is checked first."""
         if not isinstance(self.environment.cluster, Minikube):
             raise OperationError(f"{self.environment.name} is shared: deploy it step by step.")
+        require("docker", "kubectl", "minikube")
         kubectl = cluster.choose_context(self.environment, self.context, self.environments)
         builds = build.choose_builds(self.environment, ())
-        build.require_builder(self.environment)
         build.require_checkout(self.checkout, builds)
         hosts.require_hosts_file(self.hosts_file)
         read_phases(self.environment.application.directory)
