@@ -6,6 +6,7 @@ docker, kubectl, minikube and sudo are stand-ins that record their calls (``stan
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -251,6 +252,38 @@ def test_make_help_lists_every_target_in_its_group() -> None:
             assert f"  make {target} " in text, target
     for group in ("Deploy", "Look after it", "Change it"):
         assert f"\n{group}\n" in text
+
+
+def make_for_real(workplace: Workplace, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make, with the stand-ins before all other programs; what is rendered and installed stays as it is."""
+    make = require_program("make", "make", "/usr/bin")
+    kept = ("--old-file=synth", "--old-file=dist-check", "--old-file=.venv/.ready")
+    return subprocess.run(
+        [make, *kept, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{workplace.stand_ins.folder}:/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_make_runs_the_whole_of_quick_dev(workplace: Workplace) -> None:
+    given = (f"APP_DIR={workplace.checkout}", f"HOSTS_FILE={workplace.hosts}", f"ENV_FILE={workplace.env_file}")
+    result = make_for_real(workplace, "k8s-quick-dev", *given)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "=== 5 of 5: hosts file" in result.stdout
+    assert "192.168.49.2 ai-interviewer.local" in workplace.hosts.read_text()
+    assert len([line for line in workplace.stand_ins.lines() if line.startswith("docker build")]) == 5
+
+
+def test_make_fails_when_its_command_does(workplace: Workplace) -> None:
+    result = make_for_real(workplace, "k8s-deploy-prod")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: This changes prod, in 'ai-interviewer-prod'. If you mean it: CONFIRM=prod")
+    assert make_for_real(workplace, "k8s-deploy-prod", "CONFIRM=prod").returncode == 0
 
 
 # --- quick-dev: the plan's one command ---
