@@ -17,14 +17,22 @@
 #   LIVE=1              export although something may write
 #   OWNERS="D:S:R …"    who owns, in database D and schema S, what belonged to the source's superuser
 
-ENV ?= dev
+# A shell may have a variable of this name for a purpose of its own.
+ifneq ($(origin ENV),command line)
+ENV := dev
+endif
 OPERATE = .venv/bin/python -m ai_interviewer
-OPTIONS = $(if $(APP_DIR),--app-dir '$(APP_DIR)') $(if $(CONTEXT),--context '$(CONTEXT)') \
-  $(if $(CONFIRM),--confirm '$(CONFIRM)') $(if $(ADDRESS),--address '$(ADDRESS)') \
-  $(if $(ENV_FILE),--env-file '$(ENV_FILE)') $(if $(HOSTS_FILE),--hosts-file '$(HOSTS_FILE)') \
-  $(if $(LINES_OF_LOG),--lines '$(LINES_OF_LOG)') $(if $(FOLLOW),--follow) $(if $(PUSH),--push) \
-  $(if $(DATA),--data '$(DATA)') $(if $(filter compose,$(FROM) $(TO)),--compose) $(if $(LIVE),--live) \
-  $(foreach variable,$(REPLACE),--replace '$(variable)') $(foreach owner,$(OWNERS),--owner '$(owner)')
+quoted = '$(subst ','\'',$(1))'
+option = $(if $(2),$(1) $(call quoted,$(2)))
+each = $(foreach word,$(2),$(1) $(call quoted,$(word)))
+ENVIRONMENT = $(call quoted,$(ENV))
+OPTIONS = $(call option,--app-dir,$(APP_DIR)) $(call option,--context,$(CONTEXT)) \
+  $(call option,--confirm,$(CONFIRM)) $(call option,--address,$(ADDRESS)) $(call option,--env-file,$(ENV_FILE)) \
+  $(call option,--hosts-file,$(HOSTS_FILE)) $(call option,--lines,$(LINES_OF_LOG)) $(if $(FOLLOW),--follow) \
+  $(if $(PUSH),--push) $(call option,--data,$(DATA)) $(call option,--from,$(FROM)) $(call option,--to,$(TO)) \
+  $(if $(LIVE),--live) $(call each,--replace,$(REPLACE)) $(call each,--owner,$(OWNERS))
+# What is rendered is written first in dev; in prod it must have been committed.
+RENDERED = $(if $(filter prod,$(ENV)),dist-check,synth)
 
 ##@ Deploy
 
@@ -34,26 +42,26 @@ k8s-quick-dev: synth ## everything from nothing: context, images, set-up, deploy
 
 .PHONY: k8s-context
 k8s-context: $(VENV) ## check that the cluster runs, and make its context the current one
-	@$(OPERATE) context $(ENV) $(OPTIONS)
+	@$(OPERATE) context $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-build-all
 k8s-build-all: $(VENV) ## build all images; k8s-build-backend and so on build one
-	@$(OPERATE) build $(ENV) $(OPTIONS)
+	@$(OPERATE) build $(ENVIRONMENT) $(OPTIONS)
 
 k8s-build-%: $(VENV)
-	@$(OPERATE) build $(ENV) $* $(OPTIONS)
+	@$(OPERATE) build $(ENVIRONMENT) $* $(OPTIONS)
 
 .PHONY: k8s-setup
-k8s-setup: $(VENV) ## addons, prerequisites, namespace and Secrets
-	@$(OPERATE) setup $(ENV) $(OPTIONS)
+k8s-setup: $(RENDERED) ## addons, prerequisites, namespace and Secrets
+	@$(OPERATE) setup $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-secrets
 k8s-secrets: $(VENV) ## put into the cluster what its Secrets lack, and say who reads what
-	@$(OPERATE) secrets $(ENV) $(OPTIONS)
+	@$(OPERATE) secrets $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-diff
-k8s-diff: $(VENV) ## what a deployment would change
-	@$(OPERATE) diff $(ENV) $(OPTIONS)
+k8s-diff: $(RENDERED) ## what a deployment would change
+	@$(OPERATE) diff $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-deploy-dev
 k8s-deploy-dev: synth ## show the difference, apply phase by phase, wait for each
@@ -65,76 +73,76 @@ k8s-deploy-prod: dist-check ## the same in production; wants CONFIRM=prod
 
 .PHONY: k8s-ingress-hosts
 k8s-ingress-hosts: $(VENV) ## let the hosts file name the application's host
-	@$(OPERATE) ingress-hosts $(ENV) $(OPTIONS)
+	@$(OPERATE) ingress-hosts $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-urls
 k8s-urls: $(VENV) ## where the application is reached
-	@$(OPERATE) urls $(ENV) $(OPTIONS)
+	@$(OPERATE) urls $(ENVIRONMENT) $(OPTIONS)
 
 ##@ Look after it
 
 .PHONY: k8s-status
 k8s-status: $(VENV) ## what runs
-	@$(OPERATE) status $(ENV) $(OPTIONS)
+	@$(OPERATE) status $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-logs
 k8s-logs: $(VENV) ## the last log lines; TARGET=backend FOLLOW=1 for less and more
-	@$(OPERATE) logs $(ENV) $(TARGET) $(OPTIONS)
+	@$(OPERATE) logs $(ENVIRONMENT) $(call each,,$(TARGET)) $(OPTIONS)
 
 .PHONY: k8s-logs-backend
 k8s-logs-backend: $(VENV) ## the last log lines of the backend
-	@$(OPERATE) logs $(ENV) backend $(OPTIONS)
+	@$(OPERATE) logs $(ENVIRONMENT) backend $(OPTIONS)
 
 .PHONY: k8s-logs-agents
 k8s-logs-agents: $(VENV) ## the last log lines of all agents
-	@$(OPERATE) logs-agents $(ENV) $(OPTIONS)
+	@$(OPERATE) logs-agents $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-describe-failing
 k8s-describe-failing: $(VENV) ## each pod in trouble, with its events and last log lines
-	@$(OPERATE) describe-failing $(ENV) $(OPTIONS)
+	@$(OPERATE) describe-failing $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-test-health
 k8s-test-health: $(VENV) ## gateway, backend, pods, and whether the registry lists every agent
-	@$(OPERATE) test-health $(ENV) $(OPTIONS)
+	@$(OPERATE) test-health $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-test-mcp-tools
 k8s-test-mcp-tools: $(VENV) ## ask each agent for its tools
-	@$(OPERATE) test-mcp-tools $(ENV) $(OPTIONS)
+	@$(OPERATE) test-mcp-tools $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-port-forward
 k8s-port-forward: $(VENV) ## open a workload's port on this machine: TARGET=grafana
-	@$(OPERATE) port-forward $(ENV) $(TARGET) $(OPTIONS)
+	@$(OPERATE) port-forward $(ENVIRONMENT) $(call each,,$(TARGET)) $(OPTIONS)
 
 ##@ Change it
 
 .PHONY: k8s-quick-update
 k8s-quick-update: $(VENV) ## build the images anew, restart what changed
-	@$(OPERATE) quick-update $(ENV) $(TARGET) $(OPTIONS)
+	@$(OPERATE) quick-update $(ENVIRONMENT) $(call each,,$(TARGET)) $(OPTIONS)
 
 .PHONY: k8s-restart
 k8s-restart: $(VENV) ## restart workloads one pod at a time; TARGET=backend for one
-	@$(OPERATE) restart $(ENV) $(TARGET) $(OPTIONS)
+	@$(OPERATE) restart $(ENVIRONMENT) $(call each,,$(TARGET)) $(OPTIONS)
 
 .PHONY: k8s-export-data
 k8s-export-data: $(VENV) ## all data into a folder: DATA=export; FROM=compose for Docker Compose
-	@$(OPERATE) export-data $(ENV) $(OPTIONS)
+	@$(OPERATE) export-data $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-import-data
 k8s-import-data: $(VENV) ## an export into the cluster: DATA=export; TO=compose for Docker Compose
-	@$(OPERATE) import-data $(ENV) $(OPTIONS)
+	@$(OPERATE) import-data $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-verify-data
 k8s-verify-data: $(VENV) ## compare what is there with an export: DATA=export
-	@$(OPERATE) verify-data $(ENV) $(OPTIONS)
+	@$(OPERATE) verify-data $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-rollback
 k8s-rollback: $(VENV) ## back to Docker Compose: stop everything but the stores, start the stack; DATA=back with the data
-	@$(OPERATE) rollback $(ENV) $(OPTIONS)
+	@$(OPERATE) rollback $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-clean
-k8s-clean: $(VENV) ## delete what was deployed; data only with CONFIRM=delete-data
-	@$(OPERATE) clean $(ENV) $(OPTIONS)
+k8s-clean: $(RENDERED) ## delete what was deployed; data only with CONFIRM=delete-data
+	@$(OPERATE) clean $(ENVIRONMENT) $(OPTIONS)
 
 .PHONY: k8s-show
 k8s-show: $(VENV) ## images, ports and Dockerfiles, as the typed application says
-	@$(OPERATE) show $(ENV) $(OPTIONS)
+	@$(OPERATE) show $(ENVIRONMENT) $(OPTIONS)

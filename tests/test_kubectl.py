@@ -274,7 +274,16 @@ def test_the_operators_commands_deploy_dev_from_nothing_and_bring_back_what_was_
     (tmp_path / "cluster.yaml").write_text(PREREQUISITES)
 
     def operate(command: str) -> str:
-        words = [sys.executable, "-m", "ai_interviewer", command, "dev", "--context=kind", f"--env-file={values}"]
+        words = [
+            sys.executable,
+            "-m",
+            "ai_interviewer",
+            command,
+            "dev",
+            "--context=kind",
+            "--confirm=dev",
+            f"--env-file={values}",
+        ]
         done = subprocess.run(
             words,
             cwd=ROOT,

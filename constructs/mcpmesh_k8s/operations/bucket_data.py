@@ -42,6 +42,10 @@ class _Client:
 
     def __init__(self, authority: str, keys: tuple[str, str], settings: Path, bucket: str) -> None:
         user, password = keys
+        if set("".join(keys)) & set(":@/"):
+            raise OperationError(
+                "A root key of MinIO holds ':', '@' or '/', which mc cannot be given. Change it first."
+            )
         self._variables = {
             f"MC_HOST_{_ALIAS}": f"http://{user}:{password}@{authority}",
             "MC_CONFIG_DIR": str(settings),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from .environment import Build, Environment, Minikube
 from .programs import OperationError, captured, output, require, stream
-from .terminal import show, show_table
+from .terminal import show
 
 _EXPORT = re.compile(r'^export (\w+)="(.*)"$', re.MULTILINE)
 
@@ -41,27 +41,24 @@ def require_checkout(checkout: Path, builds: Sequence[Build]) -> None:
         raise OperationError(f"{checkout} has no {', '.join(dict.fromkeys(missing))}. {advice}")
 
 
-def require_builder(environment: Environment) -> None:
-    """Refuse to begin without the programs that build."""
-    require("docker", *(("minikube",) if isinstance(environment.cluster, Minikube) else ()))
-
-
-def docker_variables(environment: Environment) -> dict[str, str]:
+def docker_variables(minikube: Minikube | None) -> dict[str, str]:
     """The variables by which Docker builds where the cluster finds the image: inside minikube, or here."""
-    if not isinstance(environment.cluster, Minikube):
+    if minikube is None:
         return {}
-    text = output(["minikube", "--profile", environment.cluster.profile, "docker-env", "--shell=bash"])
+    text = output(["minikube", "--profile", minikube.profile, "docker-env", "--shell=bash"])
     variables = dict(_EXPORT.findall(text))
     if "DOCKER_HOST" not in variables:
         raise OperationError("minikube names no Docker daemon. Start it with --container-runtime=docker.")
     return variables
 
 
-def build_images(environment: Environment, checkout: Path, builds: Sequence[Build], *, push: bool) -> tuple[str, ...]:
-    """Build images, and return the workloads whose image is another one than before.
+def build_images(
+    minikube: Minikube | None, checkout: Path, builds: Sequence[Build], *, push: bool = False
+) -> Generator[tuple[Build, bool]]:
+    """Build images, each with whether it is another one than before, as soon as it is there.
 
     Args:
-        environment: Whose images.
+        minikube: Where they are built; Docker's own images unless given.
         checkout: The application's checkout.
         builds: Which images.
         push: Whether they are pushed to their registry too.
@@ -69,13 +66,11 @@ def build_images(environment: Environment, checkout: Path, builds: Sequence[Buil
     Raises:
         OperationError: Something is missing, found before the first build; or a build fails, which ends the work.
     """
-    require_builder(environment)
+    require("docker", *(("minikube",) if minikube else ()))
     require_checkout(checkout, builds)
-    if push and isinstance(environment.cluster, Minikube):
-        raise OperationError(f"The images of {environment.name} are built into minikube. There is nowhere to push to.")
-    variables = docker_variables(environment)
-    changed: list[str] = []
-    rows: list[tuple[str, str, str]] = []
+    if push and minikube:
+        raise OperationError("These images are built into minikube. There is nowhere to push to.")
+    variables = docker_variables(minikube)
     for number, build in enumerate(builds, start=1):
         name = build.image.reference
         show(f"--- {number} of {len(builds)}: {name}")
@@ -85,12 +80,7 @@ def build_images(environment: Environment, checkout: Path, builds: Sequence[Buil
             raise OperationError(f"The image {name} was not built: see above. Those before it were.")
         if push and stream(["docker", "push", name], variables=variables):
             raise OperationError(f"The image {name} was not pushed: see above. Is docker logged in to its registry?")
-        new = image_id(name, variables) != before
-        changed += [build.workload] if new else []
-        rows.append((build.workload, name, "new" if new else "as before"))
-    show()
-    show_table(("workload", "image", "is"), rows)
-    return tuple(changed)
+        yield build, image_id(name, variables) != before
 
 
 def image_id(name: str, variables: dict[str, str]) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from mcpmesh_k8s.errors import SettingError, TreeError
 
@@ -16,6 +19,9 @@ from .export import Manifest
 from .programs import Kubectl, OperationError, output, require
 from .rendered import RenderedPhase, read_phases
 from .terminal import show, show_table
+
+COMPOSE = "compose"
+"""The name of Docker Compose, where data come from or go to."""
 
 
 class Operator:
@@ -39,13 +45,14 @@ class Operator:
         self.lines: int = given.lines
         self.push: bool = given.push
         self.names: list[str] = given.names
-        self.compose: bool = given.compose
+        self.source: str = given.source
+        self.target: str = given.target
         self.live: bool = given.live
         self.replace: list[str] = given.replace
         self.data: Path | None = given.data
         self.owners: list[Owner] = given.owner
         self.checkout: Path = given.app_dir or Path("..", environment.application.settings.name)
-        self.env_file: Path = given.env_file
+        self.env_file: Path = given.env_file or secrets.ENV_FILE
         self.hosts_file: Path = given.hosts_file
 
     # What several commands begin with.
@@ -53,14 +60,21 @@ class Operator:
     def look(self) -> Kubectl:
         """kubectl, to look at things."""
         kubectl = cluster.choose_context(self.environment, self.context, self.environments)
-        cluster.require_answer(kubectl)
+        cluster.require_answer(self.environment, kubectl)
+        show(f"context {kubectl.context}, namespace {kubectl.namespace}")
         return kubectl
 
     def change(self) -> Kubectl:
         """kubectl, to change things: with consent."""
         kubectl = cluster.choose_context(self.environment, self.context, self.environments)
         cluster.require_consent(self.environment, kubectl, self.confirm)
-        cluster.require_answer(kubectl)
+        cluster.require_answer(self.environment, kubectl)
+        show(f"context {kubectl.context}, namespace {kubectl.namespace}")
+        return kubectl
+
+    def in_namespace(self, kubectl: Kubectl) -> Kubectl:
+        """kubectl, once the namespace is there."""
+        cluster.require_namespace(self.environment, kubectl)
         return kubectl
 
     @property
@@ -77,19 +91,21 @@ class Operator:
     def build(self) -> None:
         """Build images: all, or those of the workloads named."""
         builds = build.choose_builds(self.environment, self.names)
-        build.build_images(self.environment, self.checkout, builds, push=self.push)
+        rows = [
+            (one.workload, one.image.reference, "new" if changed else "as before")
+            for one, changed in build.build_images(self.minikube, self.checkout, builds, push=self.push)
+        ]
+        show_table(("workload", "image", "is"), rows)
 
     def setup(self) -> None:
         """Prepare the cluster: addons, what must be there, the namespace, Secrets."""
         kubectl, phases = self.change(), self.phases
-        require(*(("minikube",) if self.uses_minikube(kubectl) else ()))
+        require(*(("minikube",) if self.minikube else ()))
         present = secrets.keys_in_cluster(kubectl, self.secret_names)
         secrets.require_values(self.environment, present, secrets.read_env_file(self.env_file))
-        if isinstance(self.environment.cluster, Minikube) and self.uses_minikube(kubectl):
-            for addon in self.environment.cluster.addons:
-                output(
-                    ["minikube", "--profile", self.environment.cluster.profile, "addons", "enable", addon], timeout=600
-                )
+        if self.minikube:
+            for addon in self.minikube.addons:
+                output(["minikube", "--profile", self.minikube.profile, "addons", "enable", addon], timeout=600)
                 show(f"minikube addon {addon}: enabled")
         cluster.require_prerequisites(self.environment, kubectl, phases)
         deploy.apply(kubectl, [manifest for phase in phases for manifest in phase.of("Namespace")])
@@ -131,15 +147,15 @@ class Operator:
 
     def quick_dev(self) -> None:
         """Everything from nothing: context, images, set-up, deployment, hosts file. All of it is checked first."""
-        if not isinstance(self.environment.cluster, Minikube):
-            raise OperationError(f"{self.environment.name} is shared: deploy it step by step.")
+        if not self.minikube:
+            raise OperationError("This is for the minikube of the settings. Take another cluster step by step.")
         require("docker", "kubectl", "minikube")
         kubectl = cluster.choose_context(self.environment, self.context, self.environments)
         builds = build.choose_builds(self.environment, ())
         build.require_checkout(self.checkout, builds)
         hosts.require_hosts_file(self.hosts_file)
         read_phases(self.environment.application.directory)
-        cluster.require_answer(kubectl)
+        cluster.require_answer(self.environment, kubectl)
         present = secrets.keys_in_cluster(kubectl, self.secret_names)
         secrets.require_values(self.environment, present, secrets.read_env_file(self.env_file))
         steps: tuple[tuple[str, Callable[[], None]], ...] = (
@@ -154,18 +170,28 @@ class Operator:
             step()
 
     def quick_update(self) -> None:
-        """Build the images anew, and restart the workloads whose image changed."""
-        kubectl = self.change()
+        """Build the images anew, and restart each workload whose image changed."""
+        if not isinstance(self.environment.cluster, Minikube):
+            raise OperationError(
+                f"The images of {self.environment.name} never change under one name. Raise VERSION, build with PUSH=1, "
+                "and deploy."
+            )
+        kubectl = self.in_namespace(self.change())
         builds = build.choose_builds(self.environment, self.names)
-        changed = build.build_images(self.environment, self.checkout, builds, push=self.push)
+        # Each is restarted when it is built: what is built later may fail.
+        changed = [
+            one.workload
+            for one, new in build.build_images(self.minikube, self.checkout, builds, push=self.push)
+            if new and deploy.begin_restart(self.environment, kubectl, [one.workload])
+        ]
         if changed:
-            deploy.restart(self.environment, kubectl, changed)
+            deploy.wait_for(kubectl, (), deploy.workloads_of(self.environment, changed))
         else:
             show("No image changed, so nothing is restarted.")
 
     def status(self) -> None:
         """Show what runs."""
-        deploy.status(self.look())
+        deploy.status(self.in_namespace(self.look()))
 
     def logs(self) -> None:
         """Show the last log lines: of everything, or of the workloads named."""
@@ -173,16 +199,18 @@ class Operator:
         selector = f"app.kubernetes.io/name in ({','.join(full)})" if full else ""
         if full:
             deploy.workloads_of(self.environment, self.names)
-        deploy.logs(self.environment, self.look(), selector, follow=self.follow, lines=self.lines)
+        kubectl = self.in_namespace(self.look())
+        deploy.logs(self.environment, kubectl, selector, follow=self.follow, lines=self.lines)
 
     def logs_agents(self) -> None:
         """Show the last log lines of all agents."""
         selector = "app.kubernetes.io/component=agent"
-        deploy.logs(self.environment, self.look(), selector, follow=self.follow, lines=self.lines)
+        kubectl = self.in_namespace(self.look())
+        deploy.logs(self.environment, kubectl, selector, follow=self.follow, lines=self.lines)
 
     def describe_failing(self) -> None:
         """Show each pod that is in trouble, with its events and last log lines."""
-        deploy.describe_failing(self.look())
+        deploy.describe_failing(self.in_namespace(self.look()))
 
     def test_health(self) -> None:
         """Check gateway, pods and registry."""
@@ -201,73 +229,81 @@ class Operator:
         deploy.forward(self.environment, kubectl, names)
 
     def restart(self) -> None:
-        """Restart workloads: all Deployments, or those named."""
-        deploy.restart(self.environment, self.change(), self.names)
+        """Restart workloads: all but the stores, or those named."""
+        deploy.restart(self.environment, self.in_namespace(self.change()), self.names)
 
     def export_data(self) -> None:
         """Export all data into a folder: of the cluster, or of Docker Compose."""
-        side = ComposeSide.of(self.checkout) if self.compose else ClusterSide(kubectl=self.look())
-        export_data(side, self.stores, self.require_data(), live=self.live)
+        if self.target:
+            raise OperationError("An export comes FROM somewhere, and goes to DATA=<folder>.")
+        folder = self.require_data()
+        compose = self.source == COMPOSE
+        side = ComposeSide.of(self.checkout) if compose else ClusterSide(kubectl=self.in_namespace(self.look()))
+        export_data(side, self.stores, folder, live=self.live)
 
     def import_data(self) -> None:
         """Import an export into the cluster, or into Docker Compose. Everything but the stores is stopped meanwhile."""
+        if self.source:
+            raise OperationError("An import comes from DATA=<folder>, and goes TO somewhere.")
         folder = self.require_data()
         Manifest.read(folder)  # before anything is stopped for an export that is no good
-        if self.compose:
+        if self.target == COMPOSE:
             compose = ComposeSide.of(self.checkout)
             require("docker", "mc")
             self.restore_into(compose, folder)
             return
         require("mc")
-        kubectl = self.change()
+        kubectl = self.in_namespace(self.change())
         cluster.require_no_self_heal(kubectl)
-        clients.stop_clients(self.environment, kubectl)
-        import_data(ClusterSide(kubectl=kubectl), self.stores, folder, owners=self.owners)
-        clients.start_clients(self.environment, kubectl)
+        with stopped("The application is stopped. Give the command again, or deploy again to start it."):
+            clients.stop_clients(self.environment, kubectl)
+            import_data(ClusterSide(kubectl=kubectl), self.stores, folder, owners=self.owners)
+            clients.start_clients(self.environment, kubectl)
 
     def verify_data(self) -> None:
         """Compare what is in the cluster, or in Docker Compose, with an export."""
-        side: Side = ComposeSide.of(self.checkout) if self.compose else ClusterSide(kubectl=self.look())
-        verify_data(side, self.stores, self.require_data())
+        folder = self.require_data()
+        compose = COMPOSE in (self.source, self.target)
+        side: Side = ComposeSide.of(self.checkout) if compose else ClusterSide(kubectl=self.in_namespace(self.look()))
+        verify_data(side, self.stores, folder)
 
     def rollback(self) -> None:
-        """Stop everything in the cluster but the stores, and start Docker Compose, with an export when one is named."""
+        """Stop everything in the cluster but the stores, and start Docker Compose; DATA takes the data along."""
         compose = ComposeSide.of(self.checkout)
         require("docker", *(("mc",) if self.data else ()))
         if self.data is not None and self.data.exists():
-            Manifest.read(self.data)
-        kubectl = self.change()
+            raise OperationError(
+                f"{self.data} exists, and may be old. Name a new folder, or bring that one in: make k8s-import-data "
+                "TO=compose"
+            )
+        kubectl = cluster.choose_context(self.environment, self.context, self.environments)
+        cluster.require_consent(self.environment, kubectl, self.confirm)
+        if not cluster.answers(kubectl):
+            up = shlex.join(compose.compose("up", "--detach"))
+            raise OperationError(f"The cluster of context {kubectl.context!r} does not answer. Without its data: {up}")
+        self.in_namespace(kubectl)
         cluster.require_no_self_heal(kubectl)
-        clients.stop_clients(self.environment, kubectl)
-        if self.data is None:
-            clients.start_compose(compose)
-        else:
-            if not self.data.exists():
+        with stopped("The application is stopped. Give the command again, or deploy again to start it."):
+            clients.stop_clients(self.environment, kubectl)
+            if self.data is None:
+                clients.start_compose(compose)
+            else:
                 export_data(ClusterSide(kubectl=kubectl), self.stores, self.data)
-            self.restore_into(compose, self.data)
+                self.restore_into(compose, self.data)
         show("Docker Compose serves. Back to the cluster: docker compose stop, and deploy again.")
 
     def clean(self) -> None:
         """Delete what was deployed; data too when that is confirmed."""
         data = self.confirm == "delete-data"
-        if not data:
-            kubectl = self.change()
-        else:
-            kubectl = self.look()
-            if not isinstance(self.environment.cluster, Minikube):
-                raise OperationError(
-                    f"The data of {self.environment.name} is never deleted from here. Delete its claims by name."
-                )
+        kubectl = self.in_namespace(self.look() if data else self.change())
+        if data and not cluster.is_minikube(kubectl.context):
+            raise OperationError(f"{kubectl.context!r} is no minikube: its data is never deleted from here.")
         cluster.require_no_self_heal(kubectl)
         deploy.remove(kubectl, self.phases, data=data)
 
     def urls(self) -> None:
         """Show where the application is reached."""
         deploy.show_addresses(self.environment)
-
-    def show(self) -> None:
-        """Show what the typed application says: images, ports, hosts."""
-        self.show_facts()
 
     # What they share.
 
@@ -297,23 +333,25 @@ class Operator:
         """The Secrets that are made from here."""
         return list(dict.fromkeys(entry.reference.secret for entry in secrets.own_entries(self.environment)))
 
-    def uses_minikube(self, kubectl: Kubectl) -> bool:
-        """Whether the context is the minikube of the settings."""
-        return isinstance(self.environment.cluster, Minikube) and kubectl.context == self.environment.cluster.context
+    @property
+    def minikube(self) -> Minikube | None:
+        """The minikube of the settings; none when another context was given."""
+        minikube = self.environment.cluster
+        return minikube if isinstance(minikube, Minikube) and self.context in ("", minikube.context) else None
 
     def minikube_address(self) -> str:
         """The address of minikube.
 
         Raises:
-            OperationError: The environment has none.
+            OperationError: It is another cluster.
         """
-        if not isinstance(self.environment.cluster, Minikube):
+        if not self.minikube:
             raise OperationError("Only minikube tells its address. Give ADDRESS=<the ingress controller's>.")
         require("minikube")
-        return output(["minikube", "--profile", self.environment.cluster.profile, "ip"]).strip()
+        return output(["minikube", "--profile", self.minikube.profile, "ip"]).strip()
 
-    def show_facts(self) -> None:
-        """Show images, ports and hosts."""
+    def show(self) -> None:
+        """Show what the typed application says: images, ports, Dockerfiles."""
         built = {one.workload: one for one in self.environment.builds}
         rows: list[tuple[str, str, str, str]] = []
         for pod in self.environment.application.pods:
@@ -352,6 +390,24 @@ COMMANDS: dict[str, Callable[[Operator], None]] = {
 """Every command, by its name."""
 
 
+class Arguments(argparse.ArgumentParser):
+    """A command line whose mistakes are told in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        self.exit(2, f"error: {message}\n")
+
+
+@contextmanager
+def stopped(words: str) -> Generator[None]:
+    """Say how things stand when what runs in the block ends too early."""
+    try:
+        yield
+    except BaseException:
+        show(words)
+        raise
+
+
 def owner(text: str) -> Owner:
     """An owner as it is given on the command line.
 
@@ -366,7 +422,7 @@ def owner(text: str) -> Owner:
 
 def parser(program: str, environments: Sequence[Environment]) -> argparse.ArgumentParser:
     """The command line. A make variable of the same name stands for each option."""
-    parsed = argparse.ArgumentParser(prog=program, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parsed = Arguments(prog=program, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parsed.epilog = "\n".join(f"  {name:18}{command.__doc__}" for name, command in COMMANDS.items())
     parsed.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
     parsed.add_argument("environment", choices=[one.name for one in environments], help="which environment")
@@ -375,13 +431,17 @@ def parser(program: str, environments: Sequence[Environment]) -> argparse.Argume
     parsed.add_argument("--confirm", default="", help="the environment's name, or delete-data")
     parsed.add_argument("--address", default="", help="where the ingress controller is reached")
     parsed.add_argument("--app-dir", type=Path, help="the application's checkout: ../NAME unless given")
-    parsed.add_argument("--env-file", type=Path, default=Path(".env"), help="the file with the values of Secrets")
+    parsed.add_argument("--env-file", type=Path, help="the file with the values of Secrets: .env unless given")
     parsed.add_argument("--hosts-file", type=Path, default=hosts.HOSTS, help="the hosts file")
     parsed.add_argument("--replace", action="append", default=[], help="a variable of .env whose key gets a new value")
     parsed.add_argument("--lines", type=int, default=100, help="how many log lines of each container")
     parsed.add_argument("--follow", action="store_true", help="go on with new log lines")
     parsed.add_argument("--data", type=Path, help="the folder of an export")
-    parsed.add_argument("--compose", action="store_true", help="the data of Docker Compose in place of the cluster's")
+    places = ("cluster", COMPOSE)
+    parsed.add_argument(
+        "--from", dest="source", choices=places, default="", help="what is exported; the cluster's data"
+    )
+    parsed.add_argument("--to", dest="target", choices=places, default="", help="where an import goes; the cluster")
     parsed.add_argument("--live", action="store_true", help="export although something may write")
     parsed.add_argument(
         "--owner", action="append", type=owner, default=[], help="DATABASE:SCHEMA:ROLE: who owns what a superuser did"
@@ -402,7 +462,7 @@ def main(program: str, environments: Sequence[Environment], arguments: Sequence[
     environment = next(one for one in environments if one.name == given.environment)
     try:
         COMMANDS[given.command](Operator(environment, environments, given))
-    except (OperationError, SettingError, TreeError) as error:
+    except (OperationError, SettingError, TreeError, OSError, UnicodeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from mcpmesh_k8s.checks import at, each, name_of
@@ -35,34 +35,53 @@ def choose_context(environment: Environment, given: str, environments: Sequence[
             f"{context!r} is a minikube, and {environment.name} is never deployed to one. Give CONTEXT=<its cluster>."
         )
     for other in environments:
-        shared = isinstance(other.cluster, SharedCluster)
-        if shared and other.name != environment.name and context == other.cluster.context:
+        theirs = other.cluster.context
+        if not isinstance(other.cluster, SharedCluster) or other.name == environment.name or theirs not in known:
+            continue
+        # By its address too: a cluster may have contexts of several names.
+        if context == theirs or server_of(context) == server_of(theirs):
             raise OperationError(
                 f"{context!r} is the cluster of {other.name}, not of {environment.name}. Give another CONTEXT."
             )
     return Kubectl(context=context, namespace=environment.namespace)
 
 
+def clusters_of(context: str) -> list[Mapping[str, object]]:
+    """The cluster of a context, as the kubeconfig has it."""
+    text = output(["kubectl", "config", "view", "--minify", "--context", context, "--output=json"])
+    return [at(cluster, "cluster") for cluster in each(json.loads(text), "clusters")]
+
+
+def server_of(context: str) -> str:
+    """The address of a context's cluster."""
+    return " ".join(str(cluster.get("server")) for cluster in clusters_of(context))
+
+
 def is_minikube(context: str) -> bool:
     """Whether minikube made the cluster of a context."""
-    text = output(["kubectl", "config", "view", "--minify", "--context", context, "--output=json"])
     extensions = [
         at(extension, "extension").get("provider")
-        for cluster in each(json.loads(text), "clusters")
-        for extension in each(cluster, "cluster", "extensions")
+        for cluster in clusters_of(context)
+        for extension in each(cluster, "extensions")
     ]
     return context == "minikube" or "minikube.sigs.k8s.io" in extensions
 
 
-def require_answer(kubectl: Kubectl) -> None:
+def answers(kubectl: Kubectl) -> bool:
+    """Whether the cluster answers."""
+    return kubectl.succeeds("get", "--raw=/readyz", "--request-timeout=10s")
+
+
+def require_answer(environment: Environment, kubectl: Kubectl) -> None:
     """Refuse to go on when the cluster does not answer."""
-    if not kubectl.succeeds("get", "--raw=/readyz", "--request-timeout=10s"):
-        raise OperationError(f"The cluster of context {kubectl.context!r} does not answer. Is it running?")
+    if not answers(kubectl):
+        start = f" Start it: {environment.cluster.start}" if isinstance(environment.cluster, Minikube) else ""
+        raise OperationError(f"The cluster of context {kubectl.context!r} does not answer.{start}")
 
 
 def require_consent(environment: Environment, kubectl: Kubectl, confirm: str) -> None:
-    """Refuse to change a shared cluster without the environment's name as a word of consent."""
-    if isinstance(environment.cluster, SharedCluster) and confirm != environment.name:
+    """Refuse to change a cluster that is no minikube without the environment's name as a word of consent."""
+    if confirm != environment.name and not is_minikube(kubectl.context):
         raise OperationError(
             f"This changes {environment.name}, in {kubectl.context!r}. If you mean it: CONFIRM={environment.name}"
         )
@@ -132,7 +151,11 @@ def require_no_self_heal(kubectl: Kubectl) -> None:
         ],
         allowed=(0, 1),
     )
-    if found.returncode or not found.stdout.strip():
+    if found.returncode:
+        if "the server doesn't have a resource type" not in found.stderr:
+            show(f"Whether ArgoCD syncs this by itself cannot be seen: {found.stderr.strip()}")
+        return
+    if not found.stdout.strip():
         return
     for application in each(json.loads(found.stdout), "items"):
         here = at(application, "spec", "destination").get("namespace") == kubectl.namespace
@@ -153,6 +176,6 @@ def use_context(environment: Environment, kubectl: Kubectl) -> None:
             raise OperationError(
                 f"minikube profile {environment.cluster.profile!r} is not running: {environment.cluster.start}"
             )
-    require_answer(kubectl)
+    require_answer(environment, kubectl)
     output(["kubectl", "config", "use-context", kubectl.context])
     show(f"kubectl uses context {kubectl.context!r} from now on. Our own commands name theirs each time.")

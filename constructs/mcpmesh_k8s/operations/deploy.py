@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from mcpmesh_k8s.checks import at, each, name_of
 from mcpmesh_k8s.workload import Workload
 
+from .clients import clients_of
 from .environment import Environment
 from .programs import Kubectl, OperationError
 from .rendered import RenderedPhase, as_list, hook_of, reference
@@ -34,8 +35,21 @@ FETCHED = {
 
 CONTROLLERS = ("Deployment", "StatefulSet")
 _UNPRIVILEGED = 1024
-KEPT = ("Namespace", "PersistentVolumeClaim")
-"""What holds data, or holds all the rest."""
+KEPT = ("Namespace", "PersistentVolumeClaim", "ExternalSecret", "SealedSecret")
+"""What holds data or Secrets, or holds all the rest."""
+
+PASSING = (
+    "configmap",
+    "deployment",
+    "horizontalpodautoscaler",
+    "ingress",
+    "networkpolicy",
+    "poddisruptionbudget",
+    "service",
+    "serviceaccount",
+    "statefulset",
+)
+"""Kinds that every cluster knows, and of which a service that is gone may leave one behind."""
 
 
 def show_difference(environment: Environment, kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> bool:
@@ -107,7 +121,7 @@ def wait_for(kubectl: Kubectl, secrets: Sequence[Manifest], workloads: Sequence[
     for manifest in workloads:
         if kubectl.stream("rollout", "status", reference(manifest), f"--timeout={TIMEOUT}s"):
             describe_failing(kubectl)
-            raise OperationError(f"{reference(manifest)} did not become ready within {TIMEOUT} seconds: see above.")
+            raise OperationError(f"{reference(manifest)} did not become ready: see above.")
 
 
 def run_jobs(kubectl: Kubectl, jobs: Sequence[Manifest]) -> None:
@@ -147,7 +161,8 @@ def show_leftovers(environment: Environment, kubectl: Kubectl, phases: Sequence[
     """Name what an earlier version rendered and this one does not. Nothing is deleted."""
     objects = [manifest for phase in phases for manifest in phase.objects]
     namespaced = [manifest for manifest in objects if "namespace" in at(manifest, "metadata")]
-    kinds = sorted({str(manifest["kind"]).lower() for manifest in namespaced} - {"job", "persistentvolumeclaim"})
+    rendered_kinds = {str(manifest["kind"]).lower() for manifest in namespaced}
+    kinds = sorted(rendered_kinds.union(PASSING) - {"job", "persistentvolumeclaim"})
     rendered = {reference(manifest) for manifest in namespaced}
     found = json.loads(kubectl.output("get", ",".join(kinds), f"--selector={environment.selector}", "--output=json"))
     left = [
@@ -190,8 +205,8 @@ def logs(environment: Environment, kubectl: Kubectl, selector: str, *, follow: b
     )
 
 
-def describe_failing(kubectl: Kubectl) -> int:
-    """Show each pod that is in trouble: why, its events and its last lines. Return how many there are."""
+def describe_failing(kubectl: Kubectl) -> None:
+    """Show each pod that is in trouble: why, its events and its last lines."""
     failing = [(pod, reason) for pod in pods_of(kubectl) if (reason := trouble_of(pod))]
     for pod, reason in failing:
         name = name_of(pod)
@@ -204,7 +219,6 @@ def describe_failing(kubectl: Kubectl) -> int:
     if not failing:
         show("No pod is in trouble. Warnings of the namespace:")
         kubectl.stream("get", "events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp")
-    return len(failing)
 
 
 def pods_of(kubectl: Kubectl) -> list[Mapping[str, object]]:
@@ -243,19 +257,23 @@ def trouble_of(pod: Mapping[str, object]) -> str:
 
 
 def restart(environment: Environment, kubectl: Kubectl, names: Sequence[str]) -> None:
-    """Restart workloads one pod at a time, and wait for them: all Deployments unless some are named.
+    """Restart workloads one pod at a time, and wait for them: all but the stores unless some are named.
 
     Raises:
         OperationError: There is no such workload, or one does not become ready.
     """
+    wait_for(kubectl, (), begin_restart(environment, kubectl, names or [one.name for one in clients_of(environment)]))
+
+
+def begin_restart(environment: Environment, kubectl: Kubectl, names: Sequence[str]) -> list[Manifest]:
+    """Begin to restart workloads, and return their controllers."""
     objects = workloads_of(environment, names)
-    references = [reference(manifest) for manifest in objects]
-    kubectl.do("rollout", "restart", *references)
-    wait_for(kubectl, (), objects)
+    kubectl.do("rollout", "restart", *(reference(manifest) for manifest in objects))
+    return objects
 
 
-def workloads_of(environment: Environment, names: Sequence[str], kinds: Sequence[str] = ()) -> list[Manifest]:
-    """The controllers of workloads by their short names: the Deployments unless some are named.
+def workloads_of(environment: Environment, names: Sequence[str]) -> list[Manifest]:
+    """The controllers of workloads by their short names.
 
     Raises:
         OperationError: There is no such workload.
@@ -267,8 +285,6 @@ def workloads_of(environment: Environment, names: Sequence[str], kinds: Sequence
         for manifest in group
         if manifest["kind"] in CONTROLLERS
     }
-    if not names:
-        return [manifest for manifest in found.values() if manifest["kind"] in (kinds or ("Deployment",))]
     unknown = [name for name in names if application.prefixed(name) not in found]
     if unknown:
         prefix = application.prefixed("")

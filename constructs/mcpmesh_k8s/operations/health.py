@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import re
 import socket
@@ -187,12 +188,12 @@ def ask(url: str, *, address: str = "", body: str | None = None) -> Answer:
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    dialled = urlsplit(f"//{address}" if address else f"//{host}:{port}")
+    dialled = dialled_at(address or f"{host}:{port}")
     # FastMCP wants both types accepted, and answers with either.
     headers = {"Host": host if address else parts.netloc, "Accept": "application/json, text/event-stream"}
     if body is not None:
         headers["Content-Type"] = "application/json"
-    connection = http.client.HTTPConnection(dialled.hostname or "", dialled.port or port, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(dialled[0], dialled[1] or port, timeout=TIMEOUT)
     try:
         connection.connect()
         if parts.scheme == "https":
@@ -206,6 +207,23 @@ def ask(url: str, *, address: str = "", body: str | None = None) -> Answer:
         raise OperationError(f"{url} gives no answer: {str(error) or type(error).__name__}") from None
     finally:
         connection.close()
+
+
+def dialled_at(address: str) -> tuple[str, int | None]:
+    """Host and port of an address, which may be an IPv6 address alone.
+
+    Raises:
+        OperationError: It is none.
+    """
+    try:
+        return str(ipaddress.IPv6Address(address)), None
+    except ValueError:
+        pass
+    try:
+        parts = urlsplit(f"//{address}")
+        return parts.hostname or "", parts.port
+    except ValueError:
+        raise OperationError(f"{address!r} is no address. Give ADDRESS=<IP> or <IP>:<port>.") from None
 
 
 def expect_ok(url: str, answer: Answer) -> str:

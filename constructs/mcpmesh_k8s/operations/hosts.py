@@ -65,15 +65,16 @@ def update_hosts(path: Path, name: str, address: str, hosts: tuple[str, ...]) ->
         except ValueError:
             raise OperationError(f"{address!r} is no IP address. Give ADDRESS=<the ingress controller's>.") from None
     require_hosts_file(path)
-    old = path.read_text(encoding="utf-8")
+    # What is not ours is kept to the byte, whatever its encoding.
+    old = path.read_text(encoding="utf-8", errors="surrogateescape")
     new = with_block(old, name, f"{address} {' '.join(hosts)}" if hosts else "")
     if new == old:
         show(f"{path} is right already.")
         return
     if can_write(path):
-        path.write_text(new, encoding="utf-8")
+        path.write_text(new, encoding="utf-8", errors="surrogateescape")
     else:
-        with tempfile.NamedTemporaryFile("w", prefix="hosts.", encoding="utf-8") as file:
+        with tempfile.NamedTemporaryFile("w", prefix="hosts.", encoding="utf-8", errors="surrogateescape") as file:
             file.write(new)
             file.flush()
             show(f"sudo may ask for your password, to write {path}")

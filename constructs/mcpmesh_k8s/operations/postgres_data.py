@@ -421,8 +421,8 @@ def plan_databases(
         mapped[name] = tuple(pairs)
     if problems:
         raise OperationError(
-            f"Who shall own what is unknown: {'; '.join(problems)}. Name one of the database's roles for each, with"
-            " Owner(database=…, schema=…, role=…)."
+            f"Who shall own what is unknown: {'; '.join(problems)}. Name one of the database's roles for each:"
+            ' OWNERS="<database>:<schema>:<role> …".'
         )
     new_roles = {
         role.name: role.inherit for role in source.values() if not role.superuser and role.name not in state.roles

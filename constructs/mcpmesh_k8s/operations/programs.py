@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ INSTALL = {
     "git": "Install git.",
     "kubectl": "Install kubectl, and give it a context for the cluster.",
     "mc": "Install mc, the client of MinIO: it copies the objects of buckets.",
-    "minikube": "Install minikube, or set CONTEXT to the context of another cluster for development.",
+    "minikube": "Install minikube; for another cluster go step by step, with its CONTEXT and CONFIRM=dev.",
     "sudo": "Run this as root, or install sudo: only root may change the hosts file.",
 }
 """Every program that a command may call, and what to do when it is missing."""
@@ -176,6 +177,8 @@ class Kubectl:
                     said.seek(0)
                     words = said.read().strip().splitlines() or [line.strip() or "no word"]
                     raise OperationError(f"No port is forwarded to {target}: {words[-1]}")
+                # It writes a line for each connection, and stops when nobody reads them.
+                threading.Thread(target=process.stdout.read, daemon=True).start()
                 yield int(match[1])
             finally:
                 process.terminate()

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 _URL_SAFE = re.compile(r"[A-Za-z0-9._~-]{3,}")
 _SHORTEST_PASSWORD = 8
 
+ENV_FILE = Path(".env")
+"""The file that values are read from, unless another is named."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
@@ -122,8 +125,14 @@ def secrets_made_by_hand(objects: Sequence[Manifest]) -> list[str]:
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The variables of a ``.env`` file that have a value; none when there is no such file."""
+    """The variables of a ``.env`` file that have a value; none when nobody made the usual one.
+
+    Raises:
+        OperationError: Another file was named, and is not there.
+    """
     if not path.is_file():
+        if path != ENV_FILE:
+            raise OperationError(f"{path} is no file. ENV_FILE names the file with the values of Secrets.")
         return {}
     if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         show(f"Others on this machine can read {path}: chmod 600 {path}")
