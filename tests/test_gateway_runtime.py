@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import re
+import select
 import signal
 import socket
 import threading
@@ -613,6 +614,32 @@ def test_a_client_may_ask_sixty_at_once_and_no_more_and_no_other_pays_for_it(gat
     assert ask("203.0.113.62").status == 200
     assert ask("198.51.100.1, 203.0.113.61").status in {200, 429}
     assert ask("203.0.113.61", "/").status == ask("203.0.113.61", "/static/").status == 200
+
+
+def test_a_client_holds_a_hundred_connections_and_no_other_pays_for_it(gateway: RunningGateway) -> None:
+    backend, slow, other = gateway.upstreams["backend"], "203.0.113.64", "203.0.113.65"
+    head = f"POST /static/x HTTP/1.1\r\nHost: {gateway.host}\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: {slow}"
+
+    def ask(target: str, client: str) -> Response:
+        return gateway.request("GET", target, headers=[("X-Forwarded-For", client)])
+
+    with ExitStack() as stack:
+        opened = [stack.enter_context(gateway.connect()) for _ in range(110)]
+        for connection in opened:
+            connection.sendall(f"{head}\r\nContent-Length: 2\r\n\r\nx".encode())
+        assert eventually(lambda: len(select.select(opened, [], [], 0)[0]) >= 10, START)
+        refused = select.select(opened, [], [], 0)[0]
+        assert [failure(read_response(connection)) for connection in refused] == [(429, "words")] * 10
+        assert failure(ask("/api/interviews", slow)) == (429, "JSON")
+        assert ask("/static/", other).status == ask("/", other).status == 200
+        assert ask("/-/healthy", slow).status == 200
+        assert {probe(gateway.pod.spec[kind], gateway.pod) for kind in PROBES} == {"200"}
+        held = [connection for connection in opened if connection not in refused]
+        for connection in held:
+            connection.sendall(b"x")
+        assert [read_response(connection).status for connection in held] == [200] * 100
+    assert ask("/static/", slow).status == 200
+    assert len([request for request in backend.requests if request.body == b"xx"]) == 100
 
 
 @only_prod
