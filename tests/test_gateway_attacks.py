@@ -309,6 +309,14 @@ def test_the_login_is_asked_with_the_cookie_and_nothing_else_of_the_client(alice
         "/-/%61uth",
         "/oauth2/auth",
         "/oauth2/auth?x",
+        "/oauth2/auth/",
+        "/oauth2/AUTH",
+        "/oauth2/auth%20",
+        "/oauth2/userinfo",
+        "/oauth2/STATIC/x",
+        "/oauth2/start/",
+        "/oauth2/start%20",
+        "/oauth2/",
         "/oauth2/%61uth",
         "/-/explain",
     ],
@@ -317,6 +325,16 @@ def test_a_client_cannot_go_where_only_the_gateway_goes(alice: Visitor, target: 
     assert alice.ask(target).status == 404
     assert not alice.gateway.upstreams[LOGIN].requests
     assert not alice.gateway.arrived
+
+
+@pytest.mark.parametrize(
+    "path", ["start", "callback?code=1", "sign_in", "sign_out?rd=%2F", "static/css/bulma.min.css", "st%61rt"]
+)
+def test_a_browser_reaches_what_it_needs_of_the_login(stranger: Visitor, path: str) -> None:
+    login = stranger.gateway.upstreams[LOGIN]
+    login.answer = lambda _: Answer(body=b"page")
+    assert stranger.ask(f"/oauth2/{path}").body == b"page"
+    assert [request.target for request in login.requests] == [f"/oauth2/{path}"]
 
 
 @pytest.mark.parametrize("target", ["/@explain", "/@sign_in"])
@@ -888,6 +906,88 @@ def test_no_upgrade_but_a_websocket_reaches_a_service(admin: Visitor, upgrade: s
 def test_a_websocket_is_for_routes_that_have_one(admin: Visitor, target: str) -> None:
     asked = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
     assert admin.arrives(target, *asked) == admin.arrives(target)
+
+
+# Another site's page, in the browser of someone who is signed in
+
+
+def origins(gateway: RunningGateway) -> list[str]:
+    host = gateway.host
+    return [
+        *("https://evil.example", "null", "", f"http://{host}", f"https://{host}.evil.example", f"https://x.{host}"),
+        *(f"https://{host}:8443", f"https://{host}/", f"HTTPS://{host}", f"https://x@{host}", f"{host}"),
+        *(f"https://{host}, https://{host}", f"https://{host} https://evil.example", f"https://{host[1:]}"),
+    ]
+
+
+UPGRADE = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_another_site_cannot_act_as_the_person(admin: Visitor, method: str) -> None:
+    login = admin.gateway.upstreams.get(LOGIN)
+    own = f"https://{admin.gateway.host}"
+    said = [[("Origin", origin)] for origin in origins(admin.gateway)]
+    said += [[("Sec-Fetch-Site", site)] for site in ("cross-site", "same-site")]
+    said += [[("Origin", own), ("Sec-Fetch-Site", site)] for site in ("cross-site", "same-site")]
+    said += [[("Origin", own), ("Origin", "https://evil.example")], [("oRIGIN", "null")]]
+    paths = (*PUBLIC, *PROTECTED, *(("/oauth2/start",) if login else ("/mcp/pdf-extractor",)))
+    for number, headers in enumerate(said):
+        client = ("X-Forwarded-For", f"198.51.101.{number}")
+        for target in paths:
+            response = admin.ask(target, client, *headers, method=method, body=b"x")
+            assert response.status == 403, (target, headers)
+            assert b"This comes from another site." in response.body
+            assert (response.headers["Content-Type"] == "application/json") == target.startswith(("/api/", "/mcp/"))
+    assert not admin.gateway.arrived
+    assert not login or not login.requests
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_the_application_s_own_pages_and_programs_act(admin: Visitor, method: str) -> None:
+    host = admin.gateway.host
+    own = ("Origin", f"https://{host}")
+    for headers in (
+        (),
+        (own,),
+        (own, ("Sec-Fetch-Site", "same-origin")),
+        (("Sec-Fetch-Site", "none"),),
+        (("Host", f"{host}:8443"), ("Origin", f"https://{host}:8443")),
+    ):
+        for target in (*PUBLIC, *PROTECTED):
+            assert admin.arrives(target, *headers, method=method, body=b"x"), (target, headers)
+    assert admin.ask("/api/x", ("Host", f"{host}:8443"), own, method=method).status == 403
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_another_site_may_link_here(admin: Visitor, method: str) -> None:
+    for headers in ([("Origin", "https://evil.example")], [("Sec-Fetch-Site", "cross-site")]):
+        for target in (*PUBLIC, *PROTECTED):
+            assert admin.arrives(target, *headers, method=method)
+
+
+def test_another_site_opens_no_websocket(admin: Visitor) -> None:
+    for number, origin in enumerate(origins(admin.gateway)):
+        client = ("X-Forwarded-For", f"198.51.102.{number}")
+        for target in ("/grafana/api/live/ws", "/api/x", "/static/x"):
+            assert admin.ask(target, client, *UPGRADE, ("Origin", origin)).status == 403, (target, origin)
+            assert admin.ask(target, client, *UPGRADE, ("Sec-Fetch-Site", "same-site")).status == 403
+    assert not admin.gateway.arrived
+    own = ("Origin", f"https://{admin.gateway.host}")
+    raw = admin.head(
+        "/grafana/api/live/ws", *(f"{name}: {value}".encode() for name, value in (*UPGRADE, own)), method="GET"
+    )
+    with admin.gateway.connect() as connection:
+        connection.sendall(raw)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 101 ")
+
+
+def test_in_dev_the_scheme_is_the_one_that_people_see(gateways: Callable[[str], RunningGateway]) -> None:
+    visitor = visitor_of(gateways("dev"))
+    host = visitor.gateway.host
+    for seen_as, origin, status in (("http", "http", 200), ("http", "https", 403), ("https", "http", 403)):
+        said = (("X-Forwarded-Proto", seen_as), ("Origin", f"{origin}://{host}"))
+        assert visitor.ask("/api/x", *said, method="POST").status == status
 
 
 # A login that is away, late or wrong. What it says depends on the cookie, so that all can be tried at once.

@@ -400,6 +400,15 @@ def test_its_own_page_leads_straight_to_the_provider(way: Way) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "path", ["auth", "auth/", "AUTH", "auth%20", "%61uth", "userinfo", "userinfo/", "robots.txt", ""]
+)
+def test_a_browser_cannot_ask_it_who_someone_is(alice: Browser, path: str) -> None:
+    response = alice.get(f"/oauth2/{path}")
+    assert response.status == 404
+    assert "alice" not in f"{response.headers}{response.body!r}".lower()
+
+
 def test_administrators_alone_reach_grafana(alice: Browser) -> None:
     administrator = Browser(way=alice.way)
     administrator.sign_in(ADMINISTRATOR)

@@ -209,6 +209,25 @@ local function forbidden(name)
     return verdict
 end
 
+-- A browser says which page a request comes from; a program says nothing, and nobody's cookies are with it. Another
+-- page may read what anyone may, but not act as the person who looks at it.
+local SAFE = { GET = true, HEAD = true, OPTIONS = true }
+local OUTSIDE = "from another site"
+
+local function from_outside()
+    if SAFE[ngx.var.request_method] and ngx.var.websocket == "" then
+        return false
+    end
+    local headers = ngx.req.get_headers(100)
+    local site = headers["sec-fetch-site"]
+    if site and site ~= "same-origin" and site ~= "none" then
+        return true
+    end
+    local port = (ngx.var.http_host or ""):match(":%d+$") or ""
+    local origin = headers["origin"]
+    return origin ~= nil and origin ~= ngx.var.forwarded_proto .. "://" .. ngx.var.host .. port
+end
+
 local function sanitize()
     local headers, failure = ngx.req.get_headers(100, true)
     if failure then -- more than 100: those beyond were not looked at
@@ -270,6 +289,10 @@ function gateway.pass(host, port, with_cookies, tries)
         return ngx.redirect("https://" .. ngx.var.host .. ngx.var.request_uri, 308)
     end
     sanitize()
+    if from_outside() then
+        complain(OUTSIDE)
+        return ngx.exit(ngx.HTTP_FORBIDDEN)
+    end
     if with_cookies then
         ngx.var.upstream_cookie = service_cookies()
     end
@@ -453,7 +476,9 @@ local WORDS = {
 function gateway.explain()
     local status = ngx.status
     local words = WORDS[status] or "Something went wrong."
-    if status == ngx.HTTP_FORBIDDEN and ngx.var.identity ~= "" then -- the login knows them, and the route is not theirs
+    if status == ngx.HTTP_FORBIDDEN and ngx.var.problem == OUTSIDE then
+        words = "This comes from another site."
+    elseif status == ngx.HTTP_FORBIDDEN and ngx.var.identity ~= "" then -- the login knows them, and the route is not theirs
         words = "This is for administrators."
     end
     if ngx.var.programs == "1" then
