@@ -7,6 +7,7 @@ administrator first, so that it is not the login that stops the attack.
 import base64
 import json
 import re
+import signal
 import socketserver
 import threading
 import time
@@ -14,7 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from typing import Any
 from urllib.parse import unquote
@@ -294,7 +295,7 @@ def test_the_login_is_asked_with_the_cookie_and_nothing_else_of_the_client(alice
         (question,) = alice.gateway.upstreams[LOGIN].requests
         assert (question.method, question.target, question.body) == ("GET", "/oauth2/auth", b"")
         told = {"X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-For", "X-Request-ID"}
-        assert set(question.headers) == {"Host", "Cookie", *told}
+        assert set(question.headers) == {"Host", "Cookie", "Connection", *told}
 
 
 # What only the gateway itself may call.
@@ -1089,7 +1090,7 @@ LIES: dict[str, bytes] = {
         )
     },
 }
-REFUSED = {"forbidden": 403, "unauthorized": 401}
+REFUSED = {"forbidden": 403, "unauthorized": 401, "error_400": 401}
 
 
 class LyingLogin(socketserver.ThreadingTCPServer):
@@ -1115,7 +1116,7 @@ class LyingLogin(socketserver.ThreadingTCPServer):
                     if how == b"silent":
                         released.wait(30)
                     elif how == b"slow":
-                        time.sleep(1.5)
+                        time.sleep(1)
                     elif how and how.startswith(b"trickles"):
                         start, pause = {b"status": (9, 0.2), b"head": (40, 0.2), b"name": (60, 4)}[how[9:]]
                         self.wfile.write(answer[:start])
@@ -1185,6 +1186,105 @@ def test_what_the_login_says_beyond_its_answer_is_not_its_next_answer(stranger: 
     for _ in range(4):
         for target in PROTECTED:
             assert_turned_away(stranger, target, stranger.ask(target))
+
+
+def test_an_answer_that_the_login_sends_too_much_is_not_told_of_the_next_person(stranger: Visitor) -> None:
+    login, told = stranger.gateway.upstreams[LOGIN], threading.Event()
+
+    def surplus() -> bytes:
+        told.wait(2)
+        return vouches(SAYS_ADMIN)
+
+    late = Answer(status=401, headers={"Content-Length": "0", "Connection": "keep-alive"}, rest=surplus)
+    login.answer = lambda _: late
+    # Each worker has connections of its own.
+    for _ in range(8):
+        assert_turned_away(stranger, "/", stranger.ask("/"))
+    told.set()
+    time.sleep(0.3)
+    login.answer = lambda _: Answer(status=401)
+    for _ in range(8):
+        assert_turned_away(stranger, "/grafana/", stranger.ask("/grafana/"))
+    assert not stranger.gateway.arrived
+
+
+def test_another_is_asked_in_time_when_one_pod_of_the_login_hangs(stranger: Visitor) -> None:
+    login, over = stranger.gateway.upstreams[LOGIN], threading.Event()
+    vouched = Answer(status=202, headers={"X-Auth-Request-Email": ADMIN})
+
+    def hangs_first(_: Request) -> Answer:
+        if len(login.requests) == 1:
+            over.wait(30)
+        return vouched
+
+    login.answer = hangs_first
+    began = time.monotonic()
+    assert stranger.ask("/grafana/").status == 200
+    assert 1.4 < time.monotonic() - began < 3
+    over.set()
+
+
+def test_the_login_s_time_begins_before_its_address_is_known(
+    manifests: Manifests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        LyingLogin() as login,
+        running_gateway(manifests("prod"), real={LOGIN: login.server_address[1]}) as gateway,
+    ):
+        reply = gateway.dns.reply
+
+        def slow(query: bytes) -> bytes:
+            time.sleep(1.7 if LOGIN.encode() in query else 0)
+            return reply(query)
+
+        monkeypatch.setattr(gateway.dns, "reply", slow)
+        status, seconds = ask_as(gateway, "truth__silent", "/api/interviews")
+        assert status == 503
+        assert 4.5 < seconds < 6
+
+
+def test_a_dns_that_is_silent_takes_no_longer_than_the_login_has(manifests: Manifests) -> None:
+    with running_gateway(manifests("prod")) as gateway:
+        gateway.dns.silent = True
+        resolv_conf = gateway.prefix.parent / "resolv.conf"
+        resolv_conf.write_text(resolv_conf.read_text() * 3)
+        gateway.pod.process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        began = time.monotonic()
+        assert Visitor(gateway=gateway, address="198.51.100.1").ask("/health").status == 503
+        assert 4.5 < time.monotonic() - began < 6
+
+
+def test_a_name_that_is_no_text_is_replaced_by_the_address(stranger: Visitor) -> None:
+    for name, called in (("J\xfcrgen", ALICE), ("\xc3\xbc", "ü"), ("\xed\xa0\x80", ALICE), ("\xc3", ALICE), ("A", "A")):
+        vouched = {
+            "X-Auth-Request-Email": ALICE,
+            "X-Auth-Request-Preferred-Username": name,
+            "X-Auth-Request-User": name,
+        }
+        answer = Answer(status=202, headers=vouched)
+        forget_requests(stranger.gateway)
+        stranger.gateway.upstreams[LOGIN].answer = partial(lambda answer, _: answer, answer)
+        assert stranger.ask("/api/x").status == 200
+        claims = claims_of(stranger.gateway.arrived["backend"][0])
+        assert (claims["name"], claims["sub"]) == (called, called)
+
+
+def test_one_ipv6_network_is_one_client_and_every_ipv4_address_another(admin: Visitor) -> None:
+    def ask(address: str) -> int:
+        return admin.ask("/api/x", ("X-Forwarded-For", address)).status
+
+    # Spelled in every way, and with bytes that a pattern may trip over: a line's end, and zeros.
+    number = next(ADDRESSES)
+    network = [f"2001:db8:0:{number:x}::1", f"2001:0db8::{number:x}:a:b:c:d", f"2001:db8:0:{number:x}:ffff::0a0a"]
+    network += [f"2001:DB8:0:{number:x}:0:0:0:a", f"2001:db8:0:{number:x}::"]
+    assert {ask(network[turn % len(network)]) for turn in range(61)} == {200}
+    assert 429 in {ask(network[turn % len(network)]) for turn in range(60)}
+    others = [f"2001:db8:0:{number + 4096:x}::1", f"2001:db8:1:{number:x}::1", f"2001:db8:a0a:{number:x}::a", "::1"]
+    others += ["::ffff:192.0.2.1", "192.0.2.10", "::ffff:192.0.2.2", "2001:a0a:a0a:a0a:a0a:a0a:a0a:a0a"]
+    assert [ask(other) for other in others] == [200] * len(others)
+    assert [ask(f"192.0.2.{turn}") for turn in range(20, 120)] == [200] * 100
+    assert [ask(f"::ffff:192.0.2.{turn}") for turn in range(20, 120)] == [200] * 100
 
 
 @pytest.mark.parametrize("target", PROTECTED)

@@ -33,7 +33,7 @@ OWN_MACHINE = (".local", ".localhost", ".test")
 """How hosts end that only a machine of one's own resolves."""
 
 _TRIES = 3
-"""How often another pod of the login is tried when a connection fails: one that stops gets requests for a moment."""
+"""How often another pod of the login is tried when one fails or hangs: one that stops gets requests for a moment."""
 _SIGN_IN = RateLimit(per_second=5, burst=20)
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+|\*")
 
@@ -246,7 +246,7 @@ class OAuth2Proxy(Workload):
     """oauth2-proxy: it signs people in with a provider, and tells the gateway who they are.
 
     It may reach the provider and nothing else. Its image has no ``sleep`` to wait with before it stops: it finishes
-    what it has begun, and where a connection fails, the gateway tries another pod.
+    what it has begun, and where one fails or hangs, the gateway tries another pod.
 
     Args:
         scope: A Phase.

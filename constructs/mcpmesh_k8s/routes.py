@@ -48,7 +48,7 @@ class Audience(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class RateLimit:
-    """How many requests one client address may make.
+    """How many requests one client may make: an IPv4 address, or the /64 of an IPv6 one.
 
     Args:
         per_second: Requests a second, on average.
@@ -67,7 +67,7 @@ class RateLimit:
 
     def zone(self, name: str) -> str:
         """The line of ``nginx.conf`` that counts by this limit, under a name."""
-        return f"    limit_req_zone $binary_remote_addr zone={name}:2m rate={self.per_second}r/s;\n"
+        return f"    limit_req_zone $client zone={name}:2m rate={self.per_second}r/s;\n"
 
 
 @dataclass(frozen=True, kw_only=True)
