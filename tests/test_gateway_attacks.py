@@ -1283,6 +1283,9 @@ def test_one_ipv6_network_is_one_client_and_every_ipv4_address_another(admin: Vi
     others = [f"2001:db8:0:{number + 4096:x}::1", f"2001:db8:1:{number:x}::1", f"2001:db8:a0a:{number:x}::a", "::1"]
     others += ["::ffff:192.0.2.1", "192.0.2.10", "::ffff:192.0.2.2", "2001:a0a:a0a:a0a:a0a:a0a:a0a:a0a"]
     assert [ask(other) for other in others] == [200] * len(others)
+    # The same address in both forms is one client.
+    assert {ask("::ffff:192.0.2.200") for _ in range(61)} == {200}
+    assert 429 in {ask("192.0.2.200") for _ in range(60)}
     assert [ask(f"192.0.2.{turn}") for turn in range(20, 120)] == [200] * 100
     assert [ask(f"::ffff:192.0.2.{turn}") for turn in range(20, 120)] == [200] * 100
 
