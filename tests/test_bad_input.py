@@ -389,6 +389,10 @@ CASES = {
         ("Route '/x' content_security_policy", "without quotes"),
         public_route_that(content_security_policy='x"; return 200 "'),
     ),
+    "a route behind the login without a rate": Case(
+        ("Route '/x' rate", "Each of its requests asks the login", "RateLimit("),
+        public_route_that(audience=Audience.SIGNED_IN),
+    ),
     "an identity on a public route": Case(
         ("Route '/x' hand_over_identity", "True", "Nobody is known on a public route"),
         public_route_that(hand_over_identity=True),

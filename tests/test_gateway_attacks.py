@@ -7,6 +7,7 @@ administrator first, so that it is not the login that stops the attack.
 import base64
 import json
 import re
+import signal
 import socketserver
 import threading
 import time
@@ -14,7 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from typing import Any
 from urllib.parse import unquote
@@ -294,7 +295,7 @@ def test_the_login_is_asked_with_the_cookie_and_nothing_else_of_the_client(alice
         (question,) = alice.gateway.upstreams[LOGIN].requests
         assert (question.method, question.target, question.body) == ("GET", "/oauth2/auth", b"")
         told = {"X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-For", "X-Request-ID"}
-        assert set(question.headers) == {"Host", "Cookie", *told}
+        assert set(question.headers) == {"Host", "Cookie", "Connection", *told}
 
 
 # What only the gateway itself may call.
@@ -309,6 +310,14 @@ def test_the_login_is_asked_with_the_cookie_and_nothing_else_of_the_client(alice
         "/-/%61uth",
         "/oauth2/auth",
         "/oauth2/auth?x",
+        "/oauth2/auth/",
+        "/oauth2/AUTH",
+        "/oauth2/auth%20",
+        "/oauth2/userinfo",
+        "/oauth2/STATIC/x",
+        "/oauth2/start/",
+        "/oauth2/start%20",
+        "/oauth2/",
         "/oauth2/%61uth",
         "/-/explain",
     ],
@@ -317,6 +326,16 @@ def test_a_client_cannot_go_where_only_the_gateway_goes(alice: Visitor, target: 
     assert alice.ask(target).status == 404
     assert not alice.gateway.upstreams[LOGIN].requests
     assert not alice.gateway.arrived
+
+
+@pytest.mark.parametrize(
+    "path", ["start", "callback?code=1", "sign_in", "sign_out?rd=%2F", "static/css/bulma.min.css", "st%61rt"]
+)
+def test_a_browser_reaches_what_it_needs_of_the_login(stranger: Visitor, path: str) -> None:
+    login = stranger.gateway.upstreams[LOGIN]
+    login.answer = lambda _: Answer(body=b"page")
+    assert stranger.ask(f"/oauth2/{path}").body == b"page"
+    assert [request.target for request in login.requests] == [f"/oauth2/{path}"]
 
 
 @pytest.mark.parametrize("target", ["/@explain", "/@sign_in"])
@@ -890,6 +909,88 @@ def test_a_websocket_is_for_routes_that_have_one(admin: Visitor, target: str) ->
     assert admin.arrives(target, *asked) == admin.arrives(target)
 
 
+# Another site's page, in the browser of someone who is signed in
+
+
+def origins(gateway: RunningGateway) -> list[str]:
+    host = gateway.host
+    return [
+        *("https://evil.example", "null", "", f"http://{host}", f"https://{host}.evil.example", f"https://x.{host}"),
+        *(f"https://{host}:8443", f"https://{host}/", f"HTTPS://{host}", f"https://x@{host}", f"{host}"),
+        *(f"https://{host}, https://{host}", f"https://{host} https://evil.example", f"https://{host[1:]}"),
+    ]
+
+
+UPGRADE = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_another_site_cannot_act_as_the_person(admin: Visitor, method: str) -> None:
+    login = admin.gateway.upstreams.get(LOGIN)
+    own = f"https://{admin.gateway.host}"
+    said = [[("Origin", origin)] for origin in origins(admin.gateway)]
+    said += [[("Sec-Fetch-Site", site)] for site in ("cross-site", "same-site")]
+    said += [[("Origin", own), ("Sec-Fetch-Site", site)] for site in ("cross-site", "same-site")]
+    said += [[("Origin", own), ("Origin", "https://evil.example")], [("oRIGIN", "null")]]
+    paths = (*PUBLIC, *PROTECTED, *(("/oauth2/start",) if login else ("/mcp/pdf-extractor",)))
+    for number, headers in enumerate(said):
+        client = ("X-Forwarded-For", f"198.51.101.{number}")
+        for target in paths:
+            response = admin.ask(target, client, *headers, method=method, body=b"x")
+            assert response.status == 403, (target, headers)
+            assert b"This comes from another site." in response.body
+            assert (response.headers["Content-Type"] == "application/json") == target.startswith(("/api/", "/mcp/"))
+    assert not admin.gateway.arrived
+    assert not login or not login.requests
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_the_application_s_own_pages_and_programs_act(admin: Visitor, method: str) -> None:
+    host = admin.gateway.host
+    own = ("Origin", f"https://{host}")
+    for headers in (
+        (),
+        (own,),
+        (own, ("Sec-Fetch-Site", "same-origin")),
+        (("Sec-Fetch-Site", "none"),),
+        (("Host", f"{host}:8443"), ("Origin", f"https://{host}:8443")),
+    ):
+        for target in (*PUBLIC, *PROTECTED):
+            assert admin.arrives(target, *headers, method=method, body=b"x"), (target, headers)
+    assert admin.ask("/api/x", ("Host", f"{host}:8443"), own, method=method).status == 403
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_another_site_may_link_here(admin: Visitor, method: str) -> None:
+    for headers in ([("Origin", "https://evil.example")], [("Sec-Fetch-Site", "cross-site")]):
+        for target in (*PUBLIC, *PROTECTED):
+            assert admin.arrives(target, *headers, method=method)
+
+
+def test_another_site_opens_no_websocket(admin: Visitor) -> None:
+    for number, origin in enumerate(origins(admin.gateway)):
+        client = ("X-Forwarded-For", f"198.51.102.{number}")
+        for target in ("/grafana/api/live/ws", "/api/x", "/static/x"):
+            assert admin.ask(target, client, *UPGRADE, ("Origin", origin)).status == 403, (target, origin)
+            assert admin.ask(target, client, *UPGRADE, ("Sec-Fetch-Site", "same-site")).status == 403
+    assert not admin.gateway.arrived
+    own = ("Origin", f"https://{admin.gateway.host}")
+    raw = admin.head(
+        "/grafana/api/live/ws", *(f"{name}: {value}".encode() for name, value in (*UPGRADE, own)), method="GET"
+    )
+    with admin.gateway.connect() as connection:
+        connection.sendall(raw)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 101 ")
+
+
+def test_in_dev_the_scheme_is_the_one_that_people_see(gateways: Callable[[str], RunningGateway]) -> None:
+    visitor = visitor_of(gateways("dev"))
+    host = visitor.gateway.host
+    for seen_as, origin, status in (("http", "http", 200), ("http", "https", 403), ("https", "http", 403)):
+        said = (("X-Forwarded-Proto", seen_as), ("Origin", f"{origin}://{host}"))
+        assert visitor.ask("/api/x", *said, method="POST").status == status
+
+
 # A login that is away, late or wrong. What it says depends on the cookie, so that all can be tried at once.
 
 
@@ -989,7 +1090,7 @@ LIES: dict[str, bytes] = {
         )
     },
 }
-REFUSED = {"forbidden": 403, "unauthorized": 401}
+REFUSED = {"forbidden": 403, "unauthorized": 401, "error_400": 401}
 
 
 class LyingLogin(socketserver.ThreadingTCPServer):
@@ -1015,7 +1116,7 @@ class LyingLogin(socketserver.ThreadingTCPServer):
                     if how == b"silent":
                         released.wait(30)
                     elif how == b"slow":
-                        time.sleep(1.5)
+                        time.sleep(1)
                     elif how and how.startswith(b"trickles"):
                         start, pause = {b"status": (9, 0.2), b"head": (40, 0.2), b"name": (60, 4)}[how[9:]]
                         self.wfile.write(answer[:start])
@@ -1085,6 +1186,108 @@ def test_what_the_login_says_beyond_its_answer_is_not_its_next_answer(stranger: 
     for _ in range(4):
         for target in PROTECTED:
             assert_turned_away(stranger, target, stranger.ask(target))
+
+
+def test_an_answer_that_the_login_sends_too_much_is_not_told_of_the_next_person(stranger: Visitor) -> None:
+    login, told = stranger.gateway.upstreams[LOGIN], threading.Event()
+
+    def surplus() -> bytes:
+        told.wait(2)
+        return vouches(SAYS_ADMIN)
+
+    late = Answer(status=401, headers={"Content-Length": "0", "Connection": "keep-alive"}, rest=surplus)
+    login.answer = lambda _: late
+    # Each worker has connections of its own.
+    for _ in range(8):
+        assert_turned_away(stranger, "/", stranger.ask("/"))
+    told.set()
+    time.sleep(0.3)
+    login.answer = lambda _: Answer(status=401)
+    for _ in range(8):
+        assert_turned_away(stranger, "/grafana/", stranger.ask("/grafana/"))
+    assert not stranger.gateway.arrived
+
+
+def test_another_is_asked_in_time_when_one_pod_of_the_login_hangs(stranger: Visitor) -> None:
+    login, over = stranger.gateway.upstreams[LOGIN], threading.Event()
+    vouched = Answer(status=202, headers={"X-Auth-Request-Email": ADMIN})
+
+    def hangs_first(_: Request) -> Answer:
+        if len(login.requests) == 1:
+            over.wait(30)
+        return vouched
+
+    login.answer = hangs_first
+    began = time.monotonic()
+    assert stranger.ask("/grafana/").status == 200
+    assert 1.4 < time.monotonic() - began < 3
+    over.set()
+
+
+def test_the_login_s_time_begins_before_its_address_is_known(
+    manifests: Manifests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        LyingLogin() as login,
+        running_gateway(manifests("prod"), real={LOGIN: login.server_address[1]}) as gateway,
+    ):
+        reply = gateway.dns.reply
+
+        def slow(query: bytes) -> bytes:
+            time.sleep(1.7 if LOGIN.encode() in query else 0)
+            return reply(query)
+
+        monkeypatch.setattr(gateway.dns, "reply", slow)
+        status, seconds = ask_as(gateway, "truth__silent", "/api/interviews")
+        assert status == 503
+        assert 4.5 < seconds < 6
+
+
+def test_a_dns_that_is_silent_takes_no_longer_than_the_login_has(manifests: Manifests) -> None:
+    with running_gateway(manifests("prod")) as gateway:
+        gateway.dns.silent = True
+        resolv_conf = gateway.prefix.parent / "resolv.conf"
+        resolv_conf.write_text(resolv_conf.read_text() * 3)
+        gateway.pod.process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        began = time.monotonic()
+        assert Visitor(gateway=gateway, address="198.51.100.1").ask("/health").status == 503
+        assert 4.5 < time.monotonic() - began < 6
+
+
+def test_a_name_that_is_no_text_is_replaced_by_the_address(stranger: Visitor) -> None:
+    for name, called in (("J\xfcrgen", ALICE), ("\xc3\xbc", "ü"), ("\xed\xa0\x80", ALICE), ("\xc3", ALICE), ("A", "A")):
+        vouched = {
+            "X-Auth-Request-Email": ALICE,
+            "X-Auth-Request-Preferred-Username": name,
+            "X-Auth-Request-User": name,
+        }
+        answer = Answer(status=202, headers=vouched)
+        forget_requests(stranger.gateway)
+        stranger.gateway.upstreams[LOGIN].answer = partial(lambda answer, _: answer, answer)
+        assert stranger.ask("/api/x").status == 200
+        claims = claims_of(stranger.gateway.arrived["backend"][0])
+        assert (claims["name"], claims["sub"]) == (called, called)
+
+
+def test_one_ipv6_network_is_one_client_and_every_ipv4_address_another(admin: Visitor) -> None:
+    def ask(address: str) -> int:
+        return admin.ask("/api/x", ("X-Forwarded-For", address)).status
+
+    # Spelled in every way, and with bytes that a pattern may trip over: a line's end, and zeros.
+    number = next(ADDRESSES)
+    network = [f"2001:db8:0:{number:x}::1", f"2001:0db8::{number:x}:a:b:c:d", f"2001:db8:0:{number:x}:ffff::0a0a"]
+    network += [f"2001:DB8:0:{number:x}:0:0:0:a", f"2001:db8:0:{number:x}::"]
+    assert {ask(network[turn % len(network)]) for turn in range(61)} == {200}
+    assert 429 in {ask(network[turn % len(network)]) for turn in range(60)}
+    others = [f"2001:db8:0:{number + 4096:x}::1", f"2001:db8:1:{number:x}::1", f"2001:db8:a0a:{number:x}::a", "::1"]
+    others += ["::ffff:192.0.2.1", "192.0.2.10", "::ffff:192.0.2.2", "2001:a0a:a0a:a0a:a0a:a0a:a0a:a0a"]
+    assert [ask(other) for other in others] == [200] * len(others)
+    # The same address in both forms is one client.
+    assert {ask("::ffff:192.0.2.200") for _ in range(61)} == {200}
+    assert 429 in {ask("192.0.2.200") for _ in range(60)}
+    assert [ask(f"192.0.2.{turn}") for turn in range(20, 120)] == [200] * 100
+    assert [ask(f"::ffff:192.0.2.{turn}") for turn in range(20, 120)] == [200] * 100
 
 
 @pytest.mark.parametrize("target", PROTECTED)

@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import re
+import select
 import signal
 import socket
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache, partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +271,7 @@ def test_the_login_is_asked_with_the_cookies_and_nothing_else_of_the_request(gat
     sent = {name: value for name, value in asked.headers.items() if name != "X-Request-ID"}
     assert sent == {
         "Host": gateway.host,
+        "Connection": "close",
         "Cookie": "__Host-login=x; a=b",
         "X-Forwarded-Proto": "https",
         "X-Forwarded-Host": gateway.host,
@@ -615,6 +618,46 @@ def test_a_client_may_ask_sixty_at_once_and_no_more_and_no_other_pays_for_it(gat
     assert ask("203.0.113.61", "/").status == ask("203.0.113.61", "/static/").status == 200
 
 
+def test_a_client_holds_a_hundred_connections_and_no_other_pays_for_it(gateway: RunningGateway) -> None:
+    backend, slow, other = gateway.upstreams["backend"], "203.0.113.64", "203.0.113.65"
+    head = f"POST /static/x HTTP/1.1\r\nHost: {gateway.host}\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: {slow}"
+
+    def ask(target: str, client: str) -> Response:
+        return gateway.request("GET", target, headers=[("X-Forwarded-For", client)])
+
+    with ExitStack() as stack:
+        opened = [stack.enter_context(gateway.connect()) for _ in range(110)]
+        for connection in opened:
+            connection.sendall(f"{head}\r\nContent-Length: 2\r\n\r\nx".encode())
+        assert eventually(lambda: len(select.select(opened, [], [], 0)[0]) >= 10, START)
+        refused = select.select(opened, [], [], 0)[0]
+        assert [failure(read_response(connection)) for connection in refused] == [(429, "words")] * 10
+        assert failure(ask("/api/interviews", slow)) == (429, "JSON")
+        assert ask("/static/", other).status == ask("/", other).status == 200
+        assert ask("/-/healthy", slow).status == 200
+        assert {probe(gateway.pod.spec[kind], gateway.pod) for kind in PROBES} == {"200"}
+        held = [connection for connection in opened if connection not in refused]
+        for connection in held:
+            connection.sendall(b"x")
+            assert read_response(connection).status == 200
+    assert ask("/static/", slow).status == 200
+    assert len([request for request in backend.requests if request.body == b"xx"]) == 100
+
+
+@only_prod
+@pytest.mark.parametrize("target", ["/", "/grafana/"])
+def test_a_stranger_cannot_ask_the_login_as_often_as_it_likes(gateway: RunningGateway, target: str) -> None:
+    gateway.forget()
+    headers = [("X-Forwarded-For", f"203.0.113.{70 + len(target)}")]
+    began = time.monotonic()
+    statuses = [gateway.request("GET", target, headers=headers).status for _ in range(600)]
+    most = 201 + 50 * (time.monotonic() - began) + 1
+    assert statuses[:201] == [302] * 201
+    assert statuses.count(429) >= 600 - most
+    assert set(statuses) == {302, 429}
+    assert len(gateway.upstreams[LOGIN].requests) == statuses.count(302)
+
+
 @only_prod
 def test_signing_in_is_limited(gateway: RunningGateway) -> None:
     headers = [("X-Forwarded-For", "203.0.113.63")]
@@ -660,7 +703,7 @@ def hurried(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningGatewa
     public, signed_in = Audience.PUBLIC, Audience.SIGNED_IN
     routes = (
         Route(path="/", to=backend, audience=public, timeout_seconds=2),
-        Route(path="/api/", to=backend, audience=signed_in, timeout_seconds=2),
+        Route(path="/api/", to=backend, audience=signed_in, timeout_seconds=2, rate=RateLimit()),
         Route(path="/api/few/", to=backend, audience=public, rate=RateLimit(per_second=1, burst=3)),
     )
     settings = GatewaySettings(image=images.OPENRESTY, compute=compute, host="shop.local", https=False)
@@ -776,14 +819,12 @@ def test_connections_to_services_are_kept_open(gateway: RunningGateway) -> None:
 
 
 @only_prod
-def test_connections_to_the_login_are_kept_open(gateway: RunningGateway) -> None:
+def test_the_login_is_asked_over_a_connection_of_its_own_for_each_request(gateway: RunningGateway) -> None:
     login = gateway.upstreams[LOGIN]
-    gateway.request("GET", "/")
     before = login.connections
     for _ in range(20):
         assert gateway.request("GET", "/").status == 200
-    assert len(login.requests) == 21
-    assert login.connections - before <= 2  # one for each worker
+    assert (len(login.requests), login.connections - before) == (20, 20)
 
 
 def test_a_kept_connection_that_the_service_closed_costs_no_answer(gateway: RunningGateway) -> None:
@@ -836,12 +877,14 @@ def listens(port: int) -> bool:
 
 
 def test_reloading_under_load_loses_no_request(passing: RunningGateway) -> None:
-    backend, over = passing.upstreams["backend"], threading.Event()
+    backend, over, numbers = passing.upstreams["backend"], threading.Event(), count()
 
     def load() -> list[int]:
         statuses = list[int]()
         while not over.is_set():
-            statuses.append(passing.request("GET", "/").status)
+            # Each from an address of its own, so that no limit is met.
+            client = f"198.51.{next(numbers) % 250}.{next(numbers) % 250}"
+            statuses.append(passing.request("GET", "/", headers=[("X-Forwarded-For", client)]).status)
         return statuses
 
     def renewed(old: set[str]) -> bool:
@@ -953,6 +996,16 @@ def test_what_cannot_be_read_is_refused_in_the_clients_own_terms(gateway: Runnin
     assert failure(gateway.request("GET", f"{path};y")) == (400, told)
     assert failure(gateway.request("GET", f"{path}?{'y' * 20_000}"))[0] == 414
     assert failure(gateway.request("GET", path, headers=[("X-Long", "y" * 20_000)])) == (400, told)
+    assert not gateway.arrived
+
+
+def test_what_nginx_itself_cannot_do_is_told_without_a_page_of_its_own(gateway: RunningGateway) -> None:
+    head = f"Host: {gateway.host}\r\nX-Forwarded-Proto: https\r\n"
+    for path, told in (("/api/x", "JSON"), ("/static/x", "words")):
+        coded = f"POST {path} HTTP/1.1\r\n{head}Transfer-Encoding: gzip\r\n\r\n"
+        assert failure(gateway.send(coded.encode())) == (501, told)
+    # It has not read the path when it meets the version.
+    assert failure(gateway.send(f"GET /api/x HTTP/3.0\r\n{head}\r\n".encode())) == (505, "words")
     assert not gateway.arrived
 
 

@@ -215,7 +215,7 @@ class Shop:
         return Gateway(self.phase, GATEWAY, [route], DEVELOPER)
 
     def vouches(self, identity: DevIdentity) -> Gateway:
-        route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN)
+        route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())
         return Gateway(self.phase, GATEWAY, [route], identity)
 
     def login(self, settings: OAuth2ProxySettings) -> OAuth2Proxy:
@@ -226,7 +226,9 @@ class Shop:
 
     def gateway(self, settings: GatewaySettings) -> Gateway:
         login = self.login(replace(LOGIN, host=settings.host))
-        return Gateway(self.phase, settings, [Route(path="/", to=self.web, audience=Audience.SIGNED_IN)], login)
+        return Gateway(
+            self.phase, settings, [Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())], login
+        )
 
     def secret(self, name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
         return Secret(self.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
@@ -732,7 +734,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     Replicas: case(Replicas(count=1), lambda shop, scale: Workload(shop.phase, replace(SERVICE, scale=scale)), count=2),
     Route: case_of(
-        lambda shop: Route(path="/shop", to=shop.web, audience=Audience.SIGNED_IN),
+        lambda shop: Route(path="/shop", to=shop.web, audience=Audience.SIGNED_IN, rate=RateLimit()),
         Shop.routes,
         path="/store",
         to=lambda shop: shop.api,
@@ -742,7 +744,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         upstream_path="/store",
         body_mb=2,
         timeout_seconds=61,
-        rate=RateLimit(),
+        rate=RateLimit(per_second=21),
         buffering=False,
         websocket=True,
         content_security_policy="default-src 'none'",

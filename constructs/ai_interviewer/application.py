@@ -109,9 +109,11 @@ class AiInterviewer(Application):
             login = OAuth2Proxy(access, environment.login, secret("oauth2-proxy", *keys))
         else:
             login = environment.login
+        # A page loads many files; a program or a model's answer is one request.
+        page, call = RateLimit(per_second=50, burst=200), RateLimit(per_second=20, burst=60)
         everyone, signed_in, administrator = Audience.PUBLIC, Audience.SIGNED_IN, Audience.ADMINISTRATOR
         routes = [
-            Route(path="/", to=backend, audience=signed_in, hand_over_identity=True),
+            Route(path="/", to=backend, audience=signed_in, hand_over_identity=True, rate=page),
             Route(
                 path="/api/",
                 to=backend,
@@ -119,7 +121,7 @@ class AiInterviewer(Application):
                 hand_over_identity=True,
                 body_mb=55,  # the PDF limit is 50 MB, and forms are a little larger than their files
                 timeout_seconds=300,
-                rate=RateLimit(per_second=20, burst=60),
+                rate=call,
                 content_security_policy=DATA,
             ),
             Route(path="/static/", to=backend, audience=everyone),
@@ -129,6 +131,7 @@ class AiInterviewer(Application):
                 to=grafana,
                 audience=administrator,
                 cookies=True,
+                rate=page,
                 websocket=True,
                 content_security_policy=GRAFANA,
             ),
@@ -140,6 +143,7 @@ class AiInterviewer(Application):
                     to=registry,
                     audience=administrator,
                     upstream_path="/agents",
+                    rate=call,
                     content_security_policy=DATA,
                 )
             )
@@ -150,6 +154,7 @@ class AiInterviewer(Application):
                     audience=administrator,
                     upstream_path="/mcp",
                     timeout_seconds=300,
+                    rate=call,
                     buffering=False,
                     content_security_policy=DATA,
                 )

@@ -30,7 +30,7 @@ _HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9]
 _FILES = Path(__file__).with_name("gateway_files")
 _LISTEN = 8080
 _HEALTH = "/-/healthy"
-_ERRORS = "400 403 404 405 413 414 421 429 431 494 502 503 504"
+_ERRORS = "400 403 404 405 413 414 421 429 431 494 500 501 502 503 504 505"
 _STREAMED_MB = 8
 """Larger bodies are passed on while they arrive: a few of them would fill the pod's scratch space."""
 
@@ -80,7 +80,8 @@ class Gateway(Workload):
     """OpenResty without privileges: it listens on 8080 behind port 80 of its Service.
 
     It forgets who a client says it is, asks the login, and tells a service who asks. When the login is away, slow or
-    wrong, nobody gets in.
+    wrong, nobody gets in. Another site's page may read what anyone may, and nothing it asks for is done in the name of
+    the person who looks at it. A client may have 100 requests under way at a time.
 
     Args:
         scope: A Phase.

@@ -33,7 +33,7 @@ OWN_MACHINE = (".local", ".localhost", ".test")
 """How hosts end that only a machine of one's own resolves."""
 
 _TRIES = 3
-"""How often another pod of the login is tried when a connection fails: one that stops gets requests for a moment."""
+"""How often another pod of the login is tried when one fails or hangs: one that stops gets requests for a moment."""
 _SIGN_IN = RateLimit(per_second=5, burst=20)
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+|\*")
 
@@ -246,7 +246,7 @@ class OAuth2Proxy(Workload):
     """oauth2-proxy: it signs people in with a provider, and tells the gateway who they are.
 
     It may reach the provider and nothing else. Its image has no ``sleep`` to wait with before it stops: it finishes
-    what it has begun, and where a connection fails, the gateway tries another pod.
+    what it has begun, and where one fails or hangs, the gateway tries another pod.
 
     Args:
         scope: A Phase.
@@ -334,7 +334,12 @@ class OAuth2Proxy(Workload):
     def server(self, suffix: str) -> str:
         """Its part of the server in ``nginx.conf``: its own pages, and where people are sent to sign in."""
         endpoint = self.endpoint()
-        return _SERVER.format(host=f"{endpoint.host}.{suffix}", port=endpoint.port, burst=_SIGN_IN.burst, tries=_TRIES)
+        host = f"{endpoint.host}.{suffix}"
+        pages = "".join(
+            _PAGE.format(location=location, host=host, port=endpoint.port, burst=_SIGN_IN.burst, tries=_TRIES)
+            for location in _SERVED
+        )
+        return _SERVER.format(pages=pages)
 
     @property
     def zones(self) -> str:
@@ -349,13 +354,21 @@ class OAuth2Proxy(Workload):
             raise SettingError("OAuth2ProxySettings.host", self.settings.host, f"Give the gateway's, {host}.")
 
 
+_SERVED = (*(f"= /oauth2/{page}" for page in ("start", "callback", "sign_in", "sign_out")), "/oauth2/static/")
+"""What browsers need. Elsewhere it tells who someone is, in several spellings: that is for the gateway to ask."""
+
 _SERVER = """
         error_page 401 = @sign_in;
-        # It tells who someone is, and is asked by the gateway alone.
-        location = /oauth2/auth {{
-            return 404;
-        }}
         location /oauth2/ {{
+            return 404;
+        }}{pages}
+        location @sign_in {{
+            content_by_lua_block {{ gateway.sign_in() }}
+        }}
+"""
+
+_PAGE = """
+        location {location} {{
             set $service login;
             set $identity '';
             set $problem '';
@@ -371,11 +384,7 @@ _SERVER = """
             proxy_pass http://service;
             include /etc/gateway/proxy.conf;
             proxy_read_timeout 30s;
-        }}
-        location @sign_in {{
-            content_by_lua_block {{ gateway.sign_in() }}
-        }}
-"""
+        }}"""
 
 Login = DevIdentity | OAuth2Proxy
 """Who vouches for people."""

@@ -48,7 +48,7 @@ class Audience(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class RateLimit:
-    """How many requests one client address may make.
+    """How many requests one client may make: an IPv4 address, or the /64 of an IPv6 one.
 
     Args:
         per_second: Requests a second, on average.
@@ -67,7 +67,7 @@ class RateLimit:
 
     def zone(self, name: str) -> str:
         """The line of ``nginx.conf`` that counts by this limit, under a name."""
-        return f"    limit_req_zone $binary_remote_addr zone={name}:2m rate={self.per_second}r/s;\n"
+        return f"    limit_req_zone $client zone={name}:2m rate={self.per_second}r/s;\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,8 @@ class Route:
         upstream_path: What the path becomes on the way; the same unless given. Only for an exact path.
         body_mb: The largest request body, in MiB.
         timeout_seconds: How long the answer may be silent.
-        rate: How many requests a client may make; as many as it likes unless given.
+        rate: How many requests a client may make. A public route may go without: as many as it likes. Any other needs
+            one, since each of its requests asks the login, a stranger's too.
         buffering: Whether the answer is collected before it is passed on; off for streams.
         websocket: Whether a connection may be upgraded.
         content_security_policy: What a browser may load for its answers.
@@ -113,6 +114,12 @@ class Route:
             raise SettingError(f"{where} upstream_path", self.upstream_path, "Give it for one exact path, as a path.")
         if self.hand_over_identity and self.audience is Audience.PUBLIC:
             raise SettingError(f"{where} hand_over_identity", True, "Nobody is known on a public route.")
+        if self.rate is None and self.audience is not Audience.PUBLIC:
+            raise SettingError(
+                f"{where} rate",
+                None,
+                "Each of its requests asks the login. Give one, such as RateLimit(per_second=50, burst=200) for pages.",
+            )
         for field, value in (("body_mb", self.body_mb), ("timeout_seconds", self.timeout_seconds)):
             if value < 1:
                 raise SettingError(f"{where} {field}", value, "Give 1 or more.")

@@ -11,8 +11,8 @@ local addresses = {} -- by host: address and when it was learned, in each worker
 local FRESH = 5 -- seconds for which an address is used without asking again
 local STALE = 300 -- seconds for which the last address is used while the DNS does not answer
 local LIFETIME = 300 -- seconds for which the token is valid that the service is handed
-local CONNECT = 2 -- seconds for a connection to the login
-local PATIENCE = 5 -- seconds for the login's whole answer, however it trickles
+local TRY = 1.5 -- seconds for the head of one pod's answer, so that there is time to ask another
+local PATIENCE = 5 -- seconds for the login's answer, the DNS and every try included, however it trickles
 local LONGEST = 16384 -- bytes of the login's answer
 
 -- Called once: who administrates, which cookies are the login's own, and where the login is that vouches for people, or
@@ -91,9 +91,13 @@ local function first_address(answer, id, kind)
     return nil, "no address"
 end
 
-local function ask(server, host, kind)
+local function ask(server, host, kind, deadline)
+    local left = deadline - ngx.now()
+    if left <= 0 then
+        return nil, "timeout"
+    end
     local socket = ngx.socket.udp()
-    socket:settimeout(2000)
+    socket:settimeout(math.max(1, math.min(2, left) * 1000))
     local connected, failure = socket:setpeername(server[1], server[2])
     if not connected then
         return nil, failure
@@ -112,12 +116,12 @@ local function ask(server, host, kind)
     return read and address or nil, read and reason or "malformed"
 end
 
-local function look_up(host)
+local function look_up(host, deadline)
     local failure
     for _, server in ipairs(nameservers) do
         for _, kind in ipairs { 1, 28 } do
             local address
-            address, failure = ask(server, host, kind)
+            address, failure = ask(server, host, kind, deadline)
             if address then
                 return address
             end
@@ -126,8 +130,8 @@ local function look_up(host)
     return nil, failure
 end
 
-local function learn(host)
-    local address, failure = look_up(host)
+local function learn(host, deadline)
+    local address, failure = look_up(host, deadline)
     if address then
         addresses[host] = { address = address, at = ngx.now(), learned = ngx.now() }
     end
@@ -136,16 +140,16 @@ end
 
 local function refresh(premature, host)
     if not premature then
-        learn(host)
+        learn(host, ngx.now() + PATIENCE)
     end
 end
 
 -- Only a request for a host that is not known waits for the DNS: the others use what is known while it is asked again.
-local function address_of(host)
+local function address_of(host, deadline)
     local known = addresses[host]
     local now = ngx.now()
     if not known or now - known.learned >= STALE then
-        return learn(host)
+        return learn(host, deadline)
     end
     if now - known.at >= FRESH then
         known.at = now - FRESH + 1 -- the next question, if this one is not answered, in a second
@@ -162,7 +166,7 @@ end
 -- Where a request goes. The upstream block of nginx.conf calls `balance` for each connection, and again when it fails
 -- while there are tries: behind the one address of a Service is then another pod.
 function gateway.to(host, port, tries)
-    local address, failure = address_of(host)
+    local address, failure = address_of(host, ngx.now() + PATIENCE)
     if not address then
         complain("no address for ", host, ": ", failure)
         return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
@@ -207,6 +211,25 @@ local function forbidden(name)
         verdicts[name], judged = verdict, judged + 1
     end
     return verdict
+end
+
+-- A browser says which page a request comes from; a program says nothing, and nobody's cookies are with it. Another
+-- page may read what anyone may, but not act as the person who looks at it.
+local SAFE = { GET = true, HEAD = true, OPTIONS = true }
+local OUTSIDE = "from another site"
+
+local function from_outside()
+    if SAFE[ngx.var.request_method] and ngx.var.websocket == "" then
+        return false
+    end
+    local headers = ngx.req.get_headers(100)
+    local site = headers["sec-fetch-site"]
+    if site and site ~= "same-origin" and site ~= "none" then
+        return true
+    end
+    local port = (ngx.var.http_host or ""):match(":%d+$") or ""
+    local origin = headers["origin"]
+    return origin ~= nil and origin ~= ngx.var.forwarded_proto .. "://" .. ngx.var.host .. port
 end
 
 local function sanitize()
@@ -270,6 +293,10 @@ function gateway.pass(host, port, with_cookies, tries)
         return ngx.redirect("https://" .. ngx.var.host .. ngx.var.request_uri, 308)
     end
     sanitize()
+    if from_outside() then
+        complain(OUTSIDE)
+        return ngx.exit(ngx.HTTP_FORBIDDEN)
+    end
     if with_cookies then
         ngx.var.upstream_cookie = service_cookies()
     end
@@ -279,7 +306,7 @@ end
 -- Whose request it is: the login is asked. Not by nginx's `auth_request`: it waits for as long as a byte comes now and
 -- then. Here the whole answer has one deadline, and what is no plain answer lets nobody in.
 
--- The head of an answer and what has come behind it, or why there is none.
+-- The head of an answer, or why there is none.
 local function receive_head(socket, deadline)
     local text = ""
     while true do
@@ -295,7 +322,7 @@ local function receive_head(socket, deadline)
         text = text .. data
         local last = text:find("\r\n\r\n", 1, true)
         if last then
-            return text:sub(1, last + 1), text:sub(last + 4)
+            return text:sub(1, last + 1)
         end
     end
 end
@@ -318,42 +345,38 @@ local function parse(head)
     return tonumber(status), headers
 end
 
--- Over a connection: the status and the headers, or why not, and whether the answer has ended where it said.
+-- Over a connection: the status and the headers, or why not.
 local function exchange(socket, request, deadline)
     local sent, failure = socket:send(request)
     if not sent then
         return nil, failure
     end
-    local head, behind = receive_head(socket, deadline)
+    local head, none = receive_head(socket, deadline)
     if not head then
-        return nil, behind
+        return nil, none
     end
-    local status, headers = parse(head)
-    local ended = status and headers["content-length"] == tostring(#behind) and not headers["transfer-encoding"]
-    return status, headers, ended
+    return parse(head)
 end
 
--- One try.
+-- One try. Its connection is not kept: what came on it later would be taken for the answer about somebody else.
 local function ask_once(address, port, request, deadline)
     local socket = ngx.socket.tcp()
-    socket:settimeout(math.max(1, math.min(CONNECT, deadline - ngx.now()) * 1000))
+    local given_up = math.min(deadline, ngx.now() + TRY)
+    socket:settimeout(math.max(1, (given_up - ngx.now()) * 1000))
     local connected, failure = socket:connect(address, port)
     if not connected then
         return nil, failure
     end
-    local status, said, ended = exchange(socket, request, deadline)
-    if ended then
-        socket:setkeepalive(4000, 64)
-    else
-        socket:close()
-    end
+    local status, said = exchange(socket, request, given_up)
+    socket:close()
     return status, said
 end
 
 -- Only the cookies are sent along. Behind the one address of a Service, another try finds another pod.
 local function ask_login()
     local host, port, tries = settings.login[1], settings.login[2], settings.login[3]
-    local address, unknown = address_of(host)
+    local deadline = ngx.now() + PATIENCE
+    local address, unknown = address_of(host, deadline)
     if not address then
         return nil, "no address for " .. host .. ": " .. unknown
     end
@@ -365,9 +388,8 @@ local function ask_login()
         "\r\nX-Forwarded-Host: ", ngx.var.host,
         "\r\nX-Forwarded-For: ", ngx.var.remote_addr,
         "\r\nX-Request-ID: ", ngx.var.passed_request_id,
-        "\r\n\r\n",
+        "\r\nConnection: close\r\n\r\n",
     }
-    local deadline = ngx.now() + PATIENCE
     local status, said
     repeat
         status, said = ask_once(address, port, request, deadline)
@@ -382,7 +404,9 @@ local function person()
         return settings.person
     end
     local status, said = ask_login()
-    if status == 401 or status == 403 then
+    if status == 400 then -- cookies that it cannot read are nobody's
+        return nil, 401
+    elseif status == 401 or status == 403 then
         return nil, status
     elseif status ~= 202 then
         return nil, 503, "the login answers " .. (status or said)
@@ -396,6 +420,11 @@ end
 
 local function plausible(email)
     return email and #email <= 254 and email:find("^[%w.!#$%%&'*+/=?^_`{|}~-]+@[%w.-]+$") ~= nil
+end
+
+-- What is sent as JSON has to be UTF-8.
+local function legible(text)
+    return text and text ~= "" and ngx.re.find(text, "", "u") ~= nil
 end
 
 local function segment(value)
@@ -426,8 +455,8 @@ function gateway.authorize(audience, hand_over)
         return ngx.exit(ngx.HTTP_FORBIDDEN)
     end
     if hand_over then
-        local name = who.name ~= "" and who.name or email
-        local subject = who.subject ~= "" and who.subject or email
+        local name = legible(who.name) and who.name or email
+        local subject = legible(who.subject) and who.subject or email
         ngx.var.upstream_authorization = "Bearer " .. token(email, name, subject)
     end
 end
@@ -445,15 +474,20 @@ local WORDS = {
     [421] = "This host is not served here.",
     [429] = "Too many requests: try again in a moment.",
     [431] = "The headers are too large.",
+    [500] = "The gateway failed: try again in a moment.",
+    [501] = "This way to send a request is not understood.",
     [502] = "The service does not answer.",
     [503] = "The service is not available: try again in a moment.",
     [504] = "The service took too long to answer.",
+    [505] = "This version of the protocol is not spoken here.",
 }
 
 function gateway.explain()
     local status = ngx.status
     local words = WORDS[status] or "Something went wrong."
-    if status == ngx.HTTP_FORBIDDEN and ngx.var.identity ~= "" then -- the login knows them, and the route is not theirs
+    if status == ngx.HTTP_FORBIDDEN and ngx.var.problem == OUTSIDE then
+        words = "This comes from another site."
+    elseif status == ngx.HTTP_FORBIDDEN and ngx.var.identity ~= "" then -- the login knows them, and the route is not theirs
         words = "This is for administrators."
     end
     if ngx.var.programs == "1" then
