@@ -75,6 +75,16 @@ class GatewaySettings:
         if self.workers < 1:
             raise SettingError("GatewaySettings.workers", self.workers, "Give 1 or more.")
 
+    @property
+    def scheme(self) -> str:
+        """How people reach the host."""
+        return "https" if self.https else "http"
+
+    @property
+    def url(self) -> str:
+        """The address that people type, without a path."""
+        return f"{self.scheme}://{self.host}"
+
 
 class Gateway(Workload):
     """OpenResty without privileges: it listens on 8080 behind port 80 of its Service.

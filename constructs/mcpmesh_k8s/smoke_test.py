@@ -95,7 +95,7 @@ class SmokeTest(Task):
                             "GATEWAY_PATH": settings.path,
                             # The gateway serves no other host, and sends people who come by HTTP to HTTPS.
                             "GATEWAY_HOST": gateway.settings.host,
-                            "GATEWAY_SCHEME": "https" if gateway.settings.https else "http",
+                            "GATEWAY_SCHEME": gateway.settings.scheme,
                             "DEADLINE_SECONDS": str(settings.deadline_seconds),
                         }
                     ),

@@ -59,15 +59,24 @@ class Operator:
 
     def look(self) -> Kubectl:
         """kubectl, to look at things."""
-        kubectl = cluster.choose_context(self.environment, self.context, self.environments)
-        cluster.require_answer(self.environment, kubectl)
-        show(f"context {kubectl.context}, namespace {kubectl.namespace}")
-        return kubectl
+        return self.answering(self.chosen())
 
     def change(self) -> Kubectl:
         """kubectl, to change things: with consent."""
-        kubectl = cluster.choose_context(self.environment, self.context, self.environments)
+        return self.answering(self.consented())
+
+    def chosen(self) -> Kubectl:
+        """Kubectl for the right cluster, which was not asked yet."""
+        return cluster.choose_context(self.environment, self.context, self.environments)
+
+    def consented(self) -> Kubectl:
+        """kubectl, once there is consent."""
+        kubectl = self.chosen()
         cluster.require_consent(self.environment, kubectl, self.confirm)
+        return kubectl
+
+    def answering(self, kubectl: Kubectl) -> Kubectl:
+        """kubectl, once the cluster answers."""
         cluster.require_answer(self.environment, kubectl)
         show(f"context {kubectl.context}, namespace {kubectl.namespace}")
         return kubectl
@@ -86,7 +95,7 @@ class Operator:
 
     def use_context(self) -> None:
         """Check that the cluster runs, and make its context the current one."""
-        cluster.use_context(self.environment, cluster.choose_context(self.environment, self.context, self.environments))
+        cluster.use_context(self.environment, self.chosen())
 
     def build(self) -> None:
         """Build images: all, or those of the workloads named."""
@@ -101,8 +110,7 @@ class Operator:
         """Prepare the cluster: addons, what must be there, the namespace, Secrets."""
         kubectl, phases = self.change(), self.phases
         require(*(("minikube",) if self.minikube else ()))
-        present = secrets.keys_in_cluster(kubectl, self.secret_names)
-        secrets.require_values(self.environment, present, secrets.read_env_file(self.env_file))
+        self.require_values(kubectl)
         if self.minikube:
             for addon in self.minikube.addons:
                 output(["minikube", "--profile", self.minikube.profile, "addons", "enable", addon], timeout=600)
@@ -116,8 +124,7 @@ class Operator:
         if not self.secret_names:
             secrets.show_stores(self.environment)
             return
-        kubectl = self.change()
-        cluster.require_namespace(self.environment, kubectl)
+        kubectl = self.in_namespace(self.change())
         secrets.make_secrets(self.environment, kubectl, self.env_file, self.replace)
 
     def diff(self) -> None:
@@ -150,14 +157,13 @@ class Operator:
         if not self.minikube:
             raise OperationError("This is for the minikube of the settings. Take another cluster step by step.")
         require("docker", "kubectl", "minikube")
-        kubectl = cluster.choose_context(self.environment, self.context, self.environments)
+        kubectl = self.chosen()
         builds = build.choose_builds(self.environment, ())
         build.require_checkout(self.checkout, builds)
         hosts.require_hosts_file(self.hosts_file)
         read_phases(self.environment.application.directory)
         cluster.require_answer(self.environment, kubectl)
-        present = secrets.keys_in_cluster(kubectl, self.secret_names)
-        secrets.require_values(self.environment, present, secrets.read_env_file(self.env_file))
+        self.require_values(kubectl)
         steps: tuple[tuple[str, Callable[[], None]], ...] = (
             ("context", self.use_context),
             ("images", self.build),
@@ -255,7 +261,7 @@ class Operator:
         require("mc")
         kubectl = self.in_namespace(self.change())
         cluster.require_no_self_heal(kubectl)
-        with stopped("The application is stopped. Give the command again, or deploy again to start it."):
+        with application_stopped():
             clients.stop_clients(self.environment, kubectl)
             import_data(ClusterSide(kubectl=kubectl), self.stores, folder, owners=self.owners)
             clients.start_clients(self.environment, kubectl)
@@ -276,14 +282,13 @@ class Operator:
                 f"{self.data} exists, and may be old. Name a new folder, or bring that one in: make k8s-import-data "
                 "TO=compose"
             )
-        kubectl = cluster.choose_context(self.environment, self.context, self.environments)
-        cluster.require_consent(self.environment, kubectl, self.confirm)
+        kubectl = self.consented()
         if not cluster.answers(kubectl):
             up = shlex.join(compose.compose("up", "--detach"))
             raise OperationError(f"The cluster of context {kubectl.context!r} does not answer. Without its data: {up}")
         self.in_namespace(kubectl)
         cluster.require_no_self_heal(kubectl)
-        with stopped("The application is stopped. Give the command again, or deploy again to start it."):
+        with application_stopped():
             clients.stop_clients(self.environment, kubectl)
             if self.data is None:
                 clients.start_compose(compose)
@@ -312,6 +317,11 @@ class Operator:
         clients.stop_compose(compose, self.stores)
         import_data(compose, self.stores, folder, owners=self.owners)
         clients.start_compose(compose)
+
+    def require_values(self, kubectl: Kubectl) -> None:
+        """Refuse to begin when a value of a Secret is nowhere."""
+        present = secrets.keys_in_cluster(kubectl, self.secret_names)
+        secrets.require_values(self.environment, present, secrets.read_env_file(self.env_file))
 
     def require_data(self) -> Path:
         """The folder of the export.
@@ -399,12 +409,12 @@ class Arguments(argparse.ArgumentParser):
 
 
 @contextmanager
-def stopped(words: str) -> Generator[None]:
-    """Say how things stand when what runs in the block ends too early."""
+def application_stopped() -> Generator[None]:
+    """Say how things stand when the block, which stops the application, ends too early."""
     try:
         yield
     except BaseException:
-        show(words)
+        show("The application is stopped. Give the command again, or deploy again to start it.")
         raise
 
 

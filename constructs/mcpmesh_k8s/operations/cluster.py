@@ -137,20 +137,9 @@ def require_namespace(environment: Environment, kubectl: Kubectl) -> None:
 
 def require_no_self_heal(kubectl: Kubectl) -> None:
     """Refuse a change that ArgoCD would undo at once."""
-    found = captured(
-        [
-            "kubectl",
-            "--context",
-            kubectl.context,
-            "--namespace",
-            "argocd",
-            "get",
-            "applications.argoproj.io",
-            "--ignore-not-found",
-            "--output=json",
-        ],
-        allowed=(0, 1),
-    )
+    argocd = Kubectl(context=kubectl.context, namespace="argocd")
+    look = argocd.command("get", "applications.argoproj.io", "--ignore-not-found", "--output=json")
+    found = captured(look, allowed=(0, 1))
     if found.returncode:
         if "the server doesn't have a resource type" not in found.stderr:
             show(f"Whether ArgoCD syncs this by itself cannot be seen: {found.stderr.strip()}")

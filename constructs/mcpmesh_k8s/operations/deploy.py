@@ -313,22 +313,11 @@ def remove(kubectl: Kubectl, phases: Sequence[RenderedPhase], *, data: bool) -> 
 def show_addresses(environment: Environment) -> None:
     """Show where the application is reached."""
     rows = [
-        (route.path, route.to.name, route.audience.value, f"{gateway_url(environment)}{route.path}")
+        (route.path, route.to.name, route.audience.value, f"{gateway.settings.url}{route.path}")
         for gateway in environment.gateways
         for route in gateway.routes
     ]
     show_table(("path", "answered by", "for", "address"), rows)
-
-
-def gateway_url(environment: Environment) -> str:
-    """The address that people type.
-
-    Raises:
-        OperationError: The application has no gateway.
-    """
-    for gateway in environment.gateways:
-        return f"{'https' if gateway.settings.https else 'http'}://{gateway.settings.host}"
-    raise OperationError(f"{environment.name} has no gateway: nobody reaches it from outside.")
 
 
 def forward(environment: Environment, kubectl: Kubectl, names: Sequence[str]) -> None:

@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 from mcpmesh_k8s.checks import each, name_of
 from mcpmesh_k8s.registry import Registry
 
-from .deploy import gateway_url, pods_of, trouble_of
+from .deploy import pods_of, trouble_of
 from .environment import Environment
 from .programs import Kubectl, OperationError
 from .terminal import show, show_table
 
 if TYPE_CHECKING:
+    from mcpmesh_k8s.gateway import Gateway
     from mcpmesh_k8s.workload import Workload
 
 TIMEOUT = 30
@@ -58,7 +59,7 @@ class Answer:
 def verify_health(environment: Environment, kubectl: Kubectl, address: str) -> bool:
     """Check the gateway with the backend behind it, every pod, and that the registry lists every agent as healthy."""
     findings = [
-        *(check(gateway.name, partial(gateway_health, environment, address)) for gateway in environment.gateways),
+        *(check(gateway.name, partial(gateway_health, gateway, address)) for gateway in environment.gateways),
         check("pods", lambda: pods_ready(kubectl)),
         *registry_lists(environment, kubectl, address),
     ]
@@ -88,9 +89,9 @@ def report(findings: Sequence[Finding]) -> bool:
     return passed == len(findings)
 
 
-def gateway_health(environment: Environment, address: str) -> str:
+def gateway_health(gateway: Gateway, address: str) -> str:
     """``/health``, which the gateway passes on to the service behind it."""
-    url = f"{gateway_url(environment)}/health"
+    url = f"{gateway.settings.url}/health"
     expect_ok(url, ask(url, address=address))
     return f"{url} answers 200"
 
@@ -168,7 +169,7 @@ def reach(
     for gateway in environment.gateways:
         for route in gateway.routes:
             if route.to is workload and route.exact and (route.upstream_path or route.path) == path:
-                yield f"{gateway_url(environment)}{route.path}", address
+                yield f"{gateway.settings.url}{route.path}", address
                 return
     with kubectl.forwarded(f"service/{workload.full_name}", workload.ports[0].number) as port:
         yield f"http://{workload.full_name}:{port}{path}", "127.0.0.1"

@@ -81,25 +81,20 @@ def keys_in_cluster(kubectl: Kubectl, names: Sequence[str]) -> dict[str, set[str
     return {name: set(keys) for name, *keys in lines if name in names}
 
 
-def missing_keys(environment: Environment, kubectl: Kubectl) -> list[SecretEntry]:
-    """The keys that somebody must still put into the cluster."""
-    entries = own_entries(environment)
-    present = keys_in_cluster(kubectl, [entry.reference.secret for entry in entries])
-    return [entry for entry in entries if entry.reference.key not in present.get(entry.reference.secret, ())]
-
-
 def require_secrets(environment: Environment, kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> None:
     """Refuse to deploy while a key is missing: a pod would wait for it without a word.
 
     Raises:
         OperationError: All that is missing, in one line.
     """
-    missing = missing_keys(environment, kubectl)
+    entries = own_entries(environment)
+    by_hand = secrets_made_by_hand([manifest for phase in phases for manifest in phase.objects])
+    present = keys_in_cluster(kubectl, [*(entry.reference.secret for entry in entries), *by_hand])
+    missing = [entry for entry in entries if entry.reference.key not in present.get(entry.reference.secret, ())]
     if missing:
         names = ", ".join(str(entry.reference) for entry in missing)
         raise OperationError(f"The cluster has no {names}. Make them: make k8s-secrets ENV={environment.name}")
-    wanted = secrets_made_by_hand([manifest for phase in phases for manifest in phase.objects])
-    absent = [name for name in wanted if name not in keys_in_cluster(kubectl, wanted)]
+    absent = [name for name in by_hand if name not in present]
     if absent:
         raise OperationError(
             f"The cluster has no Secret {', '.join(absent)} in namespace {kubectl.namespace}. It is made by hand: the "
