@@ -24,7 +24,7 @@ from imports.com import bitnami  # noqa: E402
 from imports.io import argoproj, external_secrets  # noqa: E402
 from imports.io.k8s.networking import gateway as gateway_api  # noqa: E402
 
-real = types.ModuleType("mcpmesh_k8s._k8s")
+real = types.ModuleType("mcpmesh_k8s.kubernetes._k8s")
 vars(real).update(
     ApiObjectMetadata=ApiObjectMetadata,
     argoproj=argoproj,
@@ -33,7 +33,7 @@ vars(real).update(
     gateway_api=gateway_api,
     k8s=k8s,
 )
-sys.modules["mcpmesh_k8s._k8s"] = real
+sys.modules["mcpmesh_k8s.kubernetes._k8s"] = real
 
 from ai_interviewer import ENVIRONMENTS, AiInterviewer, ArgoCd  # noqa: E402
 from gateway_api import BEHIND_GATEWAY_API  # noqa: E402

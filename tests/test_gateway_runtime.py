@@ -52,7 +52,7 @@ from mcpmesh_k8s import (
     WorkloadSettings,
     images,
 )
-from mcpmesh_k8s.routes import DATA, GRAFANA, PAGES
+from mcpmesh_k8s.access.routes import DATA, GRAFANA, PAGES
 from mesh_harness import LOCALHOST, eventually, probe
 from processes import START
 

@@ -45,7 +45,7 @@ from mcpmesh_k8s import (
     images,
     variables,
 )
-from mcpmesh_k8s.checks import at, each, name_of
+from mcpmesh_k8s.kubernetes.checks import at, each, name_of
 
 PACKAGE = Path(mcpmesh_k8s.__file__).parent
 APPLICATION = Path(ai_interviewer.__file__).parent
@@ -56,9 +56,13 @@ NOT_FOR_USERS = {"Objects": "how the checks find manifests"}
 
 # --- what it exports ---
 
+ROOMS = ("kubernetes", "services", "access", "delivery")
+"""The packages whose public names are exported. The operator's commands are imported from where they are."""
+
 MODULES: list[ModuleType] = [
-    importlib.import_module(f"{mcpmesh_k8s.__name__}.{module.name}")
-    for module in pkgutil.iter_modules(mcpmesh_k8s.__path__)
+    importlib.import_module(f"{mcpmesh_k8s.__name__}.{room}.{module.name}")
+    for room in ROOMS
+    for module in pkgutil.iter_modules([str(PACKAGE / room)])
     if not module.name.startswith("_")
 ]
 EXPORTS: dict[str, object] = {name: getattr(mcpmesh_k8s, name) for name in mcpmesh_k8s.__all__}

@@ -624,10 +624,10 @@ CASES: dict[type[DataclassInstance], Case] = {
         priority_class="urgent",
     ),
     MountedSource: case(
-        MountedSource(image=IMAGE, folder=PACKAGE / "dashboards"),
+        MountedSource(image=IMAGE, folder=PACKAGE / "services" / "dashboards"),
         Shop.runs_code,
         image=OTHER_IMAGE,
-        folder=PACKAGE / "_api_objects",
+        folder=PACKAGE / "kubernetes" / "_api_objects",
     ),
     NamespacePods: case(
         NamespacePods(namespace="monitoring"), Shop.admits, namespace="logging", labels=(("app", "prometheus"),)

@@ -24,8 +24,8 @@ from mcpmesh_k8s import (
     images,
     variables,
 )
-from mcpmesh_k8s.checks import hosts_in
-from mcpmesh_k8s.variable import secret_literal
+from mcpmesh_k8s.kubernetes.checks import hosts_in
+from mcpmesh_k8s.kubernetes.variable import secret_literal
 
 
 def small(tmp_path: Path, **values: str) -> tuple[Application, Phase, Workload]:

@@ -46,7 +46,7 @@ from mcpmesh_k8s import (
     images,
     variables,
 )
-from mcpmesh_k8s.routes import DATA, GRAFANA
+from mcpmesh_k8s.access.routes import DATA, GRAFANA
 
 from .services import BUCKET, RESUMES
 from .settings import EnvironmentSettings

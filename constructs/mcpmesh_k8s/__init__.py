@@ -3,12 +3,29 @@
 Everything public is imported from here. ``images`` holds the third-party images the services were written for.
 """
 
-from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything imports jsii.
-
 from . import images
-from .agent import Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
-from .application import Application, ApplicationSettings, Phase, synthesize
-from .argocd import (
+from .access import (
+    Audience,
+    DevIdentity,
+    Exposure,
+    Gateway,
+    GatewayApiExposure,
+    GatewaySettings,
+    GitHub,
+    Google,
+    IngressExposure,
+    IngressNginx,
+    Login,
+    NoTls,
+    OAuth2Proxy,
+    OAuth2ProxySettings,
+    OpenIdConnect,
+    RateLimit,
+    Route,
+    Tls,
+    Traefik,
+)
+from .delivery import (
     ArgoCdApplication,
     ArgoCdProject,
     ArgoCdProjectSettings,
@@ -19,32 +36,50 @@ from .argocd import (
     ClusterServer,
     Destination,
     Manual,
+    SmokeTest,
+    SmokeTestSettings,
 )
-from .component import Component, Manifest
-from .container import Container, User, harden
-from .endpoint import Endpoint, Port
-from .errors import SettingError, TreeError
-from .exposure import Exposure, GatewayApiExposure, IngressExposure, IngressNginx, NoTls, Tls, Traefik
-from .gateway import Gateway, GatewaySettings
-from .grafana import Grafana, GrafanaSettings
-from .image import Image
-from .login import DevIdentity, GitHub, Google, Login, OAuth2Proxy, OAuth2ProxySettings, OpenIdConnect
-from .minio import Bucket, BucketSettings, Minio, MinioSettings
-from .namespace import Namespace, NamespaceSettings, PriorityClass, PriorityClassSettings
-from .network import AddressRange, External, Internet, NamespacePods, Peer, Readiness, Target
-from .pod import Pod, PodSettings
-from .postgres import Database, Postgres, PostgresSettings
-from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
-from .quantity import Amount, Budget, Compute
-from .redis import Ephemeral, Persistent, Redis, RedisSettings
-from .registry import Registry, RegistrySettings
-from .routes import Audience, RateLimit, Route
-from .secret import (
+from .kubernetes import (
+    AddressRange,
+    Amount,
+    Application,
+    ApplicationSettings,
+    Autoscaling,
+    Budget,
+    Claim,
+    Component,
+    Compute,
+    Container,
+    Endpoint,
+    Exec,
     ExistingSecrets,
+    External,
     ExternalSecrets,
+    File,
+    Files,
+    Hook,
+    HttpGet,
+    Image,
+    Internet,
     IssuedKey,
     KeyForm,
+    Manifest,
+    Namespace,
+    NamespacePods,
+    NamespaceSettings,
+    Peer,
+    Phase,
+    Pod,
+    PodSettings,
+    Port,
+    PriorityClass,
+    PriorityClassSettings,
+    Probe,
+    Probes,
     RandomKey,
+    Readiness,
+    Replicas,
+    Scratch,
     SealedSecrets,
     SealedValue,
     Secret,
@@ -52,14 +87,51 @@ from .secret import (
     SecretKey,
     SecretSettings,
     SecretSource,
+    SettingError,
+    StatefulWorkload,
+    Target,
+    Task,
+    TaskSettings,
+    TcpSocket,
+    TreeError,
+    User,
+    Variable,
+    Volume,
+    Workload,
+    WorkloadSettings,
+    budget,
+    harden,
+    synthesize,
+    topology,
+    variables,
 )
-from .smoke_test import SmokeTest, SmokeTestSettings
-from .storage import Claim, File, Files, Scratch, Volume
-from .task import Hook, Task, TaskSettings
-from .tempo import Tempo, TempoSettings
-from .topology import budget, topology
-from .variable import Variable, variables
-from .workload import Autoscaling, Replicas, StatefulWorkload, Workload, WorkloadSettings
+from .services import (
+    Agent,
+    AgentSettings,
+    Api,
+    ApiSettings,
+    Bucket,
+    BucketSettings,
+    BuiltImage,
+    Code,
+    Database,
+    Ephemeral,
+    Grafana,
+    GrafanaSettings,
+    MeshSettings,
+    Minio,
+    MinioSettings,
+    MountedSource,
+    Persistent,
+    Postgres,
+    PostgresSettings,
+    Redis,
+    RedisSettings,
+    Registry,
+    RegistrySettings,
+    Tempo,
+    TempoSettings,
+)
 
 __all__ = [
     "AddressRange",

@@ -5,7 +5,7 @@ An environment may name another version. The user, paths and probes of a service
 
 from __future__ import annotations
 
-from .image import Image
+from mcpmesh_k8s.kubernetes import Image
 
 POSTGRES = Image(
     repository="postgres",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from mcpmesh_k8s.errors import SettingError, TreeError
+from mcpmesh_k8s.kubernetes import SettingError, TreeError
 
 from . import build, clients, cluster, deploy, health, hosts, secrets
 from .data import ClusterSide, ComposeSide, Owner, Side, Stores, export_data, import_data, stores_of, verify_data

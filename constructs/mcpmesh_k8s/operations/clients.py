@@ -6,11 +6,8 @@ import json
 import time
 from collections.abc import Sequence
 
-from mcpmesh_k8s.checks import at, each, name_of
-from mcpmesh_k8s.minio import Minio
-from mcpmesh_k8s.postgres import Postgres
-from mcpmesh_k8s.redis import Redis
-from mcpmesh_k8s.workload import Replicas, Workload
+from mcpmesh_k8s.kubernetes import Replicas, Workload, at, each, name_of
+from mcpmesh_k8s.services import Minio, Postgres, Redis
 
 from .environment import Environment
 from .programs import Kubectl, OperationError, stream

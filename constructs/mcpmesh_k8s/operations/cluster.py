@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from mcpmesh_k8s.checks import at, each, name_of
+from mcpmesh_k8s.kubernetes import at, each, name_of
 
 from .environment import Environment, Minikube, SharedCluster
 from .programs import Kubectl, OperationError, captured, output, require, succeeds

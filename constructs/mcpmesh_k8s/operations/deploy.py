@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from mcpmesh_k8s.checks import at, each, name_of
-from mcpmesh_k8s.workload import Workload
+from mcpmesh_k8s.kubernetes import Workload, at, each, name_of
 
 from .clients import clients_of
 from .environment import Environment
@@ -18,7 +17,7 @@ from .rendered import RenderedPhase, as_list, hook_of, reference
 from .terminal import show, show_table
 
 if TYPE_CHECKING:
-    from mcpmesh_k8s.component import Manifest
+    from mcpmesh_k8s.kubernetes import Manifest
 
 APPLY = ("--server-side", "--force-conflicts", "--field-manager=mcpmesh-k8s")
 """What is rendered is ours, whoever changed it. What a controller owns, such as an autoscaler's replicas, is not

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mcpmesh_k8s.agent import Agent, Api, BuiltImage
-from mcpmesh_k8s.gateway import Gateway
-from mcpmesh_k8s.image import Image
+from mcpmesh_k8s.access import Gateway
+from mcpmesh_k8s.kubernetes import Image
+from mcpmesh_k8s.services import Agent, Api, BuiltImage
 
 if TYPE_CHECKING:
-    from mcpmesh_k8s.application import Application
+    from mcpmesh_k8s.kubernetes import Application
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from mcpmesh_k8s.checks import each, name_of
-from mcpmesh_k8s.registry import Registry
+from mcpmesh_k8s.kubernetes import each, name_of
+from mcpmesh_k8s.services import Registry
 
 from .deploy import pods_of, trouble_of
 from .environment import Environment
@@ -24,8 +24,8 @@ from .programs import Kubectl, OperationError
 from .terminal import show, show_table
 
 if TYPE_CHECKING:
-    from mcpmesh_k8s.gateway import Gateway
-    from mcpmesh_k8s.workload import Workload
+    from mcpmesh_k8s.access import Gateway
+    from mcpmesh_k8s.kubernetes import Workload
 
 TIMEOUT = 30
 """Seconds that an answer may take."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcpmesh_k8s.postgres import Database
+from mcpmesh_k8s.services import Database
 
 from .export import Count, DatabaseExport, Manifest
 from .programs import OperationError

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, cast
 
 import yaml
 
-from mcpmesh_k8s.checks import at, name_of
+from mcpmesh_k8s.kubernetes import at, name_of
 
 from .programs import OperationError
 
 if TYPE_CHECKING:
-    from mcpmesh_k8s.component import Manifest
+    from mcpmesh_k8s.kubernetes import Manifest
 
 HOOK = "argocd.argoproj.io/hook"
 

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
-from mcpmesh_k8s.checks import at, each
-from mcpmesh_k8s.secret import (
+from mcpmesh_k8s.kubernetes import (
     ExistingSecrets,
     ExternalSecrets,
     IssuedKey,
@@ -27,6 +26,8 @@ from mcpmesh_k8s.secret import (
     Secret,
     SecretEntry,
     SecretKey,
+    at,
+    each,
 )
 
 from .environment import Environment
@@ -35,7 +36,7 @@ from .rendered import RenderedPhase
 from .terminal import ask_secret, can_ask, show, show_table
 
 if TYPE_CHECKING:
-    from mcpmesh_k8s.component import Manifest
+    from mcpmesh_k8s.kubernetes import Manifest
 
 _URL_SAFE = re.compile(r"[A-Za-z0-9._~-]{3,}")
 _SHORTEST_PASSWORD = 8

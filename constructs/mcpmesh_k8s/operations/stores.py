@@ -14,15 +14,8 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import IO, TypeVar
 
-from mcpmesh_k8s.application import Application
-from mcpmesh_k8s.component import Component
-from mcpmesh_k8s.errors import SettingError
-from mcpmesh_k8s.minio import Bucket, Minio
-from mcpmesh_k8s.network import Target
-from mcpmesh_k8s.postgres import Database, Postgres
-from mcpmesh_k8s.quantity import in_bytes
-from mcpmesh_k8s.redis import Redis
-from mcpmesh_k8s.workload import StatefulWorkload, Workload
+from mcpmesh_k8s.kubernetes import Application, Component, SettingError, StatefulWorkload, Target, Workload, in_bytes
+from mcpmesh_k8s.services import Bucket, Database, Minio, Postgres, Redis
 
 from .programs import Kubectl, OperationError, output
 

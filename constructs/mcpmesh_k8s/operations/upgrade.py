@@ -19,10 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from mcpmesh_k8s.checks import at, containers_of, each, name_of
-from mcpmesh_k8s.component import Manifest
-from mcpmesh_k8s.errors import SettingError
-from mcpmesh_k8s.quantity import bytes_text, in_bytes
+from mcpmesh_k8s.kubernetes import Manifest, SettingError, at, bytes_text, containers_of, each, in_bytes, name_of
 
 from .programs import OperationError, captured, output, succeeds
 from .rendered import hook_of, load

@@ -7,18 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .agent import USER, Agent
-from .container import Container
-from .errors import SettingError
-from .gateway import Gateway
-from .image import Image
-from .network import Target
-from .quantity import Compute
-from .registry import Registry
-from .routes import Audience
-from .storage import File, Files
-from .task import Hook, Task, TaskSettings
-from .variable import Variable, variables
+from mcpmesh_k8s.access import Audience, Gateway
+from mcpmesh_k8s.kubernetes import (
+    Compute,
+    Container,
+    File,
+    Files,
+    Hook,
+    Image,
+    SettingError,
+    Target,
+    Task,
+    TaskSettings,
+    Variable,
+    variables,
+)
+from mcpmesh_k8s.services import USER, Agent, Registry
 
 if TYPE_CHECKING:
     from constructs import Construct

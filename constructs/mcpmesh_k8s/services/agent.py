@@ -7,18 +7,30 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from .container import Container, User
-from .endpoint import Port
-from .errors import SettingError
-from .image import Image
-from .names import dns_label
-from .network import Target
-from .probe import HttpGet, Probes, TcpSocket
-from .quantity import Compute
+from mcpmesh_k8s.kubernetes import (
+    Autoscaling,
+    Compute,
+    Container,
+    File,
+    Files,
+    HttpGet,
+    Image,
+    Port,
+    Probes,
+    Replicas,
+    Scratch,
+    SettingError,
+    Target,
+    TcpSocket,
+    User,
+    Variable,
+    Workload,
+    WorkloadSettings,
+    dns_label,
+    variables,
+)
+
 from .registry import LOG_LEVELS
-from .storage import File, Files, Scratch
-from .variable import Variable, variables
-from .workload import Autoscaling, Replicas, Workload, WorkloadSettings
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -311,6 +323,6 @@ class Api(Workload):
 
 
 def _full_name(scope: Construct, name: str) -> str:
-    from .application import Application
+    from mcpmesh_k8s.kubernetes import Application
 
     return Application.place_of(scope)[0].application.prefixed(name)

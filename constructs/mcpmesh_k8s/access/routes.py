@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from .errors import SettingError
-from .workload import Workload
+from mcpmesh_k8s.kubernetes import SettingError, Workload
 
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 RESERVED = ("/-/", "/oauth2/")

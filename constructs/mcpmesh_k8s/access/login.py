@@ -6,18 +6,31 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .container import Container, User
-from .endpoint import Port
-from .errors import SettingError
-from .image import Image
-from .network import External, Internet, Peer
-from .probe import HttpGet, Probes
-from .quantity import Compute
+from mcpmesh_k8s.kubernetes import (
+    Compute,
+    Container,
+    External,
+    HttpGet,
+    Image,
+    Internet,
+    IssuedKey,
+    KeyForm,
+    Peer,
+    Port,
+    Probes,
+    RandomKey,
+    Replicas,
+    Scratch,
+    Secret,
+    SettingError,
+    User,
+    Variable,
+    Workload,
+    WorkloadSettings,
+    variables,
+)
+
 from .routes import RateLimit
-from .secret import IssuedKey, KeyForm, RandomKey, Secret
-from .storage import Scratch
-from .variable import Variable, variables
-from .workload import Replicas, Workload, WorkloadSettings
 
 if TYPE_CHECKING:
     from constructs import Construct

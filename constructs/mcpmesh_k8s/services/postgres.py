@@ -6,17 +6,30 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .container import Container, User, once
-from .endpoint import Port
-from .errors import SettingError
-from .image import Image
-from .network import Readiness, Target
-from .probe import Exec, Probes, TcpSocket
-from .quantity import Compute, in_bytes
-from .secret import Secret
-from .storage import Claim, File, Files, Scratch
-from .variable import Variable, variables
-from .workload import StatefulWorkload, WorkloadSettings
+from mcpmesh_k8s.kubernetes import (
+    Claim,
+    Compute,
+    Container,
+    Exec,
+    File,
+    Files,
+    Image,
+    Port,
+    Probes,
+    Readiness,
+    Scratch,
+    Secret,
+    SettingError,
+    StatefulWorkload,
+    Target,
+    TcpSocket,
+    User,
+    Variable,
+    WorkloadSettings,
+    in_bytes,
+    once,
+    variables,
+)
 
 if TYPE_CHECKING:
     from constructs import Construct

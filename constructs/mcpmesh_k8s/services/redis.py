@@ -5,17 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .container import Container, User
-from .endpoint import Port
-from .errors import SettingError
-from .image import Image
-from .network import Readiness, Target
-from .probe import Exec, Probes, TcpSocket
-from .quantity import Compute, in_bytes
-from .secret import Secret
-from .storage import Claim, File, Files, Scratch
-from .variable import variables
-from .workload import Workload, WorkloadSettings
+from mcpmesh_k8s.kubernetes import (
+    Claim,
+    Compute,
+    Container,
+    Exec,
+    File,
+    Files,
+    Image,
+    Port,
+    Probes,
+    Readiness,
+    Scratch,
+    Secret,
+    SettingError,
+    Target,
+    TcpSocket,
+    User,
+    Workload,
+    WorkloadSettings,
+    in_bytes,
+    variables,
+)
 
 if TYPE_CHECKING:
     from constructs import Construct

@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._k8s import ApiObjectMetadata, gateway_api, k8s
-from .component import Component, Manifest
-from .errors import SettingError
+from mcpmesh_k8s.kubernetes import (
+    ApiObjectMetadata,
+    Component,
+    Manifest,
+    NamespacePods,
+    SettingError,
+    dns_label,
+    gateway_api,
+    k8s,
+)
+
 from .gateway import Gateway
-from .names import dns_label
-from .network import NamespacePods
 
 if TYPE_CHECKING:
     from constructs import Construct

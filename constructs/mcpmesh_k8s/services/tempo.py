@@ -5,16 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .container import Container, User
-from .endpoint import Port
-from .errors import SettingError
-from .image import Image
-from .network import Target
-from .probe import HttpGet, Probes
-from .quantity import Compute
-from .storage import Claim, File, Files, Scratch
-from .variable import variables
-from .workload import Workload, WorkloadSettings
+from mcpmesh_k8s.kubernetes import (
+    Claim,
+    Compute,
+    Container,
+    File,
+    Files,
+    HttpGet,
+    Image,
+    Port,
+    Probes,
+    Scratch,
+    SettingError,
+    Target,
+    User,
+    Workload,
+    WorkloadSettings,
+    variables,
+)
 
 if TYPE_CHECKING:
     from constructs import Construct

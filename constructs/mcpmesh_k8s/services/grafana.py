@@ -6,18 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .container import Container, User
-from .endpoint import Port
-from .errors import SettingError
-from .image import Image
-from .network import Target
-from .probe import HttpGet, Probes
-from .quantity import Compute
-from .secret import Secret
-from .storage import Claim, File, Files, Scratch
+from mcpmesh_k8s.kubernetes import (
+    Claim,
+    Compute,
+    Container,
+    File,
+    Files,
+    HttpGet,
+    Image,
+    Port,
+    Probes,
+    Scratch,
+    Secret,
+    SettingError,
+    Target,
+    User,
+    Workload,
+    WorkloadSettings,
+    variables,
+)
+
 from .tempo import Tempo
-from .variable import variables
-from .workload import Workload, WorkloadSettings
 
 if TYPE_CHECKING:
     from constructs import Construct

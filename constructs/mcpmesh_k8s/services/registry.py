@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .container import Container, User
-from .endpoint import Port
-from .errors import SettingError
-from .image import Image
-from .network import Target
-from .probe import HttpGet, Probes
-from .quantity import Compute
-from .variable import variables
-from .workload import Workload, WorkloadSettings
+from mcpmesh_k8s.kubernetes import (
+    Compute,
+    Container,
+    HttpGet,
+    Image,
+    Port,
+    Probes,
+    SettingError,
+    Target,
+    User,
+    Workload,
+    WorkloadSettings,
+    variables,
+)
 
 if TYPE_CHECKING:
     from constructs import Construct

@@ -8,17 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .container import Container, User
-from .endpoint import Port
-from .errors import SettingError
-from .image import Image
+from mcpmesh_k8s.kubernetes import (
+    Compute,
+    Container,
+    File,
+    Files,
+    HttpGet,
+    Image,
+    Port,
+    Probes,
+    Replicas,
+    Scratch,
+    SettingError,
+    Target,
+    User,
+    Workload,
+    WorkloadSettings,
+)
+
 from .login import COOKIE, EMAIL, Login
-from .network import Target
-from .probe import HttpGet, Probes
-from .quantity import Compute
 from .routes import Audience, Route, distinct
-from .storage import File, Files, Scratch
-from .workload import Replicas, Workload, WorkloadSettings
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -101,7 +110,7 @@ class Gateway(Workload):
     """
 
     def __init__(self, scope: Construct, settings: GatewaySettings, routes: Sequence[Route], login: Login) -> None:
-        from .application import Application
+        from mcpmesh_k8s.kubernetes import Application
 
         self.settings = settings
         self.routes = distinct(routes)

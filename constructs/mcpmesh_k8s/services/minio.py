@@ -7,18 +7,27 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .container import Container, User
-from .endpoint import Port
-from .errors import SettingError
-from .image import Image
-from .network import Target
-from .probe import HttpGet, Probes
-from .quantity import Compute
-from .secret import Secret
-from .storage import Claim, File, Files, Scratch
-from .task import Task, TaskSettings
-from .variable import variables
-from .workload import StatefulWorkload, WorkloadSettings
+from mcpmesh_k8s.kubernetes import (
+    Claim,
+    Compute,
+    Container,
+    File,
+    Files,
+    HttpGet,
+    Image,
+    Port,
+    Probes,
+    Scratch,
+    Secret,
+    SettingError,
+    StatefulWorkload,
+    Target,
+    Task,
+    TaskSettings,
+    User,
+    WorkloadSettings,
+    variables,
+)
 
 if TYPE_CHECKING:
     from constructs import Construct

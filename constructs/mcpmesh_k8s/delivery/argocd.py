@@ -7,16 +7,22 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from ._k8s import ApiObjectMetadata, argoproj
-from .checks import Objects, at
-from .component import GROUND_WAVE, Component, Manifest
-from .errors import SettingError
-from .names import dns_label
+from mcpmesh_k8s.kubernetes import (
+    GROUND_WAVE,
+    ApiObjectMetadata,
+    Component,
+    Manifest,
+    Objects,
+    SettingError,
+    argoproj,
+    at,
+    dns_label,
+)
 
 if TYPE_CHECKING:
     from constructs import Construct
 
-    from .application import Application
+    from mcpmesh_k8s.kubernetes import Application
 
 _REPOSITORY = re.compile(r"(https://|ssh://([\w.-]+@)?|[\w.-]+@)[A-Za-z0-9.-]+(:\d+)?[:/][\w./~-]+")
 _CREDENTIALS = re.compile(r"https?://[^/]*@|ssh://[^/@]*:[^/]*@")

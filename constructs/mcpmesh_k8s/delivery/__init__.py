@@ -1,0 +1,30 @@
+"""This module is what happens around a deployment: what ArgoCD is told, and the test after each sync."""
+
+from .argocd import (
+    ArgoCdApplication,
+    ArgoCdProject,
+    ArgoCdProjectSettings,
+    ArgoCdSettings,
+    Automated,
+    ClusterName,
+    ClusterSelector,
+    ClusterServer,
+    Destination,
+    Manual,
+)
+from .smoke_test import SmokeTest, SmokeTestSettings
+
+__all__ = [
+    "ArgoCdApplication",
+    "ArgoCdProject",
+    "ArgoCdProjectSettings",
+    "ArgoCdSettings",
+    "Automated",
+    "ClusterName",
+    "ClusterSelector",
+    "ClusterServer",
+    "Destination",
+    "Manual",
+    "SmokeTest",
+    "SmokeTestSettings",
+]

@@ -1,0 +1,38 @@
+"""This module is the programs that the library runs, one module each."""
+
+from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
+from .grafana import Grafana, GrafanaSettings
+from .minio import Bucket, BucketSettings, Minio, MinioSettings
+from .postgres import Database, Postgres, PostgresSettings
+from .redis import Ephemeral, Persistent, Redis, RedisSettings
+from .registry import Registry, RegistrySettings
+from .tempo import Tempo, TempoSettings
+
+__all__ = [
+    "USER",
+    "Agent",
+    "AgentSettings",
+    "Api",
+    "ApiSettings",
+    "Bucket",
+    "BucketSettings",
+    "BuiltImage",
+    "Code",
+    "Database",
+    "Ephemeral",
+    "Grafana",
+    "GrafanaSettings",
+    "MeshSettings",
+    "Minio",
+    "MinioSettings",
+    "MountedSource",
+    "Persistent",
+    "Postgres",
+    "PostgresSettings",
+    "Redis",
+    "RedisSettings",
+    "Registry",
+    "RegistrySettings",
+    "Tempo",
+    "TempoSettings",
+]
