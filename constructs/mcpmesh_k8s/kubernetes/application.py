@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from constructs import Construct
 
 from ._jsii import ApiObjects, cdk8s
+from .api import to_json
 from .checks import problems_of
 from .errors import SettingError, TreeError
 from .names import dns_label
@@ -163,7 +164,7 @@ class Application(cdk8s.App):
                     (component.path, object_id(component, manifest), in_wave(component.wave, manifest))
                     for component in self.components
                     if component.phase is phase
-                    for manifest in component.manifests()
+                    for manifest in written(component)
                 ]
                 others = ApiObjects.add(phase, entries, {WAVE: str(phase.number)})
                 rendered[phase.name] = others + [manifest for _, _, manifest in entries]
@@ -240,6 +241,23 @@ class Phase(cdk8s.Chart):
         super().__init__(application, f"{self.number:04}-{dns_label('Phase name', name)}")
         self.application = application
         self.name = name
+
+
+def written(component: Component) -> Iterator[Manifest]:
+    """The manifests of a component as JSON has them: a manifest written by hand may hold structs.
+
+    Raises:
+        SettingError: Something is no object of Kubernetes.
+    """
+    for manifest in component.manifests():
+        rendered = to_json(manifest)
+        if not (isinstance(rendered, dict) and isinstance(rendered.get("metadata"), dict) and "kind" in rendered):
+            raise SettingError(
+                f"{type(component).__name__}.manifests of {component.name!r}",
+                manifest,
+                "Give objects with apiVersion, kind and metadata, such as k8s.KubeConfigMap.manifest(metadata=…).",
+            )
+        yield rendered
 
 
 WAVE = "argocd.argoproj.io/sync-wave"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._k8s import k8s
+from .api import k8s
 from .component import GROUND_WAVE, Component, Manifest
 from .errors import SettingError
 from .network import NamespacePods

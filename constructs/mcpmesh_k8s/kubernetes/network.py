@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._k8s import k8s
+from .api import k8s
 from .endpoint import Endpoint, port_number
 from .errors import SettingError
 from .names import dns_label

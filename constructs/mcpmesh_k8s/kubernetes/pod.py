@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ._k8s import k8s
+from .api import k8s
 from .component import NAME_LABEL, Component, Manifest
 from .container import Container, harden_pod, once
 from .errors import SettingError

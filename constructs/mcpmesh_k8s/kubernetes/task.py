@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ._k8s import k8s
+from .api import k8s
 from .component import Manifest
 from .errors import SettingError
 from .pod import Pod, PodSettings

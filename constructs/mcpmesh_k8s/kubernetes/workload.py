@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._k8s import k8s
+from .api import k8s
 from .component import NAME_LABEL, Manifest
 from .endpoint import Endpoint, Port
 from .errors import SettingError
@@ -381,7 +381,7 @@ class StatefulWorkload(Workload):
 
         The claim templates carry the fields that the API server adds, so ArgoCD sees no difference.
         """
-        rendered = k8s.KubeStatefulSet.manifest(
+        return k8s.KubeStatefulSet.manifest(
             metadata=self.metadata(),
             spec=k8s.StatefulSetSpec(
                 service_name=self.headless_name,
@@ -405,8 +405,3 @@ class StatefulWorkload(Workload):
                 or None,
             ),
         )
-        # The L1 class leaves these two fields out of a template.
-        for template in rendered["spec"].get("volumeClaimTemplates", ()):
-            template.update(apiVersion="v1", kind="PersistentVolumeClaim")
-        manifest: Manifest = rendered
-        return manifest
