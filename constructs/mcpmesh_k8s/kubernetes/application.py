@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -243,12 +243,13 @@ class Phase(cdk8s.Chart):
         self.name = name
 
 
-def written(component: Component) -> Iterator[Manifest]:
+def written(component: Component) -> list[Manifest]:
     """The manifests of a component as JSON has them: a manifest written by hand may hold structs.
 
     Raises:
         SettingError: Something is no object of Kubernetes.
     """
+    found: list[Manifest] = []
     for manifest in component.manifests():
         rendered = to_json(manifest)
         if not (isinstance(rendered, dict) and isinstance(rendered.get("metadata"), dict) and "kind" in rendered):
@@ -257,7 +258,8 @@ def written(component: Component) -> Iterator[Manifest]:
                 manifest,
                 "Give objects with apiVersion, kind and metadata, such as k8s.KubeConfigMap.manifest(metadata=…).",
             )
-        yield rendered
+        found.append(rendered)
+    return found
 
 
 WAVE = "argocd.argoproj.io/sync-wave"

@@ -10,9 +10,10 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Generic, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, NoReturn, ParamSpec
 
 from mcpmesh_k8s.kubernetes.errors import SettingError
 
@@ -27,10 +28,9 @@ else:
 
 
 P = ParamSpec("P")
-_T = TypeVar("_T")
 _Check = Callable[[object], bool]
 
-_QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?")
+_QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", re.ASCII)
 
 
 def refuse_name(module: str) -> Callable[[str], NoReturn]:
@@ -45,70 +45,64 @@ def refuse_name(module: str) -> Callable[[str], NoReturn]:
     return __getattr__
 
 
-class _Scalar(Generic[_T]):
-    """A value that JSON has as a text or as a number."""
-
-    __slots__ = ("_value",)
-    _value: _T
-
-    def __init__(self, value: _T) -> None:
-        object.__setattr__(self, "_value", value)
-
-    @property
-    def value(self) -> _T:
-        """The value as JSON has it."""
-        return self._value
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"{type(self).__name__} does not change: make another.")
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, type(self)) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash((type(self), self._value))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._value!r})"
+def _require(right: object, where: str, given: object, instead: str) -> None:
+    if not right:
+        raise SettingError(where, given, instead)
 
 
-class IntOrString(_Scalar[int | str]):
-    """A whole number or a text, such as the number or the name of a port, or a percentage."""
+@dataclass(frozen=True)
+class IntOrString:
+    """A whole number or a text, such as the number or the name of a port, or a percentage.
 
-    __slots__ = ()
+    Args:
+        value: Either.
+    """
+
+    value: int | str
+
+    def __post_init__(self) -> None:
+        """Refuse what is neither."""
+        right = _is_str(self.value) or _is_int(self.value)
+        _require(right, "IntOrString", self.value, "Give a whole number or a text, such as 8080 or 'http'.")
 
     @classmethod
     def from_number(cls, value: int) -> Self:
         """From a whole number, such as ``8080``."""
-        if not _is_int(value):
-            raise SettingError("IntOrString.from_number", value, "Give a whole number, such as 8080.")
+        _require(_is_int(value), "IntOrString.from_number", value, "Give a whole number, such as 8080.")
         return cls(value)
 
     @classmethod
     def from_string(cls, value: str) -> Self:
         """From a text, such as ``"http"`` or ``"25%"``."""
-        if not _is_str(value):
-            raise SettingError("IntOrString.from_string", value, "Give a text, such as 'http' or '25%'.")
+        _require(_is_str(value), "IntOrString.from_string", value, "Give a text, such as 'http' or '25%'.")
         return cls(value)
 
 
-class Quantity(_Scalar[int | float | str]):
-    """An amount in the notation of Kubernetes, such as ``"250m"`` CPU or ``"1Gi"`` of memory."""
+@dataclass(frozen=True)
+class Quantity:
+    """An amount in the notation of Kubernetes, such as ``"250m"`` CPU or ``"1Gi"`` of memory.
 
-    __slots__ = ()
+    Args:
+        value: The amount, as a text or as a number.
+    """
+
+    value: int | float | str
+
+    def __post_init__(self) -> None:
+        """Refuse what Kubernetes cannot read."""
+        right = _QUANTITY.fullmatch(self.value) if isinstance(self.value, str) else _is_number(self.value)
+        _require(right, "Quantity", self.value, "Give an amount, such as '250m' or '1Gi'.")
 
     @classmethod
     def from_number(cls, value: int | float) -> Self:
         """From a number, such as ``2``."""
-        if not _is_number(value):
-            raise SettingError("Quantity.from_number", value, "Give a number, such as 2.")
+        _require(_is_number(value), "Quantity.from_number", value, "Give a number, such as 2.")
         return cls(value)
 
     @classmethod
     def from_string(cls, value: str) -> Self:
         """From a text, such as ``"250m"`` or ``"1Gi"``."""
-        if not (_is_str(value) and _QUANTITY.fullmatch(value)):
-            raise SettingError("Quantity.from_string", value, "Give an amount, such as '250m' or '1Gi'.")
+        _require(_is_str(value), "Quantity.from_string", value, "Give a text, such as '250m' or '1Gi'.")
         return cls(value)
 
 
@@ -245,7 +239,7 @@ def to_json(value: object) -> object:
         return {name: each if type(each) in _PLAIN else to_json(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [each if type(each) in _PLAIN else to_json(each) for each in value]
-    if isinstance(value, Enum | _Scalar):
+    if isinstance(value, Enum | IntOrString | Quantity):
         return value.value
     if isinstance(value, datetime):
         return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
