@@ -124,8 +124,8 @@ def test_every_export_is_documented() -> None:
 
 
 def test_functions_methods_and_properties_are_all_looked_at() -> None:
-    assert {"container.harden", "pod.Pod.connects_to", "probe.Probes.of", "network.Target.endpoint"} <= set(FUNCTIONS)
-    assert {"quantity.Compute.__init__", "agent.Agent.__init__", "application.Application.place_of"} <= set(FUNCTIONS)
+    assert {"container.harden", "pod.Pod.connects_to", "probe.Probes.of", "pod.Target.endpoint"} <= set(FUNCTIONS)
+    assert {"quantity.Compute.__init__", "agent.Agent.__init__", "scope.place_of"} <= set(FUNCTIONS)
 
 
 def test_every_public_function_is_documented() -> None:
