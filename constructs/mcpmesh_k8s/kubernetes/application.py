@@ -33,8 +33,8 @@ class Application(ApplicationScope):
         self._problems: tuple[str, ...] = ()
         super().__init__(settings, directory=directory, staging=self._staging)
 
-    @staticmethod
-    def of(c: IConstruct) -> Application:
+    @classmethod
+    def of(cls, c: IConstruct) -> Application:
         """The application that a construct stands in.
 
         Raises:
