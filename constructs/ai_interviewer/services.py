@@ -36,7 +36,7 @@ def backend(
     """The REST API.
 
     Each replica finalizes interviews every 30 seconds without a lock, so two can score one interview twice; see the
-    README before scaling further.
+    environments guide (docs/environments.md) before scaling further.
     """
     return ApiSettings(
         name="backend",
