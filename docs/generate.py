@@ -29,7 +29,7 @@ from mcpmesh_k8s import (  # noqa: E402
     topology,
 )
 
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs/operations.md")
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 ENV_EXAMPLE = ROOT / ".env.example"
 BAR = r"\|"  # in a table, inside code too, where an entity would be shown as it is written
 
@@ -172,7 +172,7 @@ def way() -> str:
   participant service as {route.to.name}
   browser->>controller: https://{gateway.settings.host}{route.path}…
   Note over controller: TLS ends here
-  controller->>gateway: HTTP on port {gateway.ports[0].number}
+  controller->>gateway: HTTP on port {gateway.main_port.number}
   Note over gateway: Another host: 421. A path that can be read in two ways: 400. More than {route.body_mb} MiB: 413.
   Note over gateway: Whoever the client says it is, is forgotten
   Note over gateway: More than {route.rate.per_second} a second and {route.rate.burst} more at once: 429

@@ -358,13 +358,13 @@ def test_a_pod_that_waits_for_a_later_phase_is_refused() -> None:
     first, late = two_phases()
     Workload(first, WorkloadSettings(name="early", container=MAIN)).connects_to(late, wait=True)
     with pytest.raises(TreeError, match=r"shop-early of phase first needs shop-late .* the later phase second: move"):
-        first.application.manifests()
+        Application.of(first).manifests()
 
 
 def test_a_pod_that_is_ready_without_a_later_one_may_dial_it() -> None:
     first, late = two_phases()
     Workload(first, WorkloadSettings(name="early", container=MAIN)).connects_to(late)
-    assert first.application.manifests()
+    assert Application.of(first).manifests()
 
 
 @pytest.mark.parametrize(("hook", "refused"), [(Hook.SYNC, True), (Hook.POST_SYNC, False)])
@@ -373,9 +373,9 @@ def test_a_task_of_a_phase_may_not_need_a_later_one_but_one_after_the_sync_may(h
     Task(first, TaskSettings(name="early", container=replace(MAIN, ports=()), hook=hook)).connects_to(late)
     if refused:
         with pytest.raises(TreeError, match="shop-early of phase first needs shop-late"):
-            first.application.manifests()
+            Application.of(first).manifests()
     else:
-        assert first.application.manifests()
+        assert Application.of(first).manifests()
 
 
 # --- what is refused ---

@@ -19,6 +19,7 @@ from mcpmesh_k8s import (
     ApplicationSettings,
     Audience,
     Autoscaling,
+    Availability,
     Budget,
     BuiltImage,
     Claim,
@@ -115,8 +116,7 @@ def service(
 ) -> WorkloadSettings:
     return WorkloadSettings(
         name=name,
-        scale=scale,
-        min_available=min_available,
+        availability=Availability(scale=scale, min_available=min_available),
         container=Container(
             name="main",
             image=images.REDIS,
@@ -318,8 +318,12 @@ CASES = {
         environment(lambda: replace(PROD, argocd=replace(PROD.argocd, target_revision="HEAD"))),
     ),
     "a budget that blocks every drain": Case(
-        ("backend min_available", "2", "blocks every drain", "fewer than 2"),
-        environment(lambda: replace(DEV, backend=replace(DEV.backend, min_available=2))),
+        ("Availability.min_available", "2", "blocks every drain", "fewer than 2"),
+        environment(
+            lambda: replace(
+                DEV, backend=replace(DEV.backend, availability=replace(DEV.backend.availability, min_available=2))
+            )
+        ),
     ),
     "requests beyond the CPU of the cluster": Case(
         ("Budget.cpu of ai-interviewer", "2 CPU", "All requests together are", "postgres 1 CPU"),
@@ -339,7 +343,11 @@ CASES = {
     ),
     "an autoscaler with its minimum above its maximum": Case(
         ("Autoscaling.maximum", "2", "at least the minimum, 3"),
-        environment(lambda: replace(PROD, backend=replace(PROD.backend, scale=Autoscaling(minimum=3, maximum=2)))),
+        environment(
+            lambda: replace(
+                PROD, backend=replace(PROD.backend, availability=Availability(scale=Autoscaling(minimum=3, maximum=2)))
+            )
+        ),
     ),
     "storage shrunk to zero": Case(
         ("Claim.size of 'data'", "'0Gi'", "more than zero"),
@@ -481,7 +489,9 @@ CASES = {
     ),
     "a priority class that nothing provides": Case(
         ("Deployment ai-interviewer-nginx-gateway refers to PriorityClass 'ai-interviewer-urgent'", "nothing provides"),
-        environment(lambda: replace(DEV, gateway=replace(DEV.gateway, priority_class="urgent"))),
+        environment(
+            lambda: replace(DEV, gateway=replace(DEV.gateway, availability=Availability(priority_class="urgent")))
+        ),
         TreeError,
     ),
 }

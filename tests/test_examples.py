@@ -19,6 +19,7 @@ from mcpmesh_k8s import DevIdentity, Gateway, Route, budget, topology
 from mcpmesh_k8s.kubernetes.checks import name_of
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+ACCESS = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "examples" / "shop.py"
 
 
@@ -82,7 +83,7 @@ def test_the_topology_shows_every_workload_and_names_no_node_twice(environment: 
 
 
 def test_the_readmes_page_of_ones_own_is_a_workload_and_a_route_to_it() -> None:
-    (printed,) = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
+    (printed,) = re.findall(r"```py\n(.*?)```", ACCESS, re.DOTALL)
     whole = AiInterviewer(DEV, outdir="unused")
     services = next(phase for phase in whole.phases if phase.name == "services")
     known = {name: getattr(mcpmesh_k8s, name) for name in mcpmesh_k8s.__all__}
@@ -98,7 +99,7 @@ def test_the_readmes_page_of_ones_own_is_a_workload_and_a_route_to_it() -> None:
 
 
 def test_the_readme_lists_every_route_with_its_audience_and_where_it_is() -> None:
-    (listed,) = re.findall(r"<!-- generated: routes -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    (listed,) = re.findall(r"<!-- generated: routes -->\n(.*?)<!-- end -->", ACCESS, re.DOTALL)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in listed.splitlines()[2:]]
     assert {(path, to.split()[0], audience, where) for path, to, audience, *_, where in rows} == {
         ("`/…`", "backend", "signed in", "dev and prod"),

@@ -349,15 +349,40 @@ def test_the_cdk8s_command_and_make_run_the_same_program() -> None:
     assert f"\t@{config['app']}\n" in MAKEFILE
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/operations.md"])
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+
+
+def targets_named_in(document: str) -> set[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return set(re.findall(r"(?:`|^ *\$? *)make ([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?![\w…-])", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_target_that_the_documentation_names_exists(document: str) -> None:
-    named = set(
-        re.findall(
-            r"(?:`|^ *\$? *)make ([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?![\w…-])", (ROOT / document).read_text(), re.MULTILINE
-        )
-    )
-    assert named
-    assert named - targets() - {"k8s-build-backend"} == set()
+    assert targets_named_in(document) - targets() - {"k8s-build-backend"} == set()
+
+
+def test_the_targets_that_the_documentation_names_are_found() -> None:
+    for document in ("README.md", "CONTRIBUTING.md", "docs/operations.md"):
+        assert targets_named_in(document), document
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md"])
+def test_every_link_inside_the_repository_leads_somewhere(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, heading = link.partition("#")
+        if path.startswith("https:"):
+            continue
+        target = (ROOT / document).parent / path if path else ROOT / document
+        assert target.exists(), f"{document} links to {link}"
+        if heading:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in headings}, link
+
+
+def test_the_first_page_can_be_read_in_five_minutes() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
 
 
 def test_every_target_that_a_message_names_exists() -> None:

@@ -115,11 +115,11 @@ def test_what_waits_for_a_service_with_its_password_reads_it() -> None:
     client = Workload(scope, WorkloadSettings(name="client", container=container))
     ready = Readiness(command=("ask",), variables=(password,))
     client.connects_to(Target(workload=cache, readiness=ready), wait=True)
-    assert [entry.readers for entry in scope.application.secret_keys()] == [("client",)]
+    assert [entry.readers for entry in Application.of(scope).secret_keys()] == [("client",)]
 
 
 def test_a_key_that_nobody_reads_is_told_all_the_same() -> None:
-    (entry,) = secret(phase(), "unused", "token").application.secret_keys()
+    (entry,) = Application.of(secret(phase(), "unused", "token")).secret_keys()
     assert (entry.variable, entry.readers) == ("UNUSED_TOKEN", ())
 
 
@@ -135,7 +135,7 @@ def test_two_keys_with_one_variable_are_refused(first: tuple[str, str], second: 
     secret(scope, *first)
     secret(scope, *second)
     with pytest.raises(TreeError, match=f"shop-{first[0]}/.* and .*shop-{second[0]}/.* would both be {variable}"):
-        scope.application.manifests()
+        Application.of(scope).manifests()
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ SEALED_BY_KUBESEAL = (
 
 def test_a_sealed_secret_holds_the_ciphertexts_and_says_what_it_becomes() -> None:
     made = sealed_secret(value("second", ciphertext("b")), value("first", ciphertext("a")))
-    ((manifest,),) = made.application.manifests().values()
+    ((manifest,),) = Application.of(made).manifests().values()
     assert (manifest["apiVersion"], manifest["kind"], name_of(manifest)) == (
         "bitnami.com/v1alpha1",
         "SealedSecret",
@@ -255,7 +255,7 @@ def test_a_sealed_value_of_no_key_of_no_secret_or_given_twice_is_refused() -> No
     with pytest.raises(
         TreeError, match="has tokn/first, and there is no such Secret: take it out, or give one of token"
     ):
-        sealed_secret(*both, value("first", GOOD, secret="tokn")).application.manifests()
+        Application.of(sealed_secret(*both, value("first", GOOD, secret="tokn"))).manifests()
 
 
 def test_what_kubeseal_printed_is_taken() -> None:

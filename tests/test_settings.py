@@ -34,6 +34,7 @@ from mcpmesh_k8s import (
     Audience,
     Automated,
     Autoscaling,
+    Availability,
     Bucket,
     BucketSettings,
     Budget,
@@ -264,7 +265,9 @@ class Shop:
 
     def is_deployed(self, settings: ArgoCdSettings, project: ArgoCdProjectSettings | None = None) -> ArgoCdApplication:
         argocd = Phase(Application(ApplicationSettings(name="shop", namespace="argocd"), outdir="argocd"), "all")
-        return ArgoCdApplication(argocd, settings, ArgoCdProject(argocd, project or PROJECT), self.phase.application)
+        return ArgoCdApplication(
+            argocd, settings, ArgoCdProject(argocd, project or PROJECT), Application.of(self.phase)
+        )
 
     def hides(self, source: ExistingSecrets | ExternalSecrets | SealedSecrets) -> Secret:
         return Secret(self.phase, replace(SECRET, source=source))
@@ -298,8 +301,10 @@ def sealed(letter: bytes, *, rsa: int = 512, rest: int = 24) -> str:
 AGENT = AgentSettings(name="bot", code=BuiltImage(image=IMAGE), compute=SMALL, module="bot")
 DEVELOPER = DevIdentity(email="developer@example.com")
 DEPLOYED = ArgoCdSettings(target_revision="main", path="dist/unused", destination=ClusterServer())
+TWO = Availability(scale=Replicas(count=2))
+URGENT = Availability(priority_class="urgent")
 GATEWAY = GatewaySettings(image=IMAGE, compute=SMALL, host="shop.local", https=False)
-PUBLIC_GATEWAY = replace(GATEWAY, host="shop.example.com", https=True, scale=Replicas(count=2))
+PUBLIC_GATEWAY = replace(GATEWAY, host="shop.example.com", https=True, availability=TWO)
 INGRESS = IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls"))
 LOGIN = OAuth2ProxySettings(
     image=IMAGE,
@@ -307,7 +312,7 @@ LOGIN = OAuth2ProxySettings(
     host="shop.example.com",
     provider=Google(),
     email_domains=("example.com",),
-    scale=Replicas(count=2),
+    availability=TWO,
 )
 MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="1Gi")
 POSTGRES = PostgresSettings(
@@ -355,7 +360,7 @@ def case_of(value: Callable[[Shop], Value], use: Callable[[Shop, Value], Compone
     def render(given: dict[str, object]) -> list[Manifest]:
         shop = Shop()
         there = {name: part(shop) if callable(part) else part for name, part in given.items()}
-        application = use(shop, replace(value(shop), **there)).application
+        application = Application.of(use(shop, replace(value(shop), **there)))
         return [manifest for phase in application.manifests().values() for manifest in phase]
 
     return Case(value, render, changes)
@@ -386,10 +391,11 @@ CASES: dict[type[DataclassInstance], Case] = {
         mesh_namespace="other",
         termination_grace_seconds=31,
         url_variable="BOT_URL",
+        availability=URGENT,
     ),
     Amount: case(Amount(cpu=100, memory=2**20), Shop.reserves, cpu=101, memory=2**21),
     ApiSettings: case(
-        ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", scale=Replicas(count=2)),
+        ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
         lambda shop, settings: Api(shop.phase, settings),
         name="back",
         code=BuiltImage(image=OTHER_IMAGE),
@@ -405,9 +411,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         termination_grace_seconds=31,
         port=8081,
         readiness_path="/ready",
-        scale=Replicas(count=3),
-        min_available=1,
-        spread=True,
+        availability=Availability(scale=Replicas(count=3)),
     ),
     ApplicationSettings: case_of(
         lambda _: SHOP,
@@ -437,9 +441,17 @@ CASES: dict[type[DataclassInstance], Case] = {
         prune=False,
         self_heal=False,
     ),
+    Availability: case(
+        Availability(scale=Replicas(count=3)),
+        lambda shop, availability: Workload(shop.phase, replace(SERVICE, availability=availability)),
+        scale=Replicas(count=4),
+        min_available=1,
+        spread=True,
+        priority_class="urgent",
+    ),
     Autoscaling: case(
         Autoscaling(minimum=2, maximum=4),
-        lambda shop, scale: Workload(shop.phase, replace(SERVICE, scale=scale)),
+        lambda shop, scale: Workload(shop.phase, replace(SERVICE, availability=Availability(scale=scale))),
         minimum=3,
         maximum=5,
         cpu_percent=71,
@@ -570,12 +582,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         host="store.example.com",
         https=Refused(False, "GatewaySettings.https"),
         administrators=("owner@example.com",),
-        scale=Replicas(count=3),
-        min_available=1,
-        spread=True,
+        availability=Availability(scale=Replicas(count=3)),
         workers=3,
         name="gateway",
-        priority_class="urgent",
     ),
     GitHub: case(GitHub(), Shop.asks_whose, organization="acme"),
     Google: case(Google(), Shop.asks_whose),
@@ -587,6 +596,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         storage=Claim(mount_path="/var/lib/grafana", size="1Gi"),
         dashboards=(File(path="dashboards/sales.json", content="{}"),),
         name="dashboards",
+        availability=URGENT,
     ),
     HttpGet: case(HttpGet(path="/health"), Shop.asks, path="/ready", port="admin"),
     Image: case(
@@ -621,7 +631,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         size="2Gi",
         storage_class="fast",
         name="objects",
-        priority_class="urgent",
+        availability=URGENT,
     ),
     MountedSource: case(
         MountedSource(image=IMAGE, folder=PACKAGE / "services" / "dashboards"),
@@ -648,11 +658,8 @@ CASES: dict[type[DataclassInstance], Case] = {
         provider=GitHub(),
         email_domains=("*",),
         session_hours=13,
-        scale=Replicas(count=3),
-        min_available=1,
-        spread=True,
+        availability=Availability(scale=Replicas(count=3)),
         name="login",
-        priority_class="urgent",
     ),
     OpenIdConnect: case(
         OpenIdConnect(issuer="https://id.example.com/shop"),
@@ -676,7 +683,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         storage_class="fast",
         databases=(Database(name="store", roles=("store",)),),
         name="database",
-        priority_class="urgent",
+        availability=URGENT,
     ),
     PriorityClassSettings: case(
         PriorityClassSettings(name="high", value=10, description="The shop."),
@@ -721,7 +728,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         storage=Persistent(size="1Gi"),
         trace_length=10_001,
         name="cache",
-        priority_class="urgent",
+        availability=URGENT,
     ),
     RegistrySettings: case(
         RegistrySettings(image=images.REGISTRY, compute=SMALL),
@@ -731,8 +738,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         log_level="DEBUG",
         unhealthy_after_seconds=21,
         name="mesh",
+        availability=URGENT,
     ),
-    Replicas: case(Replicas(count=1), lambda shop, scale: Workload(shop.phase, replace(SERVICE, scale=scale)), count=2),
+    Replicas: case(
+        Replicas(count=1),
+        lambda shop, scale: Workload(shop.phase, replace(SERVICE, availability=Availability(scale=scale))),
+        count=2,
+    ),
     Route: case_of(
         lambda shop: Route(path="/shop", to=shop.web, audience=Audience.SIGNED_IN, rate=RateLimit()),
         Shop.routes,
@@ -807,6 +819,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         storage=Claim(mount_path="/var/tempo", size="1Gi"),
         retention_hours=25,
         name="traces",
+        availability=URGENT,
     ),
     Tls: case(
         Tls(secret="shop-tls"),
@@ -838,10 +851,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         sidecars=(SIDECAR,),
         component="helper",
         termination_grace_seconds=31,
-        priority_class="urgent",
-        scale=Replicas(count=2),
-        min_available=Given(1, {"scale": Replicas(count=2)}),
-        spread=True,
+        availability=TWO,
         one_at_a_time=True,
     ),
 }
@@ -933,7 +943,7 @@ def test_where_a_value_comes_from_is_told_with_the_key() -> None:
         RandomKey(key="token", form=KeyForm.URL_SAFE_BASE64),
     )
     for origin in origins:
-        (entry,) = Shop().keeps(origin).application.secret_keys()
+        (entry,) = Application.of(Shop().keeps(origin)).secret_keys()
         assert entry.origin == origin
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mcpmesh_k8s import (
     ArgoCdSettings,
     Autoscaling,
+    Availability,
     Budget,
     Claim,
     ClusterName,
@@ -38,6 +39,7 @@ HOST = "ai-interviewer.example.com"
 REGISTRY = "registry.example.com/ai-interviewer"
 SMALL = Compute(cpu="100m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
 AGENT = Compute(cpu="200m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
+ENTRY = Availability(scale=Replicas(count=2), min_available=1, spread=True, priority_class="entry")
 
 PROD = EnvironmentSettings(
     name="prod",
@@ -53,19 +55,19 @@ PROD = EnvironmentSettings(
         compute=Compute(cpu="2", memory="2Gi"),
         size="10Gi",
         databases=services.DATABASES,
-        priority_class="data",
+        availability=Availability(priority_class="data"),
     ),
     redis=RedisSettings(
         image=images.REDIS,
         compute=Compute(cpu="200m", memory="512Mi"),
         storage=Persistent(size="5Gi"),
-        priority_class="data",
+        availability=Availability(priority_class="data"),
     ),
     minio=MinioSettings(
         image=images.MINIO,
         compute=Compute(cpu="1", memory="1Gi"),
         size="20Gi",
-        priority_class="data",
+        availability=Availability(priority_class="data"),
     ),
     tempo=TempoSettings(
         image=images.TEMPO,
@@ -77,9 +79,7 @@ PROD = EnvironmentSettings(
     backend=services.backend(
         image=built("fastapi", version=VERSION, registry=REGISTRY),
         compute=Compute(cpu="500m", memory="512Mi", cpu_limit="1", memory_limit="1Gi"),
-        scale=Autoscaling(minimum=3, maximum=5),
-        min_available=2,
-        spread=True,
+        availability=Availability(scale=Autoscaling(minimum=3, maximum=5), min_available=2, spread=True),
     ),
     pdf_extractor=services.pdf_extractor(
         image=built("pdf-extractor", version=VERSION, registry=REGISTRY), compute=AGENT
@@ -98,10 +98,7 @@ PROD = EnvironmentSettings(
         compute=SMALL,
         host=HOST,
         administrators=("admin@example.com",),
-        scale=Replicas(count=2),
-        min_available=1,
-        spread=True,
-        priority_class="entry",
+        availability=ENTRY,
     ),
     login=OAuth2ProxySettings(
         image=images.OAUTH2_PROXY,
@@ -109,10 +106,7 @@ PROD = EnvironmentSettings(
         host=HOST,
         provider=Google(),
         email_domains=("example.com",),
-        scale=Replicas(count=2),
-        min_available=1,
-        spread=True,
-        priority_class="entry",
+        availability=ENTRY,
     ),
     exposure=IngressExposure(
         controller=IngressNginx(),

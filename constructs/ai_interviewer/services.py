@@ -5,12 +5,11 @@ from __future__ import annotations
 from mcpmesh_k8s import (
     AgentSettings,
     ApiSettings,
-    Autoscaling,
+    Availability,
     BuiltImage,
     Compute,
     Database,
     Image,
-    Replicas,
     variables,
 )
 
@@ -31,15 +30,13 @@ def backend(
     *,
     image: Image,
     compute: Compute,
-    scale: Replicas | Autoscaling,
-    min_available: int,
-    spread: bool = False,
+    availability: Availability,
     dev_mode: bool = False,
 ) -> ApiSettings:
     """The REST API.
 
     Each replica finalizes interviews every 30 seconds without a lock, so two can score one interview twice; see the
-    README before scaling further.
+    environments guide (docs/environments.md) before scaling further.
     """
     return ApiSettings(
         name="backend",
@@ -56,9 +53,7 @@ def backend(
         ),
         # Uploads of more than 1 MB are kept in /tmp while they are read; the PDF limit is 50 MB.
         scratch="512Mi",
-        scale=scale,
-        min_available=min_available,
-        spread=spread,
+        availability=availability,
         # The longest call of an agent takes 300 seconds (PDF), and uvicorn waits for it.
         termination_grace_seconds=330,
     )

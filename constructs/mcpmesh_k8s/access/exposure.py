@@ -183,7 +183,7 @@ class Exposure(Component):
         if isinstance(tls, Tls) and tls.cluster_issuer:
             annotations["cert-manager.io/cluster-issuer"] = tls.cluster_issuer
         service = k8s.IngressServiceBackend(
-            name=self.gateway.full_name, port=k8s.ServiceBackendPort(name=self.gateway.ports[0].name)
+            name=self.gateway.full_name, port=k8s.ServiceBackendPort(name=self.gateway.main_port.name)
         )
         path = k8s.HttpIngressPath(path="/", path_type="Prefix", backend=k8s.IngressBackend(service=service))
         manifest: Manifest = k8s.KubeIngress.manifest(
@@ -215,7 +215,7 @@ class Exposure(Component):
                     gateway_api.HttpRouteSpecRules(
                         backend_refs=[
                             gateway_api.HttpRouteSpecRulesBackendRefs(
-                                name=self.gateway.full_name, port=self.gateway.ports[0].number
+                                name=self.gateway.full_name, port=self.gateway.main_port.number
                             )
                         ],
                         # No limit on the whole of a request: the gateway bounds silence, and streams go on.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
+    Availability,
     Compute,
     Container,
     File,
@@ -17,13 +18,13 @@ from mcpmesh_k8s.kubernetes import (
     Image,
     Port,
     Probes,
-    Replicas,
     Scratch,
     SettingError,
     Target,
     User,
     Workload,
     WorkloadSettings,
+    settings_of,
 )
 
 from .login import COOKIE, EMAIL, Login
@@ -54,12 +55,9 @@ class GatewaySettings:
         host: The host name people type. Requests for any other are answered with 421.
         https: Whether people reach the host by HTTPS. A plain request is then sent there, and browsers told to stay.
         administrators: The addresses of those who may use routes for administrators.
-        scale: How many pods.
-        min_available: How many must stay up while nodes are drained; none unless given.
-        spread: Whether the pods are spread over nodes and zones.
+        availability: How many pods, how many stay up, where, and how important they are.
         workers: Worker processes. nginx would start one for each core of the node, whatever its limit.
         name: The short name.
-        priority_class: The name of a PriorityClass of the application.
     """
 
     image: Image
@@ -67,12 +65,9 @@ class GatewaySettings:
     host: str
     https: bool = True
     administrators: tuple[str, ...] = ()
-    scale: Replicas = Replicas()
-    min_available: int = 0
-    spread: bool = False
+    availability: Availability = Availability()
     workers: int = 2
     name: str = "nginx-gateway"
-    priority_class: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a host or an administrator that cannot be, and a gateway without workers."""
@@ -110,23 +105,17 @@ class Gateway(Workload):
     """
 
     def __init__(self, scope: Construct, settings: GatewaySettings, routes: Sequence[Route], login: Login) -> None:
-        from mcpmesh_k8s.kubernetes import Application
-
         self.settings = settings
         self.routes = distinct(routes)
         self.login = login
         login.check(host=settings.host, https=settings.https)
-        application = Application.place_of(scope)[0].application.settings
-        suffix = f"{application.namespace}.svc.{application.cluster_domain}"
+        suffix = settings_of(scope).service_domain
         super().__init__(
             scope,
             WorkloadSettings(
                 name=settings.name,
                 component="gateway",
-                scale=settings.scale,
-                min_available=settings.min_available,
-                spread=settings.spread,
-                priority_class=settings.priority_class,
+                availability=settings.availability,
                 # Longer than the longest answer, so that a rollout lets requests finish.
                 termination_grace_seconds=30 + self.longest_timeout,
                 container=Container(
@@ -155,7 +144,7 @@ class Gateway(Workload):
         )
         reached = {to.name: to for to in (*(route.to for route in routes), *login.workloads)}
         # The routes name the services, so the targets' own introductions are not needed.
-        self.connects_to(*(Target(workload=to, port=to.ports[0].name) for to in reached.values()))
+        self.connects_to(*(Target(workload=to) for to in reached.values()))
 
     @property
     def longest_timeout(self) -> int:
@@ -193,7 +182,7 @@ class Gateway(Workload):
         return f'{{ {who}, cookies = {{ "{COOKIE}" }}, https = {https} }}'
 
     def _location(self, index: int, route: Route, suffix: str) -> str:
-        endpoint = route.to.endpoint(route.to.ports[0].name)
+        endpoint = route.to.endpoint()
         cookies = "true" if route.cookies else "false"
         lines = [
             f"set $service {route.to.name};",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
+    Availability,
     Compute,
     Container,
     External,
@@ -19,7 +20,6 @@ from mcpmesh_k8s.kubernetes import (
     Port,
     Probes,
     RandomKey,
-    Replicas,
     Scratch,
     Secret,
     SettingError,
@@ -216,11 +216,8 @@ class OAuth2ProxySettings:
         email_domains: Whose addresses may sign in; ``("*",)`` is anyone the provider vouches for.
         session_hours: Hours until one has to sign in again. Sessions lie in an encrypted cookie, so that any number
             of pods works, and none is lost with one.
-        scale: How many pods.
-        min_available: How many must stay up while nodes are drained; none unless given.
-        spread: Whether the pods are spread over nodes and zones.
+        availability: How many pods, how many stay up, where, and how important they are.
         name: The short name.
-        priority_class: The name of a PriorityClass of the application.
     """
 
     image: Image
@@ -229,11 +226,8 @@ class OAuth2ProxySettings:
     provider: Provider
     email_domains: tuple[str, ...]
     session_hours: int = 12
-    scale: Replicas = Replicas()
-    min_available: int = 0
-    spread: bool = False
+    availability: Availability = Availability()
     name: str = "oauth2-proxy"
-    priority_class: str = ""
 
     def __post_init__(self) -> None:
         """Refuse domains that are none."""
@@ -294,10 +288,7 @@ class OAuth2Proxy(Workload):
             WorkloadSettings(
                 name=settings.name,
                 component="login",
-                scale=settings.scale,
-                min_available=settings.min_available,
-                spread=settings.spread,
-                priority_class=settings.priority_class,
+                availability=settings.availability,
                 container=Container(
                     name=settings.name,
                     image=settings.image,

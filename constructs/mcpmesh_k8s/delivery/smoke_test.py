@@ -115,9 +115,8 @@ class SmokeTest(Task):
                 hook=Hook.POST_SYNC,
             ),
         )
-        url = gateway.endpoint(gateway.ports[0].name).url
         self.connects_to(
-            Target(workload=gateway, port=gateway.ports[0].name, introduction=variables({"GATEWAY_URL": url})),
+            Target(workload=gateway, introduction=variables({"GATEWAY_URL": gateway.endpoint().url})),
             registry,
         )
 
@@ -125,5 +124,5 @@ class SmokeTest(Task):
     def containers(self) -> tuple[Container, ...]:
         """Its container, told of every agent that the application has by now."""
         main, *others = super().containers
-        names: Sequence[str] = [pod.name for pod in self.application.pods if isinstance(pod, Agent)]
+        names: Sequence[str] = [agent.name for agent in self.application.find_all(Agent)]
         return (replace(main, variables=(*main.variables, Variable(name="AGENTS", value=",".join(names)))), *others)

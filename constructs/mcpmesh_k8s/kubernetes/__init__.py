@@ -3,7 +3,7 @@
 from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything imports jsii.
 
 from .api import ApiObjectMetadata, argoproj, gateway_api, k8s
-from .application import Application, ApplicationSettings, Phase, synthesize
+from .application import Application, synthesize
 from .checks import Objects, at, containers_of, each, name_of
 from .component import GROUND_WAVE, Component, Manifest
 from .container import Container, User, harden, once
@@ -12,10 +12,11 @@ from .errors import SettingError, TreeError
 from .image import Image
 from .names import dns_label
 from .namespace import Namespace, NamespaceSettings, PriorityClass, PriorityClassSettings
-from .network import AddressRange, External, Internet, NamespacePods, Peer, Readiness, Target
-from .pod import Pod, PodSettings
+from .network import AddressRange, External, Internet, NamespacePods, Peer
+from .pod import Pod, PodSettings, Readiness, Target
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Budget, Compute, bytes_text, in_bytes
+from .scope import ApplicationScope, ApplicationSettings, Phase, place_of, settings_of
 from .secret import (
     ExistingSecrets,
     ExternalSecrets,
@@ -26,15 +27,14 @@ from .secret import (
     SealedValue,
     Secret,
     SecretEntry,
-    SecretKey,
     SecretSettings,
     SecretSource,
 )
 from .storage import Claim, File, Files, Scratch, Volume
 from .task import Hook, Task, TaskSettings
 from .topology import budget, topology
-from .variable import Variable, variables
-from .workload import Autoscaling, Replicas, StatefulWorkload, Workload, WorkloadSettings
+from .variable import SecretKey, Variable, variables
+from .workload import Autoscaling, Availability, Replicas, StatefulWorkload, Workload, WorkloadSettings
 
 __all__ = [
     "GROUND_WAVE",
@@ -42,8 +42,10 @@ __all__ = [
     "Amount",
     "ApiObjectMetadata",
     "Application",
+    "ApplicationScope",
     "ApplicationSettings",
     "Autoscaling",
+    "Availability",
     "Budget",
     "Claim",
     "Component",
@@ -112,6 +114,8 @@ __all__ = [
     "k8s",
     "name_of",
     "once",
+    "place_of",
+    "settings_of",
     "synthesize",
     "topology",
     "variables",

@@ -5,49 +5,21 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from constructs import Construct
+from constructs import IConstruct
 
-from ._jsii import ApiObjects, cdk8s
+from ._jsii import ApiObjects
 from .api import to_json
 from .checks import problems_of
+from .component import Component, Manifest
 from .errors import SettingError, TreeError
-from .names import dns_label
-
-if TYPE_CHECKING:
-    from .component import Component, Manifest
-    from .pod import Pod
-    from .secret import SecretEntry
+from .pod import Pod
+from .scope import ApplicationScope, ApplicationSettings
+from .secret import SecretEntry, secret_entries
 
 
-@dataclass(frozen=True, kw_only=True)
-class ApplicationSettings:
-    """What the objects of an application have in common.
-
-    Args:
-        name: The application's name: the prefix of every object's name and the label ``part-of``.
-        namespace: The namespace; the application's name unless given.
-        image_pull_secret: The name of an existing Secret with the credentials of a private image registry.
-        cluster_domain: The DNS suffix of Services; ``cluster.local`` wherever nobody changed it.
-    """
-
-    name: str
-    namespace: str = ""
-    image_pull_secret: str = ""
-    cluster_domain: str = "cluster.local"
-
-    def __post_init__(self) -> None:
-        """Check the names."""
-        dns_label("ApplicationSettings.name", self.name)
-        if not self.namespace:
-            object.__setattr__(self, "namespace", self.name)
-        dns_label("ApplicationSettings.namespace", self.namespace)
-
-
-class Application(cdk8s.App):
+class Application(ApplicationScope):
     """One environment of an application: a cdk8s App that writes all of its files or none.
 
     Args:
@@ -56,98 +28,37 @@ class Application(cdk8s.App):
     """
 
     def __init__(self, settings: ApplicationSettings, *, outdir: str | Path) -> None:
-        self.settings = settings
-        self.directory = Path(outdir)
-        self._staging = self.directory.with_name(f".{self.directory.name}.new")
-        self._components: dict[str, Component] = {}
-        self._rendered: dict[str, list[Manifest]] | None = None
+        directory = Path(outdir)
+        self._staging = directory.with_name(f".{directory.name}.new")
+        self._rendered: dict[str, list[Manifest]] = {}
         self._problems: tuple[str, ...] = ()
-        self._phases: list[Phase] = []
-        super().__init__(outdir=str(self._staging))
+        super().__init__(settings, directory=directory, staging=self._staging)
 
-    @staticmethod
-    def place_of(scope: Construct) -> tuple[Phase, str]:
-        """The phase that a scope stands in, and the scope's path inside it.
-
-        Raises:
-            SettingError: The scope is not inside a Phase of an Application.
-        """
-        if isinstance(scope, Phase):
-            return scope, ""
-        path: list[str] = []
-        for construct in reversed(scope.node.scopes):
-            if isinstance(construct, Phase):
-                return construct, "".join(f"{id}/" for id in reversed(path))
-            path.append(construct.node.id)
-        raise SettingError("scope", type(scope).__name__, "Give a Phase of an Application, or a construct inside one.")
-
-    def register(self, component: Component, id: str) -> None:
-        """Take a component up in the application.
+    @classmethod
+    def of(cls, c: IConstruct) -> Application:
+        """The application that a construct stands in.
 
         Raises:
-            SettingError: Its name is taken, or the application was rendered already.
+            SettingError: The construct is not inside a Phase of an Application.
         """
-        self.require_open(f"{type(component).__name__} {component.name!r}")
-        if id in self._components:
-            raise SettingError(
-                f"{type(component).__name__} name",
-                component.name,
-                f"A {type(self._components[id]).__name__} has this name already: give each its own.",
-            )
-        self._components[id] = component
-
-    def prefixed(self, name: str) -> str:
-        """The name of an object of this application."""
-        return f"{self.settings.name}-{name}"
-
-    def require_open(self, what: str) -> None:
-        """Refuse a change after the manifests were made."""
-        if self._rendered is not None:
-            raise SettingError(what, "a change after rendering", "Make it before synth() or manifests().")
-
-    def add_phase(self, phase: Phase) -> int:
-        """Take a phase up, and return its number."""
-        self._phases.append(phase)
-        return len(self._phases) - 1
-
-    @property
-    def phases(self) -> Sequence[Phase]:
-        """All phases, in the order they are applied."""
-        return tuple(self._phases)
+        root = c.node.root
+        if not isinstance(root, Application):
+            raise SettingError("Application.of", type(c).__name__, "Give a construct inside an Application.")
+        return root
 
     @property
     def components(self) -> Sequence[Component]:
         """All components, in the order they were made."""
-        return tuple(self._components.values())
+        return self.find_all(Component)
 
     @property
     def pods(self) -> Sequence[Pod]:
         """All components that run pods."""
-        from .pod import Pod
-
-        return tuple(component for component in self.components if isinstance(component, Pod))
+        return self.find_all(Pod)
 
     def secret_keys(self) -> tuple[SecretEntry, ...]:
         """Every key of every Secret: where its value comes from, its variable of a ``.env`` file, and who reads it."""
-        from .secret import Secret, SecretEntry, SecretKey
-
-        readers: dict[SecretKey, dict[str, None]] = {}
-        for pod in self.pods:
-            for container in (*pod.containers, *pod.init_containers):
-                for variable in container.variables:
-                    if isinstance(variable.value, SecretKey):
-                        readers.setdefault(variable.value, {})[pod.name] = None
-        return tuple(
-            SecretEntry(
-                reference=(reference := secret.key(origin.key)),
-                origin=origin,
-                variable=secret.variable(origin.key),
-                readers=tuple(readers.get(reference, ())),
-            )
-            for secret in self.components
-            if isinstance(secret, Secret)
-            for origin in secret.settings.origins
-        )
+        return secret_entries(self)
 
     def manifests(self) -> dict[str, list[Manifest]]:
         """All manifests by phase, checked as a whole.
@@ -157,18 +68,20 @@ class Application(cdk8s.App):
         Raises:
             TreeError: The application is not consistent; the message lists every problem.
         """
-        if self._rendered is None:
+        if not self._closed:
             rendered: dict[str, list[Manifest]] = {}
-            for phase in self._phases:
+            components = self.components
+            for phase in self.phases:
                 entries = [
                     (component.path, object_id(component, manifest), in_wave(component.wave, manifest))
-                    for component in self.components
+                    for component in components
                     if component.phase is phase
                     for manifest in written(component)
                 ]
                 others = ApiObjects.add(phase, entries, {WAVE: str(phase.number)})
                 rendered[phase.name] = others + [manifest for _, _, manifest in entries]
             self._rendered = rendered
+            self._closed = True
             self._problems = problems_of(self, [manifest for group in rendered.values() for manifest in group])
         if self._problems:
             raise TreeError(f"{self.settings.name} in {self.directory}", self._problems)
@@ -224,23 +137,6 @@ def synthesize(applications: Sequence[Application]) -> None:
     finally:
         for application in applications:
             application.discard()
-
-
-class Phase(cdk8s.Chart):
-    """A chart of an application. Phases are written, applied and synced in the order they are made.
-
-    Args:
-        application: The application.
-        name: The phase's name; its file is ``<number>-<name>.k8s.yaml``.
-    """
-
-    def __init__(self, application: Application, name: str) -> None:
-        # The number orders the files. A dependency between charts would too, and cdk8s turns it into one between
-        # every two of their objects, which takes longer than writing them.
-        self.number = application.add_phase(self)
-        super().__init__(application, f"{self.number:04}-{dns_label('Phase name', name)}")
-        self.application = application
-        self.name = name
 
 
 def written(component: Component) -> list[Manifest]:

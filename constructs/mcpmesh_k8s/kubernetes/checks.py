@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from .component import Manifest
 from .errors import SettingError
 from .image import Image
-from .network import External, Target
-from .secret import SealedSecrets, Secret, SecretKey
+from .network import External
+from .pod import Pod, Target
+from .scope import ApplicationScope
+from .secret import SealedSecrets, Secret, secret_entries
 from .task import Hook, Task
-from .variable import secret_literal
+from .variable import SecretKey, secret_literal
 from .workload import Workload
-
-if TYPE_CHECKING:
-    from .application import Application
-    from .component import Manifest
 
 _POD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 _PROVIDED_BY_CLUSTER = {"ConfigMap": {"kube-root-ca.crt"}, "ServiceAccount": {"default"}}
@@ -92,7 +90,7 @@ def containers_of(template: Manifest) -> list[Mapping[str, object]]:
     return [*each(template, "spec", "initContainers"), *each(template, "spec", "containers")]
 
 
-def problems_of(application: Application, manifests: Sequence[Manifest]) -> tuple[str, ...]:
+def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) -> tuple[str, ...]:
     """Everything that is wrong with the application as a whole, one sentence each."""
     objects = Objects(manifests)
     checks = (
@@ -180,13 +178,10 @@ def dangling_references(objects: Objects) -> Iterator[str]:
                     yield f"{title(manifest)} sends to {dict(backend)}, which no Service provides."
 
 
-def dangling_secrets(objects: Objects, application: Application) -> Iterator[str]:
+def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterator[str]:
     """A key that no Secret of the application holds stops the container from starting."""
     keys = {
-        (component.full_name, key)
-        for component in application.components
-        if isinstance(component, Secret)
-        for key in component.settings.key_names
+        (component.full_name, key) for component in application.find_all(Secret) for key in component.settings.key_names
     }
     keys |= {(name_of(secret), key) for secret in objects.of("Secret") for key in at(secret, "data")}
     names = {name for name, _ in keys}
@@ -205,18 +200,18 @@ def dangling_secrets(objects: Objects, application: Application) -> Iterator[str
                 yield f"{title(manifest)} mounts Secret {name!r}, which nothing provides: declare it with Secret(...)."
 
 
-def shared_variables(application: Application) -> Iterator[str]:
+def shared_variables(application: ApplicationScope) -> Iterator[str]:
     """Two keys with one variable of a ``.env`` file would be given one value."""
     holders: dict[str, SecretKey] = {}
-    for entry in application.secret_keys():
+    for entry in secret_entries(application):
         first = holders.setdefault(entry.variable, entry.reference)
         if first != entry.reference:
             yield f"{first} and {entry.reference} would both be {entry.variable} in a .env file: rename one."
 
 
-def sealed_for_nothing(application: Application) -> Iterator[str]:
+def sealed_for_nothing(application: ApplicationScope) -> Iterator[str]:
     """A sealed value of no Secret is one that a name was misspelled for."""
-    secrets = [component for component in application.components if isinstance(component, Secret)]
+    secrets = application.find_all(Secret)
     sources = {secret.settings.source: None for secret in secrets if isinstance(secret.settings.source, SealedSecrets)}
     names = {secret.name for secret in secrets}
     for value in (value for source in sources for value in source.values):
@@ -227,11 +222,11 @@ def sealed_for_nothing(application: Application) -> Iterator[str]:
             )
 
 
-def waits_without_end(application: Application) -> Iterator[str]:
+def waits_without_end(application: ApplicationScope) -> Iterator[str]:
     """ArgoCD starts a phase when the one before is healthy: what waits there for a later one waits for ever."""
-    for pod in application.pods:
+    for pod in application.find_all(Pod):
         needed = list(pod.awaited)
-        if isinstance(pod, Task) and pod.task.hook is Hook.SYNC:
+        if isinstance(pod, Task) and pod.hook is Hook.SYNC:
             # It must end before the next phase, and it cannot end without what it talks to.
             needed += [target for target in pod.connections if isinstance(target, Target) and target not in needed]
         for target in needed:
@@ -350,10 +345,10 @@ def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
             yield from _texts(inner, f"{path}[{index}]")
 
 
-def unreachable_hosts(application: Application) -> Iterator[str]:
+def unreachable_hosts(application: ApplicationScope) -> Iterator[str]:
     """A variable that names a host the policies keep this client from can only lead to a timeout."""
-    workloads = {pod.full_name: pod for pod in application.pods if isinstance(pod, Workload)}
-    for pod in application.pods:
+    workloads = {pod.full_name: pod for pod in application.find_all(Workload)}
+    for pod in application.find_all(Pod):
         inside = {
             (target.workload.full_name, target.endpoint.port)
             for target in pod.connections

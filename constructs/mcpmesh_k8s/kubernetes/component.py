@@ -8,6 +8,7 @@ from constructs import Construct
 
 from .api import k8s
 from .names import dns_label
+from .scope import place_of
 
 Manifest = Mapping[str, object]
 """A Kubernetes object as JSON has it."""
@@ -33,15 +34,13 @@ class Component(Construct):
     """
 
     def __init__(self, scope: Construct, id: str, name: str, component: str = "") -> None:
-        from .application import Application
-
-        self.phase, inside = Application.place_of(scope)
+        self.phase, inside = place_of(scope)
         self.application = self.phase.application
         self.path = inside + id
         self.name = name
         self.full_name = dns_label(f"{type(self).__name__} name", self.application.prefixed(name))
         self.component = component
-        self.application.register(self, id)
+        self.application.register(self, id, name)
         super().__init__(scope, id)
 
     @property

@@ -76,7 +76,7 @@ class Namespace(Component):
 
     def steady(self) -> list[tuple[Amount, Pod]]:
         """What each pod component requests at steady state, the largest first."""
-        amounts = [(pod.requests * pod.steady_pods, pod) for pod in self.application.pods]
+        amounts = [(pod.requests * pod.steady_pods, pod) for pod in self.application.find_all(Pod)]
         return sorted(amounts, key=lambda part: (-part[0].cpu, -part[0].memory, part[1].name))
 
     def require_budget(self) -> None:
@@ -100,7 +100,7 @@ class Namespace(Component):
 
     def quota(self) -> Manifest:
         """The ResourceQuota: what runs, and a rollout of everything at once."""
-        pods = [(pod, pod.steady_pods + pod.surge_pods) for pod in self.application.pods]
+        pods = [(pod, pod.steady_pods + pod.surge_pods) for pod in self.application.find_all(Pod)]
         requests = sum((pod.requests * count for pod, count in pods), Amount())
         limits = sum((pod.limits * count for pod, count in pods), Amount())
         claims = [claim for pod, _ in pods for claim in pod.claims]
@@ -128,14 +128,16 @@ class Namespace(Component):
         Its defaults are for a container that someone starts by hand: the smallest that the application has.
         """
         containers = [
-            container.compute for pod in self.application.pods for container in (*pod.containers, *pod.init_containers)
+            container.compute
+            for pod in self.application.find_all(Pod)
+            for container in (*pod.containers, *pod.init_containers)
         ]
         largest, smallest = Amount(), Amount(cpu=10**9, memory=2**60)
         for compute in containers:
             limits = Amount.limits(compute)
             largest = largest.at_least(limits)
             smallest = Amount(cpu=min(smallest.cpu, limits.cpu), memory=min(smallest.memory, limits.memory))
-        sizes = [in_bytes("Claim.size", claim.size) for pod in self.application.pods for claim in pod.claims]
+        sizes = [in_bytes("Claim.size", claim.size) for pod in self.application.find_all(Pod) for claim in pod.claims]
 
         def amounts(amount: Amount) -> dict[str, k8s.Quantity]:
             return {

@@ -5,16 +5,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from .api import k8s
-from .endpoint import Endpoint, port_number
+from .endpoint import port_number
 from .errors import SettingError
 from .names import dns_label
 from .variable import Variable
-
-if TYPE_CHECKING:
-    from .workload import Workload
 
 PRIVATE_RANGES = (
     "0.0.0.0/8",
@@ -155,46 +151,6 @@ class External:
     def __post_init__(self) -> None:
         """Check the port."""
         port_number(f"External.port of {self.name!r}", self.port)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Readiness:
-    """How a client waits for a target: a command in the target's own image that ends with 0 when it is there.
-
-    Args:
-        command: The command and its arguments, run without a shell of its own.
-        variables: What the command needs, such as a password.
-    """
-
-    command: tuple[str, ...]
-    variables: tuple[Variable, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse a command that is none."""
-        if not self.command:
-            raise SettingError("Readiness.command", self.command, "Give a program and its arguments.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """A port of a workload, with the variables that introduce it to a client.
-
-    Args:
-        workload: The workload that serves it.
-        port: The name of its port.
-        introduction: The variables by which a client finds it.
-        readiness: How to wait for it; a target without cannot be waited for.
-    """
-
-    workload: Workload
-    port: str = "http"
-    introduction: tuple[Variable, ...] = ()
-    readiness: Readiness | None = None
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where clients dial."""
-        return self.workload.endpoint(self.port)
 
 
 def policy_ports(numbers: Iterable[int]) -> list[k8s.NetworkPolicyPort]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from .api import k8s
 from .component import NAME_LABEL, Component, Manifest
 from .container import Container, harden_pod, once
+from .endpoint import Endpoint, Port
 from .errors import SettingError
 from .names import dns_label
-from .network import External, Target, egress_rule, pods_peer
+from .network import External, Peer, egress_rule, ingress_rule, pods_peer
 from .quantity import Amount, Compute
 from .storage import Claim, Files, Volume, volume_source
 from .variable import Variable
@@ -38,7 +39,6 @@ class PodSettings:
         sidecars: More containers beside it.
         component: Its role, as the label ``app.kubernetes.io/component``.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
-        priority_class: The name of a PriorityClass of this application; the cluster's default unless given.
     """
 
     name: str
@@ -46,7 +46,6 @@ class PodSettings:
     sidecars: tuple[Container, ...] = ()
     component: str = ""
     termination_grace_seconds: int = 30
-    priority_class: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself inside one pod."""
@@ -65,6 +64,51 @@ class PodSettings:
                 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Readiness:
+    """How a client waits for a target: a command in the target's own image that ends with 0 when it is there.
+
+    Args:
+        command: The command and its arguments, run without a shell of its own.
+        variables: What the command needs, such as a password.
+    """
+
+    command: tuple[str, ...]
+    variables: tuple[Variable, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a command that is none."""
+        if not self.command:
+            raise SettingError("Readiness.command", self.command, "Give a program and its arguments.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A port of a workload, with the variables that introduce it to a client.
+
+    Args:
+        workload: The workload that serves it.
+        port: The name of its port; the main one unless given.
+        introduction: The variables by which a client finds it.
+        readiness: How to wait for it; a target without cannot be waited for.
+    """
+
+    workload: Pod
+    port: str = ""
+    introduction: tuple[Variable, ...] = ()
+    readiness: Readiness | None = None
+
+    def __post_init__(self) -> None:
+        """Fill in the main port."""
+        if not self.port:
+            object.__setattr__(self, "port", self.workload.main_port.name)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where clients dial."""
+        return self.workload.endpoint(self.port)
+
+
 class Pod(Component):
     """A pod with an identity of its own: ServiceAccount, NetworkPolicy, connections.
 
@@ -75,12 +119,18 @@ class Pod(Component):
 
     def __init__(self, scope: Construct, settings: PodSettings) -> None:
         super().__init__(scope, settings.name, settings.name, settings.component)
-        self.pod = settings
+        self.container = settings.container
+        """The main container, as it was given."""
+        self.sidecars = settings.sidecars
+        """The containers beside it."""
+        self._grace_seconds = settings.termination_grace_seconds
         self._introduced: list[Variable] = []
         self._main: Container | None = None
         self._waits: dict[str, Container] = {}
         self._connections: list[Target | External] = []
         self._awaited: list[Target] = []
+        self._clients: dict[str, set[str]] = {}
+        self._peers: list[tuple[Peer, str]] = []
 
     @property
     def connections(self) -> Sequence[Target | External]:
@@ -95,7 +145,7 @@ class Pod(Component):
     @property
     def variables(self) -> tuple[Variable, ...]:
         """The environment of the main container: its introductions, then its own settings."""
-        return (*self._introduced, *self.pod.container.variables)
+        return (*self._introduced, *self.container.variables)
 
     def add_variables(self, added: Sequence[Variable]) -> None:
         """Add variables to the main container; they can be referred to as ``$(NAME)`` by the container's own.
@@ -142,6 +192,60 @@ class Pod(Component):
         """What a client reaches when it connects to this pod."""
         raise SettingError("connects_to", self.full_name, "It serves nothing. Give a workload with a Service.")
 
+    # What clients see.
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """Every port that its containers serve."""
+        return tuple(port for container in (self.container, *self.sidecars) for port in container.ports)
+
+    @property
+    def main_port(self) -> Port:
+        """The first port of its main container: what is meant where no port is named.
+
+        Raises:
+            SettingError: It serves nothing.
+        """
+        if not self.ports:
+            raise SettingError(f"{self.full_name} port", "its main one", "It serves nothing. Give a pod with a port.")
+        return self.ports[0]
+
+    def port(self, name: str) -> Port:
+        """One of its ports by name.
+
+        Raises:
+            SettingError: It has no port of this name.
+        """
+        for port in self.ports:
+            if port.name == name:
+                return port
+        raise SettingError(
+            f"{self.full_name} port",
+            name,
+            f"Give one of its ports: {', '.join(port.name for port in self.ports)}.",
+        )
+
+    def endpoint(self, port: str = "") -> Endpoint:
+        """Where clients dial one of its ports, the main one unless given."""
+        found = self.port(port) if port else self.main_port
+        return Endpoint(scheme=found.scheme, host=self.full_name, port=found.number)
+
+    # Who may come in.
+
+    def admit(self, client: Pod, port: str) -> None:
+        """Let a client in; ``connects_to`` calls it."""
+        self._clients.setdefault(self.port(port).name, set()).add(client.full_name)
+
+    def accepts_from(self, peer: Peer, port: str = "") -> None:
+        """Let a peer of outside the application in, such as the ingress controller; to the main port unless given."""
+        self.application.require_open(self.full_name)
+        self._peers.append((peer, self.port(port).name if port else self.main_port.name))
+
+    @property
+    def accepted(self) -> tuple[tuple[Peer, str], ...]:
+        """The peers from outside the application, with the port each may reach."""
+        return tuple(self._peers)
+
     def _connect(self, target: Target, wait: bool) -> None:
         workload = target.workload
         where = f"{self.full_name} connects_to"
@@ -166,8 +270,8 @@ class Pod(Component):
                 name += f"-{target.port}"
             self._waits[name] = Container(
                 name=name,
-                image=workload.pod.container.image,
-                user=workload.pod.container.user,
+                image=workload.container.image,
+                user=workload.container.user,
                 compute=WAIT_COMPUTE,
                 command=("/bin/sh", "-c", WAIT, "wait", *target.readiness.command),
                 variables=(
@@ -185,8 +289,8 @@ class Pod(Component):
     def containers(self) -> tuple[Container, ...]:
         """The pod's containers, the main one first, with the variables of its connections."""
         if self._main is None:
-            self._main = replace(self.pod.container, variables=self.variables)
-        return (self._main, *self.pod.sidecars)
+            self._main = replace(self.container, variables=self.variables)
+        return (self._main, *self.sidecars)
 
     @property
     def volumes(self) -> tuple[Volume, ...]:
@@ -221,6 +325,11 @@ class Pod(Component):
         for container in self.init_containers:
             total = total.at_least(measure(container.compute))
         return total
+
+    @property
+    def priority_class(self) -> str:
+        """The name of its PriorityClass, without the application's prefix; the cluster's default when empty."""
+        return ""
 
     @property
     def steady_pods(self) -> int:
@@ -260,8 +369,17 @@ class Pod(Component):
         return manifest
 
     def ingress_rules(self) -> list[k8s.NetworkPolicyIngressRule]:
-        """Who may come in: nobody, unless the pod serves something."""
-        return []
+        """Who may come in: one rule for each port that has clients, and one for each peer from outside."""
+        inside = [
+            ingress_rule(
+                [pods_peer({NAME_LABEL: client}) for client in sorted(self._clients[port.name])],
+                [port.container],
+            )
+            for port in self.ports
+            if port.name in self._clients
+        ]
+        outside = [ingress_rule(peer.render(), [self.port(port).container]) for peer, port in self._peers]
+        return inside + outside
 
     def egress_rules(self) -> list[k8s.NetworkPolicyEgressRule]:
         """Where it may go: its connections, one rule for each workload or external. DNS is in the baseline."""
@@ -298,19 +416,17 @@ class Pod(Component):
         """The pod, hardened."""
         config = [manifest["data"] for manifest in self.config_maps()]
         checksum = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-        labels = self.labels() | {"app.kubernetes.io/version": self.pod.container.image.version}
+        labels = self.labels() | {"app.kubernetes.io/version": self.container.image.version}
         return k8s.PodTemplateSpec(
             metadata=k8s.ObjectMeta(labels=labels, annotations={"checksum/config": checksum} if config else None),
             spec=k8s.PodSpec(
                 service_account_name=self.full_name,
                 automount_service_account_token=False,
                 enable_service_links=False,
-                security_context=harden_pod(self.pod.container.user),
-                priority_class_name=self.application.prefixed(self.pod.priority_class)
-                if self.pod.priority_class
-                else None,
+                security_context=harden_pod(self.container.user),
+                priority_class_name=self.application.prefixed(self.priority_class) if self.priority_class else None,
                 restart_policy=restart_policy,
-                termination_grace_period_seconds=self.pod.termination_grace_seconds,
+                termination_grace_period_seconds=self._grace_seconds,
                 topology_spread_constraints=list(spread) or None,
                 init_containers=[container.render() for container in self.init_containers] or None,
                 containers=[container.render() for container in self.containers],

@@ -17,6 +17,9 @@ from .api import ApiObjectMetadata, bitnami, external_secrets
 from .component import GROUND_WAVE, Component, Manifest
 from .errors import SettingError
 from .names import dns_label
+from .pod import Pod
+from .scope import ApplicationScope
+from .variable import SecretKey
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -25,17 +28,6 @@ _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _SMALLEST_RSA = 256
 """Bytes that a key of 2048 bits encrypts to. The controller's own have 4096 bits."""
 _GCM_TAG = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class SecretKey:
-    """One value in a Secret, by the Secret's full name and the key."""
-
-    secret: str
-    key: str
-
-    def __str__(self) -> str:
-        return f"<{self.secret}/{self.key}>"
 
 
 class KeyForm(Enum):
@@ -366,3 +358,23 @@ class Secret(Component):
                 ),
             )
         ]
+
+
+def secret_entries(application: ApplicationScope) -> tuple[SecretEntry, ...]:
+    """Every key of every Secret: where its value comes from, its variable of a ``.env`` file, and who reads it."""
+    readers: dict[SecretKey, dict[str, None]] = {}
+    for pod in application.find_all(Pod):
+        for container in (*pod.containers, *pod.init_containers):
+            for variable in container.variables:
+                if isinstance(variable.value, SecretKey):
+                    readers.setdefault(variable.value, {})[pod.name] = None
+    return tuple(
+        SecretEntry(
+            reference=(reference := secret.key(origin.key)),
+            origin=origin,
+            variable=secret.variable(origin.key),
+            readers=tuple(readers.get(reference, ())),
+        )
+        for secret in application.find_all(Secret)
+        for origin in secret.settings.origins
+    )

@@ -36,12 +36,14 @@ class TaskSettings(PodSettings):
         retries: How often a failed container is started again. With 0 the failed pod is kept, and its log with it.
         keep_seconds: Seconds that the finished Job is kept for its logs.
         hook: When ArgoCD runs it.
+        priority_class: The name of a PriorityClass of the application; the cluster's default unless given.
     """
 
     deadline_seconds: int = 600
     retries: int = 6
     keep_seconds: int = 3600
     hook: Hook = Hook.SYNC
+    priority_class: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a task that cannot run."""
@@ -60,7 +62,14 @@ class Task(Pod):
 
     def __init__(self, scope: Construct, settings: TaskSettings) -> None:
         super().__init__(scope, settings)
-        self.task = settings
+        self.hook = settings.hook
+        """When ArgoCD runs it."""
+        self._task = settings
+
+    @property
+    def priority_class(self) -> str:
+        """The name of its PriorityClass, without the application's prefix; the cluster's default when empty."""
+        return self._task.priority_class
 
     def manifests(self) -> list[Manifest]:
         """All its objects."""
@@ -71,15 +80,15 @@ class Task(Pod):
         manifest: Manifest = k8s.KubeJob.manifest(
             metadata=self.metadata(
                 annotations={
-                    "argocd.argoproj.io/hook": self.task.hook.value,
+                    "argocd.argoproj.io/hook": self.hook.value,
                     "argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation",
                 }
             ),
             spec=k8s.JobSpec(
-                active_deadline_seconds=self.task.deadline_seconds,
-                backoff_limit=self.task.retries,
-                ttl_seconds_after_finished=self.task.keep_seconds,
-                template=self.pod_template(restart_policy="OnFailure" if self.task.retries else "Never"),
+                active_deadline_seconds=self._task.deadline_seconds,
+                backoff_limit=self._task.retries,
+                ttl_seconds_after_finished=self._task.keep_seconds,
+                template=self.pod_template(restart_policy="OnFailure" if self._task.retries else "Never"),
             ),
         )
         return manifest

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from .application import Application
 from .errors import SettingError
-from .network import AddressRange, NamespacePods, Peer, Target
+from .namespace import Namespace
+from .network import AddressRange, NamespacePods, Peer
+from .pod import Pod, Target
 from .quantity import Amount
+from .scope import ApplicationScope
 from .workload import Workload
 
 
-def topology(application: Application) -> str:
+def topology(application: ApplicationScope) -> str:
     """A Mermaid flowchart of every path that the policies open, by phase.
 
     Args:
@@ -18,11 +20,11 @@ def topology(application: Application) -> str:
     lines = ["flowchart LR"]
     for phase in application.phases:
         lines.append(f"  subgraph {phase.name}")
-        lines += [f"    {pod.name}" for pod in application.pods if pod.phase is phase]
+        lines += [f"    {pod.name}" for pod in application.find_all(Pod) if pod.phase is phase]
         lines.append("  end")
     outside: dict[str, None] = {}
     edges: list[str] = []
-    for pod in application.pods:
+    for pod in application.find_all(Pod):
         if isinstance(pod, Workload):
             for peer, port in pod.accepted:
                 outside[_peer_name(peer)] = None
@@ -37,19 +39,17 @@ def topology(application: Application) -> str:
     return "\n".join(lines + edges) + "\n"
 
 
-def budget(application: Application, what: str) -> str:
+def budget(application: ApplicationScope, what: str) -> str:
     """A Mermaid pie of what each workload requests at steady state, and what is left of the cluster.
 
     Args:
         application: The application.
         what: ``cpu`` in millicores, or ``memory`` in MiB.
     """
-    from .namespace import Namespace
-
     if what not in ("cpu", "memory"):
         raise SettingError("budget what", what, "Give 'cpu' or 'memory'.")
     unit = {"cpu": 1, "memory": 2**20}[what]
-    (namespace,) = (component for component in application.components if isinstance(component, Namespace))
+    (namespace,) = application.find_all(Namespace)
     parts = [(pod.name, pod.steady_pods, getattr(amount, what) // unit) for amount, pod in namespace.steady()]
     cluster = namespace.settings.budget.amount
     left = getattr(cluster, what) // unit - sum(size for _, _, size in parts)

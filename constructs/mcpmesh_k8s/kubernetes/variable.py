@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from .api import k8s
 from .errors import SettingError
-from .secret import SecretKey
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIALS?)$", re.I)
@@ -26,6 +25,17 @@ def secret_literal(name: str, value: str) -> bool:
     if not value or value.startswith("/"):
         return False
     return bool(_SECRET_NAME.search(name)) and bool(_REFERENCE.sub("", value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretKey:
+    """One value in a Secret, by the Secret's full name and the key."""
+
+    secret: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"<{self.secret}/{self.key}>"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .api import k8s
-from .component import NAME_LABEL, Manifest
-from .endpoint import Endpoint, Port
+from .component import Manifest
 from .errors import SettingError
 from .names import MAX_STATEFUL_SET, dns_label
-from .network import Peer, Target, ingress_rule, pods_peer
-from .pod import Pod, PodSettings
+from .pod import Pod, PodSettings, Target
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -79,35 +77,52 @@ class Autoscaling:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkloadSettings(PodSettings):
-    """A service: a pod, how many of it, and how they are kept apart and available.
+class Availability:
+    """How many pods of a service run, and how they are kept apart and up.
 
     Args:
         scale: How many pods.
         min_available: How many must stay up while nodes are drained (PodDisruptionBudget); none unless given.
             It must be fewer than always run, or no node could ever be drained.
         spread: Whether the pods are spread over nodes and zones.
-        one_at_a_time: Whether the old pod must be gone before a new one starts: two would both write. A claim asks
-            for it in any case.
+        priority_class: The name of a PriorityClass of the application; the cluster's default unless given.
     """
 
     scale: Replicas | Autoscaling = Replicas()
     min_available: int = 0
     spread: bool = False
+    priority_class: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a budget that blocks every drain."""
+        if self.min_available < 0 or (self.min_available and self.min_available >= self.scale.least):
+            raise SettingError(
+                "Availability.min_available",
+                self.min_available,
+                f"With {self.scale.least} pods this blocks every drain of a node. Give fewer than "
+                f"{self.scale.least}, or 0 for no budget.",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadSettings(PodSettings):
+    """A service: a pod, how many of it, and how they are kept apart and available.
+
+    Args:
+        availability: How many pods, how many stay up, where, and how important they are.
+        one_at_a_time: Whether the old pod must be gone before a new one starts: two would both write. A claim asks
+            for it in any case.
+    """
+
+    availability: Availability = Availability()
     one_at_a_time: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself inside one service."""
         super().__post_init__()
-        if self.min_available < 0 or (self.min_available and self.min_available >= self.scale.least):
-            raise SettingError(
-                f"{self.name} min_available",
-                self.min_available,
-                f"With {self.scale.least} pods this blocks every drain of a node. Give fewer than "
-                f"{self.scale.least}, or 0 for no budget.",
-            )
-        if self.one_at_a_time and self.scale.most > 1:
-            raise SettingError(f"{self.name} scale", self.scale, "Only one may run at a time. Give Replicas(count=1).")
+        scale = self.availability.scale
+        if self.one_at_a_time and scale.most > 1:
+            raise SettingError(f"{self.name} scale", scale, "Only one may run at a time. Give Replicas(count=1).")
 
 
 class Workload(Pod):
@@ -122,90 +137,39 @@ class Workload(Pod):
 
     def __init__(self, scope: Construct, settings: WorkloadSettings) -> None:
         super().__init__(scope, settings)
-        self.workload = settings
-        self._clients: dict[str, set[str]] = {}
-        self._peers: list[tuple[Peer, str]] = []
-        if self.claims and settings.scale.most > 1:
+        self.availability = settings.availability
+        """How many pods, how many stay up, where, and how important they are."""
+        self._one_at_a_time = settings.one_at_a_time
+        if self.claims and self.availability.scale.most > 1:
             raise SettingError(
                 f"{self.full_name} scale",
-                settings.scale,
+                self.availability.scale,
                 "Its storage is a ReadWriteOnce claim, which one pod can hold. Give Replicas(count=1).",
             )
 
-    # What clients see.
-
-    @property
-    def ports(self) -> tuple[Port, ...]:
-        """Every port it serves."""
-        return tuple(port for container in (self.pod.container, *self.pod.sidecars) for port in container.ports)
-
-    def port(self, name: str) -> Port:
-        """One of its ports by name.
-
-        Raises:
-            SettingError: It has no port of this name.
-        """
-        for port in self.ports:
-            if port.name == name:
-                return port
-        raise SettingError(
-            f"{self.full_name} port",
-            name,
-            f"Give one of its ports: {', '.join(port.name for port in self.ports)}.",
-        )
-
-    def endpoint(self, port: str = "http") -> Endpoint:
-        """Where clients dial one of its ports."""
-        found = self.port(port)
-        return Endpoint(scheme=found.scheme, host=self.full_name, port=found.number)
-
     @property
     def target(self) -> Target:
-        """Its first port, without an introduction. Services that introduce themselves say so here."""
+        """Its main port, without an introduction. Services that introduce themselves say so here."""
         if not self.ports:
             raise SettingError("connects_to", self.full_name, "It serves nothing. Give a workload with a port.")
-        return Target(workload=self, port=self.ports[0].name)
-
-    # Who may come in.
-
-    def admit(self, client: Pod, port: str) -> None:
-        """Let a client in; ``connects_to`` calls it."""
-        self._clients.setdefault(self.port(port).name, set()).add(client.full_name)
-
-    def accepts_from(self, peer: Peer, port: str = "http") -> None:
-        """Let a peer in that is not part of the application, such as the ingress controller."""
-        self.application.require_open(self.full_name)
-        self._peers.append((peer, self.port(port).name))
-
-    @property
-    def accepted(self) -> tuple[tuple[Peer, str], ...]:
-        """The peers from outside the application, with the port each may reach."""
-        return tuple(self._peers)
-
-    def ingress_rules(self) -> list[k8s.NetworkPolicyIngressRule]:
-        """One rule for each port that has clients, and one for each peer from outside."""
-        inside = [
-            ingress_rule(
-                [pods_peer({NAME_LABEL: client}) for client in sorted(self._clients[port.name])],
-                [port.container],
-            )
-            for port in self.ports
-            if port.name in self._clients
-        ]
-        outside = [ingress_rule(peer.render(), [self.port(port).container]) for peer, port in self._peers]
-        return inside + outside
+        return Target(workload=self)
 
     # How many run.
 
     @property
+    def priority_class(self) -> str:
+        """The name of its PriorityClass, without the application's prefix; the cluster's default when empty."""
+        return self.availability.priority_class
+
+    @property
     def steady_pods(self) -> int:
         """How many of its pods run at most when nothing is being rolled out."""
-        return self.workload.scale.most
+        return self.availability.scale.most
 
     @property
     def recreated(self) -> bool:
         """Whether the old pod goes before the new one comes: it writes alone, or holds a claim."""
-        return self.workload.one_at_a_time or bool(self.claims)
+        return self._one_at_a_time or bool(self.claims)
 
     @property
     def surge_pods(self) -> int:
@@ -251,7 +215,7 @@ class Workload(Pod):
         manifest: Manifest = k8s.KubeDeployment.manifest(
             metadata=self.metadata(),
             spec=k8s.DeploymentSpec(
-                replicas=self.workload.scale.count if isinstance(self.workload.scale, Replicas) else None,
+                replicas=self.availability.scale.count if isinstance(self.availability.scale, Replicas) else None,
                 revision_history_limit=3,
                 selector=k8s.LabelSelector(match_labels=self.selector),
                 strategy=k8s.DeploymentStrategy(type="Recreate") if self.recreated else rolling,
@@ -262,7 +226,7 @@ class Workload(Pod):
 
     def spread_constraints(self) -> list[k8s.TopologySpreadConstraint]:
         """Over nodes and zones as evenly as the cluster can; a small cluster still runs every pod."""
-        if not self.workload.spread:
+        if not self.availability.spread:
             return []
         return [
             k8s.TopologySpreadConstraint(
@@ -302,7 +266,7 @@ class Workload(Pod):
 
     def autoscaler(self) -> list[Manifest]:
         """The HorizontalPodAutoscaler, where the scale follows the load."""
-        scale = self.workload.scale
+        scale = self.availability.scale
         if isinstance(scale, Replicas):
             return []
         return [
@@ -329,13 +293,13 @@ class Workload(Pod):
 
     def disruption_budget(self) -> list[Manifest]:
         """The PodDisruptionBudget, where settings ask for one."""
-        if not self.workload.min_available:
+        if not self.availability.min_available:
             return []
         return [
             k8s.KubePodDisruptionBudget.manifest(
                 metadata=self.metadata(),
                 spec=k8s.PodDisruptionBudgetSpec(
-                    min_available=k8s.IntOrString.from_number(self.workload.min_available),
+                    min_available=k8s.IntOrString.from_number(self.availability.min_available),
                     selector=k8s.LabelSelector(match_labels=self.selector),
                 ),
             )
@@ -353,10 +317,9 @@ class StatefulWorkload(Workload):
     def __init__(self, scope: Construct, settings: WorkloadSettings) -> None:
         super().__init__(scope, settings)
         dns_label(f"{type(self).__name__} name", self.full_name, MAX_STATEFUL_SET)
-        if isinstance(settings.scale, Autoscaling):
-            raise SettingError(
-                f"{self.full_name} scale", settings.scale, "Its pods keep state. Give Replicas(count=1)."
-            )
+        scale = self.availability.scale
+        if isinstance(scale, Autoscaling):
+            raise SettingError(f"{self.full_name} scale", scale, "Its pods keep state. Give Replicas(count=1).")
 
     @property
     def surge_pods(self) -> int:
@@ -385,7 +348,7 @@ class StatefulWorkload(Workload):
             metadata=self.metadata(),
             spec=k8s.StatefulSetSpec(
                 service_name=self.headless_name,
-                replicas=self.workload.scale.least,
+                replicas=self.availability.scale.least,
                 revision_history_limit=3,
                 pod_management_policy="OrderedReady",
                 update_strategy=k8s.StatefulSetUpdateStrategy(type="RollingUpdate"),

@@ -367,7 +367,7 @@ class Operator:
         for pod in self.environment.application.pods:
             ports = ", ".join(str(port.number) for container in pod.containers for port in container.ports)
             dockerfile = built[pod.name].dockerfile if pod.name in built else ""
-            rows.append((pod.name, pod.pod.container.image.reference, ports, dockerfile))
+            rows.append((pod.name, pod.container.image.reference, ports, dockerfile))
         show_table(("workload", "image", "ports", "built from"), rows)
 
 

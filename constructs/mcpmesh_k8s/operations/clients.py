@@ -45,7 +45,7 @@ def stop_clients(environment: Environment, kubectl: Kubectl, pause: float = 3) -
 def start_clients(environment: Environment, kubectl: Kubectl) -> None:
     """Scale everything back to what is rendered, in the order of the phases; an autoscaler goes on from there."""
     for client in clients_of(environment):
-        scale = client.workload.scale
+        scale = client.availability.scale
         count = scale.count if isinstance(scale, Replicas) else scale.minimum
         kubectl.do("scale", f"--replicas={count}", f"deployment/{client.full_name}")
 

@@ -329,7 +329,7 @@ def forward(environment: Environment, kubectl: Kubectl, names: Sequence[str]) ->
     if len(names) != 1 or names[0] not in workloads:
         raise OperationError(f"Give TARGET=<one of {', '.join(workloads)}>.")
     workload = workloads[names[0]]
-    port = workload.ports[0].number
+    port = workload.main_port.number
     local = port if port >= _UNPRIVILEGED else port + 8000
     for gateway in environment.gateways:
         if gateway is workload:

@@ -171,7 +171,7 @@ def reach(
             if route.to is workload and route.exact and (route.upstream_path or route.path) == path:
                 yield f"{gateway.settings.url}{route.path}", address
                 return
-    with kubectl.forwarded(f"service/{workload.full_name}", workload.ports[0].number) as port:
+    with kubectl.forwarded(f"service/{workload.full_name}", workload.main_port.number) as port:
         yield f"http://{workload.full_name}:{port}{path}", "127.0.0.1"
 
 

@@ -120,7 +120,7 @@ def _server(workload: Workload, port: str) -> Server:
     return Server(
         service=workload.name,
         workload=_named(workload),
-        container=workload.pod.container.name,
+        container=workload.container.name,
         port=workload.port(port).container,
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
-    Autoscaling,
+    Availability,
     Compute,
     Container,
     File,
@@ -17,7 +17,6 @@ from mcpmesh_k8s.kubernetes import (
     Image,
     Port,
     Probes,
-    Replicas,
     Scratch,
     SettingError,
     Target,
@@ -27,6 +26,7 @@ from mcpmesh_k8s.kubernetes import (
     Workload,
     WorkloadSettings,
     dns_label,
+    place_of,
     variables,
 )
 
@@ -145,6 +145,7 @@ class MeshSettings:
             1, can run out in the middle of a slow import.
         mesh_namespace: The mesh's namespace, which is not the cluster's.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
+        availability: How many pods, how many stay up, where, and how important they are.
     """
 
     name: str
@@ -159,6 +160,7 @@ class MeshSettings:
     debounce_seconds: int = 5
     mesh_namespace: str = "default"
     termination_grace_seconds: int = 30
+    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse a name, a module and a level that would be refused later."""
@@ -192,16 +194,10 @@ class ApiSettings(MeshSettings):
     Args:
         port: The port it listens on.
         readiness_path: The path that answers 200 when it can serve.
-        scale: How many pods.
-        min_available: How many must stay up while nodes are drained; none unless given.
-        spread: Whether the pods are spread over nodes and zones.
     """
 
     port: int = 8080
     readiness_path: str = "/health"
-    scale: Replicas | Autoscaling = Replicas()
-    min_available: int = 0
-    spread: bool = False
 
 
 def _mesh_variables(settings: MeshSettings, full_name: str, port: Port) -> tuple[Variable, ...]:
@@ -265,12 +261,13 @@ class Agent(Workload):
     def __init__(self, scope: Construct, settings: AgentSettings) -> None:
         self.settings = settings
         port = Port(number=self.PORT)
-        full_name = _full_name(scope, settings.name)
+        full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(
             scope,
             WorkloadSettings(
                 name=settings.name,
                 component="agent",
+                availability=settings.availability,
                 termination_grace_seconds=settings.termination_grace_seconds,
                 container=_mesh_container(
                     settings,
@@ -300,15 +297,13 @@ class Api(Workload):
     def __init__(self, scope: Construct, settings: ApiSettings) -> None:
         self.settings = settings
         port = Port(number=settings.port)
-        full_name = _full_name(scope, settings.name)
+        full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(
             scope,
             WorkloadSettings(
                 name=settings.name,
                 component="api",
-                scale=settings.scale,
-                min_available=settings.min_available,
-                spread=settings.spread,
+                availability=settings.availability,
                 termination_grace_seconds=settings.termination_grace_seconds,
                 container=_mesh_container(
                     settings,
@@ -320,9 +315,3 @@ class Api(Workload):
                 ),
             ),
         )
-
-
-def _full_name(scope: Construct, name: str) -> str:
-    from mcpmesh_k8s.kubernetes import Application
-
-    return Application.place_of(scope)[0].application.prefixed(name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
+    Availability,
     Claim,
     Compute,
     Container,
@@ -106,6 +107,7 @@ class GrafanaSettings:
             and dashboards come with the deployment and need none.
         dashboards: More dashboards, each a JSON file.
         name: The short name.
+        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -113,6 +115,7 @@ class GrafanaSettings:
     storage: Claim | Scratch = Scratch(name="data", mount_path=_DATA, size="256Mi")
     dashboards: tuple[File, ...] = ()
     name: str = "grafana"
+    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse storage that Grafana would not use."""
@@ -142,6 +145,7 @@ class Grafana(Workload):
             scope,
             WorkloadSettings(
                 name=settings.name,
+                availability=settings.availability,
                 component="dashboards",
                 container=Container(
                     name=settings.name,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
+    Availability,
     Claim,
     Compute,
     Container,
@@ -48,7 +49,7 @@ class MinioSettings:
         size: How much storage is claimed.
         storage_class: The storage class; the cluster's default unless given.
         name: The short name.
-        priority_class: The name of a PriorityClass of the application.
+        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -56,7 +57,7 @@ class MinioSettings:
     size: str
     storage_class: str = ""
     name: str = "minio"
-    priority_class: str = ""
+    availability: Availability = Availability()
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
@@ -85,7 +86,7 @@ class Minio(StatefulWorkload):
             WorkloadSettings(
                 name=settings.name,
                 component="object-storage",
-                priority_class=settings.priority_class,
+                availability=settings.availability,
                 container=Container(
                     name=settings.name,
                     image=settings.image,

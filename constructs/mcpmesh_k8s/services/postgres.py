@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
+    Availability,
     Claim,
     Compute,
     Container,
@@ -80,7 +81,7 @@ class PostgresSettings:
         storage_class: The storage class; the cluster's default unless given.
         databases: What it holds. They are created when the storage is empty, and only then.
         name: The short name.
-        priority_class: The name of a PriorityClass of the application.
+        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -89,7 +90,7 @@ class PostgresSettings:
     storage_class: str = ""
     databases: tuple[Database, ...]
     name: str = "postgres"
-    priority_class: str = ""
+    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse a database or role that is named twice: a role has one password."""
@@ -126,7 +127,7 @@ class Postgres(StatefulWorkload):
             WorkloadSettings(
                 name=settings.name,
                 component="database",
-                priority_class=settings.priority_class,
+                availability=settings.availability,
                 # A fast shutdown ends sessions at once and then writes a checkpoint.
                 termination_grace_seconds=60,
                 container=Container(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
+    Availability,
     Claim,
     Compute,
     Container,
@@ -84,7 +85,7 @@ class RedisSettings:
         trace_length: About how many entries the stream of traces keeps. The mesh appends to ``mesh:trace`` for
             ever, and nothing is evicted, so the stream is trimmed every minute. The registry reads it at once.
         name: The short name.
-        priority_class: The name of a PriorityClass of the application.
+        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -92,7 +93,7 @@ class RedisSettings:
     storage: Persistent | Ephemeral = Ephemeral()
     trace_length: int = 10_000
     name: str = "redis"
-    priority_class: str = ""
+    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse a stream without entries."""
@@ -124,7 +125,7 @@ class Redis(Workload):
             WorkloadSettings(
                 name=settings.name,
                 component="cache",
-                priority_class=settings.priority_class,
+                availability=settings.availability,
                 one_at_a_time=True,
                 container=Container(
                     name=settings.name,

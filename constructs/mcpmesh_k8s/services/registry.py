@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
+    Availability,
     Compute,
     Container,
     HttpGet,
@@ -41,6 +42,7 @@ class RegistrySettings:
         unhealthy_after_seconds: Seconds without a heartbeat after which an agent is unhealthy (an agent sends one
             every 5).
         name: The short name.
+        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -48,6 +50,7 @@ class RegistrySettings:
     log_level: str = "INFO"
     unhealthy_after_seconds: int = 20
     name: str = "registry"
+    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse what the registry would refuse, and a time within which no heartbeat can come."""
@@ -76,6 +79,7 @@ class Registry(Workload):
             scope,
             WorkloadSettings(
                 name=settings.name,
+                availability=settings.availability,
                 component="registry",
                 one_at_a_time=True,
                 container=Container(

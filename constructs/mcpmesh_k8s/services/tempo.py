@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
+    Availability,
     Claim,
     Compute,
     Container,
@@ -75,6 +76,7 @@ class TempoSettings:
         storage: Where traces lie: a claim, or scratch space that is lost with the pod; mounted at ``/var/tempo``.
         retention_hours: Hours after which a trace is deleted.
         name: The short name.
+        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -82,6 +84,7 @@ class TempoSettings:
     storage: Claim | Scratch = Scratch(name="data", mount_path=_DATA, size="1Gi")
     retention_hours: int = 24
     name: str = "tempo"
+    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse storage that Tempo would not use."""
@@ -105,6 +108,7 @@ class Tempo(Workload):
             scope,
             WorkloadSettings(
                 name=settings.name,
+                availability=settings.availability,
                 component="tracing",
                 one_at_a_time=True,
                 container=Container(

@@ -1,0 +1,140 @@
+"""This module is what components stand in: an application's settings, its phases, and the list of what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from constructs import Construct
+
+from ._jsii import cdk8s
+from .errors import SettingError
+from .names import dns_label
+
+C = TypeVar("C", bound=Construct)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplicationSettings:
+    """What the objects of an application have in common.
+
+    Args:
+        name: The application's name: the prefix of every object's name and the label ``part-of``.
+        namespace: The namespace; the application's name unless given.
+        image_pull_secret: The name of an existing Secret with the credentials of a private image registry.
+        cluster_domain: The DNS suffix of Services; ``cluster.local`` wherever nobody changed it.
+    """
+
+    name: str
+    namespace: str = ""
+    image_pull_secret: str = ""
+    cluster_domain: str = "cluster.local"
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        dns_label("ApplicationSettings.name", self.name)
+        if not self.namespace:
+            object.__setattr__(self, "namespace", self.name)
+        dns_label("ApplicationSettings.namespace", self.namespace)
+
+    @property
+    def service_domain(self) -> str:
+        """What follows a Service's name in its full DNS name: ``<namespace>.svc.<cluster domain>``."""
+        return f"{self.namespace}.svc.{self.cluster_domain}"
+
+
+class ApplicationScope(cdk8s.App):
+    """What components see of their application: its settings, its phases, and each other.
+
+    Args:
+        settings: Name and namespace.
+        directory: The folder that is written.
+        staging: Where it is written first.
+    """
+
+    def __init__(self, settings: ApplicationSettings, *, directory: Path, staging: Path) -> None:
+        self.settings = settings
+        self.directory = directory
+        self._registered: dict[str, Construct] = {}
+        self._phases: list[Phase] = []
+        self._closed = False
+        super().__init__(outdir=str(staging))
+
+    def register(self, construct: Construct, id: str, name: str) -> None:
+        """Take a component up in the application.
+
+        Raises:
+            SettingError: Its name is taken, or the application was rendered already.
+        """
+        kind = type(construct).__name__
+        self.require_open(f"{kind} {name!r}")
+        if id in self._registered:
+            raise SettingError(
+                f"{kind} name",
+                name,
+                f"A {type(self._registered[id]).__name__} has this name already: give each its own.",
+            )
+        self._registered[id] = construct
+
+    def find_all(self, kind: type[C]) -> tuple[C, ...]:
+        """Every component of a kind, in the order they were made: ``find_all(Agent)``."""
+        return tuple(construct for construct in self._registered.values() if isinstance(construct, kind))
+
+    def prefixed(self, name: str) -> str:
+        """The name of an object of this application."""
+        return f"{self.settings.name}-{name}"
+
+    def require_open(self, what: str) -> None:
+        """Refuse a change after the manifests were made."""
+        if self._closed:
+            raise SettingError(what, "a change after rendering", "Make it before synth() or manifests().")
+
+    def add_phase(self, phase: Phase) -> int:
+        """Take a phase up, and return its number."""
+        self._phases.append(phase)
+        return len(self._phases) - 1
+
+    @property
+    def phases(self) -> Sequence[Phase]:
+        """All phases, in the order they are applied."""
+        return tuple(self._phases)
+
+
+class Phase(cdk8s.Chart):
+    """A chart of an application. Phases are written, applied and synced in the order they are made.
+
+    Args:
+        application: The application.
+        name: The phase's name; its file is ``<number>-<name>.k8s.yaml``.
+    """
+
+    def __init__(self, application: ApplicationScope, name: str) -> None:
+        # The number orders the files. A dependency between charts would too, and cdk8s turns it into one between
+        # every two of their objects, which takes longer than writing them.
+        self.number = application.add_phase(self)
+        super().__init__(application, f"{self.number:04}-{dns_label('Phase name', name)}")
+        self.application = application
+        self.name = name
+
+
+def place_of(scope: Construct) -> tuple[Phase, str]:
+    """The phase that a scope stands in, and the scope's path inside it.
+
+    Raises:
+        SettingError: The scope is not inside a Phase of an Application.
+    """
+    if isinstance(scope, Phase):
+        return scope, ""
+    path: list[str] = []
+    for construct in reversed(scope.node.scopes):
+        if isinstance(construct, Phase):
+            return construct, "".join(f"{id}/" for id in reversed(path))
+        path.append(construct.node.id)
+    raise SettingError("scope", type(scope).__name__, "Give a Phase of an Application, or a construct inside one.")
+
+
+def settings_of(scope: Construct) -> ApplicationSettings:
+    """The settings of the application that a scope stands in, for what is needed before a component is made."""
+    return place_of(scope)[0].application.settings
