@@ -116,7 +116,7 @@ class Module:
         self.kinds = sorted(
             name
             for name, found in self.types.items()
-            # Nobody writes a list of objects: it is what the API answers with. Versions that are not stable are gone from
+            # Nobody writes a list of objects: it is what the API answers with. What was not stable in 1.27 is gone from
             # the clusters of today.
             if found.get("base") == "cdk8s.ApiObject" and not re.search(r"List(V\d)?$|[Vv]\d(Alpha|Beta)\d$", name)
         )

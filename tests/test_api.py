@@ -335,7 +335,7 @@ def test_a_value_of_another_type_is_refused_in_every_field() -> None:
             with pytest.raises(SettingError) as caught:
                 origin.structs[struct](**given | {python: wrong})
             assert caught.value.where == f"{origin.name}.{struct}.{python}"
-            assert caught.value.instead.startswith("Give ")
+            assert caught.value.instead.startswith("Give a value of type ")
             refused += 1
     assert refused > 5000
 
@@ -351,7 +351,7 @@ def test_whole_numbers_are_whole_but_where_the_api_says_otherwise() -> None:
             origin.structs[struct](**given | {python: 1.5})
             taken.add(f"{struct}.{python}")
         except SettingError as error:
-            assert error.instead == "Give int."  # noqa: PT017
+            assert error.instead == "Give a value of type int."  # noqa: PT017
     assert taken == {"JsonSchemaProps.maximum", "JsonSchemaProps.minimum", "JsonSchemaProps.multiple_of"}
 
 
@@ -392,7 +392,7 @@ def test_a_field_that_does_not_exist_is_refused_with_the_nearest(struct: str, wr
 def test_a_kind_refuses_what_its_objects_are_not_made_of() -> None:
     with pytest.raises(SettingError, match="Did you mean 'metadata'"):
         k8s.KubeConfigMap.manifest(metdata=k8s.ObjectMeta(name="x"))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    with pytest.raises(SettingError, match="Give ObjectMeta"):
+    with pytest.raises(SettingError, match="Give a value of type ObjectMeta"):
         k8s.KubeConfigMap.manifest(metadata={"name": "x"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

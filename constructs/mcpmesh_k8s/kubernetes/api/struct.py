@@ -137,7 +137,9 @@ class Struct:
                 del fields[name]
             for name in cls._required if cls._required is not None else cls._find_required():
                 if name not in fields:
-                    raise SettingError(f"{cls._name()}.{name}", None, f"It is required. Give {cls._type_of(name)}.")
+                    raise SettingError(
+                        f"{cls._name()}.{name}", None, f"It is required. Give a value of type {cls._type_of(name)}."
+                    )
             object.__setattr__(self, "__dict__", fields)
 
     def __init_subclass__(cls, *, json: Mapping[str, str] | None = None, api: str = "", kind: str = "") -> None:
@@ -196,7 +198,7 @@ class Struct:
         if value is None and hasattr(cls, name):
             return False
         if not check(value):
-            raise SettingError(f"{cls._name()}.{name}", value, f"Give {cls._type_of(name)}.")
+            raise SettingError(f"{cls._name()}.{name}", value, f"Give a value of type {cls._type_of(name)}.")
         return True
 
 
