@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from mcpmesh_k8s.kubernetes.checks import at, containers_of, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
 Table = dict[str, object]
 

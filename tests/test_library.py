@@ -45,7 +45,7 @@ from mcpmesh_k8s import (
     images,
     variables,
 )
-from mcpmesh_k8s.kubernetes.checks import at, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
 
 PACKAGE = Path(mcpmesh_k8s.__file__).parent
 APPLICATION = Path(ai_interviewer.__file__).parent

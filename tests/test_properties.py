@@ -9,7 +9,7 @@ import pytest
 
 import facets
 from conftest import Manifest, Manifests
-from mcpmesh_k8s.kubernetes.checks import at, containers_of, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
 EVERY_CONTAINER = {
     "allowPrivilegeEscalation": False,

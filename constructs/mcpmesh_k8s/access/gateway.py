@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Compute,
     Container,
     File,
@@ -23,6 +22,7 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     User,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
     settings_of,
 )
@@ -46,7 +46,7 @@ _STREAMED_MB = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings:
+class GatewaySettings(WorkloadOptions):
     """A gateway.
 
     Args:
@@ -55,7 +55,6 @@ class GatewaySettings:
         host: The host name people type. Requests for any other are answered with 421.
         https: Whether people reach the host by HTTPS. A plain request is then sent there, and browsers told to stay.
         administrators: The addresses of those who may use routes for administrators.
-        availability: How many pods, how many stay up, where, and how important they are.
         workers: Worker processes. nginx would start one for each core of the node, whatever its limit.
         name: The short name.
     """
@@ -65,12 +64,12 @@ class GatewaySettings:
     host: str
     https: bool = True
     administrators: tuple[str, ...] = ()
-    availability: Availability = Availability()
     workers: int = 2
     name: str = "nginx-gateway"
 
     def __post_init__(self) -> None:
         """Refuse a host or an administrator that cannot be, and a gateway without workers."""
+        super().__post_init__()
         if not _HOST.fullmatch(self.host):
             raise SettingError("GatewaySettings.host", self.host, "Give a DNS name, such as 'shop.example.com'.")
         for email in self.administrators:
@@ -116,6 +115,7 @@ class Gateway(Workload):
                 name=settings.name,
                 component="gateway",
                 availability=settings.availability,
+                extras=settings.extras,
                 # Longer than the longest answer, so that a rollout lets requests finish.
                 termination_grace_seconds=30 + self.longest_timeout,
                 container=Container(

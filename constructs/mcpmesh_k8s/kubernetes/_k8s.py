@@ -47,7 +47,7 @@ else:
     def _json_name(python_name: str) -> str:
         """The field of the manifest for a keyword of the L1 class: ``run_as_user`` becomes ``runAsUser``."""
         name = re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), python_name.rstrip("_"))
-        return {"clusterIp": "clusterIP", "repoUrl": "repoURL"}.get(name, name)
+        return {"clusterIp": "clusterIP", "downwardApi": "downwardAPI", "repoUrl": "repoURL"}.get(name, name)
 
     def _struct(**fields: object) -> dict[str, object]:
         return {_json_name(name): value for name, value in fields.items() if value is not None}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ._k8s import k8s
 from .endpoint import port_number
 from .errors import SettingError
+from .labels import label_pairs
 from .names import dns_label
 from .variable import Variable
 
@@ -49,8 +50,9 @@ class NamespacePods:
     labels: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the namespace."""
+        """Check the namespace and the labels."""
         dns_label("NamespacePods.namespace", self.namespace)
+        label_pairs("NamespacePods.labels", self.labels)
 
     def render(self) -> list[k8s.NetworkPolicyPeer]:
         """The peer as the API has it."""
