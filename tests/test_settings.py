@@ -1132,7 +1132,14 @@ ONLY_READ = {
 }
 """Fields that change no manifest, each with the reason; a test shows what they do change."""
 
-EXTENDED: set[type[DataclassInstance]] = {PodOptions, PodSettings, WorkloadOptions, TaskOptions, MeshSettings, Volume}
+EXTENDED: set[type[DataclassInstance]] = {
+    PodOptions,
+    PodSettings,
+    WorkloadOptions,
+    TaskOptions,
+    MeshSettings,
+    Volume,  # type: ignore[type-abstract]
+}
 """Classes that only others extend: their fields are shown by those."""
 
 ANSWERS: set[type[DataclassInstance]] = {SecretEntry}
