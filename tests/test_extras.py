@@ -324,7 +324,7 @@ def test_added_containers_are_hardened_and_the_pod_is_valid_in_every_version(nam
         assert context == EVERY_CONTAINER, container["name"]
     for manifest in objects.values():
         for version in (VERSIONS[0], VERSIONS[-1]):
-            kubernetes_validate.validate(manifest, version, strict=True)
+            kubernetes_validate.validate(dict(manifest), version, strict=True)
 
 
 def test_a_stateful_workload_is_given_all_of_it_too() -> None:
@@ -875,7 +875,7 @@ def test_a_patch_changes_one_place_and_nothing_else(name: str) -> None:
     assert at(before[key], *change.path).get(change.field) != change.becomes
     assert {each for each in after if after[each] != before[each]} == {key}
     for version in VERSIONS:
-        kubernetes_validate.validate(after[key], version, strict=True)
+        kubernetes_validate.validate(dict(after[key]), version, strict=True)
 
 
 def test_any_component_can_be_patched_after_it_was_made() -> None:

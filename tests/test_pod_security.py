@@ -6,6 +6,7 @@ Each control is tried with one value that breaks it, on a pod that is restricted
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ RESTRICTED: Manifest = {
 }
 CONTEXT = "spec.containers.0.securityContext"
 
-BASELINE = [
+BASELINE: list[tuple[str, object, str]] = [
     ("spec.hostNetwork", True, "hostNetwork is true"),
     ("spec.hostPID", True, "hostPID is true"),
     ("spec.hostIPC", True, "hostIPC is true"),
@@ -58,7 +59,7 @@ BASELINE = [
         "container c has a host in lifecycle.preStop",
     ),
 ]
-ONLY_RESTRICTED = [
+ONLY_RESTRICTED: list[tuple[str, object, str]] = [
     ("spec.volumes", [{"name": "v", "nfs": {"server": "s", "path": "/"}}], "volume v is of kind nfs"),
     ("spec.securityContext.runAsUser", 0, "the pod has runAsUser 0"),
     (f"{CONTEXT}.runAsUser", 0, "container c has runAsUser 0"),
@@ -69,7 +70,7 @@ ONLY_RESTRICTED = [
     (f"{CONTEXT}.capabilities.drop", ["KILL"], "container c lacks capabilities.drop: [ALL]"),
     (f"{CONTEXT}.capabilities.add", ["CHOWN"], "container c adds capability CHOWN"),
 ]
-ALLOWED = [
+ALLOWED: list[tuple[str, object]] = [
     (f"{CONTEXT}.capabilities.add", ["NET_BIND_SERVICE"]),
     (f"{CONTEXT}.seccompProfile", {"type": "Localhost", "localhostProfile": "p.json"}),
     ("spec.securityContext.appArmorProfile", {"type": "RuntimeDefault"}),
@@ -91,14 +92,9 @@ def with_(path: str, value: object) -> Manifest:
     """The restricted pod with another value at a path, or without one."""
     pod = copy.deepcopy(RESTRICTED)
     *parents, last = path.split(".")
-    holder: object = pod
+    holder: Any = pod
     for step in parents:
-        if isinstance(holder, list):
-            holder = holder[int(step)]
-        else:
-            assert isinstance(holder, dict)
-            holder = holder.setdefault(step, {})
-    assert isinstance(holder, dict)
+        holder = holder[int(step)] if isinstance(holder, list) else holder.setdefault(step, {})
     if value is None:
         del holder[last]
     else:
