@@ -94,7 +94,19 @@ def differing(dev: object, prod: object, path: str = "") -> Iterator[tuple[str, 
             name = getattr(left, "name", str(index))
             yield from differing(left, right, f"{path}[{name}]")
     elif dev != prod:
-        yield path, dev if dev != "" else "none", prod if prod != "" else "none"
+        yield path, shown(dev), shown(prod)
+
+
+def shown(value: object) -> str:
+    """A value as it was written: what is left at its default is not said."""
+    if is_dataclass(value) and not isinstance(value, type):
+        said = [
+            f"{field.name}={shown(given) if is_dataclass(given) else repr(given)}"
+            for field in fields(value)
+            if (given := getattr(value, field.name)) != field.default
+        ]
+        return f"{type(value).__name__}({', '.join(said)})"
+    return str(value) if value != "" else "none"
 
 
 def secrets() -> str:
