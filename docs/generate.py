@@ -57,8 +57,7 @@ def who_talks_to_whom() -> str:
         for pod in application(environment).pods:
             if isinstance(pod, Workload):
                 for peer, port in pod.accepted:
-                    name = getattr(peer, "namespace", str(peer))
-                    path = (f"pods of `{name}`", f"{pod.name} {pod.port(port).number}")
+                    path = (f"pods of `{peer.title}`", f"{pod.name} {pod.port(port).number}")
                     opened.setdefault(path, []).append(environment.name)
             for target in pod.connections:
                 end = (
@@ -171,7 +170,7 @@ def way() -> str:
     assert isinstance(login, OAuth2Proxy)
     route = next(route for route in gateway.routes if route.path == "/api/")
     assert route.rate
-    controller = ", ".join(getattr(peer, "namespace", str(peer)) for peer, _ in gateway.accepted)
+    controller = ", ".join(peer.title for peer, _ in gateway.accepted)
     provider = login.settings.provider
     restricted = ", ".join(r.path for r in gateway.routes if r.audience is Audience.ADMINISTRATOR)
     lines = f"""sequenceDiagram

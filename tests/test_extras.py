@@ -17,6 +17,8 @@ import facets
 from mcpmesh_k8s import (
     Affinity,
     Application,
+    Autoscaling,
+    Availability,
     ConfigMapProjection,
     Container,
     Csi,
@@ -1119,6 +1121,27 @@ def test_the_quota_is_compared_with_what_a_patch_makes(patch: Patch, words: str)
     shop.fits(PLENTY)
     with pytest.raises(TreeError, match=re.escape(words)):
         objects_of(shop)
+
+
+def test_an_autoscaler_is_counted_at_its_maximum_also_when_a_patch_moves_it() -> None:
+    scaled = replace(SERVICE, availability=Availability(scale=Autoscaling(minimum=1, maximum=3)))
+    shop = Shop()
+    Workload(shop.phase, scaled)
+    shop.fits(PLENTY)
+    objects_of(shop)
+    more = replace(DNS, kind="HorizontalPodAutoscaler", operation="replace", path="/spec/maxReplicas", value=4)
+    other = Shop()
+    Workload(other.phase, replace(scaled, extras=PodExtras(patches=(more,))))
+    other.fits(PLENTY)
+    # Two workloads of one pod, each with one more in a rollout, and three of the third with one more.
+    with pytest.raises(TreeError, match="There are 9 pods at most, and ResourceQuota shop allows 8"):
+        objects_of(other)
+
+
+def test_a_stateful_workload_that_serves_nothing_has_the_service_that_names_its_pods_alone() -> None:
+    shop = Shop()
+    stateful(shop, replace(SERVICE, container=replace(MAIN, ports=())))
+    assert [name for kind, name in objects_of(shop) if kind == "Service" and "extra" in name] == ["shop-extra-pods"]
 
 
 def test_a_named_exception_lets_one_workload_through_and_no_other() -> None:

@@ -54,6 +54,11 @@ class NamespacePods:
         dns_label("NamespacePods.namespace", self.namespace)
         label_pairs("NamespacePods.labels", self.labels)
 
+    @property
+    def title(self) -> str:
+        """What people call it: the namespace."""
+        return self.namespace
+
     def render(self) -> list[k8s.NetworkPolicyPeer]:
         """The peer as the API has it."""
         return [
@@ -94,6 +99,11 @@ class AddressRange:
             if not inside or part == whole:
                 raise SettingError("AddressRange.without", text, f"Give a range inside {self.cidr}, smaller than it.")
 
+    @property
+    def title(self) -> str:
+        """What people call it: the range."""
+        return self.cidr
+
     def render(self) -> list[k8s.NetworkPolicyPeer]:
         """The peer as the API has it."""
         block = k8s.IpBlock(cidr=self.cidr, except_=list(self.without) or None)
@@ -114,6 +124,11 @@ class Internet:
         """Refuse what is no range."""
         for text in self.cluster_ranges:
             _network("Internet.cluster_ranges", text)
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return "internet"
 
     def ranges(self) -> tuple[AddressRange, AddressRange]:
         """One range for IPv4 and one for IPv6."""

@@ -31,6 +31,11 @@ class Replicas:
             raise SettingError("Replicas.count", self.count, "Give 1 or more.")
 
     @property
+    def replicas(self) -> int | None:
+        """What the object that runs them says."""
+        return self.count
+
+    @property
     def least(self) -> int:
         """How many always run."""
         return self.count
@@ -64,6 +69,11 @@ class Autoscaling:
             raise SettingError("Autoscaling.maximum", self.maximum, f"Give at least the minimum, {self.minimum}.")
         if not 1 <= self.cpu_percent <= 100:
             raise SettingError("Autoscaling.cpu_percent", self.cpu_percent, "Give 1 to 100.")
+
+    @property
+    def replicas(self) -> int | None:
+        """What the object that runs them says: nothing, for the autoscaler does."""
+        return None
 
     @property
     def least(self) -> int:
@@ -232,7 +242,7 @@ class Workload(Pod):
         manifest: Manifest = k8s.KubeDeployment.manifest(
             metadata=self.metadata(annotations=self.annotations()),
             spec=k8s.DeploymentSpec(
-                replicas=self.availability.scale.count if isinstance(self.availability.scale, Replicas) else None,
+                replicas=self.availability.scale.replicas,
                 revision_history_limit=3,
                 selector=k8s.LabelSelector(match_labels=self.selector),
                 strategy=k8s.DeploymentStrategy(type="Recreate") if self.recreated else rolling,
