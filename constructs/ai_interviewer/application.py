@@ -19,12 +19,9 @@ from mcpmesh_k8s import (
     Gateway,
     Grafana,
     IssuedKey,
-    Login,
     Minio,
     Namespace,
     NamespaceSettings,
-    OAuth2Proxy,
-    OAuth2ProxySettings,
     Phase,
     Postgres,
     PriorityClass,
@@ -94,13 +91,8 @@ class AiInterviewer(Application):
         grafana = Grafana(observability, environment.grafana, grafana_secret, tempo)
 
         # Routes.
-        login: Login
-        if isinstance(environment.login, OAuth2ProxySettings):
-            login_secret = secret("oauth2-proxy", *environment.login.secret_keys)
-            login = OAuth2Proxy(access, environment.login, login_secret)
-        else:
-            login = environment.login
-        reached = [*to_people(backend, grafana), *(to_mesh(registry, agents) if environment.routes_to_mesh else ())]
+        login = environment.login.create(access, secret)
+        reached = [*to_people(environment, backend, grafana), *to_mesh(environment, registry, agents)]
         gateway = Gateway(access, environment.gateway, reached, login)
         Exposure(access, environment.exposure, gateway)
         SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME), gateway, registry)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mcpmesh_k8s import Agent, Api, Audience, Grafana, RateLimit, Registry, Route
-from mcpmesh_k8s.access.routes import DATA, GRAFANA
+from mcpmesh_k8s import Agent, Api, Audience, ContentSecurityPolicy, Grafana, Registry, Route
 
-PAGE = RateLimit(per_second=50, burst=200)
-"""A page loads many files."""
-
-CALL = RateLimit(per_second=20, burst=60)
-"""A program or a model's answer is one request."""
+from .settings import EnvironmentSettings
 
 
-def to_people(backend: Api, grafana: Grafana) -> list[Route]:
+def to_people(environment: EnvironmentSettings, backend: Api, grafana: Grafana) -> list[Route]:
     """What people use."""
     return [
-        Route(path="/", to=backend, audience=Audience.SIGNED_IN, hand_over_identity=True, rate=PAGE),
+        Route(path="/", to=backend, audience=Audience.SIGNED_IN, hand_over_identity=True, rate=environment.page_rate),
         Route(
             path="/api/",
             to=backend,
@@ -25,33 +20,38 @@ def to_people(backend: Api, grafana: Grafana) -> list[Route]:
             hand_over_identity=True,
             body_mb=55,  # the PDF limit is 50 MB, and forms are a little larger than their files
             timeout_seconds=300,
-            rate=CALL,
-            content_security_policy=DATA,
+            rate=environment.call_rate,
+            content_security_policy=ContentSecurityPolicy.DATA,
         ),
         Route(path="/static/", to=backend, audience=Audience.PUBLIC),
-        Route(path="/health", to=backend, audience=Audience.PUBLIC, content_security_policy=DATA),
+        Route(path="/health", to=backend, audience=Audience.PUBLIC, content_security_policy=ContentSecurityPolicy.DATA),
         Route(
             path="/grafana/",
             to=grafana,
             audience=Audience.ADMINISTRATOR,
             cookies=True,
-            rate=PAGE,
+            rate=environment.page_rate,
             websocket=True,
-            content_security_policy=GRAFANA,
+            content_security_policy=ContentSecurityPolicy.GRAFANA,
         ),
     ]
 
 
-def to_mesh(registry: Registry, agents: Mapping[str, Agent]) -> list[Route]:
-    """What the plan's health checks ask: the registry and every agent, which ask for no password themselves."""
+def to_mesh(environment: EnvironmentSettings, registry: Registry, agents: Mapping[str, Agent]) -> list[Route]:
+    """What the plan's health checks ask: the registry and every agent, which ask for no password themselves.
+
+    Production has none of these.
+    """
+    if not environment.routes_to_mesh:
+        return []
     return [
         Route(
             path="/api/registry/agents",
             to=registry,
             audience=Audience.ADMINISTRATOR,
             upstream_path="/agents",
-            rate=CALL,
-            content_security_policy=DATA,
+            rate=environment.call_rate,
+            content_security_policy=ContentSecurityPolicy.DATA,
         ),
         *(
             Route(
@@ -60,9 +60,9 @@ def to_mesh(registry: Registry, agents: Mapping[str, Agent]) -> list[Route]:
                 audience=Audience.ADMINISTRATOR,
                 upstream_path="/mcp",
                 timeout_seconds=300,
-                rate=CALL,
+                rate=environment.call_rate,
                 buffering=False,
-                content_security_policy=DATA,
+                content_security_policy=ContentSecurityPolicy.DATA,
             )
             for name, agent in agents.items()
         ),

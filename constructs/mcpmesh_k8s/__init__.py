@@ -1,11 +1,13 @@
 """This module is mcpmesh-k8s: typed constructs that turn an MCP Mesh application into locked-down Kubernetes YAML.
 
-Everything public is imported from here. ``images`` holds the third-party images the services were written for.
+Everything public is imported from here. ``images`` holds the third-party images the services were written for, ``k8s``
+the structs and kinds of the Kubernetes API, for objects of your own.
 """
 
 from . import images
 from .access import (
     Audience,
+    ContentSecurityPolicy,
     DevIdentity,
     Exposure,
     Gateway,
@@ -15,11 +17,17 @@ from .access import (
     Google,
     IngressExposure,
     IngressNginx,
+    Limits,
     Login,
+    LoginPages,
+    LoginSettings,
+    NewSecret,
     NoTls,
     OAuth2Proxy,
     OAuth2ProxySettings,
     OpenIdConnect,
+    Person,
+    Question,
     RateLimit,
     Route,
     Tls,
@@ -131,6 +139,7 @@ from .kubernetes import (
     WorkloadSettings,
     budget,
     harden,
+    k8s,
     synthesize,
     topology,
     variables,
@@ -195,6 +204,7 @@ __all__ = [
     "Compute",
     "ConfigMapProjection",
     "Container",
+    "ContentSecurityPolicy",
     "Csi",
     "Database",
     "Destination",
@@ -227,7 +237,10 @@ __all__ = [
     "IssuedKey",
     "KeyForm",
     "LabelSelectorRequirement",
+    "Limits",
     "Login",
+    "LoginPages",
+    "LoginSettings",
     "Manifest",
     "Manual",
     "MeshSettings",
@@ -237,6 +250,7 @@ __all__ = [
     "Namespace",
     "NamespacePods",
     "NamespaceSettings",
+    "NewSecret",
     "NoTls",
     "NodeAffinity",
     "NodeSelectorRequirement",
@@ -247,6 +261,7 @@ __all__ = [
     "Patch",
     "Peer",
     "Persistent",
+    "Person",
     "Phase",
     "Placement",
     "Pod",
@@ -267,6 +282,7 @@ __all__ = [
     "Probes",
     "Projected",
     "Projection",
+    "Question",
     "RandomKey",
     "RateLimit",
     "Readiness",
@@ -312,6 +328,7 @@ __all__ = [
     "budget",
     "harden",
     "images",
+    "k8s",
     "synthesize",
     "topology",
     "variables",

@@ -10,6 +10,7 @@ from pathlib import Path
 from constructs import IConstruct
 
 from ._jsii import ApiObjects
+from .api import to_json
 from .checks import problems_of
 from .component import Component
 from .errors import SettingError, TreeError
@@ -81,7 +82,7 @@ class Application(ApplicationScope):
             for phase in self.phases:
                 entries: list[tuple[str, str, Manifest]] = []
                 for component in (component for component in components if component.phase is phase):
-                    made = [in_wave(component.wave, manifest) for manifest in component.manifests()]
+                    made = [in_wave(component.wave, manifest) for manifest in written(component)]
                     made, problems = patched(component.full_name, made, component.patches)
                     refused += problems
                     entries += [(component.path, object_id(component, manifest), manifest) for manifest in made]
@@ -145,6 +146,30 @@ def synthesize(applications: Sequence[Application]) -> None:
     finally:
         for application in applications:
             application.discard()
+
+
+def written(component: Component) -> list[Manifest]:
+    """The manifests of a component as JSON has them: those that are written by hand may hold structs.
+
+    Raises:
+        SettingError: Something is no object of Kubernetes.
+    """
+    where = f"{type(component).__name__}.manifests of {component.name!r}"
+    found: list[Manifest] = []
+    for manifest in component.manifests():
+        try:
+            rendered = to_json(manifest)
+        except SettingError as error:
+            raise SettingError(where, error.given, error.instead) from None
+        if not (
+            isinstance(rendered, dict)
+            and {"apiVersion", "kind", "metadata"} <= rendered.keys()
+            and isinstance(rendered["metadata"], dict)
+            and "name" in rendered["metadata"]
+        ):
+            raise SettingError(where, manifest, "Give objects such as k8s.KubeConfigMap.manifest(metadata=…, data=…).")
+        found.append(rendered)
+    return found
 
 
 WAVE = "argocd.argoproj.io/sync-wave"

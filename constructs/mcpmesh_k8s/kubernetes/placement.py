@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ._k8s import k8s
+from .api import k8s
 from .errors import SettingError
 from .labels import label_key, label_pairs, label_value
 from .names import dns_label, dns_subdomain, once

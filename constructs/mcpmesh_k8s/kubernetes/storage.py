@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from ._k8s import k8s
+from .api import k8s
 from .errors import SettingError
 from .names import dns_label, dns_subdomain, once
 from .quantity import bytes_text, in_bytes

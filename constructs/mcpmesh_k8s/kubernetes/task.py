@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ._k8s import k8s
+from .api import k8s
 from .errors import SettingError
 from .manifest import Manifest
 from .pod import Pod, PodOptions, PodSettings
@@ -91,7 +91,7 @@ class Task(Pod):
 
     def job(self) -> Manifest:
         """The Job."""
-        manifest: Manifest = k8s.KubeJob.manifest(
+        return k8s.KubeJob.manifest(
             metadata=self.metadata(
                 annotations=self.annotations(
                     ("argocd.argoproj.io/hook", self.hook.value),
@@ -105,4 +105,3 @@ class Task(Pod):
                 template=self.pod_template(restart_policy="OnFailure" if self._task.retries else "Never"),
             ),
         )
-        return manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._k8s import k8s
+from .api import k8s
 from .errors import SettingError
 from .manifest import Manifest
 from .names import MAX_STATEFUL_SET, dns_label
@@ -239,7 +239,7 @@ class Workload(Pod):
                 max_surge=k8s.IntOrString.from_number(1), max_unavailable=k8s.IntOrString.from_number(0)
             ),
         )
-        manifest: Manifest = k8s.KubeDeployment.manifest(
+        return k8s.KubeDeployment.manifest(
             metadata=self.metadata(annotations=self.annotations()),
             spec=k8s.DeploymentSpec(
                 replicas=self.availability.scale.replicas,
@@ -249,7 +249,6 @@ class Workload(Pod):
                 template=self.pod_template(spread=self.spread_constraints()),
             ),
         )
-        return manifest
 
     def spread_constraints(self) -> list[k8s.TopologySpreadConstraint]:
         """Over nodes and zones as evenly as the cluster can; a small cluster still runs every pod."""
@@ -271,7 +270,7 @@ class Workload(Pod):
 
     def service(self, name: str, *, headless: bool = False) -> Manifest:
         """A Service over its pods."""
-        manifest: Manifest = k8s.KubeService.manifest(
+        return k8s.KubeService.manifest(
             metadata=self.metadata(name),
             spec=k8s.ServiceSpec(
                 type="ClusterIP",
@@ -289,7 +288,6 @@ class Workload(Pod):
                 ],
             ),
         )
-        return manifest
 
     def autoscaler(self) -> list[Manifest]:
         """The HorizontalPodAutoscaler, where the scale follows the load."""
@@ -376,7 +374,7 @@ class StatefulWorkload(Workload):
 
         The claim templates carry the fields that the API server adds, so ArgoCD sees no difference.
         """
-        rendered = k8s.KubeStatefulSet.manifest(
+        return k8s.KubeStatefulSet.manifest(
             metadata=self.metadata(annotations=self.annotations()),
             spec=k8s.StatefulSetSpec(
                 service_name=self.headless_name,
@@ -400,8 +398,3 @@ class StatefulWorkload(Workload):
                 or None,
             ),
         )
-        # The L1 class leaves these two fields out of a template.
-        for template in rendered["spec"].get("volumeClaimTemplates", ()):
-            template.update(apiVersion="v1", kind="PersistentVolumeClaim")
-        manifest: Manifest = rendered
-        return manifest
