@@ -58,8 +58,7 @@ def who_talks_to_whom() -> str:
         for pod in application(environment).pods:
             if isinstance(pod, Workload):
                 for peer, port in pod.accepted:
-                    name = getattr(peer, "namespace", str(peer))
-                    path = (f"pods of `{name}`", f"{pod.name} {pod.port(port).number}")
+                    path = (f"pods of `{peer.title}`", f"{pod.name} {pod.port(port).number}")
                     opened.setdefault(path, []).append(environment.name)
             for target in pod.connections:
                 end = (
@@ -95,7 +94,19 @@ def differing(dev: object, prod: object, path: str = "") -> Iterator[tuple[str, 
             name = getattr(left, "name", str(index))
             yield from differing(left, right, f"{path}[{name}]")
     elif dev != prod:
-        yield path, dev if dev != "" else "none", prod if prod != "" else "none"
+        yield path, shown(dev), shown(prod)
+
+
+def shown(value: object) -> str:
+    """A value as it was written: what is left at its default is not said."""
+    if is_dataclass(value) and not isinstance(value, type):
+        said = [
+            f"{field.name}={shown(given) if is_dataclass(given) else repr(given)}"
+            for field in fields(value)
+            if (given := getattr(value, field.name)) != field.default
+        ]
+        return f"{type(value).__name__}({', '.join(said)})"
+    return str(value) if value != "" else "none"
 
 
 def secrets() -> str:
@@ -178,7 +189,7 @@ def way() -> str:
     provider = gateway.login.provider
     route = next(route for route in gateway.routes if route.path == "/api/")
     assert route.rate
-    controller = ", ".join(getattr(peer, "namespace", str(peer)) for peer, _ in gateway.accepted)
+    controller = ", ".join(peer.title for peer, _ in gateway.accepted)
     restricted = ", ".join(r.path for r in gateway.routes if r.audience is Audience.ADMINISTRATOR)
     lines = f"""sequenceDiagram
   autonumber

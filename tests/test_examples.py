@@ -16,7 +16,7 @@ import mcpmesh_k8s
 from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings
 from conftest import ROOT, read_manifests
 from mcpmesh_k8s import DevIdentity, Gateway, Route, budget, topology
-from mcpmesh_k8s.kubernetes.checks import at, containers_of, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ACCESS = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")

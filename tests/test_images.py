@@ -14,7 +14,7 @@ import facets
 from conftest import ROOT, Manifest, Manifests
 from mcpmesh_k8s import Image, SettingError, images
 from mcpmesh_k8s.images import DIGESTS, PINS, Advisory, Pin, Standing, digests_of, pinned
-from mcpmesh_k8s.kubernetes.checks import at, containers_of, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
 BY_REPOSITORY = {pin.image.repository: pin for pin in PINS}
 ADVISORIES = [(pin, advisory) for pin in PINS for advisory in pin.advisories]

@@ -50,7 +50,7 @@ from mcpmesh_k8s import (
     k8s,
     variables,
 )
-from mcpmesh_k8s.kubernetes.checks import at, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
 
 PACKAGE = Path(mcpmesh_k8s.__file__).parent
 APPLICATION = Path(ai_interviewer.__file__).parent

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Compute,
     Container,
     External,
@@ -26,6 +25,7 @@ from mcpmesh_k8s.kubernetes import (
     User,
     Variable,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
     variables,
 )
@@ -140,7 +140,7 @@ Provider = Google | GitHub | OpenIdConnect
 
 
 @dataclass(frozen=True, kw_only=True)
-class OAuth2ProxySettings:
+class OAuth2ProxySettings(WorkloadOptions):
     """A login by oauth2-proxy.
 
     Args:
@@ -151,7 +151,6 @@ class OAuth2ProxySettings:
         email_domains: Whose addresses may sign in; ``("*",)`` is anyone the provider vouches for.
         session_hours: Hours until one has to sign in again. Sessions lie in an encrypted cookie, so that any number
             of pods works, and none is lost with one.
-        availability: How many pods, how many stay up, where, and how important they are.
         name: The short name.
     """
 
@@ -161,11 +160,11 @@ class OAuth2ProxySettings:
     provider: Provider
     email_domains: tuple[str, ...]
     session_hours: int = 12
-    availability: Availability = Availability()
     name: str = "oauth2-proxy"
 
     def __post_init__(self) -> None:
         """Refuse domains that are none."""
+        super().__post_init__()
         for domain in self.email_domains or ("",):
             if not _DOMAIN.fullmatch(domain):
                 raise SettingError(
@@ -228,6 +227,7 @@ class OAuth2Proxy(Workload):
                 name=settings.name,
                 component="login",
                 availability=settings.availability,
+                extras=settings.extras,
                 container=Container(
                     name=settings.name,
                     image=settings.image,
