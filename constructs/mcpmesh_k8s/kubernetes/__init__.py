@@ -8,7 +8,7 @@ from .checks import Objects, at, containers_of, each, name_of
 from .component import GROUND_WAVE, Component, Manifest
 from .container import Container, User, harden, once
 from .endpoint import Endpoint, Port
-from .errors import SettingError, TreeError
+from .errors import OperationError, SettingError, TreeError
 from .image import Image
 from .names import dns_label
 from .namespace import Namespace, NamespaceSettings, PriorityClass, PriorityClassSettings
@@ -31,6 +31,7 @@ from .secret import (
     SecretSource,
 )
 from .storage import Claim, File, Files, Scratch, Volume
+from .store import Content, Count, Mover, Owner, Part, Place, Row, Server, Side, Store, read_script
 from .task import Hook, Task, TaskSettings
 from .topology import budget, topology
 from .variable import SecretKey, Variable, variables
@@ -51,6 +52,8 @@ __all__ = [
     "Component",
     "Compute",
     "Container",
+    "Content",
+    "Count",
     "Endpoint",
     "Exec",
     "ExistingSecrets",
@@ -65,12 +68,17 @@ __all__ = [
     "IssuedKey",
     "KeyForm",
     "Manifest",
+    "Mover",
     "Namespace",
     "NamespacePods",
     "NamespaceSettings",
     "Objects",
+    "OperationError",
+    "Owner",
+    "Part",
     "Peer",
     "Phase",
+    "Place",
     "Pod",
     "PodSettings",
     "Port",
@@ -81,6 +89,7 @@ __all__ = [
     "RandomKey",
     "Readiness",
     "Replicas",
+    "Row",
     "Scratch",
     "SealedSecrets",
     "SealedValue",
@@ -89,8 +98,11 @@ __all__ = [
     "SecretKey",
     "SecretSettings",
     "SecretSource",
+    "Server",
     "SettingError",
+    "Side",
     "StatefulWorkload",
+    "Store",
     "Target",
     "Task",
     "TaskSettings",
@@ -115,6 +127,7 @@ __all__ = [
     "name_of",
     "once",
     "place_of",
+    "read_script",
     "settings_of",
     "synthesize",
     "topology",

@@ -133,6 +133,16 @@ class Pod(Component):
         self._peers: list[tuple[Peer, str]] = []
 
     @property
+    def kind(self) -> str:
+        """The kind of the object that runs it, such as ``Deployment``."""
+        raise TypeError(f"{type(self).__name__} must say which kind of object runs it")
+
+    @property
+    def reference(self) -> str:
+        """What runs it, as kubectl names it, such as ``deployment/shop-backend``."""
+        return f"{self.kind.lower()}/{self.full_name}"
+
+    @property
     def connections(self) -> Sequence[Target | External]:
         """Every target this pod may reach, in the order they were connected."""
         return tuple(self._connections)

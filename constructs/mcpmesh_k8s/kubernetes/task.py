@@ -67,6 +67,11 @@ class Task(Pod):
         self._task = settings
 
     @property
+    def kind(self) -> str:
+        """A Job."""
+        return "Job"
+
+    @property
     def priority_class(self) -> str:
         """The name of its PriorityClass, without the application's prefix; the cluster's default when empty."""
         return self._task.priority_class

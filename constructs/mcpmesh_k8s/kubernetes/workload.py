@@ -154,6 +154,11 @@ class Workload(Pod):
             raise SettingError("connects_to", self.full_name, "It serves nothing. Give a workload with a port.")
         return Target(workload=self)
 
+    @property
+    def kind(self) -> str:
+        """A Deployment."""
+        return "Deployment"
+
     # How many run.
 
     @property
@@ -274,7 +279,7 @@ class Workload(Pod):
                 metadata=self.metadata(),
                 spec=k8s.HorizontalPodAutoscalerSpecV2(
                     scale_target_ref=k8s.CrossVersionObjectReferenceV2(
-                        api_version="apps/v1", kind="Deployment", name=self.full_name
+                        api_version="apps/v1", kind=self.kind, name=self.full_name
                     ),
                     min_replicas=scale.minimum,
                     max_replicas=scale.maximum,
@@ -320,6 +325,11 @@ class StatefulWorkload(Workload):
         scale = self.availability.scale
         if isinstance(scale, Autoscaling):
             raise SettingError(f"{self.full_name} scale", scale, "Its pods keep state. Give Replicas(count=1).")
+
+    @property
+    def kind(self) -> str:
+        """A StatefulSet."""
+        return "StatefulSet"
 
     @property
     def surge_pods(self) -> int:

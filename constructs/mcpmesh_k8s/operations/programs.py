@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
+from mcpmesh_k8s.kubernetes import OperationError as OperationError
+
 INSTALL = {
     "docker": "Install Docker: it builds the images.",
     "git": "Install git.",
@@ -24,10 +26,6 @@ INSTALL = {
     "sudo": "Run this as root, or install sudo: only root may change the hosts file.",
 }
 """Every program that a command may call, and what to do when it is missing."""
-
-
-class OperationError(Exception):
-    """A command cannot go on. The message is one line: what is wrong, and what to do."""
 
 
 def require(*programs: str) -> None:

@@ -20,7 +20,9 @@ from mcpmesh_k8s.kubernetes import (
     Readiness,
     Scratch,
     Secret,
+    Server,
     SettingError,
+    Side,
     StatefulWorkload,
     Target,
     TcpSocket,
@@ -31,6 +33,8 @@ from mcpmesh_k8s.kubernetes import (
     once,
     variables,
 )
+
+from .postgres_mover import PostgresMover
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -179,6 +183,11 @@ class Postgres(StatefulWorkload):
                 ),
             ),
         )
+
+    def mover(self, side: Side) -> PostgresMover:
+        """How its databases move: each is dumped in one snapshot, and restored beside the old one."""
+        databases = {database.name: database.roles for database in self.settings.databases}
+        return PostgresMover(side=side, server=Server.of(self), databases=databases)
 
     def database(self, name: str, *, role: str) -> Target:
         """A database, as the client that has a role in it sees it.
