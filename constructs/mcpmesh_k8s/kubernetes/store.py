@@ -271,8 +271,8 @@ class Mover(ABC):
     kind: ClassVar[str]
     """What its exports are of, such as ``postgres``. Another layout needs another name."""
 
-    programs: ClassVar[tuple[str, ...]] = ()
-    """The programs that must be on this machine."""
+    programs: ClassVar[Mapping[str, str]] = {}
+    """The programs that must be on this machine, and for each what to do where it is missing."""
 
     def takes(self, owner: Owner) -> bool:
         """Whether it has the database that an owner is named for."""

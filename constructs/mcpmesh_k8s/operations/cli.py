@@ -320,7 +320,7 @@ class Operator:
             raise OperationError(f"{kubectl.context!r} is no minikube: its data is never deleted from here.")
         cluster.require_no_self_heal(kubectl)
         if data:
-            show_left_out(self.stores, "deleted, and no export holds it")
+            show_left_out(self.stores, "deleted, and in no export")
         deploy.remove(kubectl, self.phases, data=data)
 
     def urls(self) -> None:

@@ -129,7 +129,7 @@ class MinioMover(Mover):
     """
 
     kind: ClassVar[str] = "minio"
-    programs: ClassVar[tuple[str, ...]] = ("mc",)
+    programs: ClassVar[Mapping[str, str]] = {"mc": "Install mc, the client of MinIO: it copies the objects of buckets."}
 
     side: Side
     server: Server

@@ -103,7 +103,7 @@ def import_data(target: Side, stores: Stores, folder: Path, *, owners: Sequence[
 
     Everything is checked first, then loaded beside what is there and compared, and swapped at the end, each step for
     all stores before the next. What a store does with what was there before, its ``mover`` says: databases stay under
-    another name, Redis is kept as a dump beside the export, objects are added and none is overwritten.
+    another name, or a dump beside the export; objects are added, and none is overwritten.
 
     Args:
         target: Where the data go. Its stores run, and their clients do not.
@@ -203,13 +203,11 @@ def require_programs(side: Side, stores: Stores) -> None:
 def _movers(side: Side, stores: Stores) -> Mapping[str, Mover]:
     """How each store moves, once it is known that there are some, and that every program for it is there."""
     if not stores.stores:
-        left = f" Only {', '.join(stores.left_out)} keep data, and these commands cannot move it." * bool(
-            stores.left_out
-        )
+        left = f" {', '.join(stores.left_out)}: these commands cannot move what it keeps." if stores.left_out else ""
         raise OperationError(f"This application has no store whose data can be moved.{left}")
     movers = {store.name: store.mover(side) for store in stores.stores}
-    programs = dict.fromkeys(program for mover in movers.values() for program in mover.programs)
-    require(side.program, *programs)
+    programs = {program: how for mover in movers.values() for program, how in mover.programs.items()}
+    require(side.program, others=programs)
     return movers
 
 
