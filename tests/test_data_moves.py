@@ -50,9 +50,9 @@ from mcpmesh_k8s.operations.moves import (
     verify_data,
 )
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError
-from mcpmesh_k8s.services.minio_mover import MinioMover
-from mcpmesh_k8s.services.postgres_mover import PostgresMover
-from mcpmesh_k8s.services.redis_mover import RedisMover
+from mcpmesh_k8s.services._minio_mover import MinioMover
+from mcpmesh_k8s.services._postgres_mover import PostgresMover
+from mcpmesh_k8s.services._redis_mover import RedisMover
 from mesh_harness import LOCALHOST, eventually, free_port
 from processes import Account
 
@@ -1119,6 +1119,6 @@ def test_a_script_is_sound_for_any_posix_shell(script: Path) -> None:
 
 def test_no_mover_holds_a_script_in_its_text() -> None:
     assert len(SCRIPTS) > 15
-    for module in Path(mcpmesh_k8s.__file__).parent.glob("services/*_mover.py"):
+    for module in Path(mcpmesh_k8s.__file__).parent.glob("services/_*_mover.py"):
         text = module.read_text(encoding="utf-8")
         assert re.findall(r"set -eu|SELECT |BEGIN;|#!/bin/sh", text) == [], module.name

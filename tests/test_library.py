@@ -50,7 +50,10 @@ from mcpmesh_k8s.kubernetes.checks import at, each, name_of
 PACKAGE = Path(mcpmesh_k8s.__file__).parent
 APPLICATION = Path(ai_interviewer.__file__).parent
 
-NOT_FOR_USERS = {"Objects": "how the checks find manifests"}
+NOT_FOR_USERS = {
+    "Objects": "how the checks find manifests",
+    "Sizing": "what is written into the configuration of PostgreSQL",
+}
 """Public classes of public modules that are not exported, each with the reason."""
 
 
@@ -85,6 +88,8 @@ def own_functions() -> Iterator[tuple[str, FunctionType]]:
                 continue
             for member, given in vars(value).items():
                 function = given.fget if isinstance(given, property) else getattr(given, "__func__", given)
+                if getattr(function, "__module__", "") == "typing":
+                    continue  # the constructor that every Protocol is given
                 if isinstance(function, FunctionType) and (member == "__init__" or not member.startswith("_")):
                     yield f"{where}.{member}", function
 

@@ -158,17 +158,18 @@ class Server:
         )
 
 
-class Side(Protocol):
+class Side(ABC):
     """One end of a move, as a store sees it: where its server runs, and how it is reached."""
 
     @property
+    @abstractmethod
     def rendered(self) -> bool:
         """Whether its servers are those of the tree, with its databases, roles, memory and storage.
 
         Those of a Compose stack are not.
         """
-        ...
 
+    @abstractmethod
     def run(
         self,
         server: Server,
@@ -193,12 +194,12 @@ class Side(Protocol):
         Raises:
             OperationError: It failed; the message ends with what it said.
         """
-        ...
 
+    @abstractmethod
     def address(self, server: Server) -> AbstractContextManager[str]:
         """Where a server is reached from this machine, as ``host:port``, while the block runs."""
-        ...
 
+    @abstractmethod
     def local(self, command: Sequence[str], *, variables: Mapping[str, str] | None = None) -> str:
         """What a program of this machine prints. It may take as long as data take.
 
@@ -209,11 +210,10 @@ class Side(Protocol):
         Raises:
             OperationError: It is missing or fails; the message ends with what it said last.
         """
-        ...
 
+    @abstractmethod
     def say(self, line: str) -> None:
         """Tell people."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-from .minio_mover import MinioMover
+from ._minio_mover import MinioMover
 
 if TYPE_CHECKING:
     from constructs import Construct

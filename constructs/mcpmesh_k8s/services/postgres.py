@@ -34,7 +34,7 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-from .postgres_mover import PostgresMover
+from ._postgres_mover import PostgresMover
 
 if TYPE_CHECKING:
     from constructs import Construct

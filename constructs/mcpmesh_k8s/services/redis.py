@@ -31,7 +31,7 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-from .redis_mover import RedisMover
+from ._redis_mover import RedisMover
 
 if TYPE_CHECKING:
     from constructs import Construct

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import tempfile
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ from mcpmesh_k8s.kubernetes import (
     each,
     name_of,
 )
+from mcpmesh_k8s.kubernetes import Side as AnySide
 from mcpmesh_k8s.operations.programs import Kubectl, output
 from mcpmesh_k8s.operations.rendered import reference
 from mcpmesh_k8s.operations.terminal import show
@@ -97,7 +98,7 @@ def _left_out(application: Application, moved: set[str]) -> tuple[str, ...]:
     return tuple(keeper for keeper in keepers if keeper not in moved)
 
 
-class _Side(ABC):
+class _Side(AnySide):
     """What both sides have in common: how a script is run beside a server."""
 
     @abstractmethod
