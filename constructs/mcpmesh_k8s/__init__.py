@@ -1,11 +1,13 @@
 """This module is mcpmesh-k8s: typed constructs that turn an MCP Mesh application into locked-down Kubernetes YAML.
 
-Everything public is imported from here. ``images`` holds the third-party images the services were written for.
+Everything public is imported from here. ``images`` holds the third-party images the services were written for, ``k8s``
+the structs and kinds of the Kubernetes API, for objects of your own.
 """
 
 from . import images
 from .access import (
     Audience,
+    ContentSecurityPolicy,
     DevIdentity,
     Exposure,
     Gateway,
@@ -15,11 +17,17 @@ from .access import (
     Google,
     IngressExposure,
     IngressNginx,
+    Limits,
     Login,
+    LoginPages,
+    LoginSettings,
+    NewSecret,
     NoTls,
     OAuth2Proxy,
     OAuth2ProxySettings,
     OpenIdConnect,
+    Person,
+    Question,
     RateLimit,
     Route,
     Tls,
@@ -114,6 +122,7 @@ from .kubernetes import (
     WorkloadSettings,
     budget,
     harden,
+    k8s,
     read_script,
     synthesize,
     topology,
@@ -178,6 +187,7 @@ __all__ = [
     "Compute",
     "Container",
     "Content",
+    "ContentSecurityPolicy",
     "Count",
     "Database",
     "Destination",
@@ -206,7 +216,10 @@ __all__ = [
     "Internet",
     "IssuedKey",
     "KeyForm",
+    "Limits",
     "Login",
+    "LoginPages",
+    "LoginSettings",
     "Manifest",
     "Manual",
     "MeshSettings",
@@ -217,6 +230,7 @@ __all__ = [
     "Namespace",
     "NamespacePods",
     "NamespaceSettings",
+    "NewSecret",
     "NoTls",
     "OAuth2Proxy",
     "OAuth2ProxySettings",
@@ -226,6 +240,7 @@ __all__ = [
     "Part",
     "Peer",
     "Persistent",
+    "Person",
     "Phase",
     "Place",
     "Pod",
@@ -237,6 +252,7 @@ __all__ = [
     "PriorityClassSettings",
     "Probe",
     "Probes",
+    "Question",
     "RandomKey",
     "RateLimit",
     "Readiness",
@@ -279,6 +295,7 @@ __all__ = [
     "budget",
     "harden",
     "images",
+    "k8s",
     "read_script",
     "synthesize",
     "topology",
