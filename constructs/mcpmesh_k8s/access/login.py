@@ -123,6 +123,7 @@ class LoginPages:
         )
 
 
+@runtime_checkable
 class Login(Protocol):
     """Who vouches for people, of any kind."""
 
@@ -160,6 +161,7 @@ class Login(Protocol):
         ...
 
 
+@runtime_checkable
 class NewSecret(Protocol):
     """How an application makes a Secret: from where its environment keeps the values."""
 
@@ -168,6 +170,7 @@ class NewSecret(Protocol):
         ...
 
 
+@runtime_checkable
 class LoginSettings(Protocol):
     """The settings of a login, of any kind."""
 
