@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -111,9 +112,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[ONLY_ASKED] = OnlyAsked(nothing=config.getoption("--without-programs"))
+    config.stash[ONLY_ASKED] = OnlyAsked(nothing=bool(config.getoption("--without-programs")))
     sys.addaudithook(config.stash[ONLY_ASKED].hook)
     config.addinivalue_line("markers", "asks: starts a program of tests/programs.py; set by itself")
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        # Before a test imports cdk8s: it chooses the Node that jsii starts. Where others collect, none is started.
+        importlib.import_module("mcpmesh_k8s")
 
 
 @pytest.hookimpl(tryfirst=True)

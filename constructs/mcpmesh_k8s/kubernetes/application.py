@@ -10,6 +10,7 @@ from pathlib import Path
 from constructs import IConstruct
 
 from ._jsii import ApiObjects
+from .api import to_json
 from .checks import problems_of
 from .component import Component, Manifest
 from .errors import SettingError, TreeError
@@ -75,7 +76,7 @@ class Application(ApplicationScope):
                     (component.path, object_id(component, manifest), in_wave(component.wave, manifest))
                     for component in components
                     if component.phase is phase
-                    for manifest in component.manifests()
+                    for manifest in written(component)
                 ]
                 others = ApiObjects.add(phase, entries, {WAVE: str(phase.number)})
                 rendered[phase.name] = others + [manifest for _, _, manifest in entries]
@@ -136,6 +137,30 @@ def synthesize(applications: Sequence[Application]) -> None:
     finally:
         for application in applications:
             application.discard()
+
+
+def written(component: Component) -> list[Manifest]:
+    """The manifests of a component as JSON has them: those that are written by hand may hold structs.
+
+    Raises:
+        SettingError: Something is no object of Kubernetes.
+    """
+    where = f"{type(component).__name__}.manifests of {component.name!r}"
+    found: list[Manifest] = []
+    for manifest in component.manifests():
+        try:
+            rendered = to_json(manifest)
+        except SettingError as error:
+            raise SettingError(where, error.given, error.instead) from None
+        if not (
+            isinstance(rendered, dict)
+            and {"apiVersion", "kind", "metadata"} <= rendered.keys()
+            and isinstance(rendered["metadata"], dict)
+            and "name" in rendered["metadata"]
+        ):
+            raise SettingError(where, manifest, "Give objects such as k8s.KubeConfigMap.manifest(metadata=…, data=…).")
+        found.append(rendered)
+    return found
 
 
 WAVE = "argocd.argoproj.io/sync-wave"

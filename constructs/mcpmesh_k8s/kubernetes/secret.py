@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ._k8s import ApiObjectMetadata, bitnami, external_secrets
+from .api import ApiObjectMetadata, bitnami, external_secrets
 from .component import GROUND_WAVE, Component, Manifest
 from .errors import SettingError
 from .names import dns_label

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ._k8s import k8s
+from .api import k8s
 from .component import Manifest
 from .errors import SettingError
 from .pod import Pod, PodSettings
@@ -77,7 +77,7 @@ class Task(Pod):
 
     def job(self) -> Manifest:
         """The Job."""
-        manifest: Manifest = k8s.KubeJob.manifest(
+        return k8s.KubeJob.manifest(
             metadata=self.metadata(
                 annotations={
                     "argocd.argoproj.io/hook": self.hook.value,
@@ -91,4 +91,3 @@ class Task(Pod):
                 template=self.pod_template(restart_policy="OnFailure" if self._task.retries else "Never"),
             ),
         )
-        return manifest

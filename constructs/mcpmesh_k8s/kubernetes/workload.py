@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._k8s import k8s
+from .api import k8s
 from .component import Manifest
 from .errors import SettingError
 from .names import MAX_STATEFUL_SET, dns_label
@@ -212,7 +212,7 @@ class Workload(Pod):
                 max_surge=k8s.IntOrString.from_number(1), max_unavailable=k8s.IntOrString.from_number(0)
             ),
         )
-        manifest: Manifest = k8s.KubeDeployment.manifest(
+        return k8s.KubeDeployment.manifest(
             metadata=self.metadata(),
             spec=k8s.DeploymentSpec(
                 replicas=self.availability.scale.count if isinstance(self.availability.scale, Replicas) else None,
@@ -222,7 +222,6 @@ class Workload(Pod):
                 template=self.pod_template(spread=self.spread_constraints()),
             ),
         )
-        return manifest
 
     def spread_constraints(self) -> list[k8s.TopologySpreadConstraint]:
         """Over nodes and zones as evenly as the cluster can; a small cluster still runs every pod."""
@@ -244,7 +243,7 @@ class Workload(Pod):
 
     def service(self, name: str, *, headless: bool = False) -> Manifest:
         """A Service over its pods."""
-        manifest: Manifest = k8s.KubeService.manifest(
+        return k8s.KubeService.manifest(
             metadata=self.metadata(name),
             spec=k8s.ServiceSpec(
                 type="ClusterIP",
@@ -262,7 +261,6 @@ class Workload(Pod):
                 ],
             ),
         )
-        return manifest
 
     def autoscaler(self) -> list[Manifest]:
         """The HorizontalPodAutoscaler, where the scale follows the load."""
@@ -344,7 +342,7 @@ class StatefulWorkload(Workload):
 
         The claim templates carry the fields that the API server adds, so ArgoCD sees no difference.
         """
-        rendered = k8s.KubeStatefulSet.manifest(
+        return k8s.KubeStatefulSet.manifest(
             metadata=self.metadata(),
             spec=k8s.StatefulSetSpec(
                 service_name=self.headless_name,
@@ -368,8 +366,3 @@ class StatefulWorkload(Workload):
                 or None,
             ),
         )
-        # The L1 class leaves these two fields out of a template.
-        for template in rendered["spec"].get("volumeClaimTemplates", ()):
-            template.update(apiVersion="v1", kind="PersistentVolumeClaim")
-        manifest: Manifest = rendered
-        return manifest
