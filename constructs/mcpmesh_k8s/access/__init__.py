@@ -1,5 +1,7 @@
 """This module is the way in: routes, the login that vouches for people, the gateway made of both, and its exposure."""
 
+from mcpmesh_k8s.kubernetes import refuse_wrong_types
+
 from .exposure import Exposure, GatewayApiExposure, IngressExposure, IngressNginx, NoTls, Tls, Traefik
 from .gateway import Gateway, GatewaySettings
 from .login import DevIdentity, GitHub, Google, Login, OAuth2Proxy, OAuth2ProxySettings, OpenIdConnect
@@ -26,3 +28,5 @@ __all__ = [
     "Tls",
     "Traefik",
 ]
+
+refuse_wrong_types(globals(), __all__)

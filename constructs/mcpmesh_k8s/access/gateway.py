@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Availability,
@@ -29,9 +30,6 @@ from mcpmesh_k8s.kubernetes import (
 
 from .login import COOKIE, EMAIL, Login
 from .routes import Audience, Route, distinct
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=65534, gid=65534)
 """``nobody``: the image starts as root, and needs nothing of it."""

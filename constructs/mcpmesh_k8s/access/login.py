@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Availability,
@@ -31,9 +32,6 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .routes import RateLimit
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=65532, gid=65532)
 """The user ``nonroot`` of the distroless image."""

@@ -33,6 +33,7 @@ from .secret import (
 from .storage import Claim, File, Files, Scratch, Volume
 from .task import Hook, Task, TaskSettings
 from .topology import budget, topology
+from .typed import refuse_wrong_types
 from .variable import SecretKey, Variable, variables
 from .workload import Autoscaling, Availability, Replicas, StatefulWorkload, Workload, WorkloadSettings
 
@@ -115,8 +116,11 @@ __all__ = [
     "name_of",
     "once",
     "place_of",
+    "refuse_wrong_types",
     "settings_of",
     "synthesize",
     "topology",
     "variables",
 ]
+
+refuse_wrong_types(globals(), __all__)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from ._k8s import k8s
 from .component import GROUND_WAVE, Component, Manifest
@@ -11,9 +12,6 @@ from .errors import SettingError
 from .network import NamespacePods
 from .pod import Pod
 from .quantity import Amount, Budget, bytes_text, cpu_text, in_bytes
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 DNS = NamespacePods(namespace="kube-system", labels=(("k8s-app", "kube-dns"),))
 """The cluster's DNS: CoreDNS and kube-dns carry this label alike."""

@@ -11,7 +11,8 @@ import binascii
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from ._k8s import ApiObjectMetadata, bitnami, external_secrets
 from .component import GROUND_WAVE, Component, Manifest
@@ -20,9 +21,6 @@ from .names import dns_label
 from .pod import Pod
 from .scope import ApplicationScope
 from .variable import SecretKey
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _SMALLEST_RSA = 256

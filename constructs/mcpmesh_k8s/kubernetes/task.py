@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from ._k8s import k8s
 from .component import Manifest
 from .errors import SettingError
 from .pod import Pod, PodSettings
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 
 class Hook(Enum):

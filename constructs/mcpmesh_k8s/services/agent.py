@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Availability,
@@ -31,9 +32,6 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .registry import LOG_LEVELS
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=999, gid=999)
 """The user ``mcp-mesh`` of ``mcpmesh/python-runtime``, which has no fixed number: 999 is the first system user of its

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Availability,
@@ -31,9 +32,6 @@ from mcpmesh_k8s.kubernetes import (
     once,
     variables,
 )
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=70, gid=70)
 """The user ``postgres`` of the alpine images (docker-library/postgres)."""
