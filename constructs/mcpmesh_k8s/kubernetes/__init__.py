@@ -16,7 +16,7 @@ from .network import AddressRange, External, Internet, NamespacePods, Peer
 from .pod import Pod, PodSettings, Readiness, Target
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Budget, Compute, bytes_text, in_bytes
-from .scope import ApplicationScope, ApplicationSettings, Phase, place_of, settings_of
+from .scope import ApplicationScope, ApplicationSettings, Phase, PodTemplatePath, place_of, settings_of
 from .secret import (
     ExistingSecrets,
     ExternalSecrets,
@@ -74,6 +74,7 @@ __all__ = [
     "Phase",
     "Pod",
     "PodSettings",
+    "PodTemplatePath",
     "Port",
     "PriorityClass",
     "PriorityClassSettings",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import graphlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from .component import Manifest
+from .component import Component, Manifest
 from .errors import SettingError
 from .image import Image
 from .network import External
@@ -16,7 +17,20 @@ from .task import Hook, Task
 from .variable import SecretKey, secret_literal
 from .workload import Workload
 
-_POD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
+_TEMPLATE = ("spec", "template")
+_POD_TEMPLATES = {
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "DaemonSet": _TEMPLATE,
+    "Deployment": _TEMPLATE,
+    "Job": _TEMPLATE,
+    "Pod": (),
+    "PodTemplate": ("template",),
+    "ReplicaSet": _TEMPLATE,
+    "ReplicationController": _TEMPLATE,
+    "StatefulSet": _TEMPLATE,
+}
+"""Where the kinds of Kubernetes hold the template of their pods. A Pod is one itself."""
+
 _PROVIDED_BY_CLUSTER = {"ConfigMap": {"kube-root-ca.crt"}, "ServiceAccount": {"default"}}
 _PRIVATE_KEY = "PRIVATE KEY-----"
 _ADDRESS = re.compile(
@@ -35,13 +49,14 @@ _MISREAD = re.compile(
 class Objects:
     """Manifests, found by kind, name and label without going through all of them each time."""
 
-    def __init__(self, manifests: Sequence[Manifest]) -> None:
+    def __init__(self, manifests: Sequence[Manifest], custom: Mapping[str, Sequence[str]] | None = None) -> None:
         self.all = manifests
         self._by_kind: dict[str, list[Manifest]] = {}
         for manifest in manifests:
             self._by_kind.setdefault(str(manifest["kind"]), []).append(manifest)
         self._names = {(kind, name_of(manifest)) for kind, found in self._by_kind.items() for manifest in found}
-        self.pods = [(manifest, at(manifest, "spec", "template")) for manifest in self.of(*_POD_KINDS)]
+        templates = {**_POD_TEMPLATES, **(custom or {})}
+        self.pods = [(manifest, at(manifest, *path)) for kind, path in templates.items() for manifest in self.of(kind)]
         self._by_label: dict[tuple[str, object], set[int]] = {}
         for index, (_, template) in enumerate(self.pods):
             for label in at(template, "metadata", "labels").items():
@@ -92,7 +107,7 @@ def containers_of(template: Manifest) -> list[Mapping[str, object]]:
 
 def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) -> tuple[str, ...]:
     """Everything that is wrong with the application as a whole, one sentence each."""
-    objects = Objects(manifests)
+    objects = Objects(manifests, {each.kind: each.path.split(".") for each in application.settings.pod_templates})
     checks = (
         duplicate_identities(objects),
         dangling_references(objects),
@@ -106,6 +121,9 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         moving_images(objects),
         misread_texts(objects),
         unreachable_hosts(application),
+        waits_in_a_circle(application),
+        open_namespaces(objects),
+        (problem for component in application.find_all(Component) for problem in component.problems()),
     )
     return tuple(problem for check in checks for problem in check)
 
@@ -235,6 +253,44 @@ def waits_without_end(application: ApplicationScope) -> Iterator[str]:
                     f"{pod.full_name} of phase {pod.phase.name} needs {target.workload.full_name} before it is ready, "
                     f"which comes with the later phase {target.workload.phase.name}: move one of them."
                 )
+
+
+def waits_in_a_circle(application: ApplicationScope) -> Iterator[str]:
+    """Pods that wait for each other before they start all wait for ever."""
+    awaited = {
+        pod.full_name: {target.workload.full_name for target in pod.awaited} for pod in application.find_all(Pod)
+    }
+    try:
+        graphlib.TopologicalSorter(awaited).prepare()
+    except graphlib.CycleError as error:
+        # Its last name is the first again, and each comes before the one that waits for it.
+        circle = list(reversed(error.args[1]))
+        yield f"{' waits for '.join(circle)}: nobody starts. Take wait=True from one of these connections."
+
+
+def open_namespaces(objects: Objects) -> Iterator[str]:
+    """Without a policy that closes every pod, a pod without one of its own is open in both directions."""
+    closed = {
+        at(policy, "metadata").get("namespace")
+        for policy in objects.of("NetworkPolicy")
+        if at(policy, "spec").get("podSelector") == {}
+        and set(_texts_at(policy, "spec", "policyTypes")) == {"Ingress", "Egress"}
+        and not at(policy, "spec").keys() & {"ingress", "egress"}
+    }
+    used = dict.fromkeys(at(manifest, "metadata").get("namespace") for manifest, _ in objects.pods)
+    for namespace in used:
+        if namespace not in closed:
+            yield (
+                f"nothing closes the namespace {namespace}: a pod without a policy of its own is open in both "
+                "directions. Add Namespace(...) to the first phase."
+            )
+
+
+def _texts_at(value: object, *path: str) -> Iterator[str]:
+    """The texts of the list at a path."""
+    *parents, last = path
+    entries = at(value, *parents).get(last)
+    yield from (str(entry) for entry in (entries if isinstance(entries, Sequence) else ()))
 
 
 def selectors_that_miss(objects: Objects) -> Iterator[str]:

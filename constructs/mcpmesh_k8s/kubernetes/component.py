@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from constructs import Construct
 
@@ -80,6 +80,10 @@ class Component(Construct):
             labels=self.labels(),
             annotations=dict(annotations) if annotations else None,
         )
+
+    def problems(self) -> Sequence[str]:
+        """What is wrong with it in the tree as it stands, one sentence each; a subclass may say more."""
+        return ()
 
     def manifests(self) -> list[Manifest]:
         """The objects that this component renders, in the order they are written."""

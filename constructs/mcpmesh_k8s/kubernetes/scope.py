@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,26 @@ C = TypeVar("C", bound=Construct)
 
 
 @dataclass(frozen=True, kw_only=True)
+class PodTemplatePath:
+    """Where a custom resource holds a template of pods, so that they are checked as all are.
+
+    Args:
+        kind: Its kind, such as ``Rollout``.
+        path: The fields that lead to the template, such as ``spec.template``.
+    """
+
+    kind: str
+    path: str = "spec.template"
+
+    def __post_init__(self) -> None:
+        """Refuse a path that leads nowhere."""
+        if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", self.kind):
+            raise SettingError("PodTemplatePath.kind", self.kind, "Give a kind, such as 'Rollout'.")
+        if not re.fullmatch(r"[a-z]\w*(\.[a-z]\w*)*", self.path):
+            raise SettingError("PodTemplatePath.path", self.path, "Give fields, such as 'spec.template'.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ApplicationSettings:
     """What the objects of an application have in common.
 
@@ -25,12 +46,15 @@ class ApplicationSettings:
         namespace: The namespace; the application's name unless given.
         image_pull_secret: The name of an existing Secret with the credentials of a private image registry.
         cluster_domain: The DNS suffix of Services; ``cluster.local`` wherever nobody changed it.
+        pod_templates: Where custom resources, made with plain cdk8s, hold templates of pods. Those of Kubernetes' own
+            kinds are known.
     """
 
     name: str
     namespace: str = ""
     image_pull_secret: str = ""
     cluster_domain: str = "cluster.local"
+    pod_templates: tuple[PodTemplatePath, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the names."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -163,7 +164,7 @@ class MeshSettings:
     def __post_init__(self) -> None:
         """Refuse a name, a module and a level that would be refused later."""
         dns_label(f"{type(self).__name__}.name", self.name)
-        if not _MODULE.fullmatch(self.module):
+        if not _MODULE.fullmatch(self.module) or self.module.endswith(".py"):
             raise SettingError(
                 f"{self.name} module", self.module, "Give a Python module, such as 'pdf_extractor_agent'."
             )
@@ -243,7 +244,20 @@ def _mesh_container(
     )
 
 
-class Agent(Workload):
+class _MeshWorkload(Workload):
+    """What registers with the mesh."""
+
+    def problems(self) -> Sequence[str]:
+        """Without a registry nobody finds it, and it finds nobody."""
+        if any(variable.name == "MCP_MESH_REGISTRY_URL" for variable in self.variables):
+            return ()
+        return (
+            f"{self.full_name} reaches no registry: connect it, {self.name}.connects_to(registry), or set "
+            "MCP_MESH_REGISTRY_URL by an External.",
+        )
+
+
+class Agent(_MeshWorkload):
     """An MCP agent: one pod that registers its tools and answers calls on ``/mcp``.
 
     It needs the registry, and Redis for sessions and traces:
@@ -284,7 +298,7 @@ class Agent(Workload):
         return Target(workload=self, introduction=variables({name: self.endpoint().url}) if name else ())
 
 
-class Api(Workload):
+class Api(_MeshWorkload):
     """An API service of the mesh: several pods behind a Service.
 
     Args:
