@@ -28,7 +28,12 @@ OURS = "metadata:\n  labels:\n    app.kubernetes.io/part-of: ai-interviewer\n"
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Every file, but for what `python -m build` puts into dist/ and git ignores."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".gz" and (path.suffix != ".whl" or folder != ROOT / "dist")
+    }
 
 
 def synth(outdir: Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
