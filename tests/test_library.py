@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass, replace
+from enum import Enum
 from pathlib import Path, PurePosixPath
 from types import FunctionType, ModuleType
 
@@ -50,7 +51,10 @@ from mcpmesh_k8s.kubernetes.checks import at, each, name_of
 PACKAGE = Path(mcpmesh_k8s.__file__).parent
 APPLICATION = Path(ai_interviewer.__file__).parent
 
-NOT_FOR_USERS = {"Objects": "how the checks find manifests"}
+NOT_FOR_USERS = {
+    "Choice": "what enumerations of the library are made of",
+    "Objects": "how the checks find manifests",
+}
 """Public classes of public modules that are not exported, each with the reason."""
 
 
@@ -121,6 +125,14 @@ def test_every_export_is_documented() -> None:
         else:
             # An alias is documented by the string that follows it, which the compiler forgets.
             assert re.search(rf'^{name} = .*\n"""\S', sources_of(PACKAGE), re.MULTILINE), name
+
+
+def test_every_member_of_an_enumeration_says_what_it_means() -> None:
+    enumerations = [value for value in EXPORTS.values() if isinstance(value, type) and issubclass(value, Enum)]
+    assert {enumeration.__name__ for enumeration in enumerations} >= {"Audience", "Hook", "KeyForm"}
+    for member in (member for enumeration in enumerations for member in enumeration):
+        assert member.__doc__, member
+        assert member.__doc__ != type(member).__doc__, f"{member} says no more than its class"
 
 
 def test_functions_methods_and_properties_are_all_looked_at() -> None:

@@ -131,6 +131,28 @@ def test_both_environments_have_the_same_construct_paths_but_for_the_login() -> 
     assert {path.rpartition("/")[2] for path in prod - dev} == {"oauth2-proxy", "secret-oauth2-proxy"}
 
 
+@pytest.mark.parametrize(("ends", "said"), [("", True), ("shop.synth()", False), ("shop.pods", False)])
+def test_a_program_that_forgets_to_write_is_told(tmp_path: Path, ends: str, said: bool) -> None:
+    program = f"""
+from mcpmesh_k8s import Application, ApplicationSettings, Phase
+shop = Application(ApplicationSettings(name="shop"), outdir="dist/shop")
+Phase(shop, "all")
+{ends}
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stderr == ("mcpmesh_k8s: dist/shop not written: call synth().\n" if said else "")
+
+
+def test_a_program_that_failed_is_not_told_that_it_wrote_nothing(tmp_path: Path) -> None:
+    program = """
+from mcpmesh_k8s import Application, ApplicationSettings, Phase
+Phase(Application(ApplicationSettings(name="shop"), outdir="dist/shop"), "No Name")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "not written" not in ended.stderr
+
+
 # --- the folder ---
 
 

@@ -5,6 +5,7 @@ from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything im
 from ._k8s import ApiObjectMetadata, argoproj, gateway_api, k8s
 from .application import Application, synthesize
 from .checks import Objects, at, containers_of, each, name_of
+from .choice import Choice
 from .component import GROUND_WAVE, Component, Manifest
 from .container import Container, User, harden, once
 from .endpoint import Endpoint, Port
@@ -48,6 +49,7 @@ __all__ = [
     "Autoscaling",
     "Availability",
     "Budget",
+    "Choice",
     "Claim",
     "Component",
     "Compute",

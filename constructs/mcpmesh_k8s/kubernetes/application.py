@@ -52,15 +52,18 @@ class Application(ApplicationScope):
     @property
     def components(self) -> Sequence[Component]:
         """All components, in the order they were made."""
+        self.look()
         return self.find_all(Component)
 
     @property
     def pods(self) -> Sequence[Pod]:
         """All components that run pods."""
+        self.look()
         return self.find_all(Pod)
 
     def secret_keys(self) -> tuple[SecretEntry, ...]:
         """Every key of every Secret: where its value comes from, its variable of a ``.env`` file, and who reads it."""
+        self.look()
         return secret_entries(self)
 
     def manifests(self) -> dict[str, list[Manifest]]:
@@ -71,6 +74,7 @@ class Application(ApplicationScope):
         Raises:
             TreeError: The application is not consistent; the message lists every problem.
         """
+        self.look()
         if not self._closed:
             rendered: dict[str, list[Manifest]] = {}
             components = self.components

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +71,19 @@ class ApplicationSettings:
         return f"{self.namespace}.svc.{self.cluster_domain}"
 
 
+_unwritten: dict[int, Path] = {}
+"""The folders of applications that nobody wrote or looked at."""
+
+
+@atexit.register
+def _say_what_was_not_written() -> None:
+    """A program that forgets ``synth()`` ends well and writes nothing. One that failed has said so already."""
+    if _unwritten and not hasattr(sys, "last_type"):
+        folders = sorted({str(folder) for folder in _unwritten.values()})
+        more = f" and {len(folders) - 3} more" if folders[3:] else ""
+        print(f"mcpmesh_k8s: {', '.join(folders[:3])}{more} not written: call synth().", file=sys.stderr)
+
+
 class ApplicationScope(cdk8s.App):
     """What components see of their application: its settings, its phases, and each other.
 
@@ -84,7 +99,12 @@ class ApplicationScope(cdk8s.App):
         self._registered: dict[str, Construct] = {}
         self._phases: list[Phase] = []
         self._closed = False
+        _unwritten[id(self)] = directory
         super().__init__(outdir=str(staging))
+
+    def look(self) -> None:
+        """Say that the application is looked at: a program that ends without writing it has not forgotten to."""
+        _unwritten.pop(id(self), None)
 
     def register(self, construct: Construct, id: str, name: str) -> None:
         """Take a component up in the application.

@@ -10,11 +10,11 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from enum import Enum
 
 from constructs import Construct
 
 from ._k8s import ApiObjectMetadata, bitnami, external_secrets
+from .choice import Choice
 from .component import GROUND_WAVE, Component, Manifest
 from .errors import SettingError
 from .names import dns_label
@@ -28,13 +28,14 @@ _SMALLEST_RSA = 256
 _GCM_TAG = 16
 
 
-class KeyForm(Enum):
+class KeyForm(Choice):
     """How a made-up value is written. Each form's value is the command that makes one."""
 
-    HEX = "openssl rand -hex 24"
-    """48 hexadecimal digits: safe inside URLs."""
-    URL_SAFE_BASE64 = "openssl rand -base64 32 | tr -- '+/' '-_'"
-    """32 bytes in base64 with ``-`` and ``_``: what oauth2-proxy reads as a key."""
+    HEX = "openssl rand -hex 24", "48 hexadecimal digits: safe inside URLs."
+    URL_SAFE_BASE64 = (
+        "openssl rand -base64 32 | tr -- '+/' '-_'",
+        "32 bytes in base64 with ``-`` and ``_``: what oauth2-proxy reads as a key.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 from constructs import Construct
 
 from ._k8s import k8s
+from .choice import Choice
 from .component import Manifest
 from .errors import SettingError
 from .pod import Pod, PodSettings
 
 
-class Hook(Enum):
+class Hook(Choice):
     """When ArgoCD runs a task, at each sync.
 
     A Job cannot be changed, so ArgoCD runs it as a hook that replaces the last one.
     """
 
-    SYNC = "Sync"
-    """With the other objects of its phase. The next phase starts when it has succeeded."""
-    POST_SYNC = "PostSync"
-    """After everything is deployed and healthy. The sync succeeds when it has succeeded."""
+    SYNC = "Sync", "With the other objects of its phase. The next phase starts when it has succeeded."
+    POST_SYNC = "PostSync", "After everything is deployed and healthy. The sync succeeds when it has succeeded."
 
 
 @dataclass(frozen=True, kw_only=True)
