@@ -54,7 +54,7 @@ include k8s.mk
 ##@ Generated files: committed, and proven current by `make generated`
 
 .PHONY: imports
-imports: $(VENV) $(TOOLS) ## the typed classes of imports/ from the schemas of crds/
+imports: $(VENV) $(TOOLS) ## the typed classes of imports/ and of kubernetes/api, from the schemas of crds/ and from cdk8s-plus-27
 	@.venv/bin/python crds/generate.py
 
 .PHONY: docs
@@ -93,7 +93,7 @@ dist-check: $(VENV) ## dist/ is what main.py writes
 	@echo "dist/ is current"
 
 .PHONY: imports-check
-imports-check: $(VENV) $(TOOLS) ## imports/ is what crds/ gives
+imports-check: $(VENV) $(TOOLS) ## they are what crds/ and cdk8s-plus-27 give
 	@.venv/bin/python crds/generate.py --check
 
 .PHONY: docs-check

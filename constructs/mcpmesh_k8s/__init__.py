@@ -1,6 +1,7 @@
 """This module is mcpmesh-k8s: typed constructs that turn an MCP Mesh application into locked-down Kubernetes YAML.
 
-Everything public is imported from here. ``images`` holds the third-party images the services were written for.
+Everything public is imported from here. ``images`` holds the third-party images the services were written for, ``k8s``
+the structs and kinds of the Kubernetes API, for objects of your own.
 """
 
 from . import images
@@ -104,6 +105,7 @@ from .kubernetes import (
     WorkloadSettings,
     budget,
     harden,
+    k8s,
     synthesize,
     topology,
     variables,
@@ -258,6 +260,7 @@ __all__ = [
     "budget",
     "harden",
     "images",
+    "k8s",
     "synthesize",
     "topology",
     "variables",

@@ -2,7 +2,7 @@
 
 from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything imports jsii.
 
-from ._k8s import ApiObjectMetadata, argoproj, gateway_api, k8s
+from .api import ApiObjectMetadata, argoproj, gateway_api, k8s
 from .application import Application, synthesize
 from .checks import Objects, at, containers_of, each, name_of
 from .choice import Choice

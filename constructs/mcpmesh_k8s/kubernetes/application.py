@@ -11,6 +11,7 @@ from pathlib import Path
 from constructs import IConstruct
 
 from ._jsii import ApiObjects
+from .api import to_json
 from .checks import problems_of
 from .component import Component, Manifest
 from .errors import SettingError, TreeError
@@ -83,7 +84,7 @@ class Application(ApplicationScope):
                     (component.path, object_id(component, manifest), in_wave(component.wave, manifest))
                     for component in components
                     if component.phase is phase
-                    for manifest in component.manifests()
+                    for manifest in written(component)
                 ]
                 others = ApiObjects.add(phase, entries, {WAVE: str(phase.number)})
                 rendered[phase.name] = others + [manifest for _, _, manifest in entries]
@@ -210,6 +211,25 @@ def synthesize(applications: Sequence[Application]) -> None:
     finally:
         for application in applications:
             application.discard()
+
+
+def written(component: Component) -> list[Manifest]:
+    """The manifests of a component as JSON has them: a manifest written by hand may hold structs.
+
+    Raises:
+        SettingError: Something is no object of Kubernetes.
+    """
+    found: list[Manifest] = []
+    for manifest in component.manifests():
+        rendered = to_json(manifest)
+        if not (isinstance(rendered, dict) and isinstance(rendered.get("metadata"), dict) and "kind" in rendered):
+            raise SettingError(
+                f"{type(component).__name__}.manifests of {component.name!r}",
+                manifest,
+                "Give objects with apiVersion, kind and metadata, such as k8s.KubeConfigMap.manifest(metadata=…).",
+            )
+        found.append(rendered)
+    return found
 
 
 WAVE = "argocd.argoproj.io/sync-wave"

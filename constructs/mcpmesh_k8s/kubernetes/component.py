@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from constructs import Construct
 
-from ._k8s import k8s
+from .api import k8s
 from .names import dns_label
 from .scope import place_of
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from constructs import Construct
 
-from ._k8s import k8s
+from .api import k8s
 from .component import GROUND_WAVE, Component, Manifest
 from .errors import SettingError
 from .network import NamespacePods

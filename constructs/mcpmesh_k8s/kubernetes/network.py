@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ._k8s import k8s
+from .api import k8s
 from .endpoint import port_number
 from .errors import SettingError
 from .names import dns_label

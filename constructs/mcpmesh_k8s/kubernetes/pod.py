@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from constructs import Construct
 
-from ._k8s import k8s
+from .api import k8s
 from .component import NAME_LABEL, Component, Manifest
 from .container import Container, harden_pod, once
 from .endpoint import Endpoint, Port

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from constructs import Construct
 
-from ._k8s import ApiObjectMetadata, bitnami, external_secrets
+from .api import ApiObjectMetadata, bitnami, external_secrets
 from .choice import Choice
 from .component import GROUND_WAVE, Component, Manifest
 from .errors import SettingError

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from ._k8s import k8s
+from .api import k8s
 from .errors import SettingError
 from .names import dns_label
 from .quantity import bytes_text, in_bytes

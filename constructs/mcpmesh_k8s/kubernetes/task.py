@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from constructs import Construct
 
-from ._k8s import k8s
+from .api import k8s
 from .choice import Choice
 from .component import Manifest
 from .errors import SettingError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from constructs import Construct
 
-from ._k8s import k8s
+from .api import k8s
 from .component import Manifest
 from .errors import SettingError
 from .names import MAX_STATEFUL_SET, dns_label
@@ -342,7 +342,7 @@ class StatefulWorkload(Workload):
 
         The claim templates carry the fields that the API server adds, so ArgoCD sees no difference.
         """
-        rendered = k8s.KubeStatefulSet.manifest(
+        return k8s.KubeStatefulSet.manifest(
             metadata=self.metadata(),
             spec=k8s.StatefulSetSpec(
                 service_name=self.headless_name,
@@ -366,8 +366,3 @@ class StatefulWorkload(Workload):
                 or None,
             ),
         )
-        # The L1 class leaves these two fields out of a template.
-        for template in rendered["spec"].get("volumeClaimTemplates", ()):
-            template.update(apiVersion="v1", kind="PersistentVolumeClaim")
-        manifest: Manifest = rendered
-        return manifest
