@@ -21,7 +21,7 @@ from mcpmesh_k8s import (  # noqa: E402
     Gateway,
     Image,
     IssuedKey,
-    OAuth2Proxy,
+    RateLimit,
     Route,
     Target,
     Workload,
@@ -132,12 +132,30 @@ def routes() -> str:
                 {Audience.PUBLIC: "everyone", Audience.SIGNED_IN: "signed in"}.get(route.audience, "administrators"),
                 f"{route.body_mb} MiB",
                 f"{route.timeout_seconds} s",
-                f"{route.rate.per_second}/s, {route.rate.burst} more at once" if route.rate else "–",
+                rate(route.rate) if route.rate else "–",
                 ", ".join(features(route)) or "–",
             )
             rows.setdefault(row, []).append(environment.name)
     head = ("path", "goes to", "for", "body", "may be silent for", "requests of one address", "and", "in")
     return table(head, [(*row, " and ".join(where)) for row, where in rows.items()])
+
+
+def limits() -> str:
+    """What one client may do beside the rates of routes, and in which environment."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for environment in (DEV, PROD):
+        gateway = gateway_of(environment)
+        given = gateway.settings.limits
+        rows.setdefault(("requests under way at a time", str(given.connections)), []).append(environment.name)
+        if gateway.login.pages:
+            told = ("requests for the login's own pages", rate(given.sign_in))
+            rows.setdefault(told, []).append(environment.name)
+    return table(("one client", "may have", "in"), [(*row, " and ".join(where)) for row, where in rows.items()])
+
+
+def rate(limit: RateLimit) -> str:
+    """A rate, in words."""
+    return f"{limit.per_second}/s, {limit.burst} more at once"
 
 
 def features(route: Route) -> Iterator[str]:
@@ -155,12 +173,11 @@ def features(route: Route) -> Iterator[str]:
 def way() -> str:
     """What happens to a request of production, as a Mermaid sequence diagram."""
     gateway = gateway_of(PROD)
-    login = gateway.login
-    assert isinstance(login, OAuth2Proxy)
+    (login,) = gateway.login.workloads
+    provider = gateway.login.provider
     route = next(route for route in gateway.routes if route.path == "/api/")
     assert route.rate
     controller = ", ".join(getattr(peer, "namespace", str(peer)) for peer, _ in gateway.accepted)
-    provider = login.settings.provider
     restricted = ", ".join(r.path for r in gateway.routes if r.audience is Audience.ADMINISTRATOR)
     lines = f"""sequenceDiagram
   autonumber
@@ -168,7 +185,7 @@ def way() -> str:
   participant controller as {controller}
   participant gateway as {gateway.name}
   participant login as {login.name}
-  participant provider as {provider.name}
+  participant provider as {provider}
   participant service as {route.to.name}
   browser->>controller: https://{gateway.settings.host}{route.path}…
   Note over controller: TLS ends here
@@ -182,13 +199,13 @@ def way() -> str:
     gateway-->>browser: a program: 401. A person: sign in
     browser->>gateway: /oauth2/start
     gateway->>login: /oauth2/start
-    login-->>browser: go to {provider.name}
+    login-->>browser: go to {provider}
     browser->>provider: who I am
     provider-->>browser: back to /oauth2/callback, with a code
     browser->>gateway: /oauth2/callback
     gateway->>login: /oauth2/callback
     login->>provider: is the code good?
-    login-->>browser: a cookie for {login.settings.session_hours} hours, and back to where it began
+    login-->>browser: a cookie, and back to where it began
   else the login is away, slow or wrong
     gateway-->>browser: 503
   else someone's
@@ -208,6 +225,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "budget memory prod": lambda: mermaid(budget(application(PROD), "memory")),
     "who talks to whom": who_talks_to_whom,
     "routes": routes,
+    "limits": limits,
     "a request's way": way,
     "differences": differences,
     "secrets": secrets,

@@ -201,11 +201,12 @@ def every_field() -> Iterator[tuple[Origin, str, str, dict[str, Any]]]:
 # --- the structs are the API ---
 
 
-def test_there_is_every_kind_that_is_no_list() -> None:
+def test_there_is_every_stable_kind_that_is_no_list() -> None:
     for origin in ORIGINS:
         kinds = {name for name, found in origin.types.items() if found.get("base") == "cdk8s.ApiObject"}
         lists = {name for name in kinds if "items" in origin.fields(f"{name}Props")}
-        assert origin.kinds == kinds - lists, origin.name
+        passing = {name for name in kinds if origin.submodule and re.search(r"Alpha\d|Beta\d", name)}
+        assert origin.kinds == kinds - lists - passing, origin.name
     assert {"KubeDaemonSet", "KubeCronJob", "KubeClusterRoleBinding", "KubeStorageClass"} <= ORIGINS[0].kinds
 
 
@@ -227,7 +228,7 @@ def test_every_field_is_written_as_its_l1_class_writes_it(written: dict[tuple[st
             ours = origin.values(name, full=True)[0].to_json()
             assert ours == expected, name
             assert len(ours) == len(origin.fields(name)) + (2 if kind_of(origin, name) else 0), name
-    assert sum(len(answer) for answer in written.values()) > 1500
+    assert sum(len(answer) for answer in written.values()) > 1200
 
 
 def test_the_metadata_of_custom_resources_is_written_as_it_is_given() -> None:
@@ -305,7 +306,7 @@ def test_a_field_that_must_be_given_is_asked_for_by_its_name() -> None:
             with pytest.raises(SettingError, match=where):
                 origin.structs[struct](**fields)
             asked += 1
-    assert asked > 400
+    assert asked > 300
 
 
 def wrong_values(type: dict[str, Any]) -> list[object]:
@@ -334,9 +335,9 @@ def test_a_value_of_another_type_is_refused_in_every_field() -> None:
             with pytest.raises(SettingError) as caught:
                 origin.structs[struct](**given | {python: wrong})
             assert caught.value.where == f"{origin.name}.{struct}.{python}"
-            assert caught.value.instead.startswith("Give ")
+            assert caught.value.instead.startswith("Give a value of type ")
             refused += 1
-    assert refused > 7000
+    assert refused > 5000
 
 
 def test_whole_numbers_are_whole_but_where_the_api_says_otherwise() -> None:
@@ -350,7 +351,7 @@ def test_whole_numbers_are_whole_but_where_the_api_says_otherwise() -> None:
             origin.structs[struct](**given | {python: 1.5})
             taken.add(f"{struct}.{python}")
         except SettingError as error:
-            assert error.instead == "Give int."  # noqa: PT017
+            assert error.instead == "Give a value of type int."  # noqa: PT017
     assert taken == {"JsonSchemaProps.maximum", "JsonSchemaProps.minimum", "JsonSchemaProps.multiple_of"}
 
 
@@ -391,7 +392,7 @@ def test_a_field_that_does_not_exist_is_refused_with_the_nearest(struct: str, wr
 def test_a_kind_refuses_what_its_objects_are_not_made_of() -> None:
     with pytest.raises(SettingError, match="Did you mean 'metadata'"):
         k8s.KubeConfigMap.manifest(metdata=k8s.ObjectMeta(name="x"))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    with pytest.raises(SettingError, match="Give ObjectMeta"):
+    with pytest.raises(SettingError, match="Give a value of type ObjectMeta"):
         k8s.KubeConfigMap.manifest(metadata={"name": "x"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -16,7 +16,7 @@ import mcpmesh_k8s
 from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings
 from conftest import ROOT, read_manifests
 from mcpmesh_k8s import DevIdentity, Gateway, Route, budget, topology
-from mcpmesh_k8s.kubernetes.checks import name_of
+from mcpmesh_k8s.kubernetes.checks import at, each, name_of
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ACCESS = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
@@ -41,6 +41,22 @@ def test_the_readmes_example_is_forty_lines_and_renders_a_whole_application(tmp_
     assert running == {"shop-postgres", "shop-redis", "shop-registry", "shop-prices"}
     policies = {name_of(manifest) for manifest in manifests if manifest["kind"] == "NetworkPolicy"}
     assert policies == running | {"shop-default-deny", "shop-allow-dns"}
+
+
+def test_an_object_of_ones_own_is_written_with_the_same_structs(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "nightly.py")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "constructs")},
+        check=True,
+        timeout=60,
+    )
+    (manifest,) = read_manifests(tmp_path / "dist" / "nightly")
+    kubernetes_validate.validate(manifest, "1.34", strict=True)
+    spec = at(manifest, "spec", "jobTemplate", "spec", "template", "spec")
+    assert at(spec, "securityContext") == {"runAsNonRoot": True, "runAsUser": 1000}
+    (container,) = each(spec, "containers")
+    assert at(container, "securityContext")["readOnlyRootFilesystem"] is True
 
 
 def test_another_application_is_operated_by_the_same_commands(tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ def own_functions() -> Iterator[tuple[str, FunctionType]]:
                 continue
             for member, given in vars(value).items():
                 function = given.fget if isinstance(given, property) else getattr(given, "__func__", given)
+                if getattr(function, "__module__", "") == "typing":  # Python gives each Protocol a constructor
+                    continue
                 if isinstance(function, FunctionType) and (member == "__init__" or not member.startswith("_")):
                     yield f"{where}.{member}", function
 

@@ -31,7 +31,7 @@ from ai_interviewer import PROD, AiInterviewer
 from conftest import ROOT, read_manifests
 from gateway_harness import LOGIN, PREFIX, Response, RunningGateway, running_gateway
 from mcpmesh_k8s import GitHub, Google, OAuth2ProxySettings, OpenIdConnect
-from mcpmesh_k8s.access.login import Provider
+from mcpmesh_k8s.access.oauth2_proxy import Provider
 from mesh_harness import (
     LOCALHOST,
     Loopback,

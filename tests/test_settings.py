@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 import mcpmesh_k8s
+from another_login import AnsweredBy
 from mcpmesh_k8s import (
     AddressRange,
     Agent,
@@ -72,6 +73,9 @@ from mcpmesh_k8s import (
     Internet,
     IssuedKey,
     KeyForm,
+    Limits,
+    Login,
+    LoginPages,
     Manifest,
     Manual,
     MeshSettings,
@@ -86,6 +90,7 @@ from mcpmesh_k8s import (
     OAuth2ProxySettings,
     OpenIdConnect,
     Persistent,
+    Person,
     Phase,
     PodSettings,
     Port,
@@ -95,6 +100,7 @@ from mcpmesh_k8s import (
     PriorityClassSettings,
     Probe,
     Probes,
+    Question,
     RandomKey,
     RateLimit,
     Readiness,
@@ -218,6 +224,16 @@ class Shop:
     def vouches(self, identity: DevIdentity) -> Gateway:
         route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())
         return Gateway(self.phase, GATEWAY, [route], identity)
+
+    def asks_login(self, question: Question) -> Gateway:
+        return self.signs_in(AnsweredBy(vouching=question))
+
+    def shows(self, pages: LoginPages) -> Gateway:
+        return self.signs_in(AnsweredBy(vouching=Person(email="me@example.com", name="Me"), pages=pages))
+
+    def signs_in(self, login: Login) -> Gateway:
+        route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())
+        return Gateway(self.phase, PUBLIC_GATEWAY, [route], login)
 
     def login(self, settings: OAuth2ProxySettings) -> OAuth2Proxy:
         return OAuth2Proxy(self.phase, settings, self.secret("oauth2-proxy", *settings.secret_keys))
@@ -582,6 +598,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         host="store.example.com",
         https=Refused(False, "GatewaySettings.https"),
         administrators=("owner@example.com",),
+        limits=Limits(connections=99),
         availability=Availability(scale=Replicas(count=3)),
         workers=3,
         name="gateway",
@@ -622,6 +639,23 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     Internet: case(Internet(), Shop.admits, cluster_ranges=("203.0.113.0/24",)),
     IssuedKey: case(IssuedKey(key="token", issued_by="Acme"), Shop.keeps, key="key"),
+    Limits: case(
+        Limits(),
+        lambda shop, limits: shop.gateway(replace(PUBLIC_GATEWAY, limits=limits)),
+        connections=99,
+        sign_in=RateLimit(per_second=6, burst=20),
+    ),
+    LoginPages: case_of(
+        lambda shop: LoginPages(
+            to=shop.api, paths=("/oauth2/in",), start="/oauth2/in", content_security_policy="default-src 'self'"
+        ),
+        Shop.shows,
+        to=lambda shop: shop.web,
+        paths=("/oauth2/in", "/oauth2/out"),
+        start="/oauth2/in/now",
+        content_security_policy="default-src 'none'",
+        timeout_seconds=31,
+    ),
     Manual: case(Manual(), lambda shop, sync: shop.is_deployed(replace(DEPLOYED, sync=sync))),
     MinioSettings: case(
         MINIO,
@@ -667,6 +701,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         issuer="https://id.example.com/store",
         peer=AddressRange(cidr="203.0.113.7/32"),
     ),
+    Person: case(
+        Person(email="me@example.com", name="Me"),
+        lambda shop, person: shop.signs_in(AnsweredBy(vouching=person)),
+        email="you@example.com",
+        name="You",
+    ),
     Persistent: case(
         Persistent(size="1Gi"),
         lambda shop, storage: shop.redis(replace(REDIS, storage=storage)),
@@ -706,6 +746,16 @@ CASES: dict[type[DataclassInstance], Case] = {
         startup=replace(PROBE, period_seconds=11),
         readiness=replace(PROBE, period_seconds=11),
         liveness=replace(PROBE, period_seconds=11),
+    ),
+    Question: case_of(
+        lambda shop: Question(to=shop.api, path="/verify", email="X-Email", subject="X-Id", name="X-Name"),
+        Shop.asks_login,
+        to=lambda shop: shop.web,
+        path="/auth",
+        email="X-Mail",
+        subject="X-Subject",
+        name="X-Called",
+        tries=1,
     ),
     RandomKey: case(RandomKey(key="token"), Shop.keeps, key="key"),
     RateLimit: case(

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cdk8s
+import cdk8s_plus_27 as plus
 import pytest
+import yaml
 from cdk8s_plus_27 import k8s
+from constructs import Construct
 
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
+    Component,
     Compute,
     Container,
     External,
     Internet,
+    Manifest,
     Phase,
     Port,
+    SettingError,
     TreeError,
     User,
     Workload,
@@ -24,7 +31,8 @@ from mcpmesh_k8s import (
     images,
     variables,
 )
-from mcpmesh_k8s.kubernetes.checks import hosts_in
+from mcpmesh_k8s import k8s as api
+from mcpmesh_k8s.kubernetes.checks import hosts_in, name_of
 from mcpmesh_k8s.kubernetes.variable import secret_literal
 
 
@@ -179,8 +187,6 @@ def service_account(phase: Phase, name: str) -> None:
 
 
 def phase_object(phase: Phase) -> None:
-    import cdk8s
-
     cdk8s.ApiObject(phase, "nameless", api_version="v1", kind="ConfigMap", metadata={"name": ""})
 
 
@@ -204,6 +210,101 @@ def test_a_sound_tree_is_written_with_what_plain_cdk8s_added(tmp_path: Path) -> 
     text = (tmp_path / "shop" / "0000-services.k8s.yaml").read_text()
     assert "name: settings" in text
     assert "name: shop-api" in text
+
+
+def l2_objects(phase: Phase, image: str) -> None:
+    metadata = cdk8s.ApiObjectMetadata(name="extra", namespace="shop")
+    plus.ConfigMap(phase, "map", metadata=metadata, data={"colour": "blue"})
+    plus.Deployment(phase, "extra", metadata=metadata).add_container(image=image)
+
+
+def nested_l1_object(phase: Phase, image: str) -> None:
+    container = k8s.Container(name="c", image=image)
+    k8s.KubePod(
+        Construct(Construct(phase, "some"), "where"),
+        "extra",
+        metadata=k8s.ObjectMeta(name="extra", namespace="shop"),
+        spec=k8s.PodSpec(containers=[container]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("add", "kinds"), [(l2_objects, {"ConfigMap", "Deployment"}), (nested_l1_object, {"Pod"})], ids=["L2", "nested L1"]
+)
+def test_objects_deep_in_the_tree_are_rendered_and_ordered_like_ours(
+    add: Callable[[Phase, str], None], kinds: set[str], tmp_path: Path
+) -> None:
+    application, phase, _ = small(tmp_path)
+    add(phase, "redis:7.4.5")
+    application.synth()
+    (written,) = (tmp_path / "shop").iterdir()
+    objects = list(yaml.safe_load_all(written.read_text()))
+    extra = {found["kind"]: found for found in objects if found["metadata"]["name"] == "extra"}
+    assert extra.keys() == kinds
+    assert {found["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"] for found in extra.values()} == {"0"}
+    given = [found["kind"] for found in application.manifests()["services"] if name_of(found) == "extra"]
+    assert set(given) == kinds, "what is given to others, such as ArgoCD's project, is all that is written"
+
+
+def test_objects_of_the_l2_classes_are_checked_like_ours(tmp_path: Path) -> None:
+    application, phase, _ = small(tmp_path)
+    l2_objects(phase, "redis:latest")
+    with pytest.raises(TreeError, match=r"Deployment extra: Image\.tag of redis: 'latest' was given"):
+        application.synth()
+
+
+class Report(Component):
+    """An object of one's own."""
+
+    def __init__(self, phase: Phase, given: list[object]) -> None:
+        super().__init__(phase, "report", "report")
+        self.given = given
+
+    def manifests(self) -> list[Manifest]:
+        """Whatever it was given, and a ConfigMap that is written by hand around structs."""
+        by_hand = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.metadata(), "data": {"a": "1"}}
+        return [by_hand, *self.given]  # type: ignore[list-item]  # pyright: ignore[reportReturnType]
+
+
+def test_a_component_of_ones_own_writes_objects_by_hand_and_with_structs(tmp_path: Path) -> None:
+    application, phase, _ = small(tmp_path)
+    template = api.PodTemplateSpec(
+        metadata=api.ObjectMeta(labels={"app": "report"}),
+        spec=api.PodSpec(
+            restart_policy="Never", host_pid=False, containers=[api.Container(name="c", image="redis:7.4.5")]
+        ),
+    )
+    spec = api.CronJobSpec(schedule="0 3 * * *", job_template=api.JobTemplateSpec(spec=api.JobSpec(template=template)))
+    Report(phase, [api.KubeCronJob.manifest(metadata=api.ObjectMeta(name="nightly", namespace="shop"), spec=spec)])
+    application.synth()
+    (written,) = (tmp_path / "shop").iterdir()
+    objects = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(written.read_text())}
+    assert objects["ConfigMap", "shop-report"]["data"] == {"a": "1"}
+    assert objects["ConfigMap", "shop-report"]["metadata"]["labels"]["app.kubernetes.io/name"] == "shop-report"
+    nightly = objects["CronJob", "nightly"]
+    assert nightly["apiVersion"] == "batch/v1"
+    assert nightly["spec"]["jobTemplate"]["spec"]["template"]["spec"]["hostPID"] is False
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "kind: ConfigMap",
+        {"kind": "ConfigMap", "data": {}},
+        {"apiVersion": "v1", "metadata": {"name": "x"}},
+        api.ObjectMeta(name="x"),
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": {1, 2}}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {1: "x"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": float("nan")}},
+        None,
+    ],
+    ids=str,
+)
+def test_what_is_no_object_is_refused_when_a_component_gives_it(given: object, tmp_path: Path) -> None:
+    application, phase, _ = small(tmp_path)
+    Report(phase, [given])
+    with pytest.raises(SettingError, match=r"Report\.manifests of 'report'"):
+        application.manifests()
 
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:

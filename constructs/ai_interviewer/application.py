@@ -16,24 +16,21 @@ from mcpmesh_k8s import (
     Audience,
     Bucket,
     BucketSettings,
+    ContentSecurityPolicy,
     Exposure,
     External,
     Gateway,
     Grafana,
     Internet,
     IssuedKey,
-    Login,
     Minio,
     Namespace,
     NamespaceSettings,
-    OAuth2Proxy,
-    OAuth2ProxySettings,
     Phase,
     Postgres,
     PriorityClass,
     PriorityClassSettings,
     RandomKey,
-    RateLimit,
     Redis,
     Registry,
     Route,
@@ -46,7 +43,6 @@ from mcpmesh_k8s import (
     images,
     variables,
 )
-from mcpmesh_k8s.access.routes import DATA, GRAFANA
 
 from .services import BUCKET, RESUMES
 from .settings import EnvironmentSettings
@@ -103,14 +99,8 @@ class AiInterviewer(Application):
             observability, environment.grafana, secret("grafana", *environment.grafana.secret_keys), tempo
         )
 
-        login: Login
-        if isinstance(environment.login, OAuth2ProxySettings):
-            keys = environment.login.secret_keys
-            login = OAuth2Proxy(access, environment.login, secret("oauth2-proxy", *keys))
-        else:
-            login = environment.login
-        # A page loads many files; a program or a model's answer is one request.
-        page, call = RateLimit(per_second=50, burst=200), RateLimit(per_second=20, burst=60)
+        login = environment.login.create(access, secret)
+        page, call = environment.page_rate, environment.call_rate
         everyone, signed_in, administrator = Audience.PUBLIC, Audience.SIGNED_IN, Audience.ADMINISTRATOR
         routes = [
             Route(path="/", to=backend, audience=signed_in, hand_over_identity=True, rate=page),
@@ -122,10 +112,10 @@ class AiInterviewer(Application):
                 body_mb=55,  # the PDF limit is 50 MB, and forms are a little larger than their files
                 timeout_seconds=300,
                 rate=call,
-                content_security_policy=DATA,
+                content_security_policy=ContentSecurityPolicy.DATA,
             ),
             Route(path="/static/", to=backend, audience=everyone),
-            Route(path="/health", to=backend, audience=everyone, content_security_policy=DATA),
+            Route(path="/health", to=backend, audience=everyone, content_security_policy=ContentSecurityPolicy.DATA),
             Route(
                 path="/grafana/",
                 to=grafana,
@@ -133,7 +123,7 @@ class AiInterviewer(Application):
                 cookies=True,
                 rate=page,
                 websocket=True,
-                content_security_policy=GRAFANA,
+                content_security_policy=ContentSecurityPolicy.GRAFANA,
             ),
         ]
         if environment.routes_to_mesh:
@@ -144,7 +134,7 @@ class AiInterviewer(Application):
                     audience=administrator,
                     upstream_path="/agents",
                     rate=call,
-                    content_security_policy=DATA,
+                    content_security_policy=ContentSecurityPolicy.DATA,
                 )
             )
             routes += [
@@ -156,7 +146,7 @@ class AiInterviewer(Application):
                     timeout_seconds=300,
                     rate=call,
                     buffering=False,
-                    content_security_policy=DATA,
+                    content_security_policy=ContentSecurityPolicy.DATA,
                 )
                 for agent in agents
             ]

@@ -9,15 +9,15 @@ from mcpmesh_k8s import (
     ApiSettings,
     ArgoCdSettings,
     Budget,
-    DevIdentity,
     GatewayApiExposure,
     GatewaySettings,
     GrafanaSettings,
     Image,
     IngressExposure,
+    LoginSettings,
     MinioSettings,
-    OAuth2ProxySettings,
     PostgresSettings,
+    RateLimit,
     RedisSettings,
     RegistrySettings,
     SecretSource,
@@ -51,6 +51,8 @@ class EnvironmentSettings:
         gateway: The way in.
         routes_to_mesh: Whether the gateway also serves the plan's health checks of registry and agents, which ask
             for no password.
+        page_rate: How often one client may ask for pages, each of which loads many files.
+        call_rate: How often one client may call the API: a program, or a page that waits for a model, is one request.
         login: Who vouches for people.
         exposure: How people reach the gateway.
         grafana: Dashboards.
@@ -74,7 +76,9 @@ class EnvironmentSettings:
     openai_llm_agent: AgentSettings
     gateway: GatewaySettings
     routes_to_mesh: bool = False
-    login: DevIdentity | OAuth2ProxySettings
+    page_rate: RateLimit = RateLimit(per_second=50, burst=200)
+    call_rate: RateLimit = RateLimit(per_second=20, burst=60)
+    login: LoginSettings
     exposure: IngressExposure | GatewayApiExposure
     grafana: GrafanaSettings
 

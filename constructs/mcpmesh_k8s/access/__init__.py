@@ -2,13 +2,16 @@
 
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
+from .dev_identity import DevIdentity
 from .exposure import Exposure, GatewayApiExposure, IngressExposure, IngressNginx, NoTls, Tls, Traefik
 from .gateway import Gateway, GatewaySettings
-from .login import DevIdentity, GitHub, Google, Login, OAuth2Proxy, OAuth2ProxySettings, OpenIdConnect
-from .routes import Audience, RateLimit, Route
+from .login import Login, LoginPages, LoginSettings, NewSecret, Person, Question
+from .oauth2_proxy import GitHub, Google, OAuth2Proxy, OAuth2ProxySettings, OpenIdConnect
+from .routes import Audience, ContentSecurityPolicy, Limits, RateLimit, Route
 
 __all__ = [
     "Audience",
+    "ContentSecurityPolicy",
     "DevIdentity",
     "Exposure",
     "Gateway",
@@ -18,11 +21,17 @@ __all__ = [
     "Google",
     "IngressExposure",
     "IngressNginx",
+    "Limits",
     "Login",
+    "LoginPages",
+    "LoginSettings",
+    "NewSecret",
     "NoTls",
     "OAuth2Proxy",
     "OAuth2ProxySettings",
     "OpenIdConnect",
+    "Person",
+    "Question",
     "RateLimit",
     "Route",
     "Tls",

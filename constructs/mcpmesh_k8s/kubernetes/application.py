@@ -214,20 +214,25 @@ def synthesize(applications: Sequence[Application]) -> None:
 
 
 def written(component: Component) -> list[Manifest]:
-    """The manifests of a component as JSON has them: a manifest written by hand may hold structs.
+    """The manifests of a component as JSON has them: those that are written by hand may hold structs.
 
     Raises:
         SettingError: Something is no object of Kubernetes.
     """
+    where = f"{type(component).__name__}.manifests of {component.name!r}"
     found: list[Manifest] = []
     for manifest in component.manifests():
-        rendered = to_json(manifest)
-        if not (isinstance(rendered, dict) and isinstance(rendered.get("metadata"), dict) and "kind" in rendered):
-            raise SettingError(
-                f"{type(component).__name__}.manifests of {component.name!r}",
-                manifest,
-                "Give objects with apiVersion, kind and metadata, such as k8s.KubeConfigMap.manifest(metadata=…).",
-            )
+        try:
+            rendered = to_json(manifest)
+        except SettingError as error:
+            raise SettingError(where, error.given, error.instead) from None
+        if not (
+            isinstance(rendered, dict)
+            and {"apiVersion", "kind", "metadata"} <= rendered.keys()
+            and isinstance(rendered["metadata"], dict)
+            and "name" in rendered["metadata"]
+        ):
+            raise SettingError(where, manifest, "Give objects such as k8s.KubeConfigMap.manifest(metadata=…, data=…).")
         found.append(rendered)
     return found
 

@@ -114,11 +114,10 @@ class Namespace(Component):
             "services.nodeports": "0",
             "services.loadbalancers": "0",
         }
-        manifest: Manifest = k8s.KubeResourceQuota.manifest(
+        return k8s.KubeResourceQuota.manifest(
             metadata=self.metadata(self.application.settings.name),
             spec=k8s.ResourceQuotaSpec(hard={name: k8s.Quantity.from_string(amount) for name, amount in hard.items()}),
         )
-        return manifest
 
     def limit_range(self) -> Manifest:
         """The LimitRange: no container and no claim larger than the largest of the application.
@@ -160,10 +159,9 @@ class Namespace(Component):
                     max={"storage": k8s.Quantity.from_string(bytes_text(max(sizes)))},
                 )
             )
-        manifest: Manifest = k8s.KubeLimitRange.manifest(
+        return k8s.KubeLimitRange.manifest(
             metadata=self.metadata(self.application.settings.name), spec=k8s.LimitRangeSpec(limits=items)
         )
-        return manifest
 
     def baseline(self) -> list[Manifest]:
         """Default deny for every pod of the namespace, and DNS."""

@@ -359,12 +359,11 @@ class Pod(Component):
     def service_account(self) -> Manifest:
         """Its own identity, without a token: nothing here talks to the Kubernetes API."""
         pull_secret = self.application.settings.image_pull_secret
-        manifest: Manifest = k8s.KubeServiceAccount.manifest(
+        return k8s.KubeServiceAccount.manifest(
             metadata=self.metadata(),
             automount_service_account_token=False,
             image_pull_secrets=[k8s.LocalObjectReference(name=pull_secret)] if pull_secret else None,
         )
-        return manifest
 
     def ingress_rules(self) -> list[k8s.NetworkPolicyIngressRule]:
         """Who may come in: one rule for each port that has clients, and one for each peer from outside."""
@@ -393,7 +392,7 @@ class Pod(Component):
 
     def network_policy(self) -> Manifest:
         """Its policy: both directions closed but for its connections."""
-        manifest: Manifest = k8s.KubeNetworkPolicy.manifest(
+        return k8s.KubeNetworkPolicy.manifest(
             metadata=self.metadata(),
             spec=k8s.NetworkPolicySpec(
                 pod_selector=k8s.LabelSelector(match_labels=self.selector),
@@ -402,7 +401,6 @@ class Pod(Component):
                 egress=self.egress_rules() or None,
             ),
         )
-        return manifest
 
     def pod_template(
         self,

@@ -73,7 +73,7 @@ class Task(Pod):
 
     def job(self) -> Manifest:
         """The Job."""
-        manifest: Manifest = k8s.KubeJob.manifest(
+        return k8s.KubeJob.manifest(
             metadata=self.metadata(
                 annotations={
                     "argocd.argoproj.io/hook": self.hook.value,
@@ -87,4 +87,3 @@ class Task(Pod):
                 template=self.pod_template(restart_policy="OnFailure" if self._task.retries else "Never"),
             ),
         )
-        return manifest

@@ -210,7 +210,7 @@ class Workload(Pod):
                 max_surge=k8s.IntOrString.from_number(1), max_unavailable=k8s.IntOrString.from_number(0)
             ),
         )
-        manifest: Manifest = k8s.KubeDeployment.manifest(
+        return k8s.KubeDeployment.manifest(
             metadata=self.metadata(),
             spec=k8s.DeploymentSpec(
                 replicas=self.availability.scale.count if isinstance(self.availability.scale, Replicas) else None,
@@ -220,7 +220,6 @@ class Workload(Pod):
                 template=self.pod_template(spread=self.spread_constraints()),
             ),
         )
-        return manifest
 
     def spread_constraints(self) -> list[k8s.TopologySpreadConstraint]:
         """Over nodes and zones as evenly as the cluster can; a small cluster still runs every pod."""
@@ -242,7 +241,7 @@ class Workload(Pod):
 
     def service(self, name: str, *, headless: bool = False) -> Manifest:
         """A Service over its pods."""
-        manifest: Manifest = k8s.KubeService.manifest(
+        return k8s.KubeService.manifest(
             metadata=self.metadata(name),
             spec=k8s.ServiceSpec(
                 type="ClusterIP",
@@ -260,7 +259,6 @@ class Workload(Pod):
                 ],
             ),
         )
-        return manifest
 
     def autoscaler(self) -> list[Manifest]:
         """The HorizontalPodAutoscaler, where the scale follows the load."""

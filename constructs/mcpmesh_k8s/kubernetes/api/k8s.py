@@ -50,15 +50,6 @@ class ApiServiceSpec(Struct, json={"insecure_skip_tls_verify": "insecureSkipTLSV
     """Version is the API version this server hosts."""
 
 
-class AuditAnnotationV1Alpha1(Struct):
-    """AuditAnnotation describes how to produce an audit annotation for an API request."""
-
-    key: str
-    """key specifies the audit annotation key."""
-    value_expression: str
-    """valueExpression represents the expression which is evaluated by CEL to produce an audit annotation value."""
-
-
 class AwsElasticBlockStoreVolumeSource(Struct, json={"volume_id": "volumeID"}):
     """Represents a Persistent Disk resource in AWS."""
 
@@ -230,28 +221,6 @@ class ClientIpConfig(Struct):
 
     timeout_seconds: int | None = None
     """timeoutSeconds specifies the seconds of ClientIP type session sticky time."""
-
-
-class ClusterCidrSpecV1Alpha1(Struct):
-    """ClusterCIDRSpec defines the desired state of ClusterCIDR."""
-
-    per_node_host_bits: int
-    """perNodeHostBits defines the number of host bits to be configured per node."""
-    ipv4: str | None = None
-    """ipv4 defines an IPv4 IP block in CIDR notation(e.g. '10.0.0.0/8'). At least one of ipv4 and ipv6 must be specified. This field is immutable."""
-    ipv6: str | None = None
-    """ipv6 defines an IPv6 IP block in CIDR notation(e.g. '2001:db8::/64'). At least one of ipv4 and ipv6 must be specified. This field is immutable."""
-    node_selector: NodeSelector | None = None
-    """nodeSelector defines which nodes the config is applicable to."""
-
-
-class ClusterTrustBundleSpecV1Alpha1(Struct):
-    """ClusterTrustBundleSpec contains the signer and trust anchors."""
-
-    trust_bundle: str
-    """trustBundle contains the individual X.509 trust anchors for this bundle, as PEM bundle of PEM-wrapped, DER-formatted X.509 certificates."""
-    signer_name: str | None = None
-    """signerName indicates the associated signer, if any."""
 
 
 class ComponentCondition(Struct):
@@ -1021,46 +990,6 @@ class FlockerVolumeSource(Struct, json={"dataset_uuid": "datasetUUID"}):
     """datasetUUID is the UUID of the dataset."""
 
 
-class FlowDistinguisherMethodV1Beta2(Struct):
-    """FlowDistinguisherMethod specifies the method of a flow distinguisher."""
-
-    type: str
-    """`type` is the type of flow distinguisher method The supported types are 'ByUser' and 'ByNamespace'."""
-
-
-class FlowDistinguisherMethodV1Beta3(Struct):
-    """FlowDistinguisherMethod specifies the method of a flow distinguisher."""
-
-    type: str
-    """`type` is the type of flow distinguisher method The supported types are 'ByUser' and 'ByNamespace'."""
-
-
-class FlowSchemaSpecV1Beta2(Struct):
-    """FlowSchemaSpec describes how the FlowSchema's specification looks like."""
-
-    priority_level_configuration: PriorityLevelConfigurationReferenceV1Beta2
-    """`priorityLevelConfiguration` should reference a PriorityLevelConfiguration in the cluster."""
-    distinguisher_method: FlowDistinguisherMethodV1Beta2 | None = None
-    """`distinguisherMethod` defines how to compute the flow distinguisher for requests that match this schema."""
-    matching_precedence: int | None = None
-    """`matchingPrecedence` is used to choose among the FlowSchemas that match a given request."""
-    rules: Sequence[PolicyRulesWithSubjectsV1Beta2] | None = None
-    """`rules` describes which requests will match this flow schema."""
-
-
-class FlowSchemaSpecV1Beta3(Struct):
-    """FlowSchemaSpec describes how the FlowSchema's specification looks like."""
-
-    priority_level_configuration: PriorityLevelConfigurationReferenceV1Beta3
-    """`priorityLevelConfiguration` should reference a PriorityLevelConfiguration in the cluster."""
-    distinguisher_method: FlowDistinguisherMethodV1Beta3 | None = None
-    """`distinguisherMethod` defines how to compute the flow distinguisher for requests that match this schema."""
-    matching_precedence: int | None = None
-    """`matchingPrecedence` is used to choose among the FlowSchemas that match a given request."""
-    rules: Sequence[PolicyRulesWithSubjectsV1Beta3] | None = None
-    """`rules` describes which requests will match this flow schema."""
-
-
 class ForZone(Struct):
     """ForZone provides information about which zones should consume this endpoint."""
 
@@ -1114,20 +1043,6 @@ class GlusterfsVolumeSource(Struct):
     """path is the Glusterfs volume path."""
     read_only: bool | None = None
     """readOnly here will force the Glusterfs volume to be mounted with read-only permissions."""
-
-
-class GroupSubjectV1Beta2(Struct):
-    """GroupSubject holds detailed information for group-kind subject."""
-
-    name: str
-    """name is the user group that matches, or '*' to match all user groups."""
-
-
-class GroupSubjectV1Beta3(Struct):
-    """GroupSubject holds detailed information for group-kind subject."""
-
-    name: str
-    """name is the user group that matches, or '*' to match all user groups."""
 
 
 class GrpcAction(Struct):
@@ -1335,13 +1250,6 @@ class IoK8SApimachineryPkgApisMetaV1DeleteOptionsKind(Enum):
     DELETE_OPTIONS = "DeleteOptions"
 
 
-class IpAddressSpecV1Alpha1(Struct):
-    """IPAddressSpec describe the attributes in an IP Address."""
-
-    parent_ref: ParentReferenceV1Alpha1 | None = None
-    """ParentRef references the resource that an IPAddress is attached to."""
-
-
 class IpBlock(Struct):
     """IPBlock describes a particular CIDR (Ex."""
 
@@ -1536,15 +1444,6 @@ class KubeCertificateSigningRequestProps(Struct, api="certificates.k8s.io/v1", k
     metadata: ObjectMeta | None = None
 
 
-class KubeClusterCidrv1Alpha1Props(Struct, api="networking.k8s.io/v1alpha1", kind="ClusterCIDR"):
-    """ClusterCIDR represents a single configuration for per-Node Pod CIDR allocations when the MultiCIDRRangeAllocator is enabled (see the config for kube-controller-manager)."""
-
-    metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
-    spec: ClusterCidrSpecV1Alpha1 | None = None
-    """spec is the desired state of the ClusterCIDR."""
-
-
 class KubeClusterRoleBindingProps(Struct, api="rbac.authorization.k8s.io/v1", kind="ClusterRoleBinding"):
     """ClusterRoleBinding references a ClusterRole, but not contain it."""
 
@@ -1565,15 +1464,6 @@ class KubeClusterRoleProps(Struct, api="rbac.authorization.k8s.io/v1", kind="Clu
     """Standard object's metadata."""
     rules: Sequence[PolicyRule] | None = None
     """Rules holds all the PolicyRules for this ClusterRole."""
-
-
-class KubeClusterTrustBundleV1Alpha1Props(Struct, api="certificates.k8s.io/v1alpha1", kind="ClusterTrustBundle"):
-    """ClusterTrustBundle is a cluster-scoped container for X.509 trust anchors (root certificates)."""
-
-    spec: ClusterTrustBundleSpecV1Alpha1
-    """spec contains the signer (if any) and trust anchors."""
-    metadata: ObjectMeta | None = None
-    """metadata contains the object metadata."""
 
 
 class KubeComponentStatusProps(Struct, api="v1", kind="ComponentStatus"):
@@ -1744,24 +1634,6 @@ class KubeEvictionProps(Struct, api="policy/v1", kind="Eviction"):
     """ObjectMeta describes the pod that is being evicted."""
 
 
-class KubeFlowSchemaV1Beta2Props(Struct, api="flowcontrol.apiserver.k8s.io/v1beta2", kind="FlowSchema"):
-    """FlowSchema defines the schema of a group of flows."""
-
-    metadata: ObjectMeta | None = None
-    """`metadata` is the standard object's metadata."""
-    spec: FlowSchemaSpecV1Beta2 | None = None
-    """`spec` is the specification of the desired behavior of a FlowSchema."""
-
-
-class KubeFlowSchemaV1Beta3Props(Struct, api="flowcontrol.apiserver.k8s.io/v1beta3", kind="FlowSchema"):
-    """FlowSchema defines the schema of a group of flows."""
-
-    metadata: ObjectMeta | None = None
-    """`metadata` is the standard object's metadata."""
-    spec: FlowSchemaSpecV1Beta3 | None = None
-    """`spec` is the specification of the desired behavior of a FlowSchema."""
-
-
 class KubeHorizontalPodAutoscalerProps(Struct, api="autoscaling/v1", kind="HorizontalPodAutoscaler"):
     """configuration of a horizontal pod autoscaler."""
 
@@ -1796,15 +1668,6 @@ class KubeIngressProps(Struct, api="networking.k8s.io/v1", kind="Ingress"):
     """Standard object's metadata."""
     spec: IngressSpec | None = None
     """spec is the desired state of the Ingress."""
-
-
-class KubeIpAddressV1Alpha1Props(Struct, api="networking.k8s.io/v1alpha1", kind="IPAddress"):
-    """IPAddress represents a single IP of a single IP Family."""
-
-    metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
-    spec: IpAddressSpecV1Alpha1 | None = None
-    """spec is the desired state of the IPAddress."""
 
 
 class KubeJobProps(Struct, api="batch/v1", kind="Job"):
@@ -1915,15 +1778,6 @@ class KubePodProps(Struct, api="v1", kind="Pod"):
     """Specification of the desired behavior of the pod."""
 
 
-class KubePodSchedulingContextV1Alpha2Props(Struct, api="resource.k8s.io/v1alpha2", kind="PodSchedulingContext"):
-    """PodSchedulingContext objects hold information that is needed to schedule a Pod with ResourceClaims that use 'WaitForFirstConsumer' allocation mode."""
-
-    spec: PodSchedulingContextSpecV1Alpha2
-    """Spec describes where resources for the Pod are needed."""
-    metadata: ObjectMeta | None = None
-    """Standard object metadata."""
-
-
 class KubePodTemplateProps(Struct, api="v1", kind="PodTemplate"):
     """PodTemplate describes a template for creating copies of a predefined pod."""
 
@@ -1948,24 +1802,6 @@ class KubePriorityClassProps(Struct, api="scheduling.k8s.io/v1", kind="PriorityC
     """preemptionPolicy is the Policy for preempting pods with lower priority."""
 
 
-class KubePriorityLevelConfigurationV1Beta2Props(Struct, api="flowcontrol.apiserver.k8s.io/v1beta2", kind="PriorityLevelConfiguration"):
-    """PriorityLevelConfiguration represents the configuration of a priority level."""
-
-    metadata: ObjectMeta | None = None
-    """`metadata` is the standard object's metadata."""
-    spec: PriorityLevelConfigurationSpecV1Beta2 | None = None
-    """`spec` is the specification of the desired behavior of a 'request-priority'."""
-
-
-class KubePriorityLevelConfigurationV1Beta3Props(Struct, api="flowcontrol.apiserver.k8s.io/v1beta3", kind="PriorityLevelConfiguration"):
-    """PriorityLevelConfiguration represents the configuration of a priority level."""
-
-    metadata: ObjectMeta | None = None
-    """`metadata` is the standard object's metadata."""
-    spec: PriorityLevelConfigurationSpecV1Beta3 | None = None
-    """`spec` is the specification of the desired behavior of a 'request-priority'."""
-
-
 class KubeReplicaSetProps(Struct, api="apps/v1", kind="ReplicaSet"):
     """ReplicaSet ensures that a specified number of pod replicas are running at any given time."""
 
@@ -1982,37 +1818,6 @@ class KubeReplicationControllerProps(Struct, api="v1", kind="ReplicationControll
     """If the Labels of a ReplicationController are empty, they are defaulted to be the same as the Pod(s) that the replication controller manages."""
     spec: ReplicationControllerSpec | None = None
     """Spec defines the specification of the desired behavior of the replication controller."""
-
-
-class KubeResourceClaimTemplateV1Alpha2Props(Struct, api="resource.k8s.io/v1alpha2", kind="ResourceClaimTemplate"):
-    """ResourceClaimTemplate is used to produce ResourceClaim objects."""
-
-    spec: ResourceClaimTemplateSpecV1Alpha2
-    """Describes the ResourceClaim that is to be generated."""
-    metadata: ObjectMeta | None = None
-    """Standard object metadata."""
-
-
-class KubeResourceClaimV1Alpha2Props(Struct, api="resource.k8s.io/v1alpha2", kind="ResourceClaim"):
-    """ResourceClaim describes which resources are needed by a resource consumer."""
-
-    spec: ResourceClaimSpecV1Alpha2
-    """Spec describes the desired attributes of a resource that then needs to be allocated."""
-    metadata: ObjectMeta | None = None
-    """Standard object metadata."""
-
-
-class KubeResourceClassV1Alpha2Props(Struct, api="resource.k8s.io/v1alpha2", kind="ResourceClass"):
-    """ResourceClass is used by administrators to influence how resources are allocated."""
-
-    driver_name: str
-    """DriverName defines the name of the dynamic resource driver that is used for allocation of a ResourceClaim that uses this class."""
-    metadata: ObjectMeta | None = None
-    """Standard object metadata."""
-    parameters_ref: ResourceClassParametersReferenceV1Alpha2 | None = None
-    """ParametersRef references an arbitrary separate object that may hold parameters that will be used by the driver when allocating a resource that uses this class."""
-    suitable_nodes: NodeSelector | None = None
-    """Only nodes matching the selector will be considered by the scheduler when trying to find a Node that fits a Pod when that Pod uses a ResourceClaim that has not been allocated yet."""
 
 
 class KubeResourceQuotaProps(Struct, api="v1", kind="ResourceQuota"):
@@ -2088,20 +1893,6 @@ class KubeSelfSubjectAccessReviewProps(Struct, api="authorization.k8s.io/v1", ki
     """Spec holds information about the request being evaluated."""
     metadata: ObjectMeta | None = None
     """Standard list metadata."""
-
-
-class KubeSelfSubjectReviewV1Alpha1Props(Struct, api="authentication.k8s.io/v1alpha1", kind="SelfSubjectReview"):
-    """SelfSubjectReview contains the user information that the kube-apiserver has about the user making this request."""
-
-    metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
-
-
-class KubeSelfSubjectReviewV1Beta1Props(Struct, api="authentication.k8s.io/v1beta1", kind="SelfSubjectReview"):
-    """SelfSubjectReview contains the user information that the kube-apiserver has about the user making this request."""
-
-    metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
 
 
 class KubeSelfSubjectRulesReviewProps(Struct, api="authorization.k8s.io/v1", kind="SelfSubjectRulesReview"):
@@ -2180,15 +1971,6 @@ class KubeStorageClassProps(Struct, api="storage.k8s.io/v1", kind="StorageClass"
     """volumeBindingMode indicates how PersistentVolumeClaims should be provisioned and bound."""
 
 
-class KubeStorageVersionV1Alpha1Props(Struct, api="internal.apiserver.k8s.io/v1alpha1", kind="StorageVersion"):
-    """Storage version of a specific resource."""
-
-    spec: object
-    """Spec is an empty spec."""
-    metadata: ObjectMeta | None = None
-    """The name is <group>.<resource>."""
-
-
 class KubeSubjectAccessReviewProps(Struct, api="authorization.k8s.io/v1", kind="SubjectAccessReview"):
     """SubjectAccessReview checks whether or not a user or group can perform an action."""
 
@@ -2214,24 +1996,6 @@ class KubeTokenReviewProps(Struct, api="authentication.k8s.io/v1", kind="TokenRe
     """Spec holds information about the request being evaluated."""
     metadata: ObjectMeta | None = None
     """Standard object's metadata."""
-
-
-class KubeValidatingAdmissionPolicyBindingV1Alpha1Props(Struct, api="admissionregistration.k8s.io/v1alpha1", kind="ValidatingAdmissionPolicyBinding"):
-    """ValidatingAdmissionPolicyBinding binds the ValidatingAdmissionPolicy with paramerized resources."""
-
-    metadata: ObjectMeta | None = None
-    """Standard object metadata;"""
-    spec: ValidatingAdmissionPolicyBindingSpecV1Alpha1 | None = None
-    """Specification of the desired behavior of the ValidatingAdmissionPolicyBinding."""
-
-
-class KubeValidatingAdmissionPolicyV1Alpha1Props(Struct, api="admissionregistration.k8s.io/v1alpha1", kind="ValidatingAdmissionPolicy"):
-    """ValidatingAdmissionPolicy describes the definition of an admission validation policy that accepts or rejects an object without changing it."""
-
-    metadata: ObjectMeta | None = None
-    """Standard object metadata;"""
-    spec: ValidatingAdmissionPolicySpecV1Alpha1 | None = None
-    """Specification of the desired behavior of the ValidatingAdmissionPolicy."""
 
 
 class KubeValidatingWebhookConfigurationProps(Struct, api="admissionregistration.k8s.io/v1", kind="ValidatingWebhookConfiguration"):
@@ -2331,50 +2095,6 @@ class LimitRangeSpec(Struct):
     """Limits is the list of LimitRangeItem objects that are enforced."""
 
 
-class LimitResponseV1Beta2(Struct):
-    """LimitResponse defines how to handle requests that can not be executed right now."""
-
-    type: str
-    """`type` is 'Queue' or 'Reject'."""
-    queuing: QueuingConfigurationV1Beta2 | None = None
-    """`queuing` holds the configuration parameters for queuing."""
-
-
-class LimitResponseV1Beta3(Struct):
-    """LimitResponse defines how to handle requests that can not be executed right now."""
-
-    type: str
-    """`type` is 'Queue' or 'Reject'."""
-    queuing: QueuingConfigurationV1Beta3 | None = None
-    """`queuing` holds the configuration parameters for queuing."""
-
-
-class LimitedPriorityLevelConfigurationV1Beta2(Struct):
-    """LimitedPriorityLevelConfiguration specifies how to handle requests that are subject to limits."""
-
-    assured_concurrency_shares: int | None = None
-    """`assuredConcurrencyShares` (ACS) configures the execution limit, which is a limit on the number of requests of this priority level that may be exeucting at a given time."""
-    borrowing_limit_percent: int | None = None
-    """`borrowingLimitPercent`, if present, configures a limit on how many seats this priority level can borrow from other priority levels."""
-    lendable_percent: int | None = None
-    """`lendablePercent` prescribes the fraction of the level's NominalCL that can be borrowed by other priority levels."""
-    limit_response: LimitResponseV1Beta2 | None = None
-    """`limitResponse` indicates what to do with requests that can not be executed right now."""
-
-
-class LimitedPriorityLevelConfigurationV1Beta3(Struct):
-    """LimitedPriorityLevelConfiguration specifies how to handle requests that are subject to limits."""
-
-    borrowing_limit_percent: int | None = None
-    """`borrowingLimitPercent`, if present, configures a limit on how many seats this priority level can borrow from other priority levels."""
-    lendable_percent: int | None = None
-    """`lendablePercent` prescribes the fraction of the level's NominalCL that can be borrowed by other priority levels."""
-    limit_response: LimitResponseV1Beta3 | None = None
-    """`limitResponse` indicates what to do with requests that can not be executed right now."""
-    nominal_concurrency_shares: int | None = None
-    """`nominalConcurrencyShares` (NCS) contributes to the computation of the NominalConcurrencyLimit (NominalCL) of this level."""
-
-
 class ListMeta(Struct):
     """ListMeta describes metadata that synthetic resources must have, including lists and various status objects."""
 
@@ -2430,29 +2150,6 @@ class MatchCondition(Struct):
     """Expression represents the expression which will be evaluated by CEL."""
     name: str
     """Name is an identifier for this match condition, used for strategic merging of MatchConditions, as well as providing an identifier for logging purposes."""
-
-
-class MatchConditionV1Alpha1(Struct):
-
-    expression: str
-    """Expression represents the expression which will be evaluated by CEL."""
-    name: str
-    """Name is an identifier for this match condition, used for strategic merging of MatchConditions, as well as providing an identifier for logging purposes."""
-
-
-class MatchResourcesV1Alpha1(Struct):
-    """MatchResources decides whether to run the admission control policy on an object based on whether it meets the match criteria."""
-
-    exclude_resource_rules: Sequence[NamedRuleWithOperationsV1Alpha1] | None = None
-    """ExcludeResourceRules describes what operations on what resources/subresources the ValidatingAdmissionPolicy should not care about."""
-    match_policy: str | None = None
-    """matchPolicy defines how the 'MatchResources' list is used to match incoming requests. Allowed values are 'Exact' or 'Equivalent'."""
-    namespace_selector: LabelSelector | None = None
-    """NamespaceSelector decides whether to run the admission control policy on an object based on whether the namespace for that object matches the selector."""
-    object_selector: LabelSelector | None = None
-    """ObjectSelector decides whether to run the validation based on if the object has matching labels."""
-    resource_rules: Sequence[NamedRuleWithOperationsV1Alpha1] | None = None
-    """ResourceRules describes what operations on what resources/subresources the ValidatingAdmissionPolicy matches."""
 
 
 class MetricIdentifierV2(Struct):
@@ -2521,23 +2218,6 @@ class MutatingWebhook(Struct):
     """Rules describes what operations on what resources/subresources the webhook cares about."""
     timeout_seconds: int | None = None
     """TimeoutSeconds specifies the timeout for this webhook."""
-
-
-class NamedRuleWithOperationsV1Alpha1(Struct):
-    """NamedRuleWithOperations is a tuple of Operations and Resources with ResourceNames."""
-
-    api_groups: Sequence[str] | None = None
-    """APIGroups is the API groups the resources belong to."""
-    api_versions: Sequence[str] | None = None
-    """APIVersions is the API versions the resources belong to."""
-    operations: Sequence[str] | None = None
-    """Operations is the operations the admission hook cares about - CREATE, UPDATE, DELETE, CONNECT or * for all of those operations and any future admission operations that are added."""
-    resource_names: Sequence[str] | None = None
-    """ResourceNames is an optional white list of names that the rule applies to."""
-    resources: Sequence[str] | None = None
-    """Resources is a list of resources this rule applies to."""
-    scope: str | None = None
-    """scope specifies the scope of this rule."""
 
 
 class NamespaceSpec(Struct):
@@ -2682,24 +2362,6 @@ class NonResourceAttributes(Struct):
     """Verb is the standard HTTP verb."""
 
 
-class NonResourcePolicyRuleV1Beta2(Struct, json={"non_resource_ur_ls": "nonResourceURLs"}):
-    """NonResourcePolicyRule is a predicate that matches non-resource requests according to their verb and the target non-resource URL."""
-
-    non_resource_ur_ls: Sequence[str]
-    """`nonResourceURLs` is a set of url prefixes that a user should have access to and may not be empty."""
-    verbs: Sequence[str]
-    """`verbs` is a list of matching verbs and may not be empty."""
-
-
-class NonResourcePolicyRuleV1Beta3(Struct, json={"non_resource_ur_ls": "nonResourceURLs"}):
-    """NonResourcePolicyRule is a predicate that matches non-resource requests according to their verb and the target non-resource URL."""
-
-    non_resource_ur_ls: Sequence[str]
-    """`nonResourceURLs` is a set of url prefixes that a user should have access to and may not be empty."""
-    verbs: Sequence[str]
-    """`verbs` is a list of matching verbs and may not be empty."""
-
-
 class ObjectFieldSelector(Struct):
     """ObjectFieldSelector selects an APIVersioned field of an object."""
 
@@ -2796,39 +2458,6 @@ class OwnerReference(Struct):
     """If true, AND if the owner has the 'foregroundDeletion' finalizer, then the owner cannot be deleted from the key-value store until this reference is removed."""
     controller: bool | None = None
     """If true, this reference points to the managing controller."""
-
-
-class ParamKindV1Alpha1(Struct):
-    """ParamKind is a tuple of Group Kind and Version."""
-
-    api_version: str | None = None
-    """APIVersion is the API group version the resources belong to."""
-    kind: str | None = None
-    """Kind is the API kind the resources belong to."""
-
-
-class ParamRefV1Alpha1(Struct):
-    """ParamRef references a parameter resource."""
-
-    name: str | None = None
-    """Name of the resource being referenced."""
-    namespace: str | None = None
-    """Namespace of the referenced resource."""
-
-
-class ParentReferenceV1Alpha1(Struct):
-    """ParentReference describes a reference to a parent object."""
-
-    group: str | None = None
-    """Group is the group of the object being referenced."""
-    name: str | None = None
-    """Name is the name of the object being referenced."""
-    namespace: str | None = None
-    """Namespace is the namespace of the object being referenced."""
-    resource: str | None = None
-    """Resource is the resource of the object being referenced."""
-    uid: str | None = None
-    """UID is the uid of the object being referenced."""
 
 
 class PersistentVolumeClaimSpec(Struct):
@@ -3068,15 +2697,6 @@ class PodResourceClaim(Struct):
     """Source describes where to find the ResourceClaim."""
 
 
-class PodSchedulingContextSpecV1Alpha2(Struct):
-    """PodSchedulingContextSpec describes where resources for the Pod are needed."""
-
-    potential_nodes: Sequence[str] | None = None
-    """PotentialNodes lists nodes where the Pod might be able to run."""
-    selected_node: str | None = None
-    """SelectedNode is the node for which allocation of ResourceClaims that are referenced by the Pod and that use 'WaitForFirstConsumer' allocation is to be attempted."""
-
-
 class PodSchedulingGate(Struct):
     """PodSchedulingGate is associated to a Pod to guard its scheduling."""
 
@@ -3225,28 +2845,6 @@ class PolicyRule(Struct, json={"non_resource_ur_ls": "nonResourceURLs"}):
     """Resources is a list of resources this rule applies to."""
 
 
-class PolicyRulesWithSubjectsV1Beta2(Struct):
-    """PolicyRulesWithSubjects prescribes a test that applies to a request to an apiserver."""
-
-    subjects: Sequence[SubjectV1Beta2]
-    """subjects is the list of normal user, serviceaccount, or group that this rule cares about."""
-    non_resource_rules: Sequence[NonResourcePolicyRuleV1Beta2] | None = None
-    """`nonResourceRules` is a list of NonResourcePolicyRules that identify matching requests according to their verb and the target non-resource URL."""
-    resource_rules: Sequence[ResourcePolicyRuleV1Beta2] | None = None
-    """`resourceRules` is a slice of ResourcePolicyRules that identify matching requests according to their verb and the target resource."""
-
-
-class PolicyRulesWithSubjectsV1Beta3(Struct):
-    """PolicyRulesWithSubjects prescribes a test that applies to a request to an apiserver."""
-
-    subjects: Sequence[SubjectV1Beta3]
-    """subjects is the list of normal user, serviceaccount, or group that this rule cares about."""
-    non_resource_rules: Sequence[NonResourcePolicyRuleV1Beta3] | None = None
-    """`nonResourceRules` is a list of NonResourcePolicyRules that identify matching requests according to their verb and the target non-resource URL."""
-    resource_rules: Sequence[ResourcePolicyRuleV1Beta3] | None = None
-    """`resourceRules` is a slice of ResourcePolicyRules that identify matching requests according to their verb and the target resource."""
-
-
 class PortworxVolumeSource(Struct, json={"volume_id": "volumeID"}):
     """PortworxVolumeSource represents a Portworx volume resource."""
 
@@ -3274,38 +2872,6 @@ class PreferredSchedulingTerm(Struct):
     """A node selector term, associated with the corresponding weight."""
     weight: int
     """Weight associated with matching the corresponding nodeSelectorTerm, in the range 1-100."""
-
-
-class PriorityLevelConfigurationReferenceV1Beta2(Struct):
-    """PriorityLevelConfigurationReference contains information that points to the 'request-priority' being used."""
-
-    name: str
-    """`name` is the name of the priority level configuration being referenced Required."""
-
-
-class PriorityLevelConfigurationReferenceV1Beta3(Struct):
-    """PriorityLevelConfigurationReference contains information that points to the 'request-priority' being used."""
-
-    name: str
-    """`name` is the name of the priority level configuration being referenced Required."""
-
-
-class PriorityLevelConfigurationSpecV1Beta2(Struct):
-    """PriorityLevelConfigurationSpec specifies the configuration of a priority level."""
-
-    type: str
-    """`type` indicates whether this priority level is subject to limitation on request execution."""
-    limited: LimitedPriorityLevelConfigurationV1Beta2 | None = None
-    """`limited` specifies how requests are handled for a Limited priority level."""
-
-
-class PriorityLevelConfigurationSpecV1Beta3(Struct):
-    """PriorityLevelConfigurationSpec specifies the configuration of a priority level."""
-
-    type: str
-    """`type` indicates whether this priority level is subject to limitation on request execution."""
-    limited: LimitedPriorityLevelConfigurationV1Beta3 | None = None
-    """`limited` specifies how requests are handled for a Limited priority level."""
 
 
 class Probe(Struct):
@@ -3340,28 +2906,6 @@ class ProjectedVolumeSource(Struct):
     """defaultMode are the mode bits used to set permissions on created files by default."""
     sources: Sequence[VolumeProjection] | None = None
     """sources is the list of volume projections."""
-
-
-class QueuingConfigurationV1Beta2(Struct):
-    """QueuingConfiguration holds the configuration parameters for queuing."""
-
-    hand_size: int | None = None
-    """`handSize` is a small positive number that configures the shuffle sharding of requests into queues."""
-    queue_length_limit: int | None = None
-    """`queueLengthLimit` is the maximum number of requests allowed to be waiting in a given queue of this priority level at a time;"""
-    queues: int | None = None
-    """`queues` is the number of queues for this priority level."""
-
-
-class QueuingConfigurationV1Beta3(Struct):
-    """QueuingConfiguration holds the configuration parameters for queuing."""
-
-    hand_size: int | None = None
-    """`handSize` is a small positive number that configures the shuffle sharding of requests into queues."""
-    queue_length_limit: int | None = None
-    """`queueLengthLimit` is the maximum number of requests allowed to be waiting in a given queue of this priority level at a time;"""
-    queues: int | None = None
-    """`queues` is the number of queues for this priority level."""
 
 
 class QuobyteVolumeSource(Struct):
@@ -3475,50 +3019,6 @@ class ResourceClaim(Struct):
     """Name must match the name of one entry in pod.spec.resourceClaims of the Pod where this field is used. It makes that resource available inside a container."""
 
 
-class ResourceClaimParametersReferenceV1Alpha2(Struct):
-    """ResourceClaimParametersReference contains enough information to let you locate the parameters for a ResourceClaim."""
-
-    kind: str
-    """Kind is the type of resource being referenced."""
-    name: str
-    """Name is the name of resource being referenced."""
-    api_group: str | None = None
-    """APIGroup is the group for the resource being referenced."""
-
-
-class ResourceClaimSpecV1Alpha2(Struct):
-    """ResourceClaimSpec defines how a resource is to be allocated."""
-
-    resource_class_name: str
-    """ResourceClassName references the driver and additional parameters via the name of a ResourceClass that was created as part of the driver deployment."""
-    allocation_mode: str | None = None
-    """Allocation can start immediately or when a Pod wants to use the resource."""
-    parameters_ref: ResourceClaimParametersReferenceV1Alpha2 | None = None
-    """ParametersRef references a separate object with arbitrary parameters that will be used by the driver when allocating a resource for the claim."""
-
-
-class ResourceClaimTemplateSpecV1Alpha2(Struct):
-    """ResourceClaimTemplateSpec contains the metadata and fields for a ResourceClaim."""
-
-    spec: ResourceClaimSpecV1Alpha2
-    """Spec for the ResourceClaim."""
-    metadata: ObjectMeta | None = None
-    """ObjectMeta may contain labels and annotations that will be copied into the PVC when creating it."""
-
-
-class ResourceClassParametersReferenceV1Alpha2(Struct):
-    """ResourceClassParametersReference contains enough information to let you locate the parameters for a ResourceClass."""
-
-    kind: str
-    """Kind is the type of resource being referenced."""
-    name: str
-    """Name is the name of resource being referenced."""
-    api_group: str | None = None
-    """APIGroup is the group for the resource being referenced."""
-    namespace: str | None = None
-    """Namespace that contains the referenced resource."""
-
-
 class ResourceFieldSelector(Struct):
     """ResourceFieldSelector represents container resources (cpu, memory) and their output format."""
 
@@ -3537,36 +3037,6 @@ class ResourceMetricSourceV2(Struct):
     """name is the name of the resource in question."""
     target: MetricTargetV2
     """target specifies the target value for the given metric."""
-
-
-class ResourcePolicyRuleV1Beta2(Struct):
-    """ResourcePolicyRule is a predicate that matches some resource requests, testing the request's verb and the target resource."""
-
-    api_groups: Sequence[str]
-    """`apiGroups` is a list of matching API groups and may not be empty."""
-    resources: Sequence[str]
-    """`resources` is a list of matching resources (i.e., lowercase and plural) with, if desired, subresource. For example, [ 'services', 'nodes/status' ]. This list may not be empty. '*' matches all resources and, if present, must be the only entry. Required."""
-    verbs: Sequence[str]
-    """`verbs` is a list of matching verbs and may not be empty."""
-    cluster_scope: bool | None = None
-    """`clusterScope` indicates whether to match requests that do not specify a namespace (which happens either because the resource is not namespaced or the request targets all namespaces)."""
-    namespaces: Sequence[str] | None = None
-    """`namespaces` is a list of target namespaces that restricts matches."""
-
-
-class ResourcePolicyRuleV1Beta3(Struct):
-    """ResourcePolicyRule is a predicate that matches some resource requests, testing the request's verb and the target resource."""
-
-    api_groups: Sequence[str]
-    """`apiGroups` is a list of matching API groups and may not be empty."""
-    resources: Sequence[str]
-    """`resources` is a list of matching resources (i.e., lowercase and plural) with, if desired, subresource. For example, [ 'services', 'nodes/status' ]. This list may not be empty. '*' matches all resources and, if present, must be the only entry. Required."""
-    verbs: Sequence[str]
-    """`verbs` is a list of matching verbs and may not be empty."""
-    cluster_scope: bool | None = None
-    """`clusterScope` indicates whether to match requests that do not specify a namespace (which happens either because the resource is not namespaced or the request targets all namespaces)."""
-    namespaces: Sequence[str] | None = None
-    """`namespaces` is a list of target namespaces that restricts matches."""
 
 
 class ResourceQuotaSpec(Struct):
@@ -3846,24 +3316,6 @@ class SelfSubjectRulesReviewSpec(Struct):
     """Namespace to evaluate rules for."""
 
 
-class ServiceAccountSubjectV1Beta2(Struct):
-    """ServiceAccountSubject holds detailed information for service-account-kind subject."""
-
-    name: str
-    """`name` is the name of matching ServiceAccount objects, or '*' to match regardless of name."""
-    namespace: str
-    """`namespace` is the namespace of matching ServiceAccount objects."""
-
-
-class ServiceAccountSubjectV1Beta3(Struct):
-    """ServiceAccountSubject holds detailed information for service-account-kind subject."""
-
-    name: str
-    """`name` is the name of matching ServiceAccount objects, or '*' to match regardless of name."""
-    namespace: str
-    """`namespace` is the namespace of matching ServiceAccount objects."""
-
-
 class ServiceAccountTokenProjection(Struct):
     """ServiceAccountTokenProjection represents a projected service account token volume."""
 
@@ -4104,32 +3556,6 @@ class SubjectAccessReviewSpec(Struct):
     """User is the user you're testing for."""
 
 
-class SubjectV1Beta2(Struct):
-    """Subject matches the originator of a request, as identified by the request authentication system."""
-
-    kind: str
-    """`kind` indicates which one of the other fields is non-empty."""
-    group: GroupSubjectV1Beta2 | None = None
-    """`group` matches based on user group name."""
-    service_account: ServiceAccountSubjectV1Beta2 | None = None
-    """`serviceAccount` matches ServiceAccounts."""
-    user: UserSubjectV1Beta2 | None = None
-    """`user` matches based on username."""
-
-
-class SubjectV1Beta3(Struct):
-    """Subject matches the originator of a request, as identified by the request authentication system."""
-
-    kind: str
-    """`kind` indicates which one of the other fields is non-empty."""
-    group: GroupSubjectV1Beta3 | None = None
-    """`group` matches based on user group name."""
-    service_account: ServiceAccountSubjectV1Beta3 | None = None
-    """`serviceAccount` matches ServiceAccounts."""
-    user: UserSubjectV1Beta3 | None = None
-    """`user` matches based on username."""
-
-
 class Sysctl(Struct):
     """Sysctl defines a kernel parameter to be set."""
 
@@ -4265,50 +3691,6 @@ class TypedObjectReference(Struct):
     """Namespace is the namespace of resource being referenced Note that when a namespace is specified, a gateway.networking.k8s.io/ReferenceGrant object is required in the referent namespace to allow that namespace's owner to accept the reference. See the ReferenceGrant documentation for details. (Alpha) This field requires the CrossNamespaceVolumeDataSource feature gate to be enabled."""
 
 
-class UserSubjectV1Beta2(Struct):
-    """UserSubject holds detailed information for user-kind subject."""
-
-    name: str
-    """`name` is the username that matches, or '*' to match all usernames."""
-
-
-class UserSubjectV1Beta3(Struct):
-    """UserSubject holds detailed information for user-kind subject."""
-
-    name: str
-    """`name` is the username that matches, or '*' to match all usernames."""
-
-
-class ValidatingAdmissionPolicyBindingSpecV1Alpha1(Struct):
-    """ValidatingAdmissionPolicyBindingSpec is the specification of the ValidatingAdmissionPolicyBinding."""
-
-    match_resources: MatchResourcesV1Alpha1 | None = None
-    """MatchResources declares what resources match this binding and will be validated by it."""
-    param_ref: ParamRefV1Alpha1 | None = None
-    """ParamRef specifies the parameter resource used to configure the admission control policy."""
-    policy_name: str | None = None
-    """PolicyName references a ValidatingAdmissionPolicy name which the ValidatingAdmissionPolicyBinding binds to."""
-    validation_actions: Sequence[str] | None = None
-    """validationActions declares how Validations of the referenced ValidatingAdmissionPolicy are enforced."""
-
-
-class ValidatingAdmissionPolicySpecV1Alpha1(Struct):
-    """ValidatingAdmissionPolicySpec is the specification of the desired behavior of the AdmissionPolicy."""
-
-    audit_annotations: Sequence[AuditAnnotationV1Alpha1] | None = None
-    """auditAnnotations contains CEL expressions which are used to produce audit annotations for the audit event of the API request."""
-    failure_policy: str | None = None
-    """failurePolicy defines how to handle failures for the admission policy."""
-    match_conditions: Sequence[MatchConditionV1Alpha1] | None = None
-    """MatchConditions is a list of conditions that must be met for a request to be validated."""
-    match_constraints: MatchResourcesV1Alpha1 | None = None
-    """MatchConstraints specifies what resources this policy is designed to validate."""
-    param_kind: ParamKindV1Alpha1 | None = None
-    """ParamKind specifies the kind of resources used to parameterize this policy."""
-    validations: Sequence[ValidationV1Alpha1] | None = None
-    """Validations contain CEL expressions which is used to apply the validation."""
-
-
 class ValidatingWebhook(Struct):
     """ValidatingWebhook describes an admission webhook and the resources and operations it applies to."""
 
@@ -4345,19 +3727,6 @@ class ValidationRule(Struct):
     """Message represents the message displayed when validation fails."""
     message_expression: str | None = None
     """MessageExpression declares a CEL expression that evaluates to the validation failure message that is returned when this rule fails."""
-
-
-class ValidationV1Alpha1(Struct):
-    """Validation specifies the CEL expression which is used to apply the validation."""
-
-    expression: str
-    """Expression represents the expression which will be evaluated by CEL."""
-    message: str | None = None
-    """Message represents the message displayed when validation fails."""
-    message_expression: str | None = None
-    """messageExpression declares a CEL expression that evaluates to the validation failure message that is returned when this rule fails."""
-    reason: str | None = None
-    """Reason represents a machine-readable description of why this validation failed."""
 
 
 class Volume(Struct, json={"downward_api": "downwardAPI", "scale_io": "scaleIO"}):
@@ -4556,10 +3925,8 @@ class WindowsSecurityContextOptions(Struct):
 KubeApiService = Kind(KubeApiServiceProps)
 KubeBinding = Kind(KubeBindingProps)
 KubeCertificateSigningRequest = Kind(KubeCertificateSigningRequestProps)
-KubeClusterCidrv1Alpha1 = Kind(KubeClusterCidrv1Alpha1Props)
 KubeClusterRole = Kind(KubeClusterRoleProps)
 KubeClusterRoleBinding = Kind(KubeClusterRoleBindingProps)
-KubeClusterTrustBundleV1Alpha1 = Kind(KubeClusterTrustBundleV1Alpha1Props)
 KubeComponentStatus = Kind(KubeComponentStatusProps)
 KubeConfigMap = Kind(KubeConfigMapProps)
 KubeControllerRevision = Kind(KubeControllerRevisionProps)
@@ -4574,13 +3941,10 @@ KubeEndpointSlice = Kind(KubeEndpointSliceProps)
 KubeEndpoints = Kind(KubeEndpointsProps)
 KubeEvent = Kind(KubeEventProps)
 KubeEviction = Kind(KubeEvictionProps)
-KubeFlowSchemaV1Beta2 = Kind(KubeFlowSchemaV1Beta2Props)
-KubeFlowSchemaV1Beta3 = Kind(KubeFlowSchemaV1Beta3Props)
 KubeHorizontalPodAutoscaler = Kind(KubeHorizontalPodAutoscalerProps)
 KubeHorizontalPodAutoscalerV2 = Kind(KubeHorizontalPodAutoscalerV2Props)
 KubeIngress = Kind(KubeIngressProps)
 KubeIngressClass = Kind(KubeIngressClassProps)
-KubeIpAddressV1Alpha1 = Kind(KubeIpAddressV1Alpha1Props)
 KubeJob = Kind(KubeJobProps)
 KubeLease = Kind(KubeLeaseProps)
 KubeLimitRange = Kind(KubeLimitRangeProps)
@@ -4593,16 +3957,10 @@ KubePersistentVolume = Kind(KubePersistentVolumeProps)
 KubePersistentVolumeClaim = Kind(KubePersistentVolumeClaimProps)
 KubePod = Kind(KubePodProps)
 KubePodDisruptionBudget = Kind(KubePodDisruptionBudgetProps)
-KubePodSchedulingContextV1Alpha2 = Kind(KubePodSchedulingContextV1Alpha2Props)
 KubePodTemplate = Kind(KubePodTemplateProps)
 KubePriorityClass = Kind(KubePriorityClassProps)
-KubePriorityLevelConfigurationV1Beta2 = Kind(KubePriorityLevelConfigurationV1Beta2Props)
-KubePriorityLevelConfigurationV1Beta3 = Kind(KubePriorityLevelConfigurationV1Beta3Props)
 KubeReplicaSet = Kind(KubeReplicaSetProps)
 KubeReplicationController = Kind(KubeReplicationControllerProps)
-KubeResourceClaimTemplateV1Alpha2 = Kind(KubeResourceClaimTemplateV1Alpha2Props)
-KubeResourceClaimV1Alpha2 = Kind(KubeResourceClaimV1Alpha2Props)
-KubeResourceClassV1Alpha2 = Kind(KubeResourceClassV1Alpha2Props)
 KubeResourceQuota = Kind(KubeResourceQuotaProps)
 KubeRole = Kind(KubeRoleProps)
 KubeRoleBinding = Kind(KubeRoleBindingProps)
@@ -4610,20 +3968,15 @@ KubeRuntimeClass = Kind(KubeRuntimeClassProps)
 KubeScale = Kind(KubeScaleProps)
 KubeSecret = Kind(KubeSecretProps)
 KubeSelfSubjectAccessReview = Kind(KubeSelfSubjectAccessReviewProps)
-KubeSelfSubjectReviewV1Alpha1 = Kind(KubeSelfSubjectReviewV1Alpha1Props)
-KubeSelfSubjectReviewV1Beta1 = Kind(KubeSelfSubjectReviewV1Beta1Props)
 KubeSelfSubjectRulesReview = Kind(KubeSelfSubjectRulesReviewProps)
 KubeService = Kind(KubeServiceProps)
 KubeServiceAccount = Kind(KubeServiceAccountProps)
 KubeStatefulSet = Kind(KubeStatefulSetProps)
 KubeStatus = Kind(KubeStatusProps)
 KubeStorageClass = Kind(KubeStorageClassProps)
-KubeStorageVersionV1Alpha1 = Kind(KubeStorageVersionV1Alpha1Props)
 KubeSubjectAccessReview = Kind(KubeSubjectAccessReviewProps)
 KubeTokenRequest = Kind(KubeTokenRequestProps)
 KubeTokenReview = Kind(KubeTokenReviewProps)
-KubeValidatingAdmissionPolicyBindingV1Alpha1 = Kind(KubeValidatingAdmissionPolicyBindingV1Alpha1Props)
-KubeValidatingAdmissionPolicyV1Alpha1 = Kind(KubeValidatingAdmissionPolicyV1Alpha1Props)
 KubeValidatingWebhookConfiguration = Kind(KubeValidatingWebhookConfigurationProps)
 KubeVolumeAttachment = Kind(KubeVolumeAttachmentProps)
 

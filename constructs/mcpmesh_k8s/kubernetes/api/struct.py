@@ -137,7 +137,9 @@ class Struct:
                 del fields[name]
             for name in cls._required if cls._required is not None else cls._find_required():
                 if name not in fields:
-                    raise SettingError(f"{cls._name()}.{name}", None, f"It is required. Give {cls._type_of(name)}.")
+                    raise SettingError(
+                        f"{cls._name()}.{name}", None, f"It is required. Give a value of type {cls._type_of(name)}."
+                    )
             object.__setattr__(self, "__dict__", fields)
 
     def __init_subclass__(cls, *, json: Mapping[str, str] | None = None, api: str = "", kind: str = "") -> None:
@@ -196,7 +198,7 @@ class Struct:
         if value is None and hasattr(cls, name):
             return False
         if not check(value):
-            raise SettingError(f"{cls._name()}.{name}", value, f"Give {cls._type_of(name)}.")
+            raise SettingError(f"{cls._name()}.{name}", value, f"Give a value of type {cls._type_of(name)}.")
         return True
 
 
@@ -236,7 +238,10 @@ def to_json(value: object) -> object:
     if isinstance(value, Struct):
         return value.to_json()
     if isinstance(value, dict):
-        return {name: each if type(each) in _PLAIN else to_json(each) for name, each in value.items()}
+        return {
+            name if type(name) is str else _key(name): each if type(each) in _PLAIN else to_json(each)
+            for name, each in value.items()
+        }
     if isinstance(value, list | tuple):
         return [each if type(each) in _PLAIN else to_json(each) for each in value]
     if isinstance(value, Enum | IntOrString | Quantity):
@@ -245,9 +250,15 @@ def to_json(value: object) -> object:
         return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, Mapping):
         return to_json(dict(value))
-    if value is None or isinstance(value, str | float):
+    if value is None or _is_str(value) or _is_number(value):
         return value
-    raise SettingError("manifest", value, "JSON has no such value.")
+    raise SettingError("to_json", value, "JSON has no such value. Give a text, a number, a list or a dictionary.")
+
+
+def _key(name: object) -> str:
+    if isinstance(name, str):
+        return name
+    raise SettingError("to_json", name, "JSON has no such key. Give a text.")
 
 
 # The checks. Each is made once for an annotation, from its text: the generator writes only what is read here.
