@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mcpmesh_k8s import Budget, Namespace, NamespaceSettings, Phase
+
 ROOT = Path(__file__).parent.parent
 IN_CI = os.environ.get("CI") == "true"
 
@@ -52,6 +54,11 @@ def for_many_clusters(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest
     deployed = AiInterviewer(MANY_CLUSTERS, outdir=folder / MANY_CLUSTERS.name)
     synthesize([deployed, ArgoCd([deployed], outdir=folder / "argocd")])
     return [*read_manifests(folder / MANY_CLUSTERS.name), *read_manifests(folder / "argocd")]
+
+
+def ground(phase: Phase) -> None:
+    """The namespace that an application needs before it may run pods, with room for whatever a test adds."""
+    Namespace(phase, NamespaceSettings(budget=Budget(cpu="1000", memory="1000Gi")))
 
 
 def read_manifests(folder: Path) -> list[Manifest]:

@@ -10,7 +10,7 @@ import pytest
 from cdk8s_plus_27 import k8s
 
 from ai_interviewer import DEV, PROD, AiInterviewer, ArgoCd
-from conftest import ROOT, Manifest, Manifests
+from conftest import ROOT, Manifest, Manifests, ground
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
@@ -350,6 +350,7 @@ def two_phases() -> tuple[Phase, Target]:
     """The first of two phases, and a service of the second."""
     shop = Application(ApplicationSettings(name="shop"), outdir="unused")
     first, second = Phase(shop, "first"), Phase(shop, "second")
+    ground(first)
     late = Workload(second, WorkloadSettings(name="late", container=MAIN))
     return first, Target(workload=late, readiness=Readiness(command=("true",)))
 

@@ -487,6 +487,14 @@ CASES = {
         added(lambda _, phase: Workload(phase, service(environment=variables({"CACHE": "ai-interviewer-redis:6379"})))),
         TreeError,
     ),
+    "a tag inside a repository": Case(
+        ("Image.repository", "'acme/prices:1.0'", "It holds a tag. Give that apart"),
+        environment(lambda: replace(DEV, tempo=replace(DEV.tempo, image=Image(repository="acme/prices:1.0", tag="1")))),
+    ),
+    "a file as a module": Case(
+        ("claude-llm-agent module", "'main.py'", "Give a Python module"),
+        environment(lambda: replace(DEV, claude_llm_agent=replace(DEV.claude_llm_agent, module="main.py"))),
+    ),
     "a priority class that nothing provides": Case(
         ("Deployment ai-interviewer-nginx-gateway refers to PriorityClass 'ai-interviewer-urgent'", "nothing provides"),
         environment(

