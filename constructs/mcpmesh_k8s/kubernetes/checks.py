@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import graphlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from .component import Component
 from .errors import SettingError
 from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of, title
@@ -35,7 +37,7 @@ _MISREAD = re.compile(
 
 def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) -> tuple[str, ...]:
     """Everything that is wrong with the application as a whole, one sentence each."""
-    objects = Objects(manifests)
+    objects = Objects(manifests, {each.kind: each.path.split(".") for each in application.settings.pod_templates})
     checks = (
         duplicate_identities(objects),
         dangling_references(objects, application),
@@ -52,6 +54,9 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         beyond_the_quota(objects),
         misread_texts(objects),
         unreachable_hosts(objects, application),
+        waits_in_a_circle(application),
+        open_namespaces(objects),
+        (problem for component in application.find_all(Component) for problem in component.problems()),
     )
     return tuple(problem for check in checks for problem in check)
 
@@ -197,6 +202,44 @@ def waits_without_end(application: ApplicationScope) -> Iterator[str]:
                     f"{pod.full_name} of phase {pod.phase.name} needs {target.workload.full_name} before it is ready, "
                     f"which comes with the later phase {target.workload.phase.name}: move one of them."
                 )
+
+
+def waits_in_a_circle(application: ApplicationScope) -> Iterator[str]:
+    """Pods that wait for each other before they start all wait for ever."""
+    awaited = {
+        pod.full_name: {target.workload.full_name for target in pod.awaited} for pod in application.find_all(Pod)
+    }
+    try:
+        graphlib.TopologicalSorter(awaited).prepare()
+    except graphlib.CycleError as error:
+        # Its last name is the first again, and each comes before the one that waits for it.
+        circle = list(reversed(error.args[1]))
+        yield f"{' waits for '.join(circle)}: nobody starts. Take wait=True from one of these connections."
+
+
+def open_namespaces(objects: Objects) -> Iterator[str]:
+    """Without a policy that closes every pod, a pod without one of its own is open in both directions."""
+    closed = {
+        at(policy, "metadata").get("namespace")
+        for policy in objects.of("NetworkPolicy")
+        if at(policy, "spec").get("podSelector") == {}
+        and set(_texts_at(policy, "spec", "policyTypes")) == {"Ingress", "Egress"}
+        and not at(policy, "spec").keys() & {"ingress", "egress"}
+    }
+    used = dict.fromkeys(at(manifest, "metadata").get("namespace") for manifest, _ in objects.pods)
+    for namespace in used:
+        if namespace not in closed:
+            yield (
+                f"nothing closes the namespace {namespace}: a pod without a policy of its own is open in both "
+                "directions. Add Namespace(...) to the first phase."
+            )
+
+
+def _texts_at(value: object, *path: str) -> Iterator[str]:
+    """The texts of the list at a path."""
+    *parents, last = path
+    entries = at(value, *parents).get(last)
+    yield from (str(entry) for entry in (entries if isinstance(entries, Sequence) else ()))
 
 
 def selectors_that_miss(objects: Objects) -> Iterator[str]:
