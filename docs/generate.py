@@ -28,6 +28,7 @@ from mcpmesh_k8s import (  # noqa: E402
     budget,
     topology,
 )
+from mcpmesh_k8s.images import DIGESTS, PINS, pinned  # noqa: E402
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 ENV_EXAMPLE = ROOT / ".env.example"
@@ -229,6 +230,37 @@ def way() -> str:
     return mermaid(lines)
 
 
+def pins() -> str:
+    """Every pin: which line, where and when its newest patch was looked up."""
+    rows = [
+        (f"`{pinned(pin, DIGESTS).reference}`", pin.line, f"{pin.looked_at}", pin.source, pin.note or "–")
+        for pin in PINS
+    ]
+    return table(("image", "line", "looked at", "tag seen in", "and"), rows)
+
+
+def advisories() -> str:
+    """Every advisory, and what is done about it."""
+    rows = [
+        (
+            pin.image.repository.rpartition("/")[2],
+            ", ".join(advisory.ids),
+            advisory.what,
+            advisory.fixed_in or "–",
+            advisory.standing.value,
+            advisory.answer,
+        )
+        for pin in PINS
+        for advisory in pin.advisories
+    ]
+    return table(("of", "advisory", "what it allows", "mended in", "here", "what we do"), rows)
+
+
+def example(name: str) -> str:
+    """An example, as it stands in its file."""
+    return f"```python\n{(ROOT / 'examples' / name).read_text(encoding='utf-8')}```"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "topology": lambda: mermaid(topology(application(PROD))),
     "budget cpu dev": lambda: mermaid(budget(application(DEV), "cpu")),
@@ -240,7 +272,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "a request's way": way,
     "differences": differences,
     "secrets": secrets,
-    "example": lambda: f"```python\n{(ROOT / 'examples' / 'shop.py').read_text(encoding='utf-8')}```",
+    "example": lambda: example("shop.py"),
+    "managed s3": lambda: example("managed_s3.py"),
+    "pins": pins,
+    "advisories": advisories,
 }
 
 

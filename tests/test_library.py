@@ -57,7 +57,10 @@ from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
 PACKAGE = Path(mcpmesh_k8s.__file__).parent
 APPLICATION = Path(ai_interviewer.__file__).parent
 
-NOT_FOR_USERS = {"Objects": "how the checks find manifests"}
+NOT_FOR_USERS = {
+    "Objects": "how the checks find manifests",
+    "Sizing": "what is written into the configuration of PostgreSQL",
+}
 """Public classes of public modules that are not exported, each with the reason."""
 
 MODULES_FOR_USERS = (mcpmesh_k8s.images, mcpmesh_k8s.k8s)

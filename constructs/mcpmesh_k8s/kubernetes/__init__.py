@@ -7,7 +7,7 @@ from .application import Application, synthesize
 from .component import GROUND_WAVE, Component
 from .container import Container, User, harden
 from .endpoint import Endpoint, Port
-from .errors import SettingError, TreeError
+from .errors import OperationError, SettingError, TreeError
 from .extras import PodExtras
 from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of
@@ -64,6 +64,7 @@ from .storage import (
     ServiceAccountTokenProjection,
     Volume,
 )
+from .store import Content, Count, Mover, Owner, Part, Place, Row, Server, Side, Store, read_script
 from .task import Hook, Task, TaskOptions, TaskSettings
 from .topology import budget, topology
 from .variable import SecretKey, Variable, variables
@@ -94,6 +95,8 @@ __all__ = [
     "Compute",
     "ConfigMapProjection",
     "Container",
+    "Content",
+    "Count",
     "Csi",
     "DownwardApiProjection",
     "Endpoint",
@@ -113,6 +116,7 @@ __all__ = [
     "KeyForm",
     "LabelSelectorRequirement",
     "Manifest",
+    "Mover",
     "Namespace",
     "NamespacePods",
     "NamespaceSettings",
@@ -120,9 +124,13 @@ __all__ = [
     "NodeSelectorRequirement",
     "NodeSelectorTerm",
     "Objects",
+    "OperationError",
+    "Owner",
+    "Part",
     "Patch",
     "Peer",
     "Phase",
+    "Place",
     "Placement",
     "Pod",
     "PodAffinity",
@@ -143,6 +151,7 @@ __all__ = [
     "RandomKey",
     "Readiness",
     "Replicas",
+    "Row",
     "Scratch",
     "SealedSecrets",
     "SealedValue",
@@ -153,9 +162,12 @@ __all__ = [
     "SecretProjection",
     "SecretSettings",
     "SecretSource",
+    "Server",
     "ServiceAccountTokenProjection",
     "SettingError",
+    "Side",
     "StatefulWorkload",
+    "Store",
     "Target",
     "Task",
     "TaskOptions",
@@ -184,6 +196,7 @@ __all__ = [
     "name_of",
     "once",
     "place_of",
+    "read_script",
     "settings_of",
     "synthesize",
     "topology",

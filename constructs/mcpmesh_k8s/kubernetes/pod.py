@@ -171,8 +171,13 @@ class Pod(Component):
 
     @property
     def kind(self) -> str:
-        """The kind of object that runs the pod, such as ``Deployment``."""
-        raise TypeError(f"{type(self).__name__} must say which kind of object runs its pod")
+        """The kind of the object that runs it, such as ``Deployment``."""
+        raise TypeError(f"{type(self).__name__} must say which kind of object runs it")
+
+    @property
+    def reference(self) -> str:
+        """What runs it, as kubectl names it, such as ``deployment/shop-backend``."""
+        return f"{self.kind.lower()}/{self.full_name}"
 
     @property
     def connections(self) -> Sequence[Target | External]:

@@ -19,7 +19,9 @@ from mcpmesh_k8s.kubernetes import (
     Probes,
     Scratch,
     Secret,
+    Server,
     SettingError,
+    Side,
     StatefulWorkload,
     Target,
     Task,
@@ -30,6 +32,8 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadSettings,
     variables,
 )
+
+from ._minio_mover import MinioMover
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -114,6 +118,11 @@ class Minio(StatefulWorkload):
             ),
         )
 
+    def mover(self, side: Side) -> MinioMover:
+        """How the buckets move that this application makes on it: object by object, and none is overwritten."""
+        buckets = (bucket.settings.bucket for bucket in self.application.find_all(Bucket) if bucket.minio is self)
+        return MinioMover(side=side, server=Server.of(self), buckets=tuple(buckets))
+
     @property
     def target(self) -> Target:
         """The API, for a client with keys: ``MINIO_HOST``, ``MINIO_ENDPOINT``, ``_ACCESS_KEY``, ``_SECRET_KEY``."""
@@ -177,6 +186,7 @@ class Bucket(Task):
 
     def __init__(self, scope: Construct, settings: BucketSettings, minio: Minio) -> None:
         self.settings = settings
+        self.minio = minio
         endpoint = minio.endpoint("api")
         super().__init__(
             scope,

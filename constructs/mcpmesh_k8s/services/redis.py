@@ -18,7 +18,9 @@ from mcpmesh_k8s.kubernetes import (
     Readiness,
     Scratch,
     Secret,
+    Server,
     SettingError,
+    Side,
     Target,
     TcpSocket,
     User,
@@ -28,6 +30,8 @@ from mcpmesh_k8s.kubernetes import (
     in_bytes,
     variables,
 )
+
+from ._redis_mover import RedisMover
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -166,6 +170,15 @@ class Redis(Workload):
                     ),
                 ),
             ),
+        )
+
+    def mover(self, side: Side) -> RedisMover:
+        """How its keys move: as a dump, which the target takes over from a second server beside it."""
+        return RedisMover(
+            side=side,
+            server=Server.of(self),
+            memory=in_bytes("memory", self.settings.compute.memory_limit),
+            disk=in_bytes("storage", self.settings.storage.size),
         )
 
     @property
