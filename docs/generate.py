@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "constructs"))
+sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "tests")]
 
 from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings  # noqa: E402
 from mcpmesh_k8s import (  # noqa: E402
@@ -29,6 +29,7 @@ from mcpmesh_k8s import (  # noqa: E402
     topology,
 )
 from mcpmesh_k8s.images import DIGESTS, PINS, pinned  # noqa: E402
+from programs import PROGRAMS  # noqa: E402
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 ENV_EXAMPLE = ROOT / ".env.example"
@@ -124,6 +125,16 @@ def secrets() -> str:
             rows.setdefault(row, []).insert(0, environment.name)
     head = ("Secret", "key", "in a `.env` file", "comes from", "read by", "in")
     return table(head, [(*row, " and ".join(where)) for row, where in rows.items()])
+
+
+def programs() -> str:
+    """What the tests start, and what brings it."""
+
+    def brought_by(packages: tuple[str, ...], needs: str) -> str:
+        return needs or f"Debian's {', '.join(f'`{package}`' for package in packages)}"
+
+    rows = [(f"`{p.name}`", p.purpose, brought_by(p.packages, p.needs)) for p in PROGRAMS]
+    return table(("program", "what it does in the tests", "comes from"), rows)
 
 
 def gateway_of(environment: EnvironmentSettings) -> Gateway:
@@ -276,6 +287,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "managed s3": lambda: example("managed_s3.py"),
     "pins": pins,
     "advisories": advisories,
+    "programs": programs,
 }
 
 

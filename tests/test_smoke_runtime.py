@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from ai_interviewer import DEV, AiInterviewer
-from conftest import Manifests, require_program
+from conftest import Manifests
 from gateway_harness import Answer, RunningGateway, StubUpstream, running_gateway
 from mcpmesh_k8s import Agent, Phase
 from mesh_harness import SECRETS, Loopback, Manifest, container_of, find, free_port, pod_environment
@@ -123,7 +123,7 @@ WELL = {"gateway /health": "ok", "registry /agents": "ok", **{f"agent {name}": "
 
 
 @pytest.fixture(scope="module", params=["dev", "prod"])
-def gateway(request: pytest.FixtureRequest, manifests: Manifests) -> Iterator[RunningGateway]:
+def gateway(request: pytest.FixtureRequest, manifests: Manifests, needs_nginx: Path) -> Iterator[RunningGateway]:
     with running_gateway(manifests(str(request.param))) as running:
         yield running
 
@@ -329,7 +329,6 @@ def test_a_real_agent_is_found_by_its_name(
     runtime: Path,
     tmp_path: Path,
 ) -> None:
-    require_program("redis-server", "redis-server")
     name = AGENTS[0]
     with ExitStack() as stack:
         agent = stack.enter_context(running_agent(list(manifests("dev")), name, tmp_path / "agent", runtime))
