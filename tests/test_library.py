@@ -20,6 +20,8 @@ import pytest
 
 import ai_interviewer
 import mcpmesh_k8s
+import test_extras
+import test_settings
 from ai_interviewer import ENVIRONMENTS, AiInterviewer, ArgoCd
 from conftest import close, read_manifests
 from gateway_api import BEHIND_GATEWAY_API
@@ -180,7 +182,7 @@ EVERY_NAME = {name: value for module in MODULES for name, value in vars(module).
 
 
 def test_what_a_public_function_returns_is_what_it_says() -> None:
-    """Each is looked at as it returns, while every kind of environment is rendered."""
+    """Each is looked at as it returns, while every kind of environment is rendered, and what any workload takes."""
     codes = {
         inspect.unwrap(function).__code__: name
         for name, function in FUNCTIONS.items()
@@ -208,6 +210,9 @@ def test_what_a_public_function_returns_is_what_it_says() -> None:
             ArgoCd([many], outdir="unused/many-argocd"),
         ):
             application.manifests()
+        shop = test_settings.Shop()
+        shop.secret("keys", "tls.key", "tls.crt")
+        Application.of(shop.adds(replace(test_extras.EXTRAS, patches=(test_extras.DNS,)))).manifests()
     finally:
         sys.setprofile(None)
     assert lies == set()
@@ -216,8 +221,8 @@ def test_what_a_public_function_returns_is_what_it_says() -> None:
     assert written - seen == NOT_CALLED
 
 
-NOT_CALLED = {"component.Component.manifests"}
-"""What no environment calls: the one that says that a subclass must have it."""
+NOT_CALLED = {"component.Component.manifests", "storage.Projection.render", "storage.Volume.source"}
+"""What nobody calls: those that say that a subclass must have it."""
 
 
 def is_of(value: object, hint: object) -> bool:

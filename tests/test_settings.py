@@ -1088,6 +1088,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         kind=Refused("Deployment", "There is no /spec/ports"),
         name=Refused("shop-other", "Give one that there is"),
         operation=Refused("add", "It is 8000 already"),
+        since=Refused("1.27", "Leave it out"),
         path="/spec/ports/1/port",
         value=82,
     ),

@@ -35,6 +35,7 @@ from mcpmesh_k8s import (
     User,
     Workload,
     WorkloadSettings,
+    harden,
     images,
     variables,
 )
@@ -332,11 +333,17 @@ def test_a_sound_tree_is_written_with_what_plain_cdk8s_added(tmp_path: Path) -> 
 def l2_objects(phase: Phase, image: str) -> None:
     metadata = cdk8s.ApiObjectMetadata(name="extra", namespace="shop")
     plus.ConfigMap(phase, "map", metadata=metadata, data={"colour": "blue"})
-    plus.Deployment(phase, "extra", metadata=metadata).add_container(image=image)
+    deployment = plus.Deployment(phase, "extra", metadata=metadata)
+    deployment.add_container(image=image)
+    # The L2 classes know no seccomp profile, and no capability ALL.
+    cdk8s.ApiObject.of(deployment).add_json_patch(
+        cdk8s.JsonPatch.add("/spec/template/spec/securityContext/seccompProfile", {"type": "RuntimeDefault"}),
+        cdk8s.JsonPatch.add("/spec/template/spec/containers/0/securityContext/capabilities", {"drop": ["ALL"]}),
+    )
 
 
 def nested_l1_object(phase: Phase, image: str) -> None:
-    container = k8s.Container(name="c", image=image)
+    container = k8s.Container(name="c", image=image, security_context=RESTRICTED)
     k8s.KubePod(
         Construct(Construct(phase, "some"), "where"),
         "extra",
@@ -370,6 +377,9 @@ def test_objects_of_the_l2_classes_are_checked_like_ours(tmp_path: Path) -> None
         application.synth()
 
 
+REPORT = Container(name="c", image=images.REDIS, user=User(uid=1, gid=1), compute=Compute(cpu="100m", memory="64Mi"))
+
+
 class Report(Component):
     """An object of one's own."""
 
@@ -388,7 +398,9 @@ def test_a_component_of_ones_own_writes_objects_by_hand_and_with_structs(tmp_pat
     template = api.PodTemplateSpec(
         metadata=api.ObjectMeta(labels={"app": "report"}),
         spec=api.PodSpec(
-            restart_policy="Never", host_pid=False, containers=[api.Container(name="c", image="redis:7.4.5")]
+            restart_policy="Never",
+            host_pid=False,
+            containers=[api.Container(name="c", image="redis:7.4.5", security_context=harden(REPORT))],
         ),
     )
     spec = api.CronJobSpec(schedule="0 3 * * *", job_template=api.JobTemplateSpec(spec=api.JobSpec(template=template)))

@@ -92,7 +92,7 @@ def dangling_references(objects: Objects, application: ApplicationScope) -> Iter
         for volume in each(spec, "volumes"):
             wanted += [
                 ("ConfigMap", str(at(source, "configMap").get("name")))
-                for source in sources_of(volume)
+                for source in _sources_of(volume)
                 if "configMap" in source
             ]
             if "persistentVolumeClaim" in volume:
@@ -149,7 +149,7 @@ def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterato
                         f"{title(manifest)} reads {variable.get('name')} from key {reference.get('key')!r} of Secret "
                         f"{reference.get('name')!r}, which nothing provides: declare it with Secret(...)."
                     )
-        for source in (source for volume in each(template, "spec", "volumes") for source in sources_of(volume)):
+        for source in (source for volume in each(template, "spec", "volumes") for source in _sources_of(volume)):
             name = at(source, "secret").get("secretName", at(source, "secret").get("name"))
             if name is not None and name not in names:
                 yield f"{title(manifest)} mounts Secret {name!r}, which nothing provides: declare it with Secret(...)."
@@ -161,7 +161,7 @@ def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterato
                     )
 
 
-def sources_of(volume: Manifest) -> Iterator[Manifest]:
+def _sources_of(volume: Manifest) -> Iterator[Manifest]:
     """A volume of a pod, and the parts that are projected into it."""
     yield volume
     yield from each(volume, "projected", "sources")
