@@ -50,12 +50,15 @@ from mcpmesh_k8s import (
     k8s,
     variables,
 )
-from mcpmesh_k8s.kubernetes.checks import at, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
 
 PACKAGE = Path(mcpmesh_k8s.__file__).parent
 APPLICATION = Path(ai_interviewer.__file__).parent
 
-NOT_FOR_USERS = {"Objects": "how the checks find manifests"}
+NOT_FOR_USERS = {
+    "Objects": "how the checks find manifests",
+    "Sizing": "what is written into the configuration of PostgreSQL",
+}
 """Public classes of public modules that are not exported, each with the reason."""
 
 MODULES_FOR_USERS = (mcpmesh_k8s.images, mcpmesh_k8s.k8s)
@@ -93,6 +96,8 @@ def own_functions() -> Iterator[tuple[str, FunctionType]]:
                 continue
             for member, given in vars(value).items():
                 function = given.fget if isinstance(given, property) else getattr(given, "__func__", given)
+                if getattr(function, "__module__", "") == "typing":  # Python gives each Protocol a constructor
+                    continue
                 if isinstance(function, FunctionType) and (member == "__init__" or not member.startswith("_")):
                     yield f"{where}.{member}", function
 

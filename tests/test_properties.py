@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 
 import pytest
 
 import facets
+from ai_interviewer import ENVIRONMENTS, AiInterviewer
 from conftest import Manifest, Manifests
-from mcpmesh_k8s.kubernetes.checks import at, containers_of, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
 EVERY_CONTAINER = {
     "allowPrivilegeEscalation": False,
@@ -165,6 +167,12 @@ def test_the_limit_range_admits_every_container_and_no_larger_one(rendered: list
         assert amount(most[what]) == largest
 
 
+def test_nothing_goes_beyond_what_the_library_allows() -> None:
+    """A patch, a pod that is less than restricted, a writable root: each would be listed here with its reason."""
+    for settings in ENVIRONMENTS:
+        assert facets.exceptions(AiInterviewer(settings, outdir="unused")) == {}, settings.name
+
+
 def test_the_namespace_enforces_the_restricted_standard(rendered: list[Manifest]) -> None:
     (labels,) = (at(manifest, "metadata", "labels") for manifest in rendered if manifest["kind"] == "Namespace")
     for mode in ("enforce", "audit", "warn"):
@@ -222,18 +230,32 @@ def test_the_identity_that_everyone_has_is_only_in_dev(manifests: Manifests) -> 
 
 
 def test_the_gateway_asks_the_login_for_every_route_but_the_public_ones(manifests: Manifests) -> None:
-    (configuration,) = (
-        str(at(manifest, "data")["nginx.conf"])
+    (files,) = (
+        at(manifest, "data")
         for manifest in manifests("prod")
         if manifest["kind"] == "ConfigMap" and name_of(manifest).startswith("ai-interviewer-nginx-gateway")
     )
-    locations = re.findall(r"^ {8}location (?:= )?(\S+) \{\n(.*?)^ {8}\}", configuration, re.MULTILINE | re.DOTALL)
-    routes = {path: body for path, body in locations if "gateway.pass(" in body and "/oauth2/" not in path}
-    asked = {path for path, body in routes.items() if "access_by_lua_block { gateway.authorize(" in body}
-    assert 'login = { "ai-interviewer-oauth2-proxy.' in configuration
-    assert "person = " not in configuration
-    assert routes.keys() - asked == {"/static/", "/health"}
-    assert asked == {"/", "/api/", "/grafana/"}
+    settings = json.loads(str(files["gateway.json"]))
+    assert settings["login"]["host"].startswith("ai-interviewer-oauth2-proxy.")
+    assert "person" not in settings
+    # What passes requests on, passes all of them by way of Lua.
+    assert {"rewrite_by_lua_block { gateway.pass() }", "access_by_lua_block { gateway.authorize() }"} <= set(
+        str(files["location.conf"]).splitlines()
+    )
+    pattern = r'^ {8}location (?:= )?"(\S+)" \{\n(.*?)^ {8}\}'
+    locations = re.findall(pattern, str(files["nginx.conf"]), re.MULTILINE | re.DOTALL)
+    assert str(files["nginx.conf"]).count("proxy_pass") == len(locations)
+    for path, body in locations:
+        assert f'set $route "{path}";' in body, path
+        assert "include /etc/gateway/location.conf;" in body, path
+    audiences = {path: settings["routes"][path]["audience"] for path, _ in locations if "/oauth2/" not in path}
+    assert audiences == {
+        "/": "signed-in",
+        "/api/": "signed-in",
+        "/static/": "public",
+        "/health": "public",
+        "/grafana/": "administrator",
+    }
 
 
 def test_no_pod_knows_its_own_address(rendered: list[Manifest]) -> None:

@@ -32,7 +32,8 @@ from mcpmesh_k8s import (
     variables,
 )
 from mcpmesh_k8s import k8s as api
-from mcpmesh_k8s.kubernetes.checks import hosts_in, name_of
+from mcpmesh_k8s.kubernetes.checks import hosts_in
+from mcpmesh_k8s.kubernetes.manifest import name_of
 from mcpmesh_k8s.kubernetes.variable import secret_literal
 
 
@@ -51,10 +52,46 @@ def small(tmp_path: Path, **values: str) -> tuple[Application, Phase, Workload]:
     return application, phase, Workload(phase, WorkloadSettings(name="api", container=container))
 
 
+RESTRICTED = k8s.SecurityContext(
+    run_as_non_root=True,
+    allow_privilege_escalation=False,
+    capabilities=k8s.Capabilities(drop=["ALL"]),
+    seccomp_profile=k8s.SeccompProfile(type="RuntimeDefault"),
+)
+"""What the restricted Pod Security Standard asks of a container."""
+
+
 def pod(**fields: object) -> k8s.PodTemplateSpec:
-    container = k8s.Container(name="c", image="redis:7.4.5", **fields)  # type: ignore[arg-type]
+    given: dict[str, object] = {"name": "c", "image": "redis:7.4.5", "security_context": RESTRICTED, **fields}
+    container = k8s.Container(**given)  # type: ignore[arg-type]
     return k8s.PodTemplateSpec(
         metadata=k8s.ObjectMeta(labels={"app": "extra"}), spec=k8s.PodSpec(containers=[container])
+    )
+
+
+def twice() -> k8s.PodTemplateSpec:
+    container = k8s.Container(name="c", image="redis:7.4.5", security_context=RESTRICTED)
+    return k8s.PodTemplateSpec(
+        metadata=k8s.ObjectMeta(labels={"app": "extra"}), spec=k8s.PodSpec(containers=[container, container])
+    )
+
+
+def mounting(volume: k8s.Volume) -> k8s.PodTemplateSpec:
+    container = k8s.Container(name="c", image="redis:7.4.5", security_context=RESTRICTED)
+    return k8s.PodTemplateSpec(
+        metadata=k8s.ObjectMeta(labels={"app": "extra"}), spec=k8s.PodSpec(containers=[container], volumes=[volume])
+    )
+
+
+def beside(labels: dict[str, str]) -> k8s.PodTemplateSpec:
+    term = k8s.PodAffinityTerm(
+        topology_key="kubernetes.io/hostname", label_selector=k8s.LabelSelector(match_labels=labels)
+    )
+    affinity = k8s.PodAffinity(required_during_scheduling_ignored_during_execution=[term])
+    container = k8s.Container(name="c", image="redis:7.4.5", security_context=RESTRICTED)
+    return k8s.PodTemplateSpec(
+        metadata=k8s.ObjectMeta(labels={"app": "extra"}),
+        spec=k8s.PodSpec(containers=[container], affinity=k8s.Affinity(pod_affinity=affinity)),
     )
 
 
@@ -161,12 +198,84 @@ CASES: dict[str, tuple[Callable[[Phase], object], str]] = {
     "an image that moves": (
         lambda phase: deployment(
             phase,
-            k8s.PodTemplateSpec(
-                metadata=k8s.ObjectMeta(labels={"app": "extra"}),
-                spec=k8s.PodSpec(containers=[k8s.Container(name="c", image="host:5000/redis:latest")]),
-            ),
+            pod(image="host:5000/redis:latest"),
         ),
         "Deployment extra: Image.tag of host:5000/redis: 'latest' was given",
+    ),
+    "a pod that is not restricted": (
+        lambda phase: deployment(phase, pod(security_context=k8s.SecurityContext(run_as_non_root=True))),
+        "Deployment extra does not hold the restricted Pod Security Standard: container c lacks "
+        "allowPrivilegeEscalation: false; container c lacks seccompProfile.type: RuntimeDefault; container c lacks "
+        "capabilities.drop: [ALL]. Run it with a Workload, mend it, or name it in NamespaceSettings.exceptions",
+    ),
+    "a CronJob whose pod is not restricted": (
+        lambda phase: k8s.KubeCronJob(
+            phase,
+            "nightly",
+            metadata=k8s.ObjectMeta(name="nightly", namespace="shop"),
+            spec=k8s.CronJobSpec(
+                schedule="0 3 * * *",
+                job_template=k8s.JobTemplateSpec(spec=k8s.JobSpec(template=pod(security_context=None))),
+            ),
+        ),
+        "CronJob nightly does not hold the restricted Pod Security Standard",
+    ),
+    "a bare pod that reads a Secret that is not there": (
+        lambda phase: k8s.KubePod(
+            phase,
+            "bare",
+            metadata=k8s.ObjectMeta(name="bare", namespace="shop"),
+            spec=pod(env=[from_secret("db", "password")]).spec,
+        ),
+        "Pod bare reads X from key 'password' of Secret 'db', which nothing provides",
+    ),
+    "two containers of one name": (
+        lambda phase: deployment(phase, twice()),
+        "Deployment extra has two of container 'c'",
+    ),
+    "a literal secret for a CSI driver": (
+        lambda phase: deployment(
+            phase,
+            mounting(
+                k8s.Volume(
+                    name="v",
+                    csi=k8s.CsiVolumeSource(driver="csi.example.com", volume_attributes={"password": "hunter2"}),
+                )
+            ),
+        ),
+        "Deployment extra has a literal secret in password of volume v",
+    ),
+    "a projected Secret that is not there": (
+        lambda phase: deployment(
+            phase,
+            mounting(
+                k8s.Volume(
+                    name="v",
+                    projected=k8s.ProjectedVolumeSource(
+                        sources=[k8s.VolumeProjection(secret=k8s.SecretProjection(name="gone"))]
+                    ),
+                )
+            ),
+        ),
+        "Deployment extra mounts Secret 'gone', which nothing provides",
+    ),
+    "a projected ConfigMap that is not there": (
+        lambda phase: deployment(
+            phase,
+            mounting(
+                k8s.Volume(
+                    name="v",
+                    projected=k8s.ProjectedVolumeSource(
+                        sources=[k8s.VolumeProjection(config_map=k8s.ConfigMapProjection(name="gone"))]
+                    ),
+                )
+            ),
+        ),
+        "Deployment extra refers to ConfigMap 'gone', which nothing provides",
+    ),
+    "pods that must run beside nobody": (
+        lambda phase: deployment(phase, beside({"app": "gone"})),
+        "Deployment extra has podAffinity for {'app': 'gone'}, which no pod carries",
     ),
     "an autoscaler of nothing": (
         lambda phase: k8s.KubeHorizontalPodAutoscalerV2(

@@ -12,8 +12,10 @@ from constructs import IConstruct
 from ._jsii import ApiObjects
 from .api import to_json
 from .checks import problems_of
-from .component import Component, Manifest
+from .component import Component
 from .errors import SettingError, TreeError
+from .manifest import Manifest
+from .patch import Patch, patched
 from .pod import Pod
 from .scope import ApplicationScope, ApplicationSettings
 from .secret import SecretEntry, secret_entries
@@ -56,6 +58,11 @@ class Application(ApplicationScope):
         """All components that run pods."""
         return self.find_all(Pod)
 
+    @property
+    def patches(self) -> tuple[tuple[Component, Patch], ...]:
+        """Every change that no setting says, each with the component whose object it changes."""
+        return tuple((component, patch) for component in self.components for patch in component.patches)
+
     def secret_keys(self) -> tuple[SecretEntry, ...]:
         """Every key of every Secret: where its value comes from, its variable of a ``.env`` file, and who reads it."""
         return secret_entries(self)
@@ -70,19 +77,21 @@ class Application(ApplicationScope):
         """
         if not self._closed:
             rendered: dict[str, list[Manifest]] = {}
+            refused: list[str] = []
             components = self.components
             for phase in self.phases:
-                entries = [
-                    (component.path, object_id(component, manifest), in_wave(component.wave, manifest))
-                    for component in components
-                    if component.phase is phase
-                    for manifest in written(component)
-                ]
+                entries: list[tuple[str, str, Manifest]] = []
+                for component in (component for component in components if component.phase is phase):
+                    made = [in_wave(component.wave, manifest) for manifest in written(component)]
+                    made, problems = patched(component.full_name, made, component.patches)
+                    refused += problems
+                    entries += [(component.path, object_id(component, manifest), manifest) for manifest in made]
                 others = ApiObjects.add(phase, entries, {WAVE: str(phase.number)})
                 rendered[phase.name] = others + [manifest for _, _, manifest in entries]
             self._rendered = rendered
             self._closed = True
-            self._problems = problems_of(self, [manifest for group in rendered.values() for manifest in group])
+            everything = [manifest for group in rendered.values() for manifest in group]
+            self._problems = (*refused, *problems_of(self, everything))
         if self._problems:
             raise TreeError(f"{self.settings.name} in {self.directory}", self._problems)
         return self._rendered
