@@ -106,6 +106,14 @@ class Quantity:
         return cls(value)
 
 
+class _Names(dict[str, str]):
+    """Names of JSON by those of Python: given are those that do not follow."""
+
+    def __missing__(self, name: str) -> str:
+        self[name] = json_name(name)
+        return self[name]
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 class Struct:
     """A struct of the Kubernetes API: its fields are keywords, and attributes afterwards.
@@ -116,10 +124,10 @@ class Struct:
         SettingError: A field does not exist, is missing, or has a value of another type.
     """
 
-    # Of each subclass. `_names` are those of JSON, `_checks` tell whether a value is of the field's type. They hold the
-    # fields that were given so far. A value of exactly the type in `_exact` needs no check.
+    # Of each subclass. `_checks` tell whether a value is of the field's type, for the fields that were given so far. A
+    # value of exactly the type in `_exact` needs no check.
     _identity: ClassVar[Mapping[str, str]] = {}
-    _names: ClassVar[dict[str, str]]
+    _names: ClassVar[_Names]
     _exact: ClassVar[dict[str, type | None]]
     _checks: ClassVar[dict[str, _Check]]
     _required: ClassVar[tuple[str, ...] | None]
@@ -143,7 +151,7 @@ class Struct:
             object.__setattr__(self, "__dict__", fields)
 
     def __init_subclass__(cls, *, json: Mapping[str, str] | None = None, api: str = "", kind: str = "") -> None:
-        cls._names = dict(json) if json else {}
+        cls._names = _Names(json or {})
         cls._exact = {}
         cls._checks = {}
         cls._required = None
@@ -218,7 +226,6 @@ class Struct:
         if check is None:
             if name not in cls.__annotations__:
                 raise SettingError(cls._name(), name, f"It has no such field. {nearest(name, cls.__annotations__)}")
-            cls._names.setdefault(name, json_name(name))
             cls._exact[name], check = check_of(cls._type_of(name), cls.__module__)
             cls._checks[name] = check
         if value is None and hasattr(cls, name):
