@@ -14,7 +14,7 @@ import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import IO, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import constructs
 
@@ -91,7 +91,7 @@ class _Form:
 def _form(option: object) -> _Form:
     origin, arguments = get_origin(option), get_args(option)
     if origin is Literal:
-        return _Form(" or ".join(map(repr, arguments)), lambda value: value in arguments)
+        return _Form(" or ".join(repr(one) for one in arguments if one != ""), lambda value: value in arguments)
     if origin is collections.abc.Callable:
         return _Form("a function", callable)
     if origin is type:
@@ -120,8 +120,10 @@ def _form(option: object) -> _Form:
                 entry for name in value for entry in ((" key", name, key), (f"[{name!r}]", value[name], inner))
             ],
         )
+    if origin is IO:
+        return _Form("an open file", lambda value: hasattr(value, "read"))
     if isinstance(option, type) and getattr(option, "_is_protocol", False):
-        members = [name for name in vars(option) if not name.startswith("_")]
+        members = [name for name in vars(option) if not name.startswith("_") or name == "__call__"]
         return _Form(_said(option), lambda value: all(hasattr(value, name) for name in members))
     raise TypeError(f"no value can be compared with {option}: say it in the forms that typed.py knows")
 
@@ -166,7 +168,9 @@ class _Shown:
 
 def _refusal(where: str, value: object, check: _Check) -> SettingError:
     place, given, wanted = check.wrong(where, value)
-    return SettingError(place, _Shown(given), f"Give {wanted.wanted}, not {_kind(given)}.")
+    # Of two texts, one of which is right, the kind says nothing.
+    kind = "" if any(get_origin(option) is Literal for option in wanted.options) else f", not {_kind(given)}"
+    return SettingError(place, _Shown(given), f"Give {wanted.wanted}{kind}.")
 
 
 def checked(
@@ -223,7 +227,9 @@ def refuse_wrong_types(namespace: dict[str, object], exported: Iterable[str]) ->
         value = namespace[name]
         if isinstance(value, types.FunctionType) and not hasattr(value, "__wrapped__"):
             namespace[name] = checked(value, name)
-        elif isinstance(value, type) and not issubclass(value, (enum.Enum, Exception)):
+        elif isinstance(value, type) and not (
+            issubclass(value, (enum.Enum, Exception)) or getattr(value, "_is_protocol", False)
+        ):
             _refuse_in(value)
 
 
