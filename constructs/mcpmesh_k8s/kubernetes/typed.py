@@ -14,13 +14,19 @@ import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
-from typing import IO, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import IO, Any, Literal, TypeGuard, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import constructs
 
 from .errors import SettingError
 
-_SCALARS = {str: "text", int: "a whole number", bool: "True or False", float: "a number", type(None): "None"}
+_SCALARS: dict[object, str] = {
+    str: "text",
+    int: "a whole number",
+    bool: "True or False",
+    float: "a number",
+    type(None): "None",
+}
 _LONGEST = 200
 
 
@@ -33,12 +39,8 @@ class _Check:
 
     def __init__(self, expected: object) -> None:
         self.options = _options(expected)
-        self.plain = tuple(
-            option
-            for option in self.options
-            if isinstance(option, type) and not get_origin(option) and not getattr(option, "_is_protocol", False)
-        )
-        self.forms = [_form(option) for option in self.options if option not in self.plain]
+        self.plain = tuple(option for option in self.options if _is_plain(option))
+        self.forms = [_form(option) for option in self.options if not _is_plain(option)]
         self.takes_bool = bool in self.plain or object in self.plain
 
     def accepts(self, value: object) -> bool:
@@ -86,6 +88,11 @@ class _Form:
     def accepts(self, value: object) -> bool:
         """Whether a value is of the outer type, and everything inside of its own."""
         return self.holds(value) and all(check.accepts(part) for _, part, check in self.parts(value))
+
+
+def _is_plain(option: object) -> TypeGuard[type[object]]:
+    """Whether it is a class that a value simply is of."""
+    return isinstance(option, type) and not get_origin(option) and not getattr(option, "_is_protocol", False)
 
 
 def _form(option: object) -> _Form:
