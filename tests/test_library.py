@@ -51,6 +51,7 @@ from mcpmesh_k8s import (
     variables,
 )
 from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
+from test_extras import DNS, EXTRAS, with_keys
 
 PACKAGE = Path(mcpmesh_k8s.__file__).parent
 APPLICATION = Path(ai_interviewer.__file__).parent
@@ -168,7 +169,7 @@ EVERY_NAME = {name: value for module in MODULES for name, value in vars(module).
 
 
 def test_what_a_public_function_returns_is_what_it_says() -> None:
-    """Each is looked at as it returns, while every kind of environment is rendered."""
+    """Each is looked at as it returns, while every kind of environment is rendered, and a workload with all extras."""
     codes = {
         function.__code__: name for name, function in FUNCTIONS.items() if not inspect.isgeneratorfunction(function)
     }
@@ -194,16 +195,17 @@ def test_what_a_public_function_returns_is_what_it_says() -> None:
             ArgoCd([many], outdir="unused/many-argocd"),
         ):
             application.manifests()
+        with_keys("WorkloadSettings", replace(EXTRAS, patches=(DNS,)))
     finally:
         sys.setprofile(None)
     assert lies == set()
-    written = {name for name, each in FUNCTIONS.items() if API_TYPE.search(str(each.__annotations__.get("return")))}
+    written = {name for name in codes.values() if API_TYPE.search(str(FUNCTIONS[name].__annotations__.get("return")))}
     assert {"container.harden", "container.harden_pod", "probe.Probe.render", "variable.Variable.render"} <= written
     assert written - seen == NOT_CALLED
 
 
-NOT_CALLED = {"component.Component.manifests"}
-"""What no environment calls: the one that says that a subclass must have it."""
+NOT_CALLED = {"component.Component.manifests", "storage.Volume.source", "storage.Projection.render"}
+"""What no environment calls: those that say that a subclass must have them."""
 
 
 def is_of(value: object, hint: object) -> bool:

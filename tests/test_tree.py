@@ -321,14 +321,14 @@ def test_a_sound_tree_is_written_with_what_plain_cdk8s_added(tmp_path: Path) -> 
     assert "name: shop-api" in text
 
 
-def l2_objects(phase: Phase, image: str) -> None:
+def l2_objects(phase: Phase) -> None:
     metadata = cdk8s.ApiObjectMetadata(name="extra", namespace="shop")
     plus.ConfigMap(phase, "map", metadata=metadata, data={"colour": "blue"})
-    plus.Deployment(phase, "extra", metadata=metadata).add_container(image=image)
+    plus.ServiceAccount(phase, "account", metadata=metadata)
 
 
-def nested_l1_object(phase: Phase, image: str) -> None:
-    container = k8s.Container(name="c", image=image)
+def nested_l1_object(phase: Phase) -> None:
+    container = k8s.Container(name="c", image="redis:7.4.5", security_context=RESTRICTED)
     k8s.KubePod(
         Construct(Construct(phase, "some"), "where"),
         "extra",
@@ -338,13 +338,15 @@ def nested_l1_object(phase: Phase, image: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("add", "kinds"), [(l2_objects, {"ConfigMap", "Deployment"}), (nested_l1_object, {"Pod"})], ids=["L2", "nested L1"]
+    ("add", "kinds"),
+    [(l2_objects, {"ConfigMap", "ServiceAccount"}), (nested_l1_object, {"Pod"})],
+    ids=["L2", "nested L1"],
 )
 def test_objects_deep_in_the_tree_are_rendered_and_ordered_like_ours(
-    add: Callable[[Phase, str], None], kinds: set[str], tmp_path: Path
+    add: Callable[[Phase], None], kinds: set[str], tmp_path: Path
 ) -> None:
     application, phase, _ = small(tmp_path)
-    add(phase, "redis:7.4.5")
+    add(phase)
     application.synth()
     (written,) = (tmp_path / "shop").iterdir()
     objects = list(yaml.safe_load_all(written.read_text()))
@@ -357,9 +359,13 @@ def test_objects_deep_in_the_tree_are_rendered_and_ordered_like_ours(
 
 def test_objects_of_the_l2_classes_are_checked_like_ours(tmp_path: Path) -> None:
     application, phase, _ = small(tmp_path)
-    l2_objects(phase, "redis:latest")
-    with pytest.raises(TreeError, match=r"Deployment extra: Image\.tag of redis: 'latest' was given"):
+    metadata = cdk8s.ApiObjectMetadata(name="extra", namespace="shop")
+    plus.Deployment(phase, "extra", metadata=metadata).add_container(image="redis:latest")
+    with pytest.raises(TreeError) as caught:
         application.synth()
+    restricted, latest = sorted(caught.value.problems)
+    assert restricted.startswith("Deployment extra does not hold the restricted Pod Security Standard")
+    assert latest.startswith("Deployment extra: Image.tag of redis: 'latest' was given")
 
 
 class Report(Component):
@@ -377,10 +383,18 @@ class Report(Component):
 
 def test_a_component_of_ones_own_writes_objects_by_hand_and_with_structs(tmp_path: Path) -> None:
     application, phase, _ = small(tmp_path)
+    restricted = api.SecurityContext(
+        allow_privilege_escalation=False,
+        run_as_non_root=True,
+        seccomp_profile=api.SeccompProfile(type="RuntimeDefault"),
+        capabilities=api.Capabilities(drop=["ALL"]),
+    )
     template = api.PodTemplateSpec(
         metadata=api.ObjectMeta(labels={"app": "report"}),
         spec=api.PodSpec(
-            restart_policy="Never", host_pid=False, containers=[api.Container(name="c", image="redis:7.4.5")]
+            restart_policy="Never",
+            host_pid=False,
+            containers=[api.Container(name="c", image="redis:7.4.5", security_context=restricted)],
         ),
     )
     spec = api.CronJobSpec(schedule="0 3 * * *", job_template=api.JobTemplateSpec(spec=api.JobSpec(template=template)))
