@@ -5,16 +5,21 @@ A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``. ``--che
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "constructs"))
 
-from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings  # noqa: E402
+from ai_interviewer import DEV, ENVIRONMENTS, PROD, AiInterviewer, EnvironmentSettings  # noqa: E402
 from mcpmesh_k8s import (  # noqa: E402
     Audience,
     Compute,
@@ -28,9 +33,12 @@ from mcpmesh_k8s import (  # noqa: E402
     budget,
     topology,
 )
+from mcpmesh_k8s.operations.answers import ANSWERS  # noqa: E402
+from mcpmesh_k8s.operations.makefile import every_variable  # noqa: E402
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 ENV_EXAMPLE = ROOT / ".env.example"
+ANSWERS_SCHEMA = ROOT / "docs/answers.schema.json"
 BAR = r"\|"  # in a table, inside code too, where an entity would be shown as it is written
 
 
@@ -201,6 +209,49 @@ def way() -> str:
     return mermaid(lines)
 
 
+def make_variables() -> str:
+    """Every make variable of the operator's commands."""
+    names = [environment.name for environment in ENVIRONMENTS]
+    return table(
+        ("variable", "meaning", "unless given"),
+        [(f"`{one.assignment(names)}`", one.help, one.default or "–") for one in every_variable()],
+    )
+
+
+def answers() -> str:
+    """What each command answers to a script."""
+    rows = [(f"`{name}`", ", ".join(f"`{field}`" for field in members(kind))) for name, kind in ANSWERS.items()]
+    return table(("command", "answer"), rows)
+
+
+def members(kind: type[Any]) -> Iterator[str]:
+    """The fields of an answer; of a list, the fields of its entries."""
+    inner = {name: one for name, one in vars(sys.modules[kind.__module__]).items() if is_dataclass(one)}
+    for field in fields(kind):
+        entry = inner.get(str(field.type).removeprefix("tuple[").partition(",")[0])
+        yield f"{field.name}[]: {' '.join(one.name for one in fields(entry))}" if entry else field.name
+
+
+def answers_schema() -> str:
+    """The JSON schema of all answers, as an object of each by its command."""
+    adapters = [(name, TypeAdapter[Any](kind)) for name, kind in ANSWERS.items()]
+    references, schema = TypeAdapter.json_schemas([(name, "serialization", adapter) for name, adapter in adapters])
+    for name, definition in schema["$defs"].items():
+        kind = getattr(sys.modules[ANSWERS["status"].__module__], name)
+        about = inspect.getdoc(kind) or ""
+        definition |= {"description": about.partition("\n")[0], "additionalProperties": False}
+        for field, of_it in definition["properties"].items():
+            (text,) = re.findall(rf"^    {field}: (.*(?:\n        .*)*)", about, re.MULTILINE)
+            of_it["description"] = " ".join(text.split())
+    whole = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "description": "What each command prints with --json, by the command's name.",
+        "properties": {name: references[name, "serialization"] for name, _ in adapters},
+        "$defs": schema["$defs"],
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "topology": lambda: mermaid(topology(application(PROD))),
     "budget cpu dev": lambda: mermaid(budget(application(DEV), "cpu")),
@@ -211,6 +262,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "a request's way": way,
     "differences": differences,
     "secrets": secrets,
+    "make variables": make_variables,
+    "answers": answers,
     "example": lambda: f"```python\n{(ROOT / 'examples' / 'shop.py').read_text(encoding='utf-8')}```",
 }
 
@@ -253,7 +306,10 @@ def env_example() -> str:
 
 def outputs() -> dict[Path, str]:
     """Every file that is generated, or has generated parts, as it must be."""
-    return {path: generated(path.read_text(encoding="utf-8")) for path in DOCUMENTS} | {ENV_EXAMPLE: env_example()}
+    return {path: generated(path.read_text(encoding="utf-8")) for path in DOCUMENTS} | {
+        ENV_EXAMPLE: env_example(),
+        ANSWERS_SCHEMA: answers_schema(),
+    }
 
 
 def main() -> int:

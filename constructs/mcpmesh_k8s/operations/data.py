@@ -47,8 +47,11 @@ __all__ = [
     "Server",
     "Side",
     "Stores",
+    "compare_data",
     "export_data",
     "import_data",
+    "require_same",
+    "show_rows",
     "stores_of",
     "verify_data",
 ]
@@ -194,24 +197,24 @@ def import_data(target: Side, stores: Stores, folder: Path, *, owners: Sequence[
         rows = list[Row]()
         for name, counts in restore_databases(target, stores, folder, manifest, plan, show).items():
             rows += _database_rows(name, manifest.databases[name].counts, counts)
-        _require_ok(rows)
+        require_same(rows)
         cleanup.callback(_as_far_as_possible, discard_redis, target, stores)
         stage_redis(target, stores, folder, manifest.redis)
         before = _keep_redis(target, stores, folder)
         show(f"redis: loaded beside the present one, which is kept in {before}")
         bucket = import_bucket(target, stores, folder, manifest, show)
         rows.append(Row.of(exported_objects(manifest), bucket, prefix=f"bucket {manifest.bucket}, "))
-        _require_ok(rows)
+        require_same(rows)
         swap_databases(target, stores, manifest, plan, show)
         for exported, found in switch_redis(target, stores):
             rows.append(Row.of(exported, found, may_lapse="expire" in exported.what))
         show("redis: in place")
     show_rows(rows)
-    _require_ok(rows)
+    require_same(rows)
     return rows
 
 
-def verify_data(side: Side, stores: Stores, folder: Path) -> list[Row]:
+def compare_data(side: Side, stores: Stores, folder: Path) -> list[Row]:
     """Compare what is there with an export, before anyone writes to it again.
 
     Args:
@@ -223,7 +226,7 @@ def verify_data(side: Side, stores: Stores, folder: Path) -> list[Row]:
         What was compared.
 
     Raises:
-        OperationError: Something differs; the table was printed.
+        OperationError: The export is damaged, or something could not be read.
     """
     require(side.program, "mc")
     manifest = Manifest.read(folder)
@@ -239,8 +242,18 @@ def verify_data(side: Side, stores: Stores, folder: Path) -> list[Row]:
     )
     found_objects = count_bucket(side, stores, folder.parent, manifest, show)
     rows.append(Row.of(exported_objects(manifest), found_objects, prefix=f"bucket {manifest.bucket}, "))
+    return rows
+
+
+def verify_data(side: Side, stores: Stores, folder: Path) -> list[Row]:
+    """Compare what is there with an export, and show it: ``compare_data``.
+
+    Raises:
+        OperationError: Something differs; the table was printed.
+    """
+    rows = compare_data(side, stores, folder)
     show_rows(rows)
-    _require_ok(rows)
+    require_same(rows)
     return rows
 
 
@@ -289,7 +302,12 @@ def _keep_redis(target: Side, stores: Stores, folder: Path) -> Path:
     return path
 
 
-def _require_ok(rows: Sequence[Row]) -> None:
+def require_same(rows: Sequence[Row]) -> None:
+    """Refuse what differs.
+
+    Raises:
+        OperationError: Something differs; the first such things are named.
+    """
     wrong = [row.what for row in rows if not row.ok]
     if wrong:
         raise OperationError(f"Not the same as exported: {', '.join(wrong[:5])}{' and more' if wrong[5:] else ''}.")
