@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from mcpmesh_k8s.kubernetes import SettingError, TreeError
 
 from .commands import COMMANDS
-from .environment import Environment
+from .environment import Environment, check_environments
 from .makefile import make_variable, makefile
 from .programs import OperationError
 from .terminal import UnreadError, is_fancy, show, show_error
@@ -99,6 +99,11 @@ def main(program: str, environments: Sequence[Environment], arguments: Sequence[
         environments: Every environment that can be operated.
         arguments: The command line; the process's own unless given.
     """
+    try:
+        check_environments(environments)
+    except SettingError as error:
+        show_error(str(error))
+        return NO
     return run(command_line(program, environments), program, arguments, environments)
 
 
