@@ -18,6 +18,7 @@ import typer
 from jsonschema import Draft202012Validator
 
 from conftest import ROOT
+from environments import EVERY, SHARED
 from mcpmesh_k8s.operations.cli import command_line, main
 from mcpmesh_k8s.operations.commands import COMMANDS
 from mcpmesh_k8s.operations.data import Row
@@ -133,7 +134,10 @@ def test_what_no_command_of_this_name_takes_ends_with_2() -> None:
     [
         ("dploy dev", "No such command 'dploy'. Did you mean 'deploy'?"),
         ("deploy", "Missing argument 'ENV'."),
-        ("deploy elsewhere", "Invalid value for 'ENV': there is no environment 'elsewhere', only: dev, prod."),
+        (
+            "deploy elsewhere",
+            f"Invalid value for 'ENV': there is no environment 'elsewhere', only: {', '.join(EVERY)}.",
+        ),
         ("deploy dev backend", "Got unexpected extra argument(s) (backend)"),
         ("logs dev --lines many", "Invalid value for '--lines'"),
         ("logs dev --lines -1", "Invalid value for '--lines'"),
@@ -199,7 +203,7 @@ def test_at_a_terminal_the_help_is_in_boxes_by_group() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "completed"),
-    [("ai-interviewer deploy ", {"dev", "prod"}), ("ai-interviewer logs dev back", {"backend"})],
+    [("ai-interviewer deploy ", set(EVERY)), ("ai-interviewer logs dev back", {"backend"})],
 )
 def test_a_shell_completes_environments_and_workloads(typed: str, completed: set[str]) -> None:
     program = "import sys; from ai_interviewer.__main__ import run; sys.argv = ['bin/ai-interviewer']; sys.exit(run())"
@@ -325,7 +329,7 @@ def test_status_answers_in_json(operate: Operate, workplace: Workplace) -> None:
     assert "context minikube, namespace ai-interviewer" in result.err
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_show_and_urls_answer_in_json(operate: Operate, environment: str) -> None:
     result = operate("show", environment, "--json")
     assert result.err == ""
@@ -417,8 +421,10 @@ def test_the_make_targets_are_those_of_the_commands() -> None:
 
 def test_a_shared_cluster_gets_only_what_was_committed() -> None:
     text = makefile(OPERATED)
-    assert re.search(r"^k8s-deploy-dev: synth ##", text, re.M)
-    assert re.search(r"^k8s-deploy-prod: dist-check ##.*wants CONFIRM=prod$", text, re.M)
+    for name in EVERY:
+        before, after = ("dist-check", f"; wants CONFIRM={name}") if name in SHARED else ("synth", "")
+        assert re.search(rf"^k8s-deploy-{name}: {before} ##.* wait for each{after}$", text, re.M)
+        assert re.search(rf"^rendered-{name} := {before}$", text, re.M)
 
 
 def test_a_synthesis_imports_nothing_of_the_command_line() -> None:

@@ -20,6 +20,7 @@ import yaml
 from cdk8s_plus_27 import k8s
 
 from conftest import Manifests, require_program
+from environments import EVERY
 from kubernetes_api import RESOURCES, KubernetesApi, Manifest, kubeconfig
 from mcpmesh_k8s import Application, ApplicationSettings, Phase, TreeError
 
@@ -68,7 +69,7 @@ def sent(api: KubernetesApi) -> list[Manifest]:
 # --- what kubectl reads ---
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_kubectl_sends_what_lies_in_dist_and_a_second_time_nothing_changes(
     environment: str, api: KubernetesApi, kubectl: Kubectl, manifests: Manifests
 ) -> None:

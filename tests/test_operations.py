@@ -20,6 +20,7 @@ import pytest
 from ai_interviewer import DEV, ENVIRONMENTS
 from ai_interviewer.__main__ import operated
 from conftest import ROOT, read_manifests, require_program
+from environments import EVERY
 from mcpmesh_k8s import BuiltImage, SettingError
 from mcpmesh_k8s.operations import pods
 from mcpmesh_k8s.operations.cli import main
@@ -279,7 +280,7 @@ def test_a_make_variable_becomes_an_option(given: str) -> None:
         ("k8s-logs-backend TARGET=redis", "k8s-logs-backend takes no TARGET, only:"),
         ("k8s-build-backend LIVE=1", "k8s-build-backend takes no LIVE, only:"),
         ("k8s-logs FOLLOW=no", "give FOLLOW=1, or leave it out"),
-        ("k8s-status ENV=elsewhere", "there is no environment elsewhere, only: dev prod"),
+        ("k8s-status ENV=elsewhere", f"there is no environment elsewhere, only: {' '.join(EVERY)}"),
     ],
 )
 def test_a_make_variable_that_is_not_taken_is_refused_before_anything_is_done(given: str, said: str) -> None:
@@ -1694,6 +1695,6 @@ def test_ctrl_c_ends_without_a_traceback(operate: Operate, monkeypatch: pytest.M
 
 
 def test_the_command_line_names_what_there_is(operate: Operate) -> None:
-    result = operate("deploy", "staging")
+    result = operate("deploy", "elsewhere")
     assert result.status == 2
-    assert "there is no environment 'staging', only: dev, prod." in result.err
+    assert f"there is no environment 'elsewhere', only: {', '.join(EVERY)}." in result.err

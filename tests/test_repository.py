@@ -24,6 +24,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from conftest import require_program
+from environments import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -412,7 +413,10 @@ def test_every_target_that_a_message_names_exists() -> None:
 
 def test_the_operations_guide_names_every_command() -> None:
     guide = (ROOT / "docs/operations.md").read_text()
-    commands = {target for target in targets() if target.startswith("k8s-")}
+    deployments = {f"k8s-deploy-{name}" for name in EVERY}
+    assert deployments < targets()
+    assert "`make k8s-deploy-<environment>`" in guide
+    commands = {target for target in targets() - deployments if target.startswith("k8s-")}
     assert {command for command in commands if f"make {command}" not in guide} == set()
 
 
