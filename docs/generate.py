@@ -17,7 +17,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "constructs"))
+sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "tests")]
 
 from ai_interviewer import ENVIRONMENTS, AiInterviewer, EnvironmentSettings  # noqa: E402
 from mcpmesh_k8s import (  # noqa: E402
@@ -27,8 +27,7 @@ from mcpmesh_k8s import (  # noqa: E402
     Gateway,
     Image,
     IssuedKey,
-    OAuth2Proxy,
-    OAuth2ProxySettings,
+    RateLimit,
     Route,
     SecretEntry,
     Target,
@@ -36,9 +35,11 @@ from mcpmesh_k8s import (  # noqa: E402
     budget,
     topology,
 )
+from mcpmesh_k8s.images import DIGESTS, PINS, pinned  # noqa: E402
 from mcpmesh_k8s.operations import SharedCluster  # noqa: E402
 from mcpmesh_k8s.operations.answers import ANSWERS  # noqa: E402
 from mcpmesh_k8s.operations.makefile import every_variable  # noqa: E402
+from programs import PROGRAMS  # noqa: E402
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 ENV_EXAMPLE = ROOT / ".env.example"
@@ -92,8 +93,7 @@ def who_talks_to_whom() -> str:
         for pod in application(environment).pods:
             if isinstance(pod, Workload):
                 for peer, port in pod.accepted:
-                    name = getattr(peer, "namespace", str(peer))
-                    path = (f"pods of `{name}`", f"{pod.name} {pod.port(port).number}")
+                    path = (f"pods of `{peer.title}`", f"{pod.name} {pod.port(port).number}")
                     opened.setdefault(path, []).append(environment.name)
             for target in pod.connections:
                 end = (
@@ -132,7 +132,19 @@ def differing(values: Sequence[object], path: str = "") -> Iterator[tuple[str, S
         for index, parts in enumerate(zip(*cast("Sequence[tuple[object, ...]]", values), strict=True)):
             yield from differing(parts, f"{path}[{getattr(parts[0], 'name', index)}]")
     else:
-        yield path, [value if value != "" else "none" for value in values]
+        yield path, [shown(value) for value in values]
+
+
+def shown(value: object) -> str:
+    """A value as it was written: what is left at its default is not said."""
+    if is_dataclass(value) and not isinstance(value, type):
+        said = [
+            f"{field.name}={shown(given) if is_dataclass(given) else repr(given)}"
+            for field in fields(value)
+            if (given := getattr(value, field.name)) != field.default
+        ]
+        return f"{type(value).__name__}({', '.join(said)})"
+    return str(value) if value != "" else "none"
 
 
 def secrets() -> str:
@@ -150,6 +162,16 @@ def secrets() -> str:
             rows.setdefault(row, []).insert(0, environment.name)
     head = ("Secret", "key", "in a `.env` file", "comes from", "read by", "in")
     return table(head, [(*row, in_words(where)) for row, where in rows.items()])
+
+
+def programs() -> str:
+    """What the tests start, and what brings it."""
+
+    def brought_by(packages: tuple[str, ...], needs: str) -> str:
+        return needs or f"Debian's {', '.join(f'`{package}`' for package in packages)}"
+
+    rows = [(f"`{p.name}`", p.purpose, brought_by(p.packages, p.needs)) for p in PROGRAMS]
+    return table(("program", "what it does in the tests", "comes from"), rows)
 
 
 def gateway_of(environment: EnvironmentSettings) -> Gateway:
@@ -170,12 +192,30 @@ def routes() -> str:
                 {Audience.PUBLIC: "everyone", Audience.SIGNED_IN: "signed in"}.get(route.audience, "administrators"),
                 f"{route.body_mb} MiB",
                 f"{route.timeout_seconds} s",
-                f"{route.rate.per_second}/s, {route.rate.burst} more at once" if route.rate else "–",
+                rate(route.rate) if route.rate else "–",
                 ", ".join(features(route)) or "–",
             )
             rows.setdefault(row, []).append(environment.name)
     head = ("path", "goes to", "for", "body", "may be silent for", "requests of one address", "and", "in")
     return table(head, [(*row, in_words(where)) for row, where in rows.items()])
+
+
+def limits() -> str:
+    """What one client may do beside the rates of routes, and in which environment."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for environment in ENVIRONMENTS:
+        gateway = gateway_of(environment)
+        given = gateway.settings.limits
+        rows.setdefault(("requests under way at a time", str(given.connections)), []).append(environment.name)
+        if gateway.login.pages:
+            told = ("requests for the login's own pages", rate(given.sign_in))
+            rows.setdefault(told, []).append(environment.name)
+    return table(("one client", "may have", "in"), [(*row, in_words(where)) for row, where in rows.items()])
+
+
+def rate(limit: RateLimit) -> str:
+    """A rate, in words."""
+    return f"{limit.per_second}/s, {limit.burst} more at once"
 
 
 def features(route: Route) -> Iterator[str]:
@@ -192,13 +232,12 @@ def features(route: Route) -> Iterator[str]:
 
 def way() -> str:
     """What happens to a request where people sign in, as a Mermaid sequence diagram."""
-    gateway = gateway_of(next(one for one in ENVIRONMENTS if isinstance(one.login, OAuth2ProxySettings)))
-    login = gateway.login
-    assert isinstance(login, OAuth2Proxy)
+    gateway = next(gateway for gateway in map(gateway_of, ENVIRONMENTS) if gateway.login.workloads)
+    (login,) = gateway.login.workloads
+    provider = gateway.login.provider
     route = next(route for route in gateway.routes if route.path == "/api/")
     assert route.rate
-    controller = ", ".join(getattr(peer, "namespace", str(peer)) for peer, _ in gateway.accepted)
-    provider = login.settings.provider
+    controller = ", ".join(peer.title for peer, _ in gateway.accepted)
     restricted = ", ".join(r.path for r in gateway.routes if r.audience is Audience.ADMINISTRATOR)
     lines = f"""sequenceDiagram
   autonumber
@@ -206,7 +245,7 @@ def way() -> str:
   participant controller as {controller}
   participant gateway as {gateway.name}
   participant login as {login.name}
-  participant provider as {provider.name}
+  participant provider as {provider}
   participant service as {route.to.name}
   browser->>controller: https://{gateway.settings.host}{route.path}…
   Note over controller: TLS ends here
@@ -220,13 +259,13 @@ def way() -> str:
     gateway-->>browser: a program: 401. A person: sign in
     browser->>gateway: /oauth2/start
     gateway->>login: /oauth2/start
-    login-->>browser: go to {provider.name}
+    login-->>browser: go to {provider}
     browser->>provider: who I am
     provider-->>browser: back to /oauth2/callback, with a code
     browser->>gateway: /oauth2/callback
     gateway->>login: /oauth2/callback
     login->>provider: is the code good?
-    login-->>browser: a cookie for {login.settings.session_hours} hours, and back to where it began
+    login-->>browser: a cookie, and back to where it began
   else the login is away, slow or wrong
     gateway-->>browser: 503
   else someone's
@@ -282,17 +321,53 @@ def answers_schema() -> str:
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
+def pins() -> str:
+    """Every pin: which line, where and when its newest patch was looked up."""
+    rows = [
+        (f"`{pinned(pin, DIGESTS).reference}`", pin.line, f"{pin.looked_at}", pin.source, pin.note or "–")
+        for pin in PINS
+    ]
+    return table(("image", "line", "looked at", "tag seen in", "and"), rows)
+
+
+def advisories() -> str:
+    """Every advisory, and what is done about it."""
+    rows = [
+        (
+            pin.image.repository.rpartition("/")[2],
+            ", ".join(advisory.ids),
+            advisory.what,
+            advisory.fixed_in or "–",
+            advisory.standing.value,
+            advisory.answer,
+        )
+        for pin in PINS
+        for advisory in pin.advisories
+    ]
+    return table(("of", "advisory", "what it allows", "mended in", "here", "what we do"), rows)
+
+
+def example(name: str) -> str:
+    """An example, as it stands in its file."""
+    return f"```python\n{(ROOT / 'examples' / name).read_text(encoding='utf-8')}```"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "topology": topologies,
     "budgets": budgets,
     "who talks to whom": who_talks_to_whom,
     "routes": routes,
+    "limits": limits,
     "a request's way": way,
     "differences": differences,
     "secrets": secrets,
     "make variables": make_variables,
     "answers": answers,
-    "example": lambda: f"```python\n{(ROOT / 'examples' / 'shop.py').read_text(encoding='utf-8')}```",
+    "example": lambda: example("shop.py"),
+    "managed s3": lambda: example("managed_s3.py"),
+    "pins": pins,
+    "advisories": advisories,
+    "programs": programs,
 }
 
 

@@ -4,6 +4,7 @@ Of the configuration only paths, ports and the resolver are rewritten. Names of 
 stub DNS server: to this nginx, every Service lies on loopback.
 """
 
+import json
 import os
 import re
 import shlex
@@ -21,9 +22,6 @@ from http.client import HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
-
-from conftest import require_program
 from mesh_harness import (
     LOCALHOST,
     SECRETS,
@@ -39,12 +37,13 @@ from mesh_harness import (
     start_pod,
 )
 from processes import START, Account, serving
+from programs import named
 
 PREFIX = "ai-interviewer-"
 NAME = "nginx-gateway"
 LOGIN = "oauth2-proxy"
 DOMAIN = "ai-interviewer.svc.cluster.local"
-MODULES = tuple(Path("/usr/lib/nginx/modules") / f"{name}.so" for name in ("ndk_http_module", "ngx_http_lua_module"))
+MODULES = [file for file in named("nginx").files if "/modules/" in file]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,19 +321,21 @@ def read_response(connection: socket.socket, method: str = "GET") -> Response:
         return Response(status=response.status, headers=response.headers, body=response.read())
 
 
-def localize(text: str, *, listen: tuple[int, int], resolv_conf: Path, upstreams: Mapping[str, int]) -> str:
+def localize_settings(text: str, upstreams: Mapping[str, int]) -> str:
+    """The settings of the gateway's Lua with a local port for each ``host:port``; the host stays."""
+    settings = json.loads(text)
+    for place in (*settings["routes"].values(), *([settings["login"]] if "login" in settings else [])):
+        place["port"] = upstreams[f"{place['host']}:{place['port']}"]
+    return json.dumps(settings)
+
+
+def localize(text: str, *, listen: tuple[int, int], resolv_conf: Path) -> str:
     """The configuration with local ports and a local resolver.
 
     Args:
         listen: The port that is listened on, and the local one.
         resolv_conf: The file that names the local resolver.
-        upstreams: The local port for each ``host:port``; the host stays.
     """
-
-    def local(address: re.Match[str]) -> str:
-        return f'"{address[1]}", {upstreams[f"{address[1]}:{address[2]}"]}'
-
-    text = re.sub(rf'"([\w-]+\.{re.escape(DOMAIN)})", (\d+)', local, text)
     text, listening = re.subn(rf"\blisten {listen[0]}\b", f"listen {LOCALHOST}:{listen[1]}", text)
     text, resolving = re.subn('"/etc/resolv.conf"', f'"{resolv_conf}"', text)
     assert (listening, resolving) == (2, 1), text
@@ -351,9 +352,8 @@ def running_gateway(
         resolvable: Whether the names of the Services are known from the start.
         real: Ports of loopback where real programs stand in for a stub, by the name of the service.
     """
-    nginx = require_program("nginx", "nginx", "/usr/sbin")
-    if not all(module.exists() for module in MODULES):
-        pytest.skip("nginx has no Lua: `apt-get install libnginx-mod-http-lua`")
+    nginx = shutil.which("nginx")
+    assert nginx, "nginx was not asked for"
     manifest = find(manifests, "Deployment", PREFIX + NAME)
     spec = container_of(manifest, NAME)
     security = spec["securityContext"]
@@ -379,10 +379,10 @@ def running_gateway(
         resolv_conf = root / "resolv.conf"
         resolv_conf.write_text(f"nameserver {LOCALHOST}:{dns.port}\n")
         text = configuration.read_text()
-        host = re.findall(r"server_name ([a-z][^;]*);", text)[-1]
-        configuration.write_text(
-            localize(text, listen=(listen, port), resolv_conf=resolv_conf, upstreams=upstream_ports)
-        )
+        host = re.findall(r'server_name "([^"]*)";', text)[-1]
+        configuration.write_text(localize(text, listen=(listen, port), resolv_conf=resolv_conf))
+        settings = mounts["/etc/gateway"] / "gateway.json"
+        settings.write_text(localize_settings(settings.read_text(), upstream_ports))
         prefix = root / "prefix"
         prefix.mkdir(mode=0o555)
         program = root / "bin/openresty"

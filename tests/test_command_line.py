@@ -21,8 +21,8 @@ from conftest import ROOT
 from environments import EVERY, SHARED
 from mcpmesh_k8s.operations.cli import command_line, main
 from mcpmesh_k8s.operations.commands import COMMANDS
-from mcpmesh_k8s.operations.data import Row
 from mcpmesh_k8s.operations.makefile import makefile
+from mcpmesh_k8s.operations.moves import Row
 from test_operations import OPERATED, Operate, Workplace, controller, running
 from test_operations import moves as moves  # fixtures
 from test_operations import operate as operate
@@ -184,7 +184,7 @@ def test_the_help_of_a_command_has_its_options_and_an_example() -> None:
     text = " ".join(run("logs", "--help").stdout.split())
     assert "logs [OPTIONS] {ENV} [TARGET]..." in text
     assert "--follow Go on with new log lines." in text
-    assert "For example: python -m ai_interviewer logs dev; python -m ai_interviewer logs dev backend redis" in text
+    assert "For example: python -m ai_interviewer logs dev; python -m ai_interviewer logs dev backend registry" in text
     assert "--push" not in text
 
 

@@ -55,7 +55,7 @@ def test_its_configuration_has_no_known_mistake(files: Callable[[str], Path], en
             "alias_traversal",
         ),
         ("nginx.conf", "return 421;", "return 301 https://$host$uri;", "http_splitting"),
-        ("proxy.conf", "proxy_set_header Host $host;", "proxy_set_header Host $http_host;", "host_spoofing"),
+        ("location.conf", "proxy_set_header Host $host;", "proxy_set_header Host $http_host;", "host_spoofing"),
     ],
 )
 def test_a_mistake_would_be_found(files: Callable[[str], Path], file: str, line: str, mistake: str, found: str) -> None:

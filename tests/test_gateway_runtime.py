@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
@@ -20,8 +21,9 @@ from typing import Any
 
 import pytest
 
-from ai_interviewer import AiInterviewer
-from conftest import Manifests, read_manifests
+from ai_interviewer import PROD, AiInterviewer, EnvironmentSettings
+from another_login import PortalSettings
+from conftest import Manifests, read_manifests, requires
 from environments import EVERY, STAGING, WITH_LOGIN, WITH_MESH, WITHOUT_LOGIN, WITHOUT_MESH
 from gateway_harness import (
     DOMAIN,
@@ -42,22 +44,30 @@ from mcpmesh_k8s import (
     Audience,
     Compute,
     Container,
+    ContentSecurityPolicy,
     DevIdentity,
+    ExistingSecrets,
     Gateway,
     GatewaySettings,
+    IssuedKey,
+    LoginSettings,
     Phase,
     Port,
+    RandomKey,
     RateLimit,
     Route,
+    Secret,
+    SecretSettings,
     User,
     Workload,
     WorkloadSettings,
     images,
 )
-from mcpmesh_k8s.access.routes import DATA, GRAFANA, PAGES
+from mcpmesh_k8s.access._configuration import quoted
 from mesh_harness import LOCALHOST, eventually, probe
 from processes import START
 
+DATA, GRAFANA, PAGES = ContentSecurityPolicy.DATA, ContentSecurityPolicy.GRAFANA, ContentSecurityPolicy.PAGES
 AGENTS = ("pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent")
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 MEBIBYTE = 2**20
@@ -103,7 +113,7 @@ EVERY_ANSWER = {
 
 
 @pytest.fixture(scope="module")
-def gateways(manifests: Manifests) -> Generator[Callable[[str], RunningGateway], None, None]:
+def gateways(manifests: Manifests, needs_nginx: Path) -> Generator[Callable[[str], RunningGateway], None, None]:
     """The gateway of each environment, started when it is first asked for."""
     with ExitStack() as stack:
 
@@ -708,7 +718,7 @@ def test_nothing_else_is_upgraded(gateway: RunningGateway, target: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def hurried(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningGateway, None, None]:
+def hurried(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
     folder = tmp_path_factory.mktemp("hurried")
     application = Application(ApplicationSettings(name="ai-interviewer"), outdir=folder)
     phase = Phase(application, "access")
@@ -755,16 +765,17 @@ def test_a_client_gets_what_the_limit_says_and_one_more_is_refused(hurried: Runn
 
 
 def test_calls_that_wait_for_a_model_may_take_five_minutes(gateway: RunningGateway) -> None:
-    waits = ["/api/"] if has_login(gateway) else ["/api/", *(f"= /mcp/{agent}" for agent in AGENTS)]
+    waits = ['"/api/"'] if has_login(gateway) else ['"/api/"', *(f'= "/mcp/{agent}"' for agent in AGENTS)]
     for location in waits:
         lines = block(gateway, location)
         assert {"proxy_read_timeout 300s;", "proxy_send_timeout 300s;"} <= set(lines)
-    assert "proxy_read_timeout 60s;" in block(gateway, "/")
+    assert "proxy_read_timeout 60s;" in block(gateway, '"/"')
 
 
 # Services that come, move and stay away
 
 
+@requires("nginx")
 @pytest.mark.parametrize("environment", EVERY)
 def test_it_starts_without_services_and_finds_one_that_appears(manifests: Manifests, environment: str) -> None:
     with running_gateway(manifests(environment), resolvable=False) as gateway:
@@ -789,6 +800,7 @@ def test_it_starts_without_services_and_finds_one_that_appears(manifests: Manife
         assert gateway.pod.process.poll() is None
 
 
+@requires("nginx")
 @pytest.mark.parametrize("environment", ["dev"])
 def test_a_service_that_moves_is_followed_and_one_that_the_dns_forgets_is_kept(
     manifests: Manifests, environment: str
@@ -856,7 +868,7 @@ def test_a_kept_connection_that_the_service_closed_costs_no_answer(gateway: Runn
 
 
 @pytest.fixture
-def passing(manifests: Manifests) -> Generator[RunningGateway, None, None]:
+def passing(manifests: Manifests, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
     """A gateway that a test may end."""
     with running_gateway(manifests("prod")) as running:
         yield fresh(running)
@@ -1039,9 +1051,121 @@ def test_it_writes_nothing_but_its_scratch_space(gateway: RunningGateway) -> Non
     others = {path for path in root.rglob("*") if path.is_file() and scratch not in path.parents}
     assert {str(path.relative_to(root)) for path in others} == {
         "bin/openresty",
+        "etc/gateway/gateway.json",
         "etc/gateway/gateway.lua",
+        "etc/gateway/location.conf",
         "etc/gateway/nginx.conf",
-        "etc/gateway/proxy.conf",
         "output.txt",
         "resolv.conf",
     }
+
+
+# Another kind of login, of one file that nothing else knows
+
+
+@pytest.fixture(scope="module")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningGateway, None, None]:
+    folder = tmp_path_factory.mktemp("portal")
+    application = Application(ApplicationSettings(name="ai-interviewer"), outdir=folder)
+    phase = Phase(application, "access")
+    compute = Compute(cpu="100m", memory="64Mi")
+    container = Container(
+        name="backend", image=images.OPENRESTY, user=User(uid=1, gid=1), compute=compute, ports=(Port(number=8000),)
+    )
+    backend = Workload(phase, WorkloadSettings(name="backend", container=container))
+
+    def secret(name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
+        return Secret(phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
+
+    kind: LoginSettings = PortalSettings(image=images.OPENRESTY, administrator=ADMINISTRATOR)
+    login = kind.create(phase, secret)
+    rate = RateLimit(per_second=50, burst=50)
+    routes = (
+        Route(path="/", to=backend, audience=Audience.SIGNED_IN, rate=rate, hand_over_identity=True),
+        Route(path="/admin/", to=backend, audience=Audience.ADMINISTRATOR, rate=rate),
+        # What nginx or Lua would take for something else, if it were not told as data.
+        Route(path="/odd", to=backend, audience=Audience.PUBLIC, content_security_policy=ODD),
+    )
+    Gateway(phase, GatewaySettings(image=images.OPENRESTY, compute=compute, host="shop.example.com"), routes, login)
+    application.synth()
+    with running_gateway(read_manifests(folder)) as running:
+        running.upstreams["portal"].answer = lambda _: Answer(status=401)
+        yield running
+
+
+ODD = r"default-src 'self'; report-uri /\x2e/$host/${uri}/]]/@HOST@/%0a/--{}/\\"
+
+
+def test_another_kind_of_login_vouches_at_its_own_path_with_its_own_headers(portal: RunningGateway) -> None:
+    asked = portal.upstreams["portal"]
+    portal.forget()
+    asked.answer = lambda _: Answer(
+        status=202, headers={"remote-email": ALICE, "REMOTE-USER": "7", "Remote-Name": "Alice"}
+    )
+    assert claims(arrives_at_backend(portal, "/x")) | {"iat": 0, "exp": 0} == {
+        "email": ALICE,
+        "name": "Alice",
+        "provider": "portal",
+        "sub": "7",
+        "iat": 0,
+        "exp": 0,
+    }
+    assert [request.target for request in asked.requests] == ["/api/verify"]
+    assert portal.request("GET", "/admin/").status == 403
+    # What vouches elsewhere is nobody's word here.
+    asked.answer = lambda _: Answer(status=202, headers={"X-Auth-Request-Email": ADMINISTRATOR})
+    assert portal.request("GET", "/admin/").status == 503
+    asked.answer = lambda _: Answer(status=202, headers={"Remote-Email": ADMINISTRATOR})
+    assert portal.request("GET", "/admin/").status == 200
+
+
+def arrives_at_backend(gateway: RunningGateway, target: str) -> Request:
+    assert gateway.request("GET", target).status == 200
+    (request,) = gateway.upstreams["backend"].requests
+    return request
+
+
+def test_another_kind_of_login_has_pages_of_its_own_and_no_others(portal: RunningGateway) -> None:
+    asked = portal.upstreams["portal"]
+    portal.forget()
+    asked.answer = lambda _: Answer(status=401)
+    sent = portal.request("GET", "/x?y=z")
+    assert (sent.status, sent.headers["Location"]) == (302, "/oauth2/portal?rd=%2Fx%3Fy%3Dz")
+    asked.answer = lambda _: Answer(body=b"page", headers={"Set-Cookie": "__Host-login=1; Secure"})
+    for path, status in (("/oauth2/portal", 200), ("/oauth2/assets/x.css", 200), ("/oauth2/start", 404)):
+        page = portal.request("GET", path, headers=[("Cookie", "__Host-login=0; a=b")])
+        assert page.status == status, path
+        if status == 200:
+            assert asked.requests[-1].headers["Cookie"] == "__Host-login=0; a=b"
+            assert page.headers.get_all("Set-Cookie") == ["__Host-login=1; Secure"]
+            assert page.headers.get_all("Content-Security-Policy") == ["default-src 'self'"]
+
+
+def test_what_a_setting_says_is_data_to_nginx_and_to_lua(portal: RunningGateway) -> None:
+    portal.forget()
+    answer = portal.request("GET", "/odd")
+    assert (answer.status, answer.headers.get_all("Content-Security-Policy")) == (200, [ODD])
+
+
+@pytest.mark.parametrize("text", ["a$b", "a\nb", "a\x00b", "a\x1bb"])
+def test_what_nginx_cannot_be_told_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="cannot be told"):
+        quoted(text)
+    assert quoted('a "b" \\c; {d}') == '"a \\"b\\" \\\\c; {d}"'
+
+
+def test_a_rate_that_one_environment_says_changes_its_own_lines_and_no_other(tmp_path: Path) -> None:
+    def lines(folder: str, environment: EnvironmentSettings) -> list[str]:
+        AiInterviewer(environment, outdir=tmp_path / folder).synth()
+        return [line for path in sorted((tmp_path / folder).glob("*.yaml")) for line in path.read_text().splitlines()]
+
+    usual = lines("usual", PROD)
+    changed = lines("changed", replace(PROD, call_rate=RateLimit(per_second=41, burst=123)))
+    differ = {(one.strip(), other.strip()) for one, other in zip(usual, changed, strict=True) if one != other}
+    limits = {(was, now) for was, now in differ if "limit_req" in now}
+    assert limits == {
+        ("limit_req_zone $client zone=route1:2m rate=20r/s;", "limit_req_zone $client zone=route1:2m rate=41r/s;"),
+        ("limit_req zone=route1 burst=60 nodelay;", "limit_req zone=route1 burst=123 nodelay;"),
+    }
+    # And the name of the ConfigMap's content, so that the pods are replaced.
+    assert len(differ - limits) == 1

@@ -19,7 +19,7 @@ import pytest
 
 from ai_interviewer import DEV, ENVIRONMENTS
 from ai_interviewer.__main__ import operated
-from conftest import ROOT, read_manifests, require_program
+from conftest import ROOT, read_manifests, requires
 from environments import EVERY
 from mcpmesh_k8s import BuiltImage, SettingError
 from mcpmesh_k8s.operations import pods
@@ -91,6 +91,7 @@ class Workplace:
 
     def __init__(self, folder: Path, *programs: str) -> None:
         self.stand_ins = StandIns(folder / "bin", *programs)
+        self.path = os.environ["PATH"]
         self.checkout = folder / "app"
         for _, dockerfile in IMAGES.values():
             (self.checkout / dockerfile).parent.mkdir(parents=True)
@@ -226,13 +227,12 @@ TARGETS = {
 
 def dry_run(*arguments: str) -> list[str]:
     """The commands that make would run last."""
-    make = require_program("make", "make")
-    result = subprocess.run(
-        [make, "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
-    )
+    command = ["make", "--dry-run", *arguments]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     return shlex.split(result.stdout.splitlines()[-1])
 
 
+@requires("make")
 @pytest.mark.parametrize("target", TARGETS)
 def test_each_target_runs_its_command(target: str) -> None:
     assert dry_run(target) == [".venv/bin/python", "-m", "ai_interviewer", *TARGETS[target].split()]
@@ -264,6 +264,7 @@ MAKE_VARIABLES = {
 }
 
 
+@requires("make")
 @pytest.mark.parametrize("given", MAKE_VARIABLES)
 def test_a_make_variable_becomes_an_option(given: str) -> None:
     target, _, variable = given.partition(" ")
@@ -271,6 +272,7 @@ def test_a_make_variable_becomes_an_option(given: str) -> None:
     assert dry_run(target, "ENV=prod", variable) == [*command, *MAKE_VARIABLES[given].split("|")]
 
 
+@requires("make")
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -284,28 +286,29 @@ def test_a_make_variable_becomes_an_option(given: str) -> None:
     ],
 )
 def test_a_make_variable_that_is_not_taken_is_refused_before_anything_is_done(given: str, said: str) -> None:
-    make = require_program("make", "make")
-    result = subprocess.run([make, *given.split()], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    result = subprocess.run(["make", *given.split()], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 2
     assert said in result.stderr
     assert result.stdout == ""
 
 
+@requires("make")
 def test_a_variable_of_the_shell_is_not_one_for_make(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ENV", "CONFIRM", "CONTEXT", "DATA", "FOLLOW", "FROM", "LINES", "TARGET"):
         monkeypatch.setenv(name, "prod")
     assert dry_run("k8s-logs") == [".venv/bin/python", "-m", "ai_interviewer", "logs", "dev"]
 
 
+@requires("make")
 def test_several_targets_take_what_one_of_them_takes() -> None:
     assert dry_run("k8s-deploy-dev", "k8s-test-health", "ADDRESS=10.0.0.1")[3:] == [
         "test-health", "dev", "--address", "10.0.0.1",
     ]  # fmt: skip
 
 
+@requires("make")
 def test_make_help_lists_every_target_in_its_group() -> None:
-    make = require_program("make", "make")
-    text = subprocess.run([make, "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    text = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
     for target in TARGETS:
         name = re.sub(r"^k8s-(build|logs)-(?!all|agents).*", r"k8s-\1-%", target)
         assert f"  make {name} " in text, name
@@ -315,12 +318,11 @@ def test_make_help_lists_every_target_in_its_group() -> None:
 
 def make_for_real(workplace: Workplace, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run make, with the stand-ins before all other programs; what is rendered and installed stays as it is."""
-    make = require_program("make", "make", "/usr/bin")
     kept = ("--old-file=synth", "--old-file=dist-check", "--old-file=.venv/.ready")
     return subprocess.run(
-        [make, *kept, *arguments],
+        ["make", *kept, *arguments],
         cwd=ROOT,
-        env={**os.environ, "PATH": f"{workplace.stand_ins.folder}:/usr/bin:/bin"},
+        env={**os.environ, "PATH": f"{workplace.stand_ins.folder}:{workplace.path}"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -329,6 +331,7 @@ def make_for_real(workplace: Workplace, *arguments: str) -> subprocess.Completed
     )
 
 
+@requires("make")
 def test_make_runs_the_whole_of_quick_dev(workplace: Workplace) -> None:
     given = (f"APP_DIR={workplace.checkout}", f"HOSTS_FILE={workplace.hosts}", f"ENV_FILE={workplace.env_file}")
     result = make_for_real(workplace, "k8s-quick-dev", *given)
@@ -338,6 +341,7 @@ def test_make_runs_the_whole_of_quick_dev(workplace: Workplace) -> None:
     assert len([line for line in workplace.stand_ins.lines() if line.startswith("docker build")]) == 5
 
 
+@requires("make")
 def test_make_fails_when_its_command_does(workplace: Workplace) -> None:
     result = make_for_real(workplace, "k8s-deploy-prod")
     assert result.returncode == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import facets
-from ai_interviewer import AiInterviewer
+from ai_interviewer import ENVIRONMENTS, AiInterviewer
 from conftest import Manifest, Manifests, read_manifests
 from environments import EVERY, OWN, SHARED, STAGING, WITH_MESH, said_of
-from mcpmesh_k8s.kubernetes.checks import at, containers_of, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
 EVERY_CONTAINER = {
     "allowPrivilegeEscalation": False,
@@ -181,6 +182,12 @@ def test_the_limit_range_admits_every_container_and_no_larger_one(rendered: list
         assert amount(most[what]) == largest
 
 
+def test_nothing_goes_beyond_what_the_library_allows() -> None:
+    """A patch, a pod that is less than restricted, a writable root: each would be listed here with its reason."""
+    for settings in ENVIRONMENTS:
+        assert facets.exceptions(AiInterviewer(settings, outdir="unused")) == {}, settings.name
+
+
 def test_the_namespace_enforces_the_restricted_standard(rendered: list[Manifest]) -> None:
     (labels,) = (at(manifest, "metadata", "labels") for manifest in rendered if manifest["kind"] == "Namespace")
     for mode in ("enforce", "audit", "warn"):
@@ -239,56 +246,61 @@ def test_in_a_shared_cluster_nobody_is_let_in_without_a_login(manifests: Manifes
     assert everyone is (environment in OWN)
 
 
-def audiences(rendered: list[Manifest]) -> dict[str, str]:
-    """Whom the gateway lets pass on each route; nobody is asked where it is empty."""
-    configuration = configuration_of(rendered)
-    locations = re.findall(r"^ {8}location (?:= )?(\S+) \{\n(.*?)^ {8}\}", configuration, re.MULTILINE | re.DOTALL)
-    routes = {path: body for path, body in locations if "gateway.pass(" in body and "/oauth2/" not in path}
-    asked = {
-        path: re.findall(r'access_by_lua_block \{ gateway\.authorize\("([a-z-]+)"', body)
-        for path, body in routes.items()
-    }
-    return {path: " ".join(found) for path, found in asked.items()}
-
-
-def configuration_of(rendered: list[Manifest]) -> str:
-    (configuration,) = (
-        str(at(manifest, "data")["nginx.conf"])
+def gateway_files(rendered: list[Manifest]) -> Mapping[str, object]:
+    """The files of the gateway, by their names."""
+    (files,) = (
+        at(manifest, "data")
         for manifest in rendered
         if manifest["kind"] == "ConfigMap" and name_of(manifest).startswith("ai-interviewer-nginx-gateway")
     )
-    return configuration
+    return files
 
 
-def assert_only_who_may_passes(rendered: list[Manifest], *, mesh: bool) -> None:
-    assert audiences(rendered) == {
+def assert_only_who_may_passes(files: Mapping[str, object], *, mesh: bool) -> None:
+    settings = json.loads(str(files["gateway.json"]))
+    # What passes requests on, passes all of them by way of Lua.
+    assert {"rewrite_by_lua_block { gateway.pass() }", "access_by_lua_block { gateway.authorize() }"} <= set(
+        str(files["location.conf"]).splitlines()
+    )
+    pattern = r'^ {8}location (?:= )?"(\S+)" \{\n(.*?)^ {8}\}'
+    locations = re.findall(pattern, str(files["nginx.conf"]), re.MULTILINE | re.DOTALL)
+    assert str(files["nginx.conf"]).count("proxy_pass") == len(locations)
+    for path, body in locations:
+        assert f'set $route "{path}";' in body, path
+        assert "include /etc/gateway/location.conf;" in body, path
+    audiences = {path: settings["routes"][path]["audience"] for path, _ in locations if "/oauth2/" not in path}
+    assert audiences == {
         "/": "signed-in",
         "/api/": "signed-in",
-        "/static/": "",
-        "/health": "",
+        "/static/": "public",
+        "/health": "public",
         "/grafana/": "administrator",
         # Registry and agents ask for no password of their own.
         **dict.fromkeys(MESH if mesh else (), "administrator"),
     }
 
 
+def assert_the_login_is_asked(files: Mapping[str, object]) -> None:
+    settings = json.loads(str(files["gateway.json"]))
+    assert settings["login"]["host"].startswith("ai-interviewer-oauth2-proxy.")
+    assert "person" not in settings
+
+
 @pytest.mark.parametrize("environment", EVERY)
 def test_the_gateway_asks_for_every_route_but_the_public_ones(manifests: Manifests, environment: str) -> None:
-    assert_only_who_may_passes(manifests(environment), mesh=environment in WITH_MESH)
+    assert_only_who_may_passes(gateway_files(manifests(environment)), mesh=environment in WITH_MESH)
 
 
 @pytest.mark.parametrize("environment", SHARED)
 def test_in_a_shared_cluster_it_is_the_login_that_is_asked(manifests: Manifests, environment: str) -> None:
-    configuration = configuration_of(manifests(environment))
-    assert 'login = { "ai-interviewer-oauth2-proxy.' in configuration
-    assert "person = " not in configuration
+    assert_the_login_is_asked(gateway_files(manifests(environment)))
 
 
 def test_routes_to_the_mesh_are_for_administrators_in_a_shared_cluster_too(tmp_path: Path) -> None:
     AiInterviewer(STAGING, outdir=tmp_path / "staging").synth()
-    rendered = read_manifests(tmp_path / "staging")
-    assert_only_who_may_passes(rendered, mesh=True)
-    assert 'login = { "ai-interviewer-oauth2-proxy.' in configuration_of(rendered)
+    files = gateway_files(read_manifests(tmp_path / "staging"))
+    assert_only_who_may_passes(files, mesh=True)
+    assert_the_login_is_asked(files)
 
 
 def test_no_pod_knows_its_own_address(rendered: list[Manifest]) -> None:

@@ -13,9 +13,10 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import tomli
@@ -23,16 +24,12 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from conftest import require_program
+from conftest import requires
 from environments import EVERY
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT: dict[str, Any] = tomli.loads((ROOT / "pyproject.toml").read_text())
 MAKEFILE = "".join((ROOT / name).read_text() for name in ("Makefile", "k8s.mk"))
-CDK8S = ROOT / "node_modules/.bin/cdk8s"
 BINARIES = Path(sys.executable).parent
 
 
@@ -67,10 +64,13 @@ def assert_same_files(left: Path, right: Path) -> None:
     assert different + unreadable == []
 
 
-def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    if not (ROOT / ".git").exists():
-        pytest.skip("this is no clone: git knows nothing of it")
-    return run(require_program("git", "git"), "-c", "safe.directory=*", *arguments)
+Git = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def git(repository: Mapping[str, str]) -> Git:
+    """Ask git about this folder."""
+    return lambda *arguments: run("git", "-c", "safe.directory=*", *arguments, cwd=ROOT, **repository)
 
 
 # --- the layout ---
@@ -107,24 +107,29 @@ def test_dist_holds_nothing_but_manifests() -> None:
     assert [name for name in files_of(ROOT / "dist") if not name.endswith(".yaml")] == []
 
 
-@pytest.mark.parametrize("path", ["dist/dev/any.yaml", "dist/prod/any.yaml", "imports/io/any/__init__.py"])
-def test_generated_files_are_committed_and_marked_as_generated(path: str) -> None:
+API = "constructs/mcpmesh_k8s/kubernetes/api"
+
+
+@pytest.mark.parametrize(
+    "path", ["dist/dev/any.yaml", "dist/prod/any.yaml", "imports/io/any/__init__.py", f"{API}/k8s.py"]
+)
+def test_generated_files_are_committed_and_marked_as_generated(git: Git, path: str) -> None:
     assert git("check-ignore", path).returncode == 1, f"{path} is ignored"
     attributes = git("check-attr", "linguist-generated", "eol", "--", path).stdout
     assert "linguist-generated: set" in attributes
     assert "eol: lf" in attributes
 
 
-def test_snapshots_are_marked_as_generated() -> None:
+def test_snapshots_are_marked_as_generated(git: Git) -> None:
     assert "set" in git("check-attr", "linguist-generated", "--", "tests/__snapshots__/any/any.yaml").stdout
 
 
 @pytest.mark.parametrize("path", [".venv/x", ".venv-mesh/x", "node_modules/x", "build/x", "tests/__pycache__/x"])
-def test_what_make_makes_is_ignored(path: str) -> None:
+def test_what_make_makes_is_ignored(git: Git, path: str) -> None:
     assert git("check-ignore", path).returncode == 0
 
 
-def test_no_file_names_a_package_registry_or_the_place_it_was_written_in() -> None:
+def test_no_file_names_a_package_registry_or_the_place_it_was_written_in(git: Git) -> None:
     """Whoever has a mirror uses it; whoever clones this has no such folders."""
     # In pieces, so that this file is not found.
     forbidden = [
@@ -156,12 +161,11 @@ def test_the_command_works_in_a_process_of_its_own(place: str, tmp_path: Path) -
     assert_same_files(ROOT / "dist", output)
 
 
+@requires("cdk8s")
 def test_the_cdk8s_command_writes_the_same_bytes(tmp_path: Path) -> None:
-    if not CDK8S.exists():
-        pytest.skip("the cdk8s command is not installed: `make setup`")
     output = tmp_path / "out"
     path = f"{BINARIES}{os.pathsep}{os.environ['PATH']}"
-    succeed(CDK8S, "synth", "--check-upgrade", "false", "--output", output, PATH=path)
+    succeed("cdk8s", "synth", "--check-upgrade", "false", "--output", output, PATH=path)
     # It exits with 0 when nothing was written, too.
     assert_same_files(ROOT / "dist", output)
 
@@ -322,6 +326,7 @@ def prerequisites(target: str) -> set[str]:
     return found.union(*(prerequisites(name) for name in found))
 
 
+@requires("make")
 def test_help_is_the_default_and_lists_every_target() -> None:
     listed = re.findall(r"^  make ([^\s%]+) +\S", succeed("make").stdout, re.MULTILINE)
     assert sorted(listed) == sorted(targets())
@@ -366,6 +371,7 @@ def test_every_target_that_the_documentation_names_exists(document: str) -> None
     assert {name for name in targets_named_in(document) - targets() if not name.startswith(patterns)} == set()
 
 
+@requires("make")
 def test_every_make_variable_that_the_documentation_gives_is_taken() -> None:
     """A target refuses a variable that its command does not take, before it does anything."""
     lines = {
@@ -420,7 +426,8 @@ def test_the_operations_guide_names_every_command() -> None:
     assert {command for command in commands if f"make {command}" not in guide} == set()
 
 
+@requires("shellcheck")
 def test_the_shell_scripts_have_no_known_mistakes() -> None:
     scripts = [path for path in (ROOT / ".ci").iterdir() if path.read_bytes().startswith(b"#!")]
     assert scripts
-    succeed(require_program("shellcheck", "shellcheck"), *scripts)
+    succeed("shellcheck", *scripts)

@@ -1,12 +1,15 @@
 """This module is the way in: routes, the login that vouches for people, the gateway made of both, and its exposure."""
 
+from .dev_identity import DevIdentity
 from .exposure import Exposure, GatewayApiExposure, IngressExposure, IngressNginx, NoTls, Tls, Traefik
 from .gateway import Gateway, GatewaySettings
-from .login import DevIdentity, GitHub, Google, Login, OAuth2Proxy, OAuth2ProxySettings, OpenIdConnect
-from .routes import Audience, RateLimit, Route
+from .login import Login, LoginPages, LoginSettings, NewSecret, Person, Question
+from .oauth2_proxy import GitHub, Google, OAuth2Proxy, OAuth2ProxySettings, OpenIdConnect
+from .routes import Audience, ContentSecurityPolicy, Limits, RateLimit, Route
 
 __all__ = [
     "Audience",
+    "ContentSecurityPolicy",
     "DevIdentity",
     "Exposure",
     "Gateway",
@@ -16,11 +19,17 @@ __all__ = [
     "Google",
     "IngressExposure",
     "IngressNginx",
+    "Limits",
     "Login",
+    "LoginPages",
+    "LoginSettings",
+    "NewSecret",
     "NoTls",
     "OAuth2Proxy",
     "OAuth2ProxySettings",
     "OpenIdConnect",
+    "Person",
+    "Question",
     "RateLimit",
     "Route",
     "Tls",

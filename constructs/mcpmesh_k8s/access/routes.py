@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Final
 
 from mcpmesh_k8s.kubernetes import SettingError, Workload
 
@@ -14,22 +15,29 @@ _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 RESERVED = ("/-/", "/oauth2/")
 """Paths of the gateway itself and of the login."""
 
-PAGES = (
-    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
-    "script-src 'self' 'unsafe-inline'; connect-src 'self'; object-src 'none'; base-uri 'self'; "
-    "form-action 'self'; frame-ancestors 'self'"
-)
-"""Pages that load from their own host only. Inline scripts are allowed: statically exported pages have them."""
 
-DATA = "default-src 'none'; frame-ancestors 'none'"
-"""Answers that are no pages."""
+class ContentSecurityPolicy:
+    """What a browser may load for the answers of a route: values for `Route.content_security_policy`.
 
-GRAFANA = (
-    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
-    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; worker-src 'self' blob:; "
-    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
-)
-"""What Grafana needs: it evaluates scripts of its own, and starts workers from blobs."""
+    They are plain texts, as the header of that name has them: a route may be given any other.
+    """
+
+    PAGES: Final = (
+        "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+        "script-src 'self' 'unsafe-inline'; connect-src 'self'; object-src 'none'; base-uri 'self'; "
+        "form-action 'self'; frame-ancestors 'self'"
+    )
+    """Pages that load from their own host only. Inline scripts are allowed: statically exported pages have them."""
+
+    DATA: Final = "default-src 'none'; frame-ancestors 'none'"
+    """Answers that are no pages."""
+
+    GRAFANA: Final = (
+        "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; worker-src 'self' blob:; "
+        "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+    )
+    """What Grafana needs: it evaluates scripts of its own, and starts workers from blobs."""
 
 
 class Audience(enum.Enum):
@@ -64,9 +72,23 @@ class RateLimit:
                 "RateLimit", (self.per_second, self.burst), "Give 1 a second or more, and no negative burst."
             )
 
-    def zone(self, name: str) -> str:
-        """The line of ``nginx.conf`` that counts by this limit, under a name."""
-        return f"    limit_req_zone $client zone={name}:2m rate={self.per_second}r/s;\n"
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the gateway lets one client do, beside the rate of each route.
+
+    Args:
+        connections: How many requests may be under way at a time. The next is answered with 429.
+        sign_in: How many requests for the login's own pages.
+    """
+
+    connections: int = 100
+    sign_in: RateLimit = RateLimit(per_second=5, burst=20)
+
+    def __post_init__(self) -> None:
+        """Refuse a limit that lets nothing through."""
+        if self.connections < 1:
+            raise SettingError("Limits.connections", self.connections, "Give 1 or more.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +108,8 @@ class Route:
             one, since each of its requests asks the login, a stranger's too.
         buffering: Whether the answer is collected before it is passed on; off for streams.
         websocket: Whether a connection may be upgraded.
-        content_security_policy: What a browser may load for its answers.
+        content_security_policy: What a browser may load for its answers: one of `ContentSecurityPolicy`, or a text
+            of your own.
     """
 
     path: str
@@ -100,7 +123,7 @@ class Route:
     rate: RateLimit | None = None
     buffering: bool = True
     websocket: bool = False
-    content_security_policy: str = PAGES
+    content_security_policy: str = ContentSecurityPolicy.PAGES
 
     def __post_init__(self) -> None:
         """Refuse what nginx would refuse or misread."""
@@ -122,10 +145,9 @@ class Route:
         for field, value in (("body_mb", self.body_mb), ("timeout_seconds", self.timeout_seconds)):
             if value < 1:
                 raise SettingError(f"{where} {field}", value, "Give 1 or more.")
-        if '"' in self.content_security_policy or "\n" in self.content_security_policy:
-            raise SettingError(
-                f"{where} content_security_policy", self.content_security_policy, "Give one line without quotes."
-            )
+        policy = self.content_security_policy
+        if not policy.isascii() or not policy.isprintable() or '"' in policy:
+            raise SettingError(f"{where} content_security_policy", policy, "Give one line of ASCII without quotes.")
 
     @property
     def exact(self) -> bool:

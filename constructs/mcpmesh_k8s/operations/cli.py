@@ -22,11 +22,11 @@ from mcpmesh_k8s.kubernetes import SettingError, TreeError
 from .commands import COMMANDS
 from .environment import Environment, check_environments
 from .makefile import make_variable, makefile
-from .programs import OperationError
+from .programs import ConsentError, OperationError, UsageError
 from .terminal import UnreadError, is_fancy, show, show_error
 
-STOPPED, UNREAD, NO, USAGE = 130, 141, 1, 2
-"""How a command ends after Ctrl-C, when nobody reads what it prints, when it cannot go on, and when it was misused."""
+NO, USAGE, NO_CONSENT, STOPPED, UNREAD = 1, 2, 3, 130, 141
+"""How a command ends when it cannot go on, was misused, lacks consent, after Ctrl-C, and when nobody reads it."""
 
 STATUSES = (
     "Exit status: 0 done, 1 the cluster says no, 2 wrong usage, 3 a change without consent, 130 stopped by Ctrl-C, "
@@ -133,7 +133,7 @@ def run(
         return error.exit_code
     except OperationError as error:
         show_error(str(error))
-        return error.exit_status
+        return USAGE if isinstance(error, UsageError) else NO_CONSENT if isinstance(error, ConsentError) else NO
     except (UnreadError, BrokenPipeError, SystemExit):  # the last is Typer's way, when nobody reads its help
         # What is still to be written would fail once more when Python ends.
         with suppress(OSError, ValueError):

@@ -17,19 +17,21 @@ import typer
 
 from . import build, clients, cluster, deploy, health, hosts, pods, secrets
 from .answers import Address, Addresses, Compared, Finding, Health, Secrets, Shown, ShownWorkload, Status, Verification
-from .data import (
+from .environment import Build, Environment, Minikube
+from .moves import (
     ClusterSide,
     ComposeSide,
+    Manifest,
     Owner,
     Side,
     compare_data,
     export_data,
     import_data,
+    require_programs,
     require_same,
+    show_left_out,
     show_rows,
 )
-from .environment import Build, Environment, Minikube
-from .export import Manifest
 from .operator import Operator
 from .programs import OperationError, UsageError, output, require
 from .terminal import only_data, progress, show, show_data, show_table
@@ -423,7 +425,7 @@ def status(given: typer.Context, environment: Env, context: Context = "", as_jso
         pods.show_services(answer.services)
 
 
-@command("logs", LOOK, "dev", "dev backend redis --follow", targets=("k8s-logs", "k8s-logs-TARGET"))
+@command("logs", LOOK, "dev", "dev backend registry --follow", targets=("k8s-logs", "k8s-logs-TARGET"))
 def logs(
     given: typer.Context,
     environment: Env,
@@ -574,11 +576,11 @@ def import_(
     Manifest.read(data)  # before anything is stopped for an export that is no good
     if target is Place.COMPOSE:
         compose = ComposeSide.of(who.checkout(app_dir))
-        require("docker", "mc")
+        require_programs(compose, who.stores)
         restore_into(who, compose, data, owners or [])
         return
-    require("mc")
     kubectl = who.in_namespace(who.change())
+    require_programs(ClusterSide(kubectl=kubectl), who.stores)
     cluster.require_no_self_heal(kubectl)
     with application_stopped():
         clients.stop_clients(who.environment, kubectl)
@@ -626,7 +628,9 @@ def rollback(
     """Go back to Docker Compose: stop everything in the cluster but the stores, and start the stack."""
     who = operator(given, environment, context, confirm)
     compose = ComposeSide.of(who.checkout(app_dir))
-    require("docker", *(("mc",) if data else ()))
+    require("docker")
+    if data is not None:
+        require_programs(compose, who.stores)
     if owners and data is None:
         raise UsageError("Owners are for data that are taken along. Give DATA=<a new folder> too.")
     if data is not None and data.exists():
@@ -642,6 +646,7 @@ def rollback(
     with application_stopped():
         clients.stop_clients(who.environment, kubectl)
         if data is None:
+            show_left_out(who.stores, "left in the cluster with all other data")
             clients.start_compose(compose)
         else:
             with progress("export"):
@@ -659,6 +664,8 @@ def clean(given: typer.Context, environment: Env, context: Context = "", confirm
     if data and not cluster.is_minikube(kubectl.context):
         raise OperationError(f"{kubectl.context!r} is no minikube: its data is never deleted from here.")
     cluster.require_no_self_heal(kubectl)
+    if data:
+        show_left_out(who.stores, "deleted, and in no export")
     deploy.remove(kubectl, who.phases, data=data)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import cluster, secrets
-from .data import Stores, stores_of
 from .environment import Environment, Minikube
+from .moves import Stores, stores_of
 from .programs import Kubectl, UsageError, output, require
 from .rendered import RenderedPhase, read_phases
 from .terminal import show

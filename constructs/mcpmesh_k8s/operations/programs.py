@@ -14,7 +14,9 @@ import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, ClassVar
+from typing import IO
+
+from mcpmesh_k8s.kubernetes import OperationError as OperationError
 
 from .terminal import UnreadError, is_live, messages, show
 
@@ -22,42 +24,35 @@ INSTALL = {
     "docker": "Install Docker: it builds the images.",
     "git": "Install git.",
     "kubectl": "Install kubectl, and give it a context for the cluster.",
-    "mc": "Install mc, the client of MinIO: it copies the objects of buckets.",
     "minikube": "Install minikube; for another cluster go step by step, with CONTEXT and CONFIRM.",
     "sudo": "Run this as root, or install sudo: only root may change the hosts file.",
 }
-"""Every program that a command may call, and what to do when it is missing."""
-
-
-class OperationError(Exception):
-    """A command cannot go on. The message is one line: what is wrong, and what to do."""
-
-    exit_status: ClassVar[int] = 1
-    """How the command ends then: the cluster, this machine or what was found says no."""
+"""Every program that a command may call, and what to do when it is missing. Stores add their own."""
 
 
 class UsageError(OperationError):
     """What was asked for makes no sense, whatever the cluster says."""
 
-    exit_status: ClassVar[int] = 2
-
 
 class ConsentError(OperationError):
     """A change was asked for without the word that confirms it."""
 
-    exit_status: ClassVar[int] = 3
 
-
-def require(*programs: str) -> None:
+def require(*programs: str, others: Mapping[str, str] | None = None) -> None:
     """Refuse to begin when a program is missing.
+
+    Args:
+        programs: Programs that are known here.
+        others: More of them, each with what to do when it is missing.
 
     Raises:
         OperationError: Programs are missing; all of them are named.
     """
-    missing = [program for program in programs if shutil.which(program) is None]
+    advice = {program: INSTALL[program] for program in programs} | dict(others or {})
+    missing = [program for program in advice if shutil.which(program) is None]
     if missing:
         raise OperationError(
-            f"{', '.join(missing)} not found on PATH. " + " ".join(INSTALL[program] for program in missing)
+            f"{', '.join(missing)} not found on PATH. " + " ".join(advice[program] for program in missing)
         )
 
 

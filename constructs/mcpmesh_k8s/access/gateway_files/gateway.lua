@@ -1,10 +1,10 @@
 -- This module is what the gateway decides while it serves: whose request it is, what of it is passed on, and where to.
--- nginx.conf calls it. Everything that it is told comes from the typed routes and the login.
+-- nginx.conf calls it. Everything that it is told is in gateway.json, which is made of the typed routes and the login.
 local balancer = require "ngx.balancer"
 local cjson = require "cjson.safe"
 
 local gateway = {}
-local settings = { administrators = {}, provider = "none", cookies = {}, https = true }
+local settings
 local nameservers = {}
 local addresses = {} -- by host: address and when it was learned, in each worker
 
@@ -15,10 +15,21 @@ local TRY = 1.5 -- seconds for the head of one pod's answer, so that there is ti
 local PATIENCE = 5 -- seconds for the login's answer, the DNS and every try included, however it trickles
 local LONGEST = 16384 -- bytes of the login's answer
 
--- Called once: who administrates, which cookies are the login's own, and where the login is that vouches for people, or
--- else the one person that everyone is.
-function gateway.configure(given)
-    settings = given
+local function set(list)
+    local found = {}
+    for _, value in ipairs(list) do
+        found[value] = true
+    end
+    return found
+end
+
+-- Called once, with the file of settings: the routes by their paths, who administrates, how the login's own cookies
+-- begin, and what it is asked, or else the one person that everyone is.
+function gateway.configure(path)
+    local file = assert(io.open(path))
+    settings = assert(cjson.decode(file:read("*a")))
+    file:close()
+    settings.administrators = set(settings.administrators)
 end
 
 -- The pod's own resolv.conf names the DNS, so that no address is written down.
@@ -165,23 +176,23 @@ end
 
 -- Where a request goes. The upstream block of nginx.conf calls `balance` for each connection, and again when it fails
 -- while there are tries: behind the one address of a Service is then another pod.
-function gateway.to(host, port, tries)
-    local address, failure = address_of(host, ngx.now() + PATIENCE)
+local function find(route)
+    local address, failure = address_of(route.host, ngx.now() + PATIENCE)
     if not address then
-        complain("no address for ", host, ": ", failure)
+        complain("no address for ", route.host, ": ", failure)
         return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
     end
-    ngx.ctx.peer = { address, port, tries }
+    ngx.ctx.address = address
 end
 
 function gateway.balance()
-    local peer = ngx.ctx.peer
-    if peer[3] and not balancer.get_last_failure() then
-        balancer.set_more_tries(peer[3])
+    local address, route = ngx.ctx.address, ngx.ctx.route
+    if route.tries > 0 and not balancer.get_last_failure() then
+        balancer.set_more_tries(route.tries)
     end
-    local set, failure = balancer.set_current_peer(peer[1], peer[2])
-    if not set then
-        complain("cannot reach ", peer[1], ": ", failure)
+    local done, failure = balancer.set_current_peer(address, route.port)
+    if not done then
+        complain("cannot reach ", address, ": ", failure)
         return ngx.exit(ngx.HTTP_BAD_GATEWAY)
     end
 end
@@ -245,12 +256,7 @@ local function sanitize()
 end
 
 local function is_logins(cookie)
-    for _, prefix in ipairs(settings.cookies) do
-        if cookie:sub(1, #prefix) == prefix then
-            return true
-        end
-    end
-    return false
+    return cookie:sub(1, #settings.cookie) == settings.cookie
 end
 
 -- The cookies of a service, without those of the login.
@@ -268,7 +274,7 @@ end
 -- A service sets cookies of its own, and not the login's. A browser sends one without a name back as its value alone.
 function gateway.keep_login()
     local sent = ngx.header.set_cookie
-    if not sent then
+    if not sent or ngx.ctx.route.of_login then
         return
     end
     local kept = {}
@@ -281,7 +287,10 @@ function gateway.keep_login()
 end
 
 -- The start of every route: refuse what can be read in two ways, forget what the client says it is, find the service.
-function gateway.pass(host, port, with_cookies, tries)
+function gateway.pass()
+    local route = settings.routes[ngx.var.route]
+    ngx.ctx.route = route
+    ngx.var.content_security_policy = route.content_security_policy
     if ngx.var.ambiguous == "1" then
         return ngx.exit(ngx.HTTP_BAD_REQUEST)
     end
@@ -297,10 +306,16 @@ function gateway.pass(host, port, with_cookies, tries)
         complain(OUTSIDE)
         return ngx.exit(ngx.HTTP_FORBIDDEN)
     end
-    if with_cookies then
+    if route.of_login then
+        ngx.var.upstream_cookie = ngx.var.http_cookie
+    elseif route.cookies then
         ngx.var.upstream_cookie = service_cookies()
     end
-    gateway.to(host, port, tries)
+    if route.websocket then
+        ngx.var.passed_upgrade = ngx.var.websocket
+        ngx.var.passed_connection = ngx.var.connection_upgrade
+    end
+    find(route)
 end
 
 -- Whose request it is: the login is asked. Not by nginx's `auth_request`: it waits for as long as a byte comes now and
@@ -374,15 +389,14 @@ end
 
 -- Only the cookies are sent along. Behind the one address of a Service, another try finds another pod.
 local function ask_login()
-    local host, port, tries = settings.login[1], settings.login[2], settings.login[3]
-    local deadline = ngx.now() + PATIENCE
-    local address, unknown = address_of(host, deadline)
+    local login, deadline = settings.login, ngx.now() + PATIENCE
+    local address, unknown = address_of(login.host, deadline)
     if not address then
-        return nil, "no address for " .. host .. ": " .. unknown
+        return nil, "no address for " .. login.host .. ": " .. unknown
     end
     local cookies = ngx.var.http_cookie
     local request = table.concat {
-        "GET /oauth2/auth HTTP/1.1\r\nHost: ", ngx.var.host,
+        "GET ", login.path, " HTTP/1.1\r\nHost: ", ngx.var.host,
         cookies and "\r\nCookie: " .. cookies or "",
         "\r\nX-Forwarded-Proto: ", ngx.var.forwarded_proto,
         "\r\nX-Forwarded-Host: ", ngx.var.host,
@@ -390,9 +404,9 @@ local function ask_login()
         "\r\nX-Request-ID: ", ngx.var.passed_request_id,
         "\r\nConnection: close\r\n\r\n",
     }
-    local status, said
+    local tries, status, said = login.tries, nil, nil
     repeat
-        status, said = ask_once(address, port, request, deadline)
+        status, said = ask_once(address, login.port, request, deadline)
         tries = tries - 1
     until status or tries < 0 or ngx.now() >= deadline
     return status, said
@@ -411,11 +425,8 @@ local function person()
     elseif status ~= 202 then
         return nil, 503, "the login answers " .. (status or said)
     end
-    return {
-        email = said["x-auth-request-email"],
-        subject = said["x-auth-request-user"],
-        name = said["x-auth-request-preferred-username"],
-    }
+    local login = settings.login
+    return { email = said[login.email], subject = said[login.subject], name = said[login.name] }
 end
 
 local function plausible(email)
@@ -439,7 +450,11 @@ local function token(email, name, subject)
     return segment { alg = "none", typ = "JWT" } .. "." .. segment(claims) .. "."
 end
 
-function gateway.authorize(audience, hand_over)
+function gateway.authorize()
+    local route = ngx.ctx.route
+    if route.audience == "public" then
+        return
+    end
     local who, refused, problem = person()
     if not who then
         complain(problem or "")
@@ -451,10 +466,10 @@ function gateway.authorize(audience, hand_over)
     end
     local email = who.email:lower()
     ngx.var.identity = email
-    if audience == "administrator" and not settings.administrators[email] then
+    if route.audience == "administrator" and not settings.administrators[email] then
         return ngx.exit(ngx.HTTP_FORBIDDEN)
     end
-    if hand_over then
+    if route.hand_over_identity then
         local name = legible(who.name) and who.name or email
         local subject = legible(who.subject) and who.subject or email
         ngx.var.upstream_authorization = "Bearer " .. token(email, name, subject)
@@ -505,7 +520,7 @@ function gateway.sign_in()
         ngx.status = ngx.HTTP_UNAUTHORIZED
         return gateway.explain()
     end
-    return ngx.redirect("/oauth2/start?rd=" .. ngx.escape_uri(ngx.var.request_uri))
+    return ngx.redirect(settings.sign_in .. "?rd=" .. ngx.escape_uri(ngx.var.request_uri))
 end
 
 return gateway
