@@ -113,7 +113,7 @@ generated: dist-check imports-check docs-check targets-check ## all that is gene
 dist-check: $(VENV) ## dist/ is what main.py writes
 	@rm -rf build/dist
 	@CDK8S_OUTDIR=build/dist .venv/bin/python main.py
-	@diff -r dist build/dist || { echo "dist/ is out of date: run make synth and commit the result."; exit 1; }
+	@diff -r --exclude="*.whl" --exclude="*.tar.gz" dist build/dist || { echo "dist/ is out of date: run make synth and commit the result."; exit 1; }
 	@echo "dist/ is current"
 
 .PHONY: imports-check
@@ -136,6 +136,10 @@ synth-cli: $(VENV) $(TOOLS) ## the cdk8s command writes the same bytes as dist/
 	@$(WITH_NODE) NODE_NO_WARNINGS=1 node_modules/.bin/cdk8s synth --check-upgrade false --output build/synth-cli
 	@diff -r dist build/synth-cli
 	@echo "cdk8s synth: the same bytes as dist/"
+
+.PHONY: wheel
+wheel: $(VENV) ## the wheel, in build/wheel
+	@.venv/bin/python -m build --no-isolation --wheel --outdir build/wheel .
 
 .PHONY: wheel-check
 wheel-check: $(VENV) ## the built wheel does the same where the sources are not
@@ -199,6 +203,8 @@ $(VENV): requirements.txt
 	@$(new-environment) .venv
 	@$(call install,.venv,requirements.txt)
 	@.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@# The wheel brings it. An editable installation cannot.
+	@cp constructs/mcpmesh_k8s_node.pth "$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	@touch $@
 
 $(TOOLS): package.json package-lock.json .npmrc | $(VENV)

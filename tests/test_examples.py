@@ -54,8 +54,10 @@ def test_an_object_of_ones_own_is_written_with_the_same_structs(tmp_path: Path) 
         check=True,
         timeout=60,
     )
-    (manifest,) = read_manifests(tmp_path / "dist" / "nightly")
-    kubernetes_validate.validate(manifest, "1.34", strict=True)
+    closed, manifest = read_manifests(tmp_path / "dist" / "nightly")
+    assert at(closed, "spec") == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for written in (closed, manifest):
+        kubernetes_validate.validate(written, "1.34", strict=True)
     spec = at(manifest, "spec", "jobTemplate", "spec", "template", "spec")
     assert at(spec, "securityContext") == {"runAsNonRoot": True, "runAsUser": 1000}
     (container,) = each(spec, "containers")

@@ -19,6 +19,7 @@ import pytest
 
 import mcpmesh_k8s
 from another_login import AnsweredBy
+from conftest import close
 from mcpmesh_k8s import (
     AddressRange,
     Affinity,
@@ -116,6 +117,7 @@ from mcpmesh_k8s import (
     PodOptions,
     PodSecurityException,
     PodSettings,
+    PodTemplatePath,
     Port,
     Postgres,
     PostgresSettings,
@@ -207,11 +209,15 @@ PARTNER = External(
 )
 
 
+W = TypeVar("W", bound=Workload)
+
+
 class Shop:
     """A small application, with a place for every kind of value. Two services and a PriorityClass are there before."""
 
     def __init__(self, settings: ApplicationSettings = SHOP) -> None:
         self.phase = Phase(Application(settings, outdir="unused"), "all")
+        close(self.phase)
         self.web = self.runs(MAIN, "web")
         self.api = self.runs(MAIN, "api")
         PriorityClass(self.phase, PriorityClassSettings(name="urgent", value=1, description="First."))
@@ -287,10 +293,15 @@ class Shop:
         )
 
     def runs_code(self, code: BuiltImage | MountedSource) -> Agent:
-        return Agent(self.phase, replace(AGENT, code=code))
+        return self.meshed(Agent(self.phase, replace(AGENT, code=code)))
+
+    def meshed(self, workload: W) -> W:
+        """A workload of the mesh, with its registry."""
+        workload.connects_to(Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, name="mesh")))
+        return workload
 
     def runs_agent(self, settings: AgentSettings) -> Agent:
-        agent = Agent(self.phase, settings)
+        agent = self.meshed(Agent(self.phase, settings))
         self.web.connects_to(agent)
         return agent
 
@@ -497,7 +508,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     Amount: case(Amount(cpu=100, memory=2**26), Shop.reserves, cpu=101, memory=2**27),
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
-        lambda shop, settings: Api(shop.phase, settings),
+        lambda shop, settings: shop.meshed(Api(shop.phase, settings)),
         name="back",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -808,6 +819,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         size="2Gi",
         storage_class="fast",
     ),
+    PodTemplatePath: case(
+        PodTemplatePath(kind="Rollout"), lambda _, path: Shop(replace(SHOP, pod_templates=(path,))).web
+    ),
     Port: case(Port(number=8080), Shop.serves, name="grpc", number=9090, container=9090, scheme="grpc"),
     PostgresSettings: case(
         POSTGRES,
@@ -1074,6 +1088,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         kind=Refused("Deployment", "There is no /spec/ports"),
         name=Refused("shop-other", "Give one that there is"),
         operation=Refused("add", "It is 8000 already"),
+        since=Refused("1.27", "Leave it out"),
         path="/spec/ports/1/port",
         value=82,
     ),
@@ -1188,6 +1203,9 @@ ONLY_READ = {
     (BuiltImage, "build_context"): "the operator's commands build in it (test_operations.py)",
     (Patch, "because"): "people read it where patches are listed (test_extras.py)",
     (PodSecurityException, "because"): "people read it where exceptions are listed (test_extras.py)",
+    (ApplicationSettings, "pod_templates"): "it says what is checked (test_tree.py)",
+    (PodTemplatePath, "kind"): "it says what is checked (test_tree.py)",
+    (PodTemplatePath, "path"): "it says what is checked (test_tree.py)",
     (External, "name"): "people read it in the topology and in refusals, and Kubernetes has no place for it",
 }
 """Fields that change no manifest, each with the reason; a test shows what they do change."""

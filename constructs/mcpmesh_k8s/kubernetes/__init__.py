@@ -4,6 +4,7 @@ from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything im
 
 from .api import ApiObjectMetadata, argoproj, gateway_api, k8s
 from .application import Application, synthesize
+from .choice import Choice
 from .component import GROUND_WAVE, Component
 from .container import Container, User, harden
 from .endpoint import Endpoint, Port
@@ -33,7 +34,7 @@ from .pod import Pod, PodOptions, PodSettings, Readiness, Target
 from .pod_security import PodSecurityException
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Budget, Compute, bytes_text, in_bytes
-from .scope import ApplicationScope, ApplicationSettings, Phase, place_of, settings_of
+from .scope import ApplicationScope, ApplicationSettings, Phase, PodTemplatePath, place_of, settings_of
 from .secret import (
     ExistingSecrets,
     ExternalSecrets,
@@ -67,6 +68,7 @@ from .storage import (
 from .store import Content, Count, Mover, Owner, Part, Place, Row, Server, Side, Store, read_script
 from .task import Hook, Task, TaskOptions, TaskSettings
 from .topology import budget, topology
+from .typed import refuse_wrong_types
 from .variable import SecretKey, Variable, variables
 from .workload import (
     Autoscaling,
@@ -90,6 +92,7 @@ __all__ = [
     "Autoscaling",
     "Availability",
     "Budget",
+    "Choice",
     "Claim",
     "Component",
     "Compute",
@@ -140,6 +143,7 @@ __all__ = [
     "PodOptions",
     "PodSecurityException",
     "PodSettings",
+    "PodTemplatePath",
     "Port",
     "PreferredSchedulingTerm",
     "PriorityClass",
@@ -197,8 +201,11 @@ __all__ = [
     "once",
     "place_of",
     "read_script",
+    "refuse_wrong_types",
     "settings_of",
     "synthesize",
     "topology",
     "variables",
 ]
+
+refuse_wrong_types(globals(), __all__)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Claim,
@@ -34,9 +35,6 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._minio_mover import MinioMover
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=1000, gid=1000)
 """The image's own user is root; MinIO's Helm chart runs it as this one."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Claim,
@@ -35,9 +36,6 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._postgres_mover import PostgresMover
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=70, gid=70)
 """The user ``postgres`` of the alpine images (docker-library/postgres)."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Claim,
@@ -32,9 +33,6 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._redis_mover import RedisMover
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=999, gid=1000)
 """The user ``redis`` of the alpine images (docker-library/redis)."""
