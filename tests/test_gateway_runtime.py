@@ -322,6 +322,7 @@ def test_without_routes_to_the_mesh_the_registry_and_the_agents_are_not_reached(
     assert (name, request.target) == ("backend", target)
 
 
+@requires("nginx")
 def test_where_people_sign_in_routes_to_the_mesh_are_for_administrators(tmp_path: Path) -> None:
     AiInterviewer(STAGING, outdir=tmp_path / "staging").synth()
     with running_gateway(read_manifests(tmp_path / "staging")) as gateway:
