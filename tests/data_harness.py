@@ -208,7 +208,7 @@ def compose_postgres(account: Account, folder: Path) -> Generator[dict[str, str]
         capture_output=True,
         check=True,
     )
-    settings = (f"unix_socket_directories={folder}", "listen_addresses=", "fsync=off", "autovacuum=off")
+    settings = (f"unix_socket_directories={folder}", "listen_addresses=", "fsync=off", "autovacuum=off", "jit=off")
     with (folder / "postgres.log").open("wb") as log:
         process = subprocess.Popen(
             [*account.command, "postgres", *(f"--{setting}" for setting in settings)],
@@ -399,7 +399,7 @@ def cluster_postgres(
 ) -> Generator[dict[str, str], None, None]:
     """The rendered PostgreSQL after its first start."""
     port = free_port()
-    with starting(rendered, account, folder, port, "listen_addresses=", "autovacuum=off") as server:
+    with starting(rendered, account, folder, port, "listen_addresses=", "autovacuum=off", "jit=off") as server:
         done = server.run_init_script()
         assert done.returncode == 0, done.stderr
         yield dict(server.pod.environment)
