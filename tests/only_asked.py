@@ -67,7 +67,7 @@ class OnlyAsked:
         return found.path
 
     def begin(self, asked: Iterable[str]) -> None:
-        """From here on these programs may be started, and are on PATH, after what a fixture of a module has put there."""
+        """From here on these programs may be started, and are on PATH, after what fixtures have put there."""
         self._asked = frozenset(asked)
         before = os.environ["PATH"].split(os.pathsep) if self._begun else []
         others = [folder for folder in before if not Path(folder).is_relative_to(self._folder)]
