@@ -49,7 +49,7 @@ test: setup ## set up, then run the tests; those that lack a program are skipped
 	@.venv/bin/python -m pytest $(PYTEST_FLAGS)
 
 .PHONY: check
-check: lint types generated wheel-check test ## everything that must hold before a commit
+check: lint types generated wheel-check test pins-age ## everything that must hold before a commit
 	@echo "check: all good"
 
 .PHONY: format
@@ -68,6 +68,13 @@ imports: $(VENV) $(TOOLS) ## the typed classes of imports/ and of kubernetes/api
 .PHONY: docs
 docs: $(VENV) ## the generated parts of the documentation
 	@.venv/bin/python docs/generate.py
+
+# Registries that are asked elsewhere, each as HOST=URL.
+REGISTRIES ?=
+
+.PHONY: digests
+digests: $(VENV) ## the digest of each pinned image, from its registry
+	@.venv/bin/python -m mcpmesh_k8s.operations.pins digests $(foreach one,$(REGISTRIES),--registry "$(one)")
 
 .PHONY: lock
 lock: ## requirements.txt from pyproject.toml, package-lock.json from package.json
@@ -97,7 +104,7 @@ generated: dist-check imports-check docs-check ## all that is generated and comm
 dist-check: $(VENV) ## dist/ is what main.py writes
 	@rm -rf build/dist
 	@CDK8S_OUTDIR=build/dist .venv/bin/python main.py
-	@diff -r dist build/dist || { echo "dist/ is out of date: run make synth and commit the result."; exit 1; }
+	@diff -r --exclude="*.whl" --exclude="*.tar.gz" dist build/dist || { echo "dist/ is out of date: run make synth and commit the result."; exit 1; }
 	@echo "dist/ is current"
 
 .PHONY: imports-check
@@ -114,9 +121,17 @@ synth-cli: $(VENV) $(TOOLS) ## the cdk8s command writes the same bytes as dist/
 	@diff -r dist build/synth-cli
 	@echo "cdk8s synth: the same bytes as dist/"
 
+.PHONY: wheel
+wheel: $(VENV) ## the wheel, in build/wheel
+	@.venv/bin/python -m build --no-isolation --wheel --outdir build/wheel .
+
 .PHONY: wheel-check
 wheel-check: $(VENV) ## the built wheel does the same where the sources are not
 	@.ci/wheel-check
+
+.PHONY: pins-age
+pins-age: $(VENV) ## warns of pinned images that nobody looked at for long; it fails nothing
+	@.venv/bin/python -m mcpmesh_k8s.operations.pins age
 
 .PHONY: bench
 bench: $(VENV) ## how long a synthesis takes, and how much memory
@@ -172,6 +187,8 @@ $(VENV): requirements.txt
 	@$(new-environment) .venv
 	@$(call install,.venv,requirements.txt)
 	@.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@# The wheel brings it. An editable installation cannot.
+	@cp constructs/mcpmesh_k8s_node.pth "$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	@touch $@
 
 $(TOOLS): package.json package-lock.json .npmrc | $(VENV)

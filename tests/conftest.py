@@ -9,9 +9,11 @@ import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
+import cdk8s
 import pytest
 import yaml
 
+from mcpmesh_k8s import Phase
 from only_asked import OnlyAsked
 from programs import PROGRAMS, Program, how_to_get, named
 
@@ -66,6 +68,15 @@ def for_many_clusters(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest
     deployed = AiInterviewer(MANY_CLUSTERS, outdir=folder / MANY_CLUSTERS.name)
     synthesize([deployed, ArgoCd([deployed], outdir=folder / "argocd")])
     return [*read_manifests(folder / MANY_CLUSTERS.name), *read_manifests(folder / "argocd")]
+
+
+def close(phase: Phase) -> None:
+    """Close the namespace, as every application must that runs pods, without the quota of a Namespace."""
+    metadata = cdk8s.ApiObjectMetadata(name="closed", namespace=phase.application.settings.namespace)
+    kind = "NetworkPolicy"
+    policy = cdk8s.ApiObject(phase, "closed", api_version="networking.k8s.io/v1", kind=kind, metadata=metadata)
+    spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    policy.add_json_patch(cdk8s.JsonPatch.add("/spec", spec))
 
 
 def read_manifests(folder: Path) -> list[Manifest]:

@@ -195,6 +195,22 @@ def test_a_node_named_by_the_user_is_used(tmp_path: Path) -> None:
     assert (tmp_path / "used").exists()
 
 
+@pytest.mark.parametrize("order", ["cdk8s, mcpmesh_k8s", "mcpmesh_k8s, cdk8s", "constructs, cdk8s, mcpmesh_k8s"])
+def test_any_order_of_imports_works_on_a_machine_without_node(tmp_path: Path, order: str) -> None:
+    result = succeed(sys.executable, "-c", f"import {order}; cdk8s.App()", cwd=tmp_path, PATH="/nowhere")
+    assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_a_node_that_another_started_is_named_in_one_line(tmp_path: Path) -> None:
+    node = succeed(sys.executable, "-c", WHICH_NODE, cwd=tmp_path).stdout.strip()
+    path = f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"
+    # -S leaves out the .pth files, as an installation by other means might.
+    program = f"import sys; sys.path[:0] = {sys.path!r}; import cdk8s, mcpmesh_k8s; cdk8s.App()"
+    result = succeed(sys.executable, "-S", "-c", program, cwd=tmp_path, PATH=path)
+    assert result.stderr.count("\n") == 1
+    assert "import mcpmesh_k8s first" in result.stderr
+
+
 # --- the packages ---
 
 

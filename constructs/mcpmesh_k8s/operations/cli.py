@@ -13,9 +13,21 @@ from typing import NoReturn
 from mcpmesh_k8s.kubernetes import SettingError, TreeError
 
 from . import build, clients, cluster, deploy, health, hosts, secrets
-from .data import ClusterSide, ComposeSide, Owner, Side, Stores, export_data, import_data, stores_of, verify_data
 from .environment import Environment, Minikube
-from .export import Manifest
+from .moves import (
+    ClusterSide,
+    ComposeSide,
+    Manifest,
+    Owner,
+    Side,
+    Stores,
+    export_data,
+    import_data,
+    require_programs,
+    show_left_out,
+    stores_of,
+    verify_data,
+)
 from .programs import Kubectl, OperationError, output, require
 from .rendered import RenderedPhase, read_phases
 from .terminal import show, show_table
@@ -255,11 +267,11 @@ class Operator:
         Manifest.read(folder)  # before anything is stopped for an export that is no good
         if self.target == COMPOSE:
             compose = ComposeSide.of(self.checkout)
-            require("docker", "mc")
+            require_programs(compose, self.stores)
             self.restore_into(compose, folder)
             return
-        require("mc")
         kubectl = self.in_namespace(self.change())
+        require_programs(ClusterSide(kubectl=kubectl), self.stores)
         cluster.require_no_self_heal(kubectl)
         with application_stopped():
             clients.stop_clients(self.environment, kubectl)
@@ -276,7 +288,9 @@ class Operator:
     def rollback(self) -> None:
         """Stop everything in the cluster but the stores, and start Docker Compose; DATA takes the data along."""
         compose = ComposeSide.of(self.checkout)
-        require("docker", *(("mc",) if self.data else ()))
+        require("docker")
+        if self.data is not None:
+            require_programs(compose, self.stores)
         if self.data is not None and self.data.exists():
             raise OperationError(
                 f"{self.data} exists, and may be old. Name a new folder, or bring that one in: make k8s-import-data "
@@ -291,6 +305,7 @@ class Operator:
         with application_stopped():
             clients.stop_clients(self.environment, kubectl)
             if self.data is None:
+                show_left_out(self.stores, "left in the cluster with all other data")
                 clients.start_compose(compose)
             else:
                 export_data(ClusterSide(kubectl=kubectl), self.stores, self.data)
@@ -304,6 +319,8 @@ class Operator:
         if data and not cluster.is_minikube(kubectl.context):
             raise OperationError(f"{kubectl.context!r} is no minikube: its data is never deleted from here.")
         cluster.require_no_self_heal(kubectl)
+        if data:
+            show_left_out(self.stores, "deleted, and in no export")
         deploy.remove(kubectl, self.phases, data=data)
 
     def urls(self) -> None:

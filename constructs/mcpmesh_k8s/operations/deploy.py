@@ -102,7 +102,8 @@ def apply(kubectl: Kubectl, objects: Sequence[Manifest]) -> None:
 def wake(kubectl: Kubectl, autoscalers: Sequence[Manifest]) -> None:
     """Start what was scaled to zero by hand: an autoscaler leaves that alone, and the count is not rendered."""
     for manifest in autoscalers:
-        target = f"deployment/{at(manifest, 'spec', 'scaleTargetRef').get('name')}"
+        scaled = at(manifest, "spec", "scaleTargetRef")
+        target = f"{str(scaled.get('kind')).lower()}/{scaled.get('name')}"
         if kubectl.output("get", target, "--output=jsonpath={.spec.replicas}").strip() == "0":
             kubectl.do("scale", target, f"--replicas={at(manifest, 'spec').get('minReplicas')}")
 

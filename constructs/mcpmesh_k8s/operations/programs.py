@@ -15,31 +15,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
+from mcpmesh_k8s.kubernetes import OperationError as OperationError
+
 INSTALL = {
     "docker": "Install Docker: it builds the images.",
     "git": "Install git.",
     "kubectl": "Install kubectl, and give it a context for the cluster.",
-    "mc": "Install mc, the client of MinIO: it copies the objects of buckets.",
     "minikube": "Install minikube; for another cluster go step by step, with its CONTEXT and CONFIRM=dev.",
     "sudo": "Run this as root, or install sudo: only root may change the hosts file.",
 }
-"""Every program that a command may call, and what to do when it is missing."""
+"""Every program that a command may call, and what to do when it is missing. Stores add their own."""
 
 
-class OperationError(Exception):
-    """A command cannot go on. The message is one line: what is wrong, and what to do."""
-
-
-def require(*programs: str) -> None:
+def require(*programs: str, others: Mapping[str, str] | None = None) -> None:
     """Refuse to begin when a program is missing.
+
+    Args:
+        programs: Programs that are known here.
+        others: More of them, each with what to do when it is missing.
 
     Raises:
         OperationError: Programs are missing; all of them are named.
     """
-    missing = [program for program in programs if shutil.which(program) is None]
+    advice = {program: INSTALL[program] for program in programs} | dict(others or {})
+    missing = [program for program in advice if shutil.which(program) is None]
     if missing:
         raise OperationError(
-            f"{', '.join(missing)} not found on PATH. " + " ".join(INSTALL[program] for program in missing)
+            f"{', '.join(missing)} not found on PATH. " + " ".join(advice[program] for program in missing)
         )
 
 

@@ -101,7 +101,7 @@ class BreakingChange:
 
     @property
     def allowance(self) -> str:
-        """The name by which the change is allowed: ``StatefulSet/shop-postgres:volumeClaimTemplates``."""
+        """The name by which the change is allowed: ``StatefulSet/shop-store:volumeClaimTemplates``."""
         return f"{self.kind}/{self.name}:{self.field}"
 
 
@@ -420,7 +420,7 @@ def _incompatible(was: str, now: str) -> str:
     if old and new and new < old:
         return "An older version may not read the data that a newer one has written."
     if old and new and len(old) < _DATED.groups and old[0] != new[0]:
-        return "A new major version may not read the data that the old one has written. PostgreSQL never does."
+        return "A new major version may not read the data that the old one has written."
     return ""
 
 

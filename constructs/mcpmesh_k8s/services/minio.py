@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Claim,
     Compute,
     Container,
@@ -20,18 +20,21 @@ from mcpmesh_k8s.kubernetes import (
     Probes,
     Scratch,
     Secret,
+    Server,
     SettingError,
+    Side,
     StatefulWorkload,
     Target,
     Task,
+    TaskOptions,
     TaskSettings,
     User,
+    WorkloadOptions,
     WorkloadSettings,
     variables,
 )
 
-if TYPE_CHECKING:
-    from constructs import Construct
+from ._minio_mover import MinioMover
 
 USER = User(uid=1000, gid=1000)
 """The image's own user is root; MinIO's Helm chart runs it as this one."""
@@ -40,7 +43,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MinioSettings:
+class MinioSettings(WorkloadOptions):
     """A MinIO server.
 
     Args:
@@ -49,7 +52,6 @@ class MinioSettings:
         size: How much storage is claimed.
         storage_class: The storage class; the cluster's default unless given.
         name: The short name.
-        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -57,7 +59,6 @@ class MinioSettings:
     size: str
     storage_class: str = ""
     name: str = "minio"
-    availability: Availability = Availability()
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
@@ -87,6 +88,7 @@ class Minio(StatefulWorkload):
                 name=settings.name,
                 component="object-storage",
                 availability=settings.availability,
+                extras=settings.extras,
                 container=Container(
                     name=settings.name,
                     image=settings.image,
@@ -114,6 +116,11 @@ class Minio(StatefulWorkload):
             ),
         )
 
+    def mover(self, side: Side) -> MinioMover:
+        """How the buckets move that this application makes on it: object by object, and none is overwritten."""
+        buckets = (bucket.settings.bucket for bucket in self.application.find_all(Bucket) if bucket.minio is self)
+        return MinioMover(side=side, server=Server.of(self), buckets=tuple(buckets))
+
     @property
     def target(self) -> Target:
         """The API, for a client with keys: ``MINIO_HOST``, ``MINIO_ENDPOINT``, ``_ACCESS_KEY``, ``_SECRET_KEY``."""
@@ -135,7 +142,7 @@ class Minio(StatefulWorkload):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BucketSettings:
+class BucketSettings(TaskOptions):
     """A bucket and who may do what with it.
 
     Args:
@@ -153,6 +160,7 @@ class BucketSettings:
 
     def __post_init__(self) -> None:
         """Check bucket and prefix."""
+        super().__post_init__()
         if not _BUCKET.fullmatch(self.bucket):
             raise SettingError("BucketSettings.bucket", self.bucket, "Give 3 to 63 of a-z, 0-9, '.' and '-'.")
         if self.public_prefix and not re.fullmatch(r"([\w-]+/)+", self.public_prefix):
@@ -176,11 +184,14 @@ class Bucket(Task):
 
     def __init__(self, scope: Construct, settings: BucketSettings, minio: Minio) -> None:
         self.settings = settings
+        self.minio = minio
         endpoint = minio.endpoint("api")
         super().__init__(
             scope,
             TaskSettings(
                 name=settings.name,
+                priority_class=settings.priority_class,
+                extras=settings.extras,
                 component="object-storage",
                 container=Container(
                     name=settings.name,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Claim,
     Compute,
     Container,
@@ -19,18 +19,20 @@ from mcpmesh_k8s.kubernetes import (
     Readiness,
     Scratch,
     Secret,
+    Server,
     SettingError,
+    Side,
     Target,
     TcpSocket,
     User,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
     in_bytes,
     variables,
 )
 
-if TYPE_CHECKING:
-    from constructs import Construct
+from ._redis_mover import RedisMover
 
 USER = User(uid=999, gid=1000)
 """The user ``redis`` of the alpine images (docker-library/redis)."""
@@ -75,7 +77,7 @@ class Ephemeral:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RedisSettings:
+class RedisSettings(WorkloadOptions):
     """A Redis server.
 
     Args:
@@ -85,7 +87,6 @@ class RedisSettings:
         trace_length: About how many entries the stream of traces keeps. The mesh appends to ``mesh:trace`` for
             ever, and nothing is evicted, so the stream is trimmed every minute. The registry reads it at once.
         name: The short name.
-        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -93,10 +94,10 @@ class RedisSettings:
     storage: Persistent | Ephemeral = Ephemeral()
     trace_length: int = 10_000
     name: str = "redis"
-    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse a stream without entries."""
+        super().__post_init__()
         if self.trace_length < 1:
             raise SettingError("RedisSettings.trace_length", self.trace_length, "Give 1 or more.")
 
@@ -126,6 +127,7 @@ class Redis(Workload):
                 name=settings.name,
                 component="cache",
                 availability=settings.availability,
+                extras=settings.extras,
                 one_at_a_time=True,
                 container=Container(
                     name=settings.name,
@@ -166,6 +168,15 @@ class Redis(Workload):
                     ),
                 ),
             ),
+        )
+
+    def mover(self, side: Side) -> RedisMover:
+        """How its keys move: as a dump, which the target takes over from a second server beside it."""
+        return RedisMover(
+            side=side,
+            server=Server.of(self),
+            memory=in_bytes("memory", self.settings.compute.memory_limit),
+            disk=in_bytes("storage", self.settings.storage.size),
         )
 
     @property
