@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "constructs"))
+sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "tests")]
 
 from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings  # noqa: E402
 from mcpmesh_k8s import (  # noqa: E402
@@ -28,6 +28,8 @@ from mcpmesh_k8s import (  # noqa: E402
     budget,
     topology,
 )
+from mcpmesh_k8s.images import DIGESTS, PINS, pinned  # noqa: E402
+from programs import PROGRAMS  # noqa: E402
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 ENV_EXAMPLE = ROOT / ".env.example"
@@ -57,8 +59,7 @@ def who_talks_to_whom() -> str:
         for pod in application(environment).pods:
             if isinstance(pod, Workload):
                 for peer, port in pod.accepted:
-                    name = getattr(peer, "namespace", str(peer))
-                    path = (f"pods of `{name}`", f"{pod.name} {pod.port(port).number}")
+                    path = (f"pods of `{peer.title}`", f"{pod.name} {pod.port(port).number}")
                     opened.setdefault(path, []).append(environment.name)
             for target in pod.connections:
                 end = (
@@ -94,7 +95,19 @@ def differing(dev: object, prod: object, path: str = "") -> Iterator[tuple[str, 
             name = getattr(left, "name", str(index))
             yield from differing(left, right, f"{path}[{name}]")
     elif dev != prod:
-        yield path, dev if dev != "" else "none", prod if prod != "" else "none"
+        yield path, shown(dev), shown(prod)
+
+
+def shown(value: object) -> str:
+    """A value as it was written: what is left at its default is not said."""
+    if is_dataclass(value) and not isinstance(value, type):
+        said = [
+            f"{field.name}={shown(given) if is_dataclass(given) else repr(given)}"
+            for field in fields(value)
+            if (given := getattr(value, field.name)) != field.default
+        ]
+        return f"{type(value).__name__}({', '.join(said)})"
+    return str(value) if value != "" else "none"
 
 
 def secrets() -> str:
@@ -112,6 +125,16 @@ def secrets() -> str:
             rows.setdefault(row, []).insert(0, environment.name)
     head = ("Secret", "key", "in a `.env` file", "comes from", "read by", "in")
     return table(head, [(*row, " and ".join(where)) for row, where in rows.items()])
+
+
+def programs() -> str:
+    """What the tests start, and what brings it."""
+
+    def brought_by(packages: tuple[str, ...], needs: str) -> str:
+        return needs or f"Debian's {', '.join(f'`{package}`' for package in packages)}"
+
+    rows = [(f"`{p.name}`", p.purpose, brought_by(p.packages, p.needs)) for p in PROGRAMS]
+    return table(("program", "what it does in the tests", "comes from"), rows)
 
 
 def gateway_of(environment: EnvironmentSettings) -> Gateway:
@@ -177,7 +200,7 @@ def way() -> str:
     provider = gateway.login.provider
     route = next(route for route in gateway.routes if route.path == "/api/")
     assert route.rate
-    controller = ", ".join(getattr(peer, "namespace", str(peer)) for peer, _ in gateway.accepted)
+    controller = ", ".join(peer.title for peer, _ in gateway.accepted)
     restricted = ", ".join(r.path for r in gateway.routes if r.audience is Audience.ADMINISTRATOR)
     lines = f"""sequenceDiagram
   autonumber
@@ -218,6 +241,37 @@ def way() -> str:
     return mermaid(lines)
 
 
+def pins() -> str:
+    """Every pin: which line, where and when its newest patch was looked up."""
+    rows = [
+        (f"`{pinned(pin, DIGESTS).reference}`", pin.line, f"{pin.looked_at}", pin.source, pin.note or "–")
+        for pin in PINS
+    ]
+    return table(("image", "line", "looked at", "tag seen in", "and"), rows)
+
+
+def advisories() -> str:
+    """Every advisory, and what is done about it."""
+    rows = [
+        (
+            pin.image.repository.rpartition("/")[2],
+            ", ".join(advisory.ids),
+            advisory.what,
+            advisory.fixed_in or "–",
+            advisory.standing.value,
+            advisory.answer,
+        )
+        for pin in PINS
+        for advisory in pin.advisories
+    ]
+    return table(("of", "advisory", "what it allows", "mended in", "here", "what we do"), rows)
+
+
+def example(name: str) -> str:
+    """An example, as it stands in its file."""
+    return f"```python\n{(ROOT / 'examples' / name).read_text(encoding='utf-8')}```"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "topology": lambda: mermaid(topology(application(PROD))),
     "budget cpu dev": lambda: mermaid(budget(application(DEV), "cpu")),
@@ -229,7 +283,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "a request's way": way,
     "differences": differences,
     "secrets": secrets,
-    "example": lambda: f"```python\n{(ROOT / 'examples' / 'shop.py').read_text(encoding='utf-8')}```",
+    "example": lambda: example("shop.py"),
+    "managed s3": lambda: example("managed_s3.py"),
+    "pins": pins,
+    "advisories": advisories,
+    "programs": programs,
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from cdk8s_plus_27 import k8s
 
 from ai_interviewer import DEV, PROD, AiInterviewer, ArgoCd
-from conftest import ROOT, Manifest, Manifests
+from conftest import ROOT, Manifest, Manifests, close
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
@@ -35,7 +35,7 @@ from mcpmesh_k8s import (
     WorkloadSettings,
     images,
 )
-from mcpmesh_k8s.kubernetes.checks import at, containers_of, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
 WAVE = "argocd.argoproj.io/sync-wave"
 OPTIONS = "argocd.argoproj.io/sync-options"
@@ -240,8 +240,8 @@ def test_the_ground_is_before_everything_and_the_entry_after_it(rendered: list[M
     waves: dict[int, set[str]] = {}
     for manifest in rendered:
         waves.setdefault(wave(manifest), set()).add(str(manifest["kind"]))
-    ground = {"Namespace", "LimitRange", "ResourceQuota", "NetworkPolicy", "PriorityClass", "ExternalSecret"}
-    assert {"Namespace", "PriorityClass"} <= waves[GROUND] <= ground
+    close = {"Namespace", "LimitRange", "ResourceQuota", "NetworkPolicy", "PriorityClass", "ExternalSecret"}
+    assert {"Namespace", "PriorityClass"} <= waves[GROUND] <= close
     # The controller may take long to publish an address, and ArgoCD waits for it.
     assert waves[LAST] == {"Ingress"}
     assert set(waves) == {GROUND, *WAVES, LAST}
@@ -350,6 +350,7 @@ def two_phases() -> tuple[Phase, Target]:
     """The first of two phases, and a service of the second."""
     shop = Application(ApplicationSettings(name="shop"), outdir="unused")
     first, second = Phase(shop, "first"), Phase(shop, "second")
+    close(first)
     late = Workload(second, WorkloadSettings(name="late", container=MAIN))
     return first, Target(workload=late, readiness=Readiness(command=("true",)))
 

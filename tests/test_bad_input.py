@@ -487,6 +487,14 @@ CASES = {
         added(lambda _, phase: Workload(phase, service(environment=variables({"CACHE": "ai-interviewer-redis:6379"})))),
         TreeError,
     ),
+    "a tag inside a repository": Case(
+        ("Image.repository", "'acme/prices:1.0'", "It holds a tag. Give that apart"),
+        environment(lambda: replace(DEV, tempo=replace(DEV.tempo, image=Image(repository="acme/prices:1.0", tag="1")))),
+    ),
+    "a file as a module": Case(
+        ("pdf-extractor module", "'main.py'", "Give a Python module"),
+        environment(lambda: replace(DEV, agents=(replace(DEV.agents[0], module="main.py"), *DEV.agents[1:]))),
+    ),
     "a priority class that nothing provides": Case(
         ("Deployment ai-interviewer-nginx-gateway refers to PriorityClass 'ai-interviewer-urgent'", "nothing provides"),
         environment(
@@ -499,7 +507,7 @@ CASES = {
 
 def mounted(outdir: Path, folder: Path) -> Application:
     code = MountedSource(image=images.PYTHON_RUNTIME, folder=folder)
-    return application(outdir, replace(DEV, pdf_extractor=replace(DEV.pdf_extractor, code=code)))
+    return application(outdir, replace(DEV, agents=(replace(DEV.agents[0], code=code), *DEV.agents[1:])))
 
 
 def change_too_late(whole: AiInterviewer) -> None:

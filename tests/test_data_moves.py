@@ -6,7 +6,6 @@ Both ends are real PostgreSQL and Redis servers; the cluster's are made by the r
 import hashlib
 import json
 import os
-import pwd
 import re
 import shutil
 import signal
@@ -21,7 +20,7 @@ import pytest
 
 import mcpmesh_k8s
 from ai_interviewer import DEV, PROD, AiInterviewer
-from conftest import Manifests, require_program
+from conftest import Manifests, requires
 from data_harness import (
     BUCKET,
     CLUSTER_ROOT,
@@ -220,17 +219,9 @@ def present(end: End) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def account() -> Generator[Account, None, None]:
-    """Whom PostgreSQL runs as, for it refuses to be root; its programs are on the path."""
-    programs = "/usr/lib/postgresql/15/bin"
-    for name in ("postgres", "initdb", "psql", "pg_dump", "pg_restore"):
-        require_program(name, "postgresql-15", programs)
-    for name in ("redis-server", "redis-cli", "redis-check-rdb"):
-        require_program(name, "redis-server")
-    user = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.getuid())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", programs, prepend=os.pathsep)
-        yield Account(user.pw_uid, user.pw_gid)
+def account(needs_postgresql: Path, needs_redis: Path) -> Account:
+    """Whom PostgreSQL runs as, for it refuses to be root."""
+    return Account.unprivileged()
 
 
 @pytest.fixture(scope="module")
@@ -1108,10 +1099,10 @@ def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         export_data(CLUSTER, STORES, tmp_path / "out")
 
 
+@requires("shellcheck")
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_script_is_sound_for_any_posix_shell(script: Path) -> None:
     """As it is run: with the scripts that it names in their place."""
-    require_program("shellcheck", "shellcheck")
     text = read_script(script)
     done = subprocess.run(["shellcheck", "--shell=sh", "-"], input=text, capture_output=True, text=True)
     assert done.stdout == ""

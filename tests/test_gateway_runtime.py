@@ -23,7 +23,7 @@ import pytest
 
 from ai_interviewer import PROD, AiInterviewer, EnvironmentSettings
 from another_login import PortalSettings
-from conftest import Manifests, read_manifests
+from conftest import Manifests, read_manifests, requires
 from gateway_harness import (
     DOMAIN,
     LOGIN,
@@ -114,7 +114,7 @@ EVERY_ANSWER = {
 
 
 @pytest.fixture(scope="module")
-def gateways(manifests: Manifests) -> Generator[Callable[[str], RunningGateway], None, None]:
+def gateways(manifests: Manifests, needs_nginx: Path) -> Generator[Callable[[str], RunningGateway], None, None]:
     """The gateway of each environment, started when it is first asked for."""
     with ExitStack() as stack:
 
@@ -703,7 +703,7 @@ def test_nothing_else_is_upgraded(gateway: RunningGateway, target: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def hurried(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningGateway, None, None]:
+def hurried(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
     folder = tmp_path_factory.mktemp("hurried")
     application = Application(ApplicationSettings(name="ai-interviewer"), outdir=folder)
     phase = Phase(application, "access")
@@ -760,6 +760,7 @@ def test_calls_that_wait_for_a_model_may_take_five_minutes(gateway: RunningGatew
 # Services that come, move and stay away
 
 
+@requires("nginx")
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_it_starts_without_services_and_finds_one_that_appears(manifests: Manifests, environment: str) -> None:
     with running_gateway(manifests(environment), resolvable=False) as gateway:
@@ -784,6 +785,7 @@ def test_it_starts_without_services_and_finds_one_that_appears(manifests: Manife
         assert gateway.pod.process.poll() is None
 
 
+@requires("nginx")
 @pytest.mark.parametrize("environment", ["dev"])
 def test_a_service_that_moves_is_followed_and_one_that_the_dns_forgets_is_kept(
     manifests: Manifests, environment: str
@@ -851,7 +853,7 @@ def test_a_kept_connection_that_the_service_closed_costs_no_answer(gateway: Runn
 
 
 @pytest.fixture
-def passing(manifests: Manifests) -> Generator[RunningGateway, None, None]:
+def passing(manifests: Manifests, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
     """A gateway that a test may end."""
     with running_gateway(manifests("prod")) as running:
         yield fresh(running)

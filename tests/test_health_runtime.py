@@ -12,7 +12,7 @@ import pytest
 
 from ai_interviewer import DEV, PROD
 from ai_interviewer.__main__ import operated
-from conftest import ROOT, Manifests
+from conftest import ROOT, Manifests, requires
 from gateway_harness import Answer, RunningGateway, running_gateway
 from mcpmesh_k8s.operations import health
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError
@@ -37,7 +37,7 @@ def listed(*agents: tuple[str, str]) -> Answer:
 
 
 @pytest.fixture(scope="module")
-def started(manifests: Manifests) -> Generator[RunningGateway]:
+def started(manifests: Manifests, needs_nginx: Path) -> Generator[RunningGateway]:
     """The gateway of dev."""
     with running_gateway(manifests("dev")) as gateway:
         yield gateway
@@ -239,6 +239,7 @@ def test_a_forward_that_is_refused_fails_with_kubectls_words(
     )
 
 
+@requires("nginx")
 def test_an_agent_on_the_real_runtime_names_its_tools_through_the_real_gateway(
     manifests: Manifests, runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

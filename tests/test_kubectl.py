@@ -19,7 +19,7 @@ import pytest
 import yaml
 from cdk8s_plus_27 import k8s
 
-from conftest import Manifests, require_program
+from conftest import Manifests
 from kubernetes_api import RESOURCES, KubernetesApi, Manifest, kubeconfig
 from mcpmesh_k8s import Application, ApplicationSettings, Phase, TreeError
 
@@ -39,13 +39,12 @@ def api() -> Iterator[KubernetesApi]:
 
 
 @pytest.fixture
-def kubectl(api: KubernetesApi, tmp_path: Path) -> Kubectl:
+def kubectl(api: KubernetesApi, tmp_path: Path, needs_kubectl: Path) -> Kubectl:
     """kubectl with three contexts: the server's, one where nobody listens, and that of another server."""
     environment = kubeconfig(tmp_path, {"minikube": api.url, "nobody": "http://127.0.0.1:1"}, current="minikube")
-    program = require_program("kubectl", "kubernetes-client")
 
     def run(*arguments: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        command = [program, "--namespace", NAMESPACE, *arguments]
+        command = [needs_kubectl, "--namespace", NAMESPACE, *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
 
     return run
@@ -359,11 +358,10 @@ def test_nothing_is_stored_in_a_namespace_that_is_not_there(api: KubernetesApi, 
     assert api.objects == {}
 
 
-def test_a_kind_that_the_cluster_does_not_know_is_named(tmp_path: Path) -> None:
-    program = require_program("kubectl", "kubernetes-client")
+def test_a_kind_that_the_cluster_does_not_know_is_named(tmp_path: Path, needs_kubectl: Path) -> None:
     with KubernetesApi({version: kinds for version, kinds in RESOURCES.items() if "external" not in version}) as api:
         environment = kubeconfig(tmp_path, {"bare": api.url}, current="bare")
-        command: Sequence[str | Path] = [program, *APPLY, ROOT / "dist/prod/0000-foundation.k8s.yaml"]
+        command: Sequence[str | Path] = [needs_kubectl, *APPLY, ROOT / "dist/prod/0000-foundation.k8s.yaml"]
         refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 1
     assert 'no matches for kind "ExternalSecret" in version "external-secrets.io/v1"' in refused.stderr

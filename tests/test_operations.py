@@ -18,7 +18,7 @@ import pytest
 
 from ai_interviewer import DEV, ENVIRONMENTS
 from ai_interviewer.__main__ import operated
-from conftest import ROOT, read_manifests, require_program
+from conftest import ROOT, read_manifests, requires
 from mcpmesh_k8s import BuiltImage, SettingError
 from mcpmesh_k8s.operations import deploy
 from mcpmesh_k8s.operations.cli import main
@@ -84,6 +84,7 @@ class Workplace:
 
     def __init__(self, folder: Path, *programs: str) -> None:
         self.stand_ins = StandIns(folder / "bin", *programs)
+        self.path = os.environ["PATH"]
         self.checkout = folder / "app"
         for _, dockerfile in IMAGES.values():
             (self.checkout / dockerfile).parent.mkdir(parents=True)
@@ -210,13 +211,12 @@ TARGETS = {
 
 def dry_run(*arguments: str) -> list[str]:
     """The commands that make would run last."""
-    make = require_program("make", "make")
-    result = subprocess.run(
-        [make, "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
-    )
+    command = ["make", "--dry-run", *arguments]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     return shlex.split(result.stdout.splitlines()[-1])
 
 
+@requires("make")
 @pytest.mark.parametrize("target", TARGETS)
 def test_each_target_runs_its_command(target: str) -> None:
     assert dry_run(target) == [".venv/bin/python", "-m", "ai_interviewer", *TARGETS[target].split()]
@@ -244,15 +244,16 @@ MAKE_VARIABLES = {
 }
 
 
+@requires("make")
 @pytest.mark.parametrize("given", MAKE_VARIABLES)
 def test_a_make_variable_becomes_an_option(given: str) -> None:
     command = [".venv/bin/python", "-m", "ai_interviewer", "logs", "prod"]
     assert dry_run("k8s-logs", "ENV=prod", given) == [*command, *MAKE_VARIABLES[given].split("|")]
 
 
+@requires("make")
 def test_make_help_lists_every_target_in_its_group() -> None:
-    make = require_program("make", "make")
-    text = subprocess.run([make, "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    text = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
     for target in TARGETS:
         if not target.startswith("k8s-build-") or target == "k8s-build-all":
             assert f"  make {target} " in text, target
@@ -262,12 +263,11 @@ def test_make_help_lists_every_target_in_its_group() -> None:
 
 def make_for_real(workplace: Workplace, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run make, with the stand-ins before all other programs; what is rendered and installed stays as it is."""
-    make = require_program("make", "make", "/usr/bin")
     kept = ("--old-file=synth", "--old-file=dist-check", "--old-file=.venv/.ready")
     return subprocess.run(
-        [make, *kept, *arguments],
+        ["make", *kept, *arguments],
         cwd=ROOT,
-        env={**os.environ, "PATH": f"{workplace.stand_ins.folder}:/usr/bin:/bin"},
+        env={**os.environ, "PATH": f"{workplace.stand_ins.folder}:{workplace.path}"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -276,6 +276,7 @@ def make_for_real(workplace: Workplace, *arguments: str) -> subprocess.Completed
     )
 
 
+@requires("make")
 def test_make_runs_the_whole_of_quick_dev(workplace: Workplace) -> None:
     given = (f"APP_DIR={workplace.checkout}", f"HOSTS_FILE={workplace.hosts}", f"ENV_FILE={workplace.env_file}")
     result = make_for_real(workplace, "k8s-quick-dev", *given)
@@ -285,6 +286,7 @@ def test_make_runs_the_whole_of_quick_dev(workplace: Workplace) -> None:
     assert len([line for line in workplace.stand_ins.lines() if line.startswith("docker build")]) == 5
 
 
+@requires("make")
 def test_make_fails_when_its_command_does(workplace: Workplace) -> None:
     result = make_for_real(workplace, "k8s-deploy-prod")
     assert result.returncode == 2

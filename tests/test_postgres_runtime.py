@@ -5,8 +5,6 @@ script, then the start that serves. Only places are translated: folders, the add
 """
 
 import json
-import os
-import pwd
 import shlex
 import signal
 import subprocess
@@ -17,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Manifests, require_program
+from conftest import Manifests
 from mesh_harness import (
     LOCALHOST,
     InventedSecrets,
@@ -175,15 +173,9 @@ def create_data(account: Account, folder: Path, environment: Mapping[str, str]) 
 
 
 @pytest.fixture(scope="module")
-def account() -> Generator[Account, None, None]:
-    """Whom PostgreSQL runs as, for it refuses to be root; its programs are on the path."""
-    programs = "/usr/lib/postgresql/15/bin"
-    for name in ("postgres", "initdb", "psql", "pg_isready"):
-        require_program(name, "postgresql-15", programs)
-    user = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.getuid())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", programs, prepend=os.pathsep)
-        yield Account(user.pw_uid, user.pw_gid)
+def account(needs_postgresql: Path) -> Account:
+    """Whom PostgreSQL runs as, for it refuses to be root."""
+    return Account.unprivileged()
 
 
 @pytest.fixture(scope="module", params=ENVIRONMENTS)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Manifests, require_program
+from conftest import Manifests, requires
 from mesh_harness import SECRETS, Loopback, Manifest, Pod, eventually, find, free_port, is_open, probe
 from processes import REDIS, START, redis_cli, serving, start_beside_redis, start_redis
 
@@ -47,11 +47,7 @@ def ask(redis: Pod, *command: str) -> object:
     return ask_at(redis.ports["redis"], *command)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def programs() -> None:
-    """What every test here needs."""
-    for name in ("redis-server", "redis-cli"):
-        require_program(name, "redis-server")
+pytestmark = requires("redis")
 
 
 @pytest.fixture(scope="module", params=ENVIRONMENTS)

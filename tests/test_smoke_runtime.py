@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from ai_interviewer import DEV, AiInterviewer
-from conftest import Manifests, require_program
+from conftest import Manifests
 from gateway_harness import Answer, RunningGateway, StubUpstream, running_gateway
 from mcpmesh_k8s import Agent, Phase
 from mesh_harness import SECRETS, Loopback, Manifest, container_of, find, free_port, pod_environment
@@ -123,7 +123,7 @@ WELL = {"gateway /health": "ok", "registry /agents": "ok", **{f"agent {name}": "
 
 
 @pytest.fixture(scope="module", params=["dev", "prod"])
-def gateway(request: pytest.FixtureRequest, manifests: Manifests) -> Iterator[RunningGateway]:
+def gateway(request: pytest.FixtureRequest, manifests: Manifests, needs_nginx: Path) -> Iterator[RunningGateway]:
     with running_gateway(manifests(str(request.param))) as running:
         yield running
 
@@ -318,7 +318,7 @@ def test_it_asks_for_every_agent_that_is_deployed(manifests: Manifests) -> None:
 
 def test_it_asks_for_an_agent_that_was_made_after_it(tmp_path: Path) -> None:
     whole = AiInterviewer(DEV, outdir=tmp_path / "dev")
-    Agent(Phase(whole, "more"), replace(DEV.pdf_extractor, name="late"))
+    Agent(Phase(whole, "more"), replace(DEV.agents[0], name="late"))
     rendered = [dict(manifest) for group in whole.manifests().values() for manifest in group]
     (said,) = (v["value"] for v in container_of(find(rendered, "Job", JOB), NAME)["env"] if v["name"] == "AGENTS")
     assert said.split(",") == [*AGENTS, "late"]
@@ -329,7 +329,6 @@ def test_a_real_agent_is_found_by_its_name(
     runtime: Path,
     tmp_path: Path,
 ) -> None:
-    require_program("redis-server", "redis-server")
     name = AGENTS[0]
     with ExitStack() as stack:
         agent = stack.enter_context(running_agent(list(manifests("dev")), name, tmp_path / "agent", runtime))

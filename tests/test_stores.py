@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import require_program
+from conftest import requires
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
@@ -507,9 +507,9 @@ def test_what_keeps_a_claim_in_any_way_is_named() -> None:
     assert stores_of(application).left_out == ("deployment/shop-disk", "persistentvolumeclaim/by-hand")
 
 
+@requires("shellcheck")
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_its_scripts_are_sound_for_any_posix_shell(name: str) -> None:
-    require_program("shellcheck", "shellcheck")
     done = subprocess.run(["shellcheck", "--shell=sh", "-"], input=SCRIPTS[name], capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("", 0)
 

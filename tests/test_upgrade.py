@@ -7,6 +7,7 @@ what Kubernetes lets change, so that neither a rule nor a field of what we rende
 from __future__ import annotations
 
 import copy
+import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import Manifests, require_program
+from conftest import Manifests
 from mcpmesh_k8s.operations.programs import OperationError
 from mcpmesh_k8s.operations.upgrade import breaking_changes, compare, main
 from mesh_harness import find
@@ -569,10 +570,7 @@ def test_dev_with_the_storage_of_prod_is_refused_and_says_which_data_stay_behind
 
 def git(folder: Path, *arguments: str) -> str:
     who = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.com", "-c", "init.defaultBranch=main")
-    done = subprocess.run(
-        [require_program("git", "git"), *who, *arguments], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return done.stdout
+    return subprocess.run(["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 def commit(folder: Path, message: str, **environments: str) -> None:
@@ -590,7 +588,7 @@ def render(folder: Path, **environments: str) -> None:
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
+def clone(tmp_path: Path, needs_git: Path) -> Path:
     """A repository with a first commit that has rendered two environments."""
     git(tmp_path, "init")
     commit(tmp_path, "first", dev=SERVICE + "---" + CLAIM, prod=SERVICE + "---" + CLAIM)
@@ -724,10 +722,9 @@ def test_without_manifests_a_clone_or_git_there_is_one_clear_line(
         compare("main", dist=clone / "dist")
 
 
-def test_the_command_compares_the_environments_of_this_repository() -> None:
-    if not (ROOT / ".git").exists():
-        pytest.skip("this is no clone: git knows nothing of it")
+def test_the_command_compares_the_environments_of_this_repository(repository: Mapping[str, str]) -> None:
     command = [sys.executable, "-m", "mcpmesh_k8s.operations.upgrade", "--base", "HEAD"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    environment = {**os.environ, **repository}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
     names = [line.partition(":")[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert names == sorted(folder.name for folder in (ROOT / "dist").iterdir()), done.stdout + done.stderr

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Compute,
     Container,
     File,
@@ -22,6 +22,7 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     User,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
     settings_of,
 )
@@ -29,9 +30,6 @@ from mcpmesh_k8s.kubernetes import (
 from ._configuration import Configuration, read
 from .login import EMAIL, Login
 from .routes import Limits, Route, distinct
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=65534, gid=65534)
 """``nobody``: the image starts as root, and needs nothing of it."""
@@ -42,7 +40,7 @@ _HEALTH = "/-/healthy"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings:
+class GatewaySettings(WorkloadOptions):
     """A gateway.
 
     Args:
@@ -52,7 +50,6 @@ class GatewaySettings:
         https: Whether people reach the host by HTTPS. A plain request is then sent there, and browsers told to stay.
         administrators: The addresses of those who may use routes for administrators.
         limits: What one client may do, beside the rate of each route.
-        availability: How many pods, how many stay up, where, and how important they are.
         workers: Worker processes. nginx would start one for each core of the node, whatever its limit.
         name: The short name.
     """
@@ -63,12 +60,12 @@ class GatewaySettings:
     https: bool = True
     administrators: tuple[str, ...] = ()
     limits: Limits = Limits()
-    availability: Availability = Availability()
     workers: int = 2
     name: str = "nginx-gateway"
 
     def __post_init__(self) -> None:
         """Refuse a host or an administrator that cannot be, and a gateway without workers."""
+        super().__post_init__()
         if not _HOST.fullmatch(self.host):
             raise SettingError("GatewaySettings.host", self.host, "Give a DNS name, such as 'shop.example.com'.")
         for email in self.administrators:
@@ -126,6 +123,7 @@ class Gateway(Workload):
                 name=settings.name,
                 component="gateway",
                 availability=settings.availability,
+                extras=settings.extras,
                 # Longer than the longest answer, so that a rollout lets requests finish.
                 termination_grace_seconds=30 + self.longest_timeout,
                 container=Container(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Compute,
     Container,
     External,
@@ -26,14 +26,12 @@ from mcpmesh_k8s.kubernetes import (
     User,
     Variable,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
     variables,
 )
 
 from .login import LOGIN_COOKIE, LOGIN_PATH, Login, LoginPages, NewSecret, Question
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=65532, gid=65532)
 """The user ``nonroot`` of the distroless image."""
@@ -140,7 +138,7 @@ Provider = Google | GitHub | OpenIdConnect
 
 
 @dataclass(frozen=True, kw_only=True)
-class OAuth2ProxySettings:
+class OAuth2ProxySettings(WorkloadOptions):
     """A login by oauth2-proxy.
 
     Args:
@@ -151,7 +149,6 @@ class OAuth2ProxySettings:
         email_domains: Whose addresses may sign in; ``("*",)`` is anyone the provider vouches for.
         session_hours: Hours until one has to sign in again. Sessions lie in an encrypted cookie, so that any number
             of pods works, and none is lost with one.
-        availability: How many pods, how many stay up, where, and how important they are.
         name: The short name.
     """
 
@@ -161,11 +158,11 @@ class OAuth2ProxySettings:
     provider: Provider
     email_domains: tuple[str, ...]
     session_hours: int = 12
-    availability: Availability = Availability()
     name: str = "oauth2-proxy"
 
     def __post_init__(self) -> None:
         """Refuse domains that are none."""
+        super().__post_init__()
         for domain in self.email_domains or ("",):
             if not _DOMAIN.fullmatch(domain):
                 raise SettingError(
@@ -228,6 +225,7 @@ class OAuth2Proxy(Workload):
                 name=settings.name,
                 component="login",
                 availability=settings.availability,
+                extras=settings.extras,
                 container=Container(
                     name=settings.name,
                     image=settings.image,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.access import Audience, Gateway
 from mcpmesh_k8s.kubernetes import (
@@ -18,14 +19,12 @@ from mcpmesh_k8s.kubernetes import (
     SettingError,
     Target,
     Task,
+    TaskOptions,
     TaskSettings,
     Variable,
     variables,
 )
 from mcpmesh_k8s.services import USER, Agent, Registry
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 _PROGRAM = Path(__file__).with_name("_smoke_program.py")
 _FOLDER = "/etc/smoke-test"
@@ -34,7 +33,7 @@ _PULL_SECONDS = 300
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmokeTestSettings:
+class SmokeTestSettings(TaskOptions):
     """A smoke test.
 
     Args:
@@ -53,6 +52,7 @@ class SmokeTestSettings:
 
     def __post_init__(self) -> None:
         """Refuse a deadline that leaves no time to ask."""
+        super().__post_init__()
         if self.deadline_seconds < 1:
             raise SettingError("SmokeTestSettings.deadline_seconds", self.deadline_seconds, "Give 1 or more.")
 
@@ -87,6 +87,8 @@ class SmokeTest(Task):
             scope,
             TaskSettings(
                 name=settings.name,
+                priority_class=settings.priority_class,
+                extras=settings.extras,
                 component="smoke-test",
                 container=Container(
                     name=settings.name,

@@ -4,19 +4,37 @@ from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything im
 
 from .api import ApiObjectMetadata, argoproj, gateway_api, k8s
 from .application import Application, synthesize
-from .checks import Objects, at, containers_of, each, name_of
-from .component import GROUND_WAVE, Component, Manifest
-from .container import Container, User, harden, once
+from .choice import Choice
+from .component import GROUND_WAVE, Component
+from .container import Container, User, harden
 from .endpoint import Endpoint, Port
 from .errors import OperationError, SettingError, TreeError
+from .extras import PodExtras
 from .image import Image
-from .names import dns_label
+from .manifest import Manifest, Objects, at, containers_of, each, name_of
+from .names import dns_label, once
 from .namespace import Namespace, NamespaceSettings, PriorityClass, PriorityClassSettings
 from .network import AddressRange, External, Internet, NamespacePods, Peer
-from .pod import Pod, PodSettings, Readiness, Target
+from .patch import Patch
+from .placement import (
+    Affinity,
+    LabelSelectorRequirement,
+    NodeAffinity,
+    NodeSelectorRequirement,
+    NodeSelectorTerm,
+    Placement,
+    PodAffinity,
+    PodAffinityTerm,
+    PodAntiAffinity,
+    PreferredSchedulingTerm,
+    Toleration,
+    WeightedPodAffinityTerm,
+)
+from .pod import Pod, PodOptions, PodSettings, Readiness, Target
+from .pod_security import PodSecurityException
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Budget, Compute, bytes_text, in_bytes
-from .scope import ApplicationScope, ApplicationSettings, Phase, place_of, settings_of
+from .scope import ApplicationScope, ApplicationSettings, Phase, PodTemplatePath, place_of, settings_of
 from .secret import (
     ExistingSecrets,
     ExternalSecrets,
@@ -30,16 +48,42 @@ from .secret import (
     SecretSettings,
     SecretSource,
 )
-from .storage import Claim, File, Files, Scratch, Volume
+from .storage import (
+    Claim,
+    ConfigMapProjection,
+    Csi,
+    DownwardApiProjection,
+    ExistingClaim,
+    ExistingConfigMap,
+    File,
+    Files,
+    Projected,
+    Projection,
+    Scratch,
+    SecretFiles,
+    SecretProjection,
+    ServiceAccountTokenProjection,
+    Volume,
+)
 from .store import Content, Count, Mover, Owner, Part, Place, Row, Server, Side, Store, read_script
-from .task import Hook, Task, TaskSettings
+from .task import Hook, Task, TaskOptions, TaskSettings
 from .topology import budget, topology
+from .typed import refuse_wrong_types
 from .variable import SecretKey, Variable, variables
-from .workload import Autoscaling, Availability, Replicas, StatefulWorkload, Workload, WorkloadSettings
+from .workload import (
+    Autoscaling,
+    Availability,
+    Replicas,
+    StatefulWorkload,
+    Workload,
+    WorkloadOptions,
+    WorkloadSettings,
+)
 
 __all__ = [
     "GROUND_WAVE",
     "AddressRange",
+    "Affinity",
     "Amount",
     "ApiObjectMetadata",
     "Application",
@@ -48,14 +92,20 @@ __all__ = [
     "Autoscaling",
     "Availability",
     "Budget",
+    "Choice",
     "Claim",
     "Component",
     "Compute",
+    "ConfigMapProjection",
     "Container",
     "Content",
     "Count",
+    "Csi",
+    "DownwardApiProjection",
     "Endpoint",
     "Exec",
+    "ExistingClaim",
+    "ExistingConfigMap",
     "ExistingSecrets",
     "External",
     "ExternalSecrets",
@@ -67,25 +117,41 @@ __all__ = [
     "Internet",
     "IssuedKey",
     "KeyForm",
+    "LabelSelectorRequirement",
     "Manifest",
     "Mover",
     "Namespace",
     "NamespacePods",
     "NamespaceSettings",
+    "NodeAffinity",
+    "NodeSelectorRequirement",
+    "NodeSelectorTerm",
     "Objects",
     "OperationError",
     "Owner",
     "Part",
+    "Patch",
     "Peer",
     "Phase",
     "Place",
+    "Placement",
     "Pod",
+    "PodAffinity",
+    "PodAffinityTerm",
+    "PodAntiAffinity",
+    "PodExtras",
+    "PodOptions",
+    "PodSecurityException",
     "PodSettings",
+    "PodTemplatePath",
     "Port",
+    "PreferredSchedulingTerm",
     "PriorityClass",
     "PriorityClassSettings",
     "Probe",
     "Probes",
+    "Projected",
+    "Projection",
     "RandomKey",
     "Readiness",
     "Replicas",
@@ -95,23 +161,30 @@ __all__ = [
     "SealedValue",
     "Secret",
     "SecretEntry",
+    "SecretFiles",
     "SecretKey",
+    "SecretProjection",
     "SecretSettings",
     "SecretSource",
     "Server",
+    "ServiceAccountTokenProjection",
     "SettingError",
     "Side",
     "StatefulWorkload",
     "Store",
     "Target",
     "Task",
+    "TaskOptions",
     "TaskSettings",
     "TcpSocket",
+    "Toleration",
     "TreeError",
     "User",
     "Variable",
     "Volume",
+    "WeightedPodAffinityTerm",
     "Workload",
+    "WorkloadOptions",
     "WorkloadSettings",
     "argoproj",
     "at",
@@ -128,8 +201,11 @@ __all__ = [
     "once",
     "place_of",
     "read_script",
+    "refuse_wrong_types",
     "settings_of",
     "synthesize",
     "topology",
     "variables",
 ]
+
+refuse_wrong_types(globals(), __all__)

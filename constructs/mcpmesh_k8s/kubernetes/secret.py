@@ -10,19 +10,18 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from .api import ApiObjectMetadata, bitnami, external_secrets
-from .component import GROUND_WAVE, Component, Manifest
+from .choice import Choice
+from .component import GROUND_WAVE, Component
 from .errors import SettingError
+from .manifest import Manifest
 from .names import dns_label
 from .pod import Pod
 from .scope import ApplicationScope
 from .variable import SecretKey
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _SMALLEST_RSA = 256
@@ -30,13 +29,14 @@ _SMALLEST_RSA = 256
 _GCM_TAG = 16
 
 
-class KeyForm(Enum):
+class KeyForm(Choice):
     """How a made-up value is written. Each form's value is the command that makes one."""
 
-    HEX = "openssl rand -hex 24"
-    """48 hexadecimal digits: safe inside URLs."""
-    URL_SAFE_BASE64 = "openssl rand -base64 32 | tr -- '+/' '-_'"
-    """32 bytes in base64 with ``-`` and ``_``: what oauth2-proxy reads as a key."""
+    HEX = "openssl rand -hex 24", "48 hexadecimal digits: safe inside URLs."
+    URL_SAFE_BASE64 = (
+        "openssl rand -base64 32 | tr -- '+/' '-_'",
+        "32 bytes in base64 with ``-`` and ``_``: what oauth2-proxy reads as a key.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -363,11 +363,15 @@ class Secret(Component):
 def secret_entries(application: ApplicationScope) -> tuple[SecretEntry, ...]:
     """Every key of every Secret: where its value comes from, its variable of a ``.env`` file, and who reads it."""
     readers: dict[SecretKey, dict[str, None]] = {}
+    held = {secret.full_name: secret.settings.key_names for secret in application.find_all(Secret)}
     for pod in application.find_all(Pod):
         for container in (*pod.containers, *pod.init_containers):
             for variable in container.variables:
                 if isinstance(variable.value, SecretKey):
                     readers.setdefault(variable.value, {})[pod.name] = None
+        for name, keys in (shown for volume in pod.volumes for shown in volume.secrets):
+            for key in keys or held.get(name, ()):
+                readers.setdefault(SecretKey(secret=name, key=key), {})[pod.name] = None
     return tuple(
         SecretEntry(
             reference=(reference := secret.key(origin.key)),

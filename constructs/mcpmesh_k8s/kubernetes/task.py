@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from .api import k8s
-from .component import Manifest
+from .choice import Choice
 from .errors import SettingError
-from .pod import Pod, PodSettings
-
-if TYPE_CHECKING:
-    from constructs import Construct
+from .manifest import Manifest
+from .pod import Pod, PodOptions, PodSettings
 
 
-class Hook(Enum):
+class Hook(Choice):
     """When ArgoCD runs a task, at each sync.
 
     A Job cannot be changed, so ArgoCD runs it as a hook that replaces the last one.
     """
 
-    SYNC = "Sync"
-    """With the other objects of its phase. The next phase starts when it has succeeded."""
-    POST_SYNC = "PostSync"
-    """After everything is deployed and healthy. The sync succeeds when it has succeeded."""
+    SYNC = "Sync", "With the other objects of its phase. The next phase starts when it has succeeded."
+    POST_SYNC = "PostSync", "After everything is deployed and healthy. The sync succeeds when it has succeeded."
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskSettings(PodSettings):
+class TaskOptions(PodOptions):
+    """What every task takes, whatever it does.
+
+    Args:
+        priority_class: The name of a PriorityClass of the application; the cluster's default unless given.
+    """
+
+    priority_class: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings(PodSettings, TaskOptions):
     """A piece of work that ends by itself.
 
     Args:
@@ -36,14 +43,12 @@ class TaskSettings(PodSettings):
         retries: How often a failed container is started again. With 0 the failed pod is kept, and its log with it.
         keep_seconds: Seconds that the finished Job is kept for its logs.
         hook: When ArgoCD runs it.
-        priority_class: The name of a PriorityClass of the application; the cluster's default unless given.
     """
 
     deadline_seconds: int = 600
     retries: int = 6
     keep_seconds: int = 3600
     hook: Hook = Hook.SYNC
-    priority_class: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a task that cannot run."""
@@ -68,7 +73,7 @@ class Task(Pod):
 
     @property
     def kind(self) -> str:
-        """A Job."""
+        """A Job runs it."""
         return "Job"
 
     @property
@@ -84,10 +89,10 @@ class Task(Pod):
         """The Job."""
         return k8s.KubeJob.manifest(
             metadata=self.metadata(
-                annotations={
-                    "argocd.argoproj.io/hook": self.hook.value,
-                    "argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation",
-                }
+                annotations=self.annotations(
+                    ("argocd.argoproj.io/hook", self.hook.value),
+                    ("argocd.argoproj.io/hook-delete-policy", "BeforeHookCreation"),
+                )
             ),
             spec=k8s.JobSpec(
                 active_deadline_seconds=self._task.deadline_seconds,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from .api import k8s
-from .component import Manifest
 from .errors import SettingError
+from .manifest import Manifest
 from .names import MAX_STATEFUL_SET, dns_label
-from .pod import Pod, PodSettings, Target
-
-if TYPE_CHECKING:
-    from constructs import Construct
+from .pod import Pod, PodOptions, PodSettings, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +27,11 @@ class Replicas:
         """Refuse a count that runs nothing."""
         if self.count < 1:
             raise SettingError("Replicas.count", self.count, "Give 1 or more.")
+
+    @property
+    def replicas(self) -> int | None:
+        """What the object that runs them says."""
+        return self.count
 
     @property
     def least(self) -> int:
@@ -64,6 +67,11 @@ class Autoscaling:
             raise SettingError("Autoscaling.maximum", self.maximum, f"Give at least the minimum, {self.minimum}.")
         if not 1 <= self.cpu_percent <= 100:
             raise SettingError("Autoscaling.cpu_percent", self.cpu_percent, "Give 1 to 100.")
+
+    @property
+    def replicas(self) -> int | None:
+        """What the object that runs them says: nothing, for the autoscaler does."""
+        return None
 
     @property
     def least(self) -> int:
@@ -105,16 +113,28 @@ class Availability:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkloadSettings(PodSettings):
+class WorkloadOptions(PodOptions):
+    """What every service takes, whatever program it is.
+
+    A construct hands both to its ``WorkloadSettings``, so what is new in them reaches every service.
+
+    Args:
+        availability: How many pods, how many stay up, where, and how important they are. A service that runs one pod
+            takes no other scale.
+    """
+
+    availability: Availability = Availability()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadSettings(PodSettings, WorkloadOptions):
     """A service: a pod, how many of it, and how they are kept apart and available.
 
     Args:
-        availability: How many pods, how many stay up, where, and how important they are.
         one_at_a_time: Whether the old pod must be gone before a new one starts: two would both write. A claim asks
             for it in any case.
     """
 
-    availability: Availability = Availability()
     one_at_a_time: bool = False
 
     def __post_init__(self) -> None:
@@ -140,7 +160,7 @@ class Workload(Pod):
         self.availability = settings.availability
         """How many pods, how many stay up, where, and how important they are."""
         self._one_at_a_time = settings.one_at_a_time
-        if self.claims and self.availability.scale.most > 1:
+        if self.held_by_one and self.availability.scale.most > 1:
             raise SettingError(
                 f"{self.full_name} scale",
                 self.availability.scale,
@@ -148,16 +168,16 @@ class Workload(Pod):
             )
 
     @property
+    def kind(self) -> str:
+        """A Deployment runs it."""
+        return "Deployment"
+
+    @property
     def target(self) -> Target:
         """Its main port, without an introduction. Services that introduce themselves say so here."""
         if not self.ports:
             raise SettingError("connects_to", self.full_name, "It serves nothing. Give a workload with a port.")
         return Target(workload=self)
-
-    @property
-    def kind(self) -> str:
-        """A Deployment."""
-        return "Deployment"
 
     # How many run.
 
@@ -174,7 +194,7 @@ class Workload(Pod):
     @property
     def recreated(self) -> bool:
         """Whether the old pod goes before the new one comes: it writes alone, or holds a claim."""
-        return self._one_at_a_time or bool(self.claims)
+        return self._one_at_a_time or self.held_by_one
 
     @property
     def surge_pods(self) -> int:
@@ -201,7 +221,7 @@ class Workload(Pod):
         return [
             k8s.KubePersistentVolumeClaim.manifest(
                 metadata=self.metadata(
-                    self.claim_name(claim),
+                    claim.object_name(self.full_name),
                     annotations={"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"},
                 ),
                 spec=claim.spec(),
@@ -218,9 +238,9 @@ class Workload(Pod):
             ),
         )
         return k8s.KubeDeployment.manifest(
-            metadata=self.metadata(),
+            metadata=self.metadata(annotations=self.annotations()),
             spec=k8s.DeploymentSpec(
-                replicas=self.availability.scale.count if isinstance(self.availability.scale, Replicas) else None,
+                replicas=self.availability.scale.replicas,
                 revision_history_limit=3,
                 selector=k8s.LabelSelector(match_labels=self.selector),
                 strategy=k8s.DeploymentStrategy(type="Recreate") if self.recreated else rolling,
@@ -326,7 +346,7 @@ class StatefulWorkload(Workload):
 
     @property
     def kind(self) -> str:
-        """A StatefulSet."""
+        """A StatefulSet runs it."""
         return "StatefulSet"
 
     @property
@@ -345,7 +365,7 @@ class StatefulWorkload(Workload):
 
     def services(self) -> list[Manifest]:
         """The Service that clients dial, and the headless one that names the pods."""
-        return [self.service(self.full_name), self.service(self.headless_name, headless=True)]
+        return [*super().services(), self.service(self.headless_name, headless=True)]
 
     def controller(self) -> Manifest:
         """The StatefulSet.
@@ -353,7 +373,7 @@ class StatefulWorkload(Workload):
         The claim templates carry the fields that the API server adds, so ArgoCD sees no difference.
         """
         return k8s.KubeStatefulSet.manifest(
-            metadata=self.metadata(),
+            metadata=self.metadata(annotations=self.annotations()),
             spec=k8s.StatefulSetSpec(
                 service_name=self.headless_name,
                 replicas=self.availability.scale.least,

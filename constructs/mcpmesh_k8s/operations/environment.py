@@ -80,7 +80,9 @@ class Environment:
     @cached_property
     def application(self) -> Application:
         """The typed tree."""
-        return self.make()
+        application = self.make()
+        application.look()
+        return application
 
     @property
     def namespace(self) -> str:

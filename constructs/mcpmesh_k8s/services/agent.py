@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Compute,
     Container,
     File,
@@ -24,16 +25,13 @@ from mcpmesh_k8s.kubernetes import (
     User,
     Variable,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
-    dns_label,
     place_of,
     variables,
 )
 
 from .registry import LOG_LEVELS
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=999, gid=999)
 """The user ``mcp-mesh`` of ``mcpmesh/python-runtime``, which has no fixed number: 999 is the first system user of its
@@ -128,11 +126,10 @@ Code = BuiltImage | MountedSource
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeshSettings:
+class MeshSettings(WorkloadOptions):
     """What agents and API services have in common.
 
     Args:
-        name: The short name, such as ``pdf-extractor``.
         code: Where the code comes from.
         compute: CPU and memory.
         module: The Python module that is started with ``python -m``.
@@ -145,10 +142,8 @@ class MeshSettings:
             1, can run out in the middle of a slow import.
         mesh_namespace: The mesh's namespace, which is not the cluster's.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
-        availability: How many pods, how many stay up, where, and how important they are.
     """
 
-    name: str
     code: Code
     compute: Compute
     module: str
@@ -160,12 +155,11 @@ class MeshSettings:
     debounce_seconds: int = 5
     mesh_namespace: str = "default"
     termination_grace_seconds: int = 30
-    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
-        """Refuse a name, a module and a level that would be refused later."""
-        dns_label(f"{type(self).__name__}.name", self.name)
-        if not _MODULE.fullmatch(self.module):
+        """Refuse a module and a level that would be refused later."""
+        super().__post_init__()
+        if not _MODULE.fullmatch(self.module) or self.module.endswith(".py"):
             raise SettingError(
                 f"{self.name} module", self.module, "Give a Python module, such as 'pdf_extractor_agent'."
             )
@@ -245,7 +239,20 @@ def _mesh_container(
     )
 
 
-class Agent(Workload):
+class _MeshWorkload(Workload):
+    """What registers with the mesh."""
+
+    def problems(self) -> Sequence[str]:
+        """Without a registry nobody finds it, and it finds nobody."""
+        if any(variable.name == "MCP_MESH_REGISTRY_URL" for variable in self.variables):
+            return ()
+        return (
+            f"{self.full_name} reaches no registry: connect it, {self.name}.connects_to(registry), or set "
+            "MCP_MESH_REGISTRY_URL by an External.",
+        )
+
+
+class Agent(_MeshWorkload):
     """An MCP agent: one pod that registers its tools and answers calls on ``/mcp``.
 
     It needs the registry, and Redis for sessions and traces:
@@ -268,6 +275,7 @@ class Agent(Workload):
                 name=settings.name,
                 component="agent",
                 availability=settings.availability,
+                extras=settings.extras,
                 termination_grace_seconds=settings.termination_grace_seconds,
                 container=_mesh_container(
                     settings,
@@ -286,7 +294,7 @@ class Agent(Workload):
         return Target(workload=self, introduction=variables({name: self.endpoint().url}) if name else ())
 
 
-class Api(Workload):
+class Api(_MeshWorkload):
     """An API service of the mesh: several pods behind a Service.
 
     Args:
@@ -304,6 +312,7 @@ class Api(Workload):
                 name=settings.name,
                 component="api",
                 availability=settings.availability,
+                extras=settings.extras,
                 termination_grace_seconds=settings.termination_grace_seconds,
                 container=_mesh_container(
                     settings,

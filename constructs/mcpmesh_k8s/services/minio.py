@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Claim,
     Compute,
     Container,
@@ -26,16 +26,15 @@ from mcpmesh_k8s.kubernetes import (
     StatefulWorkload,
     Target,
     Task,
+    TaskOptions,
     TaskSettings,
     User,
+    WorkloadOptions,
     WorkloadSettings,
     variables,
 )
 
 from ._minio_mover import MinioMover
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=1000, gid=1000)
 """The image's own user is root; MinIO's Helm chart runs it as this one."""
@@ -44,7 +43,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MinioSettings:
+class MinioSettings(WorkloadOptions):
     """A MinIO server.
 
     Args:
@@ -53,7 +52,6 @@ class MinioSettings:
         size: How much storage is claimed.
         storage_class: The storage class; the cluster's default unless given.
         name: The short name.
-        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -61,7 +59,6 @@ class MinioSettings:
     size: str
     storage_class: str = ""
     name: str = "minio"
-    availability: Availability = Availability()
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
@@ -91,6 +88,7 @@ class Minio(StatefulWorkload):
                 name=settings.name,
                 component="object-storage",
                 availability=settings.availability,
+                extras=settings.extras,
                 container=Container(
                     name=settings.name,
                     image=settings.image,
@@ -144,7 +142,7 @@ class Minio(StatefulWorkload):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BucketSettings:
+class BucketSettings(TaskOptions):
     """A bucket and who may do what with it.
 
     Args:
@@ -162,6 +160,7 @@ class BucketSettings:
 
     def __post_init__(self) -> None:
         """Check bucket and prefix."""
+        super().__post_init__()
         if not _BUCKET.fullmatch(self.bucket):
             raise SettingError("BucketSettings.bucket", self.bucket, "Give 3 to 63 of a-z, 0-9, '.' and '-'.")
         if self.public_prefix and not re.fullmatch(r"([\w-]+/)+", self.public_prefix):
@@ -191,6 +190,8 @@ class Bucket(Task):
             scope,
             TaskSettings(
                 name=settings.name,
+                priority_class=settings.priority_class,
+                extras=settings.extras,
                 component="object-storage",
                 container=Container(
                     name=settings.name,

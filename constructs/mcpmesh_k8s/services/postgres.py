@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Claim,
     Compute,
     Container,
@@ -28,6 +28,7 @@ from mcpmesh_k8s.kubernetes import (
     TcpSocket,
     User,
     Variable,
+    WorkloadOptions,
     WorkloadSettings,
     in_bytes,
     once,
@@ -35,9 +36,6 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._postgres_mover import PostgresMover
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=70, gid=70)
 """The user ``postgres`` of the alpine images (docker-library/postgres)."""
@@ -81,7 +79,7 @@ class Database:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PostgresSettings:
+class PostgresSettings(WorkloadOptions):
     """A PostgreSQL server.
 
     Args:
@@ -91,7 +89,6 @@ class PostgresSettings:
         storage_class: The storage class; the cluster's default unless given.
         databases: What it holds. They are created when the storage is empty, and only then.
         name: The short name.
-        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -100,10 +97,10 @@ class PostgresSettings:
     storage_class: str = ""
     databases: tuple[Database, ...]
     name: str = "postgres"
-    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse a database or role that is named twice, since a role has one password, and sizes that cannot work."""
+        super().__post_init__()
         Sizing.of(self.compute, self.size)
         once("PostgresSettings.databases", [database.name for database in self.databases])
         once("PostgresSettings role", [role for database in self.databases for role in database.roles])
@@ -139,6 +136,7 @@ class Postgres(StatefulWorkload):
                 name=settings.name,
                 component="database",
                 availability=settings.availability,
+                extras=settings.extras,
                 # A fast shutdown ends sessions at once and then writes a checkpoint.
                 termination_grace_seconds=60,
                 container=Container(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Compute,
     Container,
     HttpGet,
@@ -17,12 +17,10 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     User,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
     variables,
 )
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """What registry and runtime take; in capitals, as the application's code wants them."""
@@ -32,7 +30,7 @@ USER = User(uid=1001, gid=1001)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegistrySettings:
+class RegistrySettings(WorkloadOptions):
     """A registry.
 
     Args:
@@ -42,7 +40,6 @@ class RegistrySettings:
         unhealthy_after_seconds: Seconds without a heartbeat after which an agent is unhealthy (an agent sends one
             every 5).
         name: The short name.
-        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -50,10 +47,10 @@ class RegistrySettings:
     log_level: str = "INFO"
     unhealthy_after_seconds: int = 20
     name: str = "registry"
-    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse what the registry would refuse, and a time within which no heartbeat can come."""
+        super().__post_init__()
         if self.log_level not in LOG_LEVELS:
             raise SettingError("RegistrySettings.log_level", self.log_level, f"Give one of {', '.join(LOG_LEVELS)}.")
         if self.unhealthy_after_seconds <= 5:
@@ -80,6 +77,7 @@ class Registry(Workload):
             WorkloadSettings(
                 name=settings.name,
                 availability=settings.availability,
+                extras=settings.extras,
                 component="registry",
                 one_at_a_time=True,
                 container=Container(
