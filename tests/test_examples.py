@@ -82,7 +82,7 @@ def test_a_managed_s3_takes_the_place_of_minio_as_the_document_prints(tmp_path: 
     assert at(told["MINIO_SECRET_KEY"], "valueFrom", "secretKeyRef") == {"name": "files-s3", "key": "secret-key"}
     (policy,) = (one for one in manifests if (one["kind"], name_of(one)) == ("NetworkPolicy", "files-files"))
     ports = {port["port"] for rule in each(at(policy, "spec"), "egress") for port in each(rule, "ports")}
-    assert ports == {443}
+    assert ports == {443, 8000}
 
 
 def test_another_application_is_operated_by_the_same_commands(tmp_path: Path) -> None:

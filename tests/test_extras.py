@@ -520,7 +520,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "two patches of one place": (lambda: PodExtras(patches=(DNS, DNS)), "PodExtras.patches"),
     "a toleration's operator": (
         lambda: Toleration(key="a", operator="In"),  # type: ignore[arg-type]
-        "Toleration.operator: 'In' was given. Give one of 'Equal', 'Exists'.",
+        "Toleration.operator: 'In' was given. Give 'Equal' or 'Exists'.",
     ),
     "a toleration's effect": (
         lambda: Toleration(key="a", effect="Never"),  # type: ignore[arg-type]

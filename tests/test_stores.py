@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import requires
+from conftest import close, requires
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
@@ -165,6 +165,7 @@ def shop(*folders: str, outdir: str | Path = "unused") -> Application:
     """Stores of files, services and a task that use them, and a store that nobody can move."""
     application = Application(ApplicationSettings(name="shop"), outdir=outdir)
     phase = Phase(application, "all")
+    close(phase)
     stores = [Folder(phase, name) for name in folders]
     web = Workload(
         phase,
@@ -455,6 +456,7 @@ def secret(phase: Phase, name: str, keys: Sequence[str]) -> Secret:
 def test_two_postgres_servers_move_each_its_own_databases() -> None:
     application = Application(ApplicationSettings(name="shop"), outdir="unused")
     phase = Phase(application, "all")
+    close(phase)
     compute = Compute(cpu="100m", memory="256Mi", cpu_limit="200m", memory_limit="512Mi")
     for name in ("orders", "stock"):
         settings = PostgresSettings(
@@ -474,6 +476,7 @@ def test_two_postgres_servers_move_each_its_own_databases() -> None:
 def test_a_minio_moves_the_buckets_that_were_made_on_it(count: int) -> None:
     application = Application(ApplicationSettings(name="shop"), outdir="unused")
     phase = Phase(application, "all")
+    close(phase)
     settings = MinioSettings(
         image=images.MINIO,
         compute=Compute(cpu="100m", memory="256Mi", cpu_limit="200m", memory_limit="512Mi"),
@@ -494,6 +497,7 @@ def test_a_minio_moves_the_buckets_that_were_made_on_it(count: int) -> None:
 def test_what_keeps_a_claim_in_any_way_is_named() -> None:
     application = Application(ApplicationSettings(name="shop"), outdir="unused")
     phase = Phase(application, "all")
+    close(phase)
     Folder(phase, "files")
     Workload(phase, WorkloadSettings(name="disk", container=container("disk", Claim(size="1Gi"))))
     Workload(phase, WorkloadSettings(name="web", container=container("web", Scratch())))

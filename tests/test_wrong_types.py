@@ -168,14 +168,19 @@ def parameters_of(function: FunctionType, *, owned: bool) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL]
 
 
+def is_protocol(value: type[object]) -> bool:
+    """Whether it is a role: what plays it is written by others, and never made of it."""
+    return bool(getattr(value, "_is_protocol", False))
+
+
 def calls() -> Iterator[tuple[str, Callable[..., object], tuple[object, ...], str]]:
     """Every parameter of everything public: its name, what is called, with what before it."""
     for name, value in EXPORTS.items():
         if isinstance(value, FunctionType):
             yield from ((name, value, (), parameter) for parameter in parameters_of(value, owned=False))
-        if not isinstance(value, type) or issubclass(value, (enum.Enum, Exception)):
+        if not isinstance(value, type) or issubclass(value, (enum.Enum, Exception)) or is_protocol(value):
             continue
-        if "__init__" in vars(value):
+        if "__init__" in vars(value) and not inspect.isabstract(value):
             for parameter in parameters_of(vars(value)["__init__"], owned=True):
                 yield name, value, (), parameter
         for member, given in vars(value).items():
@@ -214,7 +219,7 @@ def test_what_a_construct_takes_is_shown_by_help() -> None:
     shown = {
         name: str(inspect.signature(value))
         for name, value in EXPORTS.items()
-        if isinstance(value, type) and not is_dataclass(value) and "__init__" in vars(value)
+        if isinstance(value, type) and not is_dataclass(value) and not is_protocol(value) and "__init__" in vars(value)
     }
     assert shown["Agent"] == "(scope: 'Construct', settings: 'AgentSettings')"
     assert {name: text for name, text in shown.items() if "**" in text or "Any" in text} == {}

@@ -385,6 +385,7 @@ def insecure_pods(objects: Objects, application: ApplicationScope) -> Iterator[s
 
 def beyond_the_quota(objects: Objects) -> Iterator[str]:
     """What the quota has no room for is not started. It is made of the settings, and this of what is rendered."""
+    scaled = _scaled_to(objects)
     for quota in objects.of("ResourceQuota"):
         namespace = at(quota, "metadata").get("namespace")
         limit = next(
@@ -402,7 +403,7 @@ def beyond_the_quota(objects: Objects) -> Iterator[str]:
         for manifest, template in objects.pods:
             if at(manifest, "metadata").get("namespace") != namespace:
                 continue
-            count = most_pods(manifest, objects)
+            count = _most_pods(manifest, scaled)
             pods += count
             try:
                 for what, usual in (("requests", "defaultRequest"), ("limits", "default")):
@@ -431,14 +432,21 @@ _COUNTED = (
 )
 
 
-def most_pods(manifest: Manifest, objects: Objects) -> int:
+def _scaled_to(objects: Objects) -> dict[tuple[str, str], int]:
+    """The most pods that an autoscaler makes of an object, by its kind and name."""
+    found = {}
+    for scaler in objects.of("HorizontalPodAutoscaler"):
+        reference = at(scaler, "spec", "scaleTargetRef")
+        identity = (str(reference.get("kind")), str(reference.get("name")))
+        found[identity] = int(str(at(scaler, "spec").get("maxReplicas")))
+    return found
+
+
+def _most_pods(manifest: Manifest, scaled: Mapping[tuple[str, str], int]) -> int:
     """How many pods of an object there are at most, in the middle of a rollout too."""
     spec = at(manifest, "spec")
     count = int(str(spec.get("replicas", spec.get("parallelism", 1))))
-    for scaler in objects.of("HorizontalPodAutoscaler"):
-        reference = at(scaler, "spec", "scaleTargetRef")
-        if (reference.get("kind"), reference.get("name")) == (manifest["kind"], name_of(manifest)):
-            count = int(str(at(scaler, "spec").get("maxReplicas")))
+    count = scaled.get((str(manifest["kind"]), name_of(manifest)), count)
     if manifest["kind"] != "Deployment" or at(spec, "strategy").get("type") == "Recreate":
         return count
     surge = str(at(spec, "strategy", "rollingUpdate").get("maxSurge", "25%"))

@@ -14,13 +14,19 @@ import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import IO, Any, Literal, TypeGuard, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import constructs
 
 from .errors import SettingError
 
-_SCALARS = {str: "text", int: "a whole number", bool: "True or False", float: "a number", type(None): "None"}
+_SCALARS: dict[object, str] = {
+    str: "text",
+    int: "a whole number",
+    bool: "True or False",
+    float: "a number",
+    type(None): "None",
+}
 _LONGEST = 200
 
 
@@ -33,12 +39,8 @@ class _Check:
 
     def __init__(self, expected: object) -> None:
         self.options = _options(expected)
-        self.plain = tuple(
-            option
-            for option in self.options
-            if isinstance(option, type) and not get_origin(option) and not getattr(option, "_is_protocol", False)
-        )
-        self.forms = [_form(option) for option in self.options if option not in self.plain]
+        self.plain = tuple(option for option in self.options if _is_plain(option))
+        self.forms = [_form(option) for option in self.options if not _is_plain(option)]
         self.takes_bool = bool in self.plain or object in self.plain
 
     def accepts(self, value: object) -> bool:
@@ -88,10 +90,15 @@ class _Form:
         return self.holds(value) and all(check.accepts(part) for _, part, check in self.parts(value))
 
 
+def _is_plain(option: object) -> TypeGuard[type[object]]:
+    """Whether it is a class that a value simply is of."""
+    return isinstance(option, type) and not get_origin(option) and not getattr(option, "_is_protocol", False)
+
+
 def _form(option: object) -> _Form:
     origin, arguments = get_origin(option), get_args(option)
     if origin is Literal:
-        return _Form(" or ".join(map(repr, arguments)), lambda value: value in arguments)
+        return _Form(" or ".join(repr(one) for one in arguments if one != ""), lambda value: value in arguments)
     if origin is collections.abc.Callable:
         return _Form("a function", callable)
     if origin is type:
@@ -120,8 +127,10 @@ def _form(option: object) -> _Form:
                 entry for name in value for entry in ((" key", name, key), (f"[{name!r}]", value[name], inner))
             ],
         )
+    if origin is IO:
+        return _Form("an open file", lambda value: hasattr(value, "read"))
     if isinstance(option, type) and getattr(option, "_is_protocol", False):
-        members = [name for name in vars(option) if not name.startswith("_")]
+        members = [name for name in vars(option) if not name.startswith("_") or name == "__call__"]
         return _Form(_said(option), lambda value: all(hasattr(value, name) for name in members))
     raise TypeError(f"no value can be compared with {option}: say it in the forms that typed.py knows")
 
@@ -166,7 +175,9 @@ class _Shown:
 
 def _refusal(where: str, value: object, check: _Check) -> SettingError:
     place, given, wanted = check.wrong(where, value)
-    return SettingError(place, _Shown(given), f"Give {wanted.wanted}, not {_kind(given)}.")
+    # Of two texts, one of which is right, the kind says nothing.
+    kind = "" if any(get_origin(option) is Literal for option in wanted.options) else f", not {_kind(given)}"
+    return SettingError(place, _Shown(given), f"Give {wanted.wanted}{kind}.")
 
 
 def checked(
@@ -223,7 +234,9 @@ def refuse_wrong_types(namespace: dict[str, object], exported: Iterable[str]) ->
         value = namespace[name]
         if isinstance(value, types.FunctionType) and not hasattr(value, "__wrapped__"):
             namespace[name] = checked(value, name)
-        elif isinstance(value, type) and not issubclass(value, (enum.Enum, Exception)):
+        elif isinstance(value, type) and not (
+            issubclass(value, (enum.Enum, Exception)) or getattr(value, "_is_protocol", False)
+        ):
             _refuse_in(value)
 
 
