@@ -182,7 +182,7 @@ endef
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-$(VENV): requirements.txt
+$(VENV): requirements.txt constructs/mcpmesh_k8s_node.pth
 	@echo "--- .venv: the Python packages of requirements.txt"
 	@$(new-environment) .venv
 	@$(call install,.venv,requirements.txt)
