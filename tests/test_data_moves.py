@@ -904,6 +904,36 @@ def test_a_difference_is_found(stage: Stage, imported: Path, capfd: pytest.Captu
     assert wrong == ["mcpmesh: table public.identity", "redis, keys that stay", f"bucket {BUCKET}, objects"]
 
 
+# --- two servers of one kind ---
+
+
+@dataclass(frozen=True)
+class Partial:
+    """One of two PostgreSQL servers, with databases of its own. Both are the same server here."""
+
+    name: str
+    database: str
+
+    def mover(self, side: AnySide) -> Mover:
+        whole = store_called("postgres").mover(side)
+        assert isinstance(whole, PostgresMover)
+        return replace(whole, databases={self.database: whole.databases[self.database]})
+
+
+def test_two_servers_of_one_kind_move_each_their_own(stage: Stage, imported: Path, tmp_path: Path) -> None:
+    two = (Partial("registry", "mcpmesh"), Partial("interviews", "ai_interviewer"))
+    stores = replace(STORES, stores=two)
+    export_data(compose_of(stage), stores, tmp_path / "out", live=True)
+    parts = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.dump")}
+    assert parts == {"registry/mcpmesh.dump", "interviews/ai_interviewer.dump"}
+    compared = import_data(CLUSTER, stores, tmp_path / "out")
+    assert {row.what for row in compared} >= {
+        "registry, mcpmesh: table public.agents",
+        "interviews, ai_interviewer: table backend.users",
+    }
+    same_rows(stage.compose, stage.cluster)
+
+
 # --- the way back, and who owns what ---
 
 
@@ -938,33 +968,6 @@ def test_everything_comes_back_to_compose(stage: Stage, imported: Path, tmp_path
     assert stage.compose.sql("postgres", databases) == ["ai_interviewer_before_1", "mcpmesh_before_1"]
     (rights,) = stage.compose.sql("postgres", "SELECT datacl FROM pg_database WHERE datname = 'mcpmesh';")
     assert sorted(rights.strip("{}").split(",")) == ["=Tc/mcpmesh", "mcpmesh=CTc/mcpmesh"]
-
-
-@dataclass(frozen=True)
-class Partial:
-    """One of two PostgreSQL servers, with databases of its own. Both are the same server here."""
-
-    name: str
-    database: str
-
-    def mover(self, side: AnySide) -> Mover:
-        whole = store_called("postgres").mover(side)
-        assert isinstance(whole, PostgresMover)
-        return replace(whole, databases={self.database: whole.databases[self.database]})
-
-
-def test_two_servers_of_one_kind_move_each_their_own(stage: Stage, imported: Path, tmp_path: Path) -> None:
-    two = (Partial("registry", "mcpmesh"), Partial("interviews", "ai_interviewer"))
-    stores = replace(STORES, stores=two)
-    export_data(compose_of(stage), stores, tmp_path / "out", live=True)
-    parts = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.dump")}
-    assert parts == {"registry/mcpmesh.dump", "interviews/ai_interviewer.dump"}
-    compared = import_data(CLUSTER, stores, tmp_path / "out")
-    assert {row.what for row in compared} >= {
-        "registry, mcpmesh: table public.agents",
-        "interviews, ai_interviewer: table backend.users",
-    }
-    same_rows(stage.compose, stage.cluster)
 
 
 def test_a_schema_without_an_heir_must_be_given_one(stage: Stage, tmp_path: Path) -> None:
