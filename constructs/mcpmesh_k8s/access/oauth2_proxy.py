@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 USER = User(uid=65532, gid=65532)
 """The user ``nonroot`` of the distroless image."""
 
+TRIES = 5
+"""How many tries to sign in a browser may have under way."""
+
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+|\*")
 
 
@@ -129,6 +132,10 @@ class OpenIdConnect:
         return {
             "OAUTH2_PROXY_PROVIDER": "oidc",
             "OAUTH2_PROXY_OIDC_ISSUER_URL": self.issuer,
+            # The groups of a person, of which there may be hundreds, would lie in the cookie, and nobody reads them.
+            # The claim has to be one that each token has: for any other it would ask the provider once more.
+            "OAUTH2_PROXY_SCOPE": "openid email profile",
+            "OAUTH2_PROXY_OIDC_GROUPS_CLAIM": "sub",
             # It skips this unless told. A token that was made for another login is then refused.
             "OAUTH2_PROXY_INSECURE_OIDC_SKIP_NONCE": "false",
             "OAUTH2_PROXY_CODE_CHALLENGE_METHOD": "S256",
@@ -216,6 +223,10 @@ class OAuth2Proxy(Workload):
             "OAUTH2_PROXY_COOKIE_HTTPONLY": "true",
             "OAUTH2_PROXY_COOKIE_SAMESITE": "lax",
             "OAUTH2_PROXY_COOKIE_EXPIRE": f"{settings.session_hours}h",
+            # Each try has a cookie of its own, so that two windows do not undo each other. Beside the try that is begun
+            # so many stay, and the oldest go: all cookies together must fit one line.
+            "OAUTH2_PROXY_COOKIE_CSRF_PER_REQUEST": "true",
+            "OAUTH2_PROXY_COOKIE_CSRF_PER_REQUEST_LIMIT": str(TRIES - 1),
             "OAUTH2_PROXY_SESSION_STORE_TYPE": "cookie",
             "OAUTH2_PROXY_SESSION_COOKIE_MINIMAL": "true",
             # Its request log holds the provider's codes; the gateway logs every request without them.
