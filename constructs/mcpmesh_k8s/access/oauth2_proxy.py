@@ -30,7 +30,7 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-from .login import LOGIN_COOKIE, LOGIN_PATH, Login, LoginPages, NewSecret, Question
+from .login import LOGIN_COOKIE, LOGIN_PATH, LONGEST_MEMORY, Login, LoginPages, NewSecret, Question
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -158,6 +158,8 @@ class OAuth2ProxySettings:
         email_domains: Whose addresses may sign in; ``("*",)`` is anyone the provider vouches for.
         session_hours: Hours until one has to sign in again. Sessions lie in an encrypted cookie, so that any number
             of pods works, and none is lost with one.
+        remembered_seconds: For how long the gateway remembers whom it vouched for, and does not ask again: 60 at most.
+            So much longer a session may go on that has ended, or that a new `cookie-secret` should end. 0 is never.
         availability: How many pods, how many stay up, where, and how important they are.
         name: The short name.
     """
@@ -168,6 +170,7 @@ class OAuth2ProxySettings:
     provider: Provider
     email_domains: tuple[str, ...]
     session_hours: int = 12
+    remembered_seconds: int = 5
     availability: Availability = Availability()
     name: str = "oauth2-proxy"
 
@@ -180,6 +183,10 @@ class OAuth2ProxySettings:
                 )
         if self.session_hours < 1:
             raise SettingError("OAuth2ProxySettings.session_hours", self.session_hours, "Give 1 or more.")
+        if not 0 <= self.remembered_seconds <= LONGEST_MEMORY:
+            raise SettingError(
+                "OAuth2ProxySettings.remembered_seconds", self.remembered_seconds, f"Give 0 to {LONGEST_MEMORY}."
+            )
 
     @property
     def secret_keys(self) -> tuple[IssuedKey | RandomKey, ...]:
@@ -293,6 +300,7 @@ class OAuth2Proxy(Workload):
             email="X-Auth-Request-Email",
             subject="X-Auth-Request-User",
             name="X-Auth-Request-Preferred-Username",
+            remembered_seconds=self.settings.remembered_seconds,
         )
 
     @property
@@ -302,6 +310,7 @@ class OAuth2Proxy(Workload):
             to=self,
             paths=tuple(f"{LOGIN_PATH}{path}" for path in ("start", "callback", "sign_in", "sign_out", "static/")),
             start=f"{LOGIN_PATH}start",
+            callback=f"{LOGIN_PATH}callback",
             content_security_policy="default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
         )
 
