@@ -41,7 +41,7 @@ test: $(VENV) $(TOOLS) $(MESH) $(LOGIN) ## run the tests; those that lack a prog
 	@.venv/bin/python -m pytest $(PYTEST_FLAGS)
 
 .PHONY: check
-check: lint types generated wheel-check test ## everything that must hold before a commit
+check: lint types generated wheel-check test pins-age ## everything that must hold before a commit
 	@echo "check: all good"
 
 .PHONY: format
@@ -54,12 +54,19 @@ include k8s.mk
 ##@ Generated files: committed, and proven current by `make generated`
 
 .PHONY: imports
-imports: $(VENV) $(TOOLS) ## the typed classes of imports/ from the schemas of crds/
+imports: $(VENV) $(TOOLS) ## the typed classes of imports/ and of kubernetes/api, from the schemas of crds/ and from cdk8s-plus-27
 	@.venv/bin/python crds/generate.py
 
 .PHONY: docs
 docs: $(VENV) ## the generated parts of the documentation
 	@.venv/bin/python docs/generate.py
+
+# Registries that are asked elsewhere, each as HOST=URL.
+REGISTRIES ?=
+
+.PHONY: digests
+digests: $(VENV) ## the digest of each pinned image, from its registry
+	@.venv/bin/python -m mcpmesh_k8s.operations.pins digests $(foreach one,$(REGISTRIES),--registry "$(one)")
 
 .PHONY: lock
 lock: ## requirements.txt from pyproject.toml, package-lock.json from package.json
@@ -93,7 +100,7 @@ dist-check: $(VENV) ## dist/ is what main.py writes
 	@echo "dist/ is current"
 
 .PHONY: imports-check
-imports-check: $(VENV) $(TOOLS) ## imports/ is what crds/ gives
+imports-check: $(VENV) $(TOOLS) ## they are what crds/ and cdk8s-plus-27 give
 	@.venv/bin/python crds/generate.py --check
 
 .PHONY: docs-check
@@ -109,6 +116,10 @@ synth-cli: $(VENV) $(TOOLS) ## the cdk8s command writes the same bytes as dist/
 .PHONY: wheel-check
 wheel-check: $(VENV) ## the built wheel does the same where the sources are not
 	@.ci/wheel-check
+
+.PHONY: pins-age
+pins-age: $(VENV) ## warns of pinned images that nobody looked at for long; it fails nothing
+	@.venv/bin/python -m mcpmesh_k8s.operations.pins age
 
 .PHONY: bench
 bench: $(VENV) ## how long a synthesis takes, and how much memory

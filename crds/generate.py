@@ -1,7 +1,8 @@
-"""This module is `make imports`: it turns the schemas beside it into the typed classes of imports/.
+"""This module is `make imports`: it turns the schemas beside it into typed classes, those of cdk8s and our own.
 
-With ``--check`` it writes nothing and fails if imports/ is not what the schemas give. A generated module
-carries a tarball. Its contents are compared, not its bytes: zlib compresses differently on other processors.
+Those of cdk8s are imports/. From them and from cdk8s-plus-27, ``structs`` makes the structs of ``kubernetes/api``.
+With ``--check`` it writes nothing and fails if something is not what the schemas give. A module of imports/ carries a
+tarball. Its contents are compared, not its bytes: zlib compresses differently on other processors.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+
+import structs
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = sorted(Path(__file__).parent.glob("*.yaml"))
@@ -49,10 +52,10 @@ def generate(schema: Path, folder: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder by its path, those inside tarballs too."""
+    """Every file of imports/ by its path, those inside tarballs too."""
     found: dict[str, bytes] = {}
     for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
+        name = f"imports/{path.relative_to(folder).as_posix()}"
         if "__pycache__" in path.parts or not path.is_file():
             continue
         if path.suffix == ".tgz":
@@ -70,16 +73,16 @@ def differences(old: dict[str, bytes], new: dict[str, bytes]) -> list[str]:
     lines: list[str] = []
     for name in sorted(old.keys() | new.keys()):
         before, after = (side.get(name, b"").decode().splitlines() for side in (old, new))
-        lines += difflib.unified_diff(before, after, f"imports/{name}", f"generated/{name}", lineterm="", n=1)
+        lines += difflib.unified_diff(before, after, name, f"generated/{name}", lineterm="", n=1)
         if (name in old) != (name in new):
-            lines.append(f"{'missing' if name in new else 'left over'}: imports/{name}")
+            lines.append(f"{'missing' if name in new else 'left over'}: {name}")
     return lines
 
 
 def main() -> None:
-    """Regenerate imports/, or prove it current."""
-    parser = argparse.ArgumentParser(description="Turn the schemas of crds/ into imports/.")
-    parser.add_argument("--check", action="store_true", help="write nothing, fail if imports/ is out of date")
+    """Regenerate everything, or prove it current."""
+    parser = argparse.ArgumentParser(description="Turn the schemas of crds/ into typed classes.")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if something is out of date")
     check = parser.parse_args().check
 
     with tempfile.TemporaryDirectory(prefix="mcpmesh-k8s-imports-") as temporary:
@@ -88,14 +91,23 @@ def main() -> None:
         for schema in SCHEMAS:
             print(f"{schema.relative_to(ROOT)}: generating", flush=True)
             generate(schema, Path(temporary))
-        changes = differences(contents(IMPORTS), contents(output))
+        written = {structs.API / name: text.encode() for name, text in structs.texts(output).items()}
+        there = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in structs.generated()}
+        changes = differences(
+            contents(IMPORTS) | there,
+            contents(output) | {path.relative_to(ROOT).as_posix(): data for path, data in written.items()},
+        )
         if check and changes:
             print("\n".join(line[:160] for line in changes[:40]))
-            sys.exit("imports/ is not what crds/ gives: run `make imports` and commit the result.")
+            sys.exit("Generated classes are not what crds/ gives: run `make imports` and commit the result.")
         if changes:
             shutil.rmtree(IMPORTS, ignore_errors=True)
             shutil.copytree(output, IMPORTS)
-    print("imports/ written" if changes else "imports/ is current")
+            for path in structs.generated() - written.keys():
+                path.unlink()
+            for path, data in written.items():
+                path.write_bytes(data)
+    print("generated classes: written" if changes else "generated classes: current")
 
 
 if __name__ == "__main__":

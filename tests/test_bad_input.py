@@ -499,7 +499,7 @@ CASES = {
 
 def mounted(outdir: Path, folder: Path) -> Application:
     code = MountedSource(image=images.PYTHON_RUNTIME, folder=folder)
-    return application(outdir, replace(DEV, pdf_extractor=replace(DEV.pdf_extractor, code=code)))
+    return application(outdir, replace(DEV, agents=(replace(DEV.agents[0], code=code), *DEV.agents[1:])))
 
 
 def change_too_late(whole: AiInterviewer) -> None:

@@ -16,10 +16,11 @@ import mcpmesh_k8s
 from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings
 from conftest import ROOT, read_manifests
 from mcpmesh_k8s import DevIdentity, Gateway, Route, budget, topology
-from mcpmesh_k8s.kubernetes.checks import name_of
+from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ACCESS = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
+IMAGES = (ROOT / "docs" / "images.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "examples" / "shop.py"
 
 
@@ -41,6 +42,45 @@ def test_the_readmes_example_is_forty_lines_and_renders_a_whole_application(tmp_
     assert running == {"shop-postgres", "shop-redis", "shop-registry", "shop-prices"}
     policies = {name_of(manifest) for manifest in manifests if manifest["kind"] == "NetworkPolicy"}
     assert policies == running | {"shop-default-deny", "shop-allow-dns"}
+
+
+def test_an_object_of_ones_own_is_written_with_the_same_structs(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "nightly.py")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "constructs")},
+        check=True,
+        timeout=60,
+    )
+    (manifest,) = read_manifests(tmp_path / "dist" / "nightly")
+    kubernetes_validate.validate(manifest, "1.34", strict=True)
+    spec = at(manifest, "spec", "jobTemplate", "spec", "template", "spec")
+    assert at(spec, "securityContext") == {"runAsNonRoot": True, "runAsUser": 1000}
+    (container,) = each(spec, "containers")
+    assert at(container, "securityContext")["readOnlyRootFilesystem"] is True
+
+
+def test_a_managed_s3_takes_the_place_of_minio_as_the_document_prints(tmp_path: Path) -> None:
+    (printed,) = re.findall(r"```python\n(.*?)```", IMAGES, re.DOTALL)
+    (tmp_path / "managed_s3.py").write_text(printed, encoding="utf-8")
+    subprocess.run(
+        [sys.executable, "managed_s3.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "constructs")},
+        check=True,
+        timeout=60,
+    )
+    manifests = read_manifests(tmp_path / "dist" / "files")
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, "1.34", strict=True)
+    (agent,) = (manifest for manifest in manifests if manifest["kind"] == "Deployment")
+    (container,) = containers_of(at(agent, "spec", "template"))
+    told = {str(one["name"]): one for one in each(container, "env")}
+    assert told["MINIO_ENDPOINT"]["value"] == "s3.eu-central-1.amazonaws.com:443"
+    assert at(told["MINIO_SECRET_KEY"], "valueFrom", "secretKeyRef") == {"name": "files-s3", "key": "secret-key"}
+    (policy,) = (one for one in manifests if (one["kind"], name_of(one)) == ("NetworkPolicy", "files-files"))
+    ports = {port["port"] for rule in each(at(policy, "spec"), "egress") for port in each(rule, "ports")}
+    assert ports == {443}
 
 
 def test_another_application_is_operated_by_the_same_commands(tmp_path: Path) -> None:

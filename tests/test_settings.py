@@ -21,6 +21,7 @@ import mcpmesh_k8s
 from another_login import AnsweredBy
 from mcpmesh_k8s import (
     AddressRange,
+    Affinity,
     Agent,
     AgentSettings,
     Amount,
@@ -46,12 +47,17 @@ from mcpmesh_k8s import (
     ClusterServer,
     Component,
     Compute,
+    ConfigMapProjection,
     Container,
+    Csi,
     Database,
     DevIdentity,
+    DownwardApiProjection,
     Endpoint,
     Ephemeral,
     Exec,
+    ExistingClaim,
+    ExistingConfigMap,
     ExistingSecrets,
     Exposure,
     External,
@@ -73,6 +79,7 @@ from mcpmesh_k8s import (
     Internet,
     IssuedKey,
     KeyForm,
+    LabelSelectorRequirement,
     Limits,
     Login,
     LoginPages,
@@ -85,21 +92,35 @@ from mcpmesh_k8s import (
     Namespace,
     NamespacePods,
     NamespaceSettings,
+    NodeAffinity,
+    NodeSelectorRequirement,
+    NodeSelectorTerm,
     NoTls,
     OAuth2Proxy,
     OAuth2ProxySettings,
     OpenIdConnect,
+    Patch,
     Persistent,
     Person,
     Phase,
+    Placement,
+    PodAffinity,
+    PodAffinityTerm,
+    PodAntiAffinity,
+    PodExtras,
+    PodOptions,
+    PodSecurityException,
     PodSettings,
     Port,
     Postgres,
     PostgresSettings,
+    PreferredSchedulingTerm,
     PriorityClass,
     PriorityClassSettings,
     Probe,
     Probes,
+    Projected,
+    Projection,
     Question,
     RandomKey,
     RateLimit,
@@ -115,23 +136,31 @@ from mcpmesh_k8s import (
     SealedValue,
     Secret,
     SecretEntry,
+    SecretFiles,
     SecretKey,
+    SecretProjection,
     SecretSettings,
+    ServiceAccountTokenProjection,
     SettingError,
     SmokeTest,
     SmokeTestSettings,
     Target,
     Task,
+    TaskOptions,
     TaskSettings,
     TcpSocket,
     Tempo,
     TempoSettings,
     Tls,
+    Toleration,
     Traefik,
     TreeError,
     User,
     Variable,
+    Volume,
+    WeightedPodAffinityTerm,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
     images,
     topology,
@@ -157,6 +186,8 @@ MAIN = Container(
     ports=(Port(number=8000), Port(name="admin", number=8001)),
 )
 SIDECAR = replace(MAIN, name="sidecar", ports=())
+HOST_PORT = "/spec/template/spec/containers/0/ports/0/hostPort"
+MORE = PodExtras(labels=(("example.com/team", "shop"),))
 OPEN = TcpSocket()
 PROBE = Probe(check=OPEN)
 HINT = variables({"HINT": "hint"})
@@ -181,8 +212,46 @@ class Shop:
     def runs(self, container: Container, name: str = "extra") -> Workload:
         return Workload(self.phase, WorkloadSettings(name=name, container=container))
 
-    def mounts(self, volume: Scratch | Claim | Files) -> Workload:
+    def mounts(self, volume: Volume) -> Workload:
         return self.runs(replace(MAIN, volumes=(volume,)))
+
+    def projects(self, source: Projection) -> Workload:
+        self.secret("one", "first", "second")
+        self.secret("two", "first")
+        return self.mounts(Projected(mount_path="/projected", sources=(source,)))
+
+    def shows_keys(self, secret: SecretFiles) -> Workload:
+        self.secret("one", "first", "second")
+        self.secret("two", "first")
+        return self.mounts(secret)
+
+    def adds(self, extras: PodExtras) -> Workload:
+        return Workload(self.phase, replace(SERVICE, extras=extras))
+
+    def places(self, placement: Placement) -> Workload:
+        return self.adds(PodExtras(placement=placement))
+
+    def is_drawn_to(self, affinity: Affinity) -> Workload:
+        return self.places(Placement(affinity=affinity))
+
+    def runs_on(self, requirement: NodeSelectorRequirement) -> Workload:
+        term = NodeSelectorTerm(match_expressions=(requirement,))
+        return self.is_drawn_to(Affinity(node_affinity=NodeAffinity(required=(term,))))
+
+    def runs_beside(self, term: PodAffinityTerm) -> Workload:
+        return self.is_drawn_to(Affinity(pod_affinity=PodAffinity(required=(term,))))
+
+    def patches(self, patch: Patch) -> Workload:
+        return self.adds(PodExtras(patches=(patch,)))
+
+    def excepts(self, exception: PodSecurityException) -> Namespace:
+        """Two workloads that are not restricted, of which one is named already."""
+        for name in ("host", "other"):
+            port = Patch(kind="Deployment", operation="add", path=HOST_PORT, value=8000, because="It is a test.")
+            workload = self.runs(MAIN, name)
+            workload.patch(port)
+        known = replace(exception, workload="shop-other", level="privileged")
+        return Namespace(self.phase, NamespaceSettings(budget=PLENTY, exceptions=(known, exception)))
 
     def asks(self, check: HttpGet | TcpSocket | Exec) -> Workload:
         return self.runs(replace(MAIN, probes=Probes.of(check)))
@@ -339,6 +408,11 @@ REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
 SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
 SECRET = SecretSettings(name="token", keys=("token",), source=STORE)
 SERVICE = WorkloadSettings(name="extra", container=MAIN)
+ON_SSD = NodeSelectorRequirement(key="disk", values=("ssd",))
+ON_SSD_ONLY = NodeSelectorTerm(match_expressions=(ON_SSD,))
+ON_HDD_ONLY = NodeSelectorTerm(match_expressions=(replace(ON_SSD, values=("hdd",)),))
+BY_WEB = PodAffinityTerm(match_labels=(("app.kubernetes.io/name", "shop-web"),))
+BY_API = PodAffinityTerm(match_labels=(("app.kubernetes.io/name", "shop-api"),))
 TEMPO = TempoSettings(image=images.TEMPO, compute=SMALL)
 
 
@@ -408,8 +482,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         termination_grace_seconds=31,
         url_variable="BOT_URL",
         availability=URGENT,
+        extras=MORE,
     ),
-    Amount: case(Amount(cpu=100, memory=2**20), Shop.reserves, cpu=101, memory=2**21),
+    Amount: case(Amount(cpu=100, memory=2**26), Shop.reserves, cpu=101, memory=2**27),
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
         lambda shop, settings: Api(shop.phase, settings),
@@ -428,6 +503,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         port=8081,
         readiness_path="/ready",
         availability=Availability(scale=Replicas(count=3)),
+        extras=MORE,
     ),
     ApplicationSettings: case_of(
         lambda _: SHOP,
@@ -479,6 +555,8 @@ CASES: dict[type[DataclassInstance], Case] = {
         bucket="downloads",
         public_prefix="public/",
         name="make-bucket",
+        extras=MORE,
+        priority_class="urgent",
     ),
     Budget: case(
         Budget(cpu="1", memory="1Gi"),
@@ -602,6 +680,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=Availability(scale=Replicas(count=3)),
         workers=3,
         name="gateway",
+        extras=MORE,
     ),
     GitHub: case(GitHub(), Shop.asks_whose, organization="acme"),
     Google: case(Google(), Shop.asks_whose),
@@ -614,6 +693,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         dashboards=(File(path="dashboards/sales.json", content="{}"),),
         name="dashboards",
         availability=URGENT,
+        extras=MORE,
     ),
     HttpGet: case(HttpGet(path="/health"), Shop.asks, path="/ready", port="admin"),
     Image: case(
@@ -673,6 +753,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         storage_class="fast",
         name="objects",
         availability=URGENT,
+        extras=MORE,
     ),
     MountedSource: case(
         MountedSource(image=IMAGE, folder=PACKAGE / "services" / "dashboards"),
@@ -686,6 +767,9 @@ CASES: dict[type[DataclassInstance], Case] = {
     NamespaceSettings: case(
         NamespaceSettings(budget=PLENTY),
         lambda shop, settings: Namespace(shop.phase, settings),
+        exceptions=Refused(
+            (PodSecurityException(workload="shop-web", level="baseline", because="It is a test."),), "is restricted"
+        ),
         budget=Refused(Budget(cpu="100m", memory="100Gi"), "Budget.cpu"),
         dns=NamespacePods(namespace="dns"),
     ),
@@ -702,6 +786,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         remembered_seconds=6,
         availability=Availability(scale=Replicas(count=3)),
         name="login",
+        extras=MORE,
     ),
     OpenIdConnect: case(
         OpenIdConnect(issuer="https://id.example.com/shop"),
@@ -732,6 +817,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         databases=(Database(name="store", roles=("store",)),),
         name="database",
         availability=URGENT,
+        extras=MORE,
     ),
     PriorityClassSettings: case(
         PriorityClassSettings(name="high", value=10, description="The shop."),
@@ -788,6 +874,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         trace_length=10_001,
         name="cache",
         availability=URGENT,
+        extras=MORE,
     ),
     RegistrySettings: case(
         RegistrySettings(image=images.REGISTRY, compute=SMALL),
@@ -798,6 +885,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         unhealthy_after_seconds=21,
         name="mesh",
         availability=URGENT,
+        extras=MORE,
     ),
     Replicas: case(
         Replicas(count=1),
@@ -846,6 +934,8 @@ CASES: dict[type[DataclassInstance], Case] = {
         deadline_seconds=301,
         compute=LARGE,
         name="check",
+        extras=MORE,
+        priority_class="urgent",
     ),
     Target: case_of(
         lambda shop: Target(workload=shop.web, readiness=Readiness(command=("ready",))),
@@ -868,6 +958,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         retries=7,
         keep_seconds=3601,
         hook=Hook.POST_SYNC,
+        extras=MORE,
     ),
     TcpSocket: case(OPEN, Shop.asks, port="admin"),
     TempoSettings: case(
@@ -879,6 +970,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         retention_hours=25,
         name="traces",
         availability=URGENT,
+        extras=MORE,
     ),
     Tls: case(
         Tls(secret="shop-tls"),
@@ -912,6 +1004,179 @@ CASES: dict[type[DataclassInstance], Case] = {
         termination_grace_seconds=31,
         availability=TWO,
         one_at_a_time=True,
+        extras=MORE,
+    ),
+    Affinity: case(
+        Affinity(),
+        Shop.is_drawn_to,
+        node_affinity=NodeAffinity(required=(ON_SSD_ONLY,)),
+        pod_affinity=PodAffinity(required=(BY_WEB,)),
+        pod_anti_affinity=PodAntiAffinity(required=(BY_WEB,)),
+    ),
+    ConfigMapProjection: case(
+        ConfigMapProjection(config_map="theme"), Shop.projects, config_map="colours", keys=("blue",)
+    ),
+    Csi: case(
+        Csi(mount_path="/csi", driver="csi.example.com"),
+        Shop.mounts,
+        name="store",
+        mount_path="/store",
+        driver="csi.example.net",
+        attributes=(("class", "shop"),),
+        read_only=False,
+    ),
+    DownwardApiProjection: case(
+        DownwardApiProjection(path="labels", field_path="metadata.labels"),
+        Shop.projects,
+        path="annotations",
+        field_path="metadata.annotations",
+    ),
+    ExistingClaim: case(
+        ExistingClaim(mount_path="/data", claim="archive", size="1Gi"),
+        lambda shop, claim: (shop.mounts(claim), shop.fits(PLENTY))[1],
+        name="archive",
+        mount_path="/archive",
+        claim="attic",
+        size="2Gi",
+        access_mode="ReadOnlyMany",
+    ),
+    ExistingConfigMap: case(
+        ExistingConfigMap(mount_path="/theme", config_map="theme"),
+        Shop.mounts,
+        name="colours",
+        mount_path="/colours",
+        config_map="colours",
+        keys=("blue",),
+    ),
+    LabelSelectorRequirement: case(
+        LabelSelectorRequirement(key="colour", operator="Exists"),
+        lambda shop, requirement: shop.runs_beside(replace(BY_WEB, match_expressions=(requirement,))),
+        key="paint",
+        operator="DoesNotExist",
+        values=Given(("blue",), {"operator": "In", "values": ("green",)}),
+    ),
+    NodeAffinity: case(
+        NodeAffinity(),
+        lambda shop, affinity: shop.is_drawn_to(Affinity(node_affinity=affinity)),
+        required=(ON_SSD_ONLY,),
+        preferred=(PreferredSchedulingTerm(weight=1, preference=ON_SSD_ONLY),),
+    ),
+    NodeSelectorRequirement: case(ON_SSD, Shop.runs_on, key="storage", operator="NotIn", values=("hdd",)),
+    NodeSelectorTerm: case(
+        ON_SSD_ONLY,
+        lambda shop, term: shop.is_drawn_to(Affinity(node_affinity=NodeAffinity(required=(term,)))),
+        match_expressions=ON_HDD_ONLY.match_expressions,
+    ),
+    Patch: case(
+        Patch(kind="Service", operation="replace", path="/spec/ports/0/port", value=81, because="It is a test."),
+        Shop.patches,
+        kind=Refused("Deployment", "There is no /spec/ports"),
+        name=Refused("shop-other", "Give one that there is"),
+        operation=Refused("add", "It is 8000 already"),
+        path="/spec/ports/1/port",
+        value=82,
+    ),
+    Placement: case(
+        Placement(),
+        Shop.places,
+        node_selector=(("disk", "ssd"),),
+        tolerations=(Toleration(key="dedicated", value="shop"),),
+        affinity=Affinity(pod_affinity=PodAffinity(required=(BY_WEB,))),
+        runtime_class="gvisor",
+    ),
+    PodAffinity: case(
+        PodAffinity(),
+        lambda shop, affinity: shop.is_drawn_to(Affinity(pod_affinity=affinity)),
+        required=(BY_WEB,),
+        preferred=(WeightedPodAffinityTerm(weight=1, pod_affinity_term=BY_WEB),),
+    ),
+    PodAffinityTerm: case(
+        BY_WEB,
+        Shop.runs_beside,
+        match_labels=BY_API.match_labels,
+        match_expressions=(LabelSelectorRequirement(key="colour", operator="Exists"),),
+        topology_key="topology.kubernetes.io/zone",
+        namespaces=("shop",),
+    ),
+    PodAntiAffinity: case(
+        PodAntiAffinity(),
+        lambda shop, affinity: shop.is_drawn_to(Affinity(pod_anti_affinity=affinity)),
+        required=(BY_WEB,),
+        preferred=(WeightedPodAffinityTerm(weight=1, pod_affinity_term=BY_WEB),),
+    ),
+    PodExtras: case(
+        PodExtras(),
+        Shop.adds,
+        labels=(("team", "shop"),),
+        annotations=(("example.com/note", "first"),),
+        pod_labels=(("team", "shop"),),
+        pod_annotations=(("example.com/note", "first"),),
+        placement=Placement(runtime_class="gvisor"),
+        sidecars=(SIDECAR,),
+        init_containers=(replace(SIDECAR, name="first"),),
+        volumes=(Scratch(),),
+        ports=(Port(name="metrics", number=9100),),
+        image_pull_policy="Always",
+        image_pull_secrets=("registry",),
+        patches=(
+            Patch(
+                kind="Deployment",
+                operation="add",
+                path="/spec/template/spec/dnsPolicy",
+                value="Default",
+                because="It is a test.",
+            ),
+        ),
+    ),
+    PodSecurityException: case(
+        PodSecurityException(workload="shop-host", level="privileged", because="It is a test."),
+        Shop.excepts,
+        workload=Refused("shop-extra", "no pod is run by it"),
+        level=Refused("baseline", "has hostPort 8000"),
+    ),
+    PreferredSchedulingTerm: case(
+        PreferredSchedulingTerm(weight=1, preference=ON_SSD_ONLY),
+        lambda shop, term: shop.is_drawn_to(Affinity(node_affinity=NodeAffinity(preferred=(term,)))),
+        weight=2,
+        preference=ON_HDD_ONLY,
+    ),
+    Projected: case(
+        Projected(mount_path="/all", sources=(ConfigMapProjection(config_map="theme"),)),
+        Shop.mounts,
+        name="all",
+        mount_path="/everything",
+        sources=(ServiceAccountTokenProjection(audience="vault"),),
+    ),
+    SecretFiles: case(
+        SecretFiles(mount_path="/keys", secret="shop-one"),
+        Shop.shows_keys,
+        name="keys",
+        mount_path="/secrets",
+        secret="shop-two",
+        keys=("first",),
+    ),
+    SecretProjection: case(SecretProjection(secret="shop-one"), Shop.projects, secret="shop-two", keys=("first",)),
+    ServiceAccountTokenProjection: case(
+        ServiceAccountTokenProjection(audience="vault"),
+        Shop.projects,
+        audience="cloud",
+        path="vault-token",
+        expiration_seconds=601,
+    ),
+    Toleration: case(
+        Toleration(key="dedicated", effect="NoExecute"),
+        lambda shop, toleration: shop.places(Placement(tolerations=(toleration,))),
+        key="reserved",
+        operator="Exists",
+        value="shop",
+        effect="NoSchedule",
+        toleration_seconds=60,
+    ),
+    WeightedPodAffinityTerm: case(
+        WeightedPodAffinityTerm(weight=1, pod_affinity_term=BY_WEB),
+        lambda shop, term: shop.is_drawn_to(Affinity(pod_affinity=PodAffinity(preferred=(term,)))),
+        weight=2,
+        pod_affinity_term=BY_API,
     ),
 }
 
@@ -920,11 +1185,20 @@ ONLY_READ = {
     (RandomKey, "form"): "it is how the value is made, and no value is rendered",
     (BuiltImage, "dockerfile"): "the operator's commands build it (test_operations.py)",
     (BuiltImage, "build_context"): "the operator's commands build in it (test_operations.py)",
+    (Patch, "because"): "people read it where patches are listed (test_extras.py)",
+    (PodSecurityException, "because"): "people read it where exceptions are listed (test_extras.py)",
     (External, "name"): "people read it in the topology and in refusals, and Kubernetes has no place for it",
 }
 """Fields that change no manifest, each with the reason; a test shows what they do change."""
 
-EXTENDED: set[type[DataclassInstance]] = {PodSettings, MeshSettings}
+EXTENDED: set[type[DataclassInstance]] = {
+    PodOptions,
+    PodSettings,
+    WorkloadOptions,
+    TaskOptions,
+    MeshSettings,
+    Volume,  # type: ignore[type-abstract]
+}
 """Classes that only others extend: their fields are shown by those."""
 
 ANSWERS: set[type[DataclassInstance]] = {SecretEntry}

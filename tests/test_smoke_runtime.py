@@ -318,7 +318,7 @@ def test_it_asks_for_every_agent_that_is_deployed(manifests: Manifests) -> None:
 
 def test_it_asks_for_an_agent_that_was_made_after_it(tmp_path: Path) -> None:
     whole = AiInterviewer(DEV, outdir=tmp_path / "dev")
-    Agent(Phase(whole, "more"), replace(DEV.pdf_extractor, name="late"))
+    Agent(Phase(whole, "more"), replace(DEV.agents[0], name="late"))
     rendered = [dict(manifest) for group in whole.manifests().values() for manifest in group]
     (said,) = (v["value"] for v in container_of(find(rendered, "Job", JOB), NAME)["env"] if v["name"] == "AGENTS")
     assert said.split(",") == [*AGENTS, "late"]

@@ -10,6 +10,7 @@ from syrupy.location import PyTestLocation
 from syrupy.types import SerializableData, SerializedData, SnapshotIndex
 
 import facets
+from ai_interviewer import ENVIRONMENTS, AiInterviewer, EnvironmentSettings
 from conftest import Manifests
 
 
@@ -36,6 +37,13 @@ def table(snapshot: SnapshotAssertion) -> SnapshotAssertion:
 @pytest.mark.parametrize("facet", facets.FACETS)
 def test_facet_is_as_reviewed(table: SnapshotAssertion, manifests: Manifests, facet: str, environment: str) -> None:
     assert facets.FACETS[facet](manifests(environment)) == table(name=f"{facet}-{environment}")
+
+
+@pytest.mark.parametrize("settings", ENVIRONMENTS, ids=[settings.name for settings in ENVIRONMENTS])
+def test_what_goes_beyond_the_library_is_as_reviewed(table: SnapshotAssertion, settings: EnvironmentSettings) -> None:
+    """``test_properties.py`` says which of these may be there at all."""
+    whole = AiInterviewer(settings, outdir="unused")
+    assert facets.exceptions(whole) == table(name=f"exceptions-{settings.name}")
 
 
 def test_behind_the_gateway_api_the_same_is_reached(

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cdk8s
+import cdk8s_plus_27 as plus
 import pytest
+import yaml
 from cdk8s_plus_27 import k8s
+from constructs import Construct
 
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
+    Component,
     Compute,
     Container,
     External,
     Internet,
+    Manifest,
     Phase,
     Port,
+    SettingError,
     TreeError,
     User,
     Workload,
@@ -24,7 +31,9 @@ from mcpmesh_k8s import (
     images,
     variables,
 )
+from mcpmesh_k8s import k8s as api
 from mcpmesh_k8s.kubernetes.checks import hosts_in
+from mcpmesh_k8s.kubernetes.manifest import name_of
 from mcpmesh_k8s.kubernetes.variable import secret_literal
 
 
@@ -43,10 +52,46 @@ def small(tmp_path: Path, **values: str) -> tuple[Application, Phase, Workload]:
     return application, phase, Workload(phase, WorkloadSettings(name="api", container=container))
 
 
+RESTRICTED = k8s.SecurityContext(
+    run_as_non_root=True,
+    allow_privilege_escalation=False,
+    capabilities=k8s.Capabilities(drop=["ALL"]),
+    seccomp_profile=k8s.SeccompProfile(type="RuntimeDefault"),
+)
+"""What the restricted Pod Security Standard asks of a container."""
+
+
 def pod(**fields: object) -> k8s.PodTemplateSpec:
-    container = k8s.Container(name="c", image="redis:7.4.5", **fields)  # type: ignore[arg-type]
+    given: dict[str, object] = {"name": "c", "image": "redis:7.4.5", "security_context": RESTRICTED, **fields}
+    container = k8s.Container(**given)  # type: ignore[arg-type]
     return k8s.PodTemplateSpec(
         metadata=k8s.ObjectMeta(labels={"app": "extra"}), spec=k8s.PodSpec(containers=[container])
+    )
+
+
+def twice() -> k8s.PodTemplateSpec:
+    container = k8s.Container(name="c", image="redis:7.4.5", security_context=RESTRICTED)
+    return k8s.PodTemplateSpec(
+        metadata=k8s.ObjectMeta(labels={"app": "extra"}), spec=k8s.PodSpec(containers=[container, container])
+    )
+
+
+def mounting(volume: k8s.Volume) -> k8s.PodTemplateSpec:
+    container = k8s.Container(name="c", image="redis:7.4.5", security_context=RESTRICTED)
+    return k8s.PodTemplateSpec(
+        metadata=k8s.ObjectMeta(labels={"app": "extra"}), spec=k8s.PodSpec(containers=[container], volumes=[volume])
+    )
+
+
+def beside(labels: dict[str, str]) -> k8s.PodTemplateSpec:
+    term = k8s.PodAffinityTerm(
+        topology_key="kubernetes.io/hostname", label_selector=k8s.LabelSelector(match_labels=labels)
+    )
+    affinity = k8s.PodAffinity(required_during_scheduling_ignored_during_execution=[term])
+    container = k8s.Container(name="c", image="redis:7.4.5", security_context=RESTRICTED)
+    return k8s.PodTemplateSpec(
+        metadata=k8s.ObjectMeta(labels={"app": "extra"}),
+        spec=k8s.PodSpec(containers=[container], affinity=k8s.Affinity(pod_affinity=affinity)),
     )
 
 
@@ -153,12 +198,84 @@ CASES: dict[str, tuple[Callable[[Phase], object], str]] = {
     "an image that moves": (
         lambda phase: deployment(
             phase,
-            k8s.PodTemplateSpec(
-                metadata=k8s.ObjectMeta(labels={"app": "extra"}),
-                spec=k8s.PodSpec(containers=[k8s.Container(name="c", image="host:5000/redis:latest")]),
-            ),
+            pod(image="host:5000/redis:latest"),
         ),
         "Deployment extra: Image.tag of host:5000/redis: 'latest' was given",
+    ),
+    "a pod that is not restricted": (
+        lambda phase: deployment(phase, pod(security_context=k8s.SecurityContext(run_as_non_root=True))),
+        "Deployment extra does not hold the restricted Pod Security Standard: container c lacks "
+        "allowPrivilegeEscalation: false; container c lacks seccompProfile.type: RuntimeDefault; container c lacks "
+        "capabilities.drop: [ALL]. Run it with a Workload, mend it, or name it in NamespaceSettings.exceptions",
+    ),
+    "a CronJob whose pod is not restricted": (
+        lambda phase: k8s.KubeCronJob(
+            phase,
+            "nightly",
+            metadata=k8s.ObjectMeta(name="nightly", namespace="shop"),
+            spec=k8s.CronJobSpec(
+                schedule="0 3 * * *",
+                job_template=k8s.JobTemplateSpec(spec=k8s.JobSpec(template=pod(security_context=None))),
+            ),
+        ),
+        "CronJob nightly does not hold the restricted Pod Security Standard",
+    ),
+    "a bare pod that reads a Secret that is not there": (
+        lambda phase: k8s.KubePod(
+            phase,
+            "bare",
+            metadata=k8s.ObjectMeta(name="bare", namespace="shop"),
+            spec=pod(env=[from_secret("db", "password")]).spec,
+        ),
+        "Pod bare reads X from key 'password' of Secret 'db', which nothing provides",
+    ),
+    "two containers of one name": (
+        lambda phase: deployment(phase, twice()),
+        "Deployment extra has two of container 'c'",
+    ),
+    "a literal secret for a CSI driver": (
+        lambda phase: deployment(
+            phase,
+            mounting(
+                k8s.Volume(
+                    name="v",
+                    csi=k8s.CsiVolumeSource(driver="csi.example.com", volume_attributes={"password": "hunter2"}),
+                )
+            ),
+        ),
+        "Deployment extra has a literal secret in password of volume v",
+    ),
+    "a projected Secret that is not there": (
+        lambda phase: deployment(
+            phase,
+            mounting(
+                k8s.Volume(
+                    name="v",
+                    projected=k8s.ProjectedVolumeSource(
+                        sources=[k8s.VolumeProjection(secret=k8s.SecretProjection(name="gone"))]
+                    ),
+                )
+            ),
+        ),
+        "Deployment extra mounts Secret 'gone', which nothing provides",
+    ),
+    "a projected ConfigMap that is not there": (
+        lambda phase: deployment(
+            phase,
+            mounting(
+                k8s.Volume(
+                    name="v",
+                    projected=k8s.ProjectedVolumeSource(
+                        sources=[k8s.VolumeProjection(config_map=k8s.ConfigMapProjection(name="gone"))]
+                    ),
+                )
+            ),
+        ),
+        "Deployment extra refers to ConfigMap 'gone', which nothing provides",
+    ),
+    "pods that must run beside nobody": (
+        lambda phase: deployment(phase, beside({"app": "gone"})),
+        "Deployment extra has podAffinity for {'app': 'gone'}, which no pod carries",
     ),
     "an autoscaler of nothing": (
         lambda phase: k8s.KubeHorizontalPodAutoscalerV2(
@@ -179,8 +296,6 @@ def service_account(phase: Phase, name: str) -> None:
 
 
 def phase_object(phase: Phase) -> None:
-    import cdk8s
-
     cdk8s.ApiObject(phase, "nameless", api_version="v1", kind="ConfigMap", metadata={"name": ""})
 
 
@@ -204,6 +319,101 @@ def test_a_sound_tree_is_written_with_what_plain_cdk8s_added(tmp_path: Path) -> 
     text = (tmp_path / "shop" / "0000-services.k8s.yaml").read_text()
     assert "name: settings" in text
     assert "name: shop-api" in text
+
+
+def l2_objects(phase: Phase, image: str) -> None:
+    metadata = cdk8s.ApiObjectMetadata(name="extra", namespace="shop")
+    plus.ConfigMap(phase, "map", metadata=metadata, data={"colour": "blue"})
+    plus.Deployment(phase, "extra", metadata=metadata).add_container(image=image)
+
+
+def nested_l1_object(phase: Phase, image: str) -> None:
+    container = k8s.Container(name="c", image=image)
+    k8s.KubePod(
+        Construct(Construct(phase, "some"), "where"),
+        "extra",
+        metadata=k8s.ObjectMeta(name="extra", namespace="shop"),
+        spec=k8s.PodSpec(containers=[container]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("add", "kinds"), [(l2_objects, {"ConfigMap", "Deployment"}), (nested_l1_object, {"Pod"})], ids=["L2", "nested L1"]
+)
+def test_objects_deep_in_the_tree_are_rendered_and_ordered_like_ours(
+    add: Callable[[Phase, str], None], kinds: set[str], tmp_path: Path
+) -> None:
+    application, phase, _ = small(tmp_path)
+    add(phase, "redis:7.4.5")
+    application.synth()
+    (written,) = (tmp_path / "shop").iterdir()
+    objects = list(yaml.safe_load_all(written.read_text()))
+    extra = {found["kind"]: found for found in objects if found["metadata"]["name"] == "extra"}
+    assert extra.keys() == kinds
+    assert {found["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"] for found in extra.values()} == {"0"}
+    given = [found["kind"] for found in application.manifests()["services"] if name_of(found) == "extra"]
+    assert set(given) == kinds, "what is given to others, such as ArgoCD's project, is all that is written"
+
+
+def test_objects_of_the_l2_classes_are_checked_like_ours(tmp_path: Path) -> None:
+    application, phase, _ = small(tmp_path)
+    l2_objects(phase, "redis:latest")
+    with pytest.raises(TreeError, match=r"Deployment extra: Image\.tag of redis: 'latest' was given"):
+        application.synth()
+
+
+class Report(Component):
+    """An object of one's own."""
+
+    def __init__(self, phase: Phase, given: list[object]) -> None:
+        super().__init__(phase, "report", "report")
+        self.given = given
+
+    def manifests(self) -> list[Manifest]:
+        """Whatever it was given, and a ConfigMap that is written by hand around structs."""
+        by_hand = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.metadata(), "data": {"a": "1"}}
+        return [by_hand, *self.given]  # type: ignore[list-item]  # pyright: ignore[reportReturnType]
+
+
+def test_a_component_of_ones_own_writes_objects_by_hand_and_with_structs(tmp_path: Path) -> None:
+    application, phase, _ = small(tmp_path)
+    template = api.PodTemplateSpec(
+        metadata=api.ObjectMeta(labels={"app": "report"}),
+        spec=api.PodSpec(
+            restart_policy="Never", host_pid=False, containers=[api.Container(name="c", image="redis:7.4.5")]
+        ),
+    )
+    spec = api.CronJobSpec(schedule="0 3 * * *", job_template=api.JobTemplateSpec(spec=api.JobSpec(template=template)))
+    Report(phase, [api.KubeCronJob.manifest(metadata=api.ObjectMeta(name="nightly", namespace="shop"), spec=spec)])
+    application.synth()
+    (written,) = (tmp_path / "shop").iterdir()
+    objects = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(written.read_text())}
+    assert objects["ConfigMap", "shop-report"]["data"] == {"a": "1"}
+    assert objects["ConfigMap", "shop-report"]["metadata"]["labels"]["app.kubernetes.io/name"] == "shop-report"
+    nightly = objects["CronJob", "nightly"]
+    assert nightly["apiVersion"] == "batch/v1"
+    assert nightly["spec"]["jobTemplate"]["spec"]["template"]["spec"]["hostPID"] is False
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "kind: ConfigMap",
+        {"kind": "ConfigMap", "data": {}},
+        {"apiVersion": "v1", "metadata": {"name": "x"}},
+        api.ObjectMeta(name="x"),
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": {1, 2}}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {1: "x"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": float("nan")}},
+        None,
+    ],
+    ids=str,
+)
+def test_what_is_no_object_is_refused_when_a_component_gives_it(given: object, tmp_path: Path) -> None:
+    application, phase, _ = small(tmp_path)
+    Report(phase, [given])
+    with pytest.raises(SettingError, match=r"Report\.manifests of 'report'"):
+        application.manifests()
 
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:

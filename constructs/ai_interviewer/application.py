@@ -13,15 +13,11 @@ from mcpmesh_k8s import (
     ArgoCdApplication,
     ArgoCdProject,
     ArgoCdProjectSettings,
-    Audience,
     Bucket,
     BucketSettings,
-    ContentSecurityPolicy,
     Exposure,
-    External,
     Gateway,
     Grafana,
-    Internet,
     IssuedKey,
     Minio,
     Namespace,
@@ -33,24 +29,34 @@ from mcpmesh_k8s import (
     RandomKey,
     Redis,
     Registry,
-    Route,
     Secret,
-    SecretKey,
     SecretSettings,
     SmokeTest,
     SmokeTestSettings,
     Tempo,
     images,
-    variables,
 )
 
-from .services import BUCKET, RESUMES
+from .routes import to_mesh, to_people
+from .services import BUCKET, RESUMES, anthropic_api, openai_api
 from .settings import EnvironmentSettings
 
 NAME = "ai-interviewer"
 PROJECT = ArgoCdProjectSettings(
     repo_url="https://git.example.com/ai-interviewer/deployment.git", description="The AI Interviewer"
 )
+
+
+PHASES = ("foundation", "mesh", "services", "access", "observability")
+"""What is applied after what."""
+
+PRIORITIES = (
+    PriorityClassSettings(name="data", value=100_000, description="Stores: everything else needs them."),
+    PriorityClassSettings(name="entry", value=50_000, description="The gateway: without it nobody gets in."),
+)
+UPLOADS = BucketSettings(image=images.MINIO_CLIENT, bucket=BUCKET, public_prefix=RESUMES)
+ANTHROPIC_KEY = IssuedKey(key="api-key", issued_by="Anthropic, console.anthropic.com")
+OPENAI_KEY = IssuedKey(key="api-key", issued_by="OpenAI, platform.openai.com")
 
 
 class AiInterviewer(Application):
@@ -64,114 +70,49 @@ class AiInterviewer(Application):
     def __init__(self, environment: EnvironmentSettings, *, outdir: str | Path) -> None:
         self.environment = environment
         super().__init__(ApplicationSettings(name=NAME, image_pull_secret=environment.image_pull_secret), outdir=outdir)
-        foundation = Phase(self, "foundation")
-        mesh = Phase(self, "mesh")
-        services = Phase(self, "services")
-        access = Phase(self, "access")
-        observability = Phase(self, "observability")
+        foundation, mesh, services, access, observability = (Phase(self, name) for name in PHASES)
 
         def secret(name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
             return Secret(foundation, SecretSettings(name=name, keys=keys, source=environment.secrets))
 
+        # Services.
         Namespace(foundation, NamespaceSettings(budget=environment.budget))
-        for settings in PRIORITIES:
-            PriorityClass(foundation, settings)
+        for priority in PRIORITIES:
+            PriorityClass(foundation, priority)
         postgres = Postgres(foundation, environment.postgres, secret("postgres", *environment.postgres.secret_keys))
         redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys))
         minio = Minio(foundation, environment.minio, secret("minio", *environment.minio.secret_keys))
-        Bucket(
-            foundation,
-            BucketSettings(image=images.MINIO_CLIENT, bucket=BUCKET, public_prefix=RESUMES),
-            minio,
-        )
+        Bucket(foundation, UPLOADS, minio)
         tempo = Tempo(foundation, environment.tempo)
-
         registry = Registry(mesh, environment.registry)
-
         backend = Api(services, environment.backend)
-        pdf_extractor = Agent(services, environment.pdf_extractor)
-        interview_agent = Agent(services, environment.interview_agent)
-        claude = Agent(services, environment.claude_llm_agent)
-        openai = Agent(services, environment.openai_llm_agent)
-        agents = (pdf_extractor, interview_agent, claude, openai)
+        agents = {settings.name: Agent(services, settings) for settings in environment.agents}
+        grafana_secret = secret("grafana", *environment.grafana.secret_keys)
+        grafana = Grafana(observability, environment.grafana, grafana_secret, tempo)
 
-        grafana = Grafana(
-            observability, environment.grafana, secret("grafana", *environment.grafana.secret_keys), tempo
-        )
-
+        # Routes.
         login = environment.login.create(access, secret)
-        page, call = environment.page_rate, environment.call_rate
-        everyone, signed_in, administrator = Audience.PUBLIC, Audience.SIGNED_IN, Audience.ADMINISTRATOR
-        routes = [
-            Route(path="/", to=backend, audience=signed_in, hand_over_identity=True, rate=page),
-            Route(
-                path="/api/",
-                to=backend,
-                audience=signed_in,
-                hand_over_identity=True,
-                body_mb=55,  # the PDF limit is 50 MB, and forms are a little larger than their files
-                timeout_seconds=300,
-                rate=call,
-                content_security_policy=ContentSecurityPolicy.DATA,
-            ),
-            Route(path="/static/", to=backend, audience=everyone),
-            Route(path="/health", to=backend, audience=everyone, content_security_policy=ContentSecurityPolicy.DATA),
-            Route(
-                path="/grafana/",
-                to=grafana,
-                audience=administrator,
-                cookies=True,
-                rate=page,
-                websocket=True,
-                content_security_policy=ContentSecurityPolicy.GRAFANA,
-            ),
-        ]
-        if environment.routes_to_mesh:
-            routes.append(
-                Route(
-                    path="/api/registry/agents",
-                    to=registry,
-                    audience=administrator,
-                    upstream_path="/agents",
-                    rate=call,
-                    content_security_policy=ContentSecurityPolicy.DATA,
-                )
-            )
-            routes += [
-                Route(
-                    path=f"/mcp/{agent.name}",
-                    to=agent,
-                    audience=administrator,
-                    upstream_path="/mcp",
-                    timeout_seconds=300,
-                    rate=call,
-                    buffering=False,
-                    content_security_policy=ContentSecurityPolicy.DATA,
-                )
-                for agent in agents
-            ]
-        gateway = Gateway(access, environment.gateway, routes, login)
+        reached = [*to_people(environment, backend, grafana), *to_mesh(environment, registry, agents)]
+        gateway = Gateway(access, environment.gateway, reached, login)
         Exposure(access, environment.exposure, gateway)
         SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME), gateway, registry)
 
-        # Who connects to whom. The gateway's connections are its routes, the bucket task's its server, Grafana's its
-        # data source, and the smoke test's what it asks. What a client cannot be without when it starts, it waits for.
+        # Connections: who dials whom. The gateway's are its routes, the bucket task's its server, Grafana's its data
+        # source, and the smoke test's what it asks. What a client cannot be without when it starts, it waits for.
         registry.connects_to(postgres.database("mcpmesh", role="mcpmesh"), redis, wait=True)
         registry.connects_to(tempo.collector)
         backend.connects_to(postgres.database("ai_interviewer", role="backend"), redis, wait=True)
-        backend.connects_to(registry, minio, *agents)
-        pdf_extractor.connects_to(redis, wait=True)
-        pdf_extractor.connects_to(registry, minio.anonymous, claude, openai)
-        interview_agent.connects_to(postgres.database("ai_interviewer", role="interview_agent"), redis, wait=True)
-        interview_agent.connects_to(registry, claude, openai)
+        backend.connects_to(registry, minio, *agents.values())
+        claude, openai = agents["claude-llm-agent"], agents["openai-llm-agent"]
+        agents["pdf-extractor"].connects_to(redis, wait=True)
+        agents["pdf-extractor"].connects_to(registry, minio.anonymous, claude, openai)
+        interviews = postgres.database("ai_interviewer", role="interview_agent")
+        agents["interview-agent"].connects_to(interviews, redis, wait=True)
+        agents["interview-agent"].connects_to(registry, claude, openai)
         claude.connects_to(redis, wait=True)
-        claude_key = IssuedKey(key="api-key", issued_by="Anthropic, console.anthropic.com")
-        claude.connects_to(
-            registry, openai, llm("anthropic", "CLAUDE_API_KEY", secret("claude", claude_key).key("api-key"))
-        )
+        claude.connects_to(registry, openai, anthropic_api(secret("claude", ANTHROPIC_KEY)))
         openai.connects_to(redis, wait=True)
-        openai_key = IssuedKey(key="api-key", issued_by="OpenAI, platform.openai.com")
-        openai.connects_to(registry, llm("openai", "OPENAI_API_KEY", secret("openai", openai_key).key("api-key")))
+        openai.connects_to(registry, openai_api(secret("openai", OPENAI_KEY)))
 
 
 class ArgoCd(Application):
@@ -188,20 +129,3 @@ class ArgoCd(Application):
         project = ArgoCdProject(applications, PROJECT)
         for deployed in environments:
             ArgoCdApplication(applications, deployed.environment.argocd, project, deployed)
-
-
-PRIORITIES = (
-    PriorityClassSettings(name="data", value=100_000, description="Stores: everything else needs them."),
-    PriorityClassSettings(name="entry", value=50_000, description="The gateway: without it nobody gets in."),
-)
-
-
-def llm(name: str, variable: str, key: SecretKey) -> External:
-    """The API of a language model on the internet, with the key that its client needs."""
-    return External(
-        name=f"{name} API",
-        hosts=(f"api.{name}.com",),
-        port=443,
-        peer=Internet(),
-        introduction=variables({variable: key}),
-    )

@@ -28,9 +28,9 @@ from mcpmesh_k8s import (
 from mcpmesh_k8s.operations import Minikube
 
 from . import services
-from .settings import EnvironmentSettings, built
+from .settings import EnvironmentSettings, Release
 
-VERSION = "1.0.0"
+RELEASE = Release(version="1.0.0")
 SMALL = Compute(cpu="50m", memory="128Mi", cpu_limit="250m", memory_limit="256Mi")
 AGENT = Compute(cpu="100m", memory="128Mi", cpu_limit="500m", memory_limit="512Mi")
 
@@ -64,15 +64,12 @@ DEV = EnvironmentSettings(
     tempo=TempoSettings(image=images.TEMPO, compute=SMALL),
     registry=RegistrySettings(image=images.REGISTRY, compute=SMALL),
     backend=services.backend(
-        image=built("fastapi", version=VERSION),
+        RELEASE,
         compute=Compute(cpu="200m", memory="256Mi", cpu_limit="1", memory_limit="1Gi"),
         availability=Availability(scale=Replicas(count=2), min_available=1),
         dev_mode=True,
     ),
-    pdf_extractor=services.pdf_extractor(image=built("pdf-extractor", version=VERSION), compute=AGENT),
-    interview_agent=services.interview_agent(image=built("interview-agent", version=VERSION), compute=AGENT),
-    claude_llm_agent=services.claude_llm_agent(image=built("claude-llm-agent", version=VERSION), compute=AGENT),
-    openai_llm_agent=services.openai_llm_agent(image=built("openai-llm-agent", version=VERSION), compute=AGENT),
+    agents=services.agents(RELEASE, compute=AGENT),
     gateway=GatewaySettings(
         image=images.OPENRESTY,
         compute=SMALL,

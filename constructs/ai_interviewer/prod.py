@@ -31,12 +31,11 @@ from mcpmesh_k8s import (
 from mcpmesh_k8s.operations import SharedCluster
 
 from . import services
-from .settings import EnvironmentSettings, built
+from .settings import EnvironmentSettings, Release
 
-VERSION = "1.0.0"
 CONTEXT = "ai-interviewer-prod"
 HOST = "ai-interviewer.example.com"
-REGISTRY = "registry.example.com/ai-interviewer"
+RELEASE = Release(version="1.0.0", registry="registry.example.com/ai-interviewer")
 SMALL = Compute(cpu="100m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
 AGENT = Compute(cpu="200m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
 ENTRY = Availability(scale=Replicas(count=2), min_available=1, spread=True, priority_class="entry")
@@ -77,22 +76,11 @@ PROD = EnvironmentSettings(
     ),
     registry=RegistrySettings(image=images.REGISTRY, compute=SMALL),
     backend=services.backend(
-        image=built("fastapi", version=VERSION, registry=REGISTRY),
+        RELEASE,
         compute=Compute(cpu="500m", memory="512Mi", cpu_limit="1", memory_limit="1Gi"),
         availability=Availability(scale=Autoscaling(minimum=3, maximum=5), min_available=2, spread=True),
     ),
-    pdf_extractor=services.pdf_extractor(
-        image=built("pdf-extractor", version=VERSION, registry=REGISTRY), compute=AGENT
-    ),
-    interview_agent=services.interview_agent(
-        image=built("interview-agent", version=VERSION, registry=REGISTRY), compute=AGENT
-    ),
-    claude_llm_agent=services.claude_llm_agent(
-        image=built("claude-llm-agent", version=VERSION, registry=REGISTRY), compute=AGENT
-    ),
-    openai_llm_agent=services.openai_llm_agent(
-        image=built("openai-llm-agent", version=VERSION, registry=REGISTRY), compute=AGENT
-    ),
+    agents=services.agents(RELEASE, compute=AGENT),
     gateway=GatewaySettings(
         image=images.OPENRESTY,
         compute=SMALL,

@@ -9,9 +9,14 @@ from mcpmesh_k8s import (
     BuiltImage,
     Compute,
     Database,
-    Image,
+    External,
+    Internet,
+    Secret,
+    SecretKey,
     variables,
 )
+
+from .settings import Release
 
 BUCKET = "ai-interviewer-uploads"
 """The bucket's name is written into the backend."""
@@ -27,8 +32,8 @@ DATABASES = (
 
 
 def backend(
+    release: Release,
     *,
-    image: Image,
     compute: Compute,
     availability: Availability,
     dev_mode: bool = False,
@@ -40,7 +45,9 @@ def backend(
     """
     return ApiSettings(
         name="backend",
-        code=BuiltImage(image=image, working_directory="/app/backend", dockerfile="backend/Dockerfile"),
+        code=BuiltImage(
+            image=release.image("fastapi"), working_directory="/app/backend", dockerfile="backend/Dockerfile"
+        ),
         compute=compute,
         module="uvicorn",
         args=("main:app", "--host", "0.0.0.0", "--port", "8080"),
@@ -59,59 +66,78 @@ def backend(
     )
 
 
-def pdf_extractor(*, image: Image, compute: Compute) -> AgentSettings:
-    """The agent that reads résumés. It leaves a file behind when it cannot read one."""
-    return AgentSettings(
-        name="pdf-extractor",
-        code=BuiltImage(image=image, dockerfile="services/pdf_extractor_agent/Dockerfile"),
-        compute=compute,
-        module="pdf_extractor_agent",
-        variables=variables({"AGENT_NAME": "pdf-extractor", "HTTP_PORT": "8090"}),
-        scratch="512Mi",
-        url_variable="PDF_EXTRACTOR_URL",
-    )
+def agents(release: Release, *, compute: Compute) -> tuple[AgentSettings, ...]:
+    """Every agent. Whom each talks to is said in ``application.py``.
 
-
-def interview_agent(*, image: Image, compute: Compute) -> AgentSettings:
-    """The agent that leads interviews."""
-    return AgentSettings(
-        name="interview-agent",
-        code=BuiltImage(image=image, dockerfile="services/interview_agent/Dockerfile"),
-        compute=compute,
-        module="interview_agent",
-        url_variable="INTERVIEW_AGENT_URL",
-    )
-
-
-def claude_llm_agent(*, image: Image, compute: Compute) -> AgentSettings:
-    """The agent in front of Anthropic's API."""
-    return AgentSettings(
-        name="claude-llm-agent",
-        code=BuiltImage(image=image, dockerfile="services/claude_llm_agent/Dockerfile"),
-        compute=compute,
-        module="claude_llm_agent",
-        variables=variables(
-            {
-                "CLAUDE_MODEL": "claude-3-5-sonnet-20241022",
-                "CLAUDE_MAX_TOKENS": "8000",
-                "CLAUDE_TEMPERATURE": "0.7",
-            }
+    Args:
+        release: Which of their images.
+        compute: CPU and memory of each.
+    """
+    return (
+        # It reads résumés, and leaves a file behind when it cannot read one.
+        AgentSettings(
+            name="pdf-extractor",
+            code=BuiltImage(image=release.image("pdf-extractor"), dockerfile="services/pdf_extractor_agent/Dockerfile"),
+            compute=compute,
+            module="pdf_extractor_agent",
+            variables=variables({"AGENT_NAME": "pdf-extractor", "HTTP_PORT": "8090"}),
+            scratch="512Mi",
+            url_variable="PDF_EXTRACTOR_URL",
+        ),
+        # It leads interviews.
+        AgentSettings(
+            name="interview-agent",
+            code=BuiltImage(image=release.image("interview-agent"), dockerfile="services/interview_agent/Dockerfile"),
+            compute=compute,
+            module="interview_agent",
+            url_variable="INTERVIEW_AGENT_URL",
+        ),
+        # It stands in front of Anthropic's API.
+        AgentSettings(
+            name="claude-llm-agent",
+            code=BuiltImage(image=release.image("claude-llm-agent"), dockerfile="services/claude_llm_agent/Dockerfile"),
+            compute=compute,
+            module="claude_llm_agent",
+            variables=variables(
+                {
+                    "CLAUDE_MODEL": "claude-3-5-sonnet-20241022",
+                    "CLAUDE_MAX_TOKENS": "8000",
+                    "CLAUDE_TEMPERATURE": "0.7",
+                }
+            ),
+        ),
+        # It stands in front of OpenAI's API.
+        AgentSettings(
+            name="openai-llm-agent",
+            code=BuiltImage(image=release.image("openai-llm-agent"), dockerfile="services/openai_llm_agent/Dockerfile"),
+            compute=compute,
+            module="openai_llm_agent",
+            variables=variables(
+                {
+                    "OPENAI_MODEL": "gpt-4o",
+                    "OPENAI_MAX_TOKENS": "4000",
+                    "OPENAI_TEMPERATURE": "0.7",
+                }
+            ),
         ),
     )
 
 
-def openai_llm_agent(*, image: Image, compute: Compute) -> AgentSettings:
-    """The agent in front of OpenAI's API."""
-    return AgentSettings(
-        name="openai-llm-agent",
-        code=BuiltImage(image=image, dockerfile="services/openai_llm_agent/Dockerfile"),
-        compute=compute,
-        module="openai_llm_agent",
-        variables=variables(
-            {
-                "OPENAI_MODEL": "gpt-4o",
-                "OPENAI_MAX_TOKENS": "4000",
-                "OPENAI_TEMPERATURE": "0.7",
-            }
-        ),
+def anthropic_api(secret: Secret) -> External:
+    """Anthropic's API on the internet, with the key that its client needs."""
+    return _llm("anthropic", "CLAUDE_API_KEY", secret.key("api-key"))
+
+
+def openai_api(secret: Secret) -> External:
+    """OpenAI's API on the internet, with the key that its client needs."""
+    return _llm("openai", "OPENAI_API_KEY", secret.key("api-key"))
+
+
+def _llm(name: str, variable: str, key: SecretKey) -> External:
+    return External(
+        name=f"{name} API",
+        hosts=(f"api.{name}.com",),
+        port=443,
+        peer=Internet(),
+        introduction=variables({variable: key}),
     )

@@ -44,10 +44,7 @@ class EnvironmentSettings:
         tempo: Traces.
         registry: MCP Mesh registry.
         backend: REST API.
-        pdf_extractor: Agent that reads résumés.
-        interview_agent: Agent that leads interviews.
-        claude_llm_agent: Agent in front of Anthropic's API.
-        openai_llm_agent: Agent in front of OpenAI's API.
+        agents: Every agent.
         gateway: The way in.
         routes_to_mesh: Whether the gateway also serves the plan's health checks of registry and agents, which ask
             for no password.
@@ -70,10 +67,7 @@ class EnvironmentSettings:
     tempo: TempoSettings
     registry: RegistrySettings
     backend: ApiSettings
-    pdf_extractor: AgentSettings
-    interview_agent: AgentSettings
-    claude_llm_agent: AgentSettings
-    openai_llm_agent: AgentSettings
+    agents: tuple[AgentSettings, ...]
     gateway: GatewaySettings
     routes_to_mesh: bool = False
     page_rate: RateLimit = RateLimit(per_second=50, burst=200)
@@ -82,20 +76,24 @@ class EnvironmentSettings:
     exposure: IngressExposure | GatewayApiExposure
     grafana: GrafanaSettings
 
-    @property
-    def agents(self) -> tuple[AgentSettings, ...]:
-        """All agents."""
-        return (self.pdf_extractor, self.interview_agent, self.claude_llm_agent, self.openai_llm_agent)
 
-
-def built(service: str, *, version: str, registry: str = "") -> Image:
-    """An image that is built from the application's own Dockerfiles.
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """Which images run, of those that are built from the application's own Dockerfiles.
 
     Args:
-        service: The service, such as ``fastapi``.
-        version: The version it was tagged with.
-        registry: Where it was pushed; nowhere for a cluster that uses the local Docker daemon.
+        version: The version they were tagged with.
+        registry: Where they were pushed; nowhere for a cluster that uses the local Docker daemon.
     """
-    if registry.endswith("/"):
-        raise SettingError("registry", registry, "Give it without the slash at the end.")
-    return Image(repository=f"{registry}/ai-interviewer-{service}".lstrip("/"), tag=version)
+
+    version: str
+    registry: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a registry that would make a path with two slashes."""
+        if self.registry.endswith("/"):
+            raise SettingError("Release.registry", self.registry, "Give it without the slash at the end.")
+
+    def image(self, service: str) -> Image:
+        """The image of a service, such as ``fastapi``."""
+        return Image(repository=f"{self.registry}/ai-interviewer-{service}".lstrip("/"), tag=self.version)

@@ -202,7 +202,7 @@ class Exposure(Component):
             name=self.gateway.full_name, port=k8s.ServiceBackendPort(name=self.gateway.main_port.name)
         )
         path = k8s.HttpIngressPath(path="/", path_type="Prefix", backend=k8s.IngressBackend(service=service))
-        manifest: Manifest = k8s.KubeIngress.manifest(
+        return k8s.KubeIngress.manifest(
             metadata=self.metadata(self.application.settings.name, annotations=annotations),
             spec=k8s.IngressSpec(
                 ingress_class_name=settings.controller.ingress_class,
@@ -210,11 +210,10 @@ class Exposure(Component):
                 rules=[k8s.IngressRule(host=host, http=k8s.HttpIngressRuleValue(paths=[path]))],
             ),
         )
-        return manifest
 
     def route(self, settings: GatewayApiExposure) -> Manifest:
         """The HTTPRoute."""
-        manifest: Manifest = gateway_api.HttpRoute.manifest(
+        return gateway_api.HttpRoute.manifest(
             metadata=ApiObjectMetadata(
                 name=self.application.settings.name, namespace=self.namespace, labels=self.labels()
             ),
@@ -240,4 +239,3 @@ class Exposure(Component):
                 ],
             ),
         )
-        return manifest

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Compute,
     Container,
     File,
@@ -22,6 +21,7 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     User,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
     settings_of,
 )
@@ -42,7 +42,7 @@ _HEALTH = "/-/healthy"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewaySettings:
+class GatewaySettings(WorkloadOptions):
     """A gateway.
 
     Args:
@@ -52,7 +52,6 @@ class GatewaySettings:
         https: Whether people reach the host by HTTPS. A plain request is then sent there, and browsers told to stay.
         administrators: The addresses of those who may use routes for administrators.
         limits: What one client may do, beside the rate of each route.
-        availability: How many pods, how many stay up, where, and how important they are.
         workers: Worker processes. nginx would start one for each core of the node, whatever its limit.
         name: The short name.
     """
@@ -63,12 +62,12 @@ class GatewaySettings:
     https: bool = True
     administrators: tuple[str, ...] = ()
     limits: Limits = Limits()
-    availability: Availability = Availability()
     workers: int = 2
     name: str = "nginx-gateway"
 
     def __post_init__(self) -> None:
         """Refuse a host or an administrator that cannot be, and a gateway without workers."""
+        super().__post_init__()
         if not _HOST.fullmatch(self.host):
             raise SettingError("GatewaySettings.host", self.host, "Give a DNS name, such as 'shop.example.com'.")
         for email in self.administrators:
@@ -126,6 +125,7 @@ class Gateway(Workload):
                 name=settings.name,
                 component="gateway",
                 availability=settings.availability,
+                extras=settings.extras,
                 # Longer than the longest answer, so that a rollout lets requests finish.
                 termination_grace_seconds=30 + self.longest_timeout,
                 container=Container(

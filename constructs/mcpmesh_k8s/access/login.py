@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mcpmesh_k8s.kubernetes import IssuedKey, RandomKey, Secret, SettingError, Workload
 
@@ -137,6 +137,7 @@ class LoginPages:
         )
 
 
+@runtime_checkable
 class Login(Protocol):
     """Who vouches for people, of any kind."""
 
@@ -174,6 +175,7 @@ class Login(Protocol):
         ...
 
 
+@runtime_checkable
 class NewSecret(Protocol):
     """How an application makes a Secret: from where its environment keeps the values."""
 
@@ -182,6 +184,7 @@ class NewSecret(Protocol):
         ...
 
 
+@runtime_checkable
 class LoginSettings(Protocol):
     """The settings of a login, of any kind."""
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Compute,
     Container,
     External,
@@ -26,6 +25,7 @@ from mcpmesh_k8s.kubernetes import (
     User,
     Variable,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
     variables,
 )
@@ -147,7 +147,7 @@ Provider = Google | GitHub | OpenIdConnect
 
 
 @dataclass(frozen=True, kw_only=True)
-class OAuth2ProxySettings:
+class OAuth2ProxySettings(WorkloadOptions):
     """A login by oauth2-proxy.
 
     Args:
@@ -160,7 +160,6 @@ class OAuth2ProxySettings:
             of pods works, and none is lost with one.
         remembered_seconds: For how long the gateway remembers whom it vouched for, and does not ask again: 60 at most.
             So much longer a session may go on that has ended, or that a new `cookie-secret` should end. 0 is never.
-        availability: How many pods, how many stay up, where, and how important they are.
         name: The short name.
     """
 
@@ -171,11 +170,11 @@ class OAuth2ProxySettings:
     email_domains: tuple[str, ...]
     session_hours: int = 12
     remembered_seconds: int = 5
-    availability: Availability = Availability()
     name: str = "oauth2-proxy"
 
     def __post_init__(self) -> None:
         """Refuse domains that are none."""
+        super().__post_init__()
         for domain in self.email_domains or ("",):
             if not _DOMAIN.fullmatch(domain):
                 raise SettingError(
@@ -246,6 +245,7 @@ class OAuth2Proxy(Workload):
                 name=settings.name,
                 component="login",
                 availability=settings.availability,
+                extras=settings.extras,
                 container=Container(
                     name=settings.name,
                     image=settings.image,

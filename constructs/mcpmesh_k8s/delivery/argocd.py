@@ -233,7 +233,7 @@ class ArgoCdProject(Component):
     def manifests(self) -> list[Manifest]:
         """The AppProject. It cannot be deleted while an Application belongs to it."""
         cluster, namespaced = self.kinds()
-        manifest: Manifest = argoproj.AppProject.manifest(
+        manifest = argoproj.AppProject.manifest(
             metadata=ApiObjectMetadata(
                 name=self.project_name,
                 namespace=self.namespace,
@@ -324,7 +324,7 @@ class ArgoCdApplication(Component):
             # What the API server would make of the manifests is compared, so defaults are no differences.
             "argocd.argoproj.io/compare-options": "ServerSideDiff=true",
         }
-        application: Manifest = argoproj.Application.manifest(
+        application = argoproj.Application.manifest(
             metadata=ApiObjectMetadata(
                 name=self.full_name, namespace=self.namespace, labels=self.labels(), annotations=annotations
             ),
@@ -332,7 +332,7 @@ class ArgoCdApplication(Component):
         )
         if not isinstance(destination, ClusterSelector):
             return [application]
-        many: Manifest = argoproj.ApplicationSet.manifest(
+        many = argoproj.ApplicationSet.manifest(
             metadata=ApiObjectMetadata(name=self.full_name, namespace=self.namespace, labels=self.labels()),
             spec=argoproj.ApplicationSetSpec(
                 go_template=True,

@@ -18,6 +18,7 @@ from mcpmesh_k8s.kubernetes import (
     SettingError,
     Target,
     Task,
+    TaskOptions,
     TaskSettings,
     Variable,
     variables,
@@ -34,7 +35,7 @@ _PULL_SECONDS = 300
 
 
 @dataclass(frozen=True, kw_only=True)
-class SmokeTestSettings:
+class SmokeTestSettings(TaskOptions):
     """A smoke test.
 
     Args:
@@ -53,6 +54,7 @@ class SmokeTestSettings:
 
     def __post_init__(self) -> None:
         """Refuse a deadline that leaves no time to ask."""
+        super().__post_init__()
         if self.deadline_seconds < 1:
             raise SettingError("SmokeTestSettings.deadline_seconds", self.deadline_seconds, "Give 1 or more.")
 
@@ -87,6 +89,8 @@ class SmokeTest(Task):
             scope,
             TaskSettings(
                 name=settings.name,
+                priority_class=settings.priority_class,
+                extras=settings.extras,
                 component="smoke-test",
                 container=Container(
                     name=settings.name,

@@ -2,18 +2,35 @@
 
 from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything imports jsii.
 
-from ._k8s import ApiObjectMetadata, argoproj, gateway_api, k8s
+from .api import ApiObjectMetadata, argoproj, gateway_api, k8s
 from .application import Application, synthesize
-from .checks import Objects, at, containers_of, each, name_of
-from .component import GROUND_WAVE, Component, Manifest
-from .container import Container, User, harden, once
+from .component import GROUND_WAVE, Component
+from .container import Container, User, harden
 from .endpoint import Endpoint, Port
 from .errors import SettingError, TreeError
+from .extras import PodExtras
 from .image import Image
-from .names import dns_label
+from .manifest import Manifest, Objects, at, containers_of, each, name_of
+from .names import dns_label, once
 from .namespace import Namespace, NamespaceSettings, PriorityClass, PriorityClassSettings
 from .network import AddressRange, External, Internet, NamespacePods, Peer
-from .pod import Pod, PodSettings, Readiness, Target
+from .patch import Patch
+from .placement import (
+    Affinity,
+    LabelSelectorRequirement,
+    NodeAffinity,
+    NodeSelectorRequirement,
+    NodeSelectorTerm,
+    Placement,
+    PodAffinity,
+    PodAffinityTerm,
+    PodAntiAffinity,
+    PreferredSchedulingTerm,
+    Toleration,
+    WeightedPodAffinityTerm,
+)
+from .pod import Pod, PodOptions, PodSettings, Readiness, Target
+from .pod_security import PodSecurityException
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Budget, Compute, bytes_text, in_bytes
 from .scope import ApplicationScope, ApplicationSettings, Phase, place_of, settings_of
@@ -30,15 +47,40 @@ from .secret import (
     SecretSettings,
     SecretSource,
 )
-from .storage import Claim, File, Files, Scratch, Volume
-from .task import Hook, Task, TaskSettings
+from .storage import (
+    Claim,
+    ConfigMapProjection,
+    Csi,
+    DownwardApiProjection,
+    ExistingClaim,
+    ExistingConfigMap,
+    File,
+    Files,
+    Projected,
+    Projection,
+    Scratch,
+    SecretFiles,
+    SecretProjection,
+    ServiceAccountTokenProjection,
+    Volume,
+)
+from .task import Hook, Task, TaskOptions, TaskSettings
 from .topology import budget, topology
 from .variable import SecretKey, Variable, variables
-from .workload import Autoscaling, Availability, Replicas, StatefulWorkload, Workload, WorkloadSettings
+from .workload import (
+    Autoscaling,
+    Availability,
+    Replicas,
+    StatefulWorkload,
+    Workload,
+    WorkloadOptions,
+    WorkloadSettings,
+)
 
 __all__ = [
     "GROUND_WAVE",
     "AddressRange",
+    "Affinity",
     "Amount",
     "ApiObjectMetadata",
     "Application",
@@ -50,9 +92,14 @@ __all__ = [
     "Claim",
     "Component",
     "Compute",
+    "ConfigMapProjection",
     "Container",
+    "Csi",
+    "DownwardApiProjection",
     "Endpoint",
     "Exec",
+    "ExistingClaim",
+    "ExistingConfigMap",
     "ExistingSecrets",
     "External",
     "ExternalSecrets",
@@ -64,20 +111,35 @@ __all__ = [
     "Internet",
     "IssuedKey",
     "KeyForm",
+    "LabelSelectorRequirement",
     "Manifest",
     "Namespace",
     "NamespacePods",
     "NamespaceSettings",
+    "NodeAffinity",
+    "NodeSelectorRequirement",
+    "NodeSelectorTerm",
     "Objects",
+    "Patch",
     "Peer",
     "Phase",
+    "Placement",
     "Pod",
+    "PodAffinity",
+    "PodAffinityTerm",
+    "PodAntiAffinity",
+    "PodExtras",
+    "PodOptions",
+    "PodSecurityException",
     "PodSettings",
     "Port",
+    "PreferredSchedulingTerm",
     "PriorityClass",
     "PriorityClassSettings",
     "Probe",
     "Probes",
+    "Projected",
+    "Projection",
     "RandomKey",
     "Readiness",
     "Replicas",
@@ -86,20 +148,27 @@ __all__ = [
     "SealedValue",
     "Secret",
     "SecretEntry",
+    "SecretFiles",
     "SecretKey",
+    "SecretProjection",
     "SecretSettings",
     "SecretSource",
+    "ServiceAccountTokenProjection",
     "SettingError",
     "StatefulWorkload",
     "Target",
     "Task",
+    "TaskOptions",
     "TaskSettings",
     "TcpSocket",
+    "Toleration",
     "TreeError",
     "User",
     "Variable",
     "Volume",
+    "WeightedPodAffinityTerm",
     "Workload",
+    "WorkloadOptions",
     "WorkloadSettings",
     "argoproj",
     "at",

@@ -10,9 +10,12 @@ from pathlib import Path
 from constructs import IConstruct
 
 from ._jsii import ApiObjects
+from .api import to_json
 from .checks import problems_of
-from .component import Component, Manifest
+from .component import Component
 from .errors import SettingError, TreeError
+from .manifest import Manifest
+from .patch import Patch, patched
 from .pod import Pod
 from .scope import ApplicationScope, ApplicationSettings
 from .secret import SecretEntry, secret_entries
@@ -55,6 +58,11 @@ class Application(ApplicationScope):
         """All components that run pods."""
         return self.find_all(Pod)
 
+    @property
+    def patches(self) -> tuple[tuple[Component, Patch], ...]:
+        """Every change that no setting says, each with the component whose object it changes."""
+        return tuple((component, patch) for component in self.components for patch in component.patches)
+
     def secret_keys(self) -> tuple[SecretEntry, ...]:
         """Every key of every Secret: where its value comes from, its variable of a ``.env`` file, and who reads it."""
         return secret_entries(self)
@@ -69,19 +77,21 @@ class Application(ApplicationScope):
         """
         if not self._closed:
             rendered: dict[str, list[Manifest]] = {}
+            refused: list[str] = []
             components = self.components
             for phase in self.phases:
-                entries = [
-                    (component.path, object_id(component, manifest), in_wave(component.wave, manifest))
-                    for component in components
-                    if component.phase is phase
-                    for manifest in component.manifests()
-                ]
+                entries: list[tuple[str, str, Manifest]] = []
+                for component in (component for component in components if component.phase is phase):
+                    made = [in_wave(component.wave, manifest) for manifest in written(component)]
+                    made, problems = patched(component.full_name, made, component.patches)
+                    refused += problems
+                    entries += [(component.path, object_id(component, manifest), manifest) for manifest in made]
                 others = ApiObjects.add(phase, entries, {WAVE: str(phase.number)})
                 rendered[phase.name] = others + [manifest for _, _, manifest in entries]
             self._rendered = rendered
             self._closed = True
-            self._problems = problems_of(self, [manifest for group in rendered.values() for manifest in group])
+            everything = [manifest for group in rendered.values() for manifest in group]
+            self._problems = (*refused, *problems_of(self, everything))
         if self._problems:
             raise TreeError(f"{self.settings.name} in {self.directory}", self._problems)
         return self._rendered
@@ -136,6 +146,30 @@ def synthesize(applications: Sequence[Application]) -> None:
     finally:
         for application in applications:
             application.discard()
+
+
+def written(component: Component) -> list[Manifest]:
+    """The manifests of a component as JSON has them: those that are written by hand may hold structs.
+
+    Raises:
+        SettingError: Something is no object of Kubernetes.
+    """
+    where = f"{type(component).__name__}.manifests of {component.name!r}"
+    found: list[Manifest] = []
+    for manifest in component.manifests():
+        try:
+            rendered = to_json(manifest)
+        except SettingError as error:
+            raise SettingError(where, error.given, error.instead) from None
+        if not (
+            isinstance(rendered, dict)
+            and {"apiVersion", "kind", "metadata"} <= rendered.keys()
+            and isinstance(rendered["metadata"], dict)
+            and "name" in rendered["metadata"]
+        ):
+            raise SettingError(where, manifest, "Give objects such as k8s.KubeConfigMap.manifest(metadata=…, data=…).")
+        found.append(rendered)
+    return found
 
 
 WAVE = "argocd.argoproj.io/sync-wave"

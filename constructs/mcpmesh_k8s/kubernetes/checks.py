@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from .component import Manifest
 from .errors import SettingError
 from .image import Image
+from .manifest import Manifest, Objects, at, containers_of, each, name_of, title
+from .namespace import Namespace
 from .network import External
 from .pod import Pod, Target
+from .pod_security import violations
+from .quantity import Amount, in_bytes, millicores
 from .scope import ApplicationScope
 from .secret import SealedSecrets, Secret, secret_entries
 from .task import Hook, Task
 from .variable import SecretKey, secret_literal
 from .workload import Workload
 
-_POD_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
-_PROVIDED_BY_CLUSTER = {"ConfigMap": {"kube-root-ca.crt"}, "ServiceAccount": {"default"}}
 _PRIVATE_KEY = "PRIVATE KEY-----"
 _ADDRESS = re.compile(
     r"(?:[a-z][a-z0-9+.-]*://(?:[^/@\s]*@)?)?(?P<host>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)(?::(?P<port>\d+))?(?:[/?#,].*)?",
@@ -32,80 +33,25 @@ _MISREAD = re.compile(
 )
 
 
-class Objects:
-    """Manifests, found by kind, name and label without going through all of them each time."""
-
-    def __init__(self, manifests: Sequence[Manifest]) -> None:
-        self.all = manifests
-        self._by_kind: dict[str, list[Manifest]] = {}
-        for manifest in manifests:
-            self._by_kind.setdefault(str(manifest["kind"]), []).append(manifest)
-        self._names = {(kind, name_of(manifest)) for kind, found in self._by_kind.items() for manifest in found}
-        self.pods = [(manifest, at(manifest, "spec", "template")) for manifest in self.of(*_POD_KINDS)]
-        self._by_label: dict[tuple[str, object], set[int]] = {}
-        for index, (_, template) in enumerate(self.pods):
-            for label in at(template, "metadata", "labels").items():
-                self._by_label.setdefault(label, set()).add(index)
-
-    def of(self, *kinds: str) -> list[Manifest]:
-        """All objects of some kinds."""
-        return [manifest for kind in kinds for manifest in self._by_kind.get(kind, [])]
-
-    def has(self, kind: str, name: str) -> bool:
-        """Whether the application or the cluster provides an object."""
-        return (kind, name) in self._names or name in _PROVIDED_BY_CLUSTER.get(kind, ())
-
-    def selected(self, selector: Mapping[str, object]) -> list[Manifest]:
-        """The pod templates that carry every label of a selector."""
-        found = [self._by_label.get(label, set()) for label in selector.items()]
-        return [self.pods[index][1] for index in sorted(set.intersection(*found))] if found else []
-
-
-def at(value: object, *path: str) -> Mapping[str, object]:
-    """The mapping at a path, empty where there is none."""
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
-
-
-def each(value: object, *path: str) -> Iterator[Mapping[str, object]]:
-    """The mappings of the list at a path, none where there is no list."""
-    *parents, last = path
-    entries = at(value, *parents).get(last)
-    yield from (entry for entry in (entries if isinstance(entries, Sequence) else ()) if isinstance(entry, Mapping))
-
-
-def name_of(manifest: Manifest) -> str:
-    """An object's name."""
-    return str(at(manifest, "metadata").get("name", ""))
-
-
-def title(manifest: Manifest) -> str:
-    """An object as people name it."""
-    return f"{manifest['kind']} {name_of(manifest)}"
-
-
-def containers_of(template: Manifest) -> list[Mapping[str, object]]:
-    """All containers of a pod template."""
-    return [*each(template, "spec", "initContainers"), *each(template, "spec", "containers")]
-
-
 def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) -> tuple[str, ...]:
     """Everything that is wrong with the application as a whole, one sentence each."""
     objects = Objects(manifests)
     checks = (
         duplicate_identities(objects),
-        dangling_references(objects),
+        dangling_references(objects, application),
         dangling_secrets(objects, application),
         shared_variables(application),
         sealed_for_nothing(application),
         waits_without_end(application),
         selectors_that_miss(objects),
+        affinity_to_nobody(objects),
         repeated_names(objects),
         literal_secrets(objects),
-        moving_images(objects),
+        moving_images(objects, application),
+        insecure_pods(objects, application),
+        beyond_the_quota(objects),
         misread_texts(objects),
-        unreachable_hosts(application),
+        unreachable_hosts(objects, application),
     )
     return tuple(problem for check in checks for problem in check)
 
@@ -128,8 +74,9 @@ def duplicate_identities(objects: Objects) -> Iterator[str]:
         seen.add(identity)
 
 
-def dangling_references(objects: Objects) -> Iterator[str]:
+def dangling_references(objects: Objects, application: ApplicationScope) -> Iterator[str]:
     """A reference to what nothing provides leaves a pod waiting for ever."""
+    existing = {there for pod in application.find_all(Pod) for volume in pod.volumes for there in volume.existing}
     for manifest, template in objects.pods:
         spec = at(template, "spec")
         wanted = [("ServiceAccount", str(spec.get("serviceAccountName", "default")))]
@@ -138,8 +85,11 @@ def dangling_references(objects: Objects) -> Iterator[str]:
         if manifest["kind"] == "StatefulSet":
             wanted.append(("Service", str(at(manifest, "spec").get("serviceName"))))
         for volume in each(spec, "volumes"):
-            if "configMap" in volume:
-                wanted.append(("ConfigMap", str(at(volume, "configMap").get("name"))))
+            wanted += [
+                ("ConfigMap", str(at(source, "configMap").get("name")))
+                for source in sources_of(volume)
+                if "configMap" in source
+            ]
             if "persistentVolumeClaim" in volume:
                 wanted.append(("PersistentVolumeClaim", str(at(volume, "persistentVolumeClaim").get("claimName"))))
         for container in containers_of(template):
@@ -159,7 +109,7 @@ def dangling_references(objects: Objects) -> Iterator[str]:
                 if mount.get("name") not in volumes:
                     yield f"{title(manifest)} mounts volume {mount.get('name')!r}, which its pod does not have."
         for kind, name in wanted:
-            if not objects.has(kind, name):
+            if not objects.has(kind, name) and (kind, name) not in existing:
                 yield f"{title(manifest)} refers to {kind} {name!r}, which nothing provides: add it or mend the name."
     for manifest in objects.of("HorizontalPodAutoscaler"):
         reference = at(manifest, "spec", "scaleTargetRef")
@@ -194,10 +144,22 @@ def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterato
                         f"{title(manifest)} reads {variable.get('name')} from key {reference.get('key')!r} of Secret "
                         f"{reference.get('name')!r}, which nothing provides: declare it with Secret(...)."
                     )
-        for volume in each(template, "spec", "volumes"):
-            name = at(volume, "secret").get("secretName")
+        for source in (source for volume in each(template, "spec", "volumes") for source in sources_of(volume)):
+            name = at(source, "secret").get("secretName", at(source, "secret").get("name"))
             if name is not None and name not in names:
                 yield f"{title(manifest)} mounts Secret {name!r}, which nothing provides: declare it with Secret(...)."
+            for item in each(source, "secret", "items") if name in names else ():
+                if (name, item.get("key")) not in keys:
+                    yield (
+                        f"{title(manifest)} mounts key {item.get('key')!r} of Secret {name!r}, which it does not hold: "
+                        "declare it with Secret(...)."
+                    )
+
+
+def sources_of(volume: Manifest) -> Iterator[Manifest]:
+    """A volume of a pod, and the parts that are projected into it."""
+    yield volume
+    yield from each(volume, "projected", "sources")
 
 
 def shared_variables(application: ApplicationScope) -> Iterator[str]:
@@ -274,9 +236,34 @@ def selectors_that_miss(objects: Objects) -> Iterator[str]:
                     yield f"{title(manifest)} sends to port {target!r}, which its pods do not serve."
 
 
-def repeated_names(objects: Objects) -> Iterator[str]:
-    """Of a variable or a port that is given twice, one is silently lost."""
+def affinity_to_nobody(objects: Objects) -> Iterator[str]:
+    """A pod that must run beside pods that nobody runs waits for ever; away from nobody, it says nothing."""
     for manifest, template in objects.pods:
+        for side in ("podAffinity", "podAntiAffinity"):
+            rules = at(template, "spec", "affinity", side)
+            terms = [
+                *each(rules, "requiredDuringSchedulingIgnoredDuringExecution"),
+                *(
+                    at(term, "podAffinityTerm")
+                    for term in each(rules, "preferredDuringSchedulingIgnoredDuringExecution")
+                ),
+            ]
+            for term in terms:
+                wanted = at(term, "labelSelector", "matchLabels")
+                elsewhere = "namespaces" in term or "namespaceSelector" in term
+                if wanted and not elsewhere and not objects.selected(wanted):
+                    yield f"{title(manifest)} has {side} for {dict(wanted)}, which no pod carries."
+
+
+def repeated_names(objects: Objects) -> Iterator[str]:
+    """Of a variable or a port that is given twice, one is silently lost. Of other names, the API server refuses it."""
+    for manifest, template in objects.pods:
+        for what, names in (
+            ("container", [container.get("name") for container in containers_of(template)]),
+            ("volume", [volume.get("name") for volume in each(template, "spec", "volumes")]),
+        ):
+            for name in sorted({str(name) for index, name in enumerate(names) if name in names[:index]}):
+                yield f"{title(manifest)} has two of {what} {name!r}: give each its own name."
         ports: set[object] = set()
         for container in containers_of(template):
             variables: set[object] = set()
@@ -297,6 +284,11 @@ def literal_secrets(objects: Objects) -> Iterator[str]:
             for variable in each(container, "env"):
                 if secret_literal(str(variable.get("name")), str(variable.get("value") or "")):
                     yield f"{title(manifest)} has a literal secret in {variable.get('name')}: use a key of a Secret."
+        for volume in each(template, "spec", "volumes"):
+            for name, value in at(volume, "csi", "volumeAttributes").items():
+                if secret_literal(name, str(value)):
+                    where = f"{name} of volume {volume.get('name')}"
+                    yield f"{title(manifest)} has a literal secret in {where}: name where it lies."
     for manifest in objects.of("Secret"):
         yield f"{title(manifest)} holds its values: keep them out of git, and declare it with mcpmesh_k8s.Secret(...)."
     for manifest in objects.of("ConfigMap"):
@@ -309,17 +301,124 @@ def literal_secrets(objects: Objects) -> Iterator[str]:
                 yield f"{title(manifest)} has a literal secret in {key}: mount or read it from a Secret."
 
 
-def moving_images(objects: Objects) -> Iterator[str]:
+def moving_images(objects: Objects, application: ApplicationScope) -> Iterator[str]:
     """An image that moves is not the one that was tested; ours are checked when they are named."""
+    named = {
+        container.image.reference
+        for pod in application.find_all(Pod)
+        for container in (*pod.containers, *pod.init_containers)
+    }
     for manifest, template in objects.pods:
-        owned = at(manifest, "metadata", "labels").get("app.kubernetes.io/managed-by") == "cdk8s"
-        for container in containers_of(template) if not owned else ():
-            name, _, digest = str(container.get("image", "")).partition("@")
+        for image in (str(container.get("image", "")) for container in containers_of(template)):
+            name, _, digest = image.partition("@")
             repository, _, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "")
             try:
-                Image(repository=repository, tag=tag, digest=digest)
+                _ = image in named or Image(repository=repository, tag=tag, digest=digest)
             except SettingError as error:
                 yield f"{title(manifest)}: {error}"
+
+
+def insecure_pods(objects: Objects, application: ApplicationScope) -> Iterator[str]:
+    """A pod that is not restricted is refused by its namespace, or may do more than it needs where it is not."""
+    exceptions = {
+        exception.workload: exception
+        for namespace in application.find_all(Namespace)
+        for exception in namespace.settings.exceptions
+    }
+    for manifest, template in objects.pods:
+        exception = exceptions.pop(name_of(manifest), None)
+        level = exception.level if exception else "restricted"
+        found = list(violations(template, level))
+        if found:
+            yield (
+                f"{title(manifest)} does not hold the {level} Pod Security Standard: {'; '.join(found)}. Run it with a "
+                "Workload, mend it, or name it in NamespaceSettings.exceptions with a reason."
+            )
+        elif exception and not any(violations(template, "restricted")):
+            yield f"{title(manifest)} is restricted: take its PodSecurityException out."
+    for name in exceptions:
+        yield f"PodSecurityException of {name!r}: no pod is run by it. Take it out, or mend the name."
+
+
+def beyond_the_quota(objects: Objects) -> Iterator[str]:
+    """What the quota has no room for is not started. It is made of the settings, and this of what is rendered."""
+    for quota in objects.of("ResourceQuota"):
+        namespace = at(quota, "metadata").get("namespace")
+        limit = next(
+            (
+                limit
+                for limits in objects.of("LimitRange")
+                if at(limits, "metadata").get("namespace") == namespace
+                for limit in each(limits, "spec", "limits")
+                if limit.get("type") == "Container"
+            ),
+            {},
+        )
+        totals = {"requests": Amount(), "limits": Amount()}
+        pods = 0
+        for manifest, template in objects.pods:
+            if at(manifest, "metadata").get("namespace") != namespace:
+                continue
+            count = most_pods(manifest, objects)
+            pods += count
+            try:
+                for what, usual in (("requests", "defaultRequest"), ("limits", "default")):
+                    totals[what] += _amount(template, what, at(limit, usual)) * count
+                for container in containers_of(template):
+                    most, allowed = _read(at(container, "resources", "limits")), _read(at(limit, "max"))
+                    if limit and most.at_least(allowed) != allowed:
+                        yield (
+                            f"{title(manifest)}: container {container.get('name')} may use {most}, and the LimitRange "
+                            f"allows {allowed}. Give it its size with Compute(...)."
+                        )
+            except SettingError as error:
+                yield f"{title(manifest)}: {error}"
+        hard = at(quota, "spec", "hard")
+        for what, total in totals.items():
+            room = _read({name: hard.get(f"{what}.{name}") for name in ("cpu", "memory")})
+            if total.at_least(room) != room:
+                yield f"All {what} together are {total}, and {title(quota)} allows {room}: {_COUNTED}"
+        if pods > int(str(hard.get("pods", pods))):
+            yield f"There are {pods} pods at most, and {title(quota)} allows {hard.get('pods')}: {_COUNTED}"
+
+
+_COUNTED = (
+    "give sizes, scales and containers as settings, which are counted. What plain cdk8s or a patch adds is not: run it "
+    "with a Workload or a Task."
+)
+
+
+def most_pods(manifest: Manifest, objects: Objects) -> int:
+    """How many pods of an object there are at most, in the middle of a rollout too."""
+    spec = at(manifest, "spec")
+    count = int(str(spec.get("replicas", spec.get("parallelism", 1))))
+    for scaler in objects.of("HorizontalPodAutoscaler"):
+        reference = at(scaler, "spec", "scaleTargetRef")
+        if (reference.get("kind"), reference.get("name")) == (manifest["kind"], name_of(manifest)):
+            count = int(str(at(scaler, "spec").get("maxReplicas")))
+    if manifest["kind"] != "Deployment" or at(spec, "strategy").get("type") == "Recreate":
+        return count
+    surge = str(at(spec, "strategy", "rollingUpdate").get("maxSurge", "25%"))
+    return count + (-(-count * int(surge[:-1]) // 100) if surge.endswith("%") else int(surge))
+
+
+def _amount(template: Manifest, what: str, usual: Manifest) -> Amount:
+    """What one pod of a template asks for: its containers, or its largest init container if that is more."""
+    total = Amount()
+    for container in each(template, "spec", "containers"):
+        total += _read({**usual, **at(container, "resources", what)})
+    for container in each(template, "spec", "initContainers"):
+        total = total.at_least(_read({**usual, **at(container, "resources", what)}))
+    return total
+
+
+def _read(resources: Mapping[str, object]) -> Amount:
+    """CPU and memory as numbers; nothing where nothing is said."""
+    cpu, memory = resources.get("cpu"), resources.get("memory")
+    return Amount(
+        cpu=0 if cpu is None else millicores("cpu", str(cpu)),
+        memory=0 if memory is None else in_bytes("memory", str(memory)),
+    )
 
 
 def misread_texts(objects: Objects) -> Iterator[str]:
@@ -345,9 +444,10 @@ def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
             yield from _texts(inner, f"{path}[{index}]")
 
 
-def unreachable_hosts(application: ApplicationScope) -> Iterator[str]:
+def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterator[str]:
     """A variable that names a host the policies keep this client from can only lead to a timeout."""
-    workloads = {pod.full_name: pod for pod in application.find_all(Workload)}
+    workloads = {pod.full_name for pod in application.find_all(Workload)}
+    templates = {(manifest["kind"], name_of(manifest)): template for manifest, template in objects.pods}
     for pod in application.find_all(Pod):
         inside = {
             (target.workload.full_name, target.endpoint.port)
@@ -355,23 +455,23 @@ def unreachable_hosts(application: ApplicationScope) -> Iterator[str]:
             if isinstance(target, Target)
         }
         outside = {host for target in pod.connections if isinstance(target, External) for host in target.hosts}
-        for variable in (variable for container in pod.containers for variable in container.variables):
-            if isinstance(variable.value, SecretKey):
-                continue
-            for host, port in hosts_in(variable.value):
+        containers = containers_of(templates[pod.kind, pod.full_name])
+        for variable in (variable for container in containers for variable in each(container, "env")):
+            value = str(variable.get("value", ""))
+            for host, port in hosts_in(value):
                 service = host.removesuffix(f".{application.settings.cluster_domain}").removesuffix(".svc")
                 service = service.removesuffix(f".{application.settings.namespace}")
                 if service == pod.full_name or host in ("localhost", "127.0.0.1", "0.0.0.0"):
                     continue
                 if service in workloads:
                     allowed = any(name == service and port in (None, number) for name, number in inside)
-                elif "://" in variable.value or port is not None:
+                elif "://" in value or port is not None:
                     allowed = host in outside
                 else:
                     continue
                 if not allowed:
                     yield (
-                        f"{pod.full_name} has {variable.name}={variable.value}, but no path to {host}"
+                        f"{pod.full_name} has {variable.get('name')}={value}, but no path to {host}"
                         f"{f':{port}' if port else ''}: connect it, or name the host in an External."
                     )
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 
 from constructs import Construct
 
-from ._k8s import k8s
+from .api import k8s
+from .manifest import Manifest
 from .names import dns_label
+from .patch import Patch, once_each
 from .scope import place_of
-
-Manifest = Mapping[str, object]
-"""A Kubernetes object as JSON has it."""
 
 NAME_LABEL = "app.kubernetes.io/name"
 """The one label that selects. The others describe, and may change without replacing an object."""
@@ -40,6 +39,7 @@ class Component(Construct):
         self.name = name
         self.full_name = dns_label(f"{type(self).__name__} name", self.application.prefixed(name))
         self.component = component
+        self._patches: tuple[Patch, ...] = ()
         self.application.register(self, id, name)
         super().__init__(scope, id)
 
@@ -81,6 +81,22 @@ class Component(Construct):
             annotations=dict(annotations) if annotations else None,
         )
 
+    def patch(self, *patches: Patch) -> None:
+        """Change one of its objects in a way that no setting says. The application applies and lists the changes.
+
+        Raises:
+            SettingError: Two patches are about the same place.
+        """
+        self.application.require_open(self.full_name)
+        together = (*self._patches, *patches)
+        once_each(f"{self.full_name} patch", together)
+        self._patches = together
+
+    @property
+    def patches(self) -> tuple[Patch, ...]:
+        """The changes of its objects that no setting says, in the order they are applied."""
+        return self._patches
+
     def manifests(self) -> list[Manifest]:
-        """The objects that this component renders, in the order they are written."""
+        """The objects that this component renders, in the order they are written, without its patches."""
         raise TypeError(f"{type(self).__name__} must say which manifests it renders")

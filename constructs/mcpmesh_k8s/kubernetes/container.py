@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._k8s import k8s
+from .api import k8s
 from .endpoint import Port
 from .errors import SettingError
 from .image import Image
-from .names import dns_label
+from .names import dns_label, once
 from .probe import HttpGet, Probes, TcpSocket
 from .quantity import Compute
-from .storage import Volume, mounts_of
+from .storage import Volume
 from .variable import Variable
 
 
@@ -93,14 +93,19 @@ class Container:
         if self.pre_stop_seconds < 0:
             raise SettingError(f"{where} pre_stop_seconds", self.pre_stop_seconds, "Give 0 or more.")
 
-    def render(self) -> k8s.Container:
-        """The container as the API has it, hardened."""
+    def render(self, image_pull_policy: str = "") -> k8s.Container:
+        """The container as the API has it, hardened.
+
+        Args:
+            image_pull_policy: When its image is pulled; what Kubernetes takes for the tag unless given.
+        """
         probes = self.probes
         compute = self.compute
         quantity = k8s.Quantity.from_string
         return k8s.Container(
             name=self.name,
             image=self.image.reference,
+            image_pull_policy=image_pull_policy or None,
             command=list(self.command) or None,
             args=list(self.args) or None,
             working_dir=self.working_directory or None,
@@ -121,7 +126,7 @@ class Container:
             )
             if self.pre_stop_seconds
             else None,
-            volume_mounts=mounts_of(self.volumes) or None,
+            volume_mounts=[volume.mount() for volume in self.volumes] or None,
             security_context=harden(self),
         )
 
@@ -154,10 +159,3 @@ def harden_pod(user: User) -> k8s.PodSecurityContext:
         fs_group_change_policy="OnRootMismatch",
         seccomp_profile=k8s.SeccompProfile(type="RuntimeDefault"),
     )
-
-
-def once(where: str, values: list[str] | list[int]) -> None:
-    """Refuse a value that is given twice."""
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            raise SettingError(where, value, "It is given twice. Give each one its own.")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from .errors import SettingError
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
 
 MAX_LABEL = 63
 """Longest DNS label, and so the longest Service name (RFC 1123)."""
+
+MAX_SUBDOMAIN = 253
+"""Longest DNS name, and so the longest name of most objects (RFC 1123)."""
 
 MAX_STATEFUL_SET = 52
 """Longest StatefulSet name: its pods carry the label ``controller-revision-hash``, name, dash and ten characters."""
@@ -26,3 +31,22 @@ def dns_label(where: str, name: str, longest: int = MAX_LABEL) -> str:
     if len(name) > longest:
         raise SettingError(where, name, f"It has {len(name)} characters; give at most {longest}.")
     return name
+
+
+def dns_subdomain(where: str, name: str) -> str:
+    """Return the name when it is a DNS name, as most objects have one, else raise a SettingError."""
+    if len(name) > MAX_SUBDOMAIN or not _SUBDOMAIN.fullmatch(name):
+        raise SettingError(
+            where,
+            name,
+            f"Give a DNS name: labels of lower-case letters, digits and inner dashes with dots between them, at most "
+            f"{MAX_SUBDOMAIN} characters.",
+        )
+    return name
+
+
+def once(where: str, values: Sequence[str | int]) -> None:
+    """Refuse a value that is given twice."""
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise SettingError(where, value, "It is given twice. Give each one its own.")

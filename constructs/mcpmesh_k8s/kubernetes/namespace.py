@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._k8s import k8s
-from .component import GROUND_WAVE, Component, Manifest
+from .api import k8s
+from .component import GROUND_WAVE, Component
 from .errors import SettingError
+from .manifest import Manifest
+from .names import once
 from .network import NamespacePods
 from .pod import Pod
+from .pod_security import LEVELS, PodSecurityException
 from .quantity import Amount, Budget, bytes_text, cpu_text, in_bytes
+from .storage import ExistingClaim
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -26,10 +30,17 @@ class NamespaceSettings:
     Args:
         budget: The cluster it must fit in at steady state: every autoscaler at its maximum, every task running.
         dns: The pods that answer DNS.
+        exceptions: The workloads that may do more than the restricted Pod Security Standard allows. None, as it should
+            be: admission then holds the whole namespace to it.
     """
 
     budget: Budget
     dns: NamespacePods = DNS
+    exceptions: tuple[PodSecurityException, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse two exceptions of one workload."""
+        once("NamespaceSettings.exceptions workload", [exception.workload for exception in self.exceptions])
 
 
 class Namespace(Component):
@@ -55,6 +66,9 @@ class Namespace(Component):
     def manifests(self) -> list[Manifest]:
         """The namespace's objects."""
         self.require_budget()
+        widest = min(
+            (exception.level for exception in self.settings.exceptions), key=LEVELS.index, default="restricted"
+        )
         return [
             k8s.KubeNamespace.manifest(
                 metadata=k8s.ObjectMeta(
@@ -62,7 +76,7 @@ class Namespace(Component):
                     labels={
                         "app.kubernetes.io/part-of": self.application.settings.name,
                         "app.kubernetes.io/managed-by": "cdk8s",
-                        "pod-security.kubernetes.io/enforce": "restricted",
+                        "pod-security.kubernetes.io/enforce": widest,
                         "pod-security.kubernetes.io/audit": "restricted",
                         "pod-security.kubernetes.io/warn": "restricted",
                     },
@@ -103,24 +117,31 @@ class Namespace(Component):
         pods = [(pod, pod.steady_pods + pod.surge_pods) for pod in self.application.find_all(Pod)]
         requests = sum((pod.requests * count for pod, count in pods), Amount())
         limits = sum((pod.limits * count for pod, count in pods), Amount())
-        claims = [claim for pod, _ in pods for claim in pod.claims]
-        storage = sum(in_bytes("Claim.size", claim.size) for claim in claims)
+        sizes = self.claim_sizes()
         hard = {
             "requests.cpu": cpu_text(requests.cpu),
             "requests.memory": bytes_text(requests.memory),
             "limits.cpu": cpu_text(limits.cpu),
             "limits.memory": bytes_text(limits.memory),
             "pods": str(sum(count for _, count in pods)),
-            "persistentvolumeclaims": str(len(claims)),
-            "requests.storage": bytes_text(storage),
+            "persistentvolumeclaims": str(len(sizes)),
+            "requests.storage": bytes_text(sum(sizes)),
             "services.nodeports": "0",
             "services.loadbalancers": "0",
         }
-        manifest: Manifest = k8s.KubeResourceQuota.manifest(
+        return k8s.KubeResourceQuota.manifest(
             metadata=self.metadata(self.application.settings.name),
             spec=k8s.ResourceQuotaSpec(hard={name: k8s.Quantity.from_string(amount) for name, amount in hard.items()}),
         )
-        return manifest
+
+    def claim_sizes(self) -> list[int]:
+        """The size of every claim in the namespace, in bytes: those that are made, and those that exist."""
+        pods = self.application.find_all(Pod)
+        existing = {
+            volume.claim: volume.size for pod in pods for volume in pod.volumes if isinstance(volume, ExistingClaim)
+        }
+        made = [claim.size for pod in pods for claim in pod.claims]
+        return [in_bytes("size of a claim", size) for size in (*made, *existing.values())]
 
     def limit_range(self) -> Manifest:
         """The LimitRange: no container and no claim larger than the largest of the application.
@@ -137,7 +158,7 @@ class Namespace(Component):
             limits = Amount.limits(compute)
             largest = largest.at_least(limits)
             smallest = Amount(cpu=min(smallest.cpu, limits.cpu), memory=min(smallest.memory, limits.memory))
-        sizes = [in_bytes("Claim.size", claim.size) for pod in self.application.find_all(Pod) for claim in pod.claims]
+        sizes = self.claim_sizes()
 
         def amounts(amount: Amount) -> dict[str, k8s.Quantity]:
             return {
@@ -162,10 +183,9 @@ class Namespace(Component):
                     max={"storage": k8s.Quantity.from_string(bytes_text(max(sizes)))},
                 )
             )
-        manifest: Manifest = k8s.KubeLimitRange.manifest(
+        return k8s.KubeLimitRange.manifest(
             metadata=self.metadata(self.application.settings.name), spec=k8s.LimitRangeSpec(limits=items)
         )
-        return manifest
 
     def baseline(self) -> list[Manifest]:
         """Default deny for every pod of the namespace, and DNS."""

@@ -6,9 +6,10 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ._k8s import k8s
+from .api import k8s
 from .endpoint import port_number
 from .errors import SettingError
+from .labels import label_pairs
 from .names import dns_label
 from .variable import Variable
 
@@ -49,8 +50,14 @@ class NamespacePods:
     labels: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the namespace."""
+        """Check the namespace and the labels."""
         dns_label("NamespacePods.namespace", self.namespace)
+        label_pairs("NamespacePods.labels", self.labels)
+
+    @property
+    def title(self) -> str:
+        """What people call it: the namespace."""
+        return self.namespace
 
     def render(self) -> list[k8s.NetworkPolicyPeer]:
         """The peer as the API has it."""
@@ -92,6 +99,11 @@ class AddressRange:
             if not inside or part == whole:
                 raise SettingError("AddressRange.without", text, f"Give a range inside {self.cidr}, smaller than it.")
 
+    @property
+    def title(self) -> str:
+        """What people call it: the range."""
+        return self.cidr
+
     def render(self) -> list[k8s.NetworkPolicyPeer]:
         """The peer as the API has it."""
         block = k8s.IpBlock(cidr=self.cidr, except_=list(self.without) or None)
@@ -112,6 +124,11 @@ class Internet:
         """Refuse what is no range."""
         for text in self.cluster_ranges:
             _network("Internet.cluster_ranges", text)
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return "internet"
 
     def ranges(self) -> tuple[AddressRange, AddressRange]:
         """One range for IPv4 and one for IPv6."""

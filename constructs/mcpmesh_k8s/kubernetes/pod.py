@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ._k8s import k8s
-from .component import NAME_LABEL, Component, Manifest
-from .container import Container, harden_pod, once
+from .api import k8s
+from .component import NAME_LABEL, Component
+from .container import Container, harden_pod
 from .endpoint import Endpoint, Port
 from .errors import SettingError
-from .names import dns_label
+from .extras import PodExtras
+from .manifest import Manifest
+from .names import dns_label, once
 from .network import External, Peer, egress_rule, ingress_rule, pods_peer
 from .quantity import Amount, Compute
-from .storage import Claim, Files, Volume, volume_source
+from .storage import Claim, Files, Volume
 from .variable import Variable
 
 if TYPE_CHECKING:
@@ -30,18 +32,33 @@ WAIT_COMPUTE = Compute(cpu="10m", memory="32Mi", cpu_limit="100m", memory_limit=
 
 
 @dataclass(frozen=True, kw_only=True)
-class PodSettings:
-    """What runs, beside the connections that are made later.
+class PodOptions:
+    """What every workload and every task takes, whatever runs in it.
 
     Args:
         name: The short name, such as ``redis``; objects carry it with the application's prefix.
+        extras: What is added to its pods beside what their program needs: labels, placement, sidecars and the like.
+    """
+
+    name: str
+    extras: PodExtras = PodExtras()
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        dns_label(f"{type(self).__name__}.name", self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodSettings(PodOptions):
+    """What runs, beside the connections that are made later.
+
+    Args:
         container: The main container.
-        sidecars: More containers beside it.
+        sidecars: More containers that belong to the program.
         component: Its role, as the label ``app.kubernetes.io/component``.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
     """
 
-    name: str
     container: Container
     sidecars: tuple[Container, ...] = ()
     component: str = ""
@@ -49,9 +66,12 @@ class PodSettings:
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself inside one pod."""
-        dns_label(f"{type(self).__name__}.name", self.name)
-        containers = (self.container, *self.sidecars)
-        once(f"{self.name} container name", [container.name for container in containers])
+        super().__post_init__()
+        containers = (self.main_container, *self.all_sidecars)
+        once(
+            f"{self.name} container name",
+            [container.name for container in (*containers, *self.extras.init_containers)],
+        )
         once(f"{self.name} port", [port.container for container in containers for port in container.ports])
         once(f"{self.name} Service port", [port.number for container in containers for port in container.ports])
         once(f"{self.name} port name", [port.name for container in containers for port in container.ports])
@@ -62,6 +82,20 @@ class PodSettings:
                     container.pre_stop_seconds,
                     f"Give less than termination_grace_seconds, {self.termination_grace_seconds}.",
                 )
+
+    @property
+    def main_container(self) -> Container:
+        """The main container, with the ports and volumes that are added to it."""
+        ports, volumes = self.extras.ports, self.extras.volumes
+        if not (ports or volumes):
+            return self.container
+        given = self.container
+        return replace(given, ports=(*given.ports, *ports), volumes=(*given.volumes, *volumes))
+
+    @property
+    def all_sidecars(self) -> tuple[Container, ...]:
+        """The containers beside the main one: those of the program, then those that are added."""
+        return (*self.sidecars, *self.extras.sidecars)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +153,13 @@ class Pod(Component):
 
     def __init__(self, scope: Construct, settings: PodSettings) -> None:
         super().__init__(scope, settings.name, settings.name, settings.component)
-        self.container = settings.container
-        """The main container, as it was given."""
-        self.sidecars = settings.sidecars
+        self.extras = settings.extras
+        """What is added to the pod beside what its program needs."""
+        self.container = settings.main_container
+        """The main container, without the variables of its connections."""
+        self.sidecars = settings.all_sidecars
         """The containers beside it."""
+        self.patch(*settings.extras.patches)
         self._grace_seconds = settings.termination_grace_seconds
         self._introduced: list[Variable] = []
         self._main: Container | None = None
@@ -131,6 +168,11 @@ class Pod(Component):
         self._awaited: list[Target] = []
         self._clients: dict[str, set[str]] = {}
         self._peers: list[tuple[Peer, str]] = []
+
+    @property
+    def kind(self) -> str:
+        """The kind of object that runs the pod, such as ``Deployment``."""
+        raise TypeError(f"{type(self).__name__} must say which kind of object runs its pod")
 
     @property
     def connections(self) -> Sequence[Target | External]:
@@ -268,6 +310,9 @@ class Pod(Component):
             name = f"wait-for-{workload.name}"
             if name in self._waits:
                 name += f"-{target.port}"
+            present = (self.container, *self.sidecars, *self.extras.init_containers)
+            if any(name == container.name for container in present):
+                raise SettingError(f"{self.full_name} container name", name, "What it waits by has it. Give another.")
             self._waits[name] = Container(
                 name=name,
                 image=workload.container.image,
@@ -282,8 +327,8 @@ class Pod(Component):
 
     @property
     def init_containers(self) -> tuple[Container, ...]:
-        """What runs before the pod's containers: one for each target it waits for."""
-        return tuple(self._waits.values())
+        """What runs before the pod's containers: one for each target it waits for, then those that are added."""
+        return (*self._waits.values(), *self.extras.init_containers)
 
     @property
     def containers(self) -> tuple[Container, ...]:
@@ -296,7 +341,7 @@ class Pod(Component):
     def volumes(self) -> tuple[Volume, ...]:
         """The pod's volumes: one that several containers mount is one volume."""
         found: dict[str, Volume] = {}
-        for container in self.containers:
+        for container in (*self.containers, *self.init_containers):
             for volume in container.volumes:
                 present = found.setdefault(volume.name, volume)
                 if replace(present, mount_path=volume.mount_path) != volume:
@@ -307,6 +352,11 @@ class Pod(Component):
     def claims(self) -> tuple[Claim, ...]:
         """The storage that it keeps."""
         return tuple(volume for volume in self.volumes if isinstance(volume, Claim))
+
+    @property
+    def held_by_one(self) -> bool:
+        """Whether it has storage that one pod at a time can have."""
+        return any(volume.held_by_one for volume in self.volumes)
 
     @property
     def requests(self) -> Amount:
@@ -343,30 +393,38 @@ class Pod(Component):
 
     # What is rendered.
 
-    def config_map_name(self, files: Files) -> str:
-        """The name of the ConfigMap behind a Files volume."""
-        return self.full_name if files.name == "config" else f"{self.full_name}-{files.name}"
+    def labels(self) -> dict[str, str]:
+        """The labels of its objects."""
+        return super().labels() | dict(self.extras.labels)
+
+    def annotations(self, *own: tuple[str, str]) -> dict[str, str]:
+        """The annotations of the object that runs its pod."""
+        return dict((*own, *self.extras.annotations))
+
+    @property
+    def files(self) -> tuple[Files, ...]:
+        """The files that it mounts."""
+        return tuple(volume for volume in self.volumes if isinstance(volume, Files))
 
     def config_maps(self) -> list[Manifest]:
         """The ConfigMaps of its Files volumes."""
         return [
             k8s.KubeConfigMap.manifest(
-                metadata=self.metadata(self.config_map_name(volume)),
-                data={file.key: file.content for file in volume.files},
+                metadata=self.metadata(files.object_name(self.full_name)),
+                data=files.data,
             )
-            for volume in self.volumes
-            if isinstance(volume, Files)
+            for files in self.files
         ]
 
     def service_account(self) -> Manifest:
         """Its own identity, without a token: nothing here talks to the Kubernetes API."""
-        pull_secret = self.application.settings.image_pull_secret
-        manifest: Manifest = k8s.KubeServiceAccount.manifest(
+        pull_secrets = [self.application.settings.image_pull_secret, *self.extras.image_pull_secrets]
+        references = [k8s.LocalObjectReference(name=name) for name in dict.fromkeys(filter(None, pull_secrets))]
+        return k8s.KubeServiceAccount.manifest(
             metadata=self.metadata(),
             automount_service_account_token=False,
-            image_pull_secrets=[k8s.LocalObjectReference(name=pull_secret)] if pull_secret else None,
+            image_pull_secrets=references or None,
         )
-        return manifest
 
     def ingress_rules(self) -> list[k8s.NetworkPolicyIngressRule]:
         """Who may come in: one rule for each port that has clients, and one for each peer from outside."""
@@ -395,7 +453,7 @@ class Pod(Component):
 
     def network_policy(self) -> Manifest:
         """Its policy: both directions closed but for its connections."""
-        manifest: Manifest = k8s.KubeNetworkPolicy.manifest(
+        return k8s.KubeNetworkPolicy.manifest(
             metadata=self.metadata(),
             spec=k8s.NetworkPolicySpec(
                 pod_selector=k8s.LabelSelector(match_labels=self.selector),
@@ -404,7 +462,6 @@ class Pod(Component):
                 egress=self.egress_rules() or None,
             ),
         )
-        return manifest
 
     def pod_template(
         self,
@@ -414,35 +471,37 @@ class Pod(Component):
         spread: Sequence[k8s.TopologySpreadConstraint] = (),
     ) -> k8s.PodTemplateSpec:
         """The pod, hardened."""
-        config = [manifest["data"] for manifest in self.config_maps()]
+        extras, placement = self.extras, self.extras.placement
+        labels = super().labels() | {"app.kubernetes.io/version": self.container.image.version}
+        config = [files.data for files in self.files]
         checksum = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-        labels = self.labels() | {"app.kubernetes.io/version": self.container.image.version}
+        annotations = ({"checksum/config": checksum} if config else {}) | dict(extras.pod_annotations)
+
+        def rendered(containers: Sequence[Container]) -> list[k8s.Container]:
+            return [container.render(extras.image_pull_policy) for container in containers]
+
         return k8s.PodTemplateSpec(
-            metadata=k8s.ObjectMeta(labels=labels, annotations={"checksum/config": checksum} if config else None),
+            metadata=k8s.ObjectMeta(labels=labels | dict(extras.pod_labels), annotations=annotations or None),
             spec=k8s.PodSpec(
                 service_account_name=self.full_name,
                 automount_service_account_token=False,
                 enable_service_links=False,
                 security_context=harden_pod(self.container.user),
                 priority_class_name=self.application.prefixed(self.priority_class) if self.priority_class else None,
+                runtime_class_name=placement.runtime_class or None,
+                node_selector=dict(placement.node_selector) or None,
+                tolerations=[toleration.render() for toleration in placement.tolerations] or None,
+                affinity=placement.affinity.render(),
                 restart_policy=restart_policy,
                 termination_grace_period_seconds=self._grace_seconds,
                 topology_spread_constraints=list(spread) or None,
-                init_containers=[container.render() for container in self.init_containers] or None,
-                containers=[container.render() for container in self.containers],
+                init_containers=rendered(self.init_containers) or None,
+                containers=rendered(self.containers),
                 volumes=[
-                    volume_source(
-                        volume,
-                        config_map=self.config_map_name(volume) if isinstance(volume, Files) else "",
-                        claim=self.claim_name(volume) if isinstance(volume, Claim) else "",
-                    )
+                    volume.source(self.full_name)
                     for volume in self.volumes
                     if not (claims_are_templates and isinstance(volume, Claim))
                 ]
                 or None,
             ),
         )
-
-    def claim_name(self, claim: Claim) -> str:
-        """The name of the PersistentVolumeClaim behind a Claim volume."""
-        return self.full_name if claim.name == "data" else f"{self.full_name}-{claim.name}"

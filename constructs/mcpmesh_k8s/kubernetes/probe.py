@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._k8s import k8s
+from .api import k8s
 from .errors import SettingError
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ._k8s import ApiObjectMetadata, bitnami, external_secrets
-from .component import GROUND_WAVE, Component, Manifest
+from .api import ApiObjectMetadata, bitnami, external_secrets
+from .component import GROUND_WAVE, Component
 from .errors import SettingError
+from .manifest import Manifest
 from .names import dns_label
 from .pod import Pod
 from .scope import ApplicationScope
@@ -363,11 +364,15 @@ class Secret(Component):
 def secret_entries(application: ApplicationScope) -> tuple[SecretEntry, ...]:
     """Every key of every Secret: where its value comes from, its variable of a ``.env`` file, and who reads it."""
     readers: dict[SecretKey, dict[str, None]] = {}
+    held = {secret.full_name: secret.settings.key_names for secret in application.find_all(Secret)}
     for pod in application.find_all(Pod):
         for container in (*pod.containers, *pod.init_containers):
             for variable in container.variables:
                 if isinstance(variable.value, SecretKey):
                     readers.setdefault(variable.value, {})[pod.name] = None
+        for name, keys in (shown for volume in pod.volumes for shown in volume.secrets):
+            for key in keys or held.get(name, ()):
+                readers.setdefault(SecretKey(secret=name, key=key), {})[pod.name] = None
     return tuple(
         SecretEntry(
             reference=(reference := secret.key(origin.key)),

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ._k8s import k8s
-from .component import Manifest
+from .api import k8s
 from .errors import SettingError
-from .pod import Pod, PodSettings
+from .manifest import Manifest
+from .pod import Pod, PodOptions, PodSettings
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -28,7 +28,18 @@ class Hook(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskSettings(PodSettings):
+class TaskOptions(PodOptions):
+    """What every task takes, whatever it does.
+
+    Args:
+        priority_class: The name of a PriorityClass of the application; the cluster's default unless given.
+    """
+
+    priority_class: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings(PodSettings, TaskOptions):
     """A piece of work that ends by itself.
 
     Args:
@@ -36,14 +47,12 @@ class TaskSettings(PodSettings):
         retries: How often a failed container is started again. With 0 the failed pod is kept, and its log with it.
         keep_seconds: Seconds that the finished Job is kept for its logs.
         hook: When ArgoCD runs it.
-        priority_class: The name of a PriorityClass of the application; the cluster's default unless given.
     """
 
     deadline_seconds: int = 600
     retries: int = 6
     keep_seconds: int = 3600
     hook: Hook = Hook.SYNC
-    priority_class: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a task that cannot run."""
@@ -67,6 +76,11 @@ class Task(Pod):
         self._task = settings
 
     @property
+    def kind(self) -> str:
+        """A Job runs it."""
+        return "Job"
+
+    @property
     def priority_class(self) -> str:
         """The name of its PriorityClass, without the application's prefix; the cluster's default when empty."""
         return self._task.priority_class
@@ -77,12 +91,12 @@ class Task(Pod):
 
     def job(self) -> Manifest:
         """The Job."""
-        manifest: Manifest = k8s.KubeJob.manifest(
+        return k8s.KubeJob.manifest(
             metadata=self.metadata(
-                annotations={
-                    "argocd.argoproj.io/hook": self.hook.value,
-                    "argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation",
-                }
+                annotations=self.annotations(
+                    ("argocd.argoproj.io/hook", self.hook.value),
+                    ("argocd.argoproj.io/hook-delete-policy", "BeforeHookCreation"),
+                )
             ),
             spec=k8s.JobSpec(
                 active_deadline_seconds=self._task.deadline_seconds,
@@ -91,4 +105,3 @@ class Task(Pod):
                 template=self.pod_template(restart_policy="OnFailure" if self._task.retries else "Never"),
             ),
         )
-        return manifest

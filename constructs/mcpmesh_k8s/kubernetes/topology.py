@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .errors import SettingError
 from .namespace import Namespace
-from .network import AddressRange, NamespacePods, Peer
 from .pod import Pod, Target
 from .quantity import Amount
 from .scope import ApplicationScope
@@ -27,8 +26,8 @@ def topology(application: ApplicationScope) -> str:
     for pod in application.find_all(Pod):
         if isinstance(pod, Workload):
             for peer, port in pod.accepted:
-                outside[_peer_name(peer)] = None
-                edges.append(f"  {_id(_peer_name(peer))} -->|{pod.port(port).number}| {pod.name}")
+                outside[peer.title] = None
+                edges.append(f"  {_id(peer.title)} -->|{pod.port(port).number}| {pod.name}")
         for target in pod.connections:
             if isinstance(target, Target):
                 edges.append(f"  {pod.name} -->|{target.endpoint.port}| {target.workload.name}")
@@ -63,14 +62,6 @@ def budget(application: ApplicationScope, what: str) -> str:
 def _total(amount: Amount, what: str) -> str:
     cpu, memory = str(amount).split(", ")
     return cpu if what == "cpu" else memory
-
-
-def _peer_name(peer: Peer) -> str:
-    if isinstance(peer, NamespacePods):
-        return peer.namespace
-    if isinstance(peer, AddressRange):
-        return peer.cidr
-    return "internet"
 
 
 def _id(name: str) -> str:

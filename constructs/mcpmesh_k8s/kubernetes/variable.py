@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ._k8s import k8s
+from .api import k8s
 from .errors import SettingError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._k8s import k8s
-from .component import Manifest
+from .api import k8s
 from .errors import SettingError
+from .manifest import Manifest
 from .names import MAX_STATEFUL_SET, dns_label
-from .pod import Pod, PodSettings, Target
+from .pod import Pod, PodOptions, PodSettings, Target
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -29,6 +29,11 @@ class Replicas:
         """Refuse a count that runs nothing."""
         if self.count < 1:
             raise SettingError("Replicas.count", self.count, "Give 1 or more.")
+
+    @property
+    def replicas(self) -> int | None:
+        """What the object that runs them says."""
+        return self.count
 
     @property
     def least(self) -> int:
@@ -64,6 +69,11 @@ class Autoscaling:
             raise SettingError("Autoscaling.maximum", self.maximum, f"Give at least the minimum, {self.minimum}.")
         if not 1 <= self.cpu_percent <= 100:
             raise SettingError("Autoscaling.cpu_percent", self.cpu_percent, "Give 1 to 100.")
+
+    @property
+    def replicas(self) -> int | None:
+        """What the object that runs them says: nothing, for the autoscaler does."""
+        return None
 
     @property
     def least(self) -> int:
@@ -105,16 +115,28 @@ class Availability:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkloadSettings(PodSettings):
+class WorkloadOptions(PodOptions):
+    """What every service takes, whatever program it is.
+
+    A construct hands both to its ``WorkloadSettings``, so what is new in them reaches every service.
+
+    Args:
+        availability: How many pods, how many stay up, where, and how important they are. A service that runs one pod
+            takes no other scale.
+    """
+
+    availability: Availability = Availability()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadSettings(PodSettings, WorkloadOptions):
     """A service: a pod, how many of it, and how they are kept apart and available.
 
     Args:
-        availability: How many pods, how many stay up, where, and how important they are.
         one_at_a_time: Whether the old pod must be gone before a new one starts: two would both write. A claim asks
             for it in any case.
     """
 
-    availability: Availability = Availability()
     one_at_a_time: bool = False
 
     def __post_init__(self) -> None:
@@ -140,12 +162,17 @@ class Workload(Pod):
         self.availability = settings.availability
         """How many pods, how many stay up, where, and how important they are."""
         self._one_at_a_time = settings.one_at_a_time
-        if self.claims and self.availability.scale.most > 1:
+        if self.held_by_one and self.availability.scale.most > 1:
             raise SettingError(
                 f"{self.full_name} scale",
                 self.availability.scale,
                 "Its storage is a ReadWriteOnce claim, which one pod can hold. Give Replicas(count=1).",
             )
+
+    @property
+    def kind(self) -> str:
+        """A Deployment runs it."""
+        return "Deployment"
 
     @property
     def target(self) -> Target:
@@ -169,7 +196,7 @@ class Workload(Pod):
     @property
     def recreated(self) -> bool:
         """Whether the old pod goes before the new one comes: it writes alone, or holds a claim."""
-        return self._one_at_a_time or bool(self.claims)
+        return self._one_at_a_time or self.held_by_one
 
     @property
     def surge_pods(self) -> int:
@@ -196,7 +223,7 @@ class Workload(Pod):
         return [
             k8s.KubePersistentVolumeClaim.manifest(
                 metadata=self.metadata(
-                    self.claim_name(claim),
+                    claim.object_name(self.full_name),
                     annotations={"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"},
                 ),
                 spec=claim.spec(),
@@ -212,17 +239,16 @@ class Workload(Pod):
                 max_surge=k8s.IntOrString.from_number(1), max_unavailable=k8s.IntOrString.from_number(0)
             ),
         )
-        manifest: Manifest = k8s.KubeDeployment.manifest(
-            metadata=self.metadata(),
+        return k8s.KubeDeployment.manifest(
+            metadata=self.metadata(annotations=self.annotations()),
             spec=k8s.DeploymentSpec(
-                replicas=self.availability.scale.count if isinstance(self.availability.scale, Replicas) else None,
+                replicas=self.availability.scale.replicas,
                 revision_history_limit=3,
                 selector=k8s.LabelSelector(match_labels=self.selector),
                 strategy=k8s.DeploymentStrategy(type="Recreate") if self.recreated else rolling,
                 template=self.pod_template(spread=self.spread_constraints()),
             ),
         )
-        return manifest
 
     def spread_constraints(self) -> list[k8s.TopologySpreadConstraint]:
         """Over nodes and zones as evenly as the cluster can; a small cluster still runs every pod."""
@@ -244,7 +270,7 @@ class Workload(Pod):
 
     def service(self, name: str, *, headless: bool = False) -> Manifest:
         """A Service over its pods."""
-        manifest: Manifest = k8s.KubeService.manifest(
+        return k8s.KubeService.manifest(
             metadata=self.metadata(name),
             spec=k8s.ServiceSpec(
                 type="ClusterIP",
@@ -262,7 +288,6 @@ class Workload(Pod):
                 ],
             ),
         )
-        return manifest
 
     def autoscaler(self) -> list[Manifest]:
         """The HorizontalPodAutoscaler, where the scale follows the load."""
@@ -274,7 +299,7 @@ class Workload(Pod):
                 metadata=self.metadata(),
                 spec=k8s.HorizontalPodAutoscalerSpecV2(
                     scale_target_ref=k8s.CrossVersionObjectReferenceV2(
-                        api_version="apps/v1", kind="Deployment", name=self.full_name
+                        api_version="apps/v1", kind=self.kind, name=self.full_name
                     ),
                     min_replicas=scale.minimum,
                     max_replicas=scale.maximum,
@@ -322,6 +347,11 @@ class StatefulWorkload(Workload):
             raise SettingError(f"{self.full_name} scale", scale, "Its pods keep state. Give Replicas(count=1).")
 
     @property
+    def kind(self) -> str:
+        """A StatefulSet runs it."""
+        return "StatefulSet"
+
+    @property
     def surge_pods(self) -> int:
         """A StatefulSet stops a pod before it starts the next."""
         return 0
@@ -337,15 +367,15 @@ class StatefulWorkload(Workload):
 
     def services(self) -> list[Manifest]:
         """The Service that clients dial, and the headless one that names the pods."""
-        return [self.service(self.full_name), self.service(self.headless_name, headless=True)]
+        return [*super().services(), self.service(self.headless_name, headless=True)]
 
     def controller(self) -> Manifest:
         """The StatefulSet.
 
         The claim templates carry the fields that the API server adds, so ArgoCD sees no difference.
         """
-        rendered = k8s.KubeStatefulSet.manifest(
-            metadata=self.metadata(),
+        return k8s.KubeStatefulSet.manifest(
+            metadata=self.metadata(annotations=self.annotations()),
             spec=k8s.StatefulSetSpec(
                 service_name=self.headless_name,
                 replicas=self.availability.scale.least,
@@ -368,8 +398,3 @@ class StatefulWorkload(Workload):
                 or None,
             ),
         )
-        # The L1 class leaves these two fields out of a template.
-        for template in rendered["spec"].get("volumeClaimTemplates", ()):
-            template.update(apiVersion="v1", kind="PersistentVolumeClaim")
-        manifest: Manifest = rendered
-        return manifest

@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Compute,
     Container,
     File,
@@ -24,8 +23,8 @@ from mcpmesh_k8s.kubernetes import (
     User,
     Variable,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
-    dns_label,
     place_of,
     variables,
 )
@@ -128,11 +127,10 @@ Code = BuiltImage | MountedSource
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeshSettings:
+class MeshSettings(WorkloadOptions):
     """What agents and API services have in common.
 
     Args:
-        name: The short name, such as ``pdf-extractor``.
         code: Where the code comes from.
         compute: CPU and memory.
         module: The Python module that is started with ``python -m``.
@@ -145,10 +143,8 @@ class MeshSettings:
             1, can run out in the middle of a slow import.
         mesh_namespace: The mesh's namespace, which is not the cluster's.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
-        availability: How many pods, how many stay up, where, and how important they are.
     """
 
-    name: str
     code: Code
     compute: Compute
     module: str
@@ -160,11 +156,10 @@ class MeshSettings:
     debounce_seconds: int = 5
     mesh_namespace: str = "default"
     termination_grace_seconds: int = 30
-    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
-        """Refuse a name, a module and a level that would be refused later."""
-        dns_label(f"{type(self).__name__}.name", self.name)
+        """Refuse a module and a level that would be refused later."""
+        super().__post_init__()
         if not _MODULE.fullmatch(self.module):
             raise SettingError(
                 f"{self.name} module", self.module, "Give a Python module, such as 'pdf_extractor_agent'."
@@ -268,6 +263,7 @@ class Agent(Workload):
                 name=settings.name,
                 component="agent",
                 availability=settings.availability,
+                extras=settings.extras,
                 termination_grace_seconds=settings.termination_grace_seconds,
                 container=_mesh_container(
                     settings,
@@ -304,6 +300,7 @@ class Api(Workload):
                 name=settings.name,
                 component="api",
                 availability=settings.availability,
+                extras=settings.extras,
                 termination_grace_seconds=settings.termination_grace_seconds,
                 container=_mesh_container(
                     settings,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Claim,
     Compute,
     Container,
@@ -23,6 +22,7 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     User,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
     variables,
 )
@@ -97,7 +97,7 @@ providers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GrafanaSettings:
+class GrafanaSettings(WorkloadOptions):
     """A Grafana server.
 
     Args:
@@ -107,7 +107,6 @@ class GrafanaSettings:
             and dashboards come with the deployment and need none.
         dashboards: More dashboards, each a JSON file.
         name: The short name.
-        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -115,10 +114,10 @@ class GrafanaSettings:
     storage: Claim | Scratch = Scratch(name="data", mount_path=_DATA, size="256Mi")
     dashboards: tuple[File, ...] = ()
     name: str = "grafana"
-    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse storage that Grafana would not use."""
+        super().__post_init__()
         if self.storage.mount_path != _DATA:
             raise SettingError("GrafanaSettings.storage", self.storage.mount_path, f"Mount it at {_DATA}.")
 
@@ -146,6 +145,7 @@ class Grafana(Workload):
             WorkloadSettings(
                 name=settings.name,
                 availability=settings.availability,
+                extras=settings.extras,
                 component="dashboards",
                 container=Container(
                     name=settings.name,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Claim,
     Compute,
     Container,
@@ -24,8 +23,10 @@ from mcpmesh_k8s.kubernetes import (
     StatefulWorkload,
     Target,
     Task,
+    TaskOptions,
     TaskSettings,
     User,
+    WorkloadOptions,
     WorkloadSettings,
     variables,
 )
@@ -40,7 +41,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MinioSettings:
+class MinioSettings(WorkloadOptions):
     """A MinIO server.
 
     Args:
@@ -49,7 +50,6 @@ class MinioSettings:
         size: How much storage is claimed.
         storage_class: The storage class; the cluster's default unless given.
         name: The short name.
-        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -57,7 +57,6 @@ class MinioSettings:
     size: str
     storage_class: str = ""
     name: str = "minio"
-    availability: Availability = Availability()
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
@@ -87,6 +86,7 @@ class Minio(StatefulWorkload):
                 name=settings.name,
                 component="object-storage",
                 availability=settings.availability,
+                extras=settings.extras,
                 container=Container(
                     name=settings.name,
                     image=settings.image,
@@ -135,7 +135,7 @@ class Minio(StatefulWorkload):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BucketSettings:
+class BucketSettings(TaskOptions):
     """A bucket and who may do what with it.
 
     Args:
@@ -153,6 +153,7 @@ class BucketSettings:
 
     def __post_init__(self) -> None:
         """Check bucket and prefix."""
+        super().__post_init__()
         if not _BUCKET.fullmatch(self.bucket):
             raise SettingError("BucketSettings.bucket", self.bucket, "Give 3 to 63 of a-z, 0-9, '.' and '-'.")
         if self.public_prefix and not re.fullmatch(r"([\w-]+/)+", self.public_prefix):
@@ -181,6 +182,8 @@ class Bucket(Task):
             scope,
             TaskSettings(
                 name=settings.name,
+                priority_class=settings.priority_class,
+                extras=settings.extras,
                 component="object-storage",
                 container=Container(
                     name=settings.name,

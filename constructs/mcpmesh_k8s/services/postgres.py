@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Claim,
     Compute,
     Container,
@@ -26,6 +25,7 @@ from mcpmesh_k8s.kubernetes import (
     TcpSocket,
     User,
     Variable,
+    WorkloadOptions,
     WorkloadSettings,
     in_bytes,
     once,
@@ -71,7 +71,7 @@ class Database:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PostgresSettings:
+class PostgresSettings(WorkloadOptions):
     """A PostgreSQL server.
 
     Args:
@@ -81,7 +81,6 @@ class PostgresSettings:
         storage_class: The storage class; the cluster's default unless given.
         databases: What it holds. They are created when the storage is empty, and only then.
         name: The short name.
-        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -90,10 +89,10 @@ class PostgresSettings:
     storage_class: str = ""
     databases: tuple[Database, ...]
     name: str = "postgres"
-    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse a database or role that is named twice: a role has one password."""
+        super().__post_init__()
         once("PostgresSettings.databases", [database.name for database in self.databases])
         once("PostgresSettings role", [role for database in self.databases for role in database.roles])
 
@@ -128,6 +127,7 @@ class Postgres(StatefulWorkload):
                 name=settings.name,
                 component="database",
                 availability=settings.availability,
+                extras=settings.extras,
                 # A fast shutdown ends sessions at once and then writes a checkpoint.
                 termination_grace_seconds=60,
                 container=Container(

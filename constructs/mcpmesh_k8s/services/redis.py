@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Claim,
     Compute,
     Container,
@@ -24,6 +23,7 @@ from mcpmesh_k8s.kubernetes import (
     TcpSocket,
     User,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
     in_bytes,
     variables,
@@ -75,7 +75,7 @@ class Ephemeral:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RedisSettings:
+class RedisSettings(WorkloadOptions):
     """A Redis server.
 
     Args:
@@ -85,7 +85,6 @@ class RedisSettings:
         trace_length: About how many entries the stream of traces keeps. The mesh appends to ``mesh:trace`` for
             ever, and nothing is evicted, so the stream is trimmed every minute. The registry reads it at once.
         name: The short name.
-        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -93,10 +92,10 @@ class RedisSettings:
     storage: Persistent | Ephemeral = Ephemeral()
     trace_length: int = 10_000
     name: str = "redis"
-    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse a stream without entries."""
+        super().__post_init__()
         if self.trace_length < 1:
             raise SettingError("RedisSettings.trace_length", self.trace_length, "Give 1 or more.")
 
@@ -126,6 +125,7 @@ class Redis(Workload):
                 name=settings.name,
                 component="cache",
                 availability=settings.availability,
+                extras=settings.extras,
                 one_at_a_time=True,
                 container=Container(
                     name=settings.name,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Compute,
     Container,
     HttpGet,
@@ -17,6 +16,7 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     User,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
     variables,
 )
@@ -32,7 +32,7 @@ USER = User(uid=1001, gid=1001)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegistrySettings:
+class RegistrySettings(WorkloadOptions):
     """A registry.
 
     Args:
@@ -42,7 +42,6 @@ class RegistrySettings:
         unhealthy_after_seconds: Seconds without a heartbeat after which an agent is unhealthy (an agent sends one
             every 5).
         name: The short name.
-        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -50,10 +49,10 @@ class RegistrySettings:
     log_level: str = "INFO"
     unhealthy_after_seconds: int = 20
     name: str = "registry"
-    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse what the registry would refuse, and a time within which no heartbeat can come."""
+        super().__post_init__()
         if self.log_level not in LOG_LEVELS:
             raise SettingError("RegistrySettings.log_level", self.log_level, f"Give one of {', '.join(LOG_LEVELS)}.")
         if self.unhealthy_after_seconds <= 5:
@@ -80,6 +79,7 @@ class Registry(Workload):
             WorkloadSettings(
                 name=settings.name,
                 availability=settings.availability,
+                extras=settings.extras,
                 component="registry",
                 one_at_a_time=True,
                 container=Container(

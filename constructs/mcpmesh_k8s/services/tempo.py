@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcpmesh_k8s.kubernetes import (
-    Availability,
     Claim,
     Compute,
     Container,
@@ -21,6 +20,7 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     User,
     Workload,
+    WorkloadOptions,
     WorkloadSettings,
     variables,
 )
@@ -67,7 +67,7 @@ usage_report:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TempoSettings:
+class TempoSettings(WorkloadOptions):
     """A Tempo server.
 
     Args:
@@ -76,7 +76,6 @@ class TempoSettings:
         storage: Where traces lie: a claim, or scratch space that is lost with the pod; mounted at ``/var/tempo``.
         retention_hours: Hours after which a trace is deleted.
         name: The short name.
-        availability: How important its pod is. One pod runs, so it takes no other scale.
     """
 
     image: Image
@@ -84,10 +83,10 @@ class TempoSettings:
     storage: Claim | Scratch = Scratch(name="data", mount_path=_DATA, size="1Gi")
     retention_hours: int = 24
     name: str = "tempo"
-    availability: Availability = Availability()
 
     def __post_init__(self) -> None:
         """Refuse storage that Tempo would not use."""
+        super().__post_init__()
         if self.storage.mount_path != _DATA:
             raise SettingError("TempoSettings.storage", self.storage.mount_path, f"Mount it at {_DATA}.")
         if self.retention_hours < 1:
@@ -109,6 +108,7 @@ class Tempo(Workload):
             WorkloadSettings(
                 name=settings.name,
                 availability=settings.availability,
+                extras=settings.extras,
                 component="tracing",
                 one_at_a_time=True,
                 container=Container(

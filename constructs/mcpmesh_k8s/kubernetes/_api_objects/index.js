@@ -4,7 +4,9 @@ const { ApiObject, Chart } = require("cdk8s");
 
 class ApiObjects {
   static add(chart, manifests, annotations) {
-    const others = Chart.of(chart).apiObjects.map((object) => {
+    // Those of L2 classes stand deeper in the tree: `chart.apiObjects` has only its own children.
+    const inside = chart.node.findAll().filter((each) => each instanceof ApiObject && Chart.of(each) === chart);
+    const others = inside.map((object) => {
       const given = object.toJson().metadata.annotations ?? {};
       for (const [name, value] of Object.entries(JSON.parse(annotations))) {
         if (!(name in given)) object.metadata.addAnnotation(name, value);

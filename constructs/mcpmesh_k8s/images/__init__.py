@@ -1,0 +1,43 @@
+"""This module is the third-party images the services were written for, each pinned to one version.
+
+An environment may name another version. The user, paths and probes of a service are those of these images. ``PINS``
+says of each who chose its line, when and where its newest patch was looked up, and what is known against it.
+"""
+
+from __future__ import annotations
+
+from . import pins
+from .digests import DIGESTS, DIGESTS_FILE, digests_of, pinned
+from .pins import PINS, Advisory, Pin, Standing
+
+POSTGRES = pinned(pins.POSTGRES, DIGESTS)
+REDIS = pinned(pins.REDIS, DIGESTS)
+MINIO = pinned(pins.MINIO, DIGESTS)
+MINIO_CLIENT = pinned(pins.MINIO_CLIENT, DIGESTS)
+TEMPO = pinned(pins.TEMPO, DIGESTS)
+GRAFANA = pinned(pins.GRAFANA, DIGESTS)
+OPENRESTY = pinned(pins.OPENRESTY, DIGESTS)
+REGISTRY = pinned(pins.REGISTRY, DIGESTS)
+PYTHON_RUNTIME = pinned(pins.PYTHON_RUNTIME, DIGESTS)
+OAUTH2_PROXY = pinned(pins.OAUTH2_PROXY, DIGESTS)
+
+__all__ = [
+    "DIGESTS",
+    "DIGESTS_FILE",
+    "GRAFANA",
+    "MINIO",
+    "MINIO_CLIENT",
+    "OAUTH2_PROXY",
+    "OPENRESTY",
+    "PINS",
+    "POSTGRES",
+    "PYTHON_RUNTIME",
+    "REDIS",
+    "REGISTRY",
+    "TEMPO",
+    "Advisory",
+    "Pin",
+    "Standing",
+    "digests_of",
+    "pinned",
+]
