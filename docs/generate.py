@@ -27,6 +27,7 @@ from mcpmesh_k8s import (  # noqa: E402
     Gateway,
     Image,
     IssuedKey,
+    Question,
     RateLimit,
     Route,
     SecretEntry,
@@ -196,7 +197,7 @@ def routes() -> str:
                 ", ".join(features(route)) or "–",
             )
             rows.setdefault(row, []).append(environment.name)
-    head = ("path", "goes to", "for", "body", "may be silent for", "requests of one address", "and", "in")
+    head = ("path", "goes to", "for", "body", "may be silent for", "requests of one client", "and", "in")
     return table(head, [(*row, in_words(where)) for row, where in rows.items()])
 
 
@@ -209,6 +210,11 @@ def limits() -> str:
         rows.setdefault(("requests under way at a time", str(given.connections)), []).append(environment.name)
         if gateway.login.pages:
             told = ("requests for the login's own pages", rate(given.sign_in))
+            rows.setdefault(told, []).append(environment.name)
+        head = ("a line of a request's head, all cookies being one, and the head of an answer", f"{given.head_kb} KiB")
+        rows.setdefault(head, []).append(environment.name)
+        if isinstance(asked := gateway.login.vouching, Question):
+            told = ("the login's word about the same cookies", f"for {asked.remembered_seconds} s")
             rows.setdefault(told, []).append(environment.name)
     return table(("one client", "may have", "in"), [(*row, in_words(where)) for row, where in rows.items()])
 
@@ -234,9 +240,11 @@ def way() -> str:
     """What happens to a request where people sign in, as a Mermaid sequence diagram."""
     gateway = next(gateway for gateway in map(gateway_of, ENVIRONMENTS) if gateway.login.workloads)
     (login,) = gateway.login.workloads
-    provider = gateway.login.provider
+    provider, asked = gateway.login.provider, gateway.login.vouching
+    assert isinstance(asked, Question)
     route = next(route for route in gateway.routes if route.path == "/api/")
     assert route.rate
+    beyond = f"with more than {route.rate.per_second} a second and {route.rate.burst} more at once"
     controller = ", ".join(peer.title for peer, _ in gateway.accepted)
     restricted = ", ".join(r.path for r in gateway.routes if r.audience is Audience.ADMINISTRATOR)
     lines = f"""sequenceDiagram
@@ -252,8 +260,8 @@ def way() -> str:
   controller->>gateway: HTTP on port {gateway.main_port.number}
   Note over gateway: Another host: 421. A path that can be read in two ways: 400. More than {route.body_mb} MiB: 413.
   Note over gateway: Whoever the client says it is, is forgotten
-  Note over gateway: More than {route.rate.per_second} a second and {route.rate.burst} more at once: 429
-  gateway->>login: whose cookie is this?
+  Note over gateway: A stranger's address {beyond}: 429
+  gateway->>login: whose cookie is this? Once in {asked.remembered_seconds} seconds
   alt nobody's
     login-->>gateway: 401
     gateway-->>browser: a program: 401. A person: sign in
@@ -270,6 +278,7 @@ def way() -> str:
     gateway-->>browser: 503
   else someone's
     login-->>gateway: their address
+    Note over gateway: A person {beyond}: 429
     Note over gateway: {restricted} and no administrator: 403
     gateway->>service: the request, without the login's cookie, with a token of the gateway
     service-->>browser: the answer, silent for {route.timeout_seconds} seconds at most

@@ -62,6 +62,7 @@ class PortalSettings:
                 to=runs,
                 paths=("/oauth2/portal", "/oauth2/assets/"),
                 start="/oauth2/portal",
+                callback="/oauth2/portal",
                 content_security_policy="default-src 'self'",
             ),
             administrators=(self.administrator,),

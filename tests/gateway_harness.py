@@ -321,11 +321,13 @@ def read_response(connection: socket.socket, method: str = "GET") -> Response:
         return Response(status=response.status, headers=response.headers, body=response.read())
 
 
-def localize_settings(text: str, upstreams: Mapping[str, int]) -> str:
+def localize_settings(text: str, upstreams: Mapping[str, int], *, limited: bool) -> str:
     """The settings of the gateway's Lua with a local port for each ``host:port``; the host stays."""
     settings = json.loads(text)
     for place in (*settings["routes"].values(), *([settings["login"]] if "login" in settings else [])):
         place["port"] = upstreams[f"{place['host']}:{place['port']}"]
+        if "rate" in place and not limited:
+            place["rate"] = {"per_second": 1_000_000, "burst": 1_000_000}
     return json.dumps(settings)
 
 
@@ -344,13 +346,18 @@ def localize(text: str, *, listen: tuple[int, int], resolv_conf: Path) -> str:
 
 @contextmanager
 def running_gateway(
-    manifests: Sequence[Manifest], *, resolvable: bool = True, real: Mapping[str, int] | None = None
+    manifests: Sequence[Manifest],
+    *,
+    resolvable: bool = True,
+    real: Mapping[str, int] | None = None,
+    limited: bool = True,
 ) -> Generator[RunningGateway, None, None]:
     """The gateway, started as its pod would be, with a stub for every Service.
 
     Args:
         resolvable: Whether the names of the Services are known from the start.
         real: Ports of loopback where real programs stand in for a stub, by the name of the service.
+        limited: Whether the rates are those of the settings. Otherwise one client may ask as often as a test likes.
     """
     nginx = shutil.which("nginx")
     assert nginx, "nginx was not asked for"
@@ -382,7 +389,7 @@ def running_gateway(
         host = re.findall(r'server_name "([^"]*)";', text)[-1]
         configuration.write_text(localize(text, listen=(listen, port), resolv_conf=resolv_conf))
         settings = mounts["/etc/gateway"] / "gateway.json"
-        settings.write_text(localize_settings(settings.read_text(), upstream_ports))
+        settings.write_text(localize_settings(settings.read_text(), upstream_ports, limited=limited))
         prefix = root / "prefix"
         prefix.mkdir(mode=0o555)
         program = root / "bin/openresty"

@@ -117,7 +117,7 @@ def is_set(word: str, text: str) -> bool:
 
 def test_a_setting_that_an_advisory_needs_would_be_found(manifests: Manifests) -> None:
     text = settings_of(manifests("prod"), "openresty/openresty")
-    for word in ("proxy_pass", "map", "limit_req_zone", "listen", "include"):
+    for word in ("proxy_pass", "map", "limit_conn_zone", "listen", "include"):
         assert is_set(word, text), word
     assert is_set("rewrite_by_lua_block", text)
     assert is_set("rewrite", text + "rewrite ^/old/(.*)$ /new/$1;")

@@ -234,6 +234,9 @@ def test_the_logins_cookie_is_for_one_host_over_https_and_out_of_reach_of_script
         "OAUTH2_PROXY_COOKIE_SAMESITE": "lax",
         "OAUTH2_PROXY_COOKIE_EXPIRE": "12h",
         "OAUTH2_PROXY_SESSION_COOKIE_MINIMAL": "true",
+        # A cookie for each try, the one that is begun and four before it: one cookie was undone by the next window.
+        "OAUTH2_PROXY_COOKIE_CSRF_PER_REQUEST": "true",
+        "OAUTH2_PROXY_COOKIE_CSRF_PER_REQUEST_LIMIT": "4",
     }
     assert said["OAUTH2_PROXY_SESSION_STORE_TYPE"] == "cookie", "a session would be lost with its pod"
     assert str(said["OAUTH2_PROXY_REDIRECT_URL"]).startswith("https://")

@@ -318,9 +318,9 @@ class Shop:
     def shows(self, pages: LoginPages) -> Gateway:
         return self.signs_in(AnsweredBy(vouching=Person(email="me@example.com", name="Me"), pages=pages))
 
-    def signs_in(self, login: Login) -> Gateway:
+    def signs_in(self, login: Login, host: str = "shop.example.com") -> Gateway:
         route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())
-        return Gateway(self.phase, PUBLIC_GATEWAY, [route], login)
+        return Gateway(self.phase, replace(PUBLIC_GATEWAY, host=host), [route], login)
 
     def login(self, settings: OAuth2ProxySettings) -> OAuth2Proxy:
         return OAuth2Proxy(self.phase, settings, self.secret("oauth2-proxy", *settings.secret_keys))
@@ -737,6 +737,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, controller: shop.opens(replace(INGRESS, controller=controller)),
         ingress_class="public",
         pods=NamespacePods(namespace="edge"),
+        head_kb=Refused(7, "large-client-header-buffers"),
     ),
     Internet: case(Internet(), Shop.admits, cluster_ranges=("203.0.113.0/24",)),
     IssuedKey: case(IssuedKey(key="token", issued_by="Acme"), Shop.keeps, key="key"),
@@ -745,15 +746,21 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, limits: shop.gateway(replace(PUBLIC_GATEWAY, limits=limits)),
         connections=99,
         sign_in=RateLimit(per_second=6, burst=20),
+        head_kb=9,
     ),
     LoginPages: case_of(
         lambda shop: LoginPages(
-            to=shop.api, paths=("/oauth2/in",), start="/oauth2/in", content_security_policy="default-src 'self'"
+            to=shop.api,
+            paths=("/oauth2/in", "/oauth2/back"),
+            start="/oauth2/in",
+            callback="/oauth2/in",
+            content_security_policy="default-src 'self'",
         ),
         Shop.shows,
         to=lambda shop: shop.web,
         paths=("/oauth2/in", "/oauth2/out"),
         start="/oauth2/in/now",
+        callback="/oauth2/back",
         content_security_policy="default-src 'none'",
         timeout_seconds=31,
     ),
@@ -790,13 +797,14 @@ CASES: dict[type[DataclassInstance], Case] = {
     NoTls: case(NoTls(), lambda shop, tls: shop.opens(replace(INGRESS, tls=tls), https=False)),
     OAuth2ProxySettings: case(
         LOGIN,
-        Shop.login,
+        lambda shop, settings: shop.signs_in(shop.login(settings), host=settings.host),
         image=OTHER_IMAGE,
         compute=LARGE,
         host="store.example.com",
         provider=GitHub(),
         email_domains=("*",),
         session_hours=13,
+        remembered_seconds=6,
         availability=Availability(scale=Replicas(count=3)),
         name="login",
         extras=MORE,
@@ -866,6 +874,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         subject="X-Subject",
         name="X-Called",
         tries=1,
+        remembered_seconds=6,
     ),
     RandomKey: case(RandomKey(key="token"), Shop.keeps, key="key"),
     RateLimit: case(

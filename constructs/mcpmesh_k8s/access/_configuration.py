@@ -8,19 +8,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from .login import LOGIN_COOKIE, LOGIN_PATH, Login, Question
-from .routes import Limits, RateLimit, Route
+from .routes import Limits, Route
 
 _FILES = Path(__file__).with_name("gateway_files")
-_ERRORS = "400 403 404 405 413 414 421 429 431 494 500 501 502 503 504 505"
+_ERRORS = "400 403 404 405 413 414 421 429 431 500 501 502 503 504 505"
 _STREAMED_MB = 8
 """Larger bodies are passed on while they arrive: a few of them would fill the pod's scratch space."""
-
-_SIGN_IN = "sign-in"
-"""What counts the requests for the login's own pages, all of them together."""
 
 
 def read(name: str) -> str:
@@ -75,11 +72,10 @@ class Configuration:
     @property
     def nginx_conf(self) -> str:
         """``nginx.conf``."""
-        rates = {f"route{index}": route.rate for index, route in enumerate(self.routes) if route.rate}
-        locations = [location(page, _SIGN_IN) for page in self.pages]
-        locations += [location(route, f"route{index}") for index, route in enumerate(self.routes)]
+        callback = self.login.pages.callback if self.login.pages else ""
+        locations = [location(page, _TRY_AGAIN if page.path == callback else "") for page in self.pages]
+        locations += [location(route) for route in self.routes]
         if self.pages:
-            rates[_SIGN_IN] = self.limits.sign_in
             locations.insert(0, _SIGNING_IN)
         values = {
             "WORKERS": str(self.workers),
@@ -89,7 +85,7 @@ class Configuration:
             "HOST": quoted(self.host),
             "ERRORS": _ERRORS,
             "CONNECTIONS": str(self.limits.connections),
-            "ZONES": "".join(zone(name, rate) for name, rate in rates.items()),
+            "HEAD": f"{self.limits.head_kb}k",
             "LOCATIONS": "".join(locations),
         }
         return re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], read("nginx.conf"))
@@ -100,6 +96,7 @@ class Configuration:
         pages, vouching = self.login.pages, self.login.vouching
         told: dict[str, object] = {
             "https": self.https,
+            "head": self.limits.head_kb * 1024,
             "administrators": [email.lower() for email in self.administrators],
             "cookie": LOGIN_COOKIE,
             "provider": self.login.provider,
@@ -123,6 +120,7 @@ class Configuration:
             "port": endpoint.port,
             "path": question.path,
             "tries": question.tries,
+            "remembered": question.remembered_seconds,
             "email": question.email.lower(),
             "subject": question.subject.lower(),
             "name": question.name.lower(),
@@ -140,6 +138,8 @@ class Configuration:
             "cookies": route.cookies,
             "websocket": route.websocket,
             "content_security_policy": route.content_security_policy,
+            # All pages of the login are counted together.
+            **({"counter": LOGIN_PATH if of_login else route.path, "rate": asdict(route.rate)} if route.rate else {}),
         }
 
 
@@ -148,13 +148,8 @@ def _lines(values: Mapping[str, object], depth: int) -> str:
     return ",\n".join(f"{'  ' * depth}{json.dumps(key)}: {json.dumps(value)}" for key, value in values.items())
 
 
-def zone(name: str, rate: RateLimit) -> str:
-    """The line that counts requests by a rate, under a name."""
-    return f"    limit_req_zone $client zone={name}:2m rate={rate.per_second}r/s;\n"
-
-
-def location(route: Route, zone: str) -> str:
-    """A location: what is passed on, whoever asked for it and wherever it goes."""
+def location(route: Route, more: str = "") -> str:
+    """A location: what is passed on, whoever asked for it and wherever it goes, with more lines where it needs any."""
     lines = [
         f"set $route {quoted(route.path)};",
         f"set $service {quoted(route.to.name)};",
@@ -164,12 +159,11 @@ def location(route: Route, zone: str) -> str:
         f"proxy_read_timeout {route.timeout_seconds}s;",
         f"proxy_send_timeout {route.timeout_seconds}s;",
     ]
-    if route.rate:
-        lines += [f"limit_req zone={zone} burst={route.rate.burst} nodelay;"]
     if not route.buffering:
         lines.append("proxy_buffering off;")
     if route.body_mb > _STREAMED_MB:
         lines.append("proxy_request_buffering off;")
+    lines += more.splitlines()
     body = "".join(f"            {line}\n" for line in lines)
     return f"\n        location {'= ' if route.exact else ''}{quoted(route.path)} {{\n{body}        }}\n"
 
@@ -179,8 +173,18 @@ _SIGNING_IN = f"""
         location @sign_in {{
             content_by_lua_block {{ gateway.sign_in() }}
         }}
+        location = /-/again {{
+            internal;
+            content_by_lua_block {{ gateway.again() }}
+        }}
         # Beside the pages that browsers need, the login tells who someone is: that is for the gateway to ask.
         location {LOGIN_PATH} {{
             return 404;
         }}
+"""
+
+_TRY_AGAIN = f"""\
+proxy_intercept_errors on;
+error_page {_ERRORS} /-/again;
+error_page 494 =431 /-/again;
 """

@@ -51,13 +51,28 @@ class IngressNginx:
     Args:
         ingress_class: Its class.
         pods: Its pods: the only ones outside the application that may reach the gateway.
+        head_kb: The longest line of a request's head that it lets in, in KiB. It is the figure after ``4`` in
+            ``large-client-header-buffers`` of its ConfigMap, which no Ingress can change.
     """
 
     ingress_class: str = "nginx"
     pods: NamespacePods = NamespacePods(namespace="ingress-nginx")
+    head_kb: int = 8
 
     def annotations(self, gateway: Gateway, tls: Tls | NoTls) -> dict[str, str]:
-        """What it must let through: by itself it stops at 1 MB and 60 seconds, and collects bodies."""
+        """What it must let through: by itself it stops at 1 MB, 60 seconds and heads of 4 KiB, and collects bodies.
+
+        Raises:
+            SettingError: The gateway takes longer heads than the controller lets in.
+        """
+        head_kb = gateway.settings.limits.head_kb
+        if head_kb > self.head_kb:
+            raise SettingError(
+                "Limits.head_kb",
+                head_kb,
+                f"ingress-nginx lets in {self.head_kb}. Give at most that, or say in its ConfigMap "
+                f'large-client-header-buffers: "4 {head_kb}k" and here IngressNginx(head_kb={head_kb}).',
+            )
         timeout = str(gateway.longest_timeout)
         prefix = "nginx.ingress.kubernetes.io"
         return {
@@ -65,6 +80,7 @@ class IngressNginx:
             f"{prefix}/proxy-read-timeout": timeout,
             f"{prefix}/proxy-send-timeout": timeout,
             f"{prefix}/proxy-request-buffering": "off",
+            f"{prefix}/proxy-buffer-size": f"{head_kb}k",
             f"{prefix}/ssl-redirect": str(isinstance(tls, Tls)).lower(),
         }
 
@@ -73,8 +89,8 @@ class IngressNginx:
 class Traefik:
     """The controller Traefik.
 
-    It bounds neither body nor answer; its entry point's ``readTimeout`` (60 seconds by default) bounds how long an
-    upload may take.
+    It bounds neither body nor answer, and a head at 1 MiB. Its entry point's ``readTimeout`` (60 seconds by default)
+    bounds how long an upload may take.
 
     Args:
         ingress_class: Its class.

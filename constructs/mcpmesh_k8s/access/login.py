@@ -23,6 +23,9 @@ LOGIN_COOKIE = "__Host-login"
 """How the names of every login's cookies begin: no service gets one, and none may set one. The prefix ``__Host-`` makes
 browsers refuse a cookie without TLS, for another path, or from a subdomain."""
 
+LONGEST_MEMORY = 60
+"""For how many seconds at most the gateway may take a login's word without asking again."""
+
 EMAIL = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 
 
@@ -62,6 +65,9 @@ class Question:
         subject: The header that holds what the provider calls them; they are called by the address when there is none.
         name: The header that holds their name; as above.
         tries: How often another pod is tried when one fails or hangs: one that stops gets requests for a moment.
+        remembered_seconds: For how long the gateway remembers whom the login vouched for, by a digest of the cookies,
+            and does not ask again: 60 at most. So much longer a session may go on that was just ended. With 0 it asks
+            about each request.
     """
 
     to: Workload
@@ -70,6 +76,7 @@ class Question:
     subject: str
     name: str
     tries: int = 3
+    remembered_seconds: int = 5
 
     def __post_init__(self) -> None:
         """Refuse what would be no request, or no header."""
@@ -80,6 +87,8 @@ class Question:
                 raise SettingError("Question", header, "Give the name of a header, such as 'X-Auth-Request-Email'.")
         if self.tries < 0:
             raise SettingError("Question.tries", self.tries, "Give 0 or more.")
+        if not 0 <= self.remembered_seconds <= LONGEST_MEMORY:
+            raise SettingError("Question.remembered_seconds", self.remembered_seconds, f"Give 0 to {LONGEST_MEMORY}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +100,8 @@ class LoginPages:
         paths: The paths that browsers need, each exact, or a prefix that ends with ``/``. All lie below ``/oauth2/``,
             where nothing else is served.
         start: Where people are sent to sign in. The parameter ``rd`` is the page that they come back to.
+        callback: Which of the paths the provider sends people back to. Where it ends in an error, the gateway shows a
+            page that lets them try again.
         content_security_policy: What a browser may load for them.
         timeout_seconds: How long an answer may be silent.
     """
@@ -98,6 +109,7 @@ class LoginPages:
     to: Workload
     paths: tuple[str, ...]
     start: str
+    callback: str
     content_security_policy: str
     timeout_seconds: int = 30
 
@@ -106,6 +118,8 @@ class LoginPages:
         for path in (*self.paths, self.start):
             if not path.startswith(LOGIN_PATH):
                 raise SettingError("LoginPages.paths", path, f"Give a path below {LOGIN_PATH}.")
+        if self.callback not in self.paths:
+            raise SettingError("LoginPages.callback", self.callback, f"Give one of {', '.join(self.paths)}.")
 
     @property
     def routes(self) -> tuple[Route, ...]:

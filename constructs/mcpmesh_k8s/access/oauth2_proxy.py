@@ -31,10 +31,13 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-from .login import LOGIN_COOKIE, LOGIN_PATH, Login, LoginPages, NewSecret, Question
+from .login import LOGIN_COOKIE, LOGIN_PATH, LONGEST_MEMORY, Login, LoginPages, NewSecret, Question
 
 USER = User(uid=65532, gid=65532)
 """The user ``nonroot`` of the distroless image."""
+
+TRIES = 5
+"""How many tries to sign in a browser may have under way."""
 
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+|\*")
 
@@ -127,6 +130,10 @@ class OpenIdConnect:
         return {
             "OAUTH2_PROXY_PROVIDER": "oidc",
             "OAUTH2_PROXY_OIDC_ISSUER_URL": self.issuer,
+            # The groups of a person, of which there may be hundreds, would lie in the cookie, and nobody reads them.
+            # The claim has to be one that each token has: for any other it would ask the provider once more.
+            "OAUTH2_PROXY_SCOPE": "openid email profile",
+            "OAUTH2_PROXY_OIDC_GROUPS_CLAIM": "sub",
             # It skips this unless told. A token that was made for another login is then refused.
             "OAUTH2_PROXY_INSECURE_OIDC_SKIP_NONCE": "false",
             "OAUTH2_PROXY_CODE_CHALLENGE_METHOD": "S256",
@@ -149,6 +156,8 @@ class OAuth2ProxySettings(WorkloadOptions):
         email_domains: Whose addresses may sign in; ``("*",)`` is anyone the provider vouches for.
         session_hours: Hours until one has to sign in again. Sessions lie in an encrypted cookie, so that any number
             of pods works, and none is lost with one.
+        remembered_seconds: For how long the gateway remembers whom it vouched for, and does not ask again: 60 at most.
+            So much longer a session may go on that has ended, or that a new `cookie-secret` should end. 0 is never.
         name: The short name.
     """
 
@@ -158,6 +167,7 @@ class OAuth2ProxySettings(WorkloadOptions):
     provider: Provider
     email_domains: tuple[str, ...]
     session_hours: int = 12
+    remembered_seconds: int = 5
     name: str = "oauth2-proxy"
 
     def __post_init__(self) -> None:
@@ -170,6 +180,10 @@ class OAuth2ProxySettings(WorkloadOptions):
                 )
         if self.session_hours < 1:
             raise SettingError("OAuth2ProxySettings.session_hours", self.session_hours, "Give 1 or more.")
+        if not 0 <= self.remembered_seconds <= LONGEST_MEMORY:
+            raise SettingError(
+                "OAuth2ProxySettings.remembered_seconds", self.remembered_seconds, f"Give 0 to {LONGEST_MEMORY}."
+            )
 
     @property
     def secret_keys(self) -> tuple[IssuedKey | RandomKey, ...]:
@@ -213,6 +227,10 @@ class OAuth2Proxy(Workload):
             "OAUTH2_PROXY_COOKIE_HTTPONLY": "true",
             "OAUTH2_PROXY_COOKIE_SAMESITE": "lax",
             "OAUTH2_PROXY_COOKIE_EXPIRE": f"{settings.session_hours}h",
+            # Each try has a cookie of its own, so that two windows do not undo each other. Beside the try that is begun
+            # so many stay, and the oldest go: all cookies together must fit one line.
+            "OAUTH2_PROXY_COOKIE_CSRF_PER_REQUEST": "true",
+            "OAUTH2_PROXY_COOKIE_CSRF_PER_REQUEST_LIMIT": str(TRIES - 1),
             "OAUTH2_PROXY_SESSION_STORE_TYPE": "cookie",
             "OAUTH2_PROXY_SESSION_COOKIE_MINIMAL": "true",
             # Its request log holds the provider's codes; the gateway logs every request without them.
@@ -280,6 +298,7 @@ class OAuth2Proxy(Workload):
             email="X-Auth-Request-Email",
             subject="X-Auth-Request-User",
             name="X-Auth-Request-Preferred-Username",
+            remembered_seconds=self.settings.remembered_seconds,
         )
 
     @property
@@ -289,6 +308,7 @@ class OAuth2Proxy(Workload):
             to=self,
             paths=tuple(f"{LOGIN_PATH}{path}" for path in ("start", "callback", "sign_in", "sign_out", "static/")),
             start=f"{LOGIN_PATH}start",
+            callback=f"{LOGIN_PATH}callback",
             content_security_policy="default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
         )
 

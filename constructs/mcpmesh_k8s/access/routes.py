@@ -49,7 +49,10 @@ class Audience(Choice):
 
 @dataclass(frozen=True, kw_only=True)
 class RateLimit:
-    """How many requests one client may make: an IPv4 address, or the /64 of an IPv6 one.
+    """How many requests one client may make.
+
+    A client is a person, where the login has vouched for one, from wherever they ask. Everyone else is an IPv4 address,
+    or the /64 of an IPv6 one.
 
     Args:
         per_second: Requests a second, on average.
@@ -73,16 +76,22 @@ class Limits:
 
     Args:
         connections: How many requests may be under way at a time. The next is answered with 429.
-        sign_in: How many requests for the login's own pages.
+        sign_in: How many requests for the login's own pages. Signing in takes two, and a whole office may do it at nine
+            behind one address.
+        head_kb: The longest line of a request's head, in KiB; all cookies are one line. And the longest head of an
+            answer. What is longer is answered with 414, 431 or 502, and the log says so. ingress-nginx lets in 8.
     """
 
     connections: int = 100
-    sign_in: RateLimit = RateLimit(per_second=5, burst=20)
+    sign_in: RateLimit = RateLimit(per_second=10, burst=200)
+    head_kb: int = 8
 
     def __post_init__(self) -> None:
         """Refuse a limit that lets nothing through."""
         if self.connections < 1:
             raise SettingError("Limits.connections", self.connections, "Give 1 or more.")
+        if not 4 <= self.head_kb <= 64:
+            raise SettingError("Limits.head_kb", self.head_kb, "Give 4 to 64: a cookie alone may have 4.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,28 @@ local settings
 local nameservers = {}
 local addresses = {} -- by host: address and when it was learned, in each worker
 
+-- Told in the access log: the error log would add the query of the request, and secrets are in it.
+local function complain(...)
+    ngx.var.problem = table.concat({ ... })
+end
+
+-- What fails in here is told there too, and its request is refused.
+local function guarded(work)
+    return function()
+        local done, failure = pcall(work)
+        if not done then
+            complain("the gateway failed: ", tostring(failure))
+            return ngx.exit(ngx.HTTP_INTERNAL_SERVER_ERROR)
+        end
+    end
+end
+
 local FRESH = 5 -- seconds for which an address is used without asking again
 local STALE = 300 -- seconds for which the last address is used while the DNS does not answer
 local LIFETIME = 300 -- seconds for which the token is valid that the service is handed
 local TRY = 1.5 -- seconds for the head of one pod's answer, so that there is time to ask another
 local PATIENCE = 5 -- seconds for the login's answer, the DNS and every try included, however it trickles
-local LONGEST = 16384 -- bytes of the login's answer
+local KNOWN = 3600 -- seconds for which somebody's cookies are known, whom the login vouched for
 
 local function set(list)
     local found = {}
@@ -23,13 +39,22 @@ local function set(list)
     return found
 end
 
+-- The key of digests: nobody can find two cookies of one digest who does not know it.
+local pepper
+
+local function read(path, what)
+    local file = assert(io.open(path))
+    local text = assert(file:read(what))
+    file:close()
+    return text
+end
+
 -- Called once, with the file of settings: the routes by their paths, who administrates, how the login's own cookies
 -- begin, and what it is asked, or else the one person that everyone is.
 function gateway.configure(path)
-    local file = assert(io.open(path))
-    settings = assert(cjson.decode(file:read("*a")))
-    file:close()
+    settings = assert(cjson.decode(read(path, "*a")))
     settings.administrators = set(settings.administrators)
+    pepper = read("/dev/urandom", 32)
 end
 
 -- The pod's own resolv.conf names the DNS, so that no address is written down.
@@ -169,11 +194,6 @@ local function address_of(host, deadline)
     return known.address
 end
 
--- Told in the access log: the error log would add the query of the request, and secrets are in it.
-local function complain(...)
-    ngx.var.problem = table.concat({ ... })
-end
-
 -- Where a request goes. The upstream block of nginx.conf calls `balance` for each connection, and again when it fails
 -- while there are tries: behind the one address of a Service is then another pod.
 local function find(route)
@@ -273,6 +293,11 @@ end
 
 -- A service sets cookies of its own, and not the login's. A browser sends one without a name back as its value alone.
 function gateway.keep_login()
+    if ngx.req.http_version() == 0.9 then -- nginx would pass on what is no answer, as it is
+        complain("its answer is not HTTP")
+        ngx.status = ngx.HTTP_BAD_GATEWAY
+        return ngx.exit(ngx.ERROR)
+    end
     local sent = ngx.header.set_cookie
     if not sent or ngx.ctx.route.of_login then
         return
@@ -286,11 +311,65 @@ function gateway.keep_login()
     ngx.header.set_cookie = kept
 end
 
+-- Whom the login vouched for, by a digest of the cookies that it was asked about: the whole question, as far as a client
+-- makes it. For a few seconds it is not asked again. For longer, its people are only counted by who they are.
+local people = ngx.shared.people
+
+local function recall()
+    local cookies, login = ngx.var.http_cookie, settings.login
+    if not login or not cookies or not cookies:find(settings.cookie, 1, true) then
+        return
+    end
+    local digest = ngx.hmac_sha1(pepper, cookies)
+    ngx.ctx.digest = digest
+    local said, asked = people:get(digest)
+    if said then
+        local email, subject, name = said:match("^(.-)\n(.-)\n(.*)$")
+        local fresh = ngx.now() - asked < login.remembered
+        ngx.ctx.known = { email = email, subject = subject, name = name, fresh = fresh }
+        ngx.var.known = "p" .. email
+    end
+end
+
+local function remember(who)
+    if ngx.ctx.digest then
+        local said = table.concat({ who.email, who.subject or "", who.name or "" }, "\n")
+        people:set(ngx.ctx.digest, said, KNOWN, math.floor(ngx.ctx.asked))
+    end
+end
+
+local function forget()
+    if ngx.ctx.digest then
+        people:delete(ngx.ctx.digest)
+    end
+end
+
+-- Whether a client may ask once more at this route: by the time at which all that it has asked would be used up at the
+-- route's rate (GCRA). Only what is counted makes it later.
+local clients = ngx.shared.clients
+
+local function allowed(route, client, counted)
+    local rate = route.rate
+    if not rate then
+        return true
+    end
+    local key, now, each = route.counter .. client, ngx.now(), 1 / rate.per_second
+    local used_up = math.max(clients:get(key) or now, now) + each
+    if used_up - now > (rate.burst + 1) * each + 0.0005 then
+        return false
+    end
+    if counted then
+        clients:set(key, used_up, used_up - now + 1)
+    end
+    return true
+end
+
 -- The start of every route: refuse what can be read in two ways, forget what the client says it is, find the service.
-function gateway.pass()
+gateway.pass = guarded(function()
     local route = settings.routes[ngx.var.route]
     ngx.ctx.route = route
     ngx.var.content_security_policy = route.content_security_policy
+    recall()
     if ngx.var.ambiguous == "1" then
         return ngx.exit(ngx.HTTP_BAD_REQUEST)
     end
@@ -316,7 +395,7 @@ function gateway.pass()
         ngx.var.passed_connection = ngx.var.connection_upgrade
     end
     find(route)
-end
+end)
 
 -- Whose request it is: the login is asked. Not by nginx's `auth_request`: it waits for as long as a byte comes now and
 -- then. Here the whole answer has one deadline, and what is no plain answer lets nobody in.
@@ -326,11 +405,11 @@ local function receive_head(socket, deadline)
     local text = ""
     while true do
         local left = deadline - ngx.now()
-        if left <= 0 or #text >= LONGEST then
-            return nil, left <= 0 and "timeout" or "too long"
+        if left <= 0 or #text >= settings.head then
+            return nil, left <= 0 and "timeout" or "a head that is longer than " .. settings.head .. " bytes"
         end
         socket:settimeout(math.max(1, left * 1000))
-        local data, failure = socket:receiveany(LONGEST - #text)
+        local data, failure = socket:receiveany(settings.head - #text)
         if not data then
             return nil, failure
         end
@@ -417,6 +496,7 @@ local function person()
     if settings.person then
         return settings.person
     end
+    ngx.ctx.asked = ngx.now()
     local status, said = ask_login()
     if status == 400 then -- cookies that it cannot read are nobody's
         return nil, 401
@@ -450,22 +530,62 @@ local function token(email, name, subject)
     return segment { alg = "none", typ = "JWT" } .. "." .. segment(claims) .. "."
 end
 
-function gateway.authorize()
-    local route = ngx.ctx.route
-    if route.audience == "public" then
-        return
-    end
+-- How a client is counted: a person by who they are, from wherever they ask; everyone else by the address.
+local function as_person(who)
+    return "p" .. who.email
+end
+
+local function as_address()
+    return "a" .. ngx.var.client
+end
+
+local function too_many(by)
+    complain("beyond the rate, counted by ", by:sub(1, 1) == "p" and "person" or "address")
+    return ngx.exit(ngx.HTTP_TOO_MANY_REQUESTS)
+end
+
+-- Whom the login vouches for when it is asked; or else the request is refused.
+local function ask_about(by)
     local who, refused, problem = person()
-    if not who then
-        complain(problem or "")
-        return ngx.exit(refused)
+    if who and not plausible(who.email) then
+        who, refused, problem = nil, ngx.HTTP_SERVICE_UNAVAILABLE, "the login vouched for a request without an identity"
     end
-    if not plausible(who.email) then
-        complain("the login vouched for a request without an identity")
-        return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
+    if who then
+        who.email = who.email:lower()
+        remember(who)
+        return who
     end
-    local email = who.email:lower()
+    complain(problem or "")
+    if refused ~= ngx.HTTP_SERVICE_UNAVAILABLE then
+        forget()
+    end
+    return allowed(ngx.ctx.route, by, true) and ngx.exit(refused) or too_many(by)
+end
+
+gateway.authorize = guarded(function()
+    local route, known = ngx.ctx.route, ngx.ctx.known
+    local by = known and as_person(known) or as_address()
+    if route.audience == "public" then
+        return allowed(route, by, true) or too_many(by)
+    end
+    local who = settings.person or known and known.fresh and known
+    local asked = not who
+    if asked then
+        if not allowed(route, by, false) then -- and the login is not asked
+            return too_many(by)
+        end
+        who = ask_about(by)
+    end
+    local email = who.email
     ngx.var.identity = email
+    -- Where everyone is one person, only the address tells them apart.
+    by = settings.person and as_address() or as_person(who)
+    if not allowed(route, by, true) then
+        if asked then -- with ever other cookies, one person could have it asked as often as they like
+            allowed(route, as_address(), true)
+        end
+        return too_many(by)
+    end
     if route.audience == "administrator" and not settings.administrators[email] then
         return ngx.exit(ngx.HTTP_FORBIDDEN)
     end
@@ -474,7 +594,7 @@ function gateway.authorize()
         local subject = legible(who.subject) and who.subject or email
         ngx.var.upstream_authorization = "Bearer " .. token(email, name, subject)
     end
-end
+end)
 
 -- Answers of the gateway itself.
 
@@ -497,8 +617,70 @@ local WORDS = {
     [505] = "This version of the protocol is not spoken here.",
 }
 
+-- Why a service gave no answer. nginx tells it in its error log only, beside the query of the request.
+local function last(times)
+    return (times or ""):match("([^%s,:]+)%s*$")
+end
+
+local function silence()
+    local status = last(ngx.var.upstream_status)
+    if not status or last(ngx.var.upstream_header_time) ~= "-" then
+        return ""
+    end
+    local received = tonumber(last(ngx.var.upstream_bytes_received)) or 0
+    if last(ngx.var.upstream_connect_time) == "-" then
+        return status == "504" and "no connection in time" or "no connection"
+    elseif status == "504" then
+        return "silent for too long"
+    elseif received == 0 then
+        return "hung up without an answer"
+    elseif received >= settings.head then
+        return "the head of its answer is longer than " .. settings.head .. " bytes"
+    end
+    return "its answer is not HTTP"
+end
+
+local REASONS = {
+    [414] = function()
+        return "the request's first line is longer than " .. settings.head .. " bytes"
+    end,
+    [431] = function()
+        return "a line of the request's head, or all of it, is too long: a line may have " .. settings.head .. " bytes"
+    end,
+    [429] = function()
+        return "more requests under way than one client may have"
+    end,
+    [502] = silence,
+    [504] = silence,
+}
+
+local function give_reason(status)
+    if status == ngx.HTTP_TOO_MANY_REQUESTS then
+        ngx.header.retry_after = "1"
+    end
+    if (ngx.var.problem or "") == "" and REASONS[status] then
+        complain(REASONS[status]())
+    end
+end
+
+-- An answer that ended before its end, by the service or by the client.
+local function is_cut()
+    if ngx.var.request_completion == "" then
+        return true
+    end
+    local length, came = tonumber(ngx.var.upstream_http_content_length), tonumber(last(ngx.var.upstream_response_length))
+    return length and came and came < length and ngx.var.request_method ~= "HEAD" and ngx.status ~= 304
+end
+
+function gateway.log()
+    if ngx.var.problem == "" and ngx.var.upstream_status and ngx.status < 499 and is_cut() then
+        complain("the answer was cut short")
+    end
+end
+
 function gateway.explain()
     local status = ngx.status
+    give_reason(status)
     local words = WORDS[status] or "Something went wrong."
     if status == ngx.HTTP_FORBIDDEN and ngx.var.problem == OUTSIDE then
         words = "This comes from another site."
@@ -514,13 +696,55 @@ function gateway.explain()
     end
 end
 
+-- Where one signs in and comes back to a page: without its query, or to the first page, where the address would be too
+-- long for some link on the way. It is escaped once more for the provider, and comes back so.
+local WAY_BACK = 1024
+
+local function start_for(page)
+    local back = ngx.escape_uri(page)
+    if #back > WAY_BACK then
+        back = ngx.escape_uri(page:match("^[^?]*"))
+    end
+    return settings.sign_in .. "?rd=" .. (#back > WAY_BACK and "%2F" or back)
+end
+
+-- The way back from signing in ended in an error: begun too long ago, twice, or elsewhere. Here it is begun anew, and ends
+-- where the person wanted to go.
+local AGAIN = [[
+<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Sign in again</title>
+<h1>You are not signed in</h1>
+<p>%s</p>
+<p><a href="%s">Try again</a></p>
+</html>
+]]
+local NOT_SIGNED_IN = "Signing in was begun too long ago, twice, or in another browser, or this account may not sign in here."
+
+function gateway.again()
+    local status = ngx.status
+    give_reason(status)
+    local words = (status == 429 or status > 500) and WORDS[status] or NOT_SIGNED_IN
+    local state = ngx.unescape_uri(ngx.var.request_uri:match("[?&]state=([^&]*)") or "")
+    -- As oauth2-proxy writes it: a number that nobody can guess, and the page, escaped.
+    local page = ngx.unescape_uri(state:match("^[^:]*:(.*)$") or "")
+    if not page:find("^/") or page:find("^/[/\\]") or page:find("%c") then
+        page = "/"
+    end
+    ngx.header.content_type = "text/html; charset=utf-8"
+    ngx.header.cache_control = "no-store"
+    ngx.print(AGAIN:format(words, start_for(page)))
+end
+
 -- Programs are told; people are sent to sign in and come back.
 function gateway.sign_in()
     if ngx.var.programs == "1" then
         ngx.status = ngx.HTTP_UNAUTHORIZED
         return gateway.explain()
     end
-    return ngx.redirect(settings.sign_in .. "?rd=" .. ngx.escape_uri(ngx.var.request_uri))
+    return ngx.redirect(start_for(ngx.var.request_uri))
 end
 
 return gateway
