@@ -9,7 +9,7 @@ PYTHON ?= python3
 # no: leave the system as it is; tests that lack a program are skipped.
 SYSTEM_PACKAGES ?= yes
 export SYSTEM_PACKAGES
-PYTEST_FLAGS ?= -n auto --dist loadfile
+PYTEST_FLAGS ?= -n auto --dist loadfile --no-loadscope-reorder
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
@@ -30,7 +30,7 @@ WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9%-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## install everything that the other targets need; SYSTEM_PACKAGES=no leaves the system as it is
@@ -57,6 +57,9 @@ format: $(VENV) ## format the sources and repair what the linter can
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format .
 
+# The operator's commands. What they take is refused by those that do not take it.
+OPERATE := .venv/bin/python -m ai_interviewer
+ANYWHERE := PYTHON PYTEST_FLAGS SYSTEM_PACKAGES REGISTRIES ALLOW BASE
 include k8s.mk
 
 ##@ Generated files: committed, and proven current by `make generated`
@@ -68,6 +71,12 @@ imports: $(VENV) $(TOOLS) ## the typed classes of imports/ and of kubernetes/api
 .PHONY: docs
 docs: $(VENV) ## the generated parts of the documentation
 	@.venv/bin/python docs/generate.py
+
+.PHONY: targets
+targets: $(VENV) ## k8s.mk, the make targets of the operator's commands
+	@mkdir -p build
+	@$(OPERATE) makefile >build/k8s.mk
+	@cp build/k8s.mk k8s.mk
 
 # Registries that are asked elsewhere, each as HOST=URL.
 REGISTRIES ?=
@@ -98,7 +107,7 @@ types: $(VENV) $(TOOLS) ## mypy and pyright
 	@$(WITH_NODE) node_modules/.bin/pyright
 
 .PHONY: generated
-generated: dist-check imports-check docs-check ## all that is generated and committed is current
+generated: dist-check imports-check docs-check targets-check ## all that is generated and committed is current
 
 .PHONY: dist-check
 dist-check: $(VENV) ## dist/ is what main.py writes
@@ -114,6 +123,13 @@ imports-check: $(VENV) $(TOOLS) ## they are what crds/ and cdk8s-plus-27 give
 .PHONY: docs-check
 docs-check: $(VENV) ## the documentation is what docs/generate.py writes
 	@.venv/bin/python docs/generate.py --check
+
+.PHONY: targets-check
+targets-check: $(VENV) ## k8s.mk is what the operator's commands give
+	@mkdir -p build
+	@$(OPERATE) makefile >build/k8s.mk
+	@diff k8s.mk build/k8s.mk || { echo "k8s.mk is out of date: run make targets and commit the result."; exit 1; }
+	@echo "k8s.mk is current"
 
 .PHONY: synth-cli
 synth-cli: $(VENV) $(TOOLS) ## the cdk8s command writes the same bytes as dist/

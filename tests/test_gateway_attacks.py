@@ -24,6 +24,7 @@ from urllib.parse import unquote
 import pytest
 
 from conftest import Manifests, requires
+from environments import EVERY
 from gateway_harness import DOMAIN, LOGIN, PREFIX, Answer, Request, Response, RunningGateway, running_gateway
 from mesh_harness import LOCALHOST, free_port
 
@@ -31,7 +32,6 @@ Header = tuple[str, str]
 Arrival = tuple[str, str, str, list[Header], dict[str, object], bytes]
 """The service, and what it got: method, target, headers, whom it takes the client for, and body."""
 
-ENVIRONMENTS = ("dev", "prod")
 AGENTS = ("pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent")
 ADMIN = "admin@example.com"
 ALICE = "alice@example.com"
@@ -156,11 +156,11 @@ def visitor_of(gateway: RunningGateway) -> Visitor:
     return Visitor(gateway=gateway, address=f"203.0.{number // 250}.{number % 250 + 1}")
 
 
-@pytest.fixture(params=ENVIRONMENTS)
+@pytest.fixture(params=EVERY)
 def admin(request: pytest.FixtureRequest, gateways: Callable[[str], RunningGateway]) -> Visitor:
     """The administrator. In dev it is everyone."""
     visitor = visitor_of(gateways(request.param))
-    if request.param == "prod":
+    if LOGIN in visitor.gateway.upstreams:
         visitor.gateway.sign_in(ADMIN)
     return visitor
 

@@ -24,6 +24,7 @@ import pytest
 from ai_interviewer import PROD, AiInterviewer, EnvironmentSettings
 from another_login import PortalSettings
 from conftest import Manifests, read_manifests, requires
+from environments import EVERY, STAGING, WITH_LOGIN, WITH_MESH, WITHOUT_LOGIN, WITHOUT_MESH
 from gateway_harness import (
     DOMAIN,
     LOGIN,
@@ -66,14 +67,12 @@ from mcpmesh_k8s.access._configuration import quoted
 from mesh_harness import LOCALHOST, eventually, probe
 from processes import START
 
-ENVIRONMENTS = ("dev", "prod")
 DATA, GRAFANA, PAGES = ContentSecurityPolicy.DATA, ContentSecurityPolicy.GRAFANA, ContentSecurityPolicy.PAGES
 AGENTS = ("pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent")
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 MEBIBYTE = 2**20
 UPGRADE = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
 ALICE, ADMINISTRATOR, DEVELOPER = "alice@example.com", "admin@example.com", "developer@example.com"
-PEOPLE = {"dev": (DEVELOPER,), "prod": (ALICE, ADMINISTRATOR)}
 HTTP = ("X-Forwarded-Proto", "http")
 ELSEWHERE = "127.0.0.9"  # nobody listens there
 
@@ -125,18 +124,18 @@ def gateways(manifests: Manifests, needs_nginx: Path) -> Generator[Callable[[str
         yield of
 
 
-@pytest.fixture(params=ENVIRONMENTS)
+@pytest.fixture(params=EVERY)
 def gateway(request: pytest.FixtureRequest, gateways: Callable[[str], RunningGateway]) -> RunningGateway:
     """The gateway of an environment, as if no test had used it. Whoever asks is an administrator."""
     return fresh(gateways(request.param))
 
 
-only_dev = pytest.mark.parametrize("gateway", ["dev"], indirect=True)
-only_prod = pytest.mark.parametrize("gateway", ["prod"], indirect=True)
+with_login = pytest.mark.parametrize("gateway", WITH_LOGIN, indirect=True)
+over_http = pytest.mark.parametrize("gateway", WITHOUT_LOGIN, indirect=True)
 
 
 def fresh(gateway: RunningGateway, person: str = ADMINISTRATOR) -> RunningGateway:
-    """As if it had not been used; in prod this person is signed in."""
+    """As if it had not been used; where people sign in, this one has."""
     gateway.forget()
     if LOGIN in gateway.upstreams:
         gateway.sign_in(person)
@@ -226,7 +225,7 @@ def test_a_public_route_asks_for_no_login(gateway: RunningGateway, target: str) 
     assert not has_login(gateway) or not gateway.upstreams[LOGIN].requests
 
 
-@only_prod
+@with_login
 @pytest.mark.parametrize("target", [*SIGNED_IN, *FOR_ADMINISTRATORS, *MESH])
 def test_who_is_not_signed_in_gets_no_further(gateway: RunningGateway, target: str) -> None:
     gateway.forget()
@@ -239,14 +238,14 @@ def test_who_is_not_signed_in_gets_no_further(gateway: RunningGateway, target: s
     assert not gateway.arrived
 
 
-@only_prod
+@with_login
 @pytest.mark.parametrize("target", SIGNED_IN)
 def test_whoever_is_signed_in_gets_to_the_backend(gateway: RunningGateway, target: str) -> None:
     fresh(gateway, ALICE)
     assert arrives(gateway, "GET", target)[0] == "backend"
 
 
-@only_prod
+@with_login
 @pytest.mark.parametrize("target", FOR_ADMINISTRATORS)
 def test_only_an_administrator_gets_to_grafana(gateway: RunningGateway, target: str) -> None:
     fresh(gateway, ALICE)
@@ -256,7 +255,7 @@ def test_only_an_administrator_gets_to_grafana(gateway: RunningGateway, target: 
     assert arrives(gateway, "GET", target)[0] == "grafana"
 
 
-@only_prod
+@with_login
 def test_whoever_the_login_refuses_is_told_that_it_is_the_account(gateway: RunningGateway) -> None:
     gateway.upstreams[LOGIN].answer = lambda _: Answer(status=403)
     since = len(gateway.pod.output)
@@ -273,7 +272,7 @@ def test_whoever_the_login_refuses_is_told_that_it_is_the_account(gateway: Runni
     assert sorted(line["user"] for line in lines) == ["", "", "", ALICE]
 
 
-@only_prod
+@with_login
 def test_the_login_is_asked_with_the_cookies_and_nothing_else_of_the_request(gateway: RunningGateway) -> None:
     said = (("Cookie", "__Host-login=x; a=b"), ("Authorization", "Basic x"), ("X-Forwarded-For", "203.0.113.9"))
     gateway.request("POST", "/api/interviews?page=2", body=b"secret", headers=(*said, ("X-Other", "1")))
@@ -290,7 +289,7 @@ def test_the_login_is_asked_with_the_cookies_and_nothing_else_of_the_request(gat
     }
 
 
-@only_prod
+@with_login
 def test_the_logins_own_pages_are_reached_without_login_and_keep_its_cookies(gateway: RunningGateway) -> None:
     gateway.forget()
     login = gateway.upstreams[LOGIN]
@@ -305,20 +304,37 @@ def test_the_logins_own_pages_are_reached_without_login_and_keep_its_cookies(gat
     assert len(login.requests) == 1
 
 
-@only_dev
+@pytest.mark.parametrize("gateway", WITH_MESH, indirect=True)
 @pytest.mark.parametrize("target", MESH)
-def test_in_dev_the_registry_and_the_agents_are_reached(gateway: RunningGateway, target: str) -> None:
+def test_with_routes_to_the_mesh_the_registry_and_the_agents_are_reached(gateway: RunningGateway, target: str) -> None:
     name, request = arrives(gateway, "POST", target, b'{"jsonrpc": "2.0"}')
     assert (name, request.target) == MESH[target]
     assert (request.method, request.body) == ("POST", b'{"jsonrpc": "2.0"}')
     assert "Authorization" not in request.headers
 
 
-@only_prod
+@pytest.mark.parametrize("gateway", WITHOUT_MESH, indirect=True)
 @pytest.mark.parametrize("target", MESH)
-def test_in_prod_the_registry_and_the_agents_are_not_reached(gateway: RunningGateway, target: str) -> None:
+def test_without_routes_to_the_mesh_the_registry_and_the_agents_are_not_reached(
+    gateway: RunningGateway, target: str
+) -> None:
     name, request = arrives(gateway, "POST", target, b'{"jsonrpc": "2.0"}')
     assert (name, request.target) == ("backend", target)
+
+
+@requires("nginx")
+def test_where_people_sign_in_routes_to_the_mesh_are_for_administrators(tmp_path: Path) -> None:
+    AiInterviewer(STAGING, outdir=tmp_path / "staging").synth()
+    with running_gateway(read_manifests(tmp_path / "staging")) as gateway:
+        for target, (name, path) in MESH.items():
+            gateway.forget()
+            assert failure(gateway.request("POST", target)) == (401, "JSON")
+            fresh(gateway, ALICE)
+            assert failure(gateway.request("POST", target)) == (403, "JSON")
+            assert not gateway.arrived
+            fresh(gateway, ADMINISTRATOR)
+            arrived, request = arrives(gateway, "POST", target, b"{}")
+            assert (arrived, request.target) == (name, path)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -431,7 +447,7 @@ def test_a_service_learns_who_asked_for_what_and_how(gateway: RunningGateway) ->
         assert request.headers.get_all("X-Forwarded-Proto") == ["https"]
 
 
-@only_dev
+@over_http
 def test_a_service_learns_of_plain_http_and_of_a_client_without_ingress(gateway: RunningGateway) -> None:
     for said in ("http", "https, http", "wss"):
         fresh(gateway)
@@ -655,7 +671,7 @@ def test_a_client_holds_a_hundred_connections_and_no_other_pays_for_it(gateway: 
     assert len([request for request in backend.requests if request.body == b"xx"]) == 100
 
 
-@only_prod
+@with_login
 @pytest.mark.parametrize("target", ["/", "/grafana/"])
 def test_a_stranger_cannot_ask_the_login_as_often_as_it_likes(gateway: RunningGateway, target: str) -> None:
     gateway.forget()
@@ -669,7 +685,7 @@ def test_a_stranger_cannot_ask_the_login_as_often_as_it_likes(gateway: RunningGa
     assert len(gateway.upstreams[LOGIN].requests) == statuses.count(302)
 
 
-@only_prod
+@with_login
 def test_signing_in_is_limited(gateway: RunningGateway) -> None:
     headers = [("X-Forwarded-For", "203.0.113.63")]
     statuses = [gateway.request("GET", "/oauth2/start", headers=headers).status for _ in range(100)]
@@ -761,7 +777,7 @@ def test_calls_that_wait_for_a_model_may_take_five_minutes(gateway: RunningGatew
 
 
 @requires("nginx")
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("environment", EVERY)
 def test_it_starts_without_services_and_finds_one_that_appears(manifests: Manifests, environment: str) -> None:
     with running_gateway(manifests(environment), resolvable=False) as gateway:
         addresses = gateway.dns.addresses
@@ -831,7 +847,7 @@ def test_connections_to_services_are_kept_open(gateway: RunningGateway) -> None:
     assert backend.connections - before <= workers
 
 
-@only_prod
+@with_login
 def test_the_login_is_asked_over_a_connection_of_its_own_for_each_request(gateway: RunningGateway) -> None:
     login = gateway.upstreams[LOGIN]
     before = login.connections

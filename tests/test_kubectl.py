@@ -20,6 +20,7 @@ import yaml
 from cdk8s_plus_27 import k8s
 
 from conftest import Manifests
+from environments import EVERY
 from kubernetes_api import RESOURCES, KubernetesApi, Manifest, kubeconfig
 from mcpmesh_k8s import Application, ApplicationSettings, Phase, TreeError
 
@@ -67,7 +68,7 @@ def sent(api: KubernetesApi) -> list[Manifest]:
 # --- what kubectl reads ---
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_kubectl_sends_what_lies_in_dist_and_a_second_time_nothing_changes(
     environment: str, api: KubernetesApi, kubectl: Kubectl, manifests: Manifests
 ) -> None:
@@ -272,17 +273,8 @@ def test_the_operators_commands_deploy_dev_from_nothing_and_bring_back_what_was_
     values.write_text("CLAUDE_API_KEY=one-of-a-test\nOPENAI_API_KEY=another-of-a-test\n")
     (tmp_path / "cluster.yaml").write_text(PREREQUISITES)
 
-    def operate(command: str) -> str:
-        words = [
-            sys.executable,
-            "-m",
-            "ai_interviewer",
-            command,
-            "dev",
-            "--context=kind",
-            "--confirm=dev",
-            f"--env-file={values}",
-        ]
+    def operate(command: str, *more: str) -> str:
+        words = [sys.executable, "-m", "ai_interviewer", command, "dev", "--context=kind", *more]
         done = subprocess.run(
             words,
             cwd=ROOT,
@@ -297,11 +289,11 @@ def test_the_operators_commands_deploy_dev_from_nothing_and_bring_back_what_was_
         return succeed(done)
 
     succeed(kubectl("--context=kind", *APPLY, tmp_path / "cluster.yaml"))
-    operate("setup")
+    operate("setup", "--confirm=dev", f"--env-file={values}")
     secrets = {name: secret["data"] for (kind, _, name), secret in api.objects.items() if kind == "Secret"}
     assert base64.b64decode(secrets["ai-interviewer-claude"]["api-key"]).decode() == "one-of-a-test"
     before = len(sent(api))
-    operate("deploy")
+    operate("deploy", "--confirm=dev")
     applied = sorted(map(exact, sent(api)[before:]))
     assert applied == sorted(map(exact, manifests("dev")))
     assert "dev is as rendered" in operate("diff")
@@ -309,7 +301,7 @@ def test_the_operators_commands_deploy_dev_from_nothing_and_bring_back_what_was_
     backend = ("Deployment", NAMESPACE, "ai-interviewer-backend")
     deployed = api.objects[backend]["spec"]
     succeed(kubectl("--context=kind", "scale", BACKEND, "--replicas=0"))
-    operate("deploy")
+    operate("deploy", "--confirm=dev")
     assert api.objects[backend]["spec"] == deployed
     assert {name: api.objects["Secret", NAMESPACE, name]["data"] for name in secrets} == secrets
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Manifests
+from environments import EVERY
 from mesh_harness import (
     LOCALHOST,
     InventedSecrets,
@@ -32,7 +33,6 @@ from mesh_harness import (
 )
 from processes import START, Account, serving
 
-ENVIRONMENTS = ("dev", "prod")
 PREFIX = "ai-interviewer-"
 POSTGRES = f"{PREFIX}postgres"
 DATA, SOCKET, CONFIG = "/var/lib/postgresql/data", "/var/run/postgresql", "/etc/postgresql"
@@ -178,7 +178,7 @@ def account(needs_postgresql: Path) -> Account:
     return Account.unprivileged()
 
 
-@pytest.fixture(scope="module", params=ENVIRONMENTS)
+@pytest.fixture(scope="module", params=EVERY)
 def server(request: pytest.FixtureRequest, manifests: Manifests, account: Account) -> Generator[Server, None, None]:
     """The server of an environment, with its databases."""
     rendered, port = manifests(request.param), free_port()
@@ -202,7 +202,7 @@ def first_start(manifests: Manifests, account: Account) -> Generator[Server, Non
         yield started
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("environment", EVERY)
 def test_the_clients_are_all_that_are_given_a_database(manifests: Manifests, environment: str) -> None:
     given = {json.dumps(m["metadata"]) for m in manifests(environment) if '"DATABASE_URL"' in json.dumps(m)}
     assert {json.loads(metadata)["name"] for metadata in given} == {PREFIX + client for client in CLIENTS}

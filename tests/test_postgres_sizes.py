@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from conftest import Manifests
+from environments import EVERY
 from mcpmesh_k8s import Compute, Database, PostgresSettings, SettingError, images
 from mcpmesh_k8s.services.postgres import configuration
 from mesh_harness import free_port
 from processes import Account
-from test_postgres_runtime import CONFIG, ENVIRONMENTS, Server, account, starting
+from test_postgres_runtime import CONFIG, Server, account, starting
 
 __all__ = ["account"]
 
@@ -62,7 +63,7 @@ def test_what_cannot_work_is_refused(memory: str, size: str) -> None:
         PostgresSettings(image=images.POSTGRES, compute=Compute(cpu="1", memory=memory), size=size, databases=databases)
 
 
-@pytest.fixture(scope="module", params=ENVIRONMENTS)
+@pytest.fixture(scope="module", params=EVERY)
 def server(request: pytest.FixtureRequest, manifests: Manifests, account: Account) -> Generator[Server, None, None]:
     """The server of an environment."""
     with (
@@ -133,7 +134,7 @@ CRAMPED = "4m"
 """Of /dev/shm: a container has 64 MB, and tables a hundred times as large."""
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("environment", EVERY)
 def test_heavy_statements_need_no_shared_memory_of_the_container(
     manifests: Manifests, account: Account, environment: str
 ) -> None:

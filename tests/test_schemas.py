@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import jsonschema
@@ -11,6 +14,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, Manifest, Manifests
+from environments import EVERY
 
 OLDEST = 27
 NEWEST = int(str(kubernetes_validate.latest_version()).split(".")[1])
@@ -50,8 +54,17 @@ def is_custom(manifest: Manifest) -> bool:
     return (str(manifest["apiVersion"]), str(manifest["kind"])) in CUSTOM
 
 
+@pytest.fixture(scope="module", autouse=True)
+def schemas_are_read_once() -> Iterator[None]:
+    """The package reads and parses all definitions of a version again for each object, which took most of the time."""
+    reader = f"{kubernetes_validate.validate.__module__}.schema_contents"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, cache(pkgutil.resolve_name(reader)))
+        yield
+
+
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_every_object_is_valid_in_every_version(manifests: Manifests, environment: str, version: str) -> None:
     objects = [manifest for manifest in manifests(environment) if not is_custom(manifest)]
     assert len(objects) > 60

@@ -267,7 +267,8 @@ def compose(ends: Ends) -> ComposeSide:
 
 def operate(ends: Ends, application: Application, command: str, *options: str) -> int:
     environment = Environment(name="dev", cluster=Minikube(), make=lambda: application)
-    return main("shop", [environment], [command, "dev", f"--app-dir={ends.root / 'checkout'}", *options])
+    checkout = [] if command == "clean" else [f"--app-dir={ends.root / 'checkout'}"]
+    return main("shop", [environment], [command, "dev", *checkout, *options])
 
 
 # --- a fourth store moves ---

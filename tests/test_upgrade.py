@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from conftest import Manifests
+from environments import EVERY
 from mcpmesh_k8s.operations.programs import OperationError
 from mcpmesh_k8s.operations.upgrade import breaking_changes, compare, main
 from mesh_harness import find
@@ -527,7 +528,7 @@ def breaks(manifest: Object, path: tuple[str, ...]) -> bool:
     return f"{dotted}.".startswith(tuple(f"{field}." for field in fields)) or mounts_a_claim(manifest, path)
 
 
-@pytest.mark.parametrize("environment", ["argocd", "dev", "prod"])
+@pytest.mark.parametrize("environment", ["argocd", *EVERY])
 def test_of_what_we_render_what_may_not_change_is_refused_and_all_else_may(
     environment: str, manifests: Manifests
 ) -> None:
@@ -545,7 +546,7 @@ def test_of_what_we_render_what_may_not_change_is_refused_and_all_else_may(
     assert refused > (5 if environment == "argocd" else 50)
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_a_job_of_ours_that_were_no_hook_would_be_refused(environment: str, manifests: Manifests) -> None:
     job = find(manifests(environment), "Job", "ai-interviewer-minio-bucket")
     plain = {**job, "metadata": {"name": "ai-interviewer-minio-bucket", "namespace": "ai-interviewer"}}

@@ -11,7 +11,7 @@ from mcpmesh_k8s.kubernetes import Store, Task, Workload, at, each, name_of
 from .environment import Environment
 from .moves import ComposeSide, Stores
 from .programs import Kubectl, OperationError, stream
-from .terminal import show
+from .terminal import progress, show
 
 DRAIN = 400
 """Seconds until every client has stopped: the longest call takes 300, and pods are given 30 more."""
@@ -37,11 +37,12 @@ def stop_clients(environment: Environment, kubectl: Kubectl, pause: float = 3) -
         return
     selector = f"--selector=app.kubernetes.io/name in ({','.join(names)})"
     give_up = time.monotonic() + DRAIN
-    while left := running(kubectl, selector):
-        if time.monotonic() > give_up:
-            raise OperationError(f"These pods do not stop: {', '.join(left)}. make k8s-describe-failing")
-        show(f"waiting for {len(left)} pods to end: {', '.join(left)}")
-        time.sleep(pause)
+    with progress("the clients of the stores end"):
+        while left := running(kubectl, selector):
+            if time.monotonic() > give_up:
+                raise OperationError(f"These pods do not stop: {', '.join(left)}. make k8s-describe-failing")
+            show(f"waiting for {len(left)} pods to end: {', '.join(left)}")
+            time.sleep(pause)
     show("No client of the stores runs any more. The stores do, with all data.")
 
 
@@ -69,7 +70,9 @@ def start_compose(compose: ComposeSide, services: Sequence[str] = ()) -> None:
     Raises:
         OperationError: Docker cannot, or a health check does not pass.
     """
-    if stream(compose.compose("up", "--detach", "--wait", "--wait-timeout", "300", *services)):
+    with progress("docker compose up"):
+        failed = stream(compose.compose("up", "--detach", "--wait", "--wait-timeout", "300", *services))
+    if failed:
         raise OperationError("docker compose up failed: see above.")
 
 
