@@ -13,6 +13,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -230,13 +231,30 @@ def stage(
 ) -> Generator[Stage, None, None]:
     """Both ends; the Compose stack is full, the cluster as it is after its first start."""
     folder = tmp_path_factory.mktemp("data")
-    with pytest.MonkeyPatch.context() as patch, staged(manifests("prod"), account, folder) as both:
-        patch.setenv("PATH", str(folder / "bin"), prepend=os.pathsep)
+    with staged(manifests("prod"), account, folder) as both:
         both.compose.sql("mcpmesh", REGISTRY)
         both.compose.sql("ai_interviewer", APPLICATION)
         fill_redis(both.compose)
         fill_objects(both.compose)
         yield both
+
+
+@contextmanager
+def on_path(stage: Stage) -> Generator[None]:
+    """The stand-ins come first on PATH, which each test begins with anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(stage.folder / "bin"), prepend=os.pathsep)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def stand_ins(request: pytest.FixtureRequest) -> Generator[None]:
+    """Every test that has both ends finds the stand-ins."""
+    if "stage" not in request.fixturenames:
+        yield
+        return
+    with on_path(request.getfixturevalue("stage")):
+        yield
 
 
 def store_called(name: str) -> Store:
@@ -257,14 +275,16 @@ SERVER = Server(service="store", workload="statefulset/shop-store", container="s
 def exported(stage: Stage) -> Path:
     """An export of the Compose stack."""
     folder = stage.folder / "exported"
-    export_data(compose_of(stage), STORES, folder)
+    with on_path(stage):
+        export_data(compose_of(stage), STORES, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def imported(stage: Stage, exported: Path) -> Path:
     """The export of the Compose stack, after it was imported into the cluster."""
-    assert all(row.ok for row in import_data(CLUSTER, STORES, exported))
+    with on_path(stage):
+        assert all(row.ok for row in import_data(CLUSTER, STORES, exported))
     return exported
 
 
