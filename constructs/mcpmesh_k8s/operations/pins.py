@@ -31,7 +31,7 @@ from .programs import OperationError
 from .terminal import is_fancy, show, show_table
 
 LOOK_AGAIN_AFTER = timedelta(days=90)
-"""How long what was looked up may be relied on: some databases release every three months."""
+"""How long what was looked up may be relied on: some projects release every three months."""
 
 _HUB, _HUB_URL = "docker.io", "https://registry-1.docker.io"
 _INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
