@@ -1066,7 +1066,7 @@ def test_it_writes_nothing_but_its_scratch_space(gateway: RunningGateway) -> Non
 
 
 @pytest.fixture(scope="module")
-def portal(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningGateway, None, None]:
+def portal(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
     folder = tmp_path_factory.mktemp("portal")
     application = Application(ApplicationSettings(name="ai-interviewer"), outdir=folder)
     phase = Phase(application, "access")
