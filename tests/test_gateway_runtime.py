@@ -30,7 +30,7 @@ import pytest
 
 from ai_interviewer import PROD, AiInterviewer, EnvironmentSettings
 from another_login import PortalSettings
-from conftest import Manifests, read_manifests, requires
+from conftest import Manifests, close, read_manifests, requires
 from environments import EVERY, STAGING, WITH_LOGIN, WITH_MESH, WITHOUT_LOGIN, WITHOUT_MESH
 from gateway_harness import (
     DOMAIN,
@@ -1283,6 +1283,7 @@ def hurried(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Gene
     )
     settings = GatewaySettings(image=images.OPENRESTY, compute=compute, host="shop.local", https=False)
     Gateway(phase, settings, routes, DevIdentity(email=DEVELOPER))
+    close(phase)
     application.synth()
     with running_gateway(read_manifests(folder)) as running:
         yield running
@@ -1623,7 +1624,7 @@ def test_it_writes_nothing_but_its_scratch_space(gateway: RunningGateway) -> Non
 
 
 @pytest.fixture(scope="module")
-def portal(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningGateway, None, None]:
+def portal(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
     folder = tmp_path_factory.mktemp("portal")
     application = Application(ApplicationSettings(name="ai-interviewer"), outdir=folder)
     phase = Phase(application, "access")
@@ -1646,6 +1647,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningGateway
         Route(path="/odd", to=backend, audience=Audience.PUBLIC, content_security_policy=ODD),
     )
     Gateway(phase, GatewaySettings(image=images.OPENRESTY, compute=compute, host="shop.example.com"), routes, login)
+    close(phase)
     application.synth()
     with running_gateway(read_manifests(folder)) as running:
         running.upstreams["portal"].answer = lambda _: Answer(status=401)
