@@ -858,6 +858,7 @@ def test_one_person_cannot_have_the_login_asked_as_often_as_they_like(limited: R
     assert statuses.count(200) < len(login.requests) <= 2 * most
 
 
+@requires("nginx")
 def test_what_fails_in_lua_is_refused_and_told_in_the_log(manifests: Manifests) -> None:
     with running_gateway(manifests("dev")) as gateway:
         lua = gateway.mounts["/etc/gateway"] / "gateway.lua"
@@ -1031,6 +1032,7 @@ def test_what_is_remembered_decides_no_right_of_its_own(gateway: RunningGateway)
     assert len(gateway.upstreams[LOGIN].requests) == 2
 
 
+@requires("nginx")
 def test_the_login_is_asked_each_time_where_nothing_shall_be_remembered(tmp_path: Path) -> None:
     login = PROD.login
     assert isinstance(login, OAuth2ProxySettings)
@@ -1163,6 +1165,7 @@ def test_a_request_s_head_arrives_as_long_as_it_may_be(behind_ingress: RunningGa
     assert arrives(behind_ingress, "GET", target)[1].target == target
 
 
+@requires("nginx")
 def test_the_longest_head_that_the_gateway_passes_on_is_one_that_uvicorn_takes(
     manifests: Manifests, tmp_path: Path
 ) -> None:
@@ -1206,6 +1209,7 @@ def test_a_longer_line_of_a_request_s_head_is_refused_and_the_log_says_why(gatew
 # Why a service gave no answer
 
 
+@requires("nginx")
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
