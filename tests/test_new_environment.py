@@ -76,7 +76,7 @@ class Tree:
         return self.run(sys.executable, *arguments)
 
     def pytest(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *arguments)
+        return self.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", *arguments)
 
 
 @pytest.fixture(scope="module")
