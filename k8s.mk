@@ -1,148 +1,217 @@
-# The operator's commands: each calls `python -m ai_interviewer`, which knows images, names, ports and hosts from the
-# typed application. What they need is given as make variables:
+# Made from the operator's commands by `make targets`. Each target calls one, which knows images, names, ports and hosts
+# from the typed application. What it must be told is a make variable:
 #
-#   ENV=dev|prod        which environment, for the targets whose name does not say it
-#   APP_DIR=FOLDER      the application's checkout
-#   CONTEXT=NAME        another kubectl context than the environment's own
-#   CONFIRM=WORD        consent: prod for a change of production, delete-data for the deletion of data
-#   TARGET="NAME …"     workloads, such as backend; all unless given
-#   REPLACE="NAME …"    variables of .env whose keys get a new value although the cluster has one
-#   ADDRESS=IP          where the ingress controller is reached, when it is not minikube's address
-#   ENV_FILE=FILE       the file with the values of Secrets; .env unless given
-#   FOLLOW=1            go on with new log lines
-#   LINES_OF_LOG=N      how many old log lines of each container; 100 unless given
-#   PUSH=1              push the images that are built
-#   DATA=FOLDER         where an export is, or shall be
-#   FROM=compose        export from Docker Compose in place of the cluster; TO=compose imports into it
-#   LIVE=1              export although something may write
-#   OWNERS="D:S:R …"    who owns, in database D and schema S, what belonged to the source's superuser
+#   ENV=dev|prod                    Which environment.
+#   CONFIRM=WORD                    Your consent: the environment's name, to change a cluster that is no minikube;
+#                                   delete-data, to delete data on one that is.
+#   APP_DIR=FOLDER                  The application's checkout; the folder of its name beside this one unless given.
+#   ENV_FILE=FILE                   The file with the values of Secrets. Unless given: .env.
+#   HOSTS_FILE=FILE                 The hosts file. Unless given: /etc/hosts.
+#   ADDRESS=IP                      Where the ingress controller is reached, when it is not at the host's own address,
+#                                   or minikube's.
+#   CONTEXT=NAME                    Another kubectl context than the environment's own.
+#   TARGET="TARGET …"               Workloads by their short names, such as backend; all unless given.
+#   PUSH=1                          Push the images that are built.
+#   REPLACE="VARIABLE …"            A variable of the .env file whose key gets a new value although the cluster has
+#                                   one. May be repeated.
+#   JSON=1                          Answer in JSON, and print nothing else.
+#   FOLLOW=1                        Go on with new log lines.
+#   LINES=NUMBER                    How many old log lines of each container. Unless given: 100.
+#   DATA=FOLDER                     The folder of an export: where it is, or where a new one shall be.
+#   FROM=cluster|compose            What is exported: the cluster, or the stack of Docker Compose. Unless given:
+#                                   cluster.
+#   LIVE=1                          Export although something may write.
+#   TO=cluster|compose              Where the data go: the cluster, or the stack of Docker Compose. Unless given:
+#                                   cluster.
+#   OWNER="DATABASE:SCHEMA:ROLE …"  Who owns what belonged to the source's superuser, where that cannot be known. May
+#                                   be repeated.
+#
+# Only what is given to make counts: a shell may have a variable of such a name for a purpose of its own. The file that
+# includes this one says in OPERATE what is called, in VENV what must be there first, and in ANYWHERE which variables
+# are no command's. It has the targets `synth`, which writes dist/, and `dist-check`, which wants it to be committed.
 
-# A shell may have a variable of this name for a purpose of its own.
-ifneq ($(origin ENV),command line)
-ENV := dev
-endif
-OPERATE = .venv/bin/python -m ai_interviewer
 quoted = '$(subst ','\'',$(1))'
-option = $(if $(2),$(1) $(call quoted,$(2)))
-each = $(foreach word,$(2),$(1) $(call quoted,$(word)))
-ENVIRONMENT = $(call quoted,$(ENV))
-OPTIONS = $(call option,--app-dir,$(APP_DIR)) $(call option,--context,$(CONTEXT)) \
-  $(call option,--confirm,$(CONFIRM)) $(call option,--address,$(ADDRESS)) $(call option,--env-file,$(ENV_FILE)) \
-  $(call option,--hosts-file,$(HOSTS_FILE)) $(call option,--lines,$(LINES_OF_LOG)) $(if $(FOLLOW),--follow) \
-  $(if $(PUSH),--push) $(call option,--data,$(DATA)) $(call option,--from,$(FROM)) $(call option,--to,$(TO)) \
-  $(if $(LIVE),--live) $(call each,--replace,$(REPLACE)) $(call each,--owner,$(OWNERS))
-# What is rendered is written first in dev; in prod it must have been committed.
-RENDERED = $(if $(filter prod,$(ENV)),dist-check,synth)
+given = $(if $(findstring command line,$(origin $(1))),$($(1)))
+one = $(if $(call given,$(2)),$(1) $(call quoted,$(call given,$(2))))
+each = $(foreach word,$(call given,$(2)),$(1) $(call quoted,$(word)))
+flag = $(if $(call given,$(2)),$(if $(filter-out 1,$(call given,$(2))),$(error give $(2)=1, or leave it out),$(1)))
+
+ENVIRONMENTS := dev prod
+ENVIRONMENT := $(or $(call given,ENV),dev)
+# What is rendered: written first for a cluster of one's own, and for a shared one what was committed.
+rendered-dev := synth
+rendered-prod := dist-check
+
+with-ENV = $(call quoted,$(ENVIRONMENT))
+with-CONFIRM = $(call one,--confirm,CONFIRM)
+with-APP_DIR = $(call one,--app-dir,APP_DIR)
+with-ENV_FILE = $(call one,--env-file,ENV_FILE)
+with-HOSTS_FILE = $(call one,--hosts-file,HOSTS_FILE)
+with-ADDRESS = $(call one,--address,ADDRESS)
+with-CONTEXT = $(call one,--context,CONTEXT)
+with-TARGET = $(call each,,TARGET)
+with-PUSH = $(call flag,--push,PUSH)
+with-REPLACE = $(call each,--replace,REPLACE)
+with-JSON = $(call flag,--json,JSON)
+with-FOLLOW = $(call flag,--follow,FOLLOW)
+with-LINES_OF_LOG = $(call one,--lines,LINES_OF_LOG)
+with-LINES = $(call one,--lines,LINES)
+with-DATA = $(call one,--data,DATA)
+with-FROM = $(call one,--from,FROM)
+with-LIVE = $(call flag,--live,LIVE)
+with-TO = $(call one,--to,TO)
+with-OWNERS = $(call each,--owner,OWNERS)
+with-OWNER = $(call each,--owner,OWNER)
+
+with = $(foreach name,$(takes-$(1)),$(with-$(name)))
+takes-k8s-quick-dev := ENV CONFIRM APP_DIR ENV_FILE HOSTS_FILE ADDRESS
+takes-k8s-context := ENV CONTEXT
+takes-k8s-build-all := ENV TARGET CONTEXT APP_DIR PUSH
+takes-k8s-build-% := ENV CONTEXT APP_DIR PUSH
+takes-k8s-setup := ENV CONTEXT CONFIRM ENV_FILE
+takes-k8s-secrets := ENV CONTEXT CONFIRM ENV_FILE REPLACE JSON
+takes-k8s-diff := ENV CONTEXT
+takes-k8s-deploy-dev := CONTEXT CONFIRM
+takes-k8s-deploy-prod := CONTEXT CONFIRM
+takes-k8s-ingress-hosts := ENV CONTEXT ADDRESS HOSTS_FILE
+takes-k8s-urls := ENV JSON
+takes-k8s-status := ENV CONTEXT JSON
+takes-k8s-logs := ENV TARGET CONTEXT FOLLOW LINES LINES_OF_LOG
+takes-k8s-logs-% := ENV CONTEXT FOLLOW LINES LINES_OF_LOG
+takes-k8s-logs-agents := ENV CONTEXT FOLLOW LINES LINES_OF_LOG
+takes-k8s-describe-failing := ENV CONTEXT
+takes-k8s-test-health := ENV CONTEXT ADDRESS JSON
+takes-k8s-test-mcp-tools := ENV CONTEXT ADDRESS JSON
+takes-k8s-port-forward := ENV TARGET CONTEXT
+takes-k8s-show := ENV JSON
+takes-k8s-quick-update := ENV TARGET CONTEXT CONFIRM APP_DIR PUSH
+takes-k8s-restart := ENV TARGET CONTEXT CONFIRM
+takes-k8s-export-data := ENV DATA CONTEXT APP_DIR FROM LIVE
+takes-k8s-import-data := ENV DATA CONTEXT CONFIRM APP_DIR TO OWNER OWNERS
+takes-k8s-verify-data := ENV DATA CONTEXT APP_DIR TO FROM JSON
+takes-k8s-rollback := ENV CONTEXT CONFIRM APP_DIR DATA OWNER OWNERS
+takes-k8s-clean := ENV CONTEXT CONFIRM
+
+GOALS := $(filter k8s-%,$(MAKECMDGOALS))
+PATTERNS := k8s-build-% k8s-logs-%
+taken = $(or $(takes-$(1)),$(foreach pattern,$(PATTERNS),$(if $(filter $(pattern),$(1)),$(takes-$(pattern)))))
+TAKEN := $(sort $(foreach goal,$(GOALS),$(call taken,$(goal))))
+ifneq ($(GOALS),)
+$(foreach name,$(filter-out $(TAKEN) $(ANYWHERE) MAKEFLAGS SHELL,$(.VARIABLES)),$(if \
+  $(findstring command line,$(origin $(name))),$(error $(GOALS) takes no $(name), only: $(TAKEN))))
+ifeq ($(filter $(ENVIRONMENT),$(ENVIRONMENTS)),)
+$(error there is no environment $(ENVIRONMENT), only: $(ENVIRONMENTS))
+endif
+endif
 
 ##@ Deploy
 
 .PHONY: k8s-quick-dev
-k8s-quick-dev: synth ## everything from nothing: context, images, set-up, deployment, hosts file
-	@$(OPERATE) quick-dev dev $(OPTIONS)
+k8s-quick-dev: $(rendered-$(ENVIRONMENT)) ## do everything from nothing, on minikube: context, images, set-up, deployment, hosts file
+	@$(OPERATE) quick-dev $(call with,k8s-quick-dev)
 
 .PHONY: k8s-context
 k8s-context: $(VENV) ## check that the cluster runs, and make its context the current one
-	@$(OPERATE) context $(ENVIRONMENT) $(OPTIONS)
+	@$(OPERATE) context $(call with,k8s-context)
 
 .PHONY: k8s-build-all
-k8s-build-all: $(VENV) ## build all images; k8s-build-backend and so on build one
-	@$(OPERATE) build $(ENVIRONMENT) $(OPTIONS)
+k8s-build-all: $(VENV) ## build images: all, or those of the workloads named
+	@$(OPERATE) build $(call with,k8s-build-all)
 
-k8s-build-%: $(VENV)
-	@$(OPERATE) build $(ENVIRONMENT) $* $(OPTIONS)
+k8s-build-%: $(VENV) ## the same for one workload
+	@$(OPERATE) build $(with-ENV) '$*' $(with-CONTEXT) $(with-APP_DIR) $(with-PUSH)
 
 .PHONY: k8s-setup
-k8s-setup: $(RENDERED) ## addons, prerequisites, namespace and Secrets
-	@$(OPERATE) setup $(ENVIRONMENT) $(OPTIONS)
+k8s-setup: $(rendered-$(ENVIRONMENT)) ## prepare the cluster: addons, what must be there, the namespace, Secrets
+	@$(OPERATE) setup $(call with,k8s-setup)
 
 .PHONY: k8s-secrets
 k8s-secrets: $(VENV) ## put into the cluster what its Secrets lack, and say who reads what
-	@$(OPERATE) secrets $(ENVIRONMENT) $(OPTIONS)
+	@$(OPERATE) secrets $(call with,k8s-secrets)
 
 .PHONY: k8s-diff
-k8s-diff: $(RENDERED) ## what a deployment would change
-	@$(OPERATE) diff $(ENVIRONMENT) $(OPTIONS)
+k8s-diff: $(rendered-$(ENVIRONMENT)) ## show what a deployment would change
+	@$(OPERATE) diff $(call with,k8s-diff)
 
 .PHONY: k8s-deploy-dev
-k8s-deploy-dev: synth ## show the difference, apply phase by phase, wait for each
-	@$(OPERATE) deploy dev $(OPTIONS)
+k8s-deploy-dev: synth ## show the difference, apply phase by phase, and wait for each
+	@$(OPERATE) deploy 'dev' $(call with,k8s-deploy-dev)
 
 .PHONY: k8s-deploy-prod
-k8s-deploy-prod: dist-check ## the same in production; wants CONFIRM=prod
-	@$(OPERATE) deploy prod $(OPTIONS)
+k8s-deploy-prod: dist-check ## show the difference, apply phase by phase, and wait for each; wants CONFIRM=prod
+	@$(OPERATE) deploy 'prod' $(call with,k8s-deploy-prod)
 
 .PHONY: k8s-ingress-hosts
 k8s-ingress-hosts: $(VENV) ## let the hosts file name the application's host
-	@$(OPERATE) ingress-hosts $(ENVIRONMENT) $(OPTIONS)
+	@$(OPERATE) ingress-hosts $(call with,k8s-ingress-hosts)
 
 .PHONY: k8s-urls
-k8s-urls: $(VENV) ## where the application is reached
-	@$(OPERATE) urls $(ENVIRONMENT) $(OPTIONS)
+k8s-urls: $(VENV) ## show where the application is reached
+	@$(OPERATE) urls $(call with,k8s-urls)
 
 ##@ Look after it
 
 .PHONY: k8s-status
-k8s-status: $(VENV) ## what runs
-	@$(OPERATE) status $(ENVIRONMENT) $(OPTIONS)
+k8s-status: $(VENV) ## show every service: wanted, ready, restarts, age, image, what is wrong
+	@$(OPERATE) status $(call with,k8s-status)
 
 .PHONY: k8s-logs
-k8s-logs: $(VENV) ## the last log lines; TARGET=backend FOLLOW=1 for less and more
-	@$(OPERATE) logs $(ENVIRONMENT) $(call each,,$(TARGET)) $(OPTIONS)
+k8s-logs: $(VENV) ## show the last log lines: of everything, or of the workloads named
+	@$(OPERATE) logs $(call with,k8s-logs)
 
-.PHONY: k8s-logs-backend
-k8s-logs-backend: $(VENV) ## the last log lines of the backend
-	@$(OPERATE) logs $(ENVIRONMENT) backend $(OPTIONS)
+k8s-logs-%: $(VENV) ## the same for one workload
+	@$(OPERATE) logs $(with-ENV) '$*' $(with-CONTEXT) $(with-FOLLOW) $(with-LINES) $(with-LINES_OF_LOG)
 
 .PHONY: k8s-logs-agents
-k8s-logs-agents: $(VENV) ## the last log lines of all agents
-	@$(OPERATE) logs-agents $(ENVIRONMENT) $(OPTIONS)
+k8s-logs-agents: $(VENV) ## show the last log lines of all agents
+	@$(OPERATE) logs-agents $(call with,k8s-logs-agents)
 
 .PHONY: k8s-describe-failing
-k8s-describe-failing: $(VENV) ## each pod in trouble, with its events and last log lines
-	@$(OPERATE) describe-failing $(ENVIRONMENT) $(OPTIONS)
+k8s-describe-failing: $(VENV) ## show each pod that is in trouble, with its events and last log lines
+	@$(OPERATE) describe-failing $(call with,k8s-describe-failing)
 
 .PHONY: k8s-test-health
-k8s-test-health: $(VENV) ## gateway, backend, pods, and whether the registry lists every agent
-	@$(OPERATE) test-health $(ENVIRONMENT) $(OPTIONS)
+k8s-test-health: $(VENV) ## check gateway, backend, pods, and whether the registry lists every agent
+	@$(OPERATE) test-health $(call with,k8s-test-health)
 
 .PHONY: k8s-test-mcp-tools
 k8s-test-mcp-tools: $(VENV) ## ask each agent for its tools
-	@$(OPERATE) test-mcp-tools $(ENVIRONMENT) $(OPTIONS)
+	@$(OPERATE) test-mcp-tools $(call with,k8s-test-mcp-tools)
 
 .PHONY: k8s-port-forward
-k8s-port-forward: $(VENV) ## open a workload's port on this machine: TARGET=grafana
-	@$(OPERATE) port-forward $(ENVIRONMENT) $(call each,,$(TARGET)) $(OPTIONS)
+k8s-port-forward: $(VENV) ## open a workload's ports on this machine until Ctrl-C
+	@$(OPERATE) port-forward $(call with,k8s-port-forward)
+
+.PHONY: k8s-show
+k8s-show: $(VENV) ## show images, ports and Dockerfiles, as the typed application says
+	@$(OPERATE) show $(call with,k8s-show)
 
 ##@ Change it
 
 .PHONY: k8s-quick-update
-k8s-quick-update: $(VENV) ## build the images anew, restart what changed
-	@$(OPERATE) quick-update $(ENVIRONMENT) $(call each,,$(TARGET)) $(OPTIONS)
+k8s-quick-update: $(VENV) ## build the images anew, and restart each workload whose image changed
+	@$(OPERATE) quick-update $(call with,k8s-quick-update)
 
 .PHONY: k8s-restart
-k8s-restart: $(VENV) ## restart workloads one pod at a time; TARGET=backend for one
-	@$(OPERATE) restart $(ENVIRONMENT) $(call each,,$(TARGET)) $(OPTIONS)
+k8s-restart: $(VENV) ## restart workloads one pod at a time: all but the stores, or those named
+	@$(OPERATE) restart $(call with,k8s-restart)
 
 .PHONY: k8s-export-data
-k8s-export-data: $(VENV) ## all data into a folder: DATA=export; FROM=compose for Docker Compose
-	@$(OPERATE) export-data $(ENVIRONMENT) $(OPTIONS)
+k8s-export-data: $(VENV) ## export all data into a new folder: of the cluster, or of Docker Compose
+	@$(OPERATE) export-data $(call with,k8s-export-data)
 
 .PHONY: k8s-import-data
-k8s-import-data: $(VENV) ## an export into the cluster: DATA=export; TO=compose for Docker Compose
-	@$(OPERATE) import-data $(ENVIRONMENT) $(OPTIONS)
+k8s-import-data: $(VENV) ## import an export into the cluster, or into Docker Compose; all but the stores is stopped meanwhile
+	@$(OPERATE) import-data $(call with,k8s-import-data)
 
 .PHONY: k8s-verify-data
-k8s-verify-data: $(VENV) ## compare what is there with an export: DATA=export
-	@$(OPERATE) verify-data $(ENVIRONMENT) $(OPTIONS)
+k8s-verify-data: $(VENV) ## compare what is in the cluster, or in Docker Compose, with an export
+	@$(OPERATE) verify-data $(call with,k8s-verify-data)
 
 .PHONY: k8s-rollback
-k8s-rollback: $(VENV) ## back to Docker Compose: stop everything but the stores, start the stack; DATA=back with the data
-	@$(OPERATE) rollback $(ENVIRONMENT) $(OPTIONS)
+k8s-rollback: $(VENV) ## go back to Docker Compose: stop everything in the cluster but the stores, and start the stack
+	@$(OPERATE) rollback $(call with,k8s-rollback)
 
 .PHONY: k8s-clean
-k8s-clean: $(RENDERED) ## delete what was deployed; data only with CONFIRM=delete-data
-	@$(OPERATE) clean $(ENVIRONMENT) $(OPTIONS)
-
-.PHONY: k8s-show
-k8s-show: $(VENV) ## images, ports and Dockerfiles, as the typed application says
-	@$(OPERATE) show $(ENVIRONMENT) $(OPTIONS)
+k8s-clean: $(rendered-$(ENVIRONMENT)) ## delete what was deployed; data too when that is confirmed
+	@$(OPERATE) clean $(call with,k8s-clean)

@@ -8,16 +8,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "constructs"))
 
-from ai_interviewer import ENVIRONMENTS, AiInterviewer, ArgoCd
+from ai_interviewer import ARGOCD, ENVIRONMENTS, AiInterviewer, ArgoCd
 from mcpmesh_k8s import Application, SettingError, TreeError, synthesize
+from mcpmesh_k8s.operations import check_environments
 
 
 def main() -> int:
     """Write the environments and say where they are."""
     outdir = Path(os.environ.get("CDK8S_OUTDIR", "dist"))
     try:
+        check_environments(ENVIRONMENTS)
         environments = [AiInterviewer(environment, outdir=outdir / environment.name) for environment in ENVIRONMENTS]
-        applications: list[Application] = [*environments, ArgoCd(environments, outdir=outdir / "argocd")]
+        applications: list[Application] = [*environments, ArgoCd(environments, outdir=outdir / ARGOCD)]
         synthesize(applications)
     except (SettingError, TreeError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -7,8 +7,8 @@ what is measured. `wrk` asks both in turns.
 from __future__ import annotations
 
 import argparse
+import os
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -24,6 +24,9 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "constructs"), str(ROOT)]
 from conftest import read_manifests  # noqa: E402
 from gateway_harness import running_gateway  # noqa: E402
 from mesh_harness import LOCALHOST, eventually, free_port, is_open  # noqa: E402
+from programs import PLACES  # noqa: E402
+
+os.environ["PATH"] = os.pathsep.join(PLACES)  # nginx lies where not every user looks
 
 COMMON = """
 worker_processes 2;
@@ -58,8 +61,7 @@ def nginx(servers: str, port: int, log: str = "off") -> Generator[None, None, No
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder) / "nginx.conf"
         configuration.write_text(COMMON.format(folder=folder, servers=servers, log=log))
-        program = shutil.which("nginx", path="/usr/sbin:/usr/bin") or "nginx"
-        process = subprocess.Popen([program, "-p", folder, "-e", "stderr", "-c", configuration, "-g", "daemon off;"])
+        process = subprocess.Popen(["nginx", "-p", folder, "-e", "stderr", "-c", configuration, "-g", "daemon off;"])
         try:
             assert eventually(lambda: is_open(port), 10)
             yield

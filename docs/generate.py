@@ -5,34 +5,46 @@ A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``. ``--che
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any, cast
+
+from pydantic import TypeAdapter
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "constructs"))
+sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "tests")]
 
-from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings  # noqa: E402
+from ai_interviewer import ENVIRONMENTS, AiInterviewer, EnvironmentSettings  # noqa: E402
 from mcpmesh_k8s import (  # noqa: E402
     Audience,
     Compute,
+    ExternalSecrets,
     Gateway,
     Image,
     IssuedKey,
     Question,
     RateLimit,
     Route,
+    SecretEntry,
     Target,
     Workload,
     budget,
     topology,
 )
 from mcpmesh_k8s.images import DIGESTS, PINS, pinned  # noqa: E402
+from mcpmesh_k8s.operations import SharedCluster  # noqa: E402
+from mcpmesh_k8s.operations.answers import ANSWERS  # noqa: E402
+from mcpmesh_k8s.operations.makefile import every_variable  # noqa: E402
+from programs import PROGRAMS  # noqa: E402
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 ENV_EXAMPLE = ROOT / ".env.example"
+ANSWERS_SCHEMA = ROOT / "docs/answers.schema.json"
 BAR = r"\|"  # in a table, inside code too, where an entity would be shown as it is written
 
 
@@ -52,10 +64,33 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', BAR) for cell in line)} |" for line in lines)
 
 
+def in_words(names: Sequence[str]) -> str:
+    """Names as a sentence has them: ``dev, prod and staging``."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def topologies() -> str:
+    """Who talks to whom in the clusters that others use: a picture for each environment that has one of its own."""
+    pictures: dict[str, list[str]] = {}
+    for environment in ENVIRONMENTS:
+        if isinstance(environment.cluster, SharedCluster):
+            pictures.setdefault(topology(application(environment)), []).append(environment.name)
+    return "\n\n".join(f"In {in_words(names)}:\n\n{mermaid(picture)}" for picture, names in pictures.items())
+
+
+def budgets() -> str:
+    """What each environment asks of its cluster."""
+    return "\n\n".join(
+        f"## {environment.name}\n\n{mermaid(budget(whole, 'cpu'))}\n\n{mermaid(budget(whole, 'memory'))}"
+        for environment in ENVIRONMENTS
+        for whole in [application(environment)]
+    )
+
+
 def who_talks_to_whom() -> str:
     """Every path, and in which environment it is open."""
     opened: dict[tuple[str, str], list[str]] = {}
-    for environment in (DEV, PROD):
+    for environment in ENVIRONMENTS:
         for pod in application(environment).pods:
             if isinstance(pod, Workload):
                 for peer, port in pod.accepted:
@@ -70,32 +105,35 @@ def who_talks_to_whom() -> str:
                 opened.setdefault((pod.name, end), []).append(environment.name)
     grouped: dict[tuple[str, str], list[str]] = {}
     for (source, target_), environments in opened.items():
-        grouped.setdefault((source, " and ".join(environments)), []).append(target_)
+        grouped.setdefault((source, in_words(environments)), []).append(target_)
     return table(
         ("from", "to", "in"), [(source, ", ".join(targets), where) for (source, where), targets in grouped.items()]
     )
 
 
 def differences() -> str:
-    """Every setting that dev and prod give differently."""
-    rows = [(f"`{path}`", f"`{dev}`", f"`{prod}`") for path, dev, prod in differing(DEV, PROD)]
-    return table(("setting", "dev", "prod"), rows)
+    """Every setting that environments give differently."""
+    rows = [(f"`{path}`", *(f"`{value}`" for value in values)) for path, values in differing(ENVIRONMENTS)]
+    return table(("setting", *(environment.name for environment in ENVIRONMENTS)), rows)
 
 
-def differing(dev: object, prod: object, path: str = "") -> Iterator[tuple[str, object, object]]:
+def differing(values: Sequence[object], path: str = "") -> Iterator[tuple[str, Sequence[object]]]:
     """Every field, however deep, that differs."""
-    if isinstance(dev, (Compute, Image)) and dev != prod:
-        yield path, str(dev), str(prod)
-    elif is_dataclass(dev) and type(dev) is type(prod):
-        for field in fields(dev):
+    first = values[0]
+    if all(value == first for value in values):
+        return
+    same_type = all(type(value) is type(first) for value in values)
+    if isinstance(first, Compute | Image) and same_type:
+        yield path, [str(value) for value in values]
+    elif is_dataclass(first) and same_type:
+        for field in fields(first):
             inner = f"{path}.{field.name}" if path else field.name
-            yield from differing(getattr(dev, field.name), getattr(prod, field.name), inner)
-    elif isinstance(dev, tuple) and isinstance(prod, tuple) and len(dev) == len(prod):
-        for index, (left, right) in enumerate(zip(dev, prod, strict=True)):
-            name = getattr(left, "name", str(index))
-            yield from differing(left, right, f"{path}[{name}]")
-    elif dev != prod:
-        yield path, shown(dev), shown(prod)
+            yield from differing([getattr(value, field.name) for value in values], inner)
+    elif isinstance(first, tuple) and all(isinstance(value, tuple) and len(value) == len(first) for value in values):
+        for index, parts in enumerate(zip(*cast("Sequence[tuple[object, ...]]", values), strict=True)):
+            yield from differing(parts, f"{path}[{getattr(parts[0], 'name', index)}]")
+    else:
+        yield path, [shown(value) for value in values]
 
 
 def shown(value: object) -> str:
@@ -113,7 +151,7 @@ def shown(value: object) -> str:
 def secrets() -> str:
     """Every key of every Secret: its variable, where its value comes from, who reads it, and in which environment."""
     rows: dict[tuple[str, ...], list[str]] = {}
-    for environment in (PROD, DEV):
+    for environment in reversed(ENVIRONMENTS):
         for entry in application(environment).secret_keys():
             row = (
                 f"`{entry.reference.secret}`",
@@ -124,7 +162,17 @@ def secrets() -> str:
             )
             rows.setdefault(row, []).insert(0, environment.name)
     head = ("Secret", "key", "in a `.env` file", "comes from", "read by", "in")
-    return table(head, [(*row, " and ".join(where)) for row, where in rows.items()])
+    return table(head, [(*row, in_words(where)) for row, where in rows.items()])
+
+
+def programs() -> str:
+    """What the tests start, and what brings it."""
+
+    def brought_by(packages: tuple[str, ...], needs: str) -> str:
+        return needs or f"Debian's {', '.join(f'`{package}`' for package in packages)}"
+
+    rows = [(f"`{p.name}`", p.purpose, brought_by(p.packages, p.needs)) for p in PROGRAMS]
+    return table(("program", "what it does in the tests", "comes from"), rows)
 
 
 def gateway_of(environment: EnvironmentSettings) -> Gateway:
@@ -135,7 +183,7 @@ def gateway_of(environment: EnvironmentSettings) -> Gateway:
 def routes() -> str:
     """Every route with its limits, and in which environment it is there."""
     rows: dict[tuple[str, ...], list[str]] = {}
-    for environment in (DEV, PROD):
+    for environment in ENVIRONMENTS:
         for route in gateway_of(environment).routes:
             path = f"`{route.path}`" if route.exact else f"`{route.path}…`"
             to = f"{route.to.name} `{route.upstream_path}`" if route.upstream_path else route.to.name
@@ -150,13 +198,13 @@ def routes() -> str:
             )
             rows.setdefault(row, []).append(environment.name)
     head = ("path", "goes to", "for", "body", "may be silent for", "requests of one client", "and", "in")
-    return table(head, [(*row, " and ".join(where)) for row, where in rows.items()])
+    return table(head, [(*row, in_words(where)) for row, where in rows.items()])
 
 
 def limits() -> str:
     """What one client may do beside the rates of routes, and in which environment."""
     rows: dict[tuple[str, ...], list[str]] = {}
-    for environment in (DEV, PROD):
+    for environment in ENVIRONMENTS:
         gateway = gateway_of(environment)
         given = gateway.settings.limits
         rows.setdefault(("requests under way at a time", str(given.connections)), []).append(environment.name)
@@ -168,7 +216,7 @@ def limits() -> str:
         if isinstance(asked := gateway.login.vouching, Question):
             told = ("the login's word about the same cookies", f"for {asked.remembered_seconds} s")
             rows.setdefault(told, []).append(environment.name)
-    return table(("one client", "may have", "in"), [(*row, " and ".join(where)) for row, where in rows.items()])
+    return table(("one client", "may have", "in"), [(*row, in_words(where)) for row, where in rows.items()])
 
 
 def rate(limit: RateLimit) -> str:
@@ -189,8 +237,8 @@ def features(route: Route) -> Iterator[str]:
 
 
 def way() -> str:
-    """What happens to a request of production, as a Mermaid sequence diagram."""
-    gateway = gateway_of(PROD)
+    """What happens to a request where people sign in, as a Mermaid sequence diagram."""
+    gateway = next(gateway for gateway in map(gateway_of, ENVIRONMENTS) if gateway.login.workloads)
     (login,) = gateway.login.workloads
     provider, asked = gateway.login.provider, gateway.login.vouching
     assert isinstance(asked, Question)
@@ -239,6 +287,49 @@ def way() -> str:
     return mermaid(lines)
 
 
+def make_variables() -> str:
+    """Every make variable of the operator's commands."""
+    names = [environment.name for environment in ENVIRONMENTS]
+    return table(
+        ("variable", "meaning", "unless given"),
+        [(f"`{one.assignment(names)}`", one.help, one.default or "–") for one in every_variable()],
+    )
+
+
+def answers() -> str:
+    """What each command answers to a script."""
+    rows = [(f"`{name}`", ", ".join(f"`{field}`" for field in members(kind))) for name, kind in ANSWERS.items()]
+    return table(("command", "answer"), rows)
+
+
+def members(kind: type[Any]) -> Iterator[str]:
+    """The fields of an answer; of a list, the fields of its entries."""
+    inner = {name: one for name, one in vars(sys.modules[kind.__module__]).items() if is_dataclass(one)}
+    for field in fields(kind):
+        entry = inner.get(str(field.type).removeprefix("tuple[").partition(",")[0])
+        yield f"{field.name}[]: {' '.join(one.name for one in fields(entry))}" if entry else field.name
+
+
+def answers_schema() -> str:
+    """The JSON schema of all answers, as an object of each by its command."""
+    adapters = [(name, TypeAdapter[Any](kind)) for name, kind in ANSWERS.items()]
+    references, schema = TypeAdapter.json_schemas([(name, "serialization", adapter) for name, adapter in adapters])
+    for name, definition in schema["$defs"].items():
+        kind = getattr(sys.modules[ANSWERS["status"].__module__], name)
+        about = inspect.getdoc(kind) or ""
+        definition |= {"description": about.partition("\n")[0], "additionalProperties": False}
+        for field, of_it in definition["properties"].items():
+            (text,) = re.findall(rf"^    {field}: (.*(?:\n        .*)*)", about, re.MULTILINE)
+            of_it["description"] = " ".join(text.split())
+    whole = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "description": "What each command prints with --json, by the command's name.",
+        "properties": {name: references[name, "serialization"] for name, _ in adapters},
+        "$defs": schema["$defs"],
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
 def pins() -> str:
     """Every pin: which line, where and when its newest patch was looked up."""
     rows = [
@@ -271,20 +362,21 @@ def example(name: str) -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    "topology": lambda: mermaid(topology(application(PROD))),
-    "budget cpu dev": lambda: mermaid(budget(application(DEV), "cpu")),
-    "budget cpu prod": lambda: mermaid(budget(application(PROD), "cpu")),
-    "budget memory prod": lambda: mermaid(budget(application(PROD), "memory")),
+    "topology": topologies,
+    "budgets": budgets,
     "who talks to whom": who_talks_to_whom,
     "routes": routes,
     "limits": limits,
     "a request's way": way,
     "differences": differences,
     "secrets": secrets,
+    "make variables": make_variables,
+    "answers": answers,
     "example": lambda: example("shop.py"),
     "managed s3": lambda: example("managed_s3.py"),
     "pins": pins,
     "advisories": advisories,
+    "programs": programs,
 }
 
 
@@ -299,21 +391,35 @@ def generated(text: str) -> str:
 
 def env_example() -> str:
     """The example of a ``.env`` file: every key that an environment needs, and whence it comes."""
+    stored = [f"{one.name}'s" for one in ENVIRONMENTS if isinstance(one.secrets, ExternalSecrets)]
     lines = [
         "# The values of Secrets, for `make k8s-secrets`. Copy this file to .env, which git ignores, and fill it in.",
         "# What is left empty or out is made up at random. What the cluster has already is kept, whatever stands here.",
-        "# An environment whose Secrets come from a store, as prod's do, reads nothing from here.",
+        *(
+            [f"# An environment whose Secrets come from a store, as {in_words(stored)} do, reads nothing from here."]
+            if stored
+            else []
+        ),
         "# Values are taken as they stand: nothing is expanded, and quotes around a value are not part of it.",
     ]
-    keys = {environment.name: application(environment).secret_keys() for environment in (DEV, PROD)}
-    for name, entries in keys.items():
-        known = {entry.variable for other in keys if other != name for entry in keys[other]}
-        chosen = [entry for entry in entries if name == "dev" or entry.variable not in known]
+    entries: dict[str, SecretEntry] = {}
+    needed: dict[str, list[str]] = {}
+    for environment in ENVIRONMENTS:
+        for entry in application(environment).secret_keys():
+            entries.setdefault(entry.variable, entry)
+            needed.setdefault(entry.variable, []).append(environment.name)
+    first = ENVIRONMENTS[0].name
+    groups: dict[tuple[str, ...], list[SecretEntry]] = {}
+    for variable, entry in entries.items():
+        # What the first environment needs is not said to be for it alone: most people begin there.
+        names = () if first in needed[variable] else tuple(needed[variable])
+        groups.setdefault(names, []).append(entry)
+    for names, chosen in groups.items():
         for issued in (True, False):
             some = [entry for entry in chosen if isinstance(entry.origin, IssuedKey) is issued]
             if not some:
                 continue
-            where = "" if name == "dev" else f", in {name} only"
+            where = f", in {in_words(names)} only" if names else ""
             lines += ["", f"# {'Issued by others' if issued else 'Made up at random unless given'}{where}."]
             for entry in some:
                 if isinstance(entry.origin, IssuedKey):
@@ -326,7 +432,10 @@ def env_example() -> str:
 
 def outputs() -> dict[Path, str]:
     """Every file that is generated, or has generated parts, as it must be."""
-    return {path: generated(path.read_text(encoding="utf-8")) for path in DOCUMENTS} | {ENV_EXAMPLE: env_example()}
+    return {path: generated(path.read_text(encoding="utf-8")) for path in DOCUMENTS} | {
+        ENV_EXAMPLE: env_example(),
+        ANSWERS_SCHEMA: answers_schema(),
+    }
 
 
 def main() -> int:

@@ -31,5 +31,13 @@ S3 = mcpmesh.External(
         }
     ),
 )
-mcpmesh.Agent(services, FILES).connects_to(S3)
+# The mesh is another team's, in a namespace of its own.
+MESH = mcpmesh.External(
+    name="mesh registry",
+    hosts=("registry.mesh",),
+    port=8000,
+    peer=mcpmesh.NamespacePods(namespace="mesh", labels=(("app", "registry"),)),
+    introduction=mcpmesh.variables({"MCP_MESH_REGISTRY_URL": "http://registry.mesh:8000"}),
+)
+mcpmesh.Agent(services, FILES).connects_to(S3, MESH)
 application.synth()

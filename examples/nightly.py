@@ -26,7 +26,8 @@ class Nightly(Component):
     """A program that runs each night."""
 
     def manifests(self) -> list[Manifest]:
-        """The CronJob."""
+        """The policy that closes the namespace, and the CronJob."""
+        nobody = k8s.NetworkPolicySpec(pod_selector=k8s.LabelSelector(), policy_types=["Ingress", "Egress"])
         pod = k8s.PodSpec(
             restart_policy="Never",
             automount_service_account_token=False,
@@ -35,6 +36,7 @@ class Nightly(Component):
         )
         template = k8s.PodTemplateSpec(metadata=k8s.ObjectMeta(labels=self.labels()), spec=pod)
         return [
+            k8s.KubeNetworkPolicy.manifest(metadata=self.metadata(), spec=nobody),
             k8s.KubeCronJob.manifest(
                 metadata=self.metadata(),
                 spec=k8s.CronJobSpec(
@@ -42,7 +44,7 @@ class Nightly(Component):
                     concurrency_policy="Forbid",
                     job_template=k8s.JobTemplateSpec(spec=k8s.JobSpec(template=template)),
                 ),
-            )
+            ),
         ]
 
 

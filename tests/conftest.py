@@ -1,17 +1,27 @@
-"""This module is what all tests share: what is rendered, and what a skipped test says."""
+"""This module is what all tests share: what is rendered, what a test asks for, and what is said of a skipped one."""
 
 from __future__ import annotations
 
+import importlib
 import os
-import shutil
-from collections.abc import Callable, Generator
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
+import cdk8s
 import pytest
 import yaml
 
+from mcpmesh_k8s import Phase
+from only_asked import OnlyAsked
+from programs import PROGRAMS, Program, how_to_get, named
+
 ROOT = Path(__file__).parent.parent
 IN_CI = os.environ.get("CI") == "true"
+NEEDS = "needs_"
+LACKS = "lacks"
+ONLY_ASKED = pytest.StashKey[OnlyAsked]()
 
 Manifest = dict[str, object]
 Manifests = Callable[[str], list[Manifest]]
@@ -54,6 +64,15 @@ def for_many_clusters(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest
     return [*read_manifests(folder / MANY_CLUSTERS.name), *read_manifests(folder / "argocd")]
 
 
+def close(phase: Phase) -> None:
+    """Close the namespace, as every application must that runs pods, without the quota of a Namespace."""
+    metadata = cdk8s.ApiObjectMetadata(name="closed", namespace=phase.application.settings.namespace)
+    kind = "NetworkPolicy"
+    policy = cdk8s.ApiObject(phase, "closed", api_version="networking.k8s.io/v1", kind=kind, metadata=metadata)
+    spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    policy.add_json_patch(cdk8s.JsonPatch.add("/spec", spec))
+
+
 def read_manifests(folder: Path) -> list[Manifest]:
     """All objects of a folder's YAML files, in the order they are applied."""
     files = sorted(folder.glob("*.yaml"))
@@ -62,12 +81,85 @@ def read_manifests(folder: Path) -> list[Manifest]:
     return [document for path in files for document in yaml.load_all(path.read_text(encoding="utf-8"), loader)]
 
 
-def require_program(name: str, package: str, *places: str) -> str:
-    """The path of a program, or a skip that says how to get it."""
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *places]))
-    if found is None:
-        pytest.skip(f"{name} is not installed: `apt-get install {package}`")
-    return found
+@pytest.fixture(scope="session")
+def repository(needs_git: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """The variables with which git takes this folder for a repository: none in a clone."""
+    if (ROOT / ".git").exists():
+        return {}
+    variables = {"GIT_DIR": str(tmp_path_factory.mktemp("repository")), "GIT_WORK_TREE": str(ROOT)}
+    who = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.com")
+    for command in (("init", "--quiet"), ("add", "dist"), ("commit", "--quiet", "--message", "What is rendered")):
+        subprocess.run(["git", *who, *command], cwd=ROOT, env={**os.environ, **variables}, check=True)
+    return variables
+
+
+# --- programs: a test asks for what it starts, and is skipped where that is not ---
+
+
+def requires(*programs: str) -> pytest.MarkDecorator:
+    """Mark a test, or by `pytestmark` a whole module, as one that starts these programs of tests/programs.py."""
+    return pytest.mark.usefixtures(*(NEEDS + named(program).name for program in programs))
+
+
+def _needing(program: Program) -> Callable[..., Path]:
+    """The fixture that asks for a program, for other fixtures: the path of its first command."""
+
+    @pytest.fixture(scope="session", name=NEEDS + program.name)
+    def needs(pytestconfig: pytest.Config) -> Path:
+        return pytestconfig.stash[ONLY_ASKED].path(program.name)
+
+    return needs
+
+
+globals().update({NEEDS + program.name: _needing(program) for program in PROGRAMS})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--without-programs",
+        action="store_true",
+        help="as on a machine that has no program of tests/programs.py",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ONLY_ASKED] = OnlyAsked(nothing=bool(config.getoption("--without-programs")))
+    sys.addaudithook(config.stash[ONLY_ASKED].hook)
+    config.addinivalue_line("markers", "asks: starts a program of tests/programs.py; set by itself")
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        # Before a test imports cdk8s: it chooses the Node that jsii starts. Where others collect, none is started.
+        importlib.import_module("mcpmesh_k8s")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if asked(item):
+            item.add_marker("asks")
+
+
+def asked(item: pytest.Item) -> list[str]:
+    """The programs that a test, or a fixture of it, asks for."""
+    fixtures: list[str] = getattr(item, "fixturenames", [])
+    return [name.removeprefix(NEEDS) for name in fixtures if name.startswith(NEEDS)]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    only = item.config.stash[ONLY_ASKED]
+    lacking = [name for name in asked(item) if only.found[name] is None]
+    if lacking:
+        item.user_properties += [(LACKS, name) for name in lacking]
+        pytest.skip(f"no {', '.join(lacking)} here: {how_to_get(lacking)}")
+    only.begin(asked(item))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    try:
+        yield
+    finally:
+        item.config.stash[ONLY_ASKED].end()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -78,3 +170,26 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, which CI does not allow: {report.longrepr}"
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[ONLY_ASKED].close()
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None and not hasattr(config, "workerinput"):
+        reports = [
+            report for kind in ("passed", "failed", "skipped", "error") for report in terminal.stats.get(kind, [])
+        ]
+        if reports:
+            terminal.write_line(last_line(reports))
+
+
+def last_line(reports: Sequence[pytest.TestReport]) -> str:
+    """How many tests were skipped, for want of what, and how they would run."""
+    lacking = [[str(value) for name, value in report.user_properties if name == LACKS] for report in reports]
+    count = sum(bool(programs) for programs in lacking)
+    if not count:
+        return "Every test found the programs that it starts."
+    missing = [program.name for program in PROGRAMS if any(program.name in programs for programs in lacking)]
+    tests = "1 test was" if count == 1 else f"{count} tests were"
+    return f"{tests} skipped for want of {', '.join(missing)}. To run them: {how_to_get(missing)} && make test"

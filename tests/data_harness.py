@@ -50,7 +50,7 @@ if words[0] == "exec":
     command = [side["ports"].get(word, word) for word in words[len(given["exec"]) :]]
     os.chdir(here)
     os.execvpe(command[0], command, given["environment"])
-elif words in (side["listing"], ["get", "deployments,statefulsets", "--output", "json"]):
+elif words in (side["listing"], ["get", "deployments,jobs", "--output", "json"]):
     print(side["running"])
 elif words[:1] == ["port"]:
     assert words == ["port", "minio", "9000"], words

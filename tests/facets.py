@@ -260,13 +260,13 @@ FACETS: dict[str, Callable[[list[Table]], Table]] = {
 }
 
 
-def difference(dev: list[Table], prod: list[Table]) -> Table:
+def difference(one: list[Table], other: list[Table]) -> Table:
     """What differs between two environments, facet by facet; images and kinds of objects too."""
     table: Table = {}
     both: list[tuple[str, Table, Table]] = [
-        ("objects", objects(dev), objects(prod)),
-        *((name, facet(dev), facet(prod)) for name, facet in FACETS.items()),
-        ("images", images(dev), images(prod)),
+        ("objects", objects(one), objects(other)),
+        *((name, facet(one), facet(other)) for name, facet in FACETS.items()),
+        ("images", images(one), images(other)),
     ]
     for name, left, right in both:
         rows = dict(differing(left, right))
@@ -276,7 +276,7 @@ def difference(dev: list[Table], prod: list[Table]) -> Table:
 
 
 def differing(left: object, right: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Every place in two tables that differs, with ``dev | prod``."""
+    """Every place in two tables that differs, with ``one | other``."""
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         for key in [*left, *(key for key in right if key not in left)]:
             yield from differing(left.get(key), right.get(key), f"{path}{' ' if path else ''}{key}")

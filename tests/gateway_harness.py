@@ -22,9 +22,6 @@ from http.client import HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
-
-from conftest import require_program
 from mesh_harness import (
     LOCALHOST,
     SECRETS,
@@ -40,12 +37,13 @@ from mesh_harness import (
     start_pod,
 )
 from processes import START, Account, serving
+from programs import named
 
 PREFIX = "ai-interviewer-"
 NAME = "nginx-gateway"
 LOGIN = "oauth2-proxy"
 DOMAIN = "ai-interviewer.svc.cluster.local"
-MODULES = tuple(Path("/usr/lib/nginx/modules") / f"{name}.so" for name in ("ndk_http_module", "ngx_http_lua_module"))
+MODULES = [file for file in named("nginx").files if "/modules/" in file]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -361,9 +359,8 @@ def running_gateway(
         real: Ports of loopback where real programs stand in for a stub, by the name of the service.
         limited: Whether the rates are those of the settings. Otherwise one client may ask as often as a test likes.
     """
-    nginx = require_program("nginx", "nginx", "/usr/sbin")
-    if not all(module.exists() for module in MODULES):
-        pytest.skip("nginx has no Lua: `apt-get install libnginx-mod-http-lua`")
+    nginx = shutil.which("nginx")
+    assert nginx, "nginx was not asked for"
     manifest = find(manifests, "Deployment", PREFIX + NAME)
     spec = container_of(manifest, NAME)
     security = spec["securityContext"]

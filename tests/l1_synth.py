@@ -43,6 +43,7 @@ vars(real_k8s).update(vars(k8s), KubeStatefulSet=StatefulSet)
 real = types.ModuleType("mcpmesh_k8s.kubernetes.api")
 vars(real).update(
     ApiObjectMetadata=ApiObjectMetadata,
+    Struct=type("Struct", (), {}),  # by which patches are read, and no environment has one
     argoproj=argoproj,
     bitnami=bitnami,
     external_secrets=external_secrets,

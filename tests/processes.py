@@ -1,6 +1,7 @@
 """This module is how the tests run servers: without privileges, until a port answers, stopped as the image asks."""
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,12 @@ class Account:
 
     uid: int
     gid: int
+
+    @classmethod
+    def unprivileged(cls) -> "Account":
+        """Who runs what refuses to be root: nobody, and whoever is not root himself."""
+        user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.getuid())
+        return cls(user.pw_uid, user.pw_gid)
 
     @property
     def command(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import pytest
 import facets
 from ai_interviewer import AiInterviewer
 from conftest import ROOT, Manifest, Manifests, read_manifests
+from environments import EVERY, OWN, WITH_MESH
 from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
 
 SETTINGS, CONNECTIONS = "constructs/ai_interviewer/services.py", "constructs/ai_interviewer/application.py"
@@ -67,7 +68,7 @@ def test_a_fifth_agent_is_one_value_and_its_connections_in_two_files(copy: Path)
     assert changed == [name.removeprefix("constructs/") for name in sorted((SETTINGS, CONNECTIONS))]
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_the_fifth_agent_runs_in_every_environment(copy: Path, manifests: Manifests, environment: str) -> None:
     before, after = manifests(environment), read_manifests(copy / "dist" / environment)
     assert kinds_and_names(after) - kinds_and_names(before) == {
@@ -76,15 +77,15 @@ def test_the_fifth_agent_runs_in_every_environment(copy: Path, manifests: Manife
     assert kinds_and_names(before) <= kinds_and_names(after)
     (deployment,) = (m for m in after if (m["kind"], name_of(m)) == ("Deployment", "ai-interviewer-file-agent"))
     (container,) = each(deployment, "spec", "template", "spec", "containers")
-    registry = "" if environment == "dev" else "registry.example.com/ai-interviewer/"
+    registry = "" if environment in OWN else "registry.example.com/ai-interviewer/"
     assert container["image"] == f"{registry}ai-interviewer-file-agent:1.0.0"
-    assert at(container, "resources", "requests")["cpu"] == ("100m" if environment == "dev" else "200m")
+    assert at(container, "resources", "requests")["cpu"] == ("100m" if environment in OWN else "200m")
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_the_fifth_agent_is_connected_as_it_is_said_and_no_further(copy: Path, environment: str) -> None:
     rows = facets.connections(read_manifests(copy / "dist" / environment))
-    clients = ["backend 8090", "nginx-gateway 8090"] if environment == "dev" else ["backend 8090"]
+    clients = ["backend 8090", "nginx-gateway 8090"] if environment in WITH_MESH else ["backend 8090"]
     assert rows["file-agent"] == {"ingress": clients, "egress": ["redis 6379", "registry 8000"]}
 
 

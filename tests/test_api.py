@@ -6,11 +6,13 @@ types and fields there are, their Python classes how these are spelled, and thei
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import pickle
 import re
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -465,6 +467,15 @@ def test_a_struct_can_be_printed_copied_and_kept() -> None:
     shown = k8s.VolumeMount(name="data", mount_path="/data", read_only=True)
     assert repr(shown) == "VolumeMount(name='data', mount_path='/data', read_only=True)"
     assert eval(repr(shown), dict(vars(k8s))) == shown
+
+
+def test_a_struct_that_comes_from_another_process_is_written_alike() -> None:
+    struct = k8s.PodSpec(containers=[k8s.Container(name="a")], host_pid=True, node_name="n")
+    program = "import pickle, sys; print(pickle.load(sys.stdin.buffer).to_json())"
+    result = subprocess.run(
+        [sys.executable, "-c", program], input=pickle.dumps(struct), capture_output=True, check=True
+    )
+    assert ast.literal_eval(result.stdout.decode()) == struct.to_json()
 
 
 def test_what_is_written_is_made_anew_each_time() -> None:

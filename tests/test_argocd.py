@@ -10,7 +10,8 @@ import pytest
 from cdk8s_plus_27 import k8s
 
 from ai_interviewer import DEV, PROD, AiInterviewer, ArgoCd
-from conftest import ROOT, Manifest, Manifests
+from conftest import ROOT, Manifest, Manifests, close
+from environments import EVERY, SHARED, said_of
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
@@ -54,8 +55,15 @@ WAVES = {
 }
 GROUND, LAST = -1, 5
 
+# Where ArgoCD deploys each environment.
+DESTINATIONS = {
+    "dev": {"server": "https://kubernetes.default.svc"},
+    "prod": {"name": "production"},
+}
+NAMESPACE = {"namespace": "ai-interviewer"}
 
-@pytest.fixture(params=["dev", "prod"])
+
+@pytest.fixture(params=EVERY)
 def rendered(request: pytest.FixtureRequest, manifests: Manifests) -> list[Manifest]:
     return manifests(str(request.param))
 
@@ -93,7 +101,7 @@ def whitelist(project: Manifest, field: str) -> set[tuple[str, str]]:
 
 def test_the_project_allows_exactly_the_kinds_that_are_rendered_and_the_pods_made_of_them(manifests: Manifests) -> None:
     (project,) = argocd(manifests("argocd"), "AppProject")
-    kinds = {group_and_kind(manifest) for name in ("dev", "prod") for manifest in manifests(name)}
+    kinds = {group_and_kind(manifest) for name in EVERY for manifest in manifests(name)}
     cluster_wide = {("", "Namespace"), ("scheduling.k8s.io", "PriorityClass")}
     assert cluster_wide <= kinds
     assert whitelist(project, "clusterResourceWhitelist") == cluster_wide
@@ -111,9 +119,9 @@ def test_the_project_allows_one_repository_and_the_two_namespaces_and_warns_of_s
     (project,) = argocd(manifests("argocd"), "AppProject")
     spec = at(project, "spec")
     assert spec["sourceRepos"] == ["https://git.example.com/ai-interviewer/deployment.git"]
+    where = "tests/test_argocd.py, DESTINATIONS"
     assert spec["destinations"] == [
-        {"server": "https://kubernetes.default.svc", "namespace": "ai-interviewer"},
-        {"name": "production", "namespace": "ai-interviewer"},
+        {**said_of(name, DESTINATIONS, where, f'"{name}": {{"name": "…"}},'), **NAMESPACE} for name in EVERY
     ]
     assert spec["orphanedResources"] == {"warn": True}
 
@@ -140,14 +148,19 @@ def application(manifests: Manifests, name: str) -> Manifest:
     return found
 
 
-def test_dev_heals_itself_and_production_waits_for_a_person(manifests: Manifests) -> None:
-    dev, prod = (at(application(manifests, name), "spec", "syncPolicy") for name in ("dev", "prod"))
-    assert dev["automated"] == {"prune": True, "selfHeal": True}
-    assert "automated" not in prod
-    assert {key: value for key, value in dev.items() if key != "automated"} == prod
+@pytest.mark.parametrize("name", EVERY)
+def test_a_cluster_of_ones_own_heals_itself_and_a_shared_one_waits_for_a_person(
+    manifests: Manifests, name: str
+) -> None:
+    policy = at(application(manifests, name), "spec", "syncPolicy")
+    assert policy.get("automated") == (None if name in SHARED else {"prune": True, "selfHeal": True})
+    other = at(application(manifests, EVERY[0]), "spec", "syncPolicy")
+    assert {key: policy[key] for key in policy if key != "automated"} == {
+        key: other[key] for key in other if key != "automated"
+    }
 
 
-@pytest.mark.parametrize("name", ["dev", "prod"])
+@pytest.mark.parametrize("name", EVERY)
 def test_an_application_deploys_a_folder_of_this_repository_into_its_namespace(manifests: Manifests, name: str) -> None:
     spec = at(application(manifests, name), "spec")
     source, destination = at(spec, "source"), at(spec, "destination")
@@ -163,7 +176,7 @@ def test_an_application_deploys_a_folder_of_this_repository_into_its_namespace(m
     assert source["repoURL"] in (at(project, "spec")["sourceRepos"] or [])  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("name", ["dev", "prod"])
+@pytest.mark.parametrize("name", EVERY)
 def test_a_sync_is_the_servers_own_apply_without_surprises(manifests: Manifests, name: str) -> None:
     found = application(manifests, name)
     assert at(found, "spec", "syncPolicy")["syncOptions"] == [
@@ -179,10 +192,9 @@ def test_a_sync_is_the_servers_own_apply_without_surprises(manifests: Manifests,
     }
 
 
-@pytest.mark.parametrize("name", ["dev", "prod"])
+@pytest.mark.parametrize("name", EVERY)
 def test_only_replicas_that_an_autoscaler_sets_are_not_compared(manifests: Manifests, name: str) -> None:
     scaled = [name_of(m) for m in manifests(name) if m["kind"] == "HorizontalPodAutoscaler"]
-    assert len(scaled) == {"dev": 0, "prod": 1}[name]
     assert list(each(application(manifests, name), "spec", "ignoreDifferences")) == [
         {"group": "apps", "kind": "Deployment", "name": target, "jsonPointers": ["/spec/replicas"]} for target in scaled
     ]
@@ -240,8 +252,8 @@ def test_the_ground_is_before_everything_and_the_entry_after_it(rendered: list[M
     waves: dict[int, set[str]] = {}
     for manifest in rendered:
         waves.setdefault(wave(manifest), set()).add(str(manifest["kind"]))
-    ground = {"Namespace", "LimitRange", "ResourceQuota", "NetworkPolicy", "PriorityClass", "ExternalSecret"}
-    assert {"Namespace", "PriorityClass"} <= waves[GROUND] <= ground
+    close = {"Namespace", "LimitRange", "ResourceQuota", "NetworkPolicy", "PriorityClass", "ExternalSecret"}
+    assert {"Namespace", "PriorityClass"} <= waves[GROUND] <= close
     # The controller may take long to publish an address, and ArgoCD waits for it.
     assert waves[LAST] == {"Ingress"}
     assert set(waves) == {GROUND, *WAVES, LAST}
@@ -350,6 +362,7 @@ def two_phases() -> tuple[Phase, Target]:
     """The first of two phases, and a service of the second."""
     shop = Application(ApplicationSettings(name="shop"), outdir="unused")
     first, second = Phase(shop, "first"), Phase(shop, "second")
+    close(first)
     late = Workload(second, WorkloadSettings(name="late", container=MAIN))
     return first, Target(workload=late, readiness=Readiness(command=("true",)))
 

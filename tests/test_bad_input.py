@@ -350,7 +350,7 @@ CASES = {
         ),
     ),
     "storage shrunk to zero": Case(
-        ("Claim.size of 'data'", "'0Gi'", "more than zero"),
+        ("storage", "'0Gi'", "more than zero"),
         environment(lambda: replace(DEV, postgres=replace(DEV.postgres, size="0Gi"))),
     ),
     "a source folder that is not there": Case(
@@ -486,6 +486,14 @@ CASES = {
         ("ai-interviewer-extra has CACHE=ai-interviewer-redis:6379", "no path to ai-interviewer-redis:6379"),
         added(lambda _, phase: Workload(phase, service(environment=variables({"CACHE": "ai-interviewer-redis:6379"})))),
         TreeError,
+    ),
+    "a tag inside a repository": Case(
+        ("Image.repository", "'acme/prices:1.0'", "It holds a tag. Give that apart"),
+        environment(lambda: replace(DEV, tempo=replace(DEV.tempo, image=Image(repository="acme/prices:1.0", tag="1")))),
+    ),
+    "a file as a module": Case(
+        ("pdf-extractor module", "'main.py'", "Give a Python module"),
+        environment(lambda: replace(DEV, agents=(replace(DEV.agents[0], module="main.py"), *DEV.agents[1:]))),
     ),
     "a priority class that nothing provides": Case(
         ("Deployment ai-interviewer-nginx-gateway refers to PriorityClass 'ai-interviewer-urgent'", "nothing provides"),

@@ -6,20 +6,21 @@ Both ends are real PostgreSQL and Redis servers; the cluster's are made by the r
 import hashlib
 import json
 import os
-import pwd
+import re
 import shutil
 import signal
 import stat
 import subprocess
 import time
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+import mcpmesh_k8s
 from ai_interviewer import DEV, PROD, AiInterviewer
-from conftest import Manifests, require_program
+from conftest import Manifests, requires
 from data_harness import (
     BUCKET,
     CLUSTER_ROOT,
@@ -33,11 +34,12 @@ from data_harness import (
     ask_redis,
     staged,
 )
-from mcpmesh_k8s import Application, ApplicationSettings, Database, SettingError
-from mcpmesh_k8s.operations import bucket_data, postgres_data, redis_data
-from mcpmesh_k8s.operations.data import (
+from mcpmesh_k8s import Application, ApplicationSettings, Mover, SettingError, Store, read_script
+from mcpmesh_k8s import Side as AnySide
+from mcpmesh_k8s.operations.moves import (
     ClusterSide,
     ComposeSide,
+    Manifest,
     Owner,
     Server,
     Side,
@@ -46,18 +48,15 @@ from mcpmesh_k8s.operations.data import (
     stores_of,
     verify_data,
 )
-from mcpmesh_k8s.operations.export import Manifest
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError
+from mcpmesh_k8s.services._minio_mover import MinioMover
+from mcpmesh_k8s.services._postgres_mover import PostgresMover
+from mcpmesh_k8s.services._redis_mover import RedisMover
 from mesh_harness import LOCALHOST, eventually, free_port
 from processes import Account
 
 STORES = stores_of(AiInterviewer(PROD, outdir="unused"))
-SCRIPTS = {
-    f"{module.__name__.rpartition('.')[2]}.{name}": text
-    for module in (bucket_data, postgres_data, redis_data)
-    for name, text in sorted(vars(module).items())
-    if isinstance(text, str) and "set -eu" in text and name not in ("_PSQL", "_STAGED")
-}
+SCRIPTS = sorted(Path(mcpmesh_k8s.__file__).parent.glob("services/*_files/*.sh"))
 
 REGISTRY = r"""
 CREATE EXTENSION citext;
@@ -220,17 +219,9 @@ def present(end: End) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def account() -> Generator[Account, None, None]:
-    """Whom PostgreSQL runs as, for it refuses to be root; its programs are on the path."""
-    programs = "/usr/lib/postgresql/15/bin"
-    for name in ("postgres", "initdb", "psql", "pg_dump", "pg_restore"):
-        require_program(name, "postgresql-15", programs)
-    for name in ("redis-server", "redis-cli", "redis-check-rdb"):
-        require_program(name, "redis-server")
-    user = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.getuid())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", programs, prepend=os.pathsep)
-        yield Account(user.pw_uid, user.pw_gid)
+def account(needs_postgresql: Path, needs_redis: Path) -> Account:
+    """Whom PostgreSQL runs as, for it refuses to be root."""
+    return Account.unprivileged()
 
 
 @pytest.fixture(scope="module")
@@ -248,11 +239,18 @@ def stage(
         yield both
 
 
+def store_called(name: str) -> Store:
+    """A store of the tree."""
+    (found,) = (store for store in STORES.stores if store.name == name)
+    return found
+
+
 def compose_of(stage: Stage) -> ComposeSide:
     return ComposeSide.of(stage.folder / "checkout")
 
 
 CLUSTER = ClusterSide(kubectl=Kubectl(context=CONTEXT, namespace=NAMESPACE))
+SERVER = Server(service="store", workload="statefulset/shop-store", container="store")
 
 
 @pytest.fixture(scope="module")
@@ -303,8 +301,9 @@ def test_an_export_holds_what_the_manifest_says_and_is_for_its_owner_alone(stage
         "postgres/roles.json",
         "redis/dump.rdb",
     }
-    assert (manifest["redis"]["keys"], manifest["redis"]["expiring"]) == (2016, 3)
-    tables = {count["what"]: count["count"] for count in manifest["databases"]["mcpmesh"]["counts"]}
+    redis, databases = (manifest["stores"][name]["facts"] for name in ("redis", "postgres"))
+    assert (redis["keys"], redis["expiring"]) == (2016, 3)
+    tables = {count["what"]: count["count"] for count in databases["databases"]["mcpmesh"]["counts"]}
     assert tables["table public.agents"] == 3000
     assert tables["sequence public.identity_id_seq"] == 160
     for path in [exported, *exported.rglob("*")]:
@@ -394,7 +393,8 @@ def test_counts_are_those_of_the_dump_while_the_source_is_written_to(stage: Stag
         stage.use_programs(stage.compose, path)
         written = stage.compose.sql("mcpmesh", "SELECT count(*) FROM busy; DROP TABLE busy;")
     assert int(written[0]) > 2, "Nobody wrote."
-    counts = json.loads((tmp_path / "out/manifest.json").read_text())["databases"]["mcpmesh"]["counts"]
+    facts = json.loads((tmp_path / "out/manifest.json").read_text())["stores"]["postgres"]["facts"]
+    counts = facts["databases"]["mcpmesh"]["counts"]
     (busy,) = (count["count"] for count in counts if count["what"] == "table public.busy")
     data = ["pg_restore", "--data-only", "--table=busy", "--file=-", str(tmp_path / "out/postgres/mcpmesh.dump")]
     text = subprocess.run(data, capture_output=True, text=True, check=True).stdout
@@ -482,7 +482,9 @@ def test_a_file_that_was_added_is_refused(exported: Path, tmp_path: Path) -> Non
         import_data(CLUSTER, STORES, folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 2}', '{"format": 1}', '{"format": 1, "files": 3}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 3}', '{"format": 2}', '{"format": 2, "files": 3}']
+)
 def test_a_manifest_that_is_none_is_refused(exported: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(OperationError, match="Export again"):
@@ -506,6 +508,21 @@ def test_damage_from_before_the_manifest_is_found_before_the_target_is_touched(
     assert present(stage.cluster) == before
 
 
+@pytest.mark.parametrize("store", ["postgres", "redis"])
+@pytest.mark.parametrize("facts", [{}, {"keys": "many", "databases": {"mcpmesh": []}}, {"databases": 3, "keys": None}])
+def test_facts_that_are_damaged_are_refused_before_the_target_is_touched(
+    stage: Stage, exported: Path, tmp_path: Path, store: str, facts: object
+) -> None:
+    folder = shutil.copytree(exported, tmp_path / "copy")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["stores"][store]["facts"] = facts
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    before = present(stage.cluster)
+    with pytest.raises(OperationError, match=rf"part of kind {store} is damaged .*\. Export again"):
+        import_data(CLUSTER, STORES, folder)
+    assert present(stage.cluster) == before
+
+
 def test_something_behind_a_dump_of_redis_is_refused(stage: Stage, exported: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(exported, tmp_path / "copy")
     with (folder / "redis/dump.rdb").open("ab") as dump:
@@ -515,10 +532,30 @@ def test_something_behind_a_dump_of_redis_is_refused(stage: Stage, exported: Pat
         import_data(CLUSTER, STORES, folder)
 
 
-@pytest.mark.parametrize("what", ["redis_memory", "redis_disk"])
+@dataclass(frozen=True)
+class Cramped:
+    """A Redis with less room than the tree gives it."""
+
+    store: Store
+    what: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        return self.store.name
+
+    def mover(self, side: AnySide) -> Mover:
+        mover = self.store.mover(side)
+        assert isinstance(mover, RedisMover)
+        return replace(mover, memory=self.size) if self.what == "memory" else replace(mover, disk=self.size)
+
+
+@pytest.mark.parametrize("what", ["memory", "disk"])
 def test_a_redis_without_room_for_both_is_not_touched(stage: Stage, exported: Path, what: str) -> None:
     before = present(stage.cluster)
-    small = replace(STORES, redis_memory=32 * 2**20) if what == "redis_memory" else replace(STORES, redis_disk=2**16)
+    size = {"memory": 32 * 2**20, "disk": 2**16}[what]
+    redis = store_called("redis")
+    small = replace(STORES, stores=tuple(Cramped(one, what, size) if one is redis else one for one in STORES.stores))
     with pytest.raises(OperationError, match="are needed"):
         import_data(CLUSTER, small, exported)
     assert present(stage.cluster) == before
@@ -539,7 +576,7 @@ def test_more_than_redis_may_hold_is_refused(stage: Stage, exported: Path) -> No
 def test_more_than_the_disk_of_postgres_holds_is_refused(stage: Stage, exported: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(exported, tmp_path / "copy")
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["databases"]["mcpmesh"]["size"] = 2**60
+    manifest["stores"]["postgres"]["facts"]["databases"]["mcpmesh"]["size"] = 2**60
     (folder / "manifest.json").write_text(json.dumps(manifest))
     before = present(stage.cluster)
     with pytest.raises(OperationError, match=r"bytes free, and \d+ are needed"):
@@ -760,7 +797,7 @@ def test_objects_of_the_target_stay(stage: Stage, imported: Path, capfd: pytest.
 def test_keys_that_expire_before_they_arrive_are_no_difference(stage: Stage, exported: Path, tmp_path: Path) -> None:
     stage.compose.redis("SET", "short", "lived", "PX", "3000")
     export_data(compose_of(stage), STORES, tmp_path / "out")
-    assert json.loads((tmp_path / "out/manifest.json").read_text())["redis"]["expiring"] == 4
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["stores"]["redis"]["facts"]["expiring"] == 4
     time.sleep(3)
     import_data(CLUSTER, STORES, tmp_path / "out")
     assert stage.cluster.redis("EXISTS", "short") == 0
@@ -826,7 +863,8 @@ def test_what_a_killed_import_left_is_cleaned_up_by_the_next(stage: Stage, impor
         "CREATE ROLE ghost; COMMENT ON ROLE ghost IS 'stands in for the superuser of the source of an import';",
     )
     stage.cluster.sql("mcpmesh_import", "CREATE TABLE t (); ALTER TABLE t OWNER TO ghost;")
-    redis_data.stage_redis(CLUSTER, STORES, imported, Manifest.read(imported).redis)
+    manifest = Manifest.read(imported)
+    store_called("redis").mover(CLUSTER).stage(manifest.stores["redis"], manifest.place(imported, "redis"))
     command = ["psql", "--username=postgres", "--dbname=mcpmesh_import", "--command=SELECT pg_sleep(60)"]
     with subprocess.Popen(
         command, env=dict(stage.cluster.postgres), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -902,6 +940,33 @@ def test_everything_comes_back_to_compose(stage: Stage, imported: Path, tmp_path
     assert sorted(rights.strip("{}").split(",")) == ["=Tc/mcpmesh", "mcpmesh=CTc/mcpmesh"]
 
 
+@dataclass(frozen=True)
+class Partial:
+    """One of two PostgreSQL servers, with databases of its own. Both are the same server here."""
+
+    name: str
+    database: str
+
+    def mover(self, side: AnySide) -> Mover:
+        whole = store_called("postgres").mover(side)
+        assert isinstance(whole, PostgresMover)
+        return replace(whole, databases={self.database: whole.databases[self.database]})
+
+
+def test_two_servers_of_one_kind_move_each_their_own(stage: Stage, imported: Path, tmp_path: Path) -> None:
+    two = (Partial("registry", "mcpmesh"), Partial("interviews", "ai_interviewer"))
+    stores = replace(STORES, stores=two)
+    export_data(compose_of(stage), stores, tmp_path / "out", live=True)
+    parts = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.dump")}
+    assert parts == {"registry/mcpmesh.dump", "interviews/ai_interviewer.dump"}
+    compared = import_data(CLUSTER, stores, tmp_path / "out")
+    assert {row.what for row in compared} >= {
+        "registry, mcpmesh: table public.agents",
+        "interviews, ai_interviewer: table backend.users",
+    }
+    same_rows(stage.compose, stage.cluster)
+
+
 def test_a_schema_without_an_heir_must_be_given_one(stage: Stage, tmp_path: Path) -> None:
     made = "CREATE SCHEMA user_agent; CREATE TABLE user_agent.users (id serial); CREATE TABLE public.open (id serial);"
     stage.compose.sql("ai_interviewer", made)
@@ -961,33 +1026,44 @@ def test_in_dev_and_into_an_older_stack(manifests: Manifests, account: Account, 
 
 
 def test_the_stores_are_those_of_the_tree() -> None:
-    assert STORES.postgres == Server(
+    postgres, redis, minio = (store.mover(CLUSTER) for store in STORES.stores)
+    assert isinstance(postgres, PostgresMover)
+    assert isinstance(redis, RedisMover)
+    assert isinstance(minio, MinioMover)
+    assert postgres.server == Server(
         service="postgres", workload="statefulset/ai-interviewer-postgres", container="postgres", port=5432
     )
-    assert STORES.redis == Server(
+    assert redis.server == Server(
         service="redis", workload="deployment/ai-interviewer-redis", container="redis", port=6379
     )
-    assert STORES.minio == Server(
+    assert minio.server == Server(
         service="minio", workload="statefulset/ai-interviewer-minio", container="minio", port=9000
     )
-    assert STORES.bucket == BUCKET
-    assert {database.name: database.roles for database in STORES.databases} == {
+    assert minio.buckets == (BUCKET,)
+    assert postgres.databases == {
         "mcpmesh": ("mcpmesh",),
         "ai_interviewer": ("backend", "interview_agent"),
     }
-    assert (STORES.redis_memory, STORES.redis_disk) == (512 * 2**20, 5 * 2**30)
+    assert (redis.memory, redis.disk) == (512 * 2**20, 5 * 2**30)
     names = ("registry", "backend", "pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent")
-    assert STORES.clients == tuple(f"deployment/ai-interviewer-{name}" for name in names)
+    deployments = tuple(f"deployment/ai-interviewer-{name}" for name in names)
+    assert STORES.clients == ("job/ai-interviewer-minio-bucket", *deployments)
+    # Traces and dashboards: what keeps a claim and is no store is named.
+    assert STORES.left_out == ("deployment/ai-interviewer-tempo", "deployment/ai-interviewer-grafana")
+    assert stores_of(AiInterviewer(DEV, outdir="unused")).left_out == ()
 
 
-def test_an_application_without_a_store_has_no_data_to_move() -> None:
-    with pytest.raises(SettingError, match=r"Postgres of shop: \[\] was given"):
-        stores_of(Application(ApplicationSettings(name="shop"), outdir="unused"))
+def test_an_application_without_a_store_has_no_data_to_move(tmp_path: Path) -> None:
+    stores = stores_of(Application(ApplicationSettings(name="shop"), outdir="unused"))
+    for move in (export_data, import_data, verify_data):
+        with pytest.raises(OperationError, match="has no store whose data can be moved"):
+            move(CLUSTER, stores, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_that_postgres_would_cut_is_refused() -> None:
     with pytest.raises(SettingError, match="at most 52 characters"):
-        replace(STORES, databases=(Database(name="d" * 53, roles=("r",)),))
+        PostgresMover(side=CLUSTER, server=SERVER, databases={"d" * 53: ("r",)})
 
 
 @pytest.mark.parametrize(
@@ -1009,7 +1085,7 @@ def test_the_compose_file_of_a_checkout_is_found(tmp_path: Path, files: list[str
 
 def test_a_compose_project_of_another_name_is_meant() -> None:
     side = ComposeSide(file=Path("compose.yaml"), project="mine")
-    assert side.command(STORES.redis, "true") == [
+    assert side.command(replace(SERVER, service="redis"), "true") == [
         *("docker", "compose", "--file", "compose.yaml", "--project-name", "mine", "exec", "-T", "redis", "true")
     ]
 
@@ -1020,9 +1096,20 @@ def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         export_data(CLUSTER, STORES, tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_is_sound_for_any_posix_shell(name: str) -> None:
-    require_program("shellcheck", "shellcheck")
-    done = subprocess.run(["shellcheck", "--shell=sh", "-"], input=SCRIPTS[name], capture_output=True, text=True)
+@requires("shellcheck")
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_script_is_sound_for_any_posix_shell(script: Path) -> None:
+    """As it is run: with the scripts that it names in their place."""
+    text = read_script(script)
+    done = subprocess.run(["shellcheck", "--shell=sh", "-"], input=text, capture_output=True, text=True)
     assert done.stdout == ""
     assert done.returncode == 0
+    assert "set -eu" in text
+    assert ". ./" not in text
+
+
+def test_no_mover_holds_a_script_in_its_text() -> None:
+    assert len(SCRIPTS) > 15
+    for module in Path(mcpmesh_k8s.__file__).parent.glob("services/_*_mover.py"):
+        text = module.read_text(encoding="utf-8")
+        assert re.findall(r"set -eu|SELECT |BEGIN;|#!/bin/sh", text) == [], module.name

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 import mcpmesh_k8s
 from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings
 from conftest import ROOT, read_manifests
+from environments import EVERY, SETTINGS, WITH_LOGIN, WITH_MESH
 from mcpmesh_k8s import DevIdentity, Gateway, Route, budget, topology
 from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
@@ -52,8 +54,10 @@ def test_an_object_of_ones_own_is_written_with_the_same_structs(tmp_path: Path) 
         check=True,
         timeout=60,
     )
-    (manifest,) = read_manifests(tmp_path / "dist" / "nightly")
-    kubernetes_validate.validate(manifest, "1.34", strict=True)
+    closed, manifest = read_manifests(tmp_path / "dist" / "nightly")
+    assert at(closed, "spec") == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for written in (closed, manifest):
+        kubernetes_validate.validate(written, "1.34", strict=True)
     spec = at(manifest, "spec", "jobTemplate", "spec", "template", "spec")
     assert at(spec, "securityContext") == {"runAsNonRoot": True, "runAsUser": 1000}
     (container,) = each(spec, "containers")
@@ -80,7 +84,7 @@ def test_a_managed_s3_takes_the_place_of_minio_as_the_document_prints(tmp_path: 
     assert at(told["MINIO_SECRET_KEY"], "valueFrom", "secretKeyRef") == {"name": "files-s3", "key": "secret-key"}
     (policy,) = (one for one in manifests if (one["kind"], name_of(one)) == ("NetworkPolicy", "files-files"))
     ports = {port["port"] for rule in each(at(policy, "spec"), "egress") for port in each(rule, "ports")}
-    assert ports == {443}
+    assert ports == {443, 8000}
 
 
 def test_another_application_is_operated_by_the_same_commands(tmp_path: Path) -> None:
@@ -106,7 +110,7 @@ def test_another_application_is_operated_by_the_same_commands(tmp_path: Path) ->
     assert refused.stderr.startswith("error: kubectl not found on PATH.")
 
 
-@pytest.mark.parametrize("environment", [DEV, PROD], ids=["dev", "prod"])
+@pytest.mark.parametrize("environment", SETTINGS.values(), ids=EVERY)
 def test_the_topology_shows_every_workload_and_names_no_node_twice(environment: EnvironmentSettings) -> None:
     whole = AiInterviewer(environment, outdir="unused")
     picture = topology(whole)
@@ -115,9 +119,9 @@ def test_the_topology_shows_every_workload_and_names_no_node_twice(environment: 
     edges = re.findall(r"^  ([a-z0-9-]+) -->\|\d+\| ([a-z0-9-]+)$", picture, re.MULTILINE)
     assert ("outside-ingress-nginx", "nginx-gateway") in edges
     assert ("claude-llm-agent", "outside-anthropic-api") in edges
-    assert (("nginx-gateway", "registry") in edges) is (environment is DEV)
+    assert (("nginx-gateway", "registry") in edges) is environment.routes_to_mesh
     for edge in (("nginx-gateway", "oauth2-proxy"), ("oauth2-proxy", "outside-google-login")):
-        assert (edge in edges) is (environment is PROD)
+        assert (edge in edges) is (environment.name in WITH_LOGIN)
     known = {*inside, *re.findall(r"^  ([a-z0-9-]+)\(\[", picture, re.MULTILINE)}
     assert {end for edge in edges for end in edge} == known
 
@@ -138,18 +142,23 @@ def test_the_readmes_page_of_ones_own_is_a_workload_and_a_route_to_it() -> None:
     whole.manifests()
 
 
+def in_words(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
 def test_the_readme_lists_every_route_with_its_audience_and_where_it_is() -> None:
     (listed,) = re.findall(r"<!-- generated: routes -->\n(.*?)<!-- end -->", ACCESS, re.DOTALL)
+    everywhere = in_words(EVERY)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in listed.splitlines()[2:]]
     assert {(path, to.split()[0], audience, where) for path, to, audience, *_, where in rows} == {
-        ("`/…`", "backend", "signed in", "dev and prod"),
-        ("`/api/…`", "backend", "signed in", "dev and prod"),
-        ("`/static/…`", "backend", "everyone", "dev and prod"),
-        ("`/health`", "backend", "everyone", "dev and prod"),
-        ("`/grafana/…`", "grafana", "administrators", "dev and prod"),
-        ("`/api/registry/agents`", "registry", "administrators", "dev"),
+        ("`/…`", "backend", "signed in", everywhere),
+        ("`/api/…`", "backend", "signed in", everywhere),
+        ("`/static/…`", "backend", "everyone", everywhere),
+        ("`/health`", "backend", "everyone", everywhere),
+        ("`/grafana/…`", "grafana", "administrators", everywhere),
+        ("`/api/registry/agents`", "registry", "administrators", in_words(WITH_MESH)),
         *(
-            (f"`/mcp/{agent}`", agent, "administrators", "dev")
+            (f"`/mcp/{agent}`", agent, "administrators", in_words(WITH_MESH))
             for agent in ("pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent")
         ),
     }

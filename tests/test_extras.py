@@ -520,7 +520,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "two patches of one place": (lambda: PodExtras(patches=(DNS, DNS)), "PodExtras.patches"),
     "a toleration's operator": (
         lambda: Toleration(key="a", operator="In"),  # type: ignore[arg-type]
-        "Toleration.operator: 'In' was given. Give one of 'Equal', 'Exists'.",
+        "Toleration.operator: 'In' was given. Give 'Equal' or 'Exists'.",
     ),
     "a toleration's effect": (
         lambda: Toleration(key="a", effect="Never"),  # type: ignore[arg-type]
@@ -922,6 +922,21 @@ def patched(**changes: object) -> Callable[[], Patch]:
     return lambda: replace(DNS, **changes)  # type: ignore[arg-type]
 
 
+def test_a_patch_may_name_the_version_that_brought_its_field() -> None:
+    newer = replace(DNS, path="/spec/template/spec/hostnameOverride", value="shop", since="1.34")
+    shop = Shop()
+    shop.adds(PodExtras(patches=(newer,)))
+    manifest = objects_of(shop)["Deployment", "shop-extra"]
+    assert at(manifest, "spec", "template", "spec")["hostnameOverride"] == "shop"
+    kubernetes_validate.validate(dict(manifest), "1.34", strict=True)
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(dict(manifest), "1.33", strict=True)
+    other = Shop()
+    other.adds(PodExtras(patches=(replace(newer, since=""),)))
+    with pytest.raises(TreeError, match="say in since which version"):
+        objects_of(other)
+
+
 NO_PATCH: dict[str, tuple[Callable[[], Patch], str]] = {
     "no reason": (patched(because=""), "because: '' was given. Say in one line why no setting does."),
     "a reason of spaces": (patched(because=" \t"), "Say in one line"),
@@ -953,6 +968,8 @@ NO_PATCH: dict[str, tuple[Callable[[], Patch], str]] = {
         "The phase says",
     ),
     "a policy": (patched(kind="NetworkPolicy", path="/spec/ingress/-", value={}), "Open it with connects_to(...)"),
+    "a version that has been there": (patched(since="1.27"), "Patch.since: '1.27' was given. Leave it out"),
+    "a version that is none": (patched(since="30"), "Patch.since: '30' was given"),
     "an unknown operation": (patched(operation="move"), "Patch.operation: 'move' was given"),
     "a path without a slash": (patched(path="spec.replicas"), "Patch.path: 'spec.replicas' was given"),
     "a path with a lone tilde": (patched(path="/spec/a~b"), "Give a JSON pointer"),
@@ -1000,6 +1017,35 @@ LOST_PATCH: dict[str, tuple[Patch, str]] = {
     "that adds beyond the end of a list": (
         replace(DNS, kind="Service", path="/spec/ports/5", value={}),
         "Give '-' for the end, or a place from 0 to 2.",
+    ),
+    "that adds a field by a wrong name": (
+        replace(DNS, path="/spec/template/spec/dnsPolcy"),
+        "Patch of Deployment shop-extra: '/spec/template/spec/dnsPolcy' was given. k8s.PodSpec has no field "
+        "'dnsPolcy'. Did you mean 'dnsPolicy'? Mend it, or say in since which version of Kubernetes brought it.",
+    ),
+    "that adds a field by a wrong name inside": (
+        replace(DNS, path="/spec/template/spec/dnsConfig", value={"options": [{"nam": "ndots"}]}),
+        "k8s.PodDnsConfigOption has no field 'nam'. Did you mean 'name'?",
+    ),
+    "that gives a value of another type": (
+        replace(DNS, operation="replace", path="/spec/replicas", value="one"),
+        "/spec/replicas is 'one', and int is wanted.",
+    ),
+    "that gives one value for a list": (
+        replace(DNS, path="/spec/template/spec/hostAliases", value={"ip": "10.0.0.1"}),
+        "/spec/template/spec/hostAliases is {'ip': '10.0.0.1'}, and Sequence[HostAlias] is wanted.",
+    ),
+    "that gives what is no amount": (
+        replace(DNS, path="/spec/template/spec/overhead", value={"cpu": "much"}),
+        "/spec/template/spec/overhead/cpu: Quantity: 'much' was given.",
+    ),
+    "that leaves out what must be there": (
+        replace(
+            DNS,
+            path="/spec/template/spec/topologySpreadConstraints",
+            value=[{"maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}],
+        ),
+        "/topologySpreadConstraints/0 lacks topology_key, which k8s.TopologySpreadConstraint must have.",
     ),
     "that goes into a text": (
         replace(DNS, kind="Service", path="/spec/type/a", value="x"),

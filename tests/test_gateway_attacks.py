@@ -17,12 +17,14 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
-from conftest import Manifests
+from conftest import Manifests, requires
+from environments import EVERY
 from gateway_harness import DOMAIN, LOGIN, PREFIX, Answer, Request, Response, RunningGateway, running_gateway
 from mesh_harness import LOCALHOST, free_port
 
@@ -30,7 +32,6 @@ Header = tuple[str, str]
 Arrival = tuple[str, str, str, list[Header], dict[str, object], bytes]
 """The service, and what it got: method, target, headers, whom it takes the client for, and body."""
 
-ENVIRONMENTS = ("dev", "prod")
 AGENTS = ("pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent")
 ADMIN = "admin@example.com"
 ALICE = "alice@example.com"
@@ -131,7 +132,7 @@ def plain(request: Request) -> tuple[str, str, list[Header], dict[str, object], 
 
 
 @pytest.fixture(scope="module")
-def gateways(manifests: Manifests) -> Generator[Callable[[str], RunningGateway], None, None]:
+def gateways(manifests: Manifests, needs_nginx: Path) -> Generator[Callable[[str], RunningGateway], None, None]:
     with ExitStack() as stack:
 
         @cache
@@ -142,7 +143,7 @@ def gateways(manifests: Manifests) -> Generator[Callable[[str], RunningGateway],
 
 
 @pytest.fixture(scope="module")
-def limited(manifests: Manifests) -> Generator[Callable[[str], RunningGateway], None, None]:
+def limited(manifests: Manifests, needs_nginx: Path) -> Generator[Callable[[str], RunningGateway], None, None]:
     """As they are, but with the rates of the settings."""
     with ExitStack() as stack:
 
@@ -167,11 +168,11 @@ def visitor_of(gateway: RunningGateway) -> Visitor:
     return Visitor(gateway=gateway, address=f"203.0.{number // 250}.{number % 250 + 1}")
 
 
-@pytest.fixture(params=ENVIRONMENTS)
+@pytest.fixture(params=EVERY)
 def admin(request: pytest.FixtureRequest, gateways: Callable[[str], RunningGateway]) -> Visitor:
     """The administrator. In dev it is everyone."""
     visitor = visitor_of(gateways(request.param))
-    if request.param == "prod":
+    if LOGIN in visitor.gateway.upstreams:
         visitor.gateway.sign_in(ADMIN)
     return visitor
 
@@ -1157,7 +1158,7 @@ class LyingLogin(socketserver.ThreadingTCPServer):
 
 
 @pytest.fixture(scope="module")
-def lied_to(manifests: Manifests) -> Generator[RunningGateway, None, None]:
+def lied_to(manifests: Manifests, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
     """The gateway of prod with a login that lies."""
     with LyingLogin() as login, running_gateway(manifests("prod"), real={LOGIN: login.server_address[1]}) as gateway:
         yield gateway
@@ -1242,6 +1243,7 @@ def test_another_is_asked_in_time_when_one_pod_of_the_login_hangs(stranger: Visi
     over.set()
 
 
+@requires("nginx")
 def test_the_login_s_time_begins_before_its_address_is_known(
     manifests: Manifests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1261,6 +1263,7 @@ def test_the_login_s_time_begins_before_its_address_is_known(
         assert 4.5 < seconds < 6
 
 
+@requires("nginx")
 def test_a_dns_that_is_silent_takes_no_longer_than_the_login_has(manifests: Manifests) -> None:
     with running_gateway(manifests("prod")) as gateway:
         gateway.dns.silent = True
@@ -1335,6 +1338,7 @@ def test_a_login_that_is_slow_lets_in_whom_it_knows(lied_to: RunningGateway) -> 
     assert ask_as(lied_to, "truth", "/grafana/")[0] == 200
 
 
+@requires("nginx")
 def test_a_login_that_refuses_connections_lets_nobody_in(manifests: Manifests) -> None:
     with running_gateway(manifests("prod"), real={LOGIN: free_port()}) as gateway:
         assert [ask_as(gateway, "truth", target)[0] for target in PROTECTED] == [503] * 3
@@ -1342,6 +1346,7 @@ def test_a_login_that_refuses_connections_lets_nobody_in(manifests: Manifests) -
         assert {Visitor(gateway=gateway, address="198.51.100.1").ask(target).status for target in PUBLIC} == {200}
 
 
+@requires("nginx")
 def test_a_login_whose_name_is_gone_lets_nobody_in(manifests: Manifests) -> None:
     with running_gateway(manifests("prod")) as gateway:
         gateway.sign_in(ADMIN)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Manifests
+from environments import EVERY
 from gateway_harness import NAME, PREFIX
 from mesh_harness import Loopback, find, mounted
 
@@ -38,7 +39,7 @@ def findings(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_its_configuration_has_no_known_mistake(files: Callable[[str], Path], environment: str) -> None:
     assert findings(files(environment)) == []
 

@@ -29,7 +29,8 @@ import pytest
 
 from ai_interviewer import PROD, AiInterviewer, EnvironmentSettings
 from another_login import PortalSettings
-from conftest import Manifests, read_manifests, require_program
+from conftest import Manifests, close, read_manifests, requires
+from environments import EVERY, STAGING, WITH_LOGIN, WITH_MESH, WITHOUT_LOGIN, WITHOUT_MESH
 from gateway_harness import (
     DOMAIN,
     LOGIN,
@@ -73,14 +74,12 @@ from mcpmesh_k8s.access._configuration import quoted
 from mesh_harness import LOCALHOST, eventually, free_port, probe
 from processes import START
 
-ENVIRONMENTS = ("dev", "prod")
 DATA, GRAFANA, PAGES = ContentSecurityPolicy.DATA, ContentSecurityPolicy.GRAFANA, ContentSecurityPolicy.PAGES
 AGENTS = ("pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent")
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 MEBIBYTE = 2**20
 UPGRADE = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
 ALICE, ADMINISTRATOR, DEVELOPER = "alice@example.com", "admin@example.com", "developer@example.com"
-PEOPLE = {"dev": (DEVELOPER,), "prod": (ALICE, ADMINISTRATOR)}
 HTTP = ("X-Forwarded-Proto", "http")
 ELSEWHERE = "127.0.0.9"  # nobody listens there
 
@@ -121,7 +120,7 @@ EVERY_ANSWER = {
 
 
 @pytest.fixture(scope="module")
-def gateways(manifests: Manifests) -> Generator[Callable[[str], RunningGateway], None, None]:
+def gateways(manifests: Manifests, needs_nginx: Path) -> Generator[Callable[[str], RunningGateway], None, None]:
     """The gateway of each environment, started when it is first asked for."""
     with ExitStack() as stack:
 
@@ -133,7 +132,7 @@ def gateways(manifests: Manifests) -> Generator[Callable[[str], RunningGateway],
 
 
 @pytest.fixture(scope="module")
-def limited_gateways(manifests: Manifests) -> Generator[Callable[[str], RunningGateway], None, None]:
+def limited_gateways(manifests: Manifests, needs_nginx: Path) -> Generator[Callable[[str], RunningGateway], None, None]:
     """The same, with the rates of the settings."""
     with ExitStack() as stack:
 
@@ -144,25 +143,25 @@ def limited_gateways(manifests: Manifests) -> Generator[Callable[[str], RunningG
         yield of
 
 
-@pytest.fixture(params=ENVIRONMENTS)
+@pytest.fixture(params=EVERY)
 def limited(request: pytest.FixtureRequest, limited_gateways: Callable[[str], RunningGateway]) -> RunningGateway:
     """The gateway of an environment with its rates, as if no test had used it."""
     return fresh(limited_gateways(request.param))
 
 
-@pytest.fixture(params=ENVIRONMENTS)
+@pytest.fixture(params=EVERY)
 def gateway(request: pytest.FixtureRequest, gateways: Callable[[str], RunningGateway]) -> RunningGateway:
     """The gateway of an environment, as if no test had used it. Whoever asks is an administrator."""
     return fresh(gateways(request.param))
 
 
-only_dev = pytest.mark.parametrize("gateway", ["dev"], indirect=True)
-only_prod = pytest.mark.parametrize("gateway", ["prod"], indirect=True)
-limited_prod = pytest.mark.parametrize("limited", ["prod"], indirect=True)
+with_login = pytest.mark.parametrize("gateway", WITH_LOGIN, indirect=True)
+over_http = pytest.mark.parametrize("gateway", WITHOUT_LOGIN, indirect=True)
+limited_with_login = pytest.mark.parametrize("limited", WITH_LOGIN, indirect=True)
 
 
 def fresh(gateway: RunningGateway, person: str = ADMINISTRATOR) -> RunningGateway:
-    """As if it had not been used; in prod this person is signed in."""
+    """As if it had not been used; where people sign in, this one has."""
     gateway.forget()
     if LOGIN in gateway.upstreams:
         gateway.sign_in(person)
@@ -264,7 +263,7 @@ def test_a_public_route_asks_for_no_login(gateway: RunningGateway, target: str) 
     assert not has_login(gateway) or not gateway.upstreams[LOGIN].requests
 
 
-@only_prod
+@with_login
 @pytest.mark.parametrize("target", [*SIGNED_IN, *FOR_ADMINISTRATORS, *MESH])
 def test_who_is_not_signed_in_gets_no_further(gateway: RunningGateway, target: str) -> None:
     gateway.forget()
@@ -277,14 +276,14 @@ def test_who_is_not_signed_in_gets_no_further(gateway: RunningGateway, target: s
     assert not gateway.arrived
 
 
-@only_prod
+@with_login
 @pytest.mark.parametrize("target", SIGNED_IN)
 def test_whoever_is_signed_in_gets_to_the_backend(gateway: RunningGateway, target: str) -> None:
     fresh(gateway, ALICE)
     assert arrives(gateway, "GET", target)[0] == "backend"
 
 
-@only_prod
+@with_login
 @pytest.mark.parametrize("target", FOR_ADMINISTRATORS)
 def test_only_an_administrator_gets_to_grafana(gateway: RunningGateway, target: str) -> None:
     fresh(gateway, ALICE)
@@ -294,7 +293,7 @@ def test_only_an_administrator_gets_to_grafana(gateway: RunningGateway, target: 
     assert arrives(gateway, "GET", target)[0] == "grafana"
 
 
-@only_prod
+@with_login
 def test_whoever_the_login_refuses_is_told_that_it_is_the_account(gateway: RunningGateway) -> None:
     gateway.upstreams[LOGIN].answer = lambda _: Answer(status=403)
     since = len(gateway.pod.output)
@@ -311,7 +310,7 @@ def test_whoever_the_login_refuses_is_told_that_it_is_the_account(gateway: Runni
     assert sorted(line["user"] for line in lines) == ["", "", "", ALICE]
 
 
-@only_prod
+@with_login
 def test_the_login_is_asked_with_the_cookies_and_nothing_else_of_the_request(gateway: RunningGateway) -> None:
     said = (("Cookie", "__Host-login=x; a=b"), ("Authorization", "Basic x"), ("X-Forwarded-For", "203.0.113.9"))
     gateway.request("POST", "/api/interviews?page=2", body=b"secret", headers=(*said, ("X-Other", "1")))
@@ -328,7 +327,7 @@ def test_the_login_is_asked_with_the_cookies_and_nothing_else_of_the_request(gat
     }
 
 
-@only_prod
+@with_login
 def test_the_logins_own_pages_are_reached_without_login_and_keep_its_cookies(gateway: RunningGateway) -> None:
     gateway.forget()
     login = gateway.upstreams[LOGIN]
@@ -343,20 +342,37 @@ def test_the_logins_own_pages_are_reached_without_login_and_keep_its_cookies(gat
     assert len(login.requests) == 1
 
 
-@only_dev
+@pytest.mark.parametrize("gateway", WITH_MESH, indirect=True)
 @pytest.mark.parametrize("target", MESH)
-def test_in_dev_the_registry_and_the_agents_are_reached(gateway: RunningGateway, target: str) -> None:
+def test_with_routes_to_the_mesh_the_registry_and_the_agents_are_reached(gateway: RunningGateway, target: str) -> None:
     name, request = arrives(gateway, "POST", target, b'{"jsonrpc": "2.0"}')
     assert (name, request.target) == MESH[target]
     assert (request.method, request.body) == ("POST", b'{"jsonrpc": "2.0"}')
     assert "Authorization" not in request.headers
 
 
-@only_prod
+@pytest.mark.parametrize("gateway", WITHOUT_MESH, indirect=True)
 @pytest.mark.parametrize("target", MESH)
-def test_in_prod_the_registry_and_the_agents_are_not_reached(gateway: RunningGateway, target: str) -> None:
+def test_without_routes_to_the_mesh_the_registry_and_the_agents_are_not_reached(
+    gateway: RunningGateway, target: str
+) -> None:
     name, request = arrives(gateway, "POST", target, b'{"jsonrpc": "2.0"}')
     assert (name, request.target) == ("backend", target)
+
+
+@requires("nginx")
+def test_where_people_sign_in_routes_to_the_mesh_are_for_administrators(tmp_path: Path) -> None:
+    AiInterviewer(STAGING, outdir=tmp_path / "staging").synth()
+    with running_gateway(read_manifests(tmp_path / "staging")) as gateway:
+        for target, (name, path) in MESH.items():
+            gateway.forget()
+            assert failure(gateway.request("POST", target)) == (401, "JSON")
+            fresh(gateway, ALICE)
+            assert failure(gateway.request("POST", target)) == (403, "JSON")
+            assert not gateway.arrived
+            fresh(gateway, ADMINISTRATOR)
+            arrived, request = arrives(gateway, "POST", target, b"{}")
+            assert (arrived, request.target) == (name, path)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -469,7 +485,7 @@ def test_a_service_learns_who_asked_for_what_and_how(gateway: RunningGateway) ->
         assert request.headers.get_all("X-Forwarded-Proto") == ["https"]
 
 
-@only_dev
+@over_http
 def test_a_service_learns_of_plain_http_and_of_a_client_without_ingress(gateway: RunningGateway) -> None:
     for said in ("http", "https, http", "wss"):
         fresh(gateway)
@@ -697,7 +713,7 @@ def test_a_client_holds_a_hundred_connections_and_no_other_pays_for_it(gateway: 
     assert len([request for request in backend.requests if request.body == b"xx"]) == 100
 
 
-@limited_prod
+@limited_with_login
 @pytest.mark.parametrize("target", ["/", "/grafana/"])
 def test_a_stranger_cannot_ask_the_login_as_often_as_it_likes(limited: RunningGateway, target: str) -> None:
     gateway = limited
@@ -712,7 +728,7 @@ def test_a_stranger_cannot_ask_the_login_as_often_as_it_likes(limited: RunningGa
     assert len(gateway.upstreams[LOGIN].requests) == statuses.count(302)
 
 
-@limited_prod
+@limited_with_login
 def test_signing_in_is_limited(limited: RunningGateway) -> None:
     gateway = limited
     headers = [("X-Forwarded-For", "203.0.113.63")]
@@ -740,7 +756,7 @@ def vouch_by_cookie(gateway: RunningGateway) -> None:
     gateway.upstreams[LOGIN].answer = answer
 
 
-@limited_prod
+@limited_with_login
 def test_people_behind_one_address_do_not_pay_for_each_other(limited: RunningGateway) -> None:
     vouch_by_cookie(limited)
     office = ("X-Forwarded-For", "192.0.2.7")
@@ -757,7 +773,7 @@ def test_people_behind_one_address_do_not_pay_for_each_other(limited: RunningGat
         assert Counter(clients.map(call, range(8 * 48))) == {200: 8 * 48}
 
 
-@limited_prod
+@limited_with_login
 def test_one_person_is_counted_wherever_they_ask_from(limited: RunningGateway) -> None:
     vouch_by_cookie(limited)
     since = len(limited.pod.output)
@@ -780,7 +796,7 @@ def test_one_person_is_counted_wherever_they_ask_from(limited: RunningGateway) -
     assert limited.request("GET", "/api/interviews", headers=other).status == 200
 
 
-@limited_prod
+@limited_with_login
 def test_a_stranger_who_invents_cookies_is_counted_by_the_address_and_keeps_nobody_out(limited: RunningGateway) -> None:
     vouch_by_cookie(limited)
     login, came_from = limited.upstreams[LOGIN], ("X-Forwarded-For", "192.0.2.9")
@@ -806,7 +822,7 @@ def test_a_stranger_who_invents_cookies_is_counted_by_the_address_and_keeps_nobo
     assert len(login.requests) == 1
 
 
-@limited_prod
+@limited_with_login
 def test_whose_session_has_ended_is_a_stranger_again(limited: RunningGateway) -> None:
     """A cookie that is good no longer cannot use up what its person may ask."""
     vouch_by_cookie(limited)
@@ -824,7 +840,7 @@ def test_whose_session_has_ended_is_a_stranger_again(limited: RunningGateway) ->
     assert limited.request("GET", "/api/x", headers=anew).status == 200
 
 
-@limited_prod
+@limited_with_login
 def test_one_person_cannot_have_the_login_asked_as_often_as_they_like(limited: RunningGateway) -> None:
     login, came_from = limited.upstreams[LOGIN], ("X-Forwarded-For", "192.0.2.11")
     login.answer = lambda _: Answer(status=202, headers={"X-Auth-Request-Email": "restless@example.com"})
@@ -841,6 +857,7 @@ def test_one_person_cannot_have_the_login_asked_as_often_as_they_like(limited: R
     assert statuses.count(200) < len(login.requests) <= 2 * most
 
 
+@requires("nginx")
 def test_what_fails_in_lua_is_refused_and_told_in_the_log(manifests: Manifests) -> None:
     with running_gateway(manifests("dev")) as gateway:
         lua = gateway.mounts["/etc/gateway"] / "gateway.lua"
@@ -858,7 +875,7 @@ def test_what_fails_in_lua_is_refused_and_told_in_the_log(manifests: Manifests) 
         assert not gateway.arrived
 
 
-@limited_prod
+@limited_with_login
 def test_a_person_holds_a_hundred_connections_wherever_they_ask_from(limited: RunningGateway) -> None:
     vouch_by_cookie(limited)
     person, office = cookie_of("slow@example.com"), "192.0.2.10"
@@ -890,7 +907,7 @@ def test_a_person_holds_a_hundred_connections_wherever_they_ask_from(limited: Ru
 # What is remembered of the login's word
 
 
-@only_prod
+@with_login
 def test_the_login_is_asked_once_in_five_seconds_about_the_same_cookies(gateway: RunningGateway) -> None:
     vouch_by_cookie(gateway)
     login = gateway.upstreams[LOGIN]
@@ -919,7 +936,7 @@ def arrives_again(gateway: RunningGateway, target: str, headers: Sequence[tuple[
     return request
 
 
-@only_prod
+@with_login
 def test_who_is_remembered_is_forgotten_in_five_seconds_whatever_the_login_says(gateway: RunningGateway) -> None:
     words = {"nobody": 401, "refused": 403, "broken": 500, "away": 0}
     refused = {"nobody": 401, "refused": 403, "broken": 503, "away": 503}
@@ -947,7 +964,7 @@ def test_who_is_remembered_is_forgotten_in_five_seconds_whatever_the_login_says(
     assert ask_all() == dict.fromkeys(words, 200)
 
 
-@only_prod
+@with_login
 def test_nothing_is_remembered_of_a_refusal_or_for_other_cookies(gateway: RunningGateway) -> None:
     login = gateway.upstreams[LOGIN]
     gateway.forget()
@@ -980,7 +997,7 @@ def test_nothing_is_remembered_of_a_refusal_or_for_other_cookies(gateway: Runnin
     assert gateway.request("GET", "/api/x", headers=[("Cookie", me)]).status == 200
 
 
-@only_prod
+@with_login
 def test_no_answer_about_one_person_is_given_for_another_among_many_at_once(gateway: RunningGateway) -> None:
     vouch_by_cookie(gateway)
 
@@ -996,7 +1013,7 @@ def test_no_answer_about_one_person_is_given_for_another_among_many_at_once(gate
     assert 50 <= len(gateway.upstreams[LOGIN].requests) <= 50 * 16
 
 
-@only_prod
+@with_login
 def test_a_person_is_remembered_by_the_address_that_services_are_told(gateway: RunningGateway) -> None:
     me = [("Cookie", "__Host-login=spelled")]
     gateway.sign_in("Mixed.Case@EXAMPLE.com")
@@ -1005,7 +1022,7 @@ def test_a_person_is_remembered_by_the_address_that_services_are_told(gateway: R
     assert len(gateway.upstreams[LOGIN].requests) == 1
 
 
-@only_prod
+@with_login
 def test_what_is_remembered_decides_no_right_of_its_own(gateway: RunningGateway) -> None:
     vouch_by_cookie(gateway)
     for person, status in ((ALICE, 403), (ADMINISTRATOR, 200)):
@@ -1014,6 +1031,7 @@ def test_what_is_remembered_decides_no_right_of_its_own(gateway: RunningGateway)
     assert len(gateway.upstreams[LOGIN].requests) == 2
 
 
+@requires("nginx")
 def test_the_login_is_asked_each_time_where_nothing_shall_be_remembered(tmp_path: Path) -> None:
     login = PROD.login
     assert isinstance(login, OAuth2ProxySettings)
@@ -1054,7 +1072,7 @@ def ingress_nginx(gateway: RunningGateway, annotations: Mapping[str, str], folde
 
 @pytest.fixture
 def behind_ingress(
-    manifests: Manifests, gateways: Callable[[str], RunningGateway], tmp_path: Path
+    manifests: Manifests, gateways: Callable[[str], RunningGateway], tmp_path: Path, needs_nginx: Path
 ) -> Generator[RunningGateway, None, None]:
     """Production's gateway, reached by way of what ingress-nginx would be."""
     gateway = fresh(gateways("prod"))
@@ -1063,8 +1081,7 @@ def behind_ingress(
     port = free_port()
     text = ingress_nginx(gateway, annotations, tmp_path).replace("PORT", str(port))
     (tmp_path / "nginx.conf").write_text(text)
-    program = require_program("nginx", "/usr/sbin")
-    command = [program, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-g", "daemon off;"]
+    command = ["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-g", "daemon off;"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
             assert eventually(lambda: listens(port), START)
@@ -1118,7 +1135,7 @@ def test_the_gateway_takes_a_head_that_just_fits(gateway: RunningGateway) -> Non
     assert gateway.request("GET", "/api/x").body == b"body"
 
 
-@only_prod
+@with_login
 def test_the_login_s_answer_is_as_long_as_any_other(gateway: RunningGateway) -> None:
     since = len(gateway.pod.output)
 
@@ -1145,6 +1162,7 @@ def test_a_request_s_head_arrives_as_long_as_it_may_be(behind_ingress: RunningGa
     assert arrives(behind_ingress, "GET", target)[1].target == target
 
 
+@requires("nginx")
 def test_the_longest_head_that_the_gateway_passes_on_is_one_that_uvicorn_takes(
     manifests: Manifests, tmp_path: Path
 ) -> None:
@@ -1188,6 +1206,7 @@ def test_a_longer_line_of_a_request_s_head_is_refused_and_the_log_says_why(gatew
 # Why a service gave no answer
 
 
+@requires("nginx")
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
@@ -1249,10 +1268,11 @@ def test_nothing_else_is_upgraded(gateway: RunningGateway, target: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def hurried(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningGateway, None, None]:
+def hurried(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
     folder = tmp_path_factory.mktemp("hurried")
     application = Application(ApplicationSettings(name="ai-interviewer"), outdir=folder)
     phase = Phase(application, "access")
+    close(phase)
     compute = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
     image, user = images.OPENRESTY, User(uid=1000, gid=1000)
     container = Container(name="backend", image=image, user=user, compute=compute, ports=(Port(number=8000),))
@@ -1307,7 +1327,8 @@ def test_calls_that_wait_for_a_model_may_take_five_minutes(gateway: RunningGatew
 # Services that come, move and stay away
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@requires("nginx")
+@pytest.mark.parametrize("environment", EVERY)
 def test_it_starts_without_services_and_finds_one_that_appears(manifests: Manifests, environment: str) -> None:
     with running_gateway(manifests(environment), resolvable=False) as gateway:
         addresses = gateway.dns.addresses
@@ -1332,6 +1353,7 @@ def test_it_starts_without_services_and_finds_one_that_appears(manifests: Manife
         assert gateway.pod.process.poll() is None
 
 
+@requires("nginx")
 @pytest.mark.parametrize("environment", ["dev"])
 def test_a_service_that_moves_is_followed_and_one_that_the_dns_forgets_is_kept(
     manifests: Manifests, environment: str
@@ -1377,7 +1399,7 @@ def test_connections_to_services_are_kept_open(gateway: RunningGateway) -> None:
     assert backend.connections - before <= workers
 
 
-@only_prod
+@with_login
 def test_the_login_is_asked_over_a_connection_of_its_own_for_each_request(gateway: RunningGateway) -> None:
     login = gateway.upstreams[LOGIN]
     before = login.connections
@@ -1399,7 +1421,7 @@ def test_a_kept_connection_that_the_service_closed_costs_no_answer(gateway: Runn
 
 
 @pytest.fixture
-def passing(manifests: Manifests) -> Generator[RunningGateway, None, None]:
+def passing(manifests: Manifests, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
     """A gateway that a test may end."""
     with running_gateway(manifests("prod")) as running:
         yield fresh(running)
@@ -1603,10 +1625,11 @@ def test_it_writes_nothing_but_its_scratch_space(gateway: RunningGateway) -> Non
 
 
 @pytest.fixture(scope="module")
-def portal(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningGateway, None, None]:
+def portal(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
     folder = tmp_path_factory.mktemp("portal")
     application = Application(ApplicationSettings(name="ai-interviewer"), outdir=folder)
     phase = Phase(application, "access")
+    close(phase)
     compute = Compute(cpu="100m", memory="64Mi")
     container = Container(
         name="backend", image=images.OPENRESTY, user=User(uid=1, gid=1), compute=compute, ports=(Port(number=8000),)

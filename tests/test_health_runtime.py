@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -12,9 +12,10 @@ import pytest
 
 from ai_interviewer import DEV, PROD
 from ai_interviewer.__main__ import operated
-from conftest import ROOT, Manifests
+from conftest import ROOT, Manifests, requires
 from gateway_harness import Answer, RunningGateway, running_gateway
 from mcpmesh_k8s.operations import health
+from mcpmesh_k8s.operations.answers import Finding
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError
 from mesh_harness import eventually, is_open
 from processes import START
@@ -37,7 +38,7 @@ def listed(*agents: tuple[str, str]) -> Answer:
 
 
 @pytest.fixture(scope="module")
-def started(manifests: Manifests) -> Generator[RunningGateway]:
+def started(manifests: Manifests, needs_nginx: Path) -> Generator[RunningGateway]:
     """The gateway of dev."""
     with running_gateway(manifests("dev")) as gateway:
         yield gateway
@@ -60,6 +61,12 @@ def gateway(started: RunningGateway, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     return started
 
 
+def all_passed(findings: Sequence[Finding]) -> bool:
+    """Whether all passed, after they were shown as the command does."""
+    health.show_findings(findings)
+    return all(finding.passed for finding in findings)
+
+
 def rows(text: str) -> dict[str, str]:
     """The table that was shown: each check, and what stands beside it."""
     lines = text.splitlines()[2:-1]
@@ -71,8 +78,8 @@ def verify(gateway: RunningGateway, capsys: pytest.CaptureFixture[str]) -> Verif
     """``make k8s-test-health`` by the gateway's own address."""
 
     def run() -> tuple[bool, dict[str, str]]:
-        passed = health.verify_health(operated(DEV), KUBECTL, f"127.0.0.1:{gateway.port}")
-        return passed, rows(capsys.readouterr().out)
+        well = all_passed(health.health_of(operated(DEV), KUBECTL, f"127.0.0.1:{gateway.port}"))
+        return well, rows(capsys.readouterr().out)
 
     return run
 
@@ -129,7 +136,7 @@ def test_a_gateway_that_is_away_fails_with_its_address(
 ) -> None:
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as closed:
         port = closed.server_address[1]
-    assert not health.verify_health(operated(DEV), KUBECTL, f"127.0.0.1:{port}")
+    assert not all_passed(health.health_of(operated(DEV), KUBECTL, f"127.0.0.1:{port}"))
     table = rows(capsys.readouterr().out)
     assert table["nginx-gateway"].startswith("FAILED http://ai-interviewer.local/health gives no answer: [Errno 111]")
 
@@ -151,7 +158,7 @@ def test_a_gateway_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch
 def test_each_agent_names_its_tools_through_its_own_route(
     gateway: RunningGateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert health.verify_tools(operated(DEV), KUBECTL, f"127.0.0.1:{gateway.port}")
+    assert all_passed(health.tools_of_agents(operated(DEV), KUBECTL, f"127.0.0.1:{gateway.port}"))
     assert rows(capsys.readouterr().out) == dict.fromkeys(AGENTS, "ok analyze, extract")
     for name in AGENTS:
         (request,) = gateway.arrived[name]
@@ -173,7 +180,7 @@ def test_an_agent_without_tools_fails(
     gateway: RunningGateway, capsys: pytest.CaptureFixture[str], answer: Answer, found: str
 ) -> None:
     gateway.upstreams["interview-agent"].answer = lambda _: answer
-    assert not health.verify_tools(operated(DEV), KUBECTL, f"127.0.0.1:{gateway.port}")
+    assert not all_passed(health.tools_of_agents(operated(DEV), KUBECTL, f"127.0.0.1:{gateway.port}"))
     table = rows(capsys.readouterr().out)
     assert table["interview-agent"].startswith("FAILED")
     assert found in table["interview-agent"]
@@ -217,7 +224,7 @@ def test_in_production_registry_and_agents_are_reached_through_kubectl(
     forwarding: StandIns, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The gateway of production has no route to them."""
-    assert health.verify_tools(operated(PROD), KUBECTL, "")
+    assert all_passed(health.tools_of_agents(operated(PROD), KUBECTL, ""))
     assert all(finding.passed for finding in health.registry_lists(operated(PROD), KUBECTL, ""))
     assert [line.partition("port-forward ")[2] for line in forwarding.lines()] == [
         *(f"service/ai-interviewer-{name} :8090 --address=127.0.0.1" for name in AGENTS),
@@ -232,13 +239,14 @@ def test_a_forward_that_is_refused_fails_with_kubectls_words(
     programs.answer("kubectl", " port-forward ", stderr="error: services is forbidden\n", status=1)
     monkeypatch.setenv("PATH", str(programs.folder))
     monkeypatch.chdir(ROOT)
-    assert not health.verify_tools(operated(PROD), KUBECTL, "")
+    assert not all_passed(health.tools_of_agents(operated(PROD), KUBECTL, ""))
     assert (
         "No port is forwarded to service/ai-interviewer-pdf-extractor: error: services is forbidden"
         in capsys.readouterr().out
     )
 
 
+@requires("nginx")
 def test_an_agent_on_the_real_runtime_names_its_tools_through_the_real_gateway(
     manifests: Manifests, runtime: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

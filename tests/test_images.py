@@ -12,6 +12,7 @@ import pytest
 
 import facets
 from conftest import ROOT, Manifest, Manifests
+from environments import EVERY
 from mcpmesh_k8s import Image, SettingError, images
 from mcpmesh_k8s.images import DIGESTS, PINS, Advisory, Pin, Standing, digests_of, pinned
 from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
@@ -46,7 +47,7 @@ def test_every_image_that_is_offered_has_a_pin_and_every_pin_is_offered() -> Non
     }
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_every_image_that_is_deployed_is_pinned_or_built_here(manifests: Manifests, environment: str) -> None:
     deployed = {str(container["image"]) for _, container in facets.containers(manifests(environment))}
     others = {image for image in deployed if "ai-interviewer-" not in image}
@@ -83,7 +84,7 @@ def test_versions_are_compared_as_numbers() -> None:
 
 
 @pytest.mark.parametrize(("pin", "advisory"), UNUSED, ids=map(named, UNUSED))
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_what_an_advisory_needs_is_rendered_nowhere(
     manifests: Manifests, environment: str, pin: Pin, advisory: Advisory
 ) -> None:
@@ -126,7 +127,7 @@ def test_a_setting_that_an_advisory_needs_would_be_found(manifests: Manifests) -
     assert is_set("backend", settings_of(manifests("prod"), "grafana/tempo"))
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_no_string_of_nginx_joins_the_value_of_a_map_with_another(manifests: Manifests, environment: str) -> None:
     """A value that is worked out by a pattern while another is being written is what CVE-2026-42533 needs."""
     text = settings_of(manifests(environment), "openresty/openresty")

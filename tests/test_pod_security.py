@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from conftest import Manifest, Manifests
+from environments import EVERY
 from mcpmesh_k8s.kubernetes.manifest import name_of, template_of
 from mcpmesh_k8s.kubernetes.pod_security import violations
 
@@ -137,7 +138,7 @@ def test_other_containers_are_held_to_it_as_well(kind: str) -> None:
     assert "container other lacks allowPrivilegeEscalation: false" in list(violations(pod, "restricted"))
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_every_pod_of_the_environment_is_restricted(manifests: Manifests, environment: str) -> None:
     running = [
         (name_of(manifest), template) for manifest in manifests(environment) if (template := template_of(manifest))

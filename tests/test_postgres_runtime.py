@@ -5,8 +5,6 @@ script, then the start that serves. Only places are translated: folders, the add
 """
 
 import json
-import os
-import pwd
 import shlex
 import signal
 import subprocess
@@ -17,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Manifests, require_program
+from conftest import Manifests
+from environments import EVERY
 from mesh_harness import (
     LOCALHOST,
     InventedSecrets,
@@ -34,7 +33,6 @@ from mesh_harness import (
 )
 from processes import START, Account, serving
 
-ENVIRONMENTS = ("dev", "prod")
 PREFIX = "ai-interviewer-"
 POSTGRES = f"{PREFIX}postgres"
 DATA, SOCKET, CONFIG = "/var/lib/postgresql/data", "/var/run/postgresql", "/etc/postgresql"
@@ -175,18 +173,12 @@ def create_data(account: Account, folder: Path, environment: Mapping[str, str]) 
 
 
 @pytest.fixture(scope="module")
-def account() -> Generator[Account, None, None]:
-    """Whom PostgreSQL runs as, for it refuses to be root; its programs are on the path."""
-    programs = "/usr/lib/postgresql/15/bin"
-    for name in ("postgres", "initdb", "psql", "pg_isready"):
-        require_program(name, "postgresql-15", programs)
-    user = pwd.getpwnam("postgres") if os.geteuid() == 0 else pwd.getpwuid(os.getuid())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", programs, prepend=os.pathsep)
-        yield Account(user.pw_uid, user.pw_gid)
+def account(needs_postgresql: Path) -> Account:
+    """Whom PostgreSQL runs as, for it refuses to be root."""
+    return Account.unprivileged()
 
 
-@pytest.fixture(scope="module", params=ENVIRONMENTS)
+@pytest.fixture(scope="module", params=EVERY)
 def server(request: pytest.FixtureRequest, manifests: Manifests, account: Account) -> Generator[Server, None, None]:
     """The server of an environment, with its databases."""
     rendered, port = manifests(request.param), free_port()
@@ -210,7 +202,7 @@ def first_start(manifests: Manifests, account: Account) -> Generator[Server, Non
         yield started
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("environment", EVERY)
 def test_the_clients_are_all_that_are_given_a_database(manifests: Manifests, environment: str) -> None:
     given = {json.dumps(m["metadata"]) for m in manifests(environment) if '"DATABASE_URL"' in json.dumps(m)}
     assert {json.loads(metadata)["name"] for metadata in given} == {PREFIX + client for client in CLIENTS}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
 import facets
 from ai_interviewer import ENVIRONMENTS, AiInterviewer
-from conftest import Manifest, Manifests
+from conftest import Manifest, Manifests, read_manifests
+from environments import EVERY, OWN, SHARED, STAGING, WITH_MESH, said_of
 from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
 EVERY_CONTAINER = {
@@ -38,7 +40,18 @@ USERS = {
 UNITS = {"": 1.0, "m": 0.001, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30}
 
 
-@pytest.fixture(params=["dev", "prod"])
+# CPU and memory (GiB) of the cluster that each environment has.
+CLUSTERS = {
+    "dev": (4, 8),
+    "prod": (8, 16),
+}
+MESH = {
+    "/api/registry/agents", "/mcp/pdf-extractor", "/mcp/interview-agent", "/mcp/claude-llm-agent",
+    "/mcp/openai-llm-agent",
+}  # fmt: skip
+
+
+@pytest.fixture(params=EVERY)
 def rendered(request: pytest.FixtureRequest, manifests: Manifests) -> list[Manifest]:
     return manifests(str(request.param))
 
@@ -136,9 +149,11 @@ def test_everything_that_serves_is_probed(rendered: list[Manifest]) -> None:
     assert served == 12 + len(logins(rendered))
 
 
-def test_everything_fits_the_plans_cluster(rendered: list[Manifest]) -> None:
-    prod = any(manifest["kind"] == "HorizontalPodAutoscaler" for manifest in rendered)
-    cpu, memory = (8, 16) if prod else (4, 8)
+@pytest.mark.parametrize("environment", EVERY)
+def test_everything_fits_the_plans_cluster(manifests: Manifests, environment: str) -> None:
+    rendered = manifests(environment)
+    line = f'"{environment}": (<CPU>, <memory in GiB>),'
+    cpu, memory = said_of(environment, CLUSTERS, "tests/test_properties.py, CLUSTERS", line)
     assert total(rendered, "cpu", most=True) <= cpu
     assert total(rendered, "memory", most=True) <= memory * 2**30
 
@@ -192,9 +207,10 @@ def test_a_key_of_a_language_model_reaches_only_its_agent(rendered: list[Manifes
     }
 
 
-def test_only_the_login_gets_its_credentials_and_nothing_beyond_them(manifests: Manifests) -> None:
+@pytest.mark.parametrize("environment", SHARED)
+def test_only_the_login_gets_its_credentials_and_nothing_beyond_them(manifests: Manifests, environment: str) -> None:
     readers: dict[str, set[str]] = {}
-    for name, container in facets.containers(manifests("prod")):
+    for name, container in facets.containers(manifests(environment)):
         for variable in each(container, "env"):
             secret = at(variable, "valueFrom", "secretKeyRef")
             if name == "oauth2-proxy/oauth2-proxy" or secret.get("name") == "ai-interviewer-oauth2-proxy":
@@ -203,8 +219,11 @@ def test_only_the_login_gets_its_credentials_and_nothing_beyond_them(manifests: 
     assert readers == {"oauth2-proxy/oauth2-proxy": credentials}
 
 
-def test_the_logins_cookie_is_for_one_host_over_https_and_out_of_reach_of_scripts(manifests: Manifests) -> None:
-    (login,) = logins(manifests("prod"))
+@pytest.mark.parametrize("environment", SHARED)
+def test_the_logins_cookie_is_for_one_host_over_https_and_out_of_reach_of_scripts(
+    manifests: Manifests, environment: str
+) -> None:
+    (login,) = logins(manifests(environment))
     said = {str(variable["name"]): variable.get("value") for variable in each(login, "env")}
     cookie = {name: value for name, value in said.items() if "_COOKIE_" in name and value is not None}
     assert cookie == {
@@ -224,23 +243,24 @@ def test_the_logins_cookie_is_for_one_host_over_https_and_out_of_reach_of_script
     assert said["OAUTH2_PROXY_EMAIL_DOMAINS"] != "*", "anyone with an account could sign in"
 
 
-def test_the_identity_that_everyone_has_is_only_in_dev(manifests: Manifests) -> None:
-    def mentions(environment: str) -> bool:
-        return any("developer@example.com" in text for m in manifests(environment) for text in strings(m))
-
-    assert mentions("dev")
-    assert not mentions("prod")
+@pytest.mark.parametrize("environment", EVERY)
+def test_in_a_shared_cluster_nobody_is_let_in_without_a_login(manifests: Manifests, environment: str) -> None:
+    everyone = any("developer@example.com" in text for m in manifests(environment) for text in strings(m))
+    assert everyone is (environment in OWN)
 
 
-def test_the_gateway_asks_the_login_for_every_route_but_the_public_ones(manifests: Manifests) -> None:
+def gateway_files(rendered: list[Manifest]) -> Mapping[str, object]:
+    """The files of the gateway, by their names."""
     (files,) = (
         at(manifest, "data")
-        for manifest in manifests("prod")
+        for manifest in rendered
         if manifest["kind"] == "ConfigMap" and name_of(manifest).startswith("ai-interviewer-nginx-gateway")
     )
+    return files
+
+
+def assert_only_who_may_passes(files: Mapping[str, object], *, mesh: bool) -> None:
     settings = json.loads(str(files["gateway.json"]))
-    assert settings["login"]["host"].startswith("ai-interviewer-oauth2-proxy.")
-    assert "person" not in settings
     # What passes requests on, passes all of them by way of Lua.
     assert {"rewrite_by_lua_block { gateway.pass() }", "access_by_lua_block { gateway.authorize() }"} <= set(
         str(files["location.conf"]).splitlines()
@@ -258,7 +278,32 @@ def test_the_gateway_asks_the_login_for_every_route_but_the_public_ones(manifest
         "/static/": "public",
         "/health": "public",
         "/grafana/": "administrator",
+        # Registry and agents ask for no password of their own.
+        **dict.fromkeys(MESH if mesh else (), "administrator"),
     }
+
+
+def assert_the_login_is_asked(files: Mapping[str, object]) -> None:
+    settings = json.loads(str(files["gateway.json"]))
+    assert settings["login"]["host"].startswith("ai-interviewer-oauth2-proxy.")
+    assert "person" not in settings
+
+
+@pytest.mark.parametrize("environment", EVERY)
+def test_the_gateway_asks_for_every_route_but_the_public_ones(manifests: Manifests, environment: str) -> None:
+    assert_only_who_may_passes(gateway_files(manifests(environment)), mesh=environment in WITH_MESH)
+
+
+@pytest.mark.parametrize("environment", SHARED)
+def test_in_a_shared_cluster_it_is_the_login_that_is_asked(manifests: Manifests, environment: str) -> None:
+    assert_the_login_is_asked(gateway_files(manifests(environment)))
+
+
+def test_routes_to_the_mesh_are_for_administrators_in_a_shared_cluster_too(tmp_path: Path) -> None:
+    AiInterviewer(STAGING, outdir=tmp_path / "staging").synth()
+    files = gateway_files(read_manifests(tmp_path / "staging"))
+    assert_only_who_may_passes(files, mesh=True)
+    assert_the_login_is_asked(files)
 
 
 def test_no_pod_knows_its_own_address(rendered: list[Manifest]) -> None:
@@ -336,13 +381,20 @@ def test_a_claim_template_is_written_as_the_api_server_writes_it_back(rendered: 
         assert at(claim, "spec")["volumeMode"] == "Filesystem"
 
 
-def test_an_autoscaled_deployment_leaves_its_replicas_to_the_autoscaler(manifests: Manifests) -> None:
-    backend = next(
-        manifest
-        for manifest in manifests("prod")
-        if manifest["kind"] == "Deployment" and name_of(manifest) == "ai-interviewer-backend"
-    )
-    assert "replicas" not in at(backend, "spec")
+def test_an_autoscaled_deployment_and_no_other_leaves_its_replicas_to_the_autoscaler(rendered: list[Manifest]) -> None:
+    scaled = {
+        at(manifest, "spec", "scaleTargetRef")["name"]
+        for manifest in rendered
+        if manifest["kind"] == "HorizontalPodAutoscaler"
+    }
+    left = {name_of(m) for m in rendered if m["kind"] == "Deployment" and "replicas" not in at(m, "spec")}
+    assert left == scaled
+
+
+@pytest.mark.parametrize("environment", SHARED)
+def test_in_a_shared_cluster_the_backend_follows_the_load(manifests: Manifests, environment: str) -> None:
+    scalers = [m for m in manifests(environment) if m["kind"] == "HorizontalPodAutoscaler"]
+    assert [name_of(scaler) for scaler in scalers] == ["ai-interviewer-backend"]
 
 
 def test_no_budget_blocks_a_drain(rendered: list[Manifest]) -> None:

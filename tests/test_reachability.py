@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import pytest
 
-from conftest import Manifests
+from ai_interviewer import AiInterviewer
+from conftest import Manifest, Manifests, read_manifests
+from environments import EVERY, STAGING, said_of
 from policy_evaluator import (
     JSON,
     Cluster,
@@ -25,7 +28,7 @@ NAMESPACE = "ai-interviewer"
 Opening = tuple[str, str, int, Protocol]
 
 # Who may talk to whom, on which port of the pod. It is written out here and nowhere derived.
-BOTH = """
+EVERYWHERE = """
 ingress-controller -> nginx-gateway 8080
 nginx-gateway      -> backend 8080, grafana 3000
 backend            -> registry 8000, postgres 5432, redis 6379, minio 9000
@@ -39,15 +42,18 @@ grafana            -> tempo 3200
 minio-bucket       -> minio 9000
 smoke-test         -> nginx-gateway 8080, registry 8000
 """
-ONLY_DEV = """
+TO_THE_MESH = """
 nginx-gateway -> registry 8000
 nginx-gateway -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
 """
-ONLY_PROD = """
+SIGN_IN = """
 nginx-gateway -> oauth2-proxy 4180
 oauth2-proxy  -> internet 443, internet-v6 443
 """
-ALLOWED = {"dev": BOTH + ONLY_DEV, "prod": BOTH + ONLY_PROD}
+ALLOWED = {
+    "dev": EVERYWHERE + TO_THE_MESH,
+    "prod": EVERYWHERE + SIGN_IN,
+}
 
 HOSTS = {
     "internet": "8.8.8.8",
@@ -98,13 +104,22 @@ def openings_of(table: str) -> set[Opening]:
     return found
 
 
-@pytest.fixture(params=["dev", "prod"])
+def allowed(environment: str, found: set[Opening]) -> str:
+    """What the table allows an environment; a failure with the line to add when it says nothing."""
+    parts = {"TO_THE_MESH": TO_THE_MESH, "SIGN_IN": SIGN_IN}
+    open_ = ["EVERYWHERE", *(name for name, part in parts.items() if openings_of(part) & found)]
+    line = f'"{environment}": {" + ".join(open_)},'
+    return said_of(environment, ALLOWED, "tests/test_reachability.py, ALLOWED", line)
+
+
+@pytest.fixture(params=EVERY)
 def environment(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_exactly_the_openings_of_the_table_exist(manifests: Manifests, environment: str) -> None:
-    rendered = cast("list[dict[str, JSON]]", manifests(environment))
+def openings_in(manifests: list[Manifest]) -> set[Opening]:
+    """Every opening that what is rendered leaves; the port of each pod is asked for."""
+    rendered = cast("list[dict[str, JSON]]", manifests)
     cluster = Cluster(
         namespaces=[
             *namespaces_of(rendered),
@@ -149,7 +164,9 @@ def test_exactly_the_openings_of_the_table_exist(manifests: Manifests, environme
     }
     ours = {name for name, end in ends.items() if isinstance(end, Pod) and end.namespace == NAMESPACE}
     protocols: tuple[Protocol, ...] = ("TCP", "UDP")
-    found = {
+    served = {port.number for pod in inside.values() for port in pod.ports}
+    assert served <= set(PORTS), "a port that a pod serves is not asked for"
+    return {
         (source, target, port, protocol)
         for source in ends
         for target in ends
@@ -159,11 +176,26 @@ def test_exactly_the_openings_of_the_table_exist(manifests: Manifests, environme
         if cluster.allows(ends[source], ends[target], port, protocol)
     }
 
+
+def assert_exactly(found: set[Opening], table: str) -> None:
+    """Refuse an opening that the table lacks, and one that only the table has. Every pod may ask the DNS."""
+    openings = openings_of(table)
+    pods = {source for source, *_ in openings} | {target for _, target, *_ in openings}
+    ours = {"stranger", *pods - {"ingress-controller", *HOSTS}}
+    protocols: tuple[Protocol, ...] = ("TCP", "UDP")
     names: set[Opening] = {(pod, "kube-dns", 53, protocol) for pod in ours for protocol in protocols}
-    expected = openings_of(ALLOWED[environment]) | names
+    expected = openings | names
     assert found == expected, f"too open: {sorted(found - expected)}; too closed: {sorted(expected - found)}"
-    served = {port.number for pod in inside.values() for port in pod.ports}
-    assert served <= set(PORTS), "a port that a pod serves is not asked for"
+
+
+def test_exactly_the_openings_of_the_table_exist(manifests: Manifests, environment: str) -> None:
+    found = openings_in(manifests(environment))
+    assert_exactly(found, allowed(environment, found))
+
+
+def test_routes_to_the_mesh_open_no_more_in_a_shared_cluster_than_elsewhere(tmp_path: Path) -> None:
+    AiInterviewer(STAGING, outdir=tmp_path / "staging").synth()
+    assert_exactly(openings_in(read_manifests(tmp_path / "staging")), EVERYWHERE + TO_THE_MESH + SIGN_IN)
 
 
 def test_every_pod_is_selected_by_a_policy_of_its_own_in_both_directions(

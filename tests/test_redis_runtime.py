@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Manifests, require_program
+from conftest import Manifests, requires
+from environments import EVERY, SETTINGS
+from mcpmesh_k8s import Ephemeral
 from mesh_harness import SECRETS, Loopback, Manifest, Pod, eventually, find, free_port, is_open, probe
 from processes import REDIS, START, redis_cli, serving, start_beside_redis, start_redis
 
-ENVIRONMENTS = ("dev", "prod")
 PASSWORD = SECRETS[REDIS, "password"]
 UNITS = {"Mi": 2**20, "Gi": 2**30}
 STREAM = "mesh:trace"
@@ -47,14 +48,10 @@ def ask(redis: Pod, *command: str) -> object:
     return ask_at(redis.ports["redis"], *command)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def programs() -> None:
-    """What every test here needs."""
-    for name in ("redis-server", "redis-cli"):
-        require_program(name, "redis-server")
+pytestmark = requires("redis")
 
 
-@pytest.fixture(scope="module", params=ENVIRONMENTS)
+@pytest.fixture(scope="module", params=EVERY)
 def rendered(request: pytest.FixtureRequest, manifests: Manifests) -> Sequence[Manifest]:
     """The manifests of an environment."""
     return manifests(request.param)
@@ -112,8 +109,11 @@ def test_its_password_is_in_no_command_line_and_in_a_file_of_its_own(redis: Pod)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL], ids=["restart", "crash"])
-@pytest.mark.parametrize(("environment", "kept"), [("dev", None), ("prod", "kept")])
-def test_only_in_prod_data_outlive_the_process(
+@pytest.mark.parametrize(
+    ("environment", "kept"),
+    [(name, None if isinstance(SETTINGS[name].redis.storage, Ephemeral) else "kept") for name in EVERY],
+)
+def test_data_outlive_the_process_where_they_lie_on_a_claim(
     manifests: Manifests, tmp_path: Path, environment: str, kept: str | None, stop: signal.Signals
 ) -> None:
     with running(manifests(environment), tmp_path, stop=stop) as pod:

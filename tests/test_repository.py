@@ -10,11 +10,13 @@ import filecmp
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import tomli
@@ -22,15 +24,12 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from conftest import require_program
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from conftest import requires
+from environments import EVERY
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT: dict[str, Any] = tomli.loads((ROOT / "pyproject.toml").read_text())
 MAKEFILE = "".join((ROOT / name).read_text() for name in ("Makefile", "k8s.mk"))
-CDK8S = ROOT / "node_modules/.bin/cdk8s"
 BINARIES = Path(sys.executable).parent
 
 
@@ -65,10 +64,13 @@ def assert_same_files(left: Path, right: Path) -> None:
     assert different + unreadable == []
 
 
-def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    if not (ROOT / ".git").exists():
-        pytest.skip("this is no clone: git knows nothing of it")
-    return run(require_program("git", "git"), "-c", "safe.directory=*", *arguments)
+Git = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def git(repository: Mapping[str, str]) -> Git:
+    """Ask git about this folder."""
+    return lambda *arguments: run("git", "-c", "safe.directory=*", *arguments, cwd=ROOT, **repository)
 
 
 # --- the layout ---
@@ -111,23 +113,23 @@ API = "constructs/mcpmesh_k8s/kubernetes/api"
 @pytest.mark.parametrize(
     "path", ["dist/dev/any.yaml", "dist/prod/any.yaml", "imports/io/any/__init__.py", f"{API}/k8s.py"]
 )
-def test_generated_files_are_committed_and_marked_as_generated(path: str) -> None:
+def test_generated_files_are_committed_and_marked_as_generated(git: Git, path: str) -> None:
     assert git("check-ignore", path).returncode == 1, f"{path} is ignored"
     attributes = git("check-attr", "linguist-generated", "eol", "--", path).stdout
     assert "linguist-generated: set" in attributes
     assert "eol: lf" in attributes
 
 
-def test_snapshots_are_marked_as_generated() -> None:
+def test_snapshots_are_marked_as_generated(git: Git) -> None:
     assert "set" in git("check-attr", "linguist-generated", "--", "tests/__snapshots__/any/any.yaml").stdout
 
 
 @pytest.mark.parametrize("path", [".venv/x", ".venv-mesh/x", "node_modules/x", "build/x", "tests/__pycache__/x"])
-def test_what_make_makes_is_ignored(path: str) -> None:
+def test_what_make_makes_is_ignored(git: Git, path: str) -> None:
     assert git("check-ignore", path).returncode == 0
 
 
-def test_no_file_names_a_package_registry_or_the_place_it_was_written_in() -> None:
+def test_no_file_names_a_package_registry_or_the_place_it_was_written_in(git: Git) -> None:
     """Whoever has a mirror uses it; whoever clones this has no such folders."""
     # In pieces, so that this file is not found.
     forbidden = [
@@ -159,12 +161,11 @@ def test_the_command_works_in_a_process_of_its_own(place: str, tmp_path: Path) -
     assert_same_files(ROOT / "dist", output)
 
 
+@requires("cdk8s")
 def test_the_cdk8s_command_writes_the_same_bytes(tmp_path: Path) -> None:
-    if not CDK8S.exists():
-        pytest.skip("the cdk8s command is not installed: `make setup`")
     output = tmp_path / "out"
     path = f"{BINARIES}{os.pathsep}{os.environ['PATH']}"
-    succeed(CDK8S, "synth", "--check-upgrade", "false", "--output", output, PATH=path)
+    succeed("cdk8s", "synth", "--check-upgrade", "false", "--output", output, PATH=path)
     # It exits with 0 when nothing was written, too.
     assert_same_files(ROOT / "dist", output)
 
@@ -194,6 +195,22 @@ def test_a_node_named_by_the_user_is_used(tmp_path: Path) -> None:
     result = succeed(sys.executable, "-c", WHICH_NODE, cwd=tmp_path, JSII_NODE=str(own))
     assert result.stdout.strip() == str(own)
     assert (tmp_path / "used").exists()
+
+
+@pytest.mark.parametrize("order", ["cdk8s, mcpmesh_k8s", "mcpmesh_k8s, cdk8s", "constructs, cdk8s, mcpmesh_k8s"])
+def test_any_order_of_imports_works_on_a_machine_without_node(tmp_path: Path, order: str) -> None:
+    result = succeed(sys.executable, "-c", f"import {order}; cdk8s.App()", cwd=tmp_path, PATH="/nowhere")
+    assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_a_node_that_another_started_is_named_in_one_line(tmp_path: Path) -> None:
+    node = succeed(sys.executable, "-c", WHICH_NODE, cwd=tmp_path).stdout.strip()
+    path = f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"
+    # -S leaves out the .pth files, as an installation by other means might.
+    program = f"import sys; sys.path[:0] = {sys.path!r}; import cdk8s, mcpmesh_k8s; cdk8s.App()"
+    result = succeed(sys.executable, "-S", "-c", program, cwd=tmp_path, PATH=path)
+    assert result.stderr.count("\n") == 1
+    assert "import mcpmesh_k8s first" in result.stderr
 
 
 # --- the packages ---
@@ -325,13 +342,14 @@ def prerequisites(target: str) -> set[str]:
     return found.union(*(prerequisites(name) for name in found))
 
 
+@requires("make")
 def test_help_is_the_default_and_lists_every_target() -> None:
-    listed = re.findall(r"^  make (\S+) +\S", succeed("make").stdout, re.MULTILINE)
+    listed = re.findall(r"^  make ([^\s%]+) +\S", succeed("make").stdout, re.MULTILINE)
     assert sorted(listed) == sorted(targets())
 
 
 def test_make_check_is_everything() -> None:
-    everything = {"lint", "types", "dist-check", "imports-check", "docs-check", "wheel-check", "test"}
+    everything = {"lint", "types", "dist-check", "imports-check", "docs-check", "targets-check", "wheel-check", "test"}
     assert everything <= prerequisites("check")
 
 
@@ -364,7 +382,25 @@ def targets_named_in(document: str) -> set[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_target_that_the_documentation_names_exists(document: str) -> None:
-    assert targets_named_in(document) - targets() - {"k8s-build-backend"} == set()
+    patterns = tuple(re.findall(r"^([a-z0-9-]+)%:", MAKEFILE, re.MULTILINE))
+    assert patterns
+    assert {name for name in targets_named_in(document) - targets() if not name.startswith(patterns)} == set()
+
+
+@requires("make")
+def test_every_make_variable_that_the_documentation_gives_is_taken() -> None:
+    """A target refuses a variable that its command does not take, before it does anything."""
+    lines = {
+        match[0]
+        for document in DOCUMENTS
+        for match in re.finditer(
+            r"make k8s-[a-z-]+[a-z](?: [A-Z_]+=(?:\"[^\"]*\"|[^\s`|]+))+", (ROOT / document).read_text(encoding="utf-8")
+        )
+    }
+    assert len(lines) > 15
+    for line in sorted(lines):
+        _, target, *given = shlex.split(line)
+        succeed("make", "--dry-run", target, *given)
 
 
 def test_the_targets_that_the_documentation_names_are_found() -> None:
@@ -399,11 +435,15 @@ def test_every_target_that_a_message_names_exists() -> None:
 
 def test_the_operations_guide_names_every_command() -> None:
     guide = (ROOT / "docs/operations.md").read_text()
-    commands = {target for target in targets() if target.startswith("k8s-")}
+    deployments = {f"k8s-deploy-{name}" for name in EVERY}
+    assert deployments < targets()
+    assert "`make k8s-deploy-<environment>`" in guide
+    commands = {target for target in targets() - deployments if target.startswith("k8s-")}
     assert {command for command in commands if f"make {command}" not in guide} == set()
 
 
+@requires("shellcheck")
 def test_the_shell_scripts_have_no_known_mistakes() -> None:
     scripts = [path for path in (ROOT / ".ci").iterdir() if path.read_bytes().startswith(b"#!")]
     assert scripts
-    succeed(require_program("shellcheck", "shellcheck"), *scripts)
+    succeed("shellcheck", *scripts)

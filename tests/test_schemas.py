@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, Manifest, Manifests
+from environments import EVERY
 
 OLDEST = 27
 NEWEST = int(str(kubernetes_validate.latest_version()).split(".")[1])
@@ -51,7 +52,7 @@ def is_custom(manifest: Manifest) -> bool:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_every_object_is_valid_in_every_version(manifests: Manifests, environment: str, version: str) -> None:
     objects = [manifest for manifest in manifests(environment) if not is_custom(manifest)]
     assert len(objects) > 60

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from ai_interviewer import DEV, AiInterviewer
-from conftest import Manifests, require_program
+from conftest import Manifests
+from environments import EVERY
 from gateway_harness import Answer, RunningGateway, StubUpstream, running_gateway
 from mcpmesh_k8s import Agent, Phase
 from mesh_harness import SECRETS, Loopback, Manifest, container_of, find, free_port, pod_environment
@@ -122,17 +123,21 @@ HEALTHY = {name.replace("-", "_"): "healthy" for name in AGENTS}
 WELL = {"gateway /health": "ok", "registry /agents": "ok", **{f"agent {name}": "ok" for name in AGENTS}}
 
 
-@pytest.fixture(scope="module", params=["dev", "prod"])
-def gateway(request: pytest.FixtureRequest, manifests: Manifests) -> Iterator[RunningGateway]:
-    with running_gateway(manifests(str(request.param))) as running:
+@pytest.fixture(scope="module", params=EVERY)
+def environment(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def gateway(environment: str, manifests: Manifests, needs_nginx: Path) -> Iterator[RunningGateway]:
+    with running_gateway(manifests(environment)) as running:
         yield running
 
 
 @pytest.fixture
-def cluster(gateway: RunningGateway, manifests: Manifests, tmp_path: Path) -> Cluster:
+def cluster(environment: str, gateway: RunningGateway, manifests: Manifests, tmp_path: Path) -> Cluster:
     """Everything is well."""
     gateway.forget()
-    environment = "prod" if "oauth2-proxy" in gateway.upstreams else "dev"
     registry = gateway.upstreams["registry"]
     registry.answer = lambda _: listed(**HEALTHY)
     return Cluster(
@@ -292,7 +297,7 @@ def test_it_asks_again_until_all_is_well(cluster: Cluster, gateway: RunningGatew
 
 
 def test_the_deadline_of_the_job_is_after_the_programs_own(manifests: Manifests) -> None:
-    for environment in ("dev", "prod"):
+    for environment in EVERY:
         job = find(manifests(environment), "Job", JOB)
         (said,) = (v["value"] for v in container_of(job, NAME)["env"] if v["name"] == "DEADLINE_SECONDS")
         # What the Job's deadline ends is deleted, with the reasons that it printed.
@@ -302,7 +307,7 @@ def test_the_deadline_of_the_job_is_after_the_programs_own(manifests: Manifests)
 
 
 def test_it_asks_for_every_agent_that_is_deployed(manifests: Manifests) -> None:
-    for environment in ("dev", "prod"):
+    for environment in EVERY:
         rendered = manifests(environment)
         (said,) = (v["value"] for v in container_of(find(rendered, "Job", JOB), NAME)["env"] if v["name"] == "AGENTS")
         registered = [
@@ -329,7 +334,6 @@ def test_a_real_agent_is_found_by_its_name(
     runtime: Path,
     tmp_path: Path,
 ) -> None:
-    require_program("redis-server", "redis-server")
     name = AGENTS[0]
     with ExitStack() as stack:
         agent = stack.enter_context(running_agent(list(manifests("dev")), name, tmp_path / "agent", runtime))

@@ -10,8 +10,9 @@ from syrupy.location import PyTestLocation
 from syrupy.types import SerializableData, SerializedData, SnapshotIndex
 
 import facets
-from ai_interviewer import ENVIRONMENTS, AiInterviewer, EnvironmentSettings
+from ai_interviewer import AiInterviewer, EnvironmentSettings
 from conftest import Manifests
+from environments import EVERY, SETTINGS
 
 
 class YamlTable(SingleFileSnapshotExtension):
@@ -33,13 +34,13 @@ def table(snapshot: SnapshotAssertion) -> SnapshotAssertion:
     return snapshot.use_extension(YamlTable)
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 @pytest.mark.parametrize("facet", facets.FACETS)
 def test_facet_is_as_reviewed(table: SnapshotAssertion, manifests: Manifests, facet: str, environment: str) -> None:
     assert facets.FACETS[facet](manifests(environment)) == table(name=f"{facet}-{environment}")
 
 
-@pytest.mark.parametrize("settings", ENVIRONMENTS, ids=[settings.name for settings in ENVIRONMENTS])
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=EVERY)
 def test_what_goes_beyond_the_library_is_as_reviewed(table: SnapshotAssertion, settings: EnvironmentSettings) -> None:
     """``test_properties.py`` says which of these may be there at all."""
     whole = AiInterviewer(settings, outdir="unused")
@@ -52,5 +53,8 @@ def test_behind_the_gateway_api_the_same_is_reached(
     assert facets.access(behind_gateway_api) == table(name="access-gateway-api")
 
 
-def test_dev_and_prod_differ_as_reviewed(table: SnapshotAssertion, manifests: Manifests) -> None:
-    assert facets.difference(manifests("dev"), manifests("prod")) == table(name="difference")
+@pytest.mark.parametrize("environment", EVERY[1:])
+def test_an_environment_differs_from_the_first_as_reviewed(
+    table: SnapshotAssertion, manifests: Manifests, environment: str
+) -> None:
+    assert facets.difference(manifests(EVERY[0]), manifests(environment)) == table(name=f"difference-{environment}")

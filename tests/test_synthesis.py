@@ -13,11 +13,27 @@ import pytest
 
 from ai_interviewer import DEV, AiInterviewer
 from conftest import ROOT
-from mcpmesh_k8s import Application, ApplicationSettings, Phase, SettingError, synthesize
+from mcpmesh_k8s import (
+    Application,
+    ApplicationSettings,
+    Phase,
+    PriorityClass,
+    PriorityClassSettings,
+    SettingError,
+    synthesize,
+)
+
+OURS = "metadata:\n  labels:\n    app.kubernetes.io/part-of: ai-interviewer\n"
+"""What every file of the application holds somewhere."""
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Every file, but for what `python -m build` puts into dist/ and git ignores."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".gz" and (path.suffix != ".whl" or folder != ROOT / "dist")
+    }
 
 
 def synth(outdir: Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -73,7 +89,7 @@ def test_a_failure_while_writing_leaves_every_environment_as_it_was(
 ) -> None:
     for name in ("dev", "second"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "earlier.yaml").write_text(name)
+        (tmp_path / name / "0000-earlier.k8s.yaml").write_text(f"# {name}\n{OURS}")
     good = AiInterviewer(DEV, outdir=tmp_path / "dev")
     bad = AiInterviewer(DEV, outdir=tmp_path / "second")
 
@@ -83,7 +99,9 @@ def test_a_failure_while_writing_leaves_every_environment_as_it_was(
     monkeypatch.setattr(bad, "stage", full)
     with pytest.raises(OSError, match="No space left"):
         synthesize([good, bad])
-    assert files_of(tmp_path) == {"dev/earlier.yaml": b"dev", "second/earlier.yaml": b"second"}
+    assert files_of(tmp_path) == {
+        f"{name}/0000-earlier.k8s.yaml": f"# {name}\n{OURS}".encode() for name in ("dev", "second")
+    }
 
 
 def test_phases_are_written_in_the_order_they_are_made(tmp_path: Path) -> None:
@@ -111,3 +129,117 @@ def test_both_environments_have_the_same_construct_paths_but_for_the_login() -> 
     )
     assert dev <= prod
     assert {path.rpartition("/")[2] for path in prod - dev} == {"oauth2-proxy", "secret-oauth2-proxy"}
+
+
+@pytest.mark.parametrize(("ends", "said"), [("", True), ("shop.synth()", False), ("shop.pods", False)])
+def test_a_program_that_forgets_to_write_is_told(tmp_path: Path, ends: str, said: bool) -> None:
+    program = f"""
+from mcpmesh_k8s import Application, ApplicationSettings, Phase
+shop = Application(ApplicationSettings(name="shop"), outdir="dist/shop")
+Phase(shop, "all")
+{ends}
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stderr == ("mcpmesh_k8s: dist/shop not written: call synth().\n" if said else "")
+
+
+def test_a_program_that_failed_is_not_told_that_it_wrote_nothing(tmp_path: Path) -> None:
+    program = """
+from mcpmesh_k8s import Application, ApplicationSettings, Phase
+Phase(Application(ApplicationSettings(name="shop"), outdir="dist/shop"), "No Name")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "not written" not in ended.stderr
+
+
+# --- the folder ---
+
+
+def shop(outdir: Path | str, name: str = "shop") -> Application:
+    application = Application(ApplicationSettings(name=name), outdir=outdir)
+    phase = Phase(application, "all")
+    PriorityClass(phase, PriorityClassSettings(name="urgent", value=1, description="First."))
+    return application
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    ["mcpmesh_k8s-0.1.0-py3-none-any.whl", "prod/0000-all.k8s.yaml", "notes.txt", ".gitkeep", "all.k8s.yaml"],
+)
+def test_a_folder_that_holds_anything_else_is_refused_and_left_as_it_was(tmp_path: Path, stranger: str) -> None:
+    outdir = tmp_path / "dist"
+    shop(outdir).synth()
+    (outdir / stranger).parent.mkdir(exist_ok=True)
+    (outdir / stranger).write_text("mine")
+    before = files_of(tmp_path)
+    with pytest.raises(
+        SettingError, match=f"outdir: .* It holds {stranger.partition('/')[0]}, which no synthesis of shop"
+    ):
+        shop(outdir).synth()
+    assert files_of(tmp_path) == before
+
+
+def test_a_folder_of_another_application_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    shop(tmp_path / "dist", name="bakery").synth()
+    before = files_of(tmp_path)
+    with pytest.raises(SettingError, match=r"It holds 0000-all\.k8s\.yaml, which no synthesis of shop wrote"):
+        shop(tmp_path / "dist").synth()
+    assert files_of(tmp_path) == before
+
+
+def test_a_folder_of_plain_cdk8s_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "0000-web.k8s.yaml").write_text("kind: ConfigMap\n")
+    with pytest.raises(SettingError, match=r"It holds 0000-web\.k8s\.yaml"):
+        shop(tmp_path / "dist").synth()
+    assert files_of(tmp_path) == {"dist/0000-web.k8s.yaml": b"kind: ConfigMap\n"}
+
+
+def test_a_file_in_place_of_the_folder_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "dist").write_text("mine")
+    with pytest.raises(SettingError, match="It is a file"):
+        shop(tmp_path / "dist").synth()
+    assert (tmp_path / "dist").read_text() == "mine"
+
+
+def test_an_application_may_be_written_again_and_again(tmp_path: Path) -> None:
+    shop(tmp_path / "dist").synth()
+    first = files_of(tmp_path)
+    shop(tmp_path / "dist").synth()
+    assert files_of(tmp_path) == first
+
+
+def test_phases_without_objects_of_ours_may_be_written_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        application = Application(ApplicationSettings(name="shop"), outdir=tmp_path / "dist")
+        Phase(application, "empty")
+        application.synth()
+    assert sorted(files_of(tmp_path)) == ["dist/0000-empty.k8s.yaml"]
+
+
+def test_a_link_to_a_folder_is_kept_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    shop(tmp_path / "real").synth()
+    (tmp_path / "dist").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "0001-gone.k8s.yaml").write_text("")
+    shop(tmp_path / "dist").synth()
+    assert (tmp_path / "dist").is_symlink()
+    assert sorted(files_of(tmp_path / "real")) == ["0000-all.k8s.yaml"]
+
+
+@pytest.mark.parametrize("outdir", [".", "", "..", "/", "~", "sub/.."])
+def test_a_folder_that_cannot_be_its_own_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outdir: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = Path.home() if outdir == "~" else outdir
+    with pytest.raises(SettingError, match="Give a folder of its own, such as 'dist/dev'"):
+        shop(given)
+
+
+@pytest.mark.parametrize(("one", "two"), [("dist", "dist"), ("dist", "dist/shop"), ("dist/shop", "dist/../dist")])
+def test_two_applications_in_one_folder_are_refused(tmp_path: Path, one: str, two: str) -> None:
+    applications = [shop(tmp_path / one), shop(tmp_path / two, name="bakery")]
+    with pytest.raises(SettingError, match=r"Another application is written to .*Give each a folder of its own"):
+        synthesize(applications)
+    assert files_of(tmp_path) == {}

@@ -12,9 +12,13 @@ import yaml
 from cdk8s_plus_27 import k8s
 from constructs import Construct
 
+from conftest import close
 from mcpmesh_k8s import (
+    Agent,
+    AgentSettings,
     Application,
     ApplicationSettings,
+    BuiltImage,
     Component,
     Compute,
     Container,
@@ -22,12 +26,16 @@ from mcpmesh_k8s import (
     Internet,
     Manifest,
     Phase,
+    PodTemplatePath,
     Port,
+    Readiness,
     SettingError,
+    Target,
     TreeError,
     User,
     Workload,
     WorkloadSettings,
+    harden,
     images,
     variables,
 )
@@ -41,6 +49,7 @@ def small(tmp_path: Path, **values: str) -> tuple[Application, Phase, Workload]:
     """An application with one service."""
     application = Application(ApplicationSettings(name="shop"), outdir=tmp_path / "shop")
     phase = Phase(application, "services")
+    close(phase)
     container = Container(
         name="main",
         image=images.REGISTRY,
@@ -324,11 +333,17 @@ def test_a_sound_tree_is_written_with_what_plain_cdk8s_added(tmp_path: Path) -> 
 def l2_objects(phase: Phase, image: str) -> None:
     metadata = cdk8s.ApiObjectMetadata(name="extra", namespace="shop")
     plus.ConfigMap(phase, "map", metadata=metadata, data={"colour": "blue"})
-    plus.Deployment(phase, "extra", metadata=metadata).add_container(image=image)
+    deployment = plus.Deployment(phase, "extra", metadata=metadata)
+    deployment.add_container(image=image)
+    # The L2 classes know no seccomp profile, and no capability ALL.
+    cdk8s.ApiObject.of(deployment).add_json_patch(
+        cdk8s.JsonPatch.add("/spec/template/spec/securityContext/seccompProfile", {"type": "RuntimeDefault"}),
+        cdk8s.JsonPatch.add("/spec/template/spec/containers/0/securityContext/capabilities", {"drop": ["ALL"]}),
+    )
 
 
 def nested_l1_object(phase: Phase, image: str) -> None:
-    container = k8s.Container(name="c", image=image)
+    container = k8s.Container(name="c", image=image, security_context=RESTRICTED)
     k8s.KubePod(
         Construct(Construct(phase, "some"), "where"),
         "extra",
@@ -362,6 +377,9 @@ def test_objects_of_the_l2_classes_are_checked_like_ours(tmp_path: Path) -> None
         application.synth()
 
 
+REPORT = Container(name="c", image=images.REDIS, user=User(uid=1, gid=1), compute=Compute(cpu="100m", memory="64Mi"))
+
+
 class Report(Component):
     """An object of one's own."""
 
@@ -380,7 +398,9 @@ def test_a_component_of_ones_own_writes_objects_by_hand_and_with_structs(tmp_pat
     template = api.PodTemplateSpec(
         metadata=api.ObjectMeta(labels={"app": "report"}),
         spec=api.PodSpec(
-            restart_policy="Never", host_pid=False, containers=[api.Container(name="c", image="redis:7.4.5")]
+            restart_policy="Never",
+            host_pid=False,
+            containers=[api.Container(name="c", image="redis:7.4.5", security_context=harden(REPORT))],
         ),
     )
     spec = api.CronJobSpec(schedule="0 3 * * *", job_template=api.JobTemplateSpec(spec=api.JobSpec(template=template)))
@@ -481,3 +501,108 @@ def test_hosts_are_found_in_the_values_that_name_them(value: str, found: list[tu
 )
 def test_a_literal_secret_is_known_by_name_or_form(name: str, value: str, is_secret: bool) -> None:
     assert secret_literal(name, value) is is_secret
+
+
+# --- every kind that has pods ---
+
+BAD_SPEC: dict[str, object] = {
+    "containers": [
+        {
+            "name": "c",
+            "image": "redis:latest",
+            "env": [
+                {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "nobody", "key": "key"}}},
+                {"name": "TWICE", "value": "1"},
+                {"name": "TWICE", "value": "2"},
+            ],
+        }
+    ]
+}
+BAD_POD: dict[str, object] = {"metadata": {"labels": {"app": "extra"}}, "spec": BAD_SPEC}
+WRONG_IN_IT = ("'latest' was given", "Secret 'nobody', which nothing provides", "sets variable TWICE twice")
+KINDS: dict[str, tuple[str, dict[str, object]]] = {
+    "CronJob": ("batch/v1", {"schedule": "0 3 * * *", "jobTemplate": {"spec": {"template": BAD_POD}}}),
+    "Job": ("batch/v1", {"template": BAD_POD}),
+    "DaemonSet": ("apps/v1", {"selector": {"matchLabels": {"app": "extra"}}, "template": BAD_POD}),
+    "ReplicaSet": ("apps/v1", {"selector": {"matchLabels": {"app": "extra"}}, "template": BAD_POD}),
+    "ReplicationController": ("v1", {"template": BAD_POD}),
+    "Pod": ("v1", BAD_SPEC),
+    "Rollout": ("argoproj.io/v1alpha1", {"strategy": {}, "template": BAD_POD}),
+}
+
+
+def plain(phase: Phase, kind: str) -> None:
+    """An object of plain cdk8s of a kind that has pods, with what must not be."""
+    version, spec = KINDS[kind]
+    extra = cdk8s.ApiObject(
+        phase, "extra", api_version=version, kind=kind, metadata=cdk8s.ApiObjectMetadata(name="extra", namespace="shop")
+    )
+    extra.add_json_patch(cdk8s.JsonPatch.add("/spec", spec))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_that_has_pods_is_checked(tmp_path: Path, kind: str) -> None:
+    settings = ApplicationSettings(name="shop", pod_templates=(PodTemplatePath(kind="Rollout"),))
+    application = Application(settings, outdir=tmp_path / "shop")
+    phase = Phase(application, "services")
+    close(phase)
+    plain(phase, kind)
+    with pytest.raises(TreeError) as refused:
+        application.synth()
+    for words in WRONG_IN_IT:
+        assert f"{kind} extra" in str(refused.value)
+        assert words in str(refused.value)
+
+
+def test_a_custom_kind_is_looked_into_only_where_a_setting_says_that_it_has_pods(tmp_path: Path) -> None:
+    application, phase, _ = small(tmp_path)
+    plain(phase, "Rollout")
+    application.synth()
+
+
+# --- what would never work ---
+
+
+def test_two_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:
+    application, phase, first = small(tmp_path)
+    second = Workload(phase, WorkloadSettings(name="web", container=first.container))
+    for client, server in ((first, second), (second, first)):
+        client.connects_to(Target(workload=server, readiness=Readiness(command=("ask",))), wait=True)
+    with pytest.raises(TreeError, match=r"shop-(api|web) waits for shop-(web|api) waits for .*nobody starts"):
+        application.synth()
+
+
+def test_a_chain_of_those_who_wait_is_no_circle(tmp_path: Path) -> None:
+    application, phase, first = small(tmp_path)
+    second = Workload(phase, WorkloadSettings(name="web", container=first.container))
+    first.connects_to(Target(workload=second, readiness=Readiness(command=("ask",))), wait=True)
+    application.synth()
+
+
+def test_an_application_without_a_namespace_of_its_own_is_refused(tmp_path: Path) -> None:
+    application = Application(ApplicationSettings(name="shop"), outdir=tmp_path / "shop")
+    _, _, like = small(tmp_path / "other")
+    Workload(Phase(application, "services"), WorkloadSettings(name="api", container=like.container))
+    with pytest.raises(TreeError, match=r"nothing closes the namespace shop.* Add Namespace"):
+        application.synth()
+
+
+def agent(phase: Phase) -> Agent:
+    code = BuiltImage(image=images.PYTHON_RUNTIME)
+    compute = Compute(cpu="100m", memory="64Mi")
+    return Agent(phase, AgentSettings(name="prices", code=code, compute=compute, module="prices"))
+
+
+def test_an_agent_that_reaches_no_registry_is_refused(tmp_path: Path) -> None:
+    application, phase, _ = small(tmp_path)
+    agent(phase)
+    with pytest.raises(TreeError, match=r"shop-prices reaches no registry: connect it, prices\.connects_to"):
+        application.synth()
+
+
+def test_an_agent_may_reach_a_registry_that_others_run(tmp_path: Path) -> None:
+    application, phase, _ = small(tmp_path)
+    url = variables({"MCP_MESH_REGISTRY_URL": "http://registry.example.com:8000"})
+    elsewhere = External(name="registry", hosts=("registry.example.com",), port=8000, peer=Internet(), introduction=url)
+    agent(phase).connects_to(elsewhere)
+    application.synth()

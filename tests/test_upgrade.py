@@ -7,6 +7,7 @@ what Kubernetes lets change, so that neither a rule nor a field of what we rende
 from __future__ import annotations
 
 import copy
+import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import Manifests, require_program
+from conftest import Manifests
+from environments import EVERY
 from mcpmesh_k8s.operations.programs import OperationError
 from mcpmesh_k8s.operations.upgrade import breaking_changes, compare, main
 from mesh_harness import find
@@ -526,7 +528,7 @@ def breaks(manifest: Object, path: tuple[str, ...]) -> bool:
     return f"{dotted}.".startswith(tuple(f"{field}." for field in fields)) or mounts_a_claim(manifest, path)
 
 
-@pytest.mark.parametrize("environment", ["argocd", "dev", "prod"])
+@pytest.mark.parametrize("environment", ["argocd", *EVERY])
 def test_of_what_we_render_what_may_not_change_is_refused_and_all_else_may(
     environment: str, manifests: Manifests
 ) -> None:
@@ -544,7 +546,7 @@ def test_of_what_we_render_what_may_not_change_is_refused_and_all_else_may(
     assert refused > (5 if environment == "argocd" else 50)
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", EVERY)
 def test_a_job_of_ours_that_were_no_hook_would_be_refused(environment: str, manifests: Manifests) -> None:
     job = find(manifests(environment), "Job", "ai-interviewer-minio-bucket")
     plain = {**job, "metadata": {"name": "ai-interviewer-minio-bucket", "namespace": "ai-interviewer"}}
@@ -569,10 +571,7 @@ def test_dev_with_the_storage_of_prod_is_refused_and_says_which_data_stay_behind
 
 def git(folder: Path, *arguments: str) -> str:
     who = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.com", "-c", "init.defaultBranch=main")
-    done = subprocess.run(
-        [require_program("git", "git"), *who, *arguments], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return done.stdout
+    return subprocess.run(["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 def commit(folder: Path, message: str, **environments: str) -> None:
@@ -590,7 +589,7 @@ def render(folder: Path, **environments: str) -> None:
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
+def clone(tmp_path: Path, needs_git: Path) -> Path:
     """A repository with a first commit that has rendered two environments."""
     git(tmp_path, "init")
     commit(tmp_path, "first", dev=SERVICE + "---" + CLAIM, prod=SERVICE + "---" + CLAIM)
@@ -724,10 +723,9 @@ def test_without_manifests_a_clone_or_git_there_is_one_clear_line(
         compare("main", dist=clone / "dist")
 
 
-def test_the_command_compares_the_environments_of_this_repository() -> None:
-    if not (ROOT / ".git").exists():
-        pytest.skip("this is no clone: git knows nothing of it")
+def test_the_command_compares_the_environments_of_this_repository(repository: Mapping[str, str]) -> None:
     command = [sys.executable, "-m", "mcpmesh_k8s.operations.upgrade", "--base", "HEAD"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    environment = {**os.environ, **repository}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
     names = [line.partition(":")[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert names == sorted(folder.name for folder in (ROOT / "dist").iterdir()), done.stdout + done.stderr

@@ -1,6 +1,6 @@
-"""This module is the AI Interviewer: which services it has, who connects to whom, and its two environments."""
+"""This module is the AI Interviewer: which services it has, who connects to whom, and its environments."""
 
-from .application import AiInterviewer, ArgoCd
+from .application import ARGOCD, AiInterviewer, ArgoCd
 from .dev import DEV
 from .prod import PROD
 from .settings import EnvironmentSettings
@@ -8,4 +8,4 @@ from .settings import EnvironmentSettings
 ENVIRONMENTS: tuple[EnvironmentSettings, ...] = (DEV, PROD)
 """Every environment that is rendered, each into the folder of its name."""
 
-__all__ = ["DEV", "ENVIRONMENTS", "PROD", "AiInterviewer", "ArgoCd", "EnvironmentSettings"]
+__all__ = ["ARGOCD", "DEV", "ENVIRONMENTS", "PROD", "AiInterviewer", "ArgoCd", "EnvironmentSettings"]

@@ -1,4 +1,4 @@
-"""This module is the operator's command line: `python -m ai_interviewer COMMAND ENVIRONMENT`."""
+"""This module is the operator's command line: `python -m ai_interviewer COMMAND ENV`, or `ai-interviewer …`."""
 
 from __future__ import annotations
 
@@ -20,5 +20,12 @@ def operated(settings: EnvironmentSettings) -> Environment:
     )
 
 
+def run() -> int:
+    """Run the command that was typed, and return its exit status."""
+    called = Path(sys.argv[0]).name
+    program = "python -m ai_interviewer" if called == "__main__.py" else called
+    return main(program, [operated(settings) for settings in ENVIRONMENTS])
+
+
 if __name__ == "__main__":
-    sys.exit(main("python -m ai_interviewer", [operated(settings) for settings in ENVIRONMENTS]))
+    sys.exit(run())

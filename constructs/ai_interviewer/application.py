@@ -31,6 +31,7 @@ from mcpmesh_k8s import (
     Registry,
     Secret,
     SecretSettings,
+    SettingError,
     SmokeTest,
     SmokeTestSettings,
     Tempo,
@@ -42,6 +43,8 @@ from .services import BUCKET, RESUMES, anthropic_api, openai_api
 from .settings import EnvironmentSettings
 
 NAME = "ai-interviewer"
+ARGOCD = "argocd"
+"""The folder of what ArgoCD is told, beside those of the environments."""
 PROJECT = ArgoCdProjectSettings(
     repo_url="https://git.example.com/ai-interviewer/deployment.git", description="The AI Interviewer"
 )
@@ -65,9 +68,16 @@ class AiInterviewer(Application):
     Args:
         environment: The environment's settings.
         outdir: The folder that is written.
+
+    Raises:
+        SettingError: The environment has a name that is taken.
     """
 
     def __init__(self, environment: EnvironmentSettings, *, outdir: str | Path) -> None:
+        if environment.name == ARGOCD:
+            raise SettingError(
+                "EnvironmentSettings.name", ARGOCD, f"dist/{ARGOCD} holds what ArgoCD is told. Give it another name."
+            )
         self.environment = environment
         super().__init__(ApplicationSettings(name=NAME, image_pull_secret=environment.image_pull_secret), outdir=outdir)
         foundation, mesh, services, access, observability = (Phase(self, name) for name in PHASES)

@@ -47,7 +47,7 @@ class EnvironmentSettings:
         agents: Every agent.
         gateway: The way in.
         routes_to_mesh: Whether the gateway also serves the plan's health checks of registry and agents, which ask
-            for no password.
+            for no password themselves: to administrators.
         page_rate: How often one client may ask for pages, each of which loads many files.
         call_rate: How often one client may call the API: a program, or a page that waits for a model, is one request.
         login: Who vouches for people.

@@ -1,5 +1,7 @@
 """This module is the way in: routes, the login that vouches for people, the gateway made of both, and its exposure."""
 
+from mcpmesh_k8s.kubernetes import refuse_wrong_types
+
 from .dev_identity import DevIdentity
 from .exposure import Exposure, GatewayApiExposure, IngressExposure, IngressNginx, NoTls, Tls, Traefik
 from .gateway import Gateway, GatewaySettings
@@ -35,3 +37,5 @@ __all__ = [
     "Tls",
     "Traefik",
 ]
+
+refuse_wrong_types(globals(), __all__)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import SettingError, Workload
 
 from .login import Login, NewSecret, Person
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 OWN_MACHINE = (".local", ".localhost", ".test")
 """How hosts end that only a machine of one's own resolves."""

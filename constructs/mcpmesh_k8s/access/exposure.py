@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     ApiObjectMetadata,
@@ -17,9 +18,6 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .gateway import Gateway
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Compute,
@@ -29,9 +30,6 @@ from mcpmesh_k8s.kubernetes import (
 from ._configuration import Configuration, read
 from .login import EMAIL, Login
 from .routes import Limits, Route, distinct
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=65534, gid=65534)
 """``nobody``: the image starts as root, and needs nothing of it."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import IssuedKey, RandomKey, Secret, SettingError, Workload
 
 from .routes import RESERVED, Audience, Route
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 LOGIN_PATH = RESERVED[1]
 """No application has a path below it, whatever its login: an environment may get another kind."""

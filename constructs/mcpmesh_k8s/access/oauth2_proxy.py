@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Compute,
@@ -31,9 +32,6 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .login import LOGIN_COOKIE, LOGIN_PATH, LONGEST_MEMORY, Login, LoginPages, NewSecret, Question
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=65532, gid=65532)
 """The user ``nonroot`` of the distroless image."""

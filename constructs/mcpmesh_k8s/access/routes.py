@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from mcpmesh_k8s.kubernetes import SettingError, Workload
+from mcpmesh_k8s.kubernetes import Choice, SettingError, Workload
 
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 RESERVED = ("/-/", "/oauth2/")
@@ -40,17 +39,12 @@ class ContentSecurityPolicy:
     """What Grafana needs: it evaluates scripts of its own, and starts workers from blobs."""
 
 
-class Audience(enum.Enum):
+class Audience(Choice):
     """Who may use a route."""
 
-    PUBLIC = "public"
-    """Anyone who reaches the host."""
-
-    SIGNED_IN = "signed-in"
-    """Anyone whom the login vouches for."""
-
-    ADMINISTRATOR = "administrator"
-    """Those whom the gateway's settings name."""
+    PUBLIC = "public", "Anyone who reaches the host."
+    SIGNED_IN = "signed-in", "Anyone whom the login vouches for."
+    ADMINISTRATOR = "administrator", "Those whom the gateway's settings name."
 
 
 @dataclass(frozen=True, kw_only=True)

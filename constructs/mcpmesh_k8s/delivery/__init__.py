@@ -1,5 +1,7 @@
 """This module is what happens around a deployment: what ArgoCD is told, and the test after each sync."""
 
+from mcpmesh_k8s.kubernetes import refuse_wrong_types
+
 from .argocd import (
     ArgoCdApplication,
     ArgoCdProject,
@@ -28,3 +30,5 @@ __all__ = [
     "SmokeTest",
     "SmokeTestSettings",
 ]
+
+refuse_wrong_types(globals(), __all__)

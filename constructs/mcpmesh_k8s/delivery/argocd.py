@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     GROUND_WAVE,
     ApiObjectMetadata,
+    Application,
     Component,
     Manifest,
     Objects,
@@ -18,11 +20,6 @@ from mcpmesh_k8s.kubernetes import (
     at,
     dns_label,
 )
-
-if TYPE_CHECKING:
-    from constructs import Construct
-
-    from mcpmesh_k8s.kubernetes import Application
 
 _REPOSITORY = re.compile(r"(https://|ssh://([\w.-]+@)?|[\w.-]+@)[A-Za-z0-9.-]+(:\d+)?[:/][\w./~-]+")
 _CREDENTIALS = re.compile(r"https?://[^/]*@|ssh://[^/@]*:[^/]*@")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.access import Audience, Gateway
 from mcpmesh_k8s.kubernetes import (
@@ -24,9 +25,6 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 from mcpmesh_k8s.services import USER, Agent, Registry
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 _PROGRAM = Path(__file__).with_name("_smoke_program.py")
 _FOLDER = "/etc/smoke-test"

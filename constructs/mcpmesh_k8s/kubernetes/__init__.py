@@ -4,10 +4,11 @@ from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything im
 
 from .api import ApiObjectMetadata, argoproj, gateway_api, k8s
 from .application import Application, synthesize
+from .choice import Choice
 from .component import GROUND_WAVE, Component
 from .container import Container, User, harden
 from .endpoint import Endpoint, Port
-from .errors import SettingError, TreeError
+from .errors import OperationError, SettingError, TreeError
 from .extras import PodExtras
 from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of
@@ -33,7 +34,7 @@ from .pod import Pod, PodOptions, PodSettings, Readiness, Target
 from .pod_security import PodSecurityException
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Budget, Compute, bytes_text, in_bytes
-from .scope import ApplicationScope, ApplicationSettings, Phase, place_of, settings_of
+from .scope import ApplicationScope, ApplicationSettings, Phase, PodTemplatePath, place_of, settings_of
 from .secret import (
     ExistingSecrets,
     ExternalSecrets,
@@ -64,8 +65,10 @@ from .storage import (
     ServiceAccountTokenProjection,
     Volume,
 )
+from .store import Content, Count, Mover, Owner, Part, Place, Row, Server, Side, Store, read_script
 from .task import Hook, Task, TaskOptions, TaskSettings
 from .topology import budget, topology
+from .typed import refuse_wrong_types
 from .variable import SecretKey, Variable, variables
 from .workload import (
     Autoscaling,
@@ -89,11 +92,14 @@ __all__ = [
     "Autoscaling",
     "Availability",
     "Budget",
+    "Choice",
     "Claim",
     "Component",
     "Compute",
     "ConfigMapProjection",
     "Container",
+    "Content",
+    "Count",
     "Csi",
     "DownwardApiProjection",
     "Endpoint",
@@ -113,6 +119,7 @@ __all__ = [
     "KeyForm",
     "LabelSelectorRequirement",
     "Manifest",
+    "Mover",
     "Namespace",
     "NamespacePods",
     "NamespaceSettings",
@@ -120,9 +127,13 @@ __all__ = [
     "NodeSelectorRequirement",
     "NodeSelectorTerm",
     "Objects",
+    "OperationError",
+    "Owner",
+    "Part",
     "Patch",
     "Peer",
     "Phase",
+    "Place",
     "Placement",
     "Pod",
     "PodAffinity",
@@ -132,6 +143,7 @@ __all__ = [
     "PodOptions",
     "PodSecurityException",
     "PodSettings",
+    "PodTemplatePath",
     "Port",
     "PreferredSchedulingTerm",
     "PriorityClass",
@@ -143,6 +155,7 @@ __all__ = [
     "RandomKey",
     "Readiness",
     "Replicas",
+    "Row",
     "Scratch",
     "SealedSecrets",
     "SealedValue",
@@ -153,9 +166,12 @@ __all__ = [
     "SecretProjection",
     "SecretSettings",
     "SecretSource",
+    "Server",
     "ServiceAccountTokenProjection",
     "SettingError",
+    "Side",
     "StatefulWorkload",
+    "Store",
     "Target",
     "Task",
     "TaskOptions",
@@ -184,8 +200,12 @@ __all__ = [
     "name_of",
     "once",
     "place_of",
+    "read_script",
+    "refuse_wrong_types",
     "settings_of",
     "synthesize",
     "topology",
     "variables",
 ]
+
+refuse_wrong_types(globals(), __all__)

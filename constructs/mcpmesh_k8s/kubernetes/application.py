@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -27,10 +28,13 @@ class Application(ApplicationScope):
     Args:
         settings: Name and namespace.
         outdir: The folder that holds this environment, and nothing else, such as ``dist/dev``.
+
+    Raises:
+        SettingError: The folder has no name of its own, or the program runs inside it.
     """
 
     def __init__(self, settings: ApplicationSettings, *, outdir: str | Path) -> None:
-        directory = Path(outdir)
+        directory = own_folder(Path(outdir))
         self._staging = directory.with_name(f".{directory.name}.new")
         self._rendered: dict[str, list[Manifest]] = {}
         self._problems: tuple[str, ...] = ()
@@ -51,11 +55,13 @@ class Application(ApplicationScope):
     @property
     def components(self) -> Sequence[Component]:
         """All components, in the order they were made."""
+        self.look()
         return self.find_all(Component)
 
     @property
     def pods(self) -> Sequence[Pod]:
         """All components that run pods."""
+        self.look()
         return self.find_all(Pod)
 
     @property
@@ -65,6 +71,7 @@ class Application(ApplicationScope):
 
     def secret_keys(self) -> tuple[SecretEntry, ...]:
         """Every key of every Secret: where its value comes from, its variable of a ``.env`` file, and who reads it."""
+        self.look()
         return secret_entries(self)
 
     def manifests(self) -> dict[str, list[Manifest]]:
@@ -75,6 +82,7 @@ class Application(ApplicationScope):
         Raises:
             TreeError: The application is not consistent; the message lists every problem.
         """
+        self.look()
         if not self._closed:
             rendered: dict[str, list[Manifest]] = {}
             refused: list[str] = []
@@ -105,6 +113,33 @@ class Application(ApplicationScope):
         """
         synthesize([self])
 
+    def require_own_files(self) -> None:
+        """Refuse a folder that holds what no earlier synthesis of this application wrote: it would be lost.
+
+        Raises:
+            SettingError: It holds something else, or is no folder.
+        """
+        if not self.directory.exists():
+            return
+        advice = "Give a folder of its own, such as 'dist/dev'."
+        if not self.directory.is_dir():
+            raise SettingError("outdir", str(self.directory), f"It is a file. {advice}")
+        entries = sorted(self.directory.iterdir())
+        strangers = [entry.name for entry in entries if entry.is_symlink() or not entry.is_file()]
+        strangers += [entry.name for entry in entries if not _WRITTEN.fullmatch(entry.name)]
+        if not strangers:
+            owners = {entry.name: _owners(entry) for entry in entries}
+            phases = {f"{phase.node.id}.k8s.yaml" for phase in self.phases}
+            ours = any(self.settings.name in found for found in owners.values()) or set(owners) <= phases
+            strangers = [name for name, found in owners.items() if found - {self.settings.name} or not ours]
+        if strangers:
+            raise SettingError(
+                "outdir",
+                str(self.directory),
+                f"It holds {strangers[0]}, which no synthesis of {self.settings.name} wrote, and which would be lost. "
+                f"{advice}",
+            )
+
     def stage(self) -> None:
         """Write the files beside their place."""
         self.discard()
@@ -121,9 +156,45 @@ class Application(ApplicationScope):
     def publish(self) -> None:
         """Put the staged files in their place and remove the earlier ones."""
         with tempfile.TemporaryDirectory(prefix=f".{self.directory.name}.", dir=self.directory.parent) as old:
-            if self.directory.exists():
-                self.directory.rename(Path(old) / "old")
-            self._staging.rename(self.directory)
+            # A link is kept: what it leads to is replaced.
+            place = self.directory.resolve() if self.directory.is_symlink() else self.directory
+            if place.exists():
+                place.rename(Path(old) / "old")
+            self._staging.rename(place)
+
+
+_WRITTEN = re.compile(r"\d{4}-[a-z0-9-]+\.k8s\.yaml")
+"""How the files of phases are named."""
+
+
+def _owners(file: Path) -> set[str]:
+    """The applications whose objects a file holds."""
+    text = file.read_text(encoding="utf-8", errors="replace")
+    return set(re.findall(r"^ +app\.kubernetes\.io/part-of: \"?([a-z0-9-]+)\"?$", text, re.MULTILINE))
+
+
+def own_folder(outdir: Path) -> Path:
+    """The folder, when it can be one of its own.
+
+    Raises:
+        SettingError: It has no name, or the program runs inside it.
+    """
+    whole, here = outdir.absolute().resolve(), Path.cwd()
+    if outdir.name in ("", "..") or whole in (here, *here.parents, Path.home().resolve()):
+        raise SettingError("outdir", str(outdir), "Give a folder of its own, such as 'dist/dev'.")
+    return outdir
+
+
+def _require_apart(applications: Sequence[Application]) -> None:
+    for index, application in enumerate(applications):
+        for other in applications[:index]:
+            one, two = other.directory.absolute().resolve(), application.directory.absolute().resolve()
+            if one == two or one in two.parents or two in one.parents:
+                raise SettingError(
+                    "outdir",
+                    str(application.directory),
+                    f"Another application is written to {other.directory}. Give each a folder of its own.",
+                )
 
 
 def synthesize(applications: Sequence[Application]) -> None:
@@ -134,10 +205,13 @@ def synthesize(applications: Sequence[Application]) -> None:
 
     Raises:
         TreeError: An application is not consistent.
-        SettingError: A folder cannot be written.
+        SettingError: A folder cannot be written, two applications share one, or it holds what none of them wrote.
     """
+    _require_apart(applications)
     for application in applications:
         application.manifests()
+    for application in applications:
+        application.require_own_files()
     try:
         for application in applications:
             application.stage()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import graphlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from .component import Component
 from .errors import SettingError
 from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of, title
@@ -35,7 +37,7 @@ _MISREAD = re.compile(
 
 def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) -> tuple[str, ...]:
     """Everything that is wrong with the application as a whole, one sentence each."""
-    objects = Objects(manifests)
+    objects = Objects(manifests, {each.kind: each.path.split(".") for each in application.settings.pod_templates})
     checks = (
         duplicate_identities(objects),
         dangling_references(objects, application),
@@ -52,6 +54,9 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         beyond_the_quota(objects),
         misread_texts(objects),
         unreachable_hosts(objects, application),
+        waits_in_a_circle(application),
+        open_namespaces(objects),
+        (problem for component in application.find_all(Component) for problem in component.problems()),
     )
     return tuple(problem for check in checks for problem in check)
 
@@ -87,7 +92,7 @@ def dangling_references(objects: Objects, application: ApplicationScope) -> Iter
         for volume in each(spec, "volumes"):
             wanted += [
                 ("ConfigMap", str(at(source, "configMap").get("name")))
-                for source in sources_of(volume)
+                for source in _sources_of(volume)
                 if "configMap" in source
             ]
             if "persistentVolumeClaim" in volume:
@@ -144,7 +149,7 @@ def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterato
                         f"{title(manifest)} reads {variable.get('name')} from key {reference.get('key')!r} of Secret "
                         f"{reference.get('name')!r}, which nothing provides: declare it with Secret(...)."
                     )
-        for source in (source for volume in each(template, "spec", "volumes") for source in sources_of(volume)):
+        for source in (source for volume in each(template, "spec", "volumes") for source in _sources_of(volume)):
             name = at(source, "secret").get("secretName", at(source, "secret").get("name"))
             if name is not None and name not in names:
                 yield f"{title(manifest)} mounts Secret {name!r}, which nothing provides: declare it with Secret(...)."
@@ -156,7 +161,7 @@ def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterato
                     )
 
 
-def sources_of(volume: Manifest) -> Iterator[Manifest]:
+def _sources_of(volume: Manifest) -> Iterator[Manifest]:
     """A volume of a pod, and the parts that are projected into it."""
     yield volume
     yield from each(volume, "projected", "sources")
@@ -197,6 +202,44 @@ def waits_without_end(application: ApplicationScope) -> Iterator[str]:
                     f"{pod.full_name} of phase {pod.phase.name} needs {target.workload.full_name} before it is ready, "
                     f"which comes with the later phase {target.workload.phase.name}: move one of them."
                 )
+
+
+def waits_in_a_circle(application: ApplicationScope) -> Iterator[str]:
+    """Pods that wait for each other before they start all wait for ever."""
+    awaited = {
+        pod.full_name: {target.workload.full_name for target in pod.awaited} for pod in application.find_all(Pod)
+    }
+    try:
+        graphlib.TopologicalSorter(awaited).prepare()
+    except graphlib.CycleError as error:
+        # Its last name is the first again, and each comes before the one that waits for it.
+        circle = list(reversed(error.args[1]))
+        yield f"{' waits for '.join(circle)}: nobody starts. Take wait=True from one of these connections."
+
+
+def open_namespaces(objects: Objects) -> Iterator[str]:
+    """Without a policy that closes every pod, a pod without one of its own is open in both directions."""
+    closed = {
+        at(policy, "metadata").get("namespace")
+        for policy in objects.of("NetworkPolicy")
+        if at(policy, "spec").get("podSelector") == {}
+        and set(_texts_at(policy, "spec", "policyTypes")) == {"Ingress", "Egress"}
+        and not at(policy, "spec").keys() & {"ingress", "egress"}
+    }
+    used = dict.fromkeys(at(manifest, "metadata").get("namespace") for manifest, _ in objects.pods)
+    for namespace in used:
+        if namespace not in closed:
+            yield (
+                f"nothing closes the namespace {namespace}: a pod without a policy of its own is open in both "
+                "directions. Add Namespace(...) to the first phase."
+            )
+
+
+def _texts_at(value: object, *path: str) -> Iterator[str]:
+    """The texts of the list at a path."""
+    *parents, last = path
+    entries = at(value, *parents).get(last)
+    yield from (str(entry) for entry in (entries if isinstance(entries, Sequence) else ()))
 
 
 def selectors_that_miss(objects: Objects) -> Iterator[str]:
@@ -342,6 +385,7 @@ def insecure_pods(objects: Objects, application: ApplicationScope) -> Iterator[s
 
 def beyond_the_quota(objects: Objects) -> Iterator[str]:
     """What the quota has no room for is not started. It is made of the settings, and this of what is rendered."""
+    scaled = _scaled_to(objects)
     for quota in objects.of("ResourceQuota"):
         namespace = at(quota, "metadata").get("namespace")
         limit = next(
@@ -359,7 +403,7 @@ def beyond_the_quota(objects: Objects) -> Iterator[str]:
         for manifest, template in objects.pods:
             if at(manifest, "metadata").get("namespace") != namespace:
                 continue
-            count = most_pods(manifest, objects)
+            count = _most_pods(manifest, scaled)
             pods += count
             try:
                 for what, usual in (("requests", "defaultRequest"), ("limits", "default")):
@@ -388,14 +432,21 @@ _COUNTED = (
 )
 
 
-def most_pods(manifest: Manifest, objects: Objects) -> int:
+def _scaled_to(objects: Objects) -> dict[tuple[str, str], int]:
+    """The most pods that an autoscaler makes of an object, by its kind and name."""
+    found = {}
+    for scaler in objects.of("HorizontalPodAutoscaler"):
+        reference = at(scaler, "spec", "scaleTargetRef")
+        identity = (str(reference.get("kind")), str(reference.get("name")))
+        found[identity] = int(str(at(scaler, "spec").get("maxReplicas")))
+    return found
+
+
+def _most_pods(manifest: Manifest, scaled: Mapping[tuple[str, str], int]) -> int:
     """How many pods of an object there are at most, in the middle of a rollout too."""
     spec = at(manifest, "spec")
     count = int(str(spec.get("replicas", spec.get("parallelism", 1))))
-    for scaler in objects.of("HorizontalPodAutoscaler"):
-        reference = at(scaler, "spec", "scaleTargetRef")
-        if (reference.get("kind"), reference.get("name")) == (manifest["kind"], name_of(manifest)):
-            count = int(str(at(scaler, "spec").get("maxReplicas")))
+    count = scaled.get((str(manifest["kind"]), name_of(manifest)), count)
     if manifest["kind"] != "Deployment" or at(spec, "strategy").get("type") == "Recreate":
         return count
     surge = str(at(spec, "strategy", "rollingUpdate").get("maxSurge", "25%"))

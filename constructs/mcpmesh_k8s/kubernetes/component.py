@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from constructs import Construct
 
@@ -96,6 +96,10 @@ class Component(Construct):
     def patches(self) -> tuple[Patch, ...]:
         """The changes of its objects that no setting says, in the order they are applied."""
         return self._patches
+
+    def problems(self) -> Sequence[str]:
+        """What is wrong with it in the tree as it stands, one sentence each; a subclass may say more."""
+        return ()
 
     def manifests(self) -> list[Manifest]:
         """The objects that this component renders, in the order they are written, without its patches."""

@@ -1,4 +1,4 @@
-"""This module is the one kind of error the library raises for a wrong setting."""
+"""This module is the errors of the library: a wrong setting, a wrong tree, and a command that cannot go on."""
 
 from __future__ import annotations
 
@@ -33,3 +33,7 @@ class TreeError(ValueError):
         self.problems = problems
         listing = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(f"{application} was not written; {len(problems)} to mend:\n{listing}")
+
+
+class OperationError(Exception):
+    """A command cannot go on. The message is one line: what is wrong, and what to do."""

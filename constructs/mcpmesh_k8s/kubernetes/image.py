@@ -46,6 +46,8 @@ class Image:
         """Refuse what does not name one image for ever."""
         if not _REPOSITORY.fullmatch(self.repository):
             raise SettingError("Image.repository", self.repository, "Give a path such as 'mcpmesh/registry'.")
+        if ":" in self.repository.rpartition("/")[2]:
+            raise SettingError("Image.repository", self.repository, "It holds a tag. Give that apart, as tag.")
         if self.digest and not _DIGEST.fullmatch(self.digest):
             raise SettingError("Image.digest", self.digest, "Give 'sha256:' and 64 lower-case hexadecimal digits.")
         if self.tag and not _TAG.fullmatch(self.tag):

@@ -13,6 +13,7 @@ _TEMPLATES = {
     "Deployment": ("spec", "template"),
     "Job": ("spec", "template"),
     "Pod": (),
+    "PodTemplate": ("template",),
     "ReplicaSet": ("spec", "template"),
     "ReplicationController": ("spec", "template"),
     "StatefulSet": ("spec", "template"),
@@ -25,13 +26,14 @@ _PROVIDED_BY_CLUSTER = {"ConfigMap": {"kube-root-ca.crt"}, "ServiceAccount": {"d
 class Objects:
     """Manifests, found by kind, name and label without going through all of them each time."""
 
-    def __init__(self, manifests: Sequence[Manifest]) -> None:
+    def __init__(self, manifests: Sequence[Manifest], custom: Mapping[str, Sequence[str]] | None = None) -> None:
         self.all = manifests
         self._by_kind: dict[str, list[Manifest]] = {}
         for manifest in manifests:
             self._by_kind.setdefault(str(manifest["kind"]), []).append(manifest)
         self._names = {(kind, name_of(manifest)) for kind, found in self._by_kind.items() for manifest in found}
-        self.pods = [(manifest, template_of(manifest)) for manifest in self.of(*_TEMPLATES)]
+        templates = {**_TEMPLATES, **(custom or {})}
+        self.pods = [(manifest, at(manifest, *path)) for kind, path in templates.items() for manifest in self.of(kind)]
         self._by_label: dict[tuple[str, object], set[int]] = {}
         for index, (_, template) in enumerate(self.pods):
             for label in at(template, "metadata", "labels").items():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from .api import k8s
 from .component import GROUND_WAVE, Component
@@ -15,9 +16,6 @@ from .pod import Pod
 from .pod_security import LEVELS, PodSecurityException
 from .quantity import Amount, Budget, bytes_text, cpu_text, in_bytes
 from .storage import ExistingClaim
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 DNS = NamespacePods(namespace="kube-system", labels=(("k8s-app", "kube-dns"),))
 """The cluster's DNS: CoreDNS and kube-dns carry this label alike."""

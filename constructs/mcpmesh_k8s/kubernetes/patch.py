@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .api import Struct, k8s
 from .errors import SettingError
 from .manifest import Manifest, name_of, title
 from .names import once
+
+_API_MINOR = 27
+"""The API that manifests are written with is that of Kubernetes 1.27, the oldest supported."""
 
 _POINTER = re.compile(r"(/([^~/]|~[01])*)+")
 _NO_KINDS = {"NetworkPolicy": "A path has two ends. Open it with connects_to(...) or accepts_from(...)."}
@@ -47,6 +52,8 @@ class Patch:
         kind: The kind of the object, such as ``Deployment``. Policies are not patched: connections say them.
         name: The object's full name; needed where the component renders several of the kind.
         operation: ``add`` a field that is not there, or an entry of a list; ``replace`` or ``remove`` what is there.
+        since: The version of Kubernetes that brought the field, such as ``1.30``, where that is newer than the API that
+            manifests are written with (1.27). An older cluster leaves it out without a word.
         path: Where, as a JSON pointer (RFC 6901): ``~1`` stands for ``/`` in a key, ``-`` for the end of a list.
             Identity and selectors cannot be changed.
         value: What is added, or put in its place: text, a number, True or False, a list or a mapping.
@@ -56,6 +63,7 @@ class Patch:
     kind: str
     name: str = ""
     operation: Literal["add", "replace", "remove"]
+    since: str = ""
     path: str
     value: str | int | float | bool | Sequence[object] | Mapping[str, object] | None = field(default=None, hash=False)
     because: str
@@ -71,6 +79,11 @@ class Patch:
             raise SettingError("Patch.kind", self.kind, _NO_KINDS[self.kind])
         if self.operation not in ("add", "replace", "remove"):
             raise SettingError("Patch.operation", self.operation, "Give 'add', 'replace' or 'remove'.")
+        minor = re.fullmatch(r"1\.(\d+)", self.since)
+        if self.since and (minor is None or int(minor[1]) <= _API_MINOR):
+            raise SettingError(
+                "Patch.since", self.since, f"Leave it out, or give a version after 1.{_API_MINOR}, such as '1.30'."
+            )
         if not _POINTER.fullmatch(self.path):
             raise SettingError("Patch.path", self.path, "Give a JSON pointer, such as '/spec/template/spec/dnsPolicy'.")
         for kept, instead in _KEPT.items():
@@ -168,6 +181,19 @@ def _known(holder: object) -> str:
     return f"There are {len(holder)} entries." if isinstance(holder, Sequence) else ""
 
 
+@functools.cache
+def _structs() -> dict[tuple[str, str], type[Struct]]:
+    """What an object of each kind of Kubernetes is made of."""
+    found = [each for each in vars(k8s).values() if isinstance(each, type) and issubclass(each, Struct)]
+    return {kind: each for each in found if (kind := each.kind_of())}
+
+
+def misfits(manifest: Manifest) -> list[str]:
+    """What of an object the API of Kubernetes does not have. Nothing is said of custom resources."""
+    struct = _structs().get((str(manifest["apiVersion"]), str(manifest["kind"])))
+    return list(struct.misfits(manifest)) if struct else []
+
+
 def once_each(where: str, patches: Sequence[Patch]) -> None:
     """Refuse two patches of one place: the second would hide the first."""
     once(where, [f"{patch.kind} {patch.name}{patch.path}" for patch in patches if not patch.path.endswith("/-")])
@@ -195,7 +221,15 @@ def patched(owner: str, manifests: Sequence[Manifest], patches: Sequence[Patch])
             refused.append(f"Patch of {owner}: {wanted!r} was given. {instead}: {found}.")
             continue
         try:
-            changed[meant[0]] = patch.applied_to(changed[meant[0]])
+            present = changed[meant[0]]
+            changed[meant[0]] = made = patch.applied_to(present)
         except SettingError as error:
             refused.append(str(error))
+            continue
+        unknown = [] if patch.since else set(misfits(made)) - set(misfits(present))
+        refused += [
+            f"Patch of {title(made)}: {patch.path!r} was given. {each} Mend it, or say in since which version of "
+            "Kubernetes brought it."
+            for each in sorted(unknown)
+        ]
     return changed, refused

@@ -6,7 +6,8 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from .api import k8s
 from .component import NAME_LABEL, Component
@@ -20,9 +21,6 @@ from .network import External, Peer, egress_rule, ingress_rule, pods_peer
 from .quantity import Amount, Compute
 from .storage import Claim, Files, Volume
 from .variable import Variable
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 WAIT = 'until timeout 5 "$@" >/dev/null 2>&1; do echo "waiting for $TARGET"; sleep 2; done; echo "$TARGET is ready"'
 """The program of an init container that waits: the arguments are the target's readiness command."""
@@ -171,8 +169,13 @@ class Pod(Component):
 
     @property
     def kind(self) -> str:
-        """The kind of object that runs the pod, such as ``Deployment``."""
-        raise TypeError(f"{type(self).__name__} must say which kind of object runs its pod")
+        """The kind of the object that runs it, such as ``Deployment``."""
+        raise TypeError(f"{type(self).__name__} must say which kind of object runs it")
+
+    @property
+    def reference(self) -> str:
+        """What runs it, as kubectl names it, such as ``deployment/shop-backend``."""
+        return f"{self.kind.lower()}/{self.full_name}"
 
     @property
     def connections(self) -> Sequence[Target | External]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,26 @@ C = TypeVar("C", bound=Construct)
 
 
 @dataclass(frozen=True, kw_only=True)
+class PodTemplatePath:
+    """Where a custom resource holds a template of pods, so that they are checked as all are.
+
+    Args:
+        kind: Its kind, such as ``Rollout``.
+        path: The fields that lead to the template, such as ``spec.template``.
+    """
+
+    kind: str
+    path: str = "spec.template"
+
+    def __post_init__(self) -> None:
+        """Refuse a path that leads nowhere."""
+        if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", self.kind):
+            raise SettingError("PodTemplatePath.kind", self.kind, "Give a kind, such as 'Rollout'.")
+        if not re.fullmatch(r"[a-z]\w*(\.[a-z]\w*)*", self.path):
+            raise SettingError("PodTemplatePath.path", self.path, "Give fields, such as 'spec.template'.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ApplicationSettings:
     """What the objects of an application have in common.
 
@@ -25,12 +48,15 @@ class ApplicationSettings:
         namespace: The namespace; the application's name unless given.
         image_pull_secret: The name of an existing Secret with the credentials of a private image registry.
         cluster_domain: The DNS suffix of Services; ``cluster.local`` wherever nobody changed it.
+        pod_templates: Where custom resources, made with plain cdk8s, hold templates of pods. Those of Kubernetes' own
+            kinds are known.
     """
 
     name: str
     namespace: str = ""
     image_pull_secret: str = ""
     cluster_domain: str = "cluster.local"
+    pod_templates: tuple[PodTemplatePath, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -43,6 +69,19 @@ class ApplicationSettings:
     def service_domain(self) -> str:
         """What follows a Service's name in its full DNS name: ``<namespace>.svc.<cluster domain>``."""
         return f"{self.namespace}.svc.{self.cluster_domain}"
+
+
+_unwritten: dict[int, Path] = {}
+"""The folders of applications that nobody wrote or looked at."""
+
+
+@atexit.register
+def _say_what_was_not_written() -> None:
+    """A program that forgets ``synth()`` ends well and writes nothing. One that failed has said so already."""
+    if _unwritten and not hasattr(sys, "last_type"):
+        folders = sorted({str(folder) for folder in _unwritten.values()})
+        more = f" and {len(folders) - 3} more" if folders[3:] else ""
+        print(f"mcpmesh_k8s: {', '.join(folders[:3])}{more} not written: call synth().", file=sys.stderr)
 
 
 class ApplicationScope(cdk8s.App):
@@ -60,7 +99,12 @@ class ApplicationScope(cdk8s.App):
         self._registered: dict[str, Construct] = {}
         self._phases: list[Phase] = []
         self._closed = False
+        _unwritten[id(self)] = directory
         super().__init__(outdir=str(staging))
+
+    def look(self) -> None:
+        """Say that the application is looked at: a program that ends without writing it has not forgotten to."""
+        _unwritten.pop(id(self), None)
 
     def register(self, construct: Construct, id: str, name: str) -> None:
         """Take a component up in the application.

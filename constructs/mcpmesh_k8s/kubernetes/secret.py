@@ -10,10 +10,11 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from .api import ApiObjectMetadata, bitnami, external_secrets
+from .choice import Choice
 from .component import GROUND_WAVE, Component
 from .errors import SettingError
 from .manifest import Manifest
@@ -22,22 +23,20 @@ from .pod import Pod
 from .scope import ApplicationScope
 from .variable import SecretKey
 
-if TYPE_CHECKING:
-    from constructs import Construct
-
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _SMALLEST_RSA = 256
 """Bytes that a key of 2048 bits encrypts to. The controller's own have 4096 bits."""
 _GCM_TAG = 16
 
 
-class KeyForm(Enum):
+class KeyForm(Choice):
     """How a made-up value is written. Each form's value is the command that makes one."""
 
-    HEX = "openssl rand -hex 24"
-    """48 hexadecimal digits: safe inside URLs."""
-    URL_SAFE_BASE64 = "openssl rand -base64 32 | tr -- '+/' '-_'"
-    """32 bytes in base64 with ``-`` and ``_``: what oauth2-proxy reads as a key."""
+    HEX = "openssl rand -hex 24", "48 hexadecimal digits: safe inside URLs."
+    URL_SAFE_BASE64 = (
+        "openssl rand -base64 32 | tr -- '+/' '-_'",
+        "32 bytes in base64 with ``-`` and ``_``: what oauth2-proxy reads as a key.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from .api import k8s
+from .choice import Choice
 from .errors import SettingError
 from .manifest import Manifest
 from .pod import Pod, PodOptions, PodSettings
 
-if TYPE_CHECKING:
-    from constructs import Construct
 
-
-class Hook(Enum):
+class Hook(Choice):
     """When ArgoCD runs a task, at each sync.
 
     A Job cannot be changed, so ArgoCD runs it as a hook that replaces the last one.
     """
 
-    SYNC = "Sync"
-    """With the other objects of its phase. The next phase starts when it has succeeded."""
-    POST_SYNC = "PostSync"
-    """After everything is deployed and healthy. The sync succeeds when it has succeeded."""
+    SYNC = "Sync", "With the other objects of its phase. The next phase starts when it has succeeded."
+    POST_SYNC = "PostSync", "After everything is deployed and healthy. The sync succeeds when it has succeeded."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ def topology(application: ApplicationScope) -> str:
     Args:
         application: The application; it need not be rendered yet.
     """
+    application.look()
     lines = ["flowchart LR"]
     for phase in application.phases:
         lines.append(f"  subgraph {phase.name}")
@@ -45,6 +46,7 @@ def budget(application: ApplicationScope, what: str) -> str:
         application: The application.
         what: ``cpu`` in millicores, or ``memory`` in MiB.
     """
+    application.look()
     if what not in ("cpu", "memory"):
         raise SettingError("budget what", what, "Give 'cpu' or 'memory'.")
     unit = {"cpu": 1, "memory": 2**20}[what]

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from .api import k8s
 from .errors import SettingError
 from .manifest import Manifest
 from .names import MAX_STATEFUL_SET, dns_label
 from .pod import Pod, PodOptions, PodSettings, Target
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,6 @@
 waits for none of it.
 """
 
-from .environment import Environment, Minikube, SharedCluster
+from .environment import Environment, Minikube, SharedCluster, check_environments
 
-__all__ = ["Environment", "Minikube", "SharedCluster"]
+__all__ = ["Environment", "Minikube", "SharedCluster", "check_environments"]

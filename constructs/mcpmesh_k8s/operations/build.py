@@ -7,8 +7,8 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from .environment import Build, Environment, Minikube
-from .programs import OperationError, captured, output, require, stream
-from .terminal import show
+from .programs import OperationError, UsageError, captured, output, require, stream
+from .terminal import progress, show
 
 _EXPORT = re.compile(r'^export (\w+)="(.*)"$', re.MULTILINE)
 
@@ -17,12 +17,12 @@ def choose_builds(environment: Environment, names: Sequence[str]) -> tuple[Build
     """The images of some workloads, of all unless some are named.
 
     Raises:
-        OperationError: A workload has no image that is built.
+        UsageError: A workload has no image that is built.
     """
     builds = {build.workload: build for build in environment.builds}
     unknown = [name for name in names if name not in builds]
     if unknown:
-        raise OperationError(f"No image is built for {', '.join(unknown)}. There are: {', '.join(builds)}.")
+        raise UsageError(f"No image is built for {', '.join(unknown)}. There are: {', '.join(builds)}.")
     return tuple(builds[name] for name in names) if names else tuple(builds.values())
 
 
@@ -69,18 +69,22 @@ def build_images(
     require("docker", *(("minikube",) if minikube else ()))
     require_checkout(checkout, builds)
     if push and minikube:
-        raise OperationError("These images are built into minikube. There is nowhere to push to.")
+        raise UsageError("These images are built into minikube. There is nowhere to push to.")
     variables = docker_variables(minikube)
-    for number, build in enumerate(builds, start=1):
-        name = build.image.reference
-        show(f"--- {number} of {len(builds)}: {name}")
-        before = image_id(name, variables)
-        command = ["docker", "build", "--tag", name, "--file", str(checkout / build.dockerfile)]
-        if stream([*command, str(checkout / build.build_context)], variables=variables):
-            raise OperationError(f"The image {name} was not built: see above. Those before it were.")
-        if push and stream(["docker", "push", name], variables=variables):
-            raise OperationError(f"The image {name} was not pushed: see above. Is docker logged in to its registry?")
-        yield build, image_id(name, variables) != before
+    with progress("images", len(builds)) as steps:
+        for number, build in enumerate(builds, start=1):
+            name = build.image.reference
+            steps.step(f"build of {name}")
+            show(f"--- {number} of {len(builds)}: {name}")
+            before = image_id(name, variables)
+            command = ["docker", "build", "--tag", name, "--file", str(checkout / build.dockerfile)]
+            if stream([*command, str(checkout / build.build_context)], variables=variables):
+                raise OperationError(f"The image {name} was not built: see above. Those before it were.")
+            if push and stream(["docker", "push", name], variables=variables):
+                raise OperationError(
+                    f"The image {name} was not pushed: see above. Is docker logged in to its registry?"
+                )
+            yield build, image_id(name, variables) != before
 
 
 def image_id(name: str, variables: dict[str, str]) -> str:

@@ -6,13 +6,12 @@ import json
 import time
 from collections.abc import Sequence
 
-from mcpmesh_k8s.kubernetes import Replicas, Workload, at, each, name_of
-from mcpmesh_k8s.services import Minio, Postgres, Redis
+from mcpmesh_k8s.kubernetes import Store, Task, Workload, at, each, name_of
 
 from .environment import Environment
+from .moves import ComposeSide, Stores
 from .programs import Kubectl, OperationError, stream
-from .stores import ComposeSide, Stores
-from .terminal import show
+from .terminal import progress, show
 
 DRAIN = 400
 """Seconds until every client has stopped: the longest call takes 300, and pods are given 30 more."""
@@ -20,34 +19,37 @@ DRAIN = 400
 
 def clients_of(environment: Environment) -> list[Workload]:
     """All workloads that may write to a store, in the order they were made."""
-    stores = (Postgres, Redis, Minio)
-    return [pod for pod in environment.application.pods if isinstance(pod, Workload) and not isinstance(pod, stores)]
+    return [pod for pod in environment.application.pods if isinstance(pod, Workload) and not isinstance(pod, Store)]
 
 
 def stop_clients(environment: Environment, kubectl: Kubectl, pause: float = 3) -> None:
-    """Scale everything but the stores to zero, and wait until no such pod is left.
+    """Scale everything but the stores to zero, and wait until no such pod is left. A task that runs ends by itself.
 
     Raises:
         OperationError: Pods are still there after the time they are given.
     """
-    names = [client.full_name for client in clients_of(environment)]
-    kubectl.do("scale", "--replicas=0", *(f"deployment/{name}" for name in names))
+    clients = clients_of(environment)
+    tasks = [pod for pod in environment.application.pods if isinstance(pod, Task)]
+    names = [pod.full_name for pod in (*clients, *tasks)]
+    if clients:
+        kubectl.do("scale", "--replicas=0", *(client.reference for client in clients))
+    if not names:
+        return
     selector = f"--selector=app.kubernetes.io/name in ({','.join(names)})"
     give_up = time.monotonic() + DRAIN
-    while left := running(kubectl, selector):
-        if time.monotonic() > give_up:
-            raise OperationError(f"These pods do not stop: {', '.join(left)}. make k8s-describe-failing")
-        show(f"waiting for {len(left)} pods to end: {', '.join(left)}")
-        time.sleep(pause)
+    with progress("the clients of the stores end"):
+        while left := running(kubectl, selector):
+            if time.monotonic() > give_up:
+                raise OperationError(f"These pods do not stop: {', '.join(left)}. make k8s-describe-failing")
+            show(f"waiting for {len(left)} pods to end: {', '.join(left)}")
+            time.sleep(pause)
     show("No client of the stores runs any more. The stores do, with all data.")
 
 
 def start_clients(environment: Environment, kubectl: Kubectl) -> None:
     """Scale everything back to what is rendered, in the order of the phases; an autoscaler goes on from there."""
     for client in clients_of(environment):
-        scale = client.availability.scale
-        count = scale.count if isinstance(scale, Replicas) else scale.minimum
-        kubectl.do("scale", f"--replicas={count}", f"deployment/{client.full_name}")
+        kubectl.do("scale", f"--replicas={client.availability.scale.least}", client.reference)
 
 
 def stop_compose(compose: ComposeSide, stores: Stores) -> None:
@@ -56,8 +58,7 @@ def stop_compose(compose: ComposeSide, stores: Stores) -> None:
     Raises:
         OperationError: Docker cannot.
     """
-    names = [server.service for server in (stores.postgres, stores.redis, stores.minio)]
-    start_compose(compose, names)
+    start_compose(compose, stores.names)
     others = compose.running_clients(stores)
     if others and stream(compose.compose("stop", *others)):
         raise OperationError("docker compose stop failed: see above.")
@@ -69,7 +70,9 @@ def start_compose(compose: ComposeSide, services: Sequence[str] = ()) -> None:
     Raises:
         OperationError: Docker cannot, or a health check does not pass.
     """
-    if stream(compose.compose("up", "--detach", "--wait", "--wait-timeout", "300", *services)):
+    with progress("docker compose up"):
+        failed = stream(compose.compose("up", "--detach", "--wait", "--wait-timeout", "300", *services))
+    if failed:
         raise OperationError("docker compose up failed: see above.")
 
 

@@ -9,9 +9,18 @@ from typing import cast
 from mcpmesh_k8s.kubernetes import at, each, name_of
 
 from .environment import Environment, Minikube, SharedCluster
-from .programs import Kubectl, OperationError, captured, output, require, succeeds
+from .programs import ConsentError, Kubectl, OperationError, captured, output, require, succeeds
 from .rendered import RenderedPhase
 from .terminal import show
+
+CONTROLLERS = {
+    "argoproj.io": "Argo CD",
+    "bitnami.com": "the Sealed Secrets controller",
+    "cert-manager.io": "cert-manager",
+    "external-secrets.io": "the External Secrets Operator",
+    "gateway.networking.k8s.io": "the Gateway API, with a controller for it",
+}
+"""Who brings the kinds of an API group that Kubernetes itself has not."""
 
 
 def choose_context(environment: Environment, given: str, environments: Sequence[Environment]) -> Kubectl:
@@ -80,38 +89,51 @@ def require_answer(environment: Environment, kubectl: Kubectl) -> None:
 
 
 def require_consent(environment: Environment, kubectl: Kubectl, confirm: str) -> None:
-    """Refuse to change a cluster that is no minikube without the environment's name as a word of consent."""
+    """Refuse to change a cluster that is no minikube without the environment's name as a word of consent.
+
+    Raises:
+        ConsentError: It was not given.
+    """
     if confirm != environment.name and not is_minikube(kubectl.context):
-        raise OperationError(
+        raise ConsentError(
             f"This changes {environment.name}, in {kubectl.context!r}. If you mean it: CONFIRM={environment.name}"
         )
 
 
-def require_prerequisites(environment: Environment, kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> None:
+def require_prerequisites(kubectl: Kubectl, phases: Sequence[RenderedPhase], advice: str = "") -> None:
     """Refuse to begin when the cluster lacks what the manifests need: kinds, an ingress class, a storage class.
 
+    Args:
+        kubectl: The cluster.
+        phases: What was rendered.
+        advice: What else to do about it, as a sentence.
+
     Raises:
-        OperationError: All that is missing, in one line.
+        OperationError: All that is missing, and what to install, in one line.
     """
     objects = [manifest for phase in phases for manifest in phase.objects]
     missing: list[str] = []
     served = set(kubectl.output("api-versions").split())
     for version in sorted({str(manifest["apiVersion"]) for manifest in objects} - served):
         kinds = sorted({str(manifest["kind"]) for manifest in objects if manifest["apiVersion"] == version})
-        missing.append(f"{', '.join(kinds)} ({version}): install its controller")
+        controller = CONTROLLERS.get(version.partition("/")[0], "its controller")
+        missing.append(f"{', '.join(kinds)} ({version}): install {controller}")
     classes = {
         str(at(manifest, "spec").get("ingressClassName")) for manifest in objects if manifest["kind"] == "Ingress"
     }
     for name in sorted(classes):
         if not kubectl.succeeds("get", "ingressclass", name):
-            missing.append(f"IngressClass {name}: install an ingress controller")
+            there = [line.partition("/")[2] for line in kubectl.output("get", "ingressclass", "--output=name").split()]
+            instead = f"or let the settings name one that is there ({', '.join(there)})" if there else "there is none"
+            missing.append(f"IngressClass {name}: install an ingress controller whose class has this name, {instead}")
     if needs_default_storage_class(objects):
         found = json.loads(kubectl.output("get", "storageclass", "--output=json"))
         if not any(is_default(storage_class) for storage_class in each(found, "items")):
             missing.append("a default StorageClass: mark one, or name it in the settings")
     if missing:
-        addons = " On minikube: make k8s-setup" if isinstance(environment.cluster, Minikube) else ""
-        raise OperationError(f"The cluster of context {kubectl.context!r} lacks {'; '.join(missing)}.{addons}")
+        raise OperationError(
+            f"The cluster of context {kubectl.context!r} lacks {'; '.join(missing)}. {advice}".rstrip()
+        )
 
 
 def needs_default_storage_class(objects: Sequence[object]) -> bool:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from mcpmesh_k8s.kubernetes import Workload, at, each, name_of
 
 from .clients import clients_of
 from .environment import Environment
-from .programs import Kubectl, OperationError
+from .pods import describe_failing
+from .programs import Kubectl, OperationError, UsageError
 from .rendered import RenderedPhase, as_list, hook_of, reference
-from .terminal import show, show_table
+from .terminal import progress, show, show_table
 
 if TYPE_CHECKING:
     from mcpmesh_k8s.kubernetes import Manifest
@@ -102,7 +103,8 @@ def apply(kubectl: Kubectl, objects: Sequence[Manifest]) -> None:
 def wake(kubectl: Kubectl, autoscalers: Sequence[Manifest]) -> None:
     """Start what was scaled to zero by hand: an autoscaler leaves that alone, and the count is not rendered."""
     for manifest in autoscalers:
-        target = f"deployment/{at(manifest, 'spec', 'scaleTargetRef').get('name')}"
+        scaled = at(manifest, "spec", "scaleTargetRef")
+        target = f"{str(scaled.get('kind')).lower()}/{scaled.get('name')}"
         if kubectl.output("get", target, "--output=jsonpath={.spec.replicas}").strip() == "0":
             kubectl.do("scale", target, f"--replicas={at(manifest, 'spec').get('minReplicas')}")
 
@@ -117,10 +119,12 @@ def wait_for(kubectl: Kubectl, secrets: Sequence[Manifest], workloads: Sequence[
         names = [reference(manifest) for manifest in secrets if manifest["kind"] == kind]
         if names and kubectl.stream("wait", f"--for=condition={condition}", "--timeout=120s", *names):
             raise OperationError(f"{operator} cannot make a Secret: {' '.join(kubectl.command('describe', *names))}")
-    for manifest in workloads:
-        if kubectl.stream("rollout", "status", reference(manifest), f"--timeout={TIMEOUT}s"):
-            describe_failing(kubectl)
-            raise OperationError(f"{reference(manifest)} did not become ready: see above.")
+    with progress("roll-out", len(workloads)) as steps:
+        for manifest in workloads:
+            steps.step(f"roll-out of {reference(manifest)}")
+            if kubectl.stream("rollout", "status", reference(manifest), f"--timeout={TIMEOUT}s"):
+                describe_failing(kubectl)
+                raise OperationError(f"{reference(manifest)} did not become ready: see above.")
 
 
 def run_jobs(kubectl: Kubectl, jobs: Sequence[Manifest]) -> None:
@@ -134,7 +138,8 @@ def run_jobs(kubectl: Kubectl, jobs: Sequence[Manifest]) -> None:
     apply(kubectl, jobs)
     for job in jobs:
         deadline = int(cast("int", at(job, "spec").get("activeDeadlineSeconds", TIMEOUT)))
-        ended = wait_for_job(kubectl, name_of(job), deadline)
+        with progress(f"{reference(job)} runs"):
+            ended = wait_for_job(kubectl, name_of(job), deadline)
         if ended != "Complete":
             kubectl.stream("logs", reference(job), "--all-containers", "--tail=20")
             describe_failing(kubectl)
@@ -175,19 +180,6 @@ def show_leftovers(environment: Environment, kubectl: Kubectl, phases: Sequence[
         show(f"Delete it with: {' '.join(kubectl.command('delete', *left))}")
 
 
-def status(kubectl: Kubectl) -> None:
-    """Show what runs: workloads, pods, jobs, storage and the way in."""
-    for kinds in (
-        "deployments,statefulsets,jobs",
-        "pods",
-        "horizontalpodautoscalers,poddisruptionbudgets",
-        "persistentvolumeclaims",
-        "services,ingresses",
-    ):
-        show(f"--- {kinds.replace(',', ', ')}")
-        kubectl.do("get", kinds, *(("--output=wide",) if kinds == "pods" else ()))
-
-
 def logs(environment: Environment, kubectl: Kubectl, selector: str, *, follow: bool, lines: int) -> None:
     """Show the last lines of many pods' logs, each with the pod's name before it."""
     wanted = ",".join(filter(None, (environment.selector, selector)))
@@ -202,57 +194,6 @@ def logs(environment: Environment, kubectl: Kubectl, selector: str, *, follow: b
         "--max-log-requests=50",
         *more,
     )
-
-
-def describe_failing(kubectl: Kubectl) -> None:
-    """Show each pod that is in trouble: why, its events and its last lines."""
-    failing = [(pod, reason) for pod in pods_of(kubectl) if (reason := trouble_of(pod))]
-    for pod, reason in failing:
-        name = name_of(pod)
-        show(f"--- pod {name}: {reason}")
-        kubectl.stream("get", "events", f"--field-selector=involvedObject.name={name}", "--sort-by=.lastTimestamp")
-        kubectl.stream("logs", name, "--all-containers", "--prefix", "--ignore-errors", "--tail=20")
-        if any(restarts(container) for container in containers_of(pod)):
-            show(f"--- pod {name}, before its last restart")
-            kubectl.stream("logs", name, "--all-containers", "--prefix", "--ignore-errors", "--tail=20", "--previous")
-    if not failing:
-        show("No pod is in trouble. Warnings of the namespace:")
-        kubectl.stream("get", "events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp")
-
-
-def pods_of(kubectl: Kubectl) -> list[Mapping[str, object]]:
-    """The pods of the namespace."""
-    return list(each(json.loads(kubectl.output("get", "pods", "--output=json")), "items"))
-
-
-def containers_of(pod: Mapping[str, object]) -> list[Mapping[str, object]]:
-    """The states of a pod's containers, those that prepare it first."""
-    return [*each(pod, "status", "initContainerStatuses"), *each(pod, "status", "containerStatuses")]
-
-
-def restarts(container: Mapping[str, object]) -> int:
-    """How often a container was started again."""
-    count = container.get("restartCount", 0)
-    return count if isinstance(count, int) else 0
-
-
-def trouble_of(pod: Mapping[str, object]) -> str:
-    """Why a pod does not serve; empty when it does, or when it ended well."""
-    phase = at(pod, "status").get("phase")
-    if phase == "Succeeded":
-        return ""
-    for container in containers_of(pod):
-        waiting, terminated = at(container, "state", "waiting"), at(container, "state", "terminated")
-        if waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
-            return f"{container.get('name')} waits: {waiting.get('reason')}"
-        if terminated.get("exitCode", 0) != 0:
-            return f"{container.get('name')} ended with status {terminated.get('exitCode')}"
-    for condition in each(pod, "status", "conditions"):
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"not scheduled: {condition.get('message')}"
-        if condition.get("type") == "Ready" and condition.get("status") != "True":
-            return f"not ready: {condition.get('message') or condition.get('reason')}"
-    return "" if phase == "Running" else f"{phase}"
 
 
 def restart(environment: Environment, kubectl: Kubectl, names: Sequence[str]) -> None:
@@ -275,7 +216,7 @@ def workloads_of(environment: Environment, names: Sequence[str]) -> list[Manifes
     """The controllers of workloads by their short names.
 
     Raises:
-        OperationError: There is no such workload.
+        UsageError: There is no such workload.
     """
     application = environment.application
     found: dict[str, Manifest] = {
@@ -288,7 +229,7 @@ def workloads_of(environment: Environment, names: Sequence[str]) -> list[Manifes
     if unknown:
         prefix = application.prefixed("")
         known = ", ".join(name.removeprefix(prefix) for name in found)
-        raise OperationError(f"No workload is called {', '.join(unknown)}. There are: {known}.")
+        raise UsageError(f"No workload is called {', '.join(unknown)}. There are: {known}.")
     return [found[application.prefixed(name)] for name in names]
 
 
@@ -309,26 +250,21 @@ def remove(kubectl: Kubectl, phases: Sequence[RenderedPhase], *, data: bool) -> 
     kubectl.stream("get", "persistentvolumeclaims")
 
 
-def show_addresses(environment: Environment) -> None:
-    """Show where the application is reached."""
-    rows = [
-        (route.path, route.to.name, route.audience.value, f"{gateway.settings.url}{route.path}")
-        for gateway in environment.gateways
-        for route in gateway.routes
-    ]
-    show_table(("path", "answered by", "for", "address"), rows)
-
-
-def forward(environment: Environment, kubectl: Kubectl, names: Sequence[str]) -> None:
-    """Open a workload's port on this machine, and nowhere else, until Ctrl-C.
+def choose_forwarded(environment: Environment, name: str) -> Workload:
+    """The workload whose port is opened: the only gateway unless one is named.
 
     Raises:
-        OperationError: There is not exactly one workload, or it serves nothing.
+        UsageError: There is no such workload, or it serves nothing.
     """
     workloads = {pod.name: pod for pod in environment.application.pods if isinstance(pod, Workload) and pod.ports}
+    names = [name] if name else [gateway.name for gateway in environment.gateways]
     if len(names) != 1 or names[0] not in workloads:
-        raise OperationError(f"Give TARGET=<one of {', '.join(workloads)}>.")
-    workload = workloads[names[0]]
+        raise UsageError(f"Give TARGET=<one of {', '.join(workloads)}>.")
+    return workloads[names[0]]
+
+
+def forward(environment: Environment, kubectl: Kubectl, workload: Workload) -> None:
+    """Open a workload's port on this machine, and nowhere else, until Ctrl-C."""
     port = workload.main_port.number
     local = port if port >= _UNPRIVILEGED else port + 8000
     for gateway in environment.gateways:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mcpmesh_k8s.access import Gateway
-from mcpmesh_k8s.kubernetes import Image
+from mcpmesh_k8s.kubernetes import Image, SettingError, dns_label
 from mcpmesh_k8s.services import Agent, Api, BuiltImage
 
 if TYPE_CHECKING:
@@ -46,6 +46,47 @@ class SharedCluster:
     context: str
 
 
+class Named(Protocol):
+    """What has the name of an environment, and a cluster: its settings, or what is operated."""
+
+    @property
+    def name(self) -> str:
+        """The folder below ``dist/``, and the word that confirms a change."""
+        ...
+
+    @property
+    def cluster(self) -> Minikube | SharedCluster:
+        """Where it runs."""
+        ...
+
+
+def check_environments(environments: Sequence[Named]) -> None:
+    """Refuse environments that would be taken for one another.
+
+    Args:
+        environments: All of an application.
+
+    Raises:
+        SettingError: A name is none, is taken, or two of them have one cluster.
+    """
+    names: set[str] = set()
+    contexts: dict[str, str] = {}
+    for environment in environments:
+        name, context = environment.name, environment.cluster.context
+        where = f"name of the environment {name!r}"
+        dns_label(where, name)
+        if name in names:
+            raise SettingError(where, name, "Another environment is called so. Give each a name of its own.")
+        if context in contexts:
+            raise SettingError(
+                f"cluster of the environment {name!r}",
+                context,
+                f"That is the cluster of {contexts[context]!r}, and each would replace the other. Give it its own.",
+            )
+        names.add(name)
+        contexts[context] = name
+
+
 @dataclass(frozen=True, kw_only=True)
 class Build:
     """An image that is built from the application's checkout.
@@ -80,7 +121,9 @@ class Environment:
     @cached_property
     def application(self) -> Application:
         """The typed tree."""
-        return self.make()
+        application = self.make()
+        application.look()
+        return application
 
     @property
     def namespace(self) -> str:

@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 from mcpmesh_k8s.kubernetes import each, name_of
 from mcpmesh_k8s.services import Registry
 
-from .deploy import pods_of, trouble_of
+from .answers import Finding
 from .environment import Environment
-from .programs import Kubectl, OperationError
+from .pods import pods_of, trouble_of
+from .programs import Kubectl, OperationError, UsageError
 from .terminal import show, show_table
 
 if TYPE_CHECKING:
@@ -34,21 +35,6 @@ _TOOLS_LIST = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "pa
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What one check found.
-
-    Args:
-        check: What was checked.
-        passed: Whether it is as it must be.
-        found: What was found.
-    """
-
-    check: str
-    passed: bool
-    found: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Answer:
     """An answer to an HTTP request."""
 
@@ -56,20 +42,19 @@ class Answer:
     body: str
 
 
-def verify_health(environment: Environment, kubectl: Kubectl, address: str) -> bool:
+def health_of(environment: Environment, kubectl: Kubectl, address: str) -> tuple[Finding, ...]:
     """Check the gateway with the backend behind it, every pod, and that the registry lists every agent as healthy."""
-    findings = [
+    return (
         *(check(gateway.name, partial(gateway_health, gateway, address)) for gateway in environment.gateways),
         check("pods", lambda: pods_ready(kubectl)),
         *registry_lists(environment, kubectl, address),
-    ]
-    return report(findings)
+    )
 
 
-def verify_tools(environment: Environment, kubectl: Kubectl, address: str) -> bool:
+def tools_of_agents(environment: Environment, kubectl: Kubectl, address: str) -> tuple[Finding, ...]:
     """Ask each agent for its tools, by JSON-RPC on its route or, where it has none, past the gateway."""
-    return report(
-        [check(agent.name, partial(tools_of, environment, kubectl, agent, address)) for agent in environment.agents]
+    return tuple(
+        check(agent.name, partial(tools_of, environment, kubectl, agent, address)) for agent in environment.agents
     )
 
 
@@ -81,12 +66,10 @@ def check(name: str, look: Callable[[], str]) -> Finding:
         return Finding(check=name, passed=False, found=str(error))
 
 
-def report(findings: Sequence[Finding]) -> bool:
-    """Show the table of what passed, and return whether all did."""
+def show_findings(findings: Sequence[Finding]) -> None:
+    """Show the table of what passed."""
     show_table(("check", "", "found"), [(one.check, "ok" if one.passed else "FAILED", one.found) for one in findings])
-    passed = sum(one.passed for one in findings)
-    show(f"{passed} of {len(findings)} passed")
-    return passed == len(findings)
+    show(f"{sum(one.passed for one in findings)} of {len(findings)} passed")
 
 
 def gateway_health(gateway: Gateway, address: str) -> str:
@@ -210,11 +193,21 @@ def ask(url: str, *, address: str = "", body: str | None = None) -> Answer:
         connection.close()
 
 
+def check_address(address: str) -> None:
+    """Refuse what is given in place of an address.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if address:
+        dialled_at(address)
+
+
 def dialled_at(address: str) -> tuple[str, int | None]:
     """Host and port of an address, which may be an IPv6 address alone.
 
     Raises:
-        OperationError: It is none.
+        UsageError: It is none.
     """
     try:
         return str(ipaddress.IPv6Address(address)), None
@@ -224,7 +217,7 @@ def dialled_at(address: str) -> tuple[str, int | None]:
         parts = urlsplit(f"//{address}")
         return parts.hostname or "", parts.port
     except ValueError:
-        raise OperationError(f"{address!r} is no address. Give ADDRESS=<IP> or <IP>:<port>.") from None
+        raise UsageError(f"{address!r} is no address. Give ADDRESS=<IP> or <IP>:<port>.") from None
 
 
 def expect_ok(url: str, answer: Answer) -> str:

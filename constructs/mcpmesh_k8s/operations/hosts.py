@@ -8,7 +8,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from .programs import OperationError, require, stream
+from .programs import OperationError, UsageError, require, stream
 from .terminal import show
 
 HOSTS = Path("/etc/hosts")
@@ -57,13 +57,14 @@ def update_hosts(path: Path, name: str, address: str, hosts: tuple[str, ...]) ->
     temporary files until the new one is written.
 
     Raises:
-        OperationError: The address is none, or the file cannot be written.
+        UsageError: The address is none.
+        OperationError: The file is not there, or cannot be written.
     """
     if hosts:
         try:
             ipaddress.ip_address(address)
         except ValueError:
-            raise OperationError(f"{address!r} is no IP address. Give ADDRESS=<the ingress controller's>.") from None
+            raise UsageError(f"{address!r} is no IP address. Give ADDRESS=<the ingress controller's>.") from None
     require_hosts_file(path)
     # What is not ours is kept to the byte, whatever its encoding.
     old = path.read_text(encoding="utf-8", errors="surrogateescape")

@@ -6,7 +6,6 @@ all. Neither is part of a synthesis, which reads no clock and no network.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -17,19 +16,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
-from mcpmesh_k8s.images import DIGESTS_FILE, PINS, Pin, digests_of
-from mcpmesh_k8s.kubernetes import Image, SettingError
+import typer
 
+from mcpmesh_k8s.images import DIGESTS_FILE, PINS, Pin, digests_of
+from mcpmesh_k8s.kubernetes import Image
+
+from .cli import run
 from .programs import OperationError
-from .terminal import show, show_table
+from .terminal import is_fancy, show, show_table
 
 LOOK_AGAIN_AFTER = timedelta(days=90)
-"""How long what was looked up may be relied on: PostgreSQL, for one, releases every three months."""
+"""How long what was looked up may be relied on: some projects release every three months."""
 
 _HUB, _HUB_URL = "docker.io", "https://registry-1.docker.io"
 _INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
@@ -214,45 +216,51 @@ def write_digests(path: Path, digests: Mapping[str, str]) -> None:
         raise
 
 
-def _url(text: str) -> tuple[str, str]:
-    host, _, url = text.partition("=")
-    if urlsplit(url).scheme not in ("http", "https") or not host:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST=URL, such as docker.io=https://mirror.example.com")
-    return host, url.rstrip("/")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Care for the pins.
+@dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """Where the registry of a host is asked.
 
     Args:
-        arguments: What stands on the command line, unless given.
-
-    Returns:
-        0, or 1 when digests could not be had. Old pins are a warning.
+        host: The host.
+        url: Where it is asked.
     """
-    parser = argparse.ArgumentParser(prog="python -m mcpmesh_k8s.operations.pins", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("age", help="warn of pins that were looked at long ago")
-    digests = commands.add_parser("digests", help="ask the registries for the digest of each pin, and write them down")
-    digests.add_argument("--output", type=Path, default=DIGESTS_FILE, metavar="FILE", help="default: the library's own")
-    digests.add_argument(
-        "--registry", type=_url, action="append", default=[], metavar="HOST=URL", help="ask a host's registry elsewhere"
-    )
-    given = parser.parse_args(arguments)
-    if given.command == "age":
-        for warning in old_pins(date.today()):
-            show(warning)
-        return 0
-    output: Path = given.output
-    try:
-        before = digests_of(output.read_text(encoding="utf-8"), where=str(output)) if output.exists() else {}
-        found = find_digests(PINS, dict(cast("list[tuple[str, str]]", given.registry)))
-        after = {reference: one.digest for reference, one in found.items()}
-        if after != before:
-            write_digests(output, after)
-    except (OperationError, SettingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+
+    host: str
+    url: str
+
+
+def _elsewhere(text: str) -> Elsewhere:
+    host, _, url = text.partition("=")
+    if urlsplit(url).scheme not in ("http", "https") or not host:
+        raise typer.BadParameter(f"{text!r} is not HOST=URL, such as docker.io=https://mirror.example.com")
+    return Elsewhere(host=host, url=url.rstrip("/"))
+
+
+def _age() -> None:
+    """Warn of pins that were looked at long ago."""
+    for warning in old_pins(date.today()):
+        show(warning)
+
+
+def _digests(
+    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The file.")] = DIGESTS_FILE,
+    registry: Annotated[
+        list[Elsewhere] | None,
+        typer.Option(
+            "--registry",
+            metavar="HOST=URL",
+            parser=_elsewhere,
+            help="Ask a host's registry elsewhere. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Ask the registries for the digest of each pin, and write them down."""
+    before = digests_of(output.read_text(encoding="utf-8"), where=str(output)) if output.exists() else {}
+    found = find_digests(PINS, {one.host: one.url for one in registry or ()})
+    after = {reference: one.digest for reference, one in found.items()}
+    if after != before:
+        write_digests(output, after)
     rows = [
         (
             name,
@@ -263,7 +271,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, one in found.items()
     ]
     show_table(("image", "digest", "for", "is"), rows)
-    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Care for the pins.
+
+    Args:
+        arguments: What stands on the command line, unless given.
+
+    Returns:
+        0, 1 when digests could not be had, or 2 when the command was misused. Old pins are a warning.
+    """
+    app = typer.Typer(
+        help="Care for the pinned images.",
+        add_completion=False,
+        rich_markup_mode="rich" if is_fancy() else None,
+    )
+    app.command("age")(_age)
+    app.command("digests")(_digests)
+    return run(app, "python -m mcpmesh_k8s.operations.pins", arguments)
 
 
 if __name__ == "__main__":

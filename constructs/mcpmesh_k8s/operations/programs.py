@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,31 +16,43 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
+from mcpmesh_k8s.kubernetes import OperationError as OperationError
+
+from .terminal import UnreadError, is_live, messages, show
+
 INSTALL = {
     "docker": "Install Docker: it builds the images.",
     "git": "Install git.",
     "kubectl": "Install kubectl, and give it a context for the cluster.",
-    "mc": "Install mc, the client of MinIO: it copies the objects of buckets.",
-    "minikube": "Install minikube; for another cluster go step by step, with its CONTEXT and CONFIRM=dev.",
+    "minikube": "Install minikube; for another cluster go step by step, with CONTEXT and CONFIRM.",
     "sudo": "Run this as root, or install sudo: only root may change the hosts file.",
 }
-"""Every program that a command may call, and what to do when it is missing."""
+"""Every program that a command may call, and what to do when it is missing. Stores add their own."""
 
 
-class OperationError(Exception):
-    """A command cannot go on. The message is one line: what is wrong, and what to do."""
+class UsageError(OperationError):
+    """What was asked for makes no sense, whatever the cluster says."""
 
 
-def require(*programs: str) -> None:
+class ConsentError(OperationError):
+    """A change was asked for without the word that confirms it."""
+
+
+def require(*programs: str, others: Mapping[str, str] | None = None) -> None:
     """Refuse to begin when a program is missing.
+
+    Args:
+        programs: Programs that are known here.
+        others: More of them, each with what to do when it is missing.
 
     Raises:
         OperationError: Programs are missing; all of them are named.
     """
-    missing = [program for program in programs if shutil.which(program) is None]
+    advice = {program: INSTALL[program] for program in programs} | dict(others or {})
+    missing = [program for program in advice if shutil.which(program) is None]
     if missing:
         raise OperationError(
-            f"{', '.join(missing)} not found on PATH. " + " ".join(INSTALL[program] for program in missing)
+            f"{', '.join(missing)} not found on PATH. " + " ".join(advice[program] for program in missing)
         )
 
 
@@ -96,22 +109,52 @@ def stream(
     Args:
         command: Program and arguments.
         stdin: A text, or an open file, that it reads.
-        stdout: An open file that it writes to; the terminal unless given.
+        stdout: An open file that it writes to; where people look unless given.
         variables: Environment variables beside our own.
 
     Raises:
         OperationError: The program is missing.
+        UnreadError: Nobody reads what it prints.
     """
     sys.stdout.flush()
-    try:
+    with tempfile.TemporaryFile() as given:
         if isinstance(stdin, str):
-            given = stdin.encode()
-            return subprocess.run(
-                command, env=_environment(variables), input=given, stdout=stdout, check=False
-            ).returncode
-        return subprocess.run(command, env=_environment(variables), stdin=stdin, stdout=stdout, check=False).returncode
-    except FileNotFoundError:
-        raise _missing(command) from None
+            given.write(stdin.encode())
+            given.seek(0)
+        source = given if isinstance(stdin, str) else stdin
+        try:
+            if stdout is None and is_live():
+                status = _stream_between(command, source, variables)
+            else:
+                status = subprocess.run(
+                    command,
+                    env=_environment(variables),
+                    stdin=source,
+                    stdout=messages() if stdout is None else stdout,
+                    check=False,
+                ).returncode
+        except FileNotFoundError:
+            raise _missing(command) from None
+    if status == -signal.SIGPIPE:
+        raise UnreadError
+    return status
+
+
+def _stream_between(command: Sequence[str], stdin: IO[bytes], variables: Mapping[str, str] | None) -> int:
+    """Show a command's lines one by one, so that they do not break the moving ones below."""
+    with subprocess.Popen(
+        command,
+        env=_environment(variables),
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            show(line.rstrip("\n"))
+        return process.wait()
 
 
 def failed(command: Sequence[str], status: int, said: str) -> OperationError:

@@ -30,8 +30,10 @@ from mcpmesh_k8s.kubernetes import (
     each,
 )
 
+from .answers import HeldKey, StoredKey
+from .answers import Secrets as Answer
 from .environment import Environment
-from .programs import Kubectl, OperationError
+from .programs import Kubectl, OperationError, UsageError
 from .rendered import RenderedPhase
 from .terminal import ask_secret, can_ask, show, show_table
 
@@ -202,8 +204,10 @@ def find_value(entry: SecretEntry, present: dict[str, set[str]], given: dict[str
     return Found(entry=entry, value=value, origin="asked for")
 
 
-def make_secrets(environment: Environment, kubectl: Kubectl, env_file: Path, replace: Sequence[str] = ()) -> None:
-    """Put into the cluster what its Secrets lack, and say what came from where and who reads it.
+def make_secrets(
+    environment: Environment, kubectl: Kubectl, env_file: Path, replace: Sequence[str] = ()
+) -> tuple[HeldKey, ...]:
+    """Put into the cluster what its Secrets lack, and return what came from where and who reads it.
 
     Args:
         environment: Whose Secrets.
@@ -212,13 +216,14 @@ def make_secrets(environment: Environment, kubectl: Kubectl, env_file: Path, rep
         replace: The variables of keys that get a new value although the cluster has one.
 
     Raises:
+        UsageError: No key that is made here has such a variable.
         OperationError: A value is missing or cannot be used, found before anything is changed; or kubectl fails.
     """
     entries = own_entries(environment)
     unknown = sorted(set(replace) - {entry.variable for entry in entries})
     if unknown:
         known = ", ".join(entry.variable for entry in entries)
-        raise OperationError(f"No Secret is made here from {', '.join(unknown)}. There are: {known}.")
+        raise UsageError(f"No Secret is made here from {', '.join(unknown)}. There are: {known}.")
     there = keys_in_cluster(kubectl, [entry.reference.secret for entry in entries])
     replaced = {entry.reference for entry in entries if entry.variable in replace}
     present = {
@@ -234,12 +239,16 @@ def make_secrets(environment: Environment, kubectl: Kubectl, env_file: Path, rep
             kubectl.output("patch", "secret", name, "--type=merge", "--patch-file=/dev/stdin", stdin=change)
         elif new:
             kubectl.output("create", "--filename=-", stdin=json.dumps(as_secret(environment, name, new)))
-    rows = [
-        (one.entry.reference.secret, one.entry.reference.key, one.origin, ", ".join(one.entry.readers)) for one in found
-    ]
-    if rows:
-        show_table(("Secret", "key", "value", "read by"), rows)
-    show_stores(environment)
+    return tuple(
+        HeldKey(
+            secret=one.entry.reference.secret,
+            key=one.entry.reference.key,
+            variable=one.entry.variable,
+            origin=one.origin,
+            readers=tuple(one.entry.readers),
+        )
+        for one in found
+    )
 
 
 def as_secret(environment: Environment, name: str, values: dict[str, str]) -> dict[str, object]:
@@ -254,16 +263,28 @@ def as_secret(environment: Environment, name: str, values: dict[str, str]) -> di
     }
 
 
-def show_stores(environment: Environment) -> None:
-    """Say which keys must be in a store, for the Secrets that an operator makes from one."""
+def stored_keys(environment: Environment) -> tuple[StoredKey, ...]:
+    """What must be in a store, for the Secrets that an operator makes from one."""
     entries = {entry.reference: entry for entry in environment.application.secret_keys()}
-    rows: list[tuple[str, str, str, str]] = []
-    for secret in environment.application.components:
-        if isinstance(secret, Secret) and isinstance(secret.settings.source, ExternalSecrets):
-            for origin in secret.settings.origins:
-                entry = entries[secret.key(origin.key)]
-                who = origin.issued_by if isinstance(origin, IssuedKey) else f"make it up: {origin.form.value}"
-                rows.append((secret.remote_key, origin.key, who, ", ".join(entry.readers)))
-    if rows:
+    return tuple(
+        StoredKey(
+            key=secret.remote_key,
+            property=origin.key,
+            origin=origin.issued_by if isinstance(origin, IssuedKey) else f"make it up: {origin.form.value}",
+            readers=tuple(entries[secret.key(origin.key)].readers),
+        )
+        for secret in environment.application.components
+        if isinstance(secret, Secret) and isinstance(secret.settings.source, ExternalSecrets)
+        for origin in secret.settings.origins
+    )
+
+
+def show_secrets(answer: Answer) -> None:
+    """Show what the Secrets hold and a store must hold, and who reads it."""
+    if answer.keys:
+        rows = [(one.secret, one.key, one.origin, ", ".join(one.readers)) for one in answer.keys]
+        show_table(("Secret", "key", "value", "read by"), rows)
+    if answer.stored:
         show("The store must hold these. The External Secrets Operator copies them into the cluster.")
-        show_table(("key in the store", "property", "from", "read by"), rows)
+        stored = [(one.key, one.property, one.origin, ", ".join(one.readers)) for one in answer.stored]
+        show_table(("key in the store", "property", "from", "read by"), stored)

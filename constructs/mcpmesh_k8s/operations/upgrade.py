@@ -9,20 +9,23 @@ addresses or pods all the same. Whatever is not named here may change: images, v
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
+import typer
 import yaml
 
 from mcpmesh_k8s.kubernetes import Manifest, SettingError, at, bytes_text, containers_of, each, in_bytes, name_of
 
+from .cli import run
 from .programs import OperationError, captured, output, succeeds
 from .rendered import hook_of, load
+from .terminal import is_fancy, show
 
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job")
 _REFUSED = "The API server refuses it: the field cannot be changed."
@@ -101,7 +104,7 @@ class BreakingChange:
 
     @property
     def allowance(self) -> str:
-        """The name by which the change is allowed: ``StatefulSet/shop-postgres:volumeClaimTemplates``."""
+        """The name by which the change is allowed: ``StatefulSet/shop-store:volumeClaimTemplates``."""
         return f"{self.kind}/{self.name}:{self.field}"
 
 
@@ -420,7 +423,7 @@ def _incompatible(was: str, now: str) -> str:
     if old and new and new < old:
         return "An older version may not read the data that a newer one has written."
     if old and new and len(old) < _DATED.groups and old[0] != new[0]:
-        return "A new major version may not read the data that the old one has written. PostgreSQL never does."
+        return "A new major version may not read the data that the old one has written."
     return ""
 
 
@@ -635,20 +638,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Those of the command line unless given.
 
     Returns:
-        0 when nothing breaks, 1 when something does or the question makes no sense.
+        0 when nothing breaks, 1 when something does or cannot be compared, 2 when the command was misused.
     """
-    parser = argparse.ArgumentParser(description="What a cluster that runs a revision would refuse or lose.")
-    parser.add_argument("--base", required=True, metavar="REF", help="branch, tag or commit that the cluster runs")
-    parser.add_argument("--dist", type=Path, default=Path("dist"), help="folder of the environments (default: dist)")
-    parser.add_argument("--allow", action="append", default=[], metavar="CHANGE", help="a change to let through")
-    given = parser.parse_args(arguments)
-    try:
-        environments = compare(given.base, dist=given.dist, allow=given.allow)
-    except OperationError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    app = typer.Typer(add_completion=False, rich_markup_mode="rich" if is_fancy() else None)
+    app.command()(_compare)
+    return run(app, "python -m mcpmesh_k8s.operations.upgrade", arguments)
+
+
+def _compare(
+    base: Annotated[str, typer.Option("--base", metavar="REF", help="Branch, tag or commit that the cluster runs.")],
+    dist: Annotated[Path, typer.Option("--dist", metavar="FOLDER", help="The folder of the environments.")] = Path(
+        "dist"
+    ),
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="CHANGE", help="A change to let through. May be repeated.", show_default=False),
+    ] = None,
+) -> int:
+    """Show what a cluster that runs a revision would refuse or lose."""
+    environments = compare(base, dist=dist, allow=allow or ())
     for environment in environments:
-        print(_report(environment, given.base))
+        show(_report(environment, base))
     return 1 if any(environment.breaking for environment in environments) else 0
 
 

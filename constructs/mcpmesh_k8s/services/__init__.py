@@ -1,5 +1,7 @@
 """This module is the programs that the library runs, one module each."""
 
+from mcpmesh_k8s.kubernetes import refuse_wrong_types
+
 from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
 from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
@@ -36,3 +38,5 @@ __all__ = [
     "Tempo",
     "TempoSettings",
 ]
+
+refuse_wrong_types(globals(), __all__)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Compute,
@@ -30,9 +32,6 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .registry import LOG_LEVELS
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=999, gid=999)
 """The user ``mcp-mesh`` of ``mcpmesh/python-runtime``, which has no fixed number: 999 is the first system user of its
@@ -160,7 +159,7 @@ class MeshSettings(WorkloadOptions):
     def __post_init__(self) -> None:
         """Refuse a module and a level that would be refused later."""
         super().__post_init__()
-        if not _MODULE.fullmatch(self.module):
+        if not _MODULE.fullmatch(self.module) or self.module.endswith(".py"):
             raise SettingError(
                 f"{self.name} module", self.module, "Give a Python module, such as 'pdf_extractor_agent'."
             )
@@ -240,7 +239,20 @@ def _mesh_container(
     )
 
 
-class Agent(Workload):
+class _MeshWorkload(Workload):
+    """What registers with the mesh."""
+
+    def problems(self) -> Sequence[str]:
+        """Without a registry nobody finds it, and it finds nobody."""
+        if any(variable.name == "MCP_MESH_REGISTRY_URL" for variable in self.variables):
+            return ()
+        return (
+            f"{self.full_name} reaches no registry: connect it, {self.name}.connects_to(registry), or set "
+            "MCP_MESH_REGISTRY_URL by an External.",
+        )
+
+
+class Agent(_MeshWorkload):
     """An MCP agent: one pod that registers its tools and answers calls on ``/mcp``.
 
     It needs the registry, and Redis for sessions and traces:
@@ -282,7 +294,7 @@ class Agent(Workload):
         return Target(workload=self, introduction=variables({name: self.endpoint().url}) if name else ())
 
 
-class Api(Workload):
+class Api(_MeshWorkload):
     """An API service of the mesh: several pods behind a Service.
 
     Args:

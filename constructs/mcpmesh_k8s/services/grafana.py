@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Claim,
@@ -28,9 +29,6 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .tempo import Tempo
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=472, gid=0, volume_gid=472)
 """The user of the image; its files belong to the root group."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Claim,
@@ -19,7 +20,9 @@ from mcpmesh_k8s.kubernetes import (
     Probes,
     Scratch,
     Secret,
+    Server,
     SettingError,
+    Side,
     StatefulWorkload,
     Target,
     Task,
@@ -31,8 +34,7 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-if TYPE_CHECKING:
-    from constructs import Construct
+from ._minio_mover import MinioMover
 
 USER = User(uid=1000, gid=1000)
 """The image's own user is root; MinIO's Helm chart runs it as this one."""
@@ -114,6 +116,11 @@ class Minio(StatefulWorkload):
             ),
         )
 
+    def mover(self, side: Side) -> MinioMover:
+        """How the buckets move that this application makes on it: object by object, and none is overwritten."""
+        buckets = (bucket.settings.bucket for bucket in self.application.find_all(Bucket) if bucket.minio is self)
+        return MinioMover(side=side, server=Server.of(self), buckets=tuple(buckets))
+
     @property
     def target(self) -> Target:
         """The API, for a client with keys: ``MINIO_HOST``, ``MINIO_ENDPOINT``, ``_ACCESS_KEY``, ``_SECRET_KEY``."""
@@ -177,6 +184,7 @@ class Bucket(Task):
 
     def __init__(self, scope: Construct, settings: BucketSettings, minio: Minio) -> None:
         self.settings = settings
+        self.minio = minio
         endpoint = minio.endpoint("api")
         super().__init__(
             scope,

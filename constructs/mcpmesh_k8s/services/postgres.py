@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Claim,
@@ -19,7 +20,9 @@ from mcpmesh_k8s.kubernetes import (
     Readiness,
     Scratch,
     Secret,
+    Server,
     SettingError,
+    Side,
     StatefulWorkload,
     Target,
     TcpSocket,
@@ -32,8 +35,7 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-if TYPE_CHECKING:
-    from constructs import Construct
+from ._postgres_mover import PostgresMover
 
 USER = User(uid=70, gid=70)
 """The user ``postgres`` of the alpine images (docker-library/postgres)."""
@@ -42,7 +44,13 @@ _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _DATA = "/var/lib/postgresql/data"
 _CONFIG = "/etc/postgresql"
 _MEBIBYTE = 2**20
-_MAX_CONNECTIONS = 100
+_MAX_CONNECTIONS, _LEAST_CONNECTIONS = 100, 10
+_AUTOVACUUM_WORKERS = 3
+_OWN_PROCESSES = 8  # the postmaster, checkpointer, writers, launchers, and one for a command of the operator's
+_PROCESS = 5  # MiB that a process takes for itself before it sorts; measured by the tests
+_LEAST_WORK = 2  # MiB; with less, most sorts go to disk
+_SHARED_REST = 16  # MiB of shared memory beside the buffers and what grows with them
+_LEAST_DISK = 512  # MiB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +99,9 @@ class PostgresSettings(WorkloadOptions):
     name: str = "postgres"
 
     def __post_init__(self) -> None:
-        """Refuse a database or role that is named twice: a role has one password."""
+        """Refuse a database or role that is named twice, since a role has one password, and sizes that cannot work."""
         super().__post_init__()
+        Sizing.of(self.compute, self.size)
         once("PostgresSettings.databases", [database.name for database in self.databases])
         once("PostgresSettings role", [role for database in self.databases for role in database.roles])
 
@@ -167,7 +176,9 @@ class Postgres(StatefulWorkload):
                         Scratch(),
                         Files(
                             mount_path=_CONFIG,
-                            files=(File(path="postgresql.conf", content=configuration(settings.compute)),),
+                            files=(
+                                File(path="postgresql.conf", content=configuration(settings.compute, settings.size)),
+                            ),
                         ),
                         Files(
                             name="init",
@@ -179,6 +190,11 @@ class Postgres(StatefulWorkload):
                 ),
             ),
         )
+
+    def mover(self, side: Side) -> PostgresMover:
+        """How its databases move: each is dumped in one snapshot, and restored beside the old one."""
+        databases = {database.name: database.roles for database in self.settings.databases}
+        return PostgresMover(side=side, server=Server.of(self), databases=databases)
 
     def database(self, name: str, *, role: str) -> Target:
         """A database, as the client that has a role in it sees it.
@@ -226,25 +242,86 @@ def password_variable(role: str) -> str:
     return f"{role.upper()}_PASSWORD"
 
 
-def configuration(compute: Compute) -> str:
-    """``postgresql.conf`` for the memory that the container may use.
+@dataclass(frozen=True, kw_only=True)
+class Sizing:
+    """What a server may ask of its pod, in MiB, so that all of it together fits.
 
-    A quarter is shared buffers and three quarters are assumed to be cached, as PostgreSQL's documentation advises
-    for a server of its own; a sixteenth is for maintenance. What is left after the buffers, spread over all
-    connections, bounds a sort.
+    Args:
+        shared_buffers: A quarter of the memory, as PostgreSQL's documentation advises for a server of its own.
+        connections: How many sessions: 100, or as many as fit with 2 MiB of ``work_mem`` each.
+        work: What one sort or hash of a session may take before it goes to disk.
+        maintenance: What one session may take for an index or a VACUUM.
+        autovacuum: What each autovacuum worker may take.
+        wal: About how much write-ahead log lies on the claim between two checkpoints; under load twice as much.
+        temporary: What the temporary files of one session may take on the claim.
     """
+
+    shared_buffers: int
+    connections: int
+    work: int
+    maintenance: int
+    autovacuum: int
+    wal: int
+    temporary: int
+
+    @staticmethod
+    def of(compute: Compute, size: str) -> Sizing:
+        """The sizes for a memory limit and a claim.
+
+        Raises:
+            SettingError: One of them is too small for a server.
+        """
+        memory = in_bytes("memory", compute.memory_limit) // _MEBIBYTE
+        disk = in_bytes("storage", size) // _MEBIBYTE
+        shared, maintenance, autovacuum = memory // 4, max(16, memory // 16), max(8, memory // 32)
+        fixed = shared + -(-shared // 16) + _SHARED_REST + maintenance + _AUTOVACUUM_WORKERS * autovacuum
+        left = memory - fixed - (_AUTOVACUUM_WORKERS + _OWN_PROCESSES) * _PROCESS
+        connections = min(_MAX_CONNECTIONS, left // (_PROCESS + _LEAST_WORK))
+        if connections < _LEAST_CONNECTIONS:
+            raise SettingError("PostgresSettings.compute memory", compute.memory_limit, "Give at least 256Mi.")
+        if disk < _LEAST_DISK:
+            raise SettingError("PostgresSettings.size", size, f"Give at least {_LEAST_DISK}Mi.")
+        return Sizing(
+            shared_buffers=shared,
+            connections=connections,
+            work=left // connections - _PROCESS,
+            maintenance=maintenance,
+            autovacuum=autovacuum,
+            wal=min(1024, disk // 8),
+            temporary=disk // 8,
+        )
+
+
+def configuration(compute: Compute, size: str) -> str:
+    """``postgresql.conf`` for the memory and the claim that the server has: see ``Sizing``.
+
+    The sum holds when each session sorts or hashes once at a time and one session maintains by hand. Nothing is shared
+    with helper processes: a container has 64 MB of ``/dev/shm``, and a server of few CPUs gains nothing by them.
+    """
+    sizing = Sizing.of(compute, size)
     memory = in_bytes("memory", compute.memory_limit) // _MEBIBYTE
-    work = max(1, memory // 2 // _MAX_CONNECTIONS)
     settings = {
         "listen_addresses": "'*'",
-        "max_connections": _MAX_CONNECTIONS,
-        "shared_buffers": f"{memory // 4}MB",
-        "effective_cache_size": f"{memory * 3 // 4}MB",
-        "maintenance_work_mem": f"{max(16, memory // 16)}MB",
-        "work_mem": f"{work}MB",
-        # Parallel queries share memory in /dev/shm, which a container has 64 MB of.
+        "max_connections": sizing.connections,
+        "shared_buffers": _size(sizing.shared_buffers),
+        "effective_cache_size": _size(memory * 3 // 4),
+        "maintenance_work_mem": _size(sizing.maintenance),
+        "autovacuum_work_mem": _size(sizing.autovacuum),
+        "autovacuum_max_workers": _AUTOVACUUM_WORKERS,
+        "work_mem": _size(sizing.work),
+        # A hash may take no more than a sort.
+        "hash_mem_multiplier": 1,
+        "temp_buffers": "1MB",
+        # Compiled queries take memory that nothing bounds.
+        "jit": "off",
+        # Parallel queries and maintenance share memory in /dev/shm, which a container has 64 MB of.
+        "max_parallel_workers": 0,
         "max_parallel_workers_per_gather": 0,
-        "max_wal_size": "1GB",
+        "max_parallel_maintenance_workers": 0,
+        # Log, and what sessions sort on disk, lie on the claim beside the data.
+        "max_wal_size": _size(sizing.wal),
+        "max_slot_wal_keep_size": _size(sizing.wal),
+        "temp_file_limit": _size(sizing.temporary),
         "checkpoint_completion_target": 0.9,
         "random_page_cost": 1.1,
         "password_encryption": "'scram-sha-256'",
@@ -255,6 +332,11 @@ def configuration(compute: Compute) -> str:
         "log_timezone": "'UTC'",
     }
     return "".join(f"{name} = {value}\n" for name, value in settings.items())
+
+
+def _size(mebibytes: int) -> str:
+    """A size as PostgreSQL itself says it."""
+    return f"{mebibytes // 1024}GB" if mebibytes % 1024 == 0 else f"{mebibytes}MB"
 
 
 def init_script(databases: tuple[Database, ...]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Claim,
@@ -18,7 +19,9 @@ from mcpmesh_k8s.kubernetes import (
     Readiness,
     Scratch,
     Secret,
+    Server,
     SettingError,
+    Side,
     Target,
     TcpSocket,
     User,
@@ -29,8 +32,7 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-if TYPE_CHECKING:
-    from constructs import Construct
+from ._redis_mover import RedisMover
 
 USER = User(uid=999, gid=1000)
 """The user ``redis`` of the alpine images (docker-library/redis)."""
@@ -166,6 +168,15 @@ class Redis(Workload):
                     ),
                 ),
             ),
+        )
+
+    def mover(self, side: Side) -> RedisMover:
+        """How its keys move: as a dump, which the target takes over from a second server beside it."""
+        return RedisMover(
+            side=side,
+            server=Server.of(self),
+            memory=in_bytes("memory", self.settings.compute.memory_limit),
+            disk=in_bytes("storage", self.settings.storage.size),
         )
 
     @property

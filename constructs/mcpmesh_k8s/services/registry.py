@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Compute,
@@ -20,9 +21,6 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadSettings,
     variables,
 )
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """What registry and runtime take; in capitals, as the application's code wants them."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Claim,
@@ -24,9 +25,6 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadSettings,
     variables,
 )
-
-if TYPE_CHECKING:
-    from constructs import Construct
 
 USER = User(uid=10001, gid=10001)
 """The user of the image (grafana/tempo, cmd/tempo/Dockerfile)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
@@ -106,6 +106,14 @@ class Quantity:
         return cls(value)
 
 
+class _Names(dict[str, str]):
+    """Names of JSON by those of Python: given are those that do not follow."""
+
+    def __missing__(self, name: str) -> str:
+        self[name] = json_name(name)
+        return self[name]
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 class Struct:
     """A struct of the Kubernetes API: its fields are keywords, and attributes afterwards.
@@ -116,10 +124,10 @@ class Struct:
         SettingError: A field does not exist, is missing, or has a value of another type.
     """
 
-    # Of each subclass. `_names` are those of JSON, `_checks` tell whether a value is of the field's type. They hold the
-    # fields that were given so far. A value of exactly the type in `_exact` needs no check.
+    # Of each subclass. `_checks` tell whether a value is of the field's type, for the fields that were given so far. A
+    # value of exactly the type in `_exact` needs no check.
     _identity: ClassVar[Mapping[str, str]] = {}
-    _names: ClassVar[dict[str, str]]
+    _names: ClassVar[_Names]
     _exact: ClassVar[dict[str, type | None]]
     _checks: ClassVar[dict[str, _Check]]
     _required: ClassVar[tuple[str, ...] | None]
@@ -143,7 +151,7 @@ class Struct:
             object.__setattr__(self, "__dict__", fields)
 
     def __init_subclass__(cls, *, json: Mapping[str, str] | None = None, api: str = "", kind: str = "") -> None:
-        cls._names = dict(json) if json else {}
+        cls._names = _Names(json or {})
         cls._exact = {}
         cls._checks = {}
         cls._required = None
@@ -157,6 +165,32 @@ class Struct:
             names[name]: value if type(value) in _PLAIN else to_json(value) for name, value in self.__dict__.items()
         }
         return {**self._identity, **fields} if self._identity else fields
+
+    @classmethod
+    def kind_of(cls) -> tuple[str, str] | None:
+        """``apiVersion`` and ``kind``, where it is what an object is made of."""
+        return (cls._identity["apiVersion"], cls._identity["kind"]) if cls._identity else None
+
+    @classmethod
+    def misfits(cls, value: object, where: str = "") -> Iterator[str]:
+        """What of a value in JSON the struct does not have: a name, a type, a field that must be there.
+
+        Args:
+            value: The value, such as a manifest.
+            where: Its place in a larger one, as a JSON pointer.
+        """
+        if not isinstance(value, Mapping):
+            yield f"{where or '/'} is {value!r}, and {cls._name()} is wanted."
+            return
+        fields = {cls._names.get(name) or json_name(name): name for name in cls.__annotations__}
+        for key, inner in value.items():
+            if key in fields:
+                yield from _misfits(cls._type_of(fields[key]), cls.__module__, inner, f"{where}/{key}")
+            elif key not in cls._identity:
+                yield f"{cls._name()} has no field {key!r}. {nearest(str(key), fields)}"
+        for name in cls._required if cls._required is not None else cls._find_required():
+            if (cls._names.get(name) or json_name(name)) not in value:
+                yield f"{where or '/'} lacks {name}, which {cls._name()} must have."
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} does not change: make another.")
@@ -192,7 +226,6 @@ class Struct:
         if check is None:
             if name not in cls.__annotations__:
                 raise SettingError(cls._name(), name, f"It has no such field. {nearest(name, cls.__annotations__)}")
-            cls._names.setdefault(name, json_name(name))
             cls._exact[name], check = check_of(cls._type_of(name), cls.__module__)
             cls._checks[name] = check
         if value is None and hasattr(cls, name):
@@ -325,6 +358,32 @@ def check_of(annotation: str, module: str) -> tuple[type | None, _Check]:
         return None, is_mapping
     cls: type = getattr(sys.modules[module], annotation)
     return cls, lambda value: isinstance(value, cls)
+
+
+def _misfits(annotation: str, module: str, value: object, where: str) -> Iterator[str]:
+    """What of a value in JSON an annotated type does not have."""
+    if annotation.startswith("Sequence[") and isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _misfits(annotation[len("Sequence[") : -1], module, each, f"{where}/{index}")
+        return
+    if annotation.startswith("Mapping[str, ") and isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _misfits(annotation[len("Mapping[str, ") : -1], module, each, f"{where}/{key}")
+        return
+    if annotation in _SCALARS or annotation.startswith(("Sequence[", "Mapping[")):
+        # JSON has a moment as a text.
+        check = _is_str if annotation == "datetime" else _SCALARS[annotation][1] if annotation in _SCALARS else None
+        if check is None or not check(value):
+            yield f"{where} is {value!r}, and {annotation} is wanted."
+        return
+    cls = getattr(sys.modules[module], annotation)
+    if issubclass(cls, Struct):
+        yield from cls.misfits(value, where)
+        return
+    try:
+        cls(value)
+    except ValueError as error:
+        yield f"{where}: {error}"
 
 
 __all__ = ["IntOrString", "Kind", "Quantity", "Struct", "refuse_name", "to_json"]

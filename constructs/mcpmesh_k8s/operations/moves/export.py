@@ -1,8 +1,7 @@
-"""This module is an export: a folder with all data of an application, and a manifest that says what must be in it."""
+"""This module is an export: a folder with the data of an application, and a manifest that says what must be in it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Generator, Mapping
@@ -10,79 +9,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .programs import OperationError
+from mcpmesh_k8s.kubernetes import Content, OperationError, Part, Place
 
-FORMAT = 1
-"""The version of the folder's layout."""
+FORMAT = 2
+"""The version of the folder's layout: a folder for each store, and a manifest."""
 
 MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """What a file must hold.
-
-    Args:
-        size: Bytes.
-        sha256: The checksum, in hex.
-    """
-
-    size: int
-    sha256: str
-
-    @staticmethod
-    def of(path: Path) -> Content:
-        """What a file holds."""
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while chunk := file.read(2**20):
-                digest.update(chunk)
-            return Content(size=file.tell(), sha256=digest.hexdigest())
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class Count:
-    """How much of something there is, and a checksum of it.
-
-    Args:
-        what: A table, a sequence, the keys of a Redis, the objects of a bucket.
-        count: Its rows, keys or objects; a sequence's last value.
-        checksum: The same for the same content, whatever its order; empty where there is none.
-    """
-
-    what: str
-    count: int
-    checksum: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatabaseExport:
-    """What a dump of a database holds.
-
-    Args:
-        size: Bytes of the database on disk.
-        counts: Its tables, sequences and large objects, in the snapshot of the dump.
-        owners: Who owns something in which schema: (schema, role). Large objects have the schema ``""``.
-    """
-
-    size: int
-    counts: tuple[Count, ...]
-    owners: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RedisExport:
-    """What a dump of Redis holds.
-
-    Args:
-        keys: All keys, of all databases.
-        expiring: Those of them that expire.
-        memory: Bytes that they took in the memory of the source.
-    """
-
-    keys: int
-    expiring: int
-    memory: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,23 +25,17 @@ class Manifest:
         format: The version of the layout.
         source: Where it comes from.
         made: When, in UTC.
-        versions: The version of each program that wrote a part.
         files: All files but the manifest, by their path in the folder.
-        databases: Each database, by its name.
-        redis: Redis.
-        bucket: The bucket's name.
-        objects: What was stored with each object beside its content, such as ``Content-Type``, by its name.
+        stores: What it holds of each store, by the store's name, which is the name of its folder too.
+        left_out: What keeps data in the source and cannot be exported.
     """
 
     format: int
     source: str
     made: str
-    versions: Mapping[str, str]
     files: Mapping[str, Content]
-    databases: Mapping[str, DatabaseExport]
-    redis: RedisExport
-    bucket: str
-    objects: Mapping[str, Mapping[str, str]]
+    stores: Mapping[str, Part]
+    left_out: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Write it into the folder that it describes."""
@@ -128,28 +54,23 @@ class Manifest:
             raise OperationError(f"{folder} is no export: it has no {MANIFEST}.") from None
         except ValueError as error:
             raise OperationError(f"{folder / MANIFEST} is damaged ({error}). Export again.") from None
-        if not isinstance(given, dict) or given.get("format") != FORMAT:
+        found = given.get("format") if isinstance(given, dict) else None
+        if found != FORMAT:
             raise OperationError(
-                f"{folder / MANIFEST} has another format than {FORMAT}. Export again with this version."
+                f"{folder / MANIFEST} has format {found!r}, and this version reads {FORMAT}. Export again with this"
+                " version, or import it with the version that wrote it."
             )
         try:
             manifest = Manifest(
                 format=FORMAT,
                 source=given["source"],
                 made=given["made"],
-                versions=given["versions"],
                 files={name: Content(**content) for name, content in given["files"].items()},
-                databases={
-                    name: DatabaseExport(
-                        size=database["size"],
-                        counts=tuple(Count(**count) for count in database["counts"]),
-                        owners=tuple((schema, role) for schema, role in database["owners"]),
-                    )
-                    for name, database in given["databases"].items()
+                stores={
+                    name: Part(kind=part["kind"], version=part["version"], facts=dict(part["facts"]))
+                    for name, part in given["stores"].items()
                 },
-                redis=RedisExport(**given["redis"]),
-                bucket=given["bucket"],
-                objects=given["objects"],
+                left_out=tuple(given["left_out"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise OperationError(f"{folder / MANIFEST} is damaged ({error!r}). Export again.") from None
@@ -172,6 +93,19 @@ class Manifest:
         ]
         if wrong:
             raise OperationError(f"{folder}: {'; '.join(wrong[:5])}{' and more' if wrong[5:] else ''}. Export again.")
+
+    def place(self, folder: Path, store: str) -> Place:
+        """Where the part of a store lies in the folder that this describes."""
+        prefix = f"{store}/"
+        files = {name.removeprefix(prefix): self.files[name] for name in self.files if name.startswith(prefix)}
+        return place_of(folder, store, files)
+
+
+def place_of(folder: Path, store: str, files: Mapping[str, Content]) -> Place:
+    """Where the part of a store lies in an export."""
+    return Place(
+        folder=folder / store, files=files, beside=folder.parent, before=folder.with_name(f"{folder.name}.before")
+    )
 
 
 def files_of(folder: Path) -> list[str]:

@@ -1,0 +1,265 @@
+"""This module is how a value of the wrong type is refused: by the annotations of what it is given to.
+
+Python itself does not look at annotations, so ``Port(number="8080")`` would fail far from where it was written, if at
+all. ``refuse_wrong_types`` makes every public constructor, method and function compare what it is given with what it is
+annotated to take, to the last item of a tuple.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import enum
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
+from typing import IO, Any, Literal, TypeGuard, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+import constructs
+
+from .errors import SettingError
+
+_SCALARS: dict[object, str] = {
+    str: "text",
+    int: "a whole number",
+    bool: "True or False",
+    float: "a number",
+    type(None): "None",
+}
+_LONGEST = 200
+
+
+class _Check:
+    """What an annotation accepts.
+
+    Args:
+        expected: The annotation, resolved.
+    """
+
+    def __init__(self, expected: object) -> None:
+        self.options = _options(expected)
+        self.plain = tuple(option for option in self.options if _is_plain(option))
+        self.forms = [_form(option) for option in self.options if not _is_plain(option)]
+        self.takes_bool = bool in self.plain or object in self.plain
+
+    def accepts(self, value: object) -> bool:
+        """Whether a value is what the annotation says."""
+        if isinstance(value, self.plain):
+            # True is a number for Python, and nobody means it as one.
+            return self.takes_bool or type(value) is not bool
+        return any(form.accepts(value) for form in self.forms)
+
+    @functools.cached_property
+    def wanted(self) -> str:
+        """What to give, as people say it."""
+        plain = [_said(option) for option in self.plain]
+        return " or ".join(dict.fromkeys([*plain, *(form.wanted for form in self.forms)]))
+
+    def wrong(self, where: str, value: object) -> tuple[str, object, _Check]:
+        """What is wrong in a value that is not accepted: where, what, and what belongs there."""
+        for form in self.forms:
+            if form.holds(value):
+                for place, part, check in form.parts(value):
+                    if not check.accepts(part):
+                        return check.wrong(f"{where}{place}", part)
+        return where, value, self
+
+
+class _Form:
+    """What a type with parameters accepts, such as ``tuple[str, ...]``.
+
+    Args:
+        wanted: What to give, as people say it.
+        holds: Whether a value is of the outer type.
+        parts: What is inside, each with its place and what must be there.
+    """
+
+    def __init__(
+        self,
+        wanted: str,
+        holds: Callable[[object], bool],
+        parts: Callable[[Any], Iterable[tuple[str, object, _Check]]] = lambda _: (),
+    ) -> None:
+        self.wanted = wanted
+        self.holds = holds
+        self.parts = parts
+
+    def accepts(self, value: object) -> bool:
+        """Whether a value is of the outer type, and everything inside of its own."""
+        return self.holds(value) and all(check.accepts(part) for _, part, check in self.parts(value))
+
+
+def _is_plain(option: object) -> TypeGuard[type[object]]:
+    """Whether it is a class that a value simply is of."""
+    return isinstance(option, type) and not get_origin(option) and not getattr(option, "_is_protocol", False)
+
+
+def _form(option: object) -> _Form:
+    origin, arguments = get_origin(option), get_args(option)
+    if origin is Literal:
+        return _Form(" or ".join(repr(one) for one in arguments if one != ""), lambda value: value in arguments)
+    if origin is collections.abc.Callable:
+        return _Form("a function", callable)
+    if origin is type:
+        return _Form("a class", lambda value: isinstance(value, type))
+    if origin is tuple and arguments[1:] != (Ellipsis,):
+        each = [_Check(argument) for argument in arguments]
+        return _Form(
+            f"a tuple of {', '.join(check.wanted for check in each)}",
+            lambda value: isinstance(value, tuple) and len(value) == len(each),
+            lambda value: [(f"[{index}]", part, check) for index, (part, check) in enumerate(zip(value, each))],  # noqa: B905
+        )
+    if origin in (tuple, list, Sequence, Iterable):
+        outer, item = cast("type[object]", origin), _Check(arguments[0])
+        return _Form(
+            f"a {'tuple' if outer is tuple else 'list'}, each of {item.wanted}",
+            # Text is a sequence of letters for Python, and nobody means it as one.
+            lambda value: isinstance(value, outer) and not isinstance(value, str),
+            lambda value: [(f"[{index}]", part, item) for index, part in enumerate(value)],
+        )
+    if origin in (dict, Mapping):
+        key, inner = _Check(arguments[0]), _Check(arguments[1])
+        return _Form(
+            f"a dict from {key.wanted} to {inner.wanted}",
+            lambda value: isinstance(value, Mapping),
+            lambda value: [
+                entry for name in value for entry in ((" key", name, key), (f"[{name!r}]", value[name], inner))
+            ],
+        )
+    if origin is IO:
+        return _Form("an open file", lambda value: hasattr(value, "read"))
+    if isinstance(option, type) and getattr(option, "_is_protocol", False):
+        members = [name for name in vars(option) if not name.startswith("_") or name == "__call__"]
+        return _Form(_said(option), lambda value: all(hasattr(value, name) for name in members))
+    raise TypeError(f"no value can be compared with {option}: say it in the forms that typed.py knows")
+
+
+def _options(expected: object) -> tuple[object, ...]:
+    """The members of a union, or the one type that it is."""
+    if get_origin(expected) in (Union, types.UnionType):
+        return tuple(inner for option in get_args(expected) for inner in _options(option))
+    if isinstance(expected, TypeVar):
+        return _options(expected.__bound__)
+    return (type(None) if expected is None else expected,)
+
+
+def _said(option: type[object]) -> str:
+    if option in _SCALARS:
+        return _SCALARS[option]
+    if issubclass(option, enum.Enum):
+        return f"a member of {option.__name__}"
+    return f"{'an' if option.__name__[0] in 'AEIO' else 'a'} {option.__name__}"
+
+
+def _kind(value: object) -> str:
+    """What was given, in words."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return _SCALARS.get(type(value), f"{'an' if type(value).__name__[0] in 'AEIOaeio' else 'a'} {type(value).__name__}")
+
+
+class _Shown:
+    """A value as an error shows it: by its class where it has no short form of its own."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        value = self._value
+        if isinstance(value, constructs.Construct):
+            return f"<{type(value).__name__} {getattr(value, 'name', '')}>".replace(" >", ">")
+        text = repr(value)
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _refusal(where: str, value: object, check: _Check) -> SettingError:
+    place, given, wanted = check.wrong(where, value)
+    # Of two texts, one of which is right, the kind says nothing.
+    kind = "" if any(get_origin(option) is Literal for option in wanted.options) else f", not {_kind(given)}"
+    return SettingError(place, _Shown(given), f"Give {wanted.wanted}{kind}.")
+
+
+def checked(
+    function: types.FunctionType, where: str, *, owned: bool = False, settings: type[object] | None = None
+) -> Callable[..., object]:
+    """The function, refusing what its annotations do not say.
+
+    Args:
+        function: A function, a method or a constructor.
+        where: What an error calls it.
+        owned: Whether its first argument is the object or class that it belongs to.
+        settings: The class, where this is the constructor of settings: its arguments are their fields.
+    """
+    code = function.__code__
+    names = code.co_varnames[int(owned) : code.co_argcount]
+    rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if code.co_flags & inspect.CO_VARARGS else ""
+
+    @functools.cache
+    def checks() -> dict[str, _Check]:
+        # An inherited field is annotated in the words of the module that it comes from.
+        hints = get_type_hints(settings or function)
+        return {name: _Check(hint) for name, hint in hints.items() if name != "return"}
+
+    def require(name: str, value: object) -> None:
+        check = checks().get(name)
+        if check is not None and not check.accepts(value):
+            raise _refusal(f"{where}.{name}" if settings else f"{where}: {name}", value, check)
+
+    @functools.wraps(function)
+    def wrapper(*args: object, **given: object) -> object:
+        positional = args[1:] if owned else args
+        for name, value in zip(names, positional):  # noqa: B905 - Python itself refuses too many
+            require(name, value)
+        for value in positional[len(names) :] if rest else ():
+            require(rest, value)
+        for name, value in given.items():
+            require(name, value)
+        return function(*args, **given)
+
+    return wrapper
+
+
+def refuse_wrong_types(namespace: dict[str, object], exported: Iterable[str]) -> None:
+    """Make public classes and functions refuse values of the wrong type, where they are given.
+
+    A class is changed in place; what a subclass of a user defines itself is its own. Where jsii hides what a construct
+    takes, its signature is put back, so that ``help()`` shows it.
+
+    Args:
+        namespace: The ``globals()`` of the package that exports them.
+        exported: Their names.
+    """
+    for name in exported:
+        value = namespace[name]
+        if isinstance(value, types.FunctionType) and not hasattr(value, "__wrapped__"):
+            namespace[name] = checked(value, name)
+        elif isinstance(value, type) and not (
+            issubclass(value, (enum.Enum, Exception)) or getattr(value, "_is_protocol", False)
+        ):
+            _refuse_in(value)
+
+
+def _refuse_in(cls: type[object]) -> None:
+    for name, member in list(vars(cls).items()):
+        if name != "__init__" and name.startswith("_"):
+            continue
+        function = getattr(member, "__func__", member)
+        if not isinstance(function, types.FunctionType) or hasattr(function, "__wrapped__"):
+            continue
+        owned = not isinstance(member, staticmethod)
+        code = function.__code__
+        if code.co_argcount + code.co_kwonlyargcount <= owned and not code.co_flags & inspect.CO_VARARGS:
+            continue
+        constructor = name == "__init__"
+        wrapped = checked(
+            function,
+            cls.__name__ if constructor else f"{cls.__name__}.{name}",
+            owned=owned,
+            settings=cls if constructor and is_dataclass(cls) else None,
+        )
+        kind = type(member) if isinstance(member, (staticmethod, classmethod)) else None
+        setattr(cls, name, kind(wrapped) if kind else wrapped)
+    if issubclass(cls, constructs.Construct) and "__init__" in vars(cls):
+        _, *parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
+        setattr(cls, "__signature__", inspect.Signature(parameters))  # noqa: B010 - typed classes have none

@@ -1,0 +1,3 @@
+# Executes $1 in one transaction.
+. ./psql.sh
+ask --dbname=postgres --single-transaction --command="$1"

