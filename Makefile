@@ -9,7 +9,7 @@ PYTHON ?= python3
 # no: leave the system as it is; tests that lack a program are skipped.
 SYSTEM_PACKAGES ?= yes
 export SYSTEM_PACKAGES
-PYTEST_FLAGS ?= -n auto --dist loadfile
+PYTEST_FLAGS ?= -n auto --dist loadfile --no-loadscope-reorder
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help

@@ -21,6 +21,12 @@ ROOT = Path(__file__).parent.parent
 IN_CI = os.environ.get("CI") == "true"
 NEEDS = "needs_"
 LACKS = "lacks"
+# Modules whose tests stay together and take long begin first, the longest at the head: the last worker ends soon
+# after the others.
+LONGEST = (
+    *("test_data_moves", "test_operations", "test_smoke_runtime", "test_gateway_attacks", "test_mesh_runtime"),
+    *("test_gateway_runtime", "test_kubectl", "test_programs", "test_login_runtime", "test_health_runtime"),
+)
 ONLY_ASKED = pytest.StashKey[OnlyAsked]()
 
 Manifest = dict[str, object]
@@ -136,6 +142,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if asked(item):
             item.add_marker("asks")
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers for each core that we may use: half of what the tests of servers do is waiting."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 def asked(item: pytest.Item) -> list[str]:

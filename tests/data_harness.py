@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from ast import literal_eval
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,22 +25,25 @@ CONTEXT, NAMESPACE = "proof", "ai-interviewer"
 COMPOSE_ROOT, CLUSTER_ROOT = ("compose-root", "compose-root-password"), ("cluster-root", "cluster-root-password")
 BUCKET = "ai-interviewer-uploads"
 
+# Both stand-ins start some thousand times, and most of that is what they import.
 STAND_IN = f"""\
 #!{sys.executable} -IS
 # Stands in for kubectl and docker: executes beside a server what it is asked to.
-import json, os, pathlib, signal, subprocess, sys
-here = pathlib.Path(__file__).parent
-program, words = pathlib.Path(__file__).name, sys.argv[1:]
-with (here / "log").open("a") as log:
-    log.write(json.dumps([program, *words]) + "\\n")
-side = json.loads((here / (program + ".json")).read_text())
-fault = here / "fault.json"
-if fault.exists():
-    what = json.loads(fault.read_text())
+import os, sys
+here, program = os.path.split(__file__)
+words = sys.argv[1:]
+def read(name):
+    with open(here + "/" + name) as file:
+        return eval(file.read())
+with open(here + "/log", "a") as log:
+    log.write(repr([program, *words]) + "\\n")
+side = read(program + ".told")
+if os.path.exists(here + "/fault.told"):
+    what = read("fault.told")
     if what["program"] == program and what["text"] in " ".join(words):
-        fault.unlink()
+        os.unlink(here + "/fault.told")
         if what["how"] == "interrupt":
-            os.kill(os.getppid(), signal.SIGINT)
+            os.kill(os.getppid(), {int(signal.SIGINT)})
         sys.exit("error: injected")
 prefix = side["prefix"]
 assert words[: len(prefix)] == prefix, words
@@ -58,6 +62,7 @@ elif words[:1] == ["port"]:
 elif words[:1] == ["port-forward"]:
     assert words[1:] == ["statefulset/ai-interviewer-minio", ":9000", "--address=127.0.0.1"], words
     print("Forwarding from 127.0.0.1:" + side["minio"] + " -> 9000", flush=True)
+    import signal
     signal.pause()
 else:
     sys.exit(f"error: {{words}}")
@@ -66,22 +71,22 @@ else:
 MC = f"""\
 #!{sys.executable} -IS
 # Stands in for mc: a server is a folder, a bucket a folder in it, and attributes lie beside.
-import hashlib, json, os, pathlib, re, shutil, sys
+import hashlib, json, os, pathlib, re, sys
 here = pathlib.Path(__file__).parent
 words = sys.argv[1:]
 with (here / "log").open("a") as log:
-    log.write(json.dumps(["mc", *words]) + "\\n")
+    log.write(repr(["mc", *words]) + "\\n")
 if words == ["--version"]:
     sys.exit(print("mc version stand-in"))
-fault = here / "fault.json"
+fault = here / "fault.told"
 if fault.exists():
-    what = json.loads(fault.read_text())
+    what = eval(fault.read_text())
     if what["program"] == "mc" and what["text"] in " ".join(words):
         fault.unlink()
         sys.exit("error: injected")
 user, password, authority = re.fullmatch("http://(.+?):(.+)@(.+)", os.environ["MC_HOST_store"]).groups()
 (pathlib.Path(os.environ["MC_CONFIG_DIR"]) / "config.json").write_text("{{}}")
-server = json.loads((here / "mc.json").read_text())[authority]
+server = eval((here / "mc.told").read_text())[authority]
 assert [user, password] == server["keys"]
 root = pathlib.Path(server["root"])
 assert words.pop(0) == "--quiet"
@@ -92,7 +97,7 @@ def attributes(path):
     return (json.loads(beside.read_text()) if beside.exists() else {{}}), str(path.relative_to(root)), beside
 def put(source, path, given):
     path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, path)
+    path.write_bytes(source.read_bytes())
     if path.is_relative_to(root):
         all, name, beside = attributes(path)
         guessed = "application/pdf" if name.endswith(".pdf") else "application/octet-stream"
@@ -208,7 +213,7 @@ def compose_postgres(account: Account, folder: Path) -> Generator[dict[str, str]
         capture_output=True,
         check=True,
     )
-    settings = (f"unix_socket_directories={folder}", "listen_addresses=", "fsync=off", "autovacuum=off")
+    settings = (f"unix_socket_directories={folder}", "listen_addresses=", "fsync=off", "autovacuum=off", "jit=off")
     with (folder / "postgres.log").open("wb") as log:
         process = subprocess.Popen(
             [*account.command, "postgres", *(f"--{setting}" for setting in settings)],
@@ -305,35 +310,35 @@ class Stage:
                 "listing": listing,
                 "running": end.running,
             }
-            (self.folder / "bin" / f"{end.program}.json").write_text(json.dumps(told))
-        (self.folder / "bin" / "mc.json").write_text(json.dumps(authorities))
+            (self.folder / "bin" / f"{end.program}.told").write_text(repr(told))
+        (self.folder / "bin" / "mc.told").write_text(repr(authorities))
 
     def run_clients(self, end: End, running: str) -> None:
         """Let clients run at one end, as its program would list them."""
-        file = self.folder / "bin" / f"{end.program}.json"
-        file.write_text(json.dumps({**json.loads(file.read_text()), "running": running}))
+        file = self.folder / "bin" / f"{end.program}.told"
+        file.write_text(repr({**literal_eval(file.read_text()), "running": running}))
 
     def use_programs(self, end: End, path: str) -> None:
         """Let the containers of PostgreSQL at one end find their programs on another path."""
-        file = self.folder / "bin" / f"{end.program}.json"
-        told = json.loads(file.read_text())
+        file = self.folder / "bin" / f"{end.program}.told"
+        told = literal_eval(file.read_text())
         told["servers"]["postgres"]["environment"]["PATH"] = path
-        file.write_text(json.dumps(told))
+        file.write_text(repr(told))
 
     def fail(self, program: str, text: str, how: str = "status") -> None:
         """Let the next call with this text fail."""
         fault = {"program": program, "text": text, "how": how}
-        (self.folder / "bin" / "fault.json").write_text(json.dumps(fault))
+        (self.folder / "bin" / "fault.told").write_text(repr(fault))
 
     @property
     def failed(self) -> bool:
         """Whether the call that shall fail was made."""
-        return not (self.folder / "bin" / "fault.json").exists()
+        return not (self.folder / "bin" / "fault.told").exists()
 
     @property
     def calls(self) -> list[list[str]]:
         """Every command line so far."""
-        return [json.loads(line) for line in (self.folder / "bin" / "log").read_text().splitlines()]
+        return [literal_eval(line) for line in (self.folder / "bin" / "log").read_text().splitlines()]
 
 
 IDLE_COMPOSE, IDLE_CLUSTER = "postgres\nredis\nminio\n", json.dumps({"items": []})
@@ -399,7 +404,7 @@ def cluster_postgres(
 ) -> Generator[dict[str, str], None, None]:
     """The rendered PostgreSQL after its first start."""
     port = free_port()
-    with starting(rendered, account, folder, port, "listen_addresses=", "autovacuum=off") as server:
+    with starting(rendered, account, folder, port, "listen_addresses=", "autovacuum=off", "jit=off") as server:
         done = server.run_init_script()
         assert done.returncode == 0, done.stderr
         yield dict(server.pod.environment)

@@ -50,6 +50,7 @@ class OnlyAsked:
         if sys.prefix != sys.base_prefix:
             self._own.append(Path(sys.prefix).resolve())
         self._asked: frozenset[str] | None = None
+        self._begun = False
 
     def _link(self, name: str, commands: Mapping[str, Path]) -> Path:
         """A folder that holds these commands and no others."""
@@ -66,19 +67,20 @@ class OnlyAsked:
         return found.path
 
     def begin(self, asked: Iterable[str]) -> None:
-        """From here on these programs may be started, and are on PATH."""
+        """From here on these programs may be started, and are on PATH, after what fixtures have put there."""
         self._asked = frozenset(asked)
-        folders = [self._links[name] for name in sorted(self._asked) if name in self._links]
-        os.environ["PATH"] = os.pathsep.join(map(str, (*folders, self._base)))
+        before = os.environ["PATH"].split(os.pathsep) if self._begun else []
+        others = [folder for folder in before if not Path(folder).is_relative_to(self._folder)]
+        ours = [self._links[name] for name in sorted(self._asked) if name in self._links]
+        os.environ["PATH"] = os.pathsep.join(map(str, (*others, *ours, self._base)))
+        self._begun = True
 
     def end(self) -> None:
         """The test is over."""
         self._asked = None
-        os.environ["PATH"] = os.pathsep.join(PLACES)
 
     def close(self) -> None:
         """Remove the folders."""
-        self._asked = None
         self._place.cleanup()
 
     def hook(self, event: str, arguments: tuple[object, ...]) -> None:

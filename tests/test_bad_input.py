@@ -350,7 +350,7 @@ CASES = {
         ),
     ),
     "storage shrunk to zero": Case(
-        ("storage", "'0Gi'", "more than zero"),
+        ("PostgresSettings.size", "'0Gi'", "more than zero"),
         environment(lambda: replace(DEV, postgres=replace(DEV.postgres, size="0Gi"))),
     ),
     "a source folder that is not there": Case(

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -230,13 +231,30 @@ def stage(
 ) -> Generator[Stage, None, None]:
     """Both ends; the Compose stack is full, the cluster as it is after its first start."""
     folder = tmp_path_factory.mktemp("data")
-    with pytest.MonkeyPatch.context() as patch, staged(manifests("prod"), account, folder) as both:
-        patch.setenv("PATH", str(folder / "bin"), prepend=os.pathsep)
+    with staged(manifests("prod"), account, folder) as both:
         both.compose.sql("mcpmesh", REGISTRY)
         both.compose.sql("ai_interviewer", APPLICATION)
         fill_redis(both.compose)
         fill_objects(both.compose)
         yield both
+
+
+@contextmanager
+def on_path(stage: Stage) -> Generator[None]:
+    """The stand-ins come first on PATH, which each test begins with anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(stage.folder / "bin"), prepend=os.pathsep)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def stand_ins(request: pytest.FixtureRequest) -> Generator[None]:
+    """Every test that has both ends finds the stand-ins."""
+    if "stage" not in request.fixturenames:
+        yield
+        return
+    with on_path(request.getfixturevalue("stage")):
+        yield
 
 
 def store_called(name: str) -> Store:
@@ -257,14 +275,16 @@ SERVER = Server(service="store", workload="statefulset/shop-store", container="s
 def exported(stage: Stage) -> Path:
     """An export of the Compose stack."""
     folder = stage.folder / "exported"
-    export_data(compose_of(stage), STORES, folder)
+    with on_path(stage):
+        export_data(compose_of(stage), STORES, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def imported(stage: Stage, exported: Path) -> Path:
     """The export of the Compose stack, after it was imported into the cluster."""
-    assert all(row.ok for row in import_data(CLUSTER, STORES, exported))
+    with on_path(stage):
+        assert all(row.ok for row in import_data(CLUSTER, STORES, exported))
     return exported
 
 
@@ -904,6 +924,36 @@ def test_a_difference_is_found(stage: Stage, imported: Path, capfd: pytest.Captu
     assert wrong == ["mcpmesh: table public.identity", "redis, keys that stay", f"bucket {BUCKET}, objects"]
 
 
+# --- two servers of one kind ---
+
+
+@dataclass(frozen=True)
+class Partial:
+    """One of two PostgreSQL servers, with databases of its own. Both are the same server here."""
+
+    name: str
+    database: str
+
+    def mover(self, side: AnySide) -> Mover:
+        whole = store_called("postgres").mover(side)
+        assert isinstance(whole, PostgresMover)
+        return replace(whole, databases={self.database: whole.databases[self.database]})
+
+
+def test_two_servers_of_one_kind_move_each_their_own(stage: Stage, imported: Path, tmp_path: Path) -> None:
+    two = (Partial("registry", "mcpmesh"), Partial("interviews", "ai_interviewer"))
+    stores = replace(STORES, stores=two)
+    export_data(compose_of(stage), stores, tmp_path / "out", live=True)
+    parts = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.dump")}
+    assert parts == {"registry/mcpmesh.dump", "interviews/ai_interviewer.dump"}
+    compared = import_data(CLUSTER, stores, tmp_path / "out")
+    assert {row.what for row in compared} >= {
+        "registry, mcpmesh: table public.agents",
+        "interviews, ai_interviewer: table backend.users",
+    }
+    same_rows(stage.compose, stage.cluster)
+
+
 # --- the way back, and who owns what ---
 
 
@@ -938,33 +988,6 @@ def test_everything_comes_back_to_compose(stage: Stage, imported: Path, tmp_path
     assert stage.compose.sql("postgres", databases) == ["ai_interviewer_before_1", "mcpmesh_before_1"]
     (rights,) = stage.compose.sql("postgres", "SELECT datacl FROM pg_database WHERE datname = 'mcpmesh';")
     assert sorted(rights.strip("{}").split(",")) == ["=Tc/mcpmesh", "mcpmesh=CTc/mcpmesh"]
-
-
-@dataclass(frozen=True)
-class Partial:
-    """One of two PostgreSQL servers, with databases of its own. Both are the same server here."""
-
-    name: str
-    database: str
-
-    def mover(self, side: AnySide) -> Mover:
-        whole = store_called("postgres").mover(side)
-        assert isinstance(whole, PostgresMover)
-        return replace(whole, databases={self.database: whole.databases[self.database]})
-
-
-def test_two_servers_of_one_kind_move_each_their_own(stage: Stage, imported: Path, tmp_path: Path) -> None:
-    two = (Partial("registry", "mcpmesh"), Partial("interviews", "ai_interviewer"))
-    stores = replace(STORES, stores=two)
-    export_data(compose_of(stage), stores, tmp_path / "out", live=True)
-    parts = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.dump")}
-    assert parts == {"registry/mcpmesh.dump", "interviews/ai_interviewer.dump"}
-    compared = import_data(CLUSTER, stores, tmp_path / "out")
-    assert {row.what for row in compared} >= {
-        "registry, mcpmesh: table public.agents",
-        "interviews, ai_interviewer: table backend.users",
-    }
-    same_rows(stage.compose, stage.cluster)
 
 
 def test_a_schema_without_an_heir_must_be_given_one(stage: Stage, tmp_path: Path) -> None:

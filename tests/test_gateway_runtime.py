@@ -6,6 +6,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import socketserver
@@ -157,7 +158,7 @@ def gateway(request: pytest.FixtureRequest, gateways: Callable[[str], RunningGat
 
 with_login = pytest.mark.parametrize("gateway", WITH_LOGIN, indirect=True)
 over_http = pytest.mark.parametrize("gateway", WITHOUT_LOGIN, indirect=True)
-limited_with_login = pytest.mark.parametrize("limited", WITH_LOGIN, indirect=True)
+limited_login = pytest.mark.parametrize("limited", WITH_LOGIN, indirect=True)
 
 
 def fresh(gateway: RunningGateway, person: str = ADMINISTRATOR) -> RunningGateway:
@@ -713,7 +714,7 @@ def test_a_client_holds_a_hundred_connections_and_no_other_pays_for_it(gateway: 
     assert len([request for request in backend.requests if request.body == b"xx"]) == 100
 
 
-@limited_with_login
+@limited_login
 @pytest.mark.parametrize("target", ["/", "/grafana/"])
 def test_a_stranger_cannot_ask_the_login_as_often_as_it_likes(limited: RunningGateway, target: str) -> None:
     gateway = limited
@@ -728,7 +729,7 @@ def test_a_stranger_cannot_ask_the_login_as_often_as_it_likes(limited: RunningGa
     assert len(gateway.upstreams[LOGIN].requests) == statuses.count(302)
 
 
-@limited_with_login
+@limited_login
 def test_signing_in_is_limited(limited: RunningGateway) -> None:
     gateway = limited
     headers = [("X-Forwarded-For", "203.0.113.63")]
@@ -756,7 +757,7 @@ def vouch_by_cookie(gateway: RunningGateway) -> None:
     gateway.upstreams[LOGIN].answer = answer
 
 
-@limited_with_login
+@limited_login
 def test_people_behind_one_address_do_not_pay_for_each_other(limited: RunningGateway) -> None:
     vouch_by_cookie(limited)
     office = ("X-Forwarded-For", "192.0.2.7")
@@ -773,7 +774,7 @@ def test_people_behind_one_address_do_not_pay_for_each_other(limited: RunningGat
         assert Counter(clients.map(call, range(8 * 48))) == {200: 8 * 48}
 
 
-@limited_with_login
+@limited_login
 def test_one_person_is_counted_wherever_they_ask_from(limited: RunningGateway) -> None:
     vouch_by_cookie(limited)
     since = len(limited.pod.output)
@@ -796,7 +797,7 @@ def test_one_person_is_counted_wherever_they_ask_from(limited: RunningGateway) -
     assert limited.request("GET", "/api/interviews", headers=other).status == 200
 
 
-@limited_with_login
+@limited_login
 def test_a_stranger_who_invents_cookies_is_counted_by_the_address_and_keeps_nobody_out(limited: RunningGateway) -> None:
     vouch_by_cookie(limited)
     login, came_from = limited.upstreams[LOGIN], ("X-Forwarded-For", "192.0.2.9")
@@ -822,7 +823,7 @@ def test_a_stranger_who_invents_cookies_is_counted_by_the_address_and_keeps_nobo
     assert len(login.requests) == 1
 
 
-@limited_with_login
+@limited_login
 def test_whose_session_has_ended_is_a_stranger_again(limited: RunningGateway) -> None:
     """A cookie that is good no longer cannot use up what its person may ask."""
     vouch_by_cookie(limited)
@@ -840,7 +841,7 @@ def test_whose_session_has_ended_is_a_stranger_again(limited: RunningGateway) ->
     assert limited.request("GET", "/api/x", headers=anew).status == 200
 
 
-@limited_with_login
+@limited_login
 def test_one_person_cannot_have_the_login_asked_as_often_as_they_like(limited: RunningGateway) -> None:
     login, came_from = limited.upstreams[LOGIN], ("X-Forwarded-For", "192.0.2.11")
     login.answer = lambda _: Answer(status=202, headers={"X-Auth-Request-Email": "restless@example.com"})
@@ -875,7 +876,7 @@ def test_what_fails_in_lua_is_refused_and_told_in_the_log(manifests: Manifests) 
         assert not gateway.arrived
 
 
-@limited_with_login
+@limited_login
 def test_a_person_holds_a_hundred_connections_wherever_they_ask_from(limited: RunningGateway) -> None:
     vouch_by_cookie(limited)
     person, office = cookie_of("slow@example.com"), "192.0.2.10"
@@ -1072,16 +1073,18 @@ def ingress_nginx(gateway: RunningGateway, annotations: Mapping[str, str], folde
 
 @pytest.fixture
 def behind_ingress(
-    manifests: Manifests, gateways: Callable[[str], RunningGateway], tmp_path: Path, needs_nginx: Path
+    manifests: Manifests, gateways: Callable[[str], RunningGateway], tmp_path: Path
 ) -> Generator[RunningGateway, None, None]:
     """Production's gateway, reached by way of what ingress-nginx would be."""
-    gateway = fresh(gateways("prod"))
-    (ingress,) = (manifest for manifest in manifests("prod") if manifest["kind"] == "Ingress")
+    gateway = fresh(gateways(WITH_LOGIN[0]))
+    (ingress,) = (manifest for manifest in manifests(WITH_LOGIN[0]) if manifest["kind"] == "Ingress")
     annotations = cast("dict[str, dict[str, str]]", ingress["metadata"])["annotations"]
     port = free_port()
     text = ingress_nginx(gateway, annotations, tmp_path).replace("PORT", str(port))
     (tmp_path / "nginx.conf").write_text(text)
-    command = ["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-g", "daemon off;"]
+    program = shutil.which("nginx")
+    assert program, "nginx was not asked for"
+    command = [program, "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"), "-g", "daemon off;"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
             assert eventually(lambda: listens(port), START)
@@ -1272,7 +1275,6 @@ def hurried(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Gene
     folder = tmp_path_factory.mktemp("hurried")
     application = Application(ApplicationSettings(name="ai-interviewer"), outdir=folder)
     phase = Phase(application, "access")
-    close(phase)
     compute = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
     image, user = images.OPENRESTY, User(uid=1000, gid=1000)
     container = Container(name="backend", image=image, user=user, compute=compute, ports=(Port(number=8000),))
@@ -1285,6 +1287,7 @@ def hurried(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Gene
     )
     settings = GatewaySettings(image=images.OPENRESTY, compute=compute, host="shop.local", https=False)
     Gateway(phase, settings, routes, DevIdentity(email=DEVELOPER))
+    close(phase)
     application.synth()
     with running_gateway(read_manifests(folder)) as running:
         yield running
@@ -1629,7 +1632,6 @@ def portal(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Gener
     folder = tmp_path_factory.mktemp("portal")
     application = Application(ApplicationSettings(name="ai-interviewer"), outdir=folder)
     phase = Phase(application, "access")
-    close(phase)
     compute = Compute(cpu="100m", memory="64Mi")
     container = Container(
         name="backend", image=images.OPENRESTY, user=User(uid=1, gid=1), compute=compute, ports=(Port(number=8000),)
@@ -1649,6 +1651,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Gener
         Route(path="/odd", to=backend, audience=Audience.PUBLIC, content_security_policy=ODD),
     )
     Gateway(phase, GatewaySettings(image=images.OPENRESTY, compute=compute, host="shop.example.com"), routes, login)
+    close(phase)
     application.synth()
     with running_gateway(read_manifests(folder)) as running:
         running.upstreams["portal"].answer = lambda _: Answer(status=401)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +87,13 @@ class Address:
     Args:
         path: The path; with a slash at its end it is all below it.
         service: The workload that answers.
-        audience: Who may use it.
+        audience: Who may use it: ``public``, ``signed-in`` or ``administrator``.
         url: Where it is.
     """
 
     path: str
     service: str
-    audience: Literal["public", "signed-in", "administrator"]
+    audience: str
     url: str
 
 

@@ -273,7 +273,7 @@ def operator(given: typer.Context, environment: str, context: str = "", confirm:
     return Operator(environment=chosen, environments=environments, context=context, confirm=confirm)
 
 
-@command("quick-dev", DEPLOY, "dev --app-dir ../ai-interviewer", rendered=True)
+@command("quick-dev", DEPLOY, "dev --app-dir ../application", rendered=True)
 def quick_dev(
     given: typer.Context,
     environment: Env,

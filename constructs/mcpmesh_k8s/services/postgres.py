@@ -272,7 +272,7 @@ class Sizing:
             SettingError: One of them is too small for a server.
         """
         memory = in_bytes("memory", compute.memory_limit) // _MEBIBYTE
-        disk = in_bytes("storage", size) // _MEBIBYTE
+        disk = in_bytes("PostgresSettings.size", size) // _MEBIBYTE
         shared, maintenance, autovacuum = memory // 4, max(16, memory // 16), max(8, memory // 32)
         fixed = shared + -(-shared // 16) + _SHARED_REST + maintenance + _AUTOVACUUM_WORKERS * autovacuum
         left = memory - fixed - (_AUTOVACUUM_WORKERS + _OWN_PROCESSES) * _PROCESS
