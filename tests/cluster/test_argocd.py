@@ -1,0 +1,71 @@
+"""The cluster takes ArgoCD's own objects, and no wave of a sync fails by the health of what is in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster.api import Object
+from cluster.environment import APPLY, AUTOSCALED, ROOT, Deployed, Done, as_text, named, over_and_over, read
+from cluster.known import fails_today
+
+FOLDER = "argocd"
+WAVE = "argocd.argoproj.io/sync-wave"
+KIND = "HorizontalPodAutoscaler"
+HOOK = "argocd.argoproj.io/hook"
+PHASES = ("PreSync", "Sync", "PostSync")
+DEGRADED = ("FailedGet", "FailedUpdate", "InvalidSelector")
+"""How the reasons begin for which ArgoCD calls an autoscaler Degraded, as of 2026: argo-cd's pull request 26274."""
+
+
+@pytest.fixture(scope="session")
+def applied(cluster: Deployed) -> Done:
+    """What kubectl says when ArgoCD's objects are applied. They do not stay: commands make way for an ArgoCD."""
+    (namespace,) = {one["metadata"]["namespace"] for one in read(FOLDER)}
+    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    cluster.do("apply", "--server-side", "--filename=-", stdin=as_text([made]))
+    return cluster.kubectl(*APPLY, "--dry-run=server", "--namespace", namespace, "--filename", ROOT / "dist" / FOLDER)
+
+
+def test_argocds_objects_are_taken_with_strict_validation(applied: Done) -> None:
+    assert applied.returncode == 0, applied.stderr
+    assert len(applied.stdout.splitlines()) == len(read(FOLDER))
+
+
+def test_argocds_objects_are_taken_without_a_warning(applied: Done, request: pytest.FixtureRequest) -> None:
+    fails_today(request, "The API server warns of ArgoCD's finalizer, whose name has no path.")
+    assert applied.stderr == ""
+
+
+@pytest.mark.parametrize("cluster", AUTOSCALED, indirect=True, ids=named)
+def test_no_wave_waits_for_an_object_that_is_degraded_at_first(
+    cluster: Deployed, request: pytest.FixtureRequest
+) -> None:
+    """Else the sync fails, however soon that passes. No annotation keeps a wave from waiting for one of its objects."""
+    fails_today(request, "An autoscaler is Degraded until its pods are measured, and its wave is not the last.")
+    degraded: set[str] = set()
+    with over_and_over(lambda: degraded.update(degraded_now(cluster))):
+        cluster.deploy()
+    assert not degraded_now(cluster)  # it passes by itself
+    last = max(step_of(one) for one in cluster.manifests())
+    waited_for = {
+        one["metadata"]["name"]: step_of(one)
+        for one in cluster.manifests()
+        if one["kind"] == KIND and one["metadata"]["name"] in degraded and step_of(one) < last
+    }
+    assert waited_for == {}
+
+
+def degraded_now(deployed: Deployed) -> set[str]:
+    path = f"/apis/autoscaling/v2/namespaces/{deployed.namespace}/horizontalpodautoscalers"
+    return {
+        one["metadata"]["name"]
+        for one in deployed.control_plane.api.list(path)
+        for condition in one.get("status", {}).get("conditions", ())
+        if condition["status"] == "False" and condition["reason"].startswith(DEGRADED)
+    }
+
+
+def step_of(manifest: Object) -> tuple[int, int]:
+    """When an object is applied: in which phase of a sync, and in which wave of it."""
+    annotations = manifest["metadata"].get("annotations", {})
+    return PHASES.index(annotations.get(HOOK, "Sync")), int(annotations.get(WAVE, 0))
