@@ -171,7 +171,7 @@ class Module:
             python = self.python_names[name][field["name"]]
             fields[python] = self._type(field["type"], field)
             lines.append(f"    {python}: {fields[python]}{' | None = None' if field.get('optional') else ''}\n")
-            lines.append(documentation(field))
+            lines.append(self._said(field))
             if json_name(python) != written[field["name"]]:
                 odd[python] = written[field["name"]]
         # A field must hide neither a type from the annotations after it nor what a struct itself has.
@@ -179,7 +179,8 @@ class Module:
             sys.exit(f"{name}: {', '.join(hidden)} cannot be a field.")
         if odd:
             options.append("json={" + ", ".join(f'"{python}": "{text}"' for python, text in odd.items()) + "}")
-        body = documentation(found) + ("\n" if lines else "") + "".join(lines)
+        said = self._said(found)
+        body = said + ("\n" if said and lines else "") + "".join(lines)
         return f"class {name}({', '.join(options)}):\n{body or '    pass'}"
 
     def _enum(self, name: str) -> str:
@@ -187,7 +188,12 @@ class Module:
         for member in self.types[name]["members"]:
             (value,) = self._one(rf'{name}\["{member["name"]}"\] = "([^"]*)"', name)
             members.append(f'    {member["name"]} = "{value}"\n')
-        return f"class {name}(Enum):\n{documentation(self.types[name])}\n{''.join(members)}"
+        said = self._said(self.types[name])
+        return f"class {name}(Enum):\n{said}{chr(10) if said else ''}{''.join(members)}"
+
+    def _said(self, found: Described) -> str:
+        """What crds/ says of it. What Kubernetes says of its own fields is in its reference, and stays there."""
+        return documentation(found) if self.source.submodule != "k8s" and not self.source.only else ""
 
     def _one(self, pattern: str, name: str) -> tuple[str, ...]:
         match = re.search(pattern, self.javascript, re.MULTILINE | re.DOTALL)

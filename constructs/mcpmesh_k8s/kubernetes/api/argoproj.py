@@ -20,7 +20,6 @@ class AppProjectProps(Struct, api="argoproj.io/v1alpha1", kind="AppProject"):
 
 
 class AppProjectSpec(Struct):
-
     cluster_resource_whitelist: Sequence[AppProjectSpecClusterResourceWhitelist]
     """Kinds without a namespace that may be deployed."""
     destinations: Sequence[AppProjectSpecDestinations]
@@ -35,13 +34,11 @@ class AppProjectSpec(Struct):
 
 
 class AppProjectSpecClusterResourceWhitelist(Struct):
-
     group: str
     kind: str
 
 
 class AppProjectSpecDestinations(Struct):
-
     namespace: str
     name: str | None = None
     """The cluster's name in ArgoCD, in the place of its URL."""
@@ -50,7 +47,6 @@ class AppProjectSpecDestinations(Struct):
 
 
 class AppProjectSpecNamespaceResourceWhitelist(Struct):
-
     group: str
     kind: str
 
@@ -77,7 +73,6 @@ class ApplicationSetProps(Struct, api="argoproj.io/v1alpha1", kind="ApplicationS
 
 
 class ApplicationSetSpec(Struct):
-
     generators: Sequence[ApplicationSetSpecGenerators]
     """What gives an Application for each of its findings."""
     go_template: bool
@@ -88,7 +83,6 @@ class ApplicationSetSpec(Struct):
 
 
 class ApplicationSetSpecGenerators(Struct):
-
     clusters: ApplicationSetSpecGeneratorsClusters
     """The clusters that ArgoCD knows."""
 
@@ -107,27 +101,23 @@ class ApplicationSetSpecGeneratorsClustersSelector(Struct):
 
 
 class ApplicationSetSpecSyncPolicy(Struct):
-
     preserve_resources_on_deletion: bool
     """Whether what an Application deployed stays when it is deleted."""
 
 
 class ApplicationSetSpecTemplate(Struct):
-
     metadata: ApplicationSetSpecTemplateMetadata
     spec: object
     """The spec of an Application."""
 
 
 class ApplicationSetSpecTemplateMetadata(Struct):
-
     name: str
     annotations: Mapping[str, str] | None = None
     labels: Mapping[str, str] | None = None
 
 
 class ApplicationSpec(Struct):
-
     destination: ApplicationSpecDestination
     project: str
     """The AppProject it belongs to."""
@@ -138,7 +128,6 @@ class ApplicationSpec(Struct):
 
 
 class ApplicationSpecDestination(Struct):
-
     namespace: str
     name: str | None = None
     """The cluster's name in ArgoCD, in the place of its URL."""
@@ -147,7 +136,6 @@ class ApplicationSpecDestination(Struct):
 
 
 class ApplicationSpecIgnoreDifferences(Struct):
-
     group: str
     json_pointers: Sequence[str]
     """The fields (RFC 6901)."""
@@ -156,7 +144,6 @@ class ApplicationSpecIgnoreDifferences(Struct):
 
 
 class ApplicationSpecSource(Struct, json={"repo_url": "repoURL"}):
-
     directory: ApplicationSpecSourceDirectory
     """The folder holds plain manifests."""
     path: str
@@ -174,7 +161,6 @@ class ApplicationSpecSourceDirectory(Struct):
 
 
 class ApplicationSpecSyncPolicy(Struct):
-
     retry: ApplicationSpecSyncPolicyRetry
     """What happens after a sync that failed."""
     sync_options: Sequence[str]
@@ -201,7 +187,6 @@ class ApplicationSpecSyncPolicyRetry(Struct):
 
 
 class ApplicationSpecSyncPolicyRetryBackoff(Struct):
-
     duration: str
     """Time to the first trial, such as 30s."""
     factor: int

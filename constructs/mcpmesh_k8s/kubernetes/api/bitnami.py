@@ -20,7 +20,6 @@ class SealedSecretProps(Struct, api="bitnami.com/v1alpha1", kind="SealedSecret")
 
 
 class SealedSecretSpec(Struct):
-
     encrypted_data: Mapping[str, str]
     """The encrypted values by key, in base64."""
     template: SealedSecretSpecTemplate
@@ -36,7 +35,6 @@ class SealedSecretSpecTemplate(Struct):
 
 
 class SealedSecretSpecTemplateMetadata(Struct):
-
     name: str
     namespace: str
     labels: Mapping[str, str] | None = None

@@ -37,7 +37,6 @@ class ExternalSecretSpec(Struct):
 
 
 class ExternalSecretSpecData(Struct):
-
     remote_ref: ExternalSecretSpecDataRemoteRef
     """Where the store keeps the value."""
     secret_key: str
@@ -45,7 +44,6 @@ class ExternalSecretSpecData(Struct):
 
 
 class ExternalSecretSpecDataFrom(Struct):
-
     extract: ExternalSecretSpecDataFromExtract
     """The entry to take apart."""
 

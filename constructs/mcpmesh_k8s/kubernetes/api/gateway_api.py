@@ -20,7 +20,6 @@ class HttpRouteProps(Struct, api="gateway.networking.k8s.io/v1", kind="HTTPRoute
 
 
 class HttpRouteSpec(Struct):
-
     hostnames: Sequence[str]
     """The hosts whose requests are taken."""
     parent_refs: Sequence[HttpRouteSpecParentRefs]
@@ -29,7 +28,6 @@ class HttpRouteSpec(Struct):
 
 
 class HttpRouteSpecParentRefs(Struct):
-
     name: str
     namespace: str | None = None
     section_name: str | None = None
@@ -37,20 +35,17 @@ class HttpRouteSpecParentRefs(Struct):
 
 
 class HttpRouteSpecRules(Struct):
-
     backend_refs: Sequence[HttpRouteSpecRulesBackendRefs]
     """The Services that answer."""
     timeouts: HttpRouteSpecRulesTimeouts | None = None
 
 
 class HttpRouteSpecRulesBackendRefs(Struct):
-
     name: str
     port: int
 
 
 class HttpRouteSpecRulesTimeouts(Struct):
-
     request: str | None = None
     """The longest a request may take, such as 300s."""
 

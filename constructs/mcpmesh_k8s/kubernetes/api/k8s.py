@@ -14,1350 +14,732 @@ from .struct import IntOrString as IntOrString, Kind, Quantity as Quantity, Stru
 
 
 class Affinity(Struct):
-    """Affinity is a group of affinity scheduling rules."""
-
     node_affinity: NodeAffinity | None = None
-    """Describes node affinity scheduling rules for the pod."""
     pod_affinity: PodAffinity | None = None
-    """Describes pod affinity scheduling rules (e.g. co-locate this pod in the same node, zone, etc. as some other pod(s))."""
     pod_anti_affinity: PodAntiAffinity | None = None
-    """Describes pod anti-affinity scheduling rules (e.g. avoid putting this pod in the same node, zone, etc. as some other pod(s))."""
 
 
 class AggregationRule(Struct):
-    """AggregationRule describes how to locate ClusterRoles to aggregate into the ClusterRole."""
-
     cluster_role_selectors: Sequence[LabelSelector] | None = None
-    """ClusterRoleSelectors holds a list of selectors which will be used to find ClusterRoles and create the rules."""
 
 
 class ApiServiceSpec(Struct, json={"insecure_skip_tls_verify": "insecureSkipTLSVerify"}):
-    """APIServiceSpec contains information for locating and communicating with a server."""
-
     group_priority_minimum: int
-    """GroupPriorityMininum is the priority this group should have at least."""
     version_priority: int
-    """VersionPriority controls the ordering of this API version inside of its group."""
     ca_bundle: str | None = None
-    """CABundle is a PEM encoded CA bundle which will be used to validate an API server's serving certificate."""
     group: str | None = None
-    """Group is the API group name this server hosts."""
     insecure_skip_tls_verify: bool | None = None
-    """InsecureSkipTLSVerify disables TLS certificate verification when communicating with this server."""
     service: ServiceReference | None = None
-    """Service is a reference to the service for this API server."""
     version: str | None = None
-    """Version is the API version this server hosts."""
 
 
 class AwsElasticBlockStoreVolumeSource(Struct, json={"volume_id": "volumeID"}):
-    """Represents a Persistent Disk resource in AWS."""
-
     volume_id: str
-    """volumeID is unique ID of the persistent disk resource in AWS (Amazon EBS volume)."""
     fs_type: str | None = None
-    """fsType is the filesystem type of the volume that you want to mount."""
     partition: int | None = None
-    """partition is the partition in the volume that you want to mount."""
     read_only: bool | None = None
-    """readOnly value true will force the readOnly setting in VolumeMounts."""
 
 
 class AzureDiskVolumeSource(Struct, json={"disk_uri": "diskURI"}):
-    """AzureDisk represents an Azure Data Disk mount on the host and bind mount to the pod."""
-
     disk_name: str
-    """diskName is the Name of the data disk in the blob storage."""
     disk_uri: str
-    """diskURI is the URI of data disk in the blob storage."""
     caching_mode: str | None = None
-    """cachingMode is the Host Caching mode: None, Read Only, Read Write."""
     fs_type: str | None = None
-    """fsType is Filesystem type to mount."""
     kind: str | None = None
-    """kind expected values are Shared: multiple blob disks per storage account Dedicated: single blob disk per storage account Managed: azure managed data disk (only in managed availability set)."""
     read_only: bool | None = None
-    """readOnly Defaults to false (read/write)."""
 
 
 class AzureFilePersistentVolumeSource(Struct):
-    """AzureFile represents an Azure File Service mount on the host and bind mount to the pod."""
-
     secret_name: str
-    """secretName is the name of secret that contains Azure Storage Account Name and Key."""
     share_name: str
-    """shareName is the azure Share Name."""
     read_only: bool | None = None
-    """readOnly defaults to false (read/write)."""
     secret_namespace: str | None = None
-    """secretNamespace is the namespace of the secret that contains Azure Storage Account Name and Key default is the same as the Pod."""
 
 
 class AzureFileVolumeSource(Struct):
-    """AzureFile represents an Azure File Service mount on the host and bind mount to the pod."""
-
     secret_name: str
-    """secretName is the name of secret that contains Azure Storage Account Name and Key."""
     share_name: str
-    """shareName is the azure share Name."""
     read_only: bool | None = None
-    """readOnly defaults to false (read/write)."""
 
 
 class BoundObjectReference(Struct):
-    """BoundObjectReference is a reference to an object that a token is bound to."""
-
     api_version: str | None = None
-    """API version of the referent."""
     kind: str | None = None
-    """Kind of the referent."""
     name: str | None = None
-    """Name of the referent."""
     uid: str | None = None
-    """UID of the referent."""
 
 
 class Capabilities(Struct):
-    """Adds and removes POSIX capabilities from running containers."""
-
     add: Sequence[str] | None = None
-    """Added capabilities."""
     drop: Sequence[str] | None = None
-    """Removed capabilities."""
 
 
 class CephFsPersistentVolumeSource(Struct):
-    """Represents a Ceph Filesystem mount that lasts the lifetime of a pod Cephfs volumes do not support ownership management or SELinux relabeling."""
-
     monitors: Sequence[str]
-    """monitors is Required: Monitors is a collection of Ceph monitors More info: https://examples.k8s.io/volumes/cephfs/README.md#how-to-use-it."""
     path: str | None = None
-    """path is Optional: Used as the mounted root, rather than the full Ceph tree, default is /."""
     read_only: bool | None = None
-    """readOnly is Optional: Defaults to false (read/write)."""
     secret_file: str | None = None
-    """secretFile is Optional: SecretFile is the path to key ring for User, default is /etc/ceph/user.secret More info: https://examples.k8s.io/volumes/cephfs/README.md#how-to-use-it."""
     secret_ref: SecretReference | None = None
-    """secretRef is Optional: SecretRef is reference to the authentication secret for User, default is empty."""
     user: str | None = None
-    """user is Optional: User is the rados user name, default is admin More info: https://examples.k8s.io/volumes/cephfs/README.md#how-to-use-it."""
 
 
 class CephFsVolumeSource(Struct):
-    """Represents a Ceph Filesystem mount that lasts the lifetime of a pod Cephfs volumes do not support ownership management or SELinux relabeling."""
-
     monitors: Sequence[str]
-    """monitors is Required: Monitors is a collection of Ceph monitors More info: https://examples.k8s.io/volumes/cephfs/README.md#how-to-use-it."""
     path: str | None = None
-    """path is Optional: Used as the mounted root, rather than the full Ceph tree, default is /."""
     read_only: bool | None = None
-    """readOnly is Optional: Defaults to false (read/write)."""
     secret_file: str | None = None
-    """secretFile is Optional: SecretFile is the path to key ring for User, default is /etc/ceph/user.secret More info: https://examples.k8s.io/volumes/cephfs/README.md#how-to-use-it."""
     secret_ref: LocalObjectReference | None = None
-    """secretRef is Optional: SecretRef is reference to the authentication secret for User, default is empty."""
     user: str | None = None
-    """user is optional: User is the rados user name, default is admin More info: https://examples.k8s.io/volumes/cephfs/README.md#how-to-use-it."""
 
 
 class CertificateSigningRequestSpec(Struct):
-    """CertificateSigningRequestSpec contains the certificate request."""
-
     request: str
-    """request contains an x509 certificate signing request encoded in a 'CERTIFICATE REQUEST' PEM block."""
     signer_name: str
-    """signerName indicates the requested signer, and is a qualified name."""
     expiration_seconds: int | None = None
-    """expirationSeconds is the requested duration of validity of the issued certificate."""
     extra: Mapping[str, Sequence[str]] | None = None
-    """extra contains extra attributes of the user that created the CertificateSigningRequest."""
     groups: Sequence[str] | None = None
-    """groups contains group membership of the user that created the CertificateSigningRequest."""
     uid: str | None = None
-    """uid contains the uid of the user that created the CertificateSigningRequest."""
     usages: Sequence[str] | None = None
-    """usages specifies a set of key usages requested in the issued certificate."""
     username: str | None = None
-    """username contains the name of the user that created the CertificateSigningRequest."""
 
 
 class CinderPersistentVolumeSource(Struct, json={"volume_id": "volumeID"}):
-    """Represents a cinder volume resource in Openstack."""
-
     volume_id: str
-    """volumeID used to identify the volume in cinder."""
     fs_type: str | None = None
-    """fsType Filesystem type to mount."""
     read_only: bool | None = None
-    """readOnly is Optional: Defaults to false (read/write)."""
     secret_ref: SecretReference | None = None
-    """secretRef is Optional: points to a secret object containing parameters used to connect to OpenStack."""
 
 
 class CinderVolumeSource(Struct, json={"volume_id": "volumeID"}):
-    """Represents a cinder volume resource in Openstack."""
-
     volume_id: str
-    """volumeID used to identify the volume in cinder."""
     fs_type: str | None = None
-    """fsType is the filesystem type to mount."""
     read_only: bool | None = None
-    """readOnly defaults to false (read/write)."""
     secret_ref: LocalObjectReference | None = None
-    """secretRef is optional: points to a secret object containing parameters used to connect to OpenStack."""
 
 
 class ClaimSource(Struct):
-    """ClaimSource describes a reference to a ResourceClaim."""
-
     resource_claim_name: str | None = None
-    """ResourceClaimName is the name of a ResourceClaim object in the same namespace as this pod."""
     resource_claim_template_name: str | None = None
-    """ResourceClaimTemplateName is the name of a ResourceClaimTemplate object in the same namespace as this pod."""
 
 
 class ClientIpConfig(Struct):
-    """ClientIPConfig represents the configurations of Client IP based session affinity."""
-
     timeout_seconds: int | None = None
-    """timeoutSeconds specifies the seconds of ClientIP type session sticky time."""
 
 
 class ComponentCondition(Struct):
-    """Information about the condition of a component."""
-
     status: str
-    """Status of the condition for a component."""
     type: str
-    """Type of condition for a component."""
     error: str | None = None
-    """Condition error code for a component."""
     message: str | None = None
-    """Message about the condition for a component."""
 
 
 class ConfigMapEnvSource(Struct):
-    """ConfigMapEnvSource selects a ConfigMap to populate the environment variables with."""
-
     name: str | None = None
-    """Name of the referent."""
     optional: bool | None = None
-    """Specify whether the ConfigMap must be defined."""
 
 
 class ConfigMapKeySelector(Struct):
-    """Selects a key from a ConfigMap."""
-
     key: str
-    """The key to select."""
     name: str | None = None
-    """Name of the referent."""
     optional: bool | None = None
-    """Specify whether the ConfigMap or its key must be defined."""
 
 
 class ConfigMapNodeConfigSource(Struct):
-    """ConfigMapNodeConfigSource contains the information to reference a ConfigMap as a config source for the Node."""
-
     kubelet_config_key: str
-    """KubeletConfigKey declares which key of the referenced ConfigMap corresponds to the KubeletConfiguration structure This field is required in all cases."""
     name: str
-    """Name is the metadata.name of the referenced ConfigMap. This field is required in all cases."""
     namespace: str
-    """Namespace is the metadata.namespace of the referenced ConfigMap. This field is required in all cases."""
     resource_version: str | None = None
-    """ResourceVersion is the metadata.ResourceVersion of the referenced ConfigMap. This field is forbidden in Node.Spec, and required in Node.Status."""
     uid: str | None = None
-    """UID is the metadata.UID of the referenced ConfigMap. This field is forbidden in Node.Spec, and required in Node.Status."""
 
 
 class ConfigMapProjection(Struct):
-    """Adapts a ConfigMap into a projected volume."""
-
     items: Sequence[KeyToPath] | None = None
-    """items if unspecified, each key-value pair in the Data field of the referenced ConfigMap will be projected into the volume as a file whose name is the key and content is the value."""
     name: str | None = None
-    """Name of the referent."""
     optional: bool | None = None
-    """optional specify whether the ConfigMap or its keys must be defined."""
 
 
 class ConfigMapVolumeSource(Struct):
-    """Adapts a ConfigMap into a volume."""
-
     default_mode: int | None = None
-    """defaultMode is optional: mode bits used to set permissions on created files by default."""
     items: Sequence[KeyToPath] | None = None
-    """items if unspecified, each key-value pair in the Data field of the referenced ConfigMap will be projected into the volume as a file whose name is the key and content is the value."""
     name: str | None = None
-    """Name of the referent."""
     optional: bool | None = None
-    """optional specify whether the ConfigMap or its keys must be defined."""
 
 
 class Container(Struct):
-    """A single application container that you want to run within a pod."""
-
     name: str
-    """Name of the container specified as a DNS_LABEL."""
     args: Sequence[str] | None = None
-    """Arguments to the entrypoint."""
     command: Sequence[str] | None = None
-    """Entrypoint array."""
     env: Sequence[EnvVar] | None = None
-    """List of environment variables to set in the container."""
     env_from: Sequence[EnvFromSource] | None = None
-    """List of sources to populate environment variables in the container."""
     image: str | None = None
-    """Container image name."""
     image_pull_policy: str | None = None
-    """Image pull policy."""
     lifecycle: Lifecycle | None = None
-    """Actions that the management system should take in response to container lifecycle events."""
     liveness_probe: Probe | None = None
-    """Periodic probe of container liveness."""
     ports: Sequence[ContainerPort] | None = None
-    """List of ports to expose from the container."""
     readiness_probe: Probe | None = None
-    """Periodic probe of container service readiness."""
     resize_policy: Sequence[ContainerResizePolicy] | None = None
-    """Resources resize policy for the container."""
     resources: ResourceRequirements | None = None
-    """Compute Resources required by this container."""
     security_context: SecurityContext | None = None
-    """SecurityContext defines the security options the container should be run with."""
     startup_probe: Probe | None = None
-    """StartupProbe indicates that the Pod has successfully initialized."""
     stdin: bool | None = None
-    """Whether this container should allocate a buffer for stdin in the container runtime."""
     stdin_once: bool | None = None
-    """Whether the container runtime should close the stdin channel after it has been opened by a single attach."""
     termination_message_path: str | None = None
-    """Optional: Path at which the file to which the container's termination message will be written is mounted into the container's filesystem."""
     termination_message_policy: str | None = None
-    """Indicate how the termination message should be populated."""
     tty: bool | None = None
-    """Whether this container should allocate a TTY for itself, also requires 'stdin' to be true."""
     volume_devices: Sequence[VolumeDevice] | None = None
-    """volumeDevices is the list of block devices to be used by the container."""
     volume_mounts: Sequence[VolumeMount] | None = None
-    """Pod volumes to mount into the container's filesystem."""
     working_dir: str | None = None
-    """Container's working directory."""
 
 
 class ContainerPort(Struct, json={"host_ip": "hostIP"}):
-    """ContainerPort represents a network port in a single container."""
-
     container_port: int
-    """Number of port to expose on the pod's IP address."""
     host_ip: str | None = None
-    """What host IP to bind the external port to."""
     host_port: int | None = None
-    """Number of port to expose on the host."""
     name: str | None = None
-    """If specified, this must be an IANA_SVC_NAME and unique within the pod."""
     protocol: str | None = None
-    """Protocol for port."""
 
 
 class ContainerResizePolicy(Struct):
-    """ContainerResizePolicy represents resource resize policy for the container."""
-
     resource_name: str
-    """Name of the resource to which this resource resize policy applies."""
     restart_policy: str
-    """Restart policy to apply when specified resource is resized."""
 
 
 class ContainerResourceMetricSourceV2(Struct):
-    """ContainerResourceMetricSource indicates how to scale on a resource metric known to Kubernetes, as specified in requests and limits, describing each pod in the current scale target (e.g. CPU or memory). The values will be averaged together before being compared to the target. Such metrics are built in to Kubernetes, and have special scaling options on top of those available to normal per-pod metrics using the 'pods' source. Only one 'target' type should be set."""
-
     container: str
-    """container is the name of the container in the pods of the scaling target."""
     name: str
-    """name is the name of the resource in question."""
     target: MetricTargetV2
-    """target specifies the target value for the given metric."""
 
 
 class CronJobSpec(Struct):
-    """CronJobSpec describes how the job execution will look like and when it will actually run."""
-
     job_template: JobTemplateSpec
-    """Specifies the job that will be created when executing a CronJob."""
     schedule: str
-    """The schedule in Cron format, see https://en.wikipedia.org/wiki/Cron."""
     concurrency_policy: str | None = None
-    """Specifies how to treat concurrent executions of a Job. Valid values are:."""
     failed_jobs_history_limit: int | None = None
-    """The number of failed finished jobs to retain."""
     starting_deadline_seconds: int | None = None
-    """Optional deadline in seconds for starting the job if it misses scheduled time for any reason."""
     successful_jobs_history_limit: int | None = None
-    """The number of successful finished jobs to retain."""
     suspend: bool | None = None
-    """This flag tells the controller to suspend subsequent executions, it does not apply to already started executions."""
     time_zone: str | None = None
-    """The time zone name for the given schedule, see https://en.wikipedia.org/wiki/List_of_tz_database_time_zones. If not specified, this will default to the time zone of the kube-controller-manager process. The set of valid time zone names and the time zone offset is loaded from the system-wide time zone database by the API server during CronJob validation and the controller manager during execution. If no system-wide time zone database can be found a bundled version of the database is used instead. If the time zone name becomes invalid during the lifetime of a CronJob or due to a change in host configuration, the controller will stop creating new new Jobs and will create a system event with the reason UnknownTimeZone. More information can be found in https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#time-zones."""
 
 
 class CrossVersionObjectReference(Struct):
-    """CrossVersionObjectReference contains enough information to let you identify the referred resource."""
-
     kind: str
-    """kind is the kind of the referent;"""
     name: str
-    """name is the name of the referent;"""
     api_version: str | None = None
-    """apiVersion is the API version of the referent."""
 
 
 class CrossVersionObjectReferenceV2(Struct):
-    """CrossVersionObjectReference contains enough information to let you identify the referred resource."""
-
     kind: str
-    """kind is the kind of the referent;"""
     name: str
-    """name is the name of the referent;"""
     api_version: str | None = None
-    """apiVersion is the API version of the referent."""
 
 
 class CsiDriverSpec(Struct):
-    """CSIDriverSpec is the specification of a CSIDriver."""
-
     attach_required: bool | None = None
-    """attachRequired indicates this CSI volume driver requires an attach operation (because it implements the CSI ControllerPublishVolume() method), and that the Kubernetes attach detach controller should call the attach volume interface which checks the volumeattachment status and waits until the volume is attached before proceeding to mounting."""
     fs_group_policy: str | None = None
-    """fsGroupPolicy defines if the underlying volume supports changing ownership and permission of the volume before being mounted."""
     pod_info_on_mount: bool | None = None
-    """podInfoOnMount indicates this CSI volume driver requires additional pod information (like podName, podUID, etc.) during mount operations, if set to true. If set to false, pod information will not be passed on mount. Default is false."""
     requires_republish: bool | None = None
-    """requiresRepublish indicates the CSI driver wants `NodePublishVolume` being periodically called to reflect any possible change in the mounted volume."""
     se_linux_mount: bool | None = None
-    """seLinuxMount specifies if the CSI driver supports '-o context' mount option."""
     storage_capacity: bool | None = None
-    """storageCapacity indicates that the CSI volume driver wants pod scheduling to consider the storage capacity that the driver deployment will report by creating CSIStorageCapacity objects with capacity information, if set to true."""
     token_requests: Sequence[TokenRequest] | None = None
-    """tokenRequests indicates the CSI driver needs pods' service account tokens it is mounting volume for to do necessary authentication."""
     volume_lifecycle_modes: Sequence[str] | None = None
-    """volumeLifecycleModes defines what kind of volumes this CSI volume driver supports."""
 
 
 class CsiNodeDriver(Struct, json={"node_id": "nodeID"}):
-    """CSINodeDriver holds information about the specification of one CSI driver installed on a node."""
-
     name: str
-    """name represents the name of the CSI driver that this object refers to."""
     node_id: str
-    """nodeID of the node from the driver point of view."""
     allocatable: VolumeNodeResources | None = None
-    """allocatable represents the volume resources of a node that are available for scheduling."""
     topology_keys: Sequence[str] | None = None
-    """topologyKeys is the list of keys supported by the driver."""
 
 
 class CsiNodeSpec(Struct):
-    """CSINodeSpec holds information about the specification of all CSI drivers installed on a node."""
-
     drivers: Sequence[CsiNodeDriver]
-    """drivers is a list of information of all CSI Drivers existing on a node."""
 
 
 class CsiPersistentVolumeSource(Struct):
-    """Represents storage that is managed by an external CSI volume driver (Beta feature)."""
-
     driver: str
-    """driver is the name of the driver to use for this volume."""
     volume_handle: str
-    """volumeHandle is the unique volume name returned by the CSI volume plugin’s CreateVolume to refer to the volume on all subsequent calls."""
     controller_expand_secret_ref: SecretReference | None = None
-    """controllerExpandSecretRef is a reference to the secret object containing sensitive information to pass to the CSI driver to complete the CSI ControllerExpandVolume call."""
     controller_publish_secret_ref: SecretReference | None = None
-    """controllerPublishSecretRef is a reference to the secret object containing sensitive information to pass to the CSI driver to complete the CSI ControllerPublishVolume and ControllerUnpublishVolume calls."""
     fs_type: str | None = None
-    """fsType to mount."""
     node_expand_secret_ref: SecretReference | None = None
-    """nodeExpandSecretRef is a reference to the secret object containing sensitive information to pass to the CSI driver to complete the CSI NodeExpandVolume call."""
     node_publish_secret_ref: SecretReference | None = None
-    """nodePublishSecretRef is a reference to the secret object containing sensitive information to pass to the CSI driver to complete the CSI NodePublishVolume and NodeUnpublishVolume calls."""
     node_stage_secret_ref: SecretReference | None = None
-    """nodeStageSecretRef is a reference to the secret object containing sensitive information to pass to the CSI driver to complete the CSI NodeStageVolume and NodeStageVolume and NodeUnstageVolume calls."""
     read_only: bool | None = None
-    """readOnly value to pass to ControllerPublishVolumeRequest."""
     volume_attributes: Mapping[str, str] | None = None
-    """volumeAttributes of the volume to publish."""
 
 
 class CsiVolumeSource(Struct):
-    """Represents a source location of a volume to mount, managed by an external CSI driver."""
-
     driver: str
-    """driver is the name of the CSI driver that handles this volume."""
     fs_type: str | None = None
-    """fsType to mount."""
     node_publish_secret_ref: LocalObjectReference | None = None
-    """nodePublishSecretRef is a reference to the secret object containing sensitive information to pass to the CSI driver to complete the CSI NodePublishVolume and NodeUnpublishVolume calls."""
     read_only: bool | None = None
-    """readOnly specifies a read-only configuration for the volume."""
     volume_attributes: Mapping[str, str] | None = None
-    """volumeAttributes stores driver-specific properties that are passed to the CSI driver."""
 
 
 class CustomResourceColumnDefinition(Struct):
-    """CustomResourceColumnDefinition specifies a column for server side printing."""
-
     json_path: str
-    """jsonPath is a simple JSON path (i.e. with array notation) which is evaluated against each custom resource to produce the value for this column."""
     name: str
-    """name is a human readable name for the column."""
     type: str
-    """type is an OpenAPI type definition for this column."""
     description: str | None = None
-    """description is a human readable description of this column."""
     format: str | None = None
-    """format is an optional OpenAPI type definition for this column."""
     priority: int | None = None
-    """priority is an integer defining the relative importance of this column compared to others."""
 
 
 class CustomResourceConversion(Struct):
-    """CustomResourceConversion describes how to convert different versions of a CR."""
-
     strategy: str
-    """strategy specifies how custom resources are converted between versions."""
     webhook: WebhookConversion | None = None
-    """webhook describes how to call the conversion webhook."""
 
 
 class CustomResourceDefinitionNames(Struct):
-    """CustomResourceDefinitionNames indicates the names to serve this CustomResourceDefinition."""
-
     kind: str
-    """kind is the serialized kind of the resource."""
     plural: str
-    """plural is the plural name of the resource to serve."""
     categories: Sequence[str] | None = None
-    """categories is a list of grouped resources this custom resource belongs to (e.g. 'all'). This is published in API discovery documents, and used by clients to support invocations like `kubectl get all`."""
     list_kind: str | None = None
-    """listKind is the serialized kind of the list for this resource."""
     short_names: Sequence[str] | None = None
-    """shortNames are short names for the resource, exposed in API discovery documents, and used by clients to support invocations like `kubectl get <shortname>`."""
     singular: str | None = None
-    """singular is the singular name of the resource."""
 
 
 class CustomResourceDefinitionSpec(Struct):
-    """CustomResourceDefinitionSpec describes how a user wants their resource to appear."""
-
     group: str
-    """group is the API group of the defined custom resource."""
     names: CustomResourceDefinitionNames
-    """names specify the resource and kind names for the custom resource."""
     scope: str
-    """scope indicates whether the defined custom resource is cluster- or namespace-scoped."""
     versions: Sequence[CustomResourceDefinitionVersion]
-    """versions is the list of all API versions of the defined custom resource."""
     conversion: CustomResourceConversion | None = None
-    """conversion defines conversion settings for the CRD."""
     preserve_unknown_fields: bool | None = None
-    """preserveUnknownFields indicates that object fields which are not specified in the OpenAPI schema should be preserved when persisting to storage."""
 
 
 class CustomResourceDefinitionVersion(Struct):
-    """CustomResourceDefinitionVersion describes a version for CRD."""
-
     name: str
-    """name is the version name, e.g. “v1”, “v2beta1”, etc. The custom resources are served under this version at `/apis/<group>/<version>/...` if `served` is true."""
     served: bool
-    """served is a flag enabling/disabling this version from being served via REST APIs."""
     storage: bool
-    """storage indicates this version should be used when persisting custom resources to storage."""
     additional_printer_columns: Sequence[CustomResourceColumnDefinition] | None = None
-    """additionalPrinterColumns specifies additional columns returned in Table output."""
     deprecated: bool | None = None
-    """deprecated indicates this version of the custom resource API is deprecated."""
     deprecation_warning: str | None = None
-    """deprecationWarning overrides the default warning returned to API clients."""
     schema: CustomResourceValidation | None = None
-    """schema describes the schema used for validation, pruning, and defaulting of this version of the custom resource."""
     subresources: CustomResourceSubresources | None = None
-    """subresources specify what subresources this version of the defined custom resource have."""
 
 
 class CustomResourceSubresourceScale(Struct):
-    """CustomResourceSubresourceScale defines how to serve the scale subresource for CustomResources."""
-
     spec_replicas_path: str
-    """specReplicasPath defines the JSON path inside of a custom resource that corresponds to Scale `spec.replicas`. Only JSON paths without the array notation are allowed. Must be a JSON Path under `.spec`. If there is no value under the given path in the custom resource, the `/scale` subresource will return an error on GET."""
     status_replicas_path: str
-    """statusReplicasPath defines the JSON path inside of a custom resource that corresponds to Scale `status.replicas`. Only JSON paths without the array notation are allowed. Must be a JSON Path under `.status`. If there is no value under the given path in the custom resource, the `status.replicas` value in the `/scale` subresource will default to 0."""
     label_selector_path: str | None = None
-    """labelSelectorPath defines the JSON path inside of a custom resource that corresponds to Scale `status.selector`. Only JSON paths without the array notation are allowed. Must be a JSON Path under `.status` or `.spec`. Must be set to work with HorizontalPodAutoscaler. The field pointed by this JSON path must be a string field (not a complex selector struct) which contains a serialized label selector in string form. More info: https://kubernetes.io/docs/tasks/access-kubernetes-api/custom-resources/custom-resource-definitions#scale-subresource If there is no value under the given path in the custom resource, the `status.selector` value in the `/scale` subresource will default to the empty string."""
 
 
 class CustomResourceSubresources(Struct):
-    """CustomResourceSubresources defines the status and scale subresources for CustomResources."""
-
     scale: CustomResourceSubresourceScale | None = None
-    """scale indicates the custom resource should serve a `/scale` subresource that returns an `autoscaling/v1` Scale object."""
     status: object | None = None
-    """status indicates the custom resource should serve a `/status` subresource."""
 
 
 class CustomResourceValidation(Struct, json={"open_apiv3_schema": "openAPIV3Schema"}):
-    """CustomResourceValidation is a list of validation methods for CustomResources."""
-
     open_apiv3_schema: JsonSchemaProps | None = None
-    """openAPIV3Schema is the OpenAPI v3 schema to use for validation and pruning."""
 
 
 class DaemonSetSpec(Struct):
-    """DaemonSetSpec is the specification of a daemon set."""
-
     selector: LabelSelector
-    """A label query over pods that are managed by the daemon set."""
     template: PodTemplateSpec
-    """An object that describes the pod that will be created."""
     min_ready_seconds: int | None = None
-    """The minimum number of seconds for which a newly created DaemonSet pod should be ready without any of its container crashing, for it to be considered available."""
     revision_history_limit: int | None = None
-    """The number of old history to retain to allow rollback."""
     update_strategy: DaemonSetUpdateStrategy | None = None
-    """An update strategy to replace existing DaemonSet pods with new pods."""
 
 
 class DaemonSetUpdateStrategy(Struct):
-    """DaemonSetUpdateStrategy is a struct used to control the update strategy for a DaemonSet."""
-
     rolling_update: RollingUpdateDaemonSet | None = None
-    """Rolling update config params."""
     type: str | None = None
-    """Type of daemon set update."""
 
 
 class DeleteOptions(Struct):
-    """DeleteOptions may be provided when deleting an API object."""
-
     api_version: str | None = None
-    """APIVersion defines the versioned schema of this representation of an object."""
     dry_run: Sequence[str] | None = None
-    """When present, indicates that modifications should not be persisted."""
     grace_period_seconds: int | None = None
-    """The duration in seconds before the object should be deleted."""
     kind: IoK8SApimachineryPkgApisMetaV1DeleteOptionsKind | None = None
-    """Kind is a string value representing the REST resource this object represents."""
     orphan_dependents: bool | None = None
-    """Deprecated: please use the PropagationPolicy, this field will be deprecated in 1.7. Should the dependent objects be orphaned. If true/false, the 'orphan' finalizer will be added to/removed from the object's finalizers list. Either this field or PropagationPolicy may be set, but not both."""
     preconditions: Preconditions | None = None
-    """Must be fulfilled before a deletion is carried out."""
     propagation_policy: str | None = None
-    """Whether and how garbage collection will be performed."""
 
 
 class DeploymentSpec(Struct):
-    """DeploymentSpec is the specification of the desired behavior of the Deployment."""
-
     selector: LabelSelector
-    """Label selector for pods."""
     template: PodTemplateSpec
-    """Template describes the pods that will be created."""
     min_ready_seconds: int | None = None
-    """Minimum number of seconds for which a newly created pod should be ready without any of its container crashing, for it to be considered available."""
     paused: bool | None = None
-    """Indicates that the deployment is paused."""
     progress_deadline_seconds: int | None = None
-    """The maximum time in seconds for a deployment to make progress before it is considered to be failed."""
     replicas: int | None = None
-    """Number of desired pods."""
     revision_history_limit: int | None = None
-    """The number of old ReplicaSets to retain to allow rollback."""
     strategy: DeploymentStrategy | None = None
-    """The deployment strategy to use to replace existing pods with new ones."""
 
 
 class DeploymentStrategy(Struct):
-    """DeploymentStrategy describes how to replace existing pods with new ones."""
-
     rolling_update: RollingUpdateDeployment | None = None
-    """Rolling update config params."""
     type: str | None = None
-    """Type of deployment."""
 
 
 class DownwardApiProjection(Struct):
-    """Represents downward API info for projecting into a projected volume."""
-
     items: Sequence[DownwardApiVolumeFile] | None = None
-    """Items is a list of DownwardAPIVolume file."""
 
 
 class DownwardApiVolumeFile(Struct):
-    """DownwardAPIVolumeFile represents information to create the file containing the pod field."""
-
     path: str
-    """Required: Path is the relative path name of the file to be created."""
     field_ref: ObjectFieldSelector | None = None
-    """Required: Selects a field of the pod: only annotations, labels, name and namespace are supported."""
     mode: int | None = None
-    """Optional: mode bits used to set permissions on this file, must be an octal value between 0000 and 0777 or a decimal value between 0 and 511."""
     resource_field_ref: ResourceFieldSelector | None = None
-    """Selects a resource of the container: only resources limits and requests (limits.cpu, limits.memory, requests.cpu and requests.memory) are currently supported."""
 
 
 class DownwardApiVolumeSource(Struct):
-    """DownwardAPIVolumeSource represents a volume containing downward API info."""
-
     default_mode: int | None = None
-    """Optional: mode bits to use on created files by default."""
     items: Sequence[DownwardApiVolumeFile] | None = None
-    """Items is a list of downward API volume file."""
 
 
 class EmptyDirVolumeSource(Struct):
-    """Represents an empty directory for a pod."""
-
     medium: str | None = None
-    """medium represents what type of storage medium should back this directory."""
     size_limit: Quantity | None = None
-    """sizeLimit is the total amount of local storage required for this EmptyDir volume."""
 
 
 class Endpoint(Struct):
-    """Endpoint represents a single logical 'backend' implementing a service."""
-
     addresses: Sequence[str]
-    """addresses of this endpoint."""
     conditions: EndpointConditions | None = None
-    """conditions contains information about the current status of the endpoint."""
     deprecated_topology: Mapping[str, str] | None = None
-    """deprecatedTopology contains topology information part of the v1beta1 API."""
     hints: EndpointHints | None = None
-    """hints contains information associated with how an endpoint should be consumed."""
     hostname: str | None = None
-    """hostname of this endpoint."""
     node_name: str | None = None
-    """nodeName represents the name of the Node hosting this endpoint."""
     target_ref: ObjectReference | None = None
-    """targetRef is a reference to a Kubernetes object that represents this endpoint."""
     zone: str | None = None
-    """zone is the name of the Zone this endpoint exists in."""
 
 
 class EndpointAddress(Struct):
-    """EndpointAddress is a tuple that describes single IP address."""
-
     ip: str
-    """The IP of this endpoint."""
     hostname: str | None = None
-    """The Hostname of this endpoint."""
     node_name: str | None = None
-    """Optional: Node hosting this endpoint."""
     target_ref: ObjectReference | None = None
-    """Reference to object providing the endpoint."""
 
 
 class EndpointConditions(Struct):
-    """EndpointConditions represents the current condition of an endpoint."""
-
     ready: bool | None = None
-    """ready indicates that this endpoint is prepared to receive traffic, according to whatever system is managing the endpoint."""
     serving: bool | None = None
-    """serving is identical to ready except that it is set regardless of the terminating state of endpoints."""
     terminating: bool | None = None
-    """terminating indicates that this endpoint is terminating."""
 
 
 class EndpointHints(Struct):
-    """EndpointHints provides hints describing how an endpoint should be consumed."""
-
     for_zones: Sequence[ForZone] | None = None
-    """forZones indicates the zone(s) this endpoint should be consumed by to enable topology aware routing."""
 
 
 class EndpointPort(Struct):
-    """EndpointPort is a tuple that describes a single port."""
-
     port: int
-    """The port number of the endpoint."""
     app_protocol: str | None = None
-    """The application protocol for this port."""
     name: str | None = None
-    """The name of this port."""
     protocol: str | None = None
-    """The IP protocol for this port."""
 
 
 class EndpointSubset(Struct):
-    """EndpointSubset is a group of addresses with a common set of ports."""
-
     addresses: Sequence[EndpointAddress] | None = None
-    """IP addresses which offer the related ports that are marked as ready."""
     not_ready_addresses: Sequence[EndpointAddress] | None = None
-    """IP addresses which offer the related ports but are not currently marked as ready because they have not yet finished starting, have recently failed a readiness check, or have recently failed a liveness check."""
     ports: Sequence[EndpointPort] | None = None
-    """Port numbers available on the related IP addresses."""
 
 
 class EnvFromSource(Struct):
-    """EnvFromSource represents the source of a set of ConfigMaps."""
-
     config_map_ref: ConfigMapEnvSource | None = None
-    """The ConfigMap to select from."""
     prefix: str | None = None
-    """An optional identifier to prepend to each key in the ConfigMap."""
     secret_ref: SecretEnvSource | None = None
-    """The Secret to select from."""
 
 
 class EnvVar(Struct):
-    """EnvVar represents an environment variable present in a Container."""
-
     name: str
-    """Name of the environment variable."""
     value: str | None = None
-    """Variable references $(VAR_NAME) are expanded using the previously defined environment variables in the container and any service environment variables."""
     value_from: EnvVarSource | None = None
-    """Source for the environment variable's value."""
 
 
 class EnvVarSource(Struct):
-    """EnvVarSource represents a source for the value of an EnvVar."""
-
     config_map_key_ref: ConfigMapKeySelector | None = None
-    """Selects a key of a ConfigMap."""
     field_ref: ObjectFieldSelector | None = None
-    """Selects a field of the pod: supports metadata.name, metadata.namespace, `metadata.labels['<KEY>']`, `metadata.annotations['<KEY>']`, spec.nodeName, spec.serviceAccountName, status.hostIP, status.podIP, status.podIPs."""
     resource_field_ref: ResourceFieldSelector | None = None
-    """Selects a resource of the container: only resources limits and requests (limits.cpu, limits.memory, limits.ephemeral-storage, requests.cpu, requests.memory and requests.ephemeral-storage) are currently supported."""
     secret_key_ref: SecretKeySelector | None = None
-    """Selects a key of a secret in the pod's namespace."""
 
 
 class EphemeralContainer(Struct):
-    """An EphemeralContainer is a temporary container that you may add to an existing Pod for user-initiated activities such as debugging."""
-
     name: str
-    """Name of the ephemeral container specified as a DNS_LABEL."""
     args: Sequence[str] | None = None
-    """Arguments to the entrypoint."""
     command: Sequence[str] | None = None
-    """Entrypoint array."""
     env: Sequence[EnvVar] | None = None
-    """List of environment variables to set in the container."""
     env_from: Sequence[EnvFromSource] | None = None
-    """List of sources to populate environment variables in the container."""
     image: str | None = None
-    """Container image name."""
     image_pull_policy: str | None = None
-    """Image pull policy."""
     lifecycle: Lifecycle | None = None
-    """Lifecycle is not allowed for ephemeral containers."""
     liveness_probe: Probe | None = None
-    """Probes are not allowed for ephemeral containers."""
     ports: Sequence[ContainerPort] | None = None
-    """Ports are not allowed for ephemeral containers."""
     readiness_probe: Probe | None = None
-    """Probes are not allowed for ephemeral containers."""
     resize_policy: Sequence[ContainerResizePolicy] | None = None
-    """Resources resize policy for the container."""
     resources: ResourceRequirements | None = None
-    """Resources are not allowed for ephemeral containers."""
     security_context: SecurityContext | None = None
-    """Optional: SecurityContext defines the security options the ephemeral container should be run with."""
     startup_probe: Probe | None = None
-    """Probes are not allowed for ephemeral containers."""
     stdin: bool | None = None
-    """Whether this container should allocate a buffer for stdin in the container runtime."""
     stdin_once: bool | None = None
-    """Whether the container runtime should close the stdin channel after it has been opened by a single attach."""
     target_container_name: str | None = None
-    """If set, the name of the container from PodSpec that this ephemeral container targets."""
     termination_message_path: str | None = None
-    """Optional: Path at which the file to which the container's termination message will be written is mounted into the container's filesystem."""
     termination_message_policy: str | None = None
-    """Indicate how the termination message should be populated."""
     tty: bool | None = None
-    """Whether this container should allocate a TTY for itself, also requires 'stdin' to be true."""
     volume_devices: Sequence[VolumeDevice] | None = None
-    """volumeDevices is the list of block devices to be used by the container."""
     volume_mounts: Sequence[VolumeMount] | None = None
-    """Pod volumes to mount into the container's filesystem."""
     working_dir: str | None = None
-    """Container's working directory."""
 
 
 class EphemeralVolumeSource(Struct):
-    """Represents an ephemeral volume that is handled by a normal storage driver."""
-
     volume_claim_template: PersistentVolumeClaimTemplate | None = None
-    """Will be used to create a stand-alone PVC to provision the volume."""
 
 
 class EventSeries(Struct):
-    """EventSeries contain information on series of events, i.e. thing that was/is happening continuously for some time. How often to update the EventSeries is up to the event reporters. The default event reporter in 'k8s.io/client-go/tools/events/event_broadcaster.go' shows how this struct is updated on heartbeats and can guide customized reporter implementations."""
-
     count: int
-    """count is the number of occurrences in this series up to the last heartbeat time."""
     last_observed_time: datetime
-    """lastObservedTime is the time when last Event from the series was seen before last heartbeat."""
 
 
 class EventSource(Struct):
-    """EventSource contains information for an event."""
-
     component: str | None = None
-    """Component from which the event is generated."""
     host: str | None = None
-    """Node name on which the event is generated."""
 
 
 class ExecAction(Struct):
-    """ExecAction describes a 'run in container' action."""
-
     command: Sequence[str] | None = None
-    """Command is the command line to execute inside the container, the working directory for the command is root ('/') in the container's filesystem."""
 
 
 class ExternalDocumentation(Struct):
-    """ExternalDocumentation allows referencing an external resource for extended documentation."""
-
     description: str | None = None
     url: str | None = None
 
 
 class ExternalMetricSourceV2(Struct):
-    """ExternalMetricSource indicates how to scale on a metric not associated with any Kubernetes object (for example length of queue in cloud messaging service, or QPS from loadbalancer running outside of cluster)."""
-
     metric: MetricIdentifierV2
-    """metric identifies the target metric by name and selector."""
     target: MetricTargetV2
-    """target specifies the target value for the given metric."""
 
 
 class FcVolumeSource(Struct, json={"target_ww_ns": "targetWWNs"}):
-    """Represents a Fibre Channel volume."""
-
     fs_type: str | None = None
-    """fsType is the filesystem type to mount."""
     lun: int | None = None
-    """lun is Optional: FC target lun number."""
     read_only: bool | None = None
-    """readOnly is Optional: Defaults to false (read/write)."""
     target_ww_ns: Sequence[str] | None = None
-    """targetWWNs is Optional: FC target worldwide names (WWNs)."""
     wwids: Sequence[str] | None = None
-    """wwids Optional: FC volume world wide identifiers (wwids) Either wwids or combination of targetWWNs and lun must be set, but not both simultaneously."""
 
 
 class FlexPersistentVolumeSource(Struct):
-    """FlexPersistentVolumeSource represents a generic persistent volume resource that is provisioned/attached using an exec based plugin."""
-
     driver: str
-    """driver is the name of the driver to use for this volume."""
     fs_type: str | None = None
-    """fsType is the Filesystem type to mount."""
     options: Mapping[str, str] | None = None
-    """options is Optional: this field holds extra command options if any."""
     read_only: bool | None = None
-    """readOnly is Optional: defaults to false (read/write)."""
     secret_ref: SecretReference | None = None
-    """secretRef is Optional: SecretRef is reference to the secret object containing sensitive information to pass to the plugin scripts."""
 
 
 class FlexVolumeSource(Struct):
-    """FlexVolume represents a generic volume resource that is provisioned/attached using an exec based plugin."""
-
     driver: str
-    """driver is the name of the driver to use for this volume."""
     fs_type: str | None = None
-    """fsType is the filesystem type to mount."""
     options: Mapping[str, str] | None = None
-    """options is Optional: this field holds extra command options if any."""
     read_only: bool | None = None
-    """readOnly is Optional: defaults to false (read/write)."""
     secret_ref: LocalObjectReference | None = None
-    """secretRef is Optional: secretRef is reference to the secret object containing sensitive information to pass to the plugin scripts."""
 
 
 class FlockerVolumeSource(Struct, json={"dataset_uuid": "datasetUUID"}):
-    """Represents a Flocker volume mounted by the Flocker agent."""
-
     dataset_name: str | None = None
-    """datasetName is Name of the dataset stored as metadata -> name on the dataset for Flocker should be considered as deprecated."""
     dataset_uuid: str | None = None
-    """datasetUUID is the UUID of the dataset."""
 
 
 class ForZone(Struct):
-    """ForZone provides information about which zones should consume this endpoint."""
-
     name: str
-    """name represents the name of the zone."""
 
 
 class GcePersistentDiskVolumeSource(Struct):
-    """Represents a Persistent Disk resource in Google Compute Engine."""
-
     pd_name: str
-    """pdName is unique name of the PD resource in GCE."""
     fs_type: str | None = None
-    """fsType is filesystem type of the volume that you want to mount."""
     partition: int | None = None
-    """partition is the partition in the volume that you want to mount."""
     read_only: bool | None = None
-    """readOnly here will force the ReadOnly setting in VolumeMounts."""
 
 
 class GitRepoVolumeSource(Struct):
-    """Represents a volume that is populated with the contents of a git repository."""
-
     repository: str
-    """repository is the URL."""
     directory: str | None = None
-    """directory is the target directory name."""
     revision: str | None = None
-    """revision is the commit hash for the specified revision."""
 
 
 class GlusterfsPersistentVolumeSource(Struct):
-    """Represents a Glusterfs mount that lasts the lifetime of a pod."""
-
     endpoints: str
-    """endpoints is the endpoint name that details Glusterfs topology."""
     path: str
-    """path is the Glusterfs volume path."""
     endpoints_namespace: str | None = None
-    """endpointsNamespace is the namespace that contains Glusterfs endpoint."""
     read_only: bool | None = None
-    """readOnly here will force the Glusterfs volume to be mounted with read-only permissions."""
 
 
 class GlusterfsVolumeSource(Struct):
-    """Represents a Glusterfs mount that lasts the lifetime of a pod."""
-
     endpoints: str
-    """endpoints is the endpoint name that details Glusterfs topology."""
     path: str
-    """path is the Glusterfs volume path."""
     read_only: bool | None = None
-    """readOnly here will force the Glusterfs volume to be mounted with read-only permissions."""
 
 
 class GrpcAction(Struct):
-
     port: int
-    """Port number of the gRPC service."""
     service: str | None = None
-    """Service is the name of the service to place in the gRPC HealthCheckRequest (see https://github.com/grpc/grpc/blob/master/doc/health-checking.md)."""
 
 
 class HorizontalPodAutoscalerBehaviorV2(Struct):
-    """HorizontalPodAutoscalerBehavior configures the scaling behavior of the target in both Up and Down directions (scaleUp and scaleDown fields respectively)."""
-
     scale_down: HpaScalingRulesV2 | None = None
-    """scaleDown is scaling policy for scaling Down."""
     scale_up: HpaScalingRulesV2 | None = None
-    """scaleUp is scaling policy for scaling Up."""
 
 
 class HorizontalPodAutoscalerSpec(Struct, json={"target_cpu_utilization_percentage": "targetCPUUtilizationPercentage"}):
-    """specification of a horizontal pod autoscaler."""
-
     max_replicas: int
-    """maxReplicas is the upper limit for the number of pods that can be set by the autoscaler;"""
     scale_target_ref: CrossVersionObjectReference
-    """reference to scaled resource;"""
     min_replicas: int | None = None
-    """minReplicas is the lower limit for the number of replicas to which the autoscaler can scale down."""
     target_cpu_utilization_percentage: int | None = None
-    """targetCPUUtilizationPercentage is the target average CPU utilization (represented as a percentage of requested CPU) over all the pods;"""
 
 
 class HorizontalPodAutoscalerSpecV2(Struct):
-    """HorizontalPodAutoscalerSpec describes the desired functionality of the HorizontalPodAutoscaler."""
-
     max_replicas: int
-    """maxReplicas is the upper limit for the number of replicas to which the autoscaler can scale up."""
     scale_target_ref: CrossVersionObjectReferenceV2
-    """scaleTargetRef points to the target resource to scale, and is used to the pods for which metrics should be collected, as well as to actually change the replica count."""
     behavior: HorizontalPodAutoscalerBehaviorV2 | None = None
-    """behavior configures the scaling behavior of the target in both Up and Down directions (scaleUp and scaleDown fields respectively)."""
     metrics: Sequence[MetricSpecV2] | None = None
-    """metrics contains the specifications for which to use to calculate the desired replica count (the maximum replica count across all metrics will be used)."""
     min_replicas: int | None = None
-    """minReplicas is the lower limit for the number of replicas to which the autoscaler can scale down."""
 
 
 class HostAlias(Struct):
-    """HostAlias holds the mapping between IP and hostnames that will be injected as an entry in the pod's hosts file."""
-
     hostnames: Sequence[str] | None = None
-    """Hostnames for the above IP address."""
     ip: str | None = None
-    """IP address of the host file entry."""
 
 
 class HostPathVolumeSource(Struct):
-    """Represents a host path mapped into a pod."""
-
     path: str
-    """path of the directory on the host."""
     type: str | None = None
-    """type for HostPath Volume Defaults to '' More info: https://kubernetes.io/docs/concepts/storage/volumes#hostpath."""
 
 
 class HpaScalingPolicyV2(Struct):
-    """HPAScalingPolicy is a single policy which must hold true for a specified past interval."""
-
     period_seconds: int
-    """periodSeconds specifies the window of time for which the policy should hold true."""
     type: str
-    """type is used to specify the scaling policy."""
     value: int
-    """value contains the amount of change which is permitted by the policy."""
 
 
 class HpaScalingRulesV2(Struct):
-    """HPAScalingRules configures the scaling behavior for one direction."""
-
     policies: Sequence[HpaScalingPolicyV2] | None = None
-    """policies is a list of potential scaling polices which can be used during scaling."""
     select_policy: str | None = None
-    """selectPolicy is used to specify which policy should be used."""
     stabilization_window_seconds: int | None = None
-    """stabilizationWindowSeconds is the number of seconds for which past recommendations should be considered while scaling up or scaling down."""
 
 
 class HttpGetAction(Struct):
-    """HTTPGetAction describes an action based on HTTP Get requests."""
-
     port: IntOrString
-    """Name or number of the port to access on the container."""
     host: str | None = None
-    """Host name to connect to, defaults to the pod IP."""
     http_headers: Sequence[HttpHeader] | None = None
-    """Custom headers to set in the request."""
     path: str | None = None
-    """Path to access on the HTTP server."""
     scheme: str | None = None
-    """Scheme to use for connecting to the host."""
 
 
 class HttpHeader(Struct):
-    """HTTPHeader describes a custom header to be used in HTTP probes."""
-
     name: str
-    """The header field name."""
     value: str
-    """The header field value."""
 
 
 class HttpIngressPath(Struct):
-    """HTTPIngressPath associates a path with a backend."""
-
     backend: IngressBackend
-    """backend defines the referenced service endpoint to which the traffic will be forwarded to."""
     path_type: str
-    """pathType determines the interpretation of the path matching."""
     path: str | None = None
-    """path is matched against the path of an incoming request."""
 
 
 class HttpIngressRuleValue(Struct):
-    """HTTPIngressRuleValue is a list of http selectors pointing to backends."""
-
     paths: Sequence[HttpIngressPath]
-    """paths is a collection of paths that map requests to backends."""
 
 
 class IngressBackend(Struct):
-    """IngressBackend describes all endpoints for a given service and port."""
-
     resource: TypedLocalObjectReference | None = None
-    """resource is an ObjectRef to another Kubernetes resource in the namespace of the Ingress object."""
     service: IngressServiceBackend | None = None
-    """service references a service as a backend."""
 
 
 class IngressClassParametersReference(Struct):
-    """IngressClassParametersReference identifies an API object."""
-
     kind: str
-    """kind is the type of resource being referenced."""
     name: str
-    """name is the name of resource being referenced."""
     api_group: str | None = None
-    """apiGroup is the group for the resource being referenced."""
     namespace: str | None = None
-    """namespace is the namespace of the resource being referenced."""
     scope: str | None = None
-    """scope represents if this refers to a cluster or namespace scoped resource."""
 
 
 class IngressClassSpec(Struct):
-    """IngressClassSpec provides information about the class of an Ingress."""
-
     controller: str | None = None
-    """controller refers to the name of the controller that should handle this class."""
     parameters: IngressClassParametersReference | None = None
-    """parameters is a link to a custom resource containing additional configuration for the controller."""
 
 
 class IngressRule(Struct):
-    """IngressRule represents the rules mapping the paths under a specified host to the related backend services."""
-
     host: str | None = None
-    """host is the fully qualified domain name of a network host, as defined by RFC 3986."""
     http: HttpIngressRuleValue | None = None
 
 
 class IngressServiceBackend(Struct):
-    """IngressServiceBackend references a Kubernetes Service as a Backend."""
-
     name: str
-    """name is the referenced service."""
     port: ServiceBackendPort | None = None
-    """port of the referenced service."""
 
 
 class IngressSpec(Struct):
-    """IngressSpec describes the Ingress the user wishes to exist."""
-
     default_backend: IngressBackend | None = None
-    """defaultBackend is the backend that should handle requests that don't match any rule."""
     ingress_class_name: str | None = None
-    """ingressClassName is the name of an IngressClass cluster resource."""
     rules: Sequence[IngressRule] | None = None
-    """rules is a list of host rules used to configure the Ingress."""
     tls: Sequence[IngressTls] | None = None
-    """tls represents the TLS configuration."""
 
 
 class IngressTls(Struct):
-    """IngressTLS describes the transport layer security associated with an ingress."""
-
     hosts: Sequence[str] | None = None
-    """hosts is a list of hosts included in the TLS certificate."""
     secret_name: str | None = None
-    """secretName is the name of the secret used to terminate TLS traffic on port 443."""
 
 
 class IoK8SApimachineryPkgApisMetaV1DeleteOptionsKind(Enum):
-    """Kind is a string value representing the REST resource this object represents."""
-
     DELETE_OPTIONS = "DeleteOptions"
 
 
 class IpBlock(Struct):
-    """IPBlock describes a particular CIDR (Ex."""
-
     cidr: str
-    """cidr is a string representing the IPBlock Valid examples are '192.168.1.0/24' or '2001:db8::/64'."""
     except_: Sequence[str] | None = None
-    """except is a slice of CIDRs that should not be included within an IPBlock Valid examples are '192.168.1.0/24' or '2001:db8::/64' Except values will be rejected if they are outside the cidr range."""
 
 
 class IscsiPersistentVolumeSource(Struct):
-    """ISCSIPersistentVolumeSource represents an ISCSI disk."""
-
     iqn: str
-    """iqn is Target iSCSI Qualified Name."""
     lun: int
-    """lun is iSCSI Target Lun number."""
     target_portal: str
-    """targetPortal is iSCSI Target Portal."""
     chap_auth_discovery: bool | None = None
-    """chapAuthDiscovery defines whether support iSCSI Discovery CHAP authentication."""
     chap_auth_session: bool | None = None
-    """chapAuthSession defines whether support iSCSI Session CHAP authentication."""
     fs_type: str | None = None
-    """fsType is the filesystem type of the volume that you want to mount."""
     initiator_name: str | None = None
-    """initiatorName is the custom iSCSI Initiator Name."""
     iscsi_interface: str | None = None
-    """iscsiInterface is the interface Name that uses an iSCSI transport."""
     portals: Sequence[str] | None = None
-    """portals is the iSCSI Target Portal List."""
     read_only: bool | None = None
-    """readOnly here will force the ReadOnly setting in VolumeMounts."""
     secret_ref: SecretReference | None = None
-    """secretRef is the CHAP Secret for iSCSI target and initiator authentication."""
 
 
 class IscsiVolumeSource(Struct):
-    """Represents an ISCSI disk."""
-
     iqn: str
-    """iqn is the target iSCSI Qualified Name."""
     lun: int
-    """lun represents iSCSI Target Lun number."""
     target_portal: str
-    """targetPortal is iSCSI Target Portal."""
     chap_auth_discovery: bool | None = None
-    """chapAuthDiscovery defines whether support iSCSI Discovery CHAP authentication."""
     chap_auth_session: bool | None = None
-    """chapAuthSession defines whether support iSCSI Session CHAP authentication."""
     fs_type: str | None = None
-    """fsType is the filesystem type of the volume that you want to mount."""
     initiator_name: str | None = None
-    """initiatorName is the custom iSCSI Initiator Name."""
     iscsi_interface: str | None = None
-    """iscsiInterface is the interface Name that uses an iSCSI transport."""
     portals: Sequence[str] | None = None
-    """portals is the iSCSI Target Portal List."""
     read_only: bool | None = None
-    """readOnly here will force the ReadOnly setting in VolumeMounts."""
     secret_ref: LocalObjectReference | None = None
-    """secretRef is the CHAP Secret for iSCSI target and initiator authentication."""
 
 
 class JobSpec(Struct):
-    """JobSpec describes how the job execution will look like."""
-
     template: PodTemplateSpec
-    """Describes the pod that will be created when executing a job."""
     active_deadline_seconds: int | None = None
-    """Specifies the duration in seconds relative to the startTime that the job may be continuously active before the system tries to terminate it;"""
     backoff_limit: int | None = None
-    """Specifies the number of retries before marking this job failed."""
     completion_mode: str | None = None
-    """completionMode specifies how Pod completions are tracked. It can be `NonIndexed` (default) or `Indexed`."""
     completions: int | None = None
-    """Specifies the desired number of successfully finished pods the job should be run with."""
     manual_selector: bool | None = None
-    """manualSelector controls generation of pod labels and pod selectors."""
     parallelism: int | None = None
-    """Specifies the maximum desired number of pods the job should run at any given time."""
     pod_failure_policy: PodFailurePolicy | None = None
-    """Specifies the policy of handling failed pods."""
     selector: LabelSelector | None = None
-    """A label query over pods that should match the pod count."""
     suspend: bool | None = None
-    """suspend specifies whether the Job controller should create Pods or not."""
     ttl_seconds_after_finished: int | None = None
-    """ttlSecondsAfterFinished limits the lifetime of a Job that has finished execution (either Complete or Failed)."""
 
 
 class JobTemplateSpec(Struct):
-    """JobTemplateSpec describes the data a Job should have when created from a template."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata of the jobs created from this template."""
     spec: JobSpec | None = None
-    """Specification of the desired behavior of the job."""
 
 
 class JsonSchemaProps(Struct, json={"ref": "$ref", "schema": "$schema", "x_kubernetes_embedded_resource": "x-kubernetes-embedded-resource", "x_kubernetes_int_or_string": "x-kubernetes-int-or-string", "x_kubernetes_list_map_keys": "x-kubernetes-list-map-keys", "x_kubernetes_list_type": "x-kubernetes-list-type", "x_kubernetes_map_type": "x-kubernetes-map-type", "x_kubernetes_preserve_unknown_fields": "x-kubernetes-preserve-unknown-fields", "x_kubernetes_validations": "x-kubernetes-validations"}):
-    """JSONSchemaProps is a JSON-Schema following Specification Draft 4 (http://json-schema.org/)."""
-
     additional_items: object | None = None
     additional_properties: object | None = None
     all_of: Sequence[JsonSchemaProps] | None = None
     any_of: Sequence[JsonSchemaProps] | None = None
     default: object | None = None
-    """default is a default value for undefined object fields."""
     definitions: Mapping[str, JsonSchemaProps] | None = None
     dependencies: Mapping[str, object] | None = None
     description: str | None = None
@@ -1367,7 +749,6 @@ class JsonSchemaProps(Struct, json={"ref": "$ref", "schema": "$schema", "x_kuber
     exclusive_minimum: bool | None = None
     external_docs: ExternalDocumentation | None = None
     format: str | None = None
-    """format is an OpenAPI v3 format string. Unknown formats are ignored. The following formats are validated:."""
     id: str | None = None
     items: object | None = None
     maximum: int | float | None = None
@@ -1392,2534 +773,1370 @@ class JsonSchemaProps(Struct, json={"ref": "$ref", "schema": "$schema", "x_kuber
     type: str | None = None
     unique_items: bool | None = None
     x_kubernetes_embedded_resource: bool | None = None
-    """x-kubernetes-embedded-resource defines that the value is an embedded Kubernetes runtime.Object, with TypeMeta and ObjectMeta. The type must be object. It is allowed to further restrict the embedded object. kind, apiVersion and metadata are validated automatically. x-kubernetes-preserve-unknown-fields is allowed to be true, but does not have to be if the object is fully specified (up to kind, apiVersion, metadata)."""
     x_kubernetes_int_or_string: bool | None = None
-    """x-kubernetes-int-or-string specifies that this value is either an integer or a string."""
     x_kubernetes_list_map_keys: Sequence[str] | None = None
-    """x-kubernetes-list-map-keys annotates an array with the x-kubernetes-list-type `map` by specifying the keys used as the index of the map."""
     x_kubernetes_list_type: str | None = None
-    """x-kubernetes-list-type annotates an array to further describe its topology."""
     x_kubernetes_map_type: str | None = None
-    """x-kubernetes-map-type annotates an object to further describe its topology."""
     x_kubernetes_preserve_unknown_fields: bool | None = None
-    """x-kubernetes-preserve-unknown-fields stops the API server decoding step from pruning fields which are not specified in the validation schema."""
     x_kubernetes_validations: Sequence[ValidationRule] | None = None
-    """x-kubernetes-validations describes a list of validation rules written in the CEL expression language."""
 
 
 class KeyToPath(Struct):
-    """Maps a string key to a path within a volume."""
-
     key: str
-    """key is the key to project."""
     path: str
-    """path is the relative path of the file to map the key to."""
     mode: int | None = None
-    """mode is Optional: mode bits used to set permissions on this file."""
 
 
 class KubeApiServiceProps(Struct, api="apiregistration.k8s.io/v1", kind="APIService"):
-    """APIService represents a server for a particular GroupVersion."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: ApiServiceSpec | None = None
-    """Spec contains information for locating and communicating with a server."""
 
 
 class KubeBindingProps(Struct, api="v1", kind="Binding"):
-    """Binding ties one object to another;"""
-
     target: ObjectReference
-    """The target object that you want to bind to the standard object."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
 
 
 class KubeCertificateSigningRequestProps(Struct, api="certificates.k8s.io/v1", kind="CertificateSigningRequest"):
-    """CertificateSigningRequest objects provide a mechanism to obtain x509 certificates by submitting a certificate signing request, and having it asynchronously approved and issued."""
-
     spec: CertificateSigningRequestSpec
-    """spec contains the certificate request, and is immutable after creation."""
     metadata: ObjectMeta | None = None
 
 
 class KubeClusterRoleBindingProps(Struct, api="rbac.authorization.k8s.io/v1", kind="ClusterRoleBinding"):
-    """ClusterRoleBinding references a ClusterRole, but not contain it."""
-
     role_ref: RoleRef
-    """RoleRef can only reference a ClusterRole in the global namespace."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     subjects: Sequence[Subject] | None = None
-    """Subjects holds references to the objects the role applies to."""
 
 
 class KubeClusterRoleProps(Struct, api="rbac.authorization.k8s.io/v1", kind="ClusterRole"):
-    """ClusterRole is a cluster level, logical grouping of PolicyRules that can be referenced as a unit by a RoleBinding or ClusterRoleBinding."""
-
     aggregation_rule: AggregationRule | None = None
-    """AggregationRule is an optional field that describes how to build the Rules for this ClusterRole."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     rules: Sequence[PolicyRule] | None = None
-    """Rules holds all the PolicyRules for this ClusterRole."""
 
 
 class KubeComponentStatusProps(Struct, api="v1", kind="ComponentStatus"):
-    """ComponentStatus (and ComponentStatusList) holds the cluster validation info."""
-
     conditions: Sequence[ComponentCondition] | None = None
-    """List of component conditions observed."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
 
 
 class KubeConfigMapProps(Struct, api="v1", kind="ConfigMap"):
-    """ConfigMap holds configuration data for pods to consume."""
-
     binary_data: Mapping[str, str] | None = None
-    """BinaryData contains the binary data."""
     data: Mapping[str, str] | None = None
-    """Data contains the configuration data."""
     immutable: bool | None = None
-    """Immutable, if set to true, ensures that data stored in the ConfigMap cannot be updated (only object metadata can be modified)."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
 
 
 class KubeControllerRevisionProps(Struct, api="apps/v1", kind="ControllerRevision"):
-    """ControllerRevision implements an immutable snapshot of state data."""
-
     revision: int
-    """Revision indicates the revision of the state represented by Data."""
     data: object | None = None
-    """Data is the serialized representation of the state."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
 
 
 class KubeCronJobProps(Struct, api="batch/v1", kind="CronJob"):
-    """CronJob represents the configuration of a single cron job."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: CronJobSpec | None = None
-    """Specification of the desired behavior of a cron job, including the schedule."""
 
 
 class KubeCsiDriverProps(Struct, api="storage.k8s.io/v1", kind="CSIDriver"):
-    """CSIDriver captures information about a Container Storage Interface (CSI) volume driver deployed on the cluster."""
-
     spec: CsiDriverSpec
-    """spec represents the specification of the CSI Driver."""
     metadata: ObjectMeta | None = None
-    """Standard object metadata."""
 
 
 class KubeCsiNodeProps(Struct, api="storage.k8s.io/v1", kind="CSINode"):
-    """CSINode holds information about all CSI drivers installed on a node."""
-
     spec: CsiNodeSpec
-    """spec is the specification of CSINode."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
 
 
 class KubeCsiStorageCapacityProps(Struct, api="storage.k8s.io/v1", kind="CSIStorageCapacity"):
-    """CSIStorageCapacity stores the result of one CSI GetCapacity call."""
-
     storage_class_name: str
-    """storageClassName represents the name of the StorageClass that the reported capacity applies to."""
     capacity: Quantity | None = None
-    """capacity is the value reported by the CSI driver in its GetCapacityResponse for a GetCapacityRequest with topology and parameters that match the previous fields."""
     maximum_volume_size: Quantity | None = None
-    """maximumVolumeSize is the value reported by the CSI driver in its GetCapacityResponse for a GetCapacityRequest with topology and parameters that match the previous fields."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     node_topology: LabelSelector | None = None
-    """nodeTopology defines which nodes have access to the storage for which capacity was reported."""
 
 
 class KubeCustomResourceDefinitionProps(Struct, api="apiextensions.k8s.io/v1", kind="CustomResourceDefinition"):
-    """CustomResourceDefinition represents a resource that should be exposed on the API server."""
-
     spec: CustomResourceDefinitionSpec
-    """spec describes how the user wants the resources to appear."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata."""
 
 
 class KubeDaemonSetProps(Struct, api="apps/v1", kind="DaemonSet"):
-    """DaemonSet represents the configuration of a daemon set."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: DaemonSetSpec | None = None
-    """The desired behavior of this daemon set."""
 
 
 class KubeDeploymentProps(Struct, api="apps/v1", kind="Deployment"):
-    """Deployment enables declarative updates for Pods and ReplicaSets."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: DeploymentSpec | None = None
-    """Specification of the desired behavior of the Deployment."""
 
 
 class KubeEndpointSliceProps(Struct, api="discovery.k8s.io/v1", kind="EndpointSlice"):
-    """EndpointSlice represents a subset of the endpoints that implement a service."""
-
     address_type: str
-    """addressType specifies the type of address carried by this EndpointSlice."""
     endpoints: Sequence[Endpoint]
-    """endpoints is a list of unique endpoints in this slice."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     ports: Sequence[EndpointPort] | None = None
-    """ports specifies the list of network ports exposed by each endpoint in this slice."""
 
 
 class KubeEndpointsProps(Struct, api="v1", kind="Endpoints"):
-    """Endpoints is a collection of endpoints that implement the actual service. Example:."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     subsets: Sequence[EndpointSubset] | None = None
-    """The set of all endpoints is the union of all subsets."""
 
 
 class KubeEventProps(Struct, api="events.k8s.io/v1", kind="Event"):
-    """Event is a report of an event somewhere in the cluster."""
-
     event_time: datetime
-    """eventTime is the time when this Event was first observed."""
     action: str | None = None
-    """action is what action was taken/failed regarding to the regarding object."""
     deprecated_count: int | None = None
-    """deprecatedCount is the deprecated field assuring backward compatibility with core.v1 Event type."""
     deprecated_first_timestamp: datetime | None = None
-    """deprecatedFirstTimestamp is the deprecated field assuring backward compatibility with core.v1 Event type."""
     deprecated_last_timestamp: datetime | None = None
-    """deprecatedLastTimestamp is the deprecated field assuring backward compatibility with core.v1 Event type."""
     deprecated_source: EventSource | None = None
-    """deprecatedSource is the deprecated field assuring backward compatibility with core.v1 Event type."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     note: str | None = None
-    """note is a human-readable description of the status of this operation."""
     reason: str | None = None
-    """reason is why the action was taken."""
     regarding: ObjectReference | None = None
-    """regarding contains the object this Event is about."""
     related: ObjectReference | None = None
-    """related is the optional secondary object for more complex actions."""
     reporting_controller: str | None = None
-    """reportingController is the name of the controller that emitted this Event, e.g. `kubernetes.io/kubelet`. This field cannot be empty for new Events."""
     reporting_instance: str | None = None
-    """reportingInstance is the ID of the controller instance, e.g. `kubelet-xyzf`. This field cannot be empty for new Events and it can have at most 128 characters."""
     series: EventSeries | None = None
-    """series is data about the Event series this event represents or nil if it's a singleton Event."""
     type: str | None = None
-    """type is the type of this event (Normal, Warning), new types could be added in the future."""
 
 
 class KubeEvictionProps(Struct, api="policy/v1", kind="Eviction"):
-    """Eviction evicts a pod from its node subject to certain policies and safety constraints."""
-
     delete_options: DeleteOptions | None = None
-    """DeleteOptions may be provided."""
     metadata: ObjectMeta | None = None
-    """ObjectMeta describes the pod that is being evicted."""
 
 
 class KubeHorizontalPodAutoscalerProps(Struct, api="autoscaling/v1", kind="HorizontalPodAutoscaler"):
-    """configuration of a horizontal pod autoscaler."""
-
     metadata: ObjectMeta | None = None
-    """Standard object metadata."""
     spec: HorizontalPodAutoscalerSpec | None = None
-    """spec defines the behaviour of autoscaler."""
 
 
 class KubeHorizontalPodAutoscalerV2Props(Struct, api="autoscaling/v2", kind="HorizontalPodAutoscaler"):
-    """HorizontalPodAutoscaler is the configuration for a horizontal pod autoscaler, which automatically manages the replica count of any resource implementing the scale subresource based on the metrics specified."""
-
     metadata: ObjectMeta | None = None
-    """metadata is the standard object metadata."""
     spec: HorizontalPodAutoscalerSpecV2 | None = None
-    """spec is the specification for the behaviour of the autoscaler."""
 
 
 class KubeIngressClassProps(Struct, api="networking.k8s.io/v1", kind="IngressClass"):
-    """IngressClass represents the class of the Ingress, referenced by the Ingress Spec."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: IngressClassSpec | None = None
-    """spec is the desired state of the IngressClass."""
 
 
 class KubeIngressProps(Struct, api="networking.k8s.io/v1", kind="Ingress"):
-    """Ingress is a collection of rules that allow inbound connections to reach the endpoints defined by a backend."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: IngressSpec | None = None
-    """spec is the desired state of the Ingress."""
 
 
 class KubeJobProps(Struct, api="batch/v1", kind="Job"):
-    """Job represents the configuration of a single job."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: JobSpec | None = None
-    """Specification of the desired behavior of a job."""
 
 
 class KubeLeaseProps(Struct, api="coordination.k8s.io/v1", kind="Lease"):
-    """Lease defines a lease concept."""
-
     metadata: ObjectMeta | None = None
-    """More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata."""
     spec: LeaseSpec | None = None
-    """spec contains the specification of the Lease."""
 
 
 class KubeLimitRangeProps(Struct, api="v1", kind="LimitRange"):
-    """LimitRange sets resource usage limits for each kind of resource in a Namespace."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: LimitRangeSpec | None = None
-    """Spec defines the limits enforced."""
 
 
 class KubeLocalSubjectAccessReviewProps(Struct, api="authorization.k8s.io/v1", kind="LocalSubjectAccessReview"):
-    """LocalSubjectAccessReview checks whether or not a user or group can perform an action in a given namespace."""
-
     spec: SubjectAccessReviewSpec
-    """Spec holds information about the request being evaluated."""
     metadata: ObjectMeta | None = None
-    """Standard list metadata."""
 
 
 class KubeMutatingWebhookConfigurationProps(Struct, api="admissionregistration.k8s.io/v1", kind="MutatingWebhookConfiguration"):
-    """MutatingWebhookConfiguration describes the configuration of and admission webhook that accept or reject and may change the object."""
-
     metadata: ObjectMeta | None = None
-    """Standard object metadata;"""
     webhooks: Sequence[MutatingWebhook] | None = None
-    """Webhooks is a list of webhooks and the affected resources and operations."""
 
 
 class KubeNamespaceProps(Struct, api="v1", kind="Namespace"):
-    """Namespace provides a scope for Names."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: NamespaceSpec | None = None
-    """Spec defines the behavior of the Namespace."""
 
 
 class KubeNetworkPolicyProps(Struct, api="networking.k8s.io/v1", kind="NetworkPolicy"):
-    """NetworkPolicy describes what network traffic is allowed for a set of Pods."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: NetworkPolicySpec | None = None
-    """spec represents the specification of the desired behavior for this NetworkPolicy."""
 
 
 class KubeNodeProps(Struct, api="v1", kind="Node"):
-    """Node is a worker node in Kubernetes."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: NodeSpec | None = None
-    """Spec defines the behavior of a node."""
 
 
 class KubePersistentVolumeClaimProps(Struct, api="v1", kind="PersistentVolumeClaim"):
-    """PersistentVolumeClaim is a user's request for and claim to a persistent volume."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: PersistentVolumeClaimSpec | None = None
-    """spec defines the desired characteristics of a volume requested by a pod author."""
 
 
 class KubePersistentVolumeProps(Struct, api="v1", kind="PersistentVolume"):
-    """PersistentVolume (PV) is a storage resource provisioned by an administrator."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: PersistentVolumeSpec | None = None
-    """spec defines a specification of a persistent volume owned by the cluster."""
 
 
 class KubePodDisruptionBudgetProps(Struct, api="policy/v1", kind="PodDisruptionBudget"):
-    """PodDisruptionBudget is an object to define the max disruption that can be caused to a collection of pods."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: PodDisruptionBudgetSpec | None = None
-    """Specification of the desired behavior of the PodDisruptionBudget."""
 
 
 class KubePodProps(Struct, api="v1", kind="Pod"):
-    """Pod is a collection of containers that can run on a host."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: PodSpec | None = None
-    """Specification of the desired behavior of the pod."""
 
 
 class KubePodTemplateProps(Struct, api="v1", kind="PodTemplate"):
-    """PodTemplate describes a template for creating copies of a predefined pod."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     template: PodTemplateSpec | None = None
-    """Template defines the pods that will be created from this pod template."""
 
 
 class KubePriorityClassProps(Struct, api="scheduling.k8s.io/v1", kind="PriorityClass"):
-    """PriorityClass defines mapping from a priority class name to the priority integer value."""
-
     value: int
-    """value represents the integer value of this priority class."""
     description: str | None = None
-    """description is an arbitrary string that usually provides guidelines on when this priority class should be used."""
     global_default: bool | None = None
-    """globalDefault specifies whether this PriorityClass should be considered as the default priority for pods that do not have any priority class."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     preemption_policy: str | None = None
-    """preemptionPolicy is the Policy for preempting pods with lower priority."""
 
 
 class KubeReplicaSetProps(Struct, api="apps/v1", kind="ReplicaSet"):
-    """ReplicaSet ensures that a specified number of pod replicas are running at any given time."""
-
     metadata: ObjectMeta | None = None
-    """If the Labels of a ReplicaSet are empty, they are defaulted to be the same as the Pod(s) that the ReplicaSet manages."""
     spec: ReplicaSetSpec | None = None
-    """Spec defines the specification of the desired behavior of the ReplicaSet."""
 
 
 class KubeReplicationControllerProps(Struct, api="v1", kind="ReplicationController"):
-    """ReplicationController represents the configuration of a replication controller."""
-
     metadata: ObjectMeta | None = None
-    """If the Labels of a ReplicationController are empty, they are defaulted to be the same as the Pod(s) that the replication controller manages."""
     spec: ReplicationControllerSpec | None = None
-    """Spec defines the specification of the desired behavior of the replication controller."""
 
 
 class KubeResourceQuotaProps(Struct, api="v1", kind="ResourceQuota"):
-    """ResourceQuota sets aggregate quota restrictions enforced per namespace."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: ResourceQuotaSpec | None = None
-    """Spec defines the desired quota."""
 
 
 class KubeRoleBindingProps(Struct, api="rbac.authorization.k8s.io/v1", kind="RoleBinding"):
-    """RoleBinding references a role, but does not contain it."""
-
     role_ref: RoleRef
-    """RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     subjects: Sequence[Subject] | None = None
-    """Subjects holds references to the objects the role applies to."""
 
 
 class KubeRoleProps(Struct, api="rbac.authorization.k8s.io/v1", kind="Role"):
-    """Role is a namespaced, logical grouping of PolicyRules that can be referenced as a unit by a RoleBinding."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     rules: Sequence[PolicyRule] | None = None
-    """Rules holds all the PolicyRules for this Role."""
 
 
 class KubeRuntimeClassProps(Struct, api="node.k8s.io/v1", kind="RuntimeClass"):
-    """RuntimeClass defines a class of container runtime supported in the cluster."""
-
     handler: str
-    """handler specifies the underlying runtime and configuration that the CRI implementation will use to handle pods of this class."""
     metadata: ObjectMeta | None = None
-    """More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata."""
     overhead: Overhead | None = None
-    """overhead represents the resource overhead associated with running a pod for a given RuntimeClass."""
     scheduling: Scheduling | None = None
-    """scheduling holds the scheduling constraints to ensure that pods running with this RuntimeClass are scheduled to nodes that support it."""
 
 
 class KubeScaleProps(Struct, api="autoscaling/v1", kind="Scale"):
-    """Scale represents a scaling request for a resource."""
-
     metadata: ObjectMeta | None = None
-    """Standard object metadata;"""
     spec: ScaleSpec | None = None
-    """spec defines the behavior of the scale."""
 
 
 class KubeSecretProps(Struct, api="v1", kind="Secret"):
-    """Secret holds secret data of a certain type."""
-
     data: Mapping[str, str] | None = None
-    """Data contains the secret data."""
     immutable: bool | None = None
-    """Immutable, if set to true, ensures that data stored in the Secret cannot be updated (only object metadata can be modified)."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     string_data: Mapping[str, str] | None = None
-    """stringData allows specifying non-binary secret data in string form."""
     type: str | None = None
-    """Used to facilitate programmatic handling of secret data."""
 
 
 class KubeSelfSubjectAccessReviewProps(Struct, api="authorization.k8s.io/v1", kind="SelfSubjectAccessReview"):
-    """SelfSubjectAccessReview checks whether or the current user can perform an action."""
-
     spec: SelfSubjectAccessReviewSpec
-    """Spec holds information about the request being evaluated."""
     metadata: ObjectMeta | None = None
-    """Standard list metadata."""
 
 
 class KubeSelfSubjectRulesReviewProps(Struct, api="authorization.k8s.io/v1", kind="SelfSubjectRulesReview"):
-    """SelfSubjectRulesReview enumerates the set of actions the current user can perform within a namespace."""
-
     spec: SelfSubjectRulesReviewSpec
-    """Spec holds information about the request being evaluated."""
     metadata: ObjectMeta | None = None
-    """Standard list metadata."""
 
 
 class KubeServiceAccountProps(Struct, api="v1", kind="ServiceAccount"):
-    """ServiceAccount binds together: * a name, understood by users, and perhaps by peripheral systems, for an identity * a principal that can be authenticated and authorized * a set of secrets."""
-
     automount_service_account_token: bool | None = None
-    """AutomountServiceAccountToken indicates whether pods running as this service account should have an API token automatically mounted."""
     image_pull_secrets: Sequence[LocalObjectReference] | None = None
-    """ImagePullSecrets is a list of references to secrets in the same namespace to use for pulling any images in pods that reference this ServiceAccount."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     secrets: Sequence[ObjectReference] | None = None
-    """Secrets is a list of the secrets in the same namespace that pods running using this ServiceAccount are allowed to use."""
 
 
 class KubeServiceProps(Struct, api="v1", kind="Service"):
-    """Service is a named abstraction of software service (for example, mysql) consisting of local port (for example 3306) that the proxy listens on, and the selector that determines which pods will answer requests sent through the proxy."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: ServiceSpec | None = None
-    """Spec defines the behavior of a service."""
 
 
 class KubeStatefulSetProps(Struct, api="apps/v1", kind="StatefulSet"):
-    """StatefulSet represents a set of pods with consistent identities."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: StatefulSetSpec | None = None
-    """Spec defines the desired identities of pods in this set."""
 
 
 class KubeStatusProps(Struct, api="v1", kind="Status"):
-    """Status is a return value for calls that don't return other objects."""
-
     code: int | None = None
-    """Suggested HTTP return code for this status, 0 if not set."""
     details: StatusDetails | None = None
-    """Extended data associated with the reason."""
     message: str | None = None
-    """A human-readable description of the status of this operation."""
     metadata: ListMeta | None = None
-    """Standard list metadata."""
     reason: str | None = None
-    """A machine-readable description of why this operation is in the 'Failure' status."""
 
 
 class KubeStorageClassProps(Struct, api="storage.k8s.io/v1", kind="StorageClass"):
-    """StorageClass describes the parameters for a class of storage for which PersistentVolumes can be dynamically provisioned."""
-
     provisioner: str
-    """provisioner indicates the type of the provisioner."""
     allowed_topologies: Sequence[TopologySelectorTerm] | None = None
-    """allowedTopologies restrict the node topologies where volumes can be dynamically provisioned."""
     allow_volume_expansion: bool | None = None
-    """allowVolumeExpansion shows whether the storage class allow volume expand."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     mount_options: Sequence[str] | None = None
-    """mountOptions controls the mountOptions for dynamically provisioned PersistentVolumes of this storage class."""
     parameters: Mapping[str, str] | None = None
-    """parameters holds the parameters for the provisioner that should create volumes of this storage class."""
     reclaim_policy: str | None = None
-    """reclaimPolicy controls the reclaimPolicy for dynamically provisioned PersistentVolumes of this storage class."""
     volume_binding_mode: str | None = None
-    """volumeBindingMode indicates how PersistentVolumeClaims should be provisioned and bound."""
 
 
 class KubeSubjectAccessReviewProps(Struct, api="authorization.k8s.io/v1", kind="SubjectAccessReview"):
-    """SubjectAccessReview checks whether or not a user or group can perform an action."""
-
     spec: SubjectAccessReviewSpec
-    """Spec holds information about the request being evaluated."""
     metadata: ObjectMeta | None = None
-    """Standard list metadata."""
 
 
 class KubeTokenRequestProps(Struct, api="authentication.k8s.io/v1", kind="TokenRequest"):
-    """TokenRequest requests a token for a given service account."""
-
     spec: TokenRequestSpec
-    """Spec holds information about the request being evaluated."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
 
 
 class KubeTokenReviewProps(Struct, api="authentication.k8s.io/v1", kind="TokenReview"):
-    """TokenReview attempts to authenticate a token to a known user."""
-
     spec: TokenReviewSpec
-    """Spec holds information about the request being evaluated."""
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
 
 
 class KubeValidatingWebhookConfigurationProps(Struct, api="admissionregistration.k8s.io/v1", kind="ValidatingWebhookConfiguration"):
-    """ValidatingWebhookConfiguration describes the configuration of and admission webhook that accept or reject and object without changing it."""
-
     metadata: ObjectMeta | None = None
-    """Standard object metadata;"""
     webhooks: Sequence[ValidatingWebhook] | None = None
-    """Webhooks is a list of webhooks and the affected resources and operations."""
 
 
 class KubeVolumeAttachmentProps(Struct, api="storage.k8s.io/v1", kind="VolumeAttachment"):
-    """VolumeAttachment captures the intent to attach or detach the specified volume to/from the specified node."""
-
     spec: VolumeAttachmentSpec
-    """spec represents specification of the desired attach/detach volume behavior."""
     metadata: ObjectMeta | None = None
-    """Standard object metadata."""
 
 
 class LabelSelector(Struct):
-    """A label selector is a label query over a set of resources."""
-
     match_expressions: Sequence[LabelSelectorRequirement] | None = None
-    """matchExpressions is a list of label selector requirements."""
     match_labels: Mapping[str, str] | None = None
-    """matchLabels is a map of {key,value} pairs."""
 
 
 class LabelSelectorRequirement(Struct):
-    """A label selector requirement is a selector that contains values, a key, and an operator that relates the key and values."""
-
     key: str
-    """key is the label key that the selector applies to."""
     operator: str
-    """operator represents a key's relationship to a set of values."""
     values: Sequence[str] | None = None
-    """values is an array of string values."""
 
 
 class LeaseSpec(Struct):
-    """LeaseSpec is a specification of a Lease."""
-
     acquire_time: datetime | None = None
-    """acquireTime is a time when the current lease was acquired."""
     holder_identity: str | None = None
-    """holderIdentity contains the identity of the holder of a current lease."""
     lease_duration_seconds: int | None = None
-    """leaseDurationSeconds is a duration that candidates for a lease need to wait to force acquire it."""
     lease_transitions: int | None = None
-    """leaseTransitions is the number of transitions of a lease between holders."""
     renew_time: datetime | None = None
-    """renewTime is a time when the current holder of a lease has last updated the lease."""
 
 
 class Lifecycle(Struct):
-    """Lifecycle describes actions that the management system should take in response to container lifecycle events."""
-
     post_start: LifecycleHandler | None = None
-    """PostStart is called immediately after a container is created."""
     pre_stop: LifecycleHandler | None = None
-    """PreStop is called immediately before a container is terminated due to an API request or management event such as liveness/startup probe failure, preemption, resource contention, etc."""
 
 
 class LifecycleHandler(Struct):
-    """LifecycleHandler defines a specific action that should be taken in a lifecycle hook."""
-
     exec: ExecAction | None = None
-    """Exec specifies the action to take."""
     http_get: HttpGetAction | None = None
-    """HTTPGet specifies the http request to perform."""
     tcp_socket: TcpSocketAction | None = None
-    """Deprecated."""
 
 
 class LimitRangeItem(Struct):
-    """LimitRangeItem defines a min/max usage limit for any resource that matches on kind."""
-
     type: str
-    """Type of resource that this limit applies to."""
     default: Mapping[str, Quantity] | None = None
-    """Default resource requirement limit value by resource name if resource limit is omitted."""
     default_request: Mapping[str, Quantity] | None = None
-    """DefaultRequest is the default resource requirement request value by resource name if resource request is omitted."""
     max: Mapping[str, Quantity] | None = None
-    """Max usage constraints on this kind by resource name."""
     max_limit_request_ratio: Mapping[str, Quantity] | None = None
-    """MaxLimitRequestRatio if specified, the named resource must have a request and limit that are both non-zero where limit divided by request is less than or equal to the enumerated value;"""
     min: Mapping[str, Quantity] | None = None
-    """Min usage constraints on this kind by resource name."""
 
 
 class LimitRangeSpec(Struct):
-    """LimitRangeSpec defines a min/max usage limit for resources that match on kind."""
-
     limits: Sequence[LimitRangeItem]
-    """Limits is the list of LimitRangeItem objects that are enforced."""
 
 
 class ListMeta(Struct):
-    """ListMeta describes metadata that synthetic resources must have, including lists and various status objects."""
-
     continue_: str | None = None
-    """continue may be set if the user set a limit on the number of items returned, and indicates that the server has more data available."""
     remaining_item_count: int | None = None
-    """remainingItemCount is the number of subsequent items in the list which are not included in this list response."""
     resource_version: str | None = None
-    """String that identifies the server's internal version of this object that can be used by clients to determine when objects have changed."""
     self_link: str | None = None
-    """Deprecated: selfLink is a legacy read-only field that is no longer populated by the system."""
 
 
 class LocalObjectReference(Struct):
-    """LocalObjectReference contains enough information to let you locate the referenced object inside the same namespace."""
-
     name: str | None = None
-    """Name of the referent."""
 
 
 class LocalVolumeSource(Struct):
-    """Local represents directly-attached storage with node affinity (Beta feature)."""
-
     path: str
-    """path of the full path to the volume on the node."""
     fs_type: str | None = None
-    """fsType is the filesystem type to mount."""
 
 
 class ManagedFieldsEntry(Struct):
-    """ManagedFieldsEntry is a workflow-id, a FieldSet and the group version of the resource that the fieldset applies to."""
-
     api_version: str | None = None
-    """APIVersion defines the version of this resource that this field set applies to."""
     fields_type: str | None = None
-    """FieldsType is the discriminator for the different fields format and version."""
     fields_v1: object | None = None
-    """FieldsV1 holds the first JSON version format as described in the 'FieldsV1' type."""
     manager: str | None = None
-    """Manager is an identifier of the workflow managing these fields."""
     operation: str | None = None
-    """Operation is the type of operation which lead to this ManagedFieldsEntry being created."""
     subresource: str | None = None
-    """Subresource is the name of the subresource used to update that object, or empty string if the object was updated through the main resource."""
     time: datetime | None = None
-    """Time is the timestamp of when the ManagedFields entry was added."""
 
 
 class MatchCondition(Struct):
-    """MatchCondition represents a condition which must by fulfilled for a request to be sent to a webhook."""
-
     expression: str
-    """Expression represents the expression which will be evaluated by CEL."""
     name: str
-    """Name is an identifier for this match condition, used for strategic merging of MatchConditions, as well as providing an identifier for logging purposes."""
 
 
 class MetricIdentifierV2(Struct):
-    """MetricIdentifier defines the name and optionally selector for a metric."""
-
     name: str
-    """name is the name of the given metric."""
     selector: LabelSelector | None = None
-    """selector is the string-encoded form of a standard kubernetes label selector for the given metric When set, it is passed as an additional parameter to the metrics server for more specific metrics scoping."""
 
 
 class MetricSpecV2(Struct):
-    """MetricSpec specifies how to scale based on a single metric (only `type` and one other matching field should be set at once)."""
-
     type: str
-    """type is the type of metric source."""
     container_resource: ContainerResourceMetricSourceV2 | None = None
-    """containerResource refers to a resource metric (such as those specified in requests and limits) known to Kubernetes describing a single container in each pod of the current scale target (e.g. CPU or memory). Such metrics are built in to Kubernetes, and have special scaling options on top of those available to normal per-pod metrics using the 'pods' source. This is an alpha feature and can be enabled by the HPAContainerMetrics feature flag."""
     external: ExternalMetricSourceV2 | None = None
-    """external refers to a global metric that is not associated with any Kubernetes object."""
     object: ObjectMetricSourceV2 | None = None
-    """object refers to a metric describing a single kubernetes object (for example, hits-per-second on an Ingress object)."""
     pods: PodsMetricSourceV2 | None = None
-    """pods refers to a metric describing each pod in the current scale target (for example, transactions-processed-per-second)."""
     resource: ResourceMetricSourceV2 | None = None
-    """resource refers to a resource metric (such as those specified in requests and limits) known to Kubernetes describing each pod in the current scale target (e.g. CPU or memory). Such metrics are built in to Kubernetes, and have special scaling options on top of those available to normal per-pod metrics using the 'pods' source."""
 
 
 class MetricTargetV2(Struct):
-    """MetricTarget defines the target value, average value, or average utilization of a specific metric."""
-
     type: str
-    """type represents whether the metric type is Utilization, Value, or AverageValue."""
     average_utilization: int | None = None
-    """averageUtilization is the target value of the average of the resource metric across all relevant pods, represented as a percentage of the requested value of the resource for the pods."""
     average_value: Quantity | None = None
-    """averageValue is the target value of the average of the metric across all relevant pods (as a quantity)."""
     value: Quantity | None = None
-    """value is the target value of the metric (as a quantity)."""
 
 
 class MutatingWebhook(Struct):
-    """MutatingWebhook describes an admission webhook and the resources and operations it applies to."""
-
     admission_review_versions: Sequence[str]
-    """AdmissionReviewVersions is an ordered list of preferred `AdmissionReview` versions the Webhook expects."""
     client_config: WebhookClientConfig
-    """ClientConfig defines how to communicate with the hook."""
     name: str
-    """The name of the admission webhook."""
     side_effects: str
-    """SideEffects states whether this webhook has side effects."""
     failure_policy: str | None = None
-    """FailurePolicy defines how unrecognized errors from the admission endpoint are handled - allowed values are Ignore or Fail."""
     match_conditions: Sequence[MatchCondition] | None = None
-    """MatchConditions is a list of conditions that must be met for a request to be sent to this webhook."""
     match_policy: str | None = None
-    """matchPolicy defines how the 'rules' list is used to match incoming requests. Allowed values are 'Exact' or 'Equivalent'."""
     namespace_selector: LabelSelector | None = None
-    """NamespaceSelector decides whether to run the webhook on an object based on whether the namespace for that object matches the selector."""
     object_selector: LabelSelector | None = None
-    """ObjectSelector decides whether to run the webhook based on if the object has matching labels."""
     reinvocation_policy: str | None = None
-    """reinvocationPolicy indicates whether this webhook should be called multiple times as part of a single admission evaluation."""
     rules: Sequence[RuleWithOperations] | None = None
-    """Rules describes what operations on what resources/subresources the webhook cares about."""
     timeout_seconds: int | None = None
-    """TimeoutSeconds specifies the timeout for this webhook."""
 
 
 class NamespaceSpec(Struct):
-    """NamespaceSpec describes the attributes on a Namespace."""
-
     finalizers: Sequence[str] | None = None
-    """Finalizers is an opaque list of values that must be empty to permanently remove object from storage."""
 
 
 class NetworkPolicyEgressRule(Struct):
-    """NetworkPolicyEgressRule describes a particular set of traffic that is allowed out of pods matched by a NetworkPolicySpec's podSelector."""
-
     ports: Sequence[NetworkPolicyPort] | None = None
-    """ports is a list of destination ports for outgoing traffic."""
     to: Sequence[NetworkPolicyPeer] | None = None
-    """to is a list of destinations for outgoing traffic of pods selected for this rule."""
 
 
 class NetworkPolicyIngressRule(Struct):
-    """NetworkPolicyIngressRule describes a particular set of traffic that is allowed to the pods matched by a NetworkPolicySpec's podSelector."""
-
     from_: Sequence[NetworkPolicyPeer] | None = None
-    """from is a list of sources which should be able to access the pods selected for this rule."""
     ports: Sequence[NetworkPolicyPort] | None = None
-    """ports is a list of ports which should be made accessible on the pods selected for this rule."""
 
 
 class NetworkPolicyPeer(Struct):
-    """NetworkPolicyPeer describes a peer to allow traffic to/from."""
-
     ip_block: IpBlock | None = None
-    """ipBlock defines policy on a particular IPBlock."""
     namespace_selector: LabelSelector | None = None
-    """namespaceSelector selects namespaces using cluster-scoped labels."""
     pod_selector: LabelSelector | None = None
-    """podSelector is a label selector which selects pods."""
 
 
 class NetworkPolicyPort(Struct):
-    """NetworkPolicyPort describes a port to allow traffic on."""
-
     end_port: int | None = None
-    """endPort indicates that the range of ports from port to endPort if set, inclusive, should be allowed by the policy."""
     port: IntOrString | None = None
-    """port represents the port on the given protocol."""
     protocol: str | None = None
-    """protocol represents the protocol (TCP, UDP, or SCTP) which traffic must match."""
 
 
 class NetworkPolicySpec(Struct):
-    """NetworkPolicySpec provides the specification of a NetworkPolicy."""
-
     pod_selector: LabelSelector
-    """podSelector selects the pods to which this NetworkPolicy object applies."""
     egress: Sequence[NetworkPolicyEgressRule] | None = None
-    """egress is a list of egress rules to be applied to the selected pods."""
     ingress: Sequence[NetworkPolicyIngressRule] | None = None
-    """ingress is a list of ingress rules to be applied to the selected pods."""
     policy_types: Sequence[str] | None = None
-    """policyTypes is a list of rule types that the NetworkPolicy relates to."""
 
 
 class NfsVolumeSource(Struct):
-    """Represents an NFS mount that lasts the lifetime of a pod."""
-
     path: str
-    """path that is exported by the NFS server."""
     server: str
-    """server is the hostname or IP address of the NFS server."""
     read_only: bool | None = None
-    """readOnly here will force the NFS export to be mounted with read-only permissions."""
 
 
 class NodeAffinity(Struct):
-    """Node affinity is a group of node affinity scheduling rules."""
-
     preferred_during_scheduling_ignored_during_execution: Sequence[PreferredSchedulingTerm] | None = None
-    """The scheduler will prefer to schedule pods to nodes that satisfy the affinity expressions specified by this field, but it may choose a node that violates one or more of the expressions."""
     required_during_scheduling_ignored_during_execution: NodeSelector | None = None
-    """If the affinity requirements specified by this field are not met at scheduling time, the pod will not be scheduled onto the node."""
 
 
 class NodeConfigSource(Struct):
-    """NodeConfigSource specifies a source of node configuration."""
-
     config_map: ConfigMapNodeConfigSource | None = None
-    """ConfigMap is a reference to a Node's ConfigMap."""
 
 
 class NodeSelector(Struct):
-    """A node selector represents the union of the results of one or more label queries over a set of nodes;"""
-
     node_selector_terms: Sequence[NodeSelectorTerm]
-    """Required."""
 
 
 class NodeSelectorRequirement(Struct):
-    """A node selector requirement is a selector that contains values, a key, and an operator that relates the key and values."""
-
     key: str
-    """The label key that the selector applies to."""
     operator: str
-    """Represents a key's relationship to a set of values."""
     values: Sequence[str] | None = None
-    """An array of string values."""
 
 
 class NodeSelectorTerm(Struct):
-    """A null or empty node selector term matches no objects."""
-
     match_expressions: Sequence[NodeSelectorRequirement] | None = None
-    """A list of node selector requirements by node's labels."""
     match_fields: Sequence[NodeSelectorRequirement] | None = None
-    """A list of node selector requirements by node's fields."""
 
 
 class NodeSpec(Struct, json={"external_id": "externalID", "pod_cidr": "podCIDR", "pod_cid_rs": "podCIDRs", "provider_id": "providerID"}):
-    """NodeSpec describes the attributes that a node is created with."""
-
     config_source: NodeConfigSource | None = None
-    """Deprecated: Previously used to specify the source of the node's configuration for the DynamicKubeletConfig feature."""
     external_id: str | None = None
-    """Deprecated."""
     pod_cidr: str | None = None
-    """PodCIDR represents the pod IP range assigned to the node."""
     pod_cid_rs: Sequence[str] | None = None
-    """podCIDRs represents the IP ranges assigned to the node for usage by Pods on that node."""
     provider_id: str | None = None
-    """ID of the node assigned by the cloud provider in the format: <ProviderName>://<ProviderSpecificNodeID>."""
     taints: Sequence[Taint] | None = None
-    """If specified, the node's taints."""
     unschedulable: bool | None = None
-    """Unschedulable controls node schedulability of new pods."""
 
 
 class NonResourceAttributes(Struct):
-    """NonResourceAttributes includes the authorization attributes available for non-resource requests to the Authorizer interface."""
-
     path: str | None = None
-    """Path is the URL path of the request."""
     verb: str | None = None
-    """Verb is the standard HTTP verb."""
 
 
 class ObjectFieldSelector(Struct):
-    """ObjectFieldSelector selects an APIVersioned field of an object."""
-
     field_path: str
-    """Path of the field to select in the specified API version."""
     api_version: str | None = None
-    """Version of the schema the FieldPath is written in terms of, defaults to 'v1'."""
 
 
 class ObjectMeta(Struct):
-    """ObjectMeta is metadata that all persisted resources must have, which includes all objects users must create."""
-
     annotations: Mapping[str, str] | None = None
-    """Annotations is an unstructured key value map stored with a resource that may be set by external tools to store and retrieve arbitrary metadata."""
     creation_timestamp: datetime | None = None
-    """CreationTimestamp is a timestamp representing the server time when this object was created."""
     deletion_grace_period_seconds: int | None = None
-    """Number of seconds allowed for this object to gracefully terminate before it will be removed from the system."""
     deletion_timestamp: datetime | None = None
-    """DeletionTimestamp is RFC 3339 date and time at which this resource will be deleted."""
     finalizers: Sequence[str] | None = None
-    """Must be empty before the object is deleted from the registry."""
     generate_name: str | None = None
-    """GenerateName is an optional prefix, used by the server, to generate a unique name ONLY IF the Name field has not been provided."""
     generation: int | None = None
-    """A sequence number representing a specific generation of the desired state."""
     labels: Mapping[str, str] | None = None
-    """Map of string keys and values that can be used to organize and categorize (scope and select) objects."""
     managed_fields: Sequence[ManagedFieldsEntry] | None = None
-    """ManagedFields maps workflow-id and version to the set of fields that are managed by that workflow."""
     name: str | None = None
-    """Name must be unique within a namespace."""
     namespace: str | None = None
-    """Namespace defines the space within which each name must be unique."""
     owner_references: Sequence[OwnerReference] | None = None
-    """List of objects depended by this object."""
     resource_version: str | None = None
-    """An opaque value that represents the internal version of this object that can be used by clients to determine when objects have changed."""
     self_link: str | None = None
-    """Deprecated: selfLink is a legacy read-only field that is no longer populated by the system."""
     uid: str | None = None
-    """UID is the unique in time and space value for this object."""
 
 
 class ObjectMetricSourceV2(Struct):
-    """ObjectMetricSource indicates how to scale on a metric describing a kubernetes object (for example, hits-per-second on an Ingress object)."""
-
     described_object: CrossVersionObjectReferenceV2
-    """describedObject specifies the descriptions of a object,such as kind,name apiVersion."""
     metric: MetricIdentifierV2
-    """metric identifies the target metric by name and selector."""
     target: MetricTargetV2
-    """target specifies the target value for the given metric."""
 
 
 class ObjectReference(Struct):
-    """ObjectReference contains enough information to let you inspect or modify the referred object."""
-
     api_version: str | None = None
-    """API version of the referent."""
     field_path: str | None = None
-    """If referring to a piece of an object instead of an entire object, this string should contain a valid JSON/Go field access statement, such as desiredState.manifest.containers[2]. For example, if the object reference is to a container within a pod, this would take on a value like: 'spec.containers{name}' (where 'name' refers to the name of the container that triggered the event) or if no container name is specified 'spec.containers[2]' (container with index 2 in this pod). This syntax is chosen only to have some well-defined way of referencing a part of an object."""
     kind: str | None = None
-    """Kind of the referent."""
     name: str | None = None
-    """Name of the referent."""
     namespace: str | None = None
-    """Namespace of the referent."""
     resource_version: str | None = None
-    """Specific resourceVersion to which this reference is made, if any."""
     uid: str | None = None
-    """UID of the referent."""
 
 
 class Overhead(Struct):
-    """Overhead structure represents the resource overhead associated with running a pod."""
-
     pod_fixed: Mapping[str, Quantity] | None = None
-    """podFixed represents the fixed resource overhead associated with running a pod."""
 
 
 class OwnerReference(Struct):
-    """OwnerReference contains enough information to let you identify an owning object."""
-
     api_version: str
-    """API version of the referent."""
     kind: str
-    """Kind of the referent."""
     name: str
-    """Name of the referent."""
     uid: str
-    """UID of the referent."""
     block_owner_deletion: bool | None = None
-    """If true, AND if the owner has the 'foregroundDeletion' finalizer, then the owner cannot be deleted from the key-value store until this reference is removed."""
     controller: bool | None = None
-    """If true, this reference points to the managing controller."""
 
 
 class PersistentVolumeClaimSpec(Struct):
-    """PersistentVolumeClaimSpec describes the common attributes of storage devices and allows a Source for provider-specific attributes."""
-
     access_modes: Sequence[str] | None = None
-    """accessModes contains the desired access modes the volume should have."""
     data_source: TypedLocalObjectReference | None = None
-    """dataSource field can be used to specify either: * An existing VolumeSnapshot object (snapshot.storage.k8s.io/VolumeSnapshot) * An existing PVC (PersistentVolumeClaim) If the provisioner or an external controller can support the specified data source, it will create a new volume based on the contents of the specified data source. When the AnyVolumeDataSource feature gate is enabled, dataSource contents will be copied to dataSourceRef, and dataSourceRef contents will be copied to dataSource when dataSourceRef.namespace is not specified. If the namespace is specified, then dataSourceRef will not be copied to dataSource."""
     data_source_ref: TypedObjectReference | None = None
-    """dataSourceRef specifies the object from which to populate the volume with data, if a non-empty volume is desired."""
     resources: ResourceRequirements | None = None
-    """resources represents the minimum resources the volume should have."""
     selector: LabelSelector | None = None
-    """selector is a label query over volumes to consider for binding."""
     storage_class_name: str | None = None
-    """storageClassName is the name of the StorageClass required by the claim."""
     volume_mode: str | None = None
-    """volumeMode defines what type of volume is required by the claim."""
     volume_name: str | None = None
-    """volumeName is the binding reference to the PersistentVolume backing this claim."""
 
 
 class PersistentVolumeClaimTemplate(Struct):
-    """PersistentVolumeClaimTemplate is used to produce PersistentVolumeClaim objects as part of an EphemeralVolumeSource."""
-
     spec: PersistentVolumeClaimSpec
-    """The specification for the PersistentVolumeClaim."""
     metadata: ObjectMeta | None = None
-    """May contain labels and annotations that will be copied into the PVC when creating it."""
 
 
 class PersistentVolumeClaimVolumeSource(Struct):
-    """PersistentVolumeClaimVolumeSource references the user's PVC in the same namespace."""
-
     claim_name: str
-    """claimName is the name of a PersistentVolumeClaim in the same namespace as the pod using this volume."""
     read_only: bool | None = None
-    """readOnly Will force the ReadOnly setting in VolumeMounts."""
 
 
 class PersistentVolumeSpec(Struct, json={"scale_io": "scaleIO"}):
-    """PersistentVolumeSpec is the specification of a persistent volume."""
-
     access_modes: Sequence[str] | None = None
-    """accessModes contains all ways the volume can be mounted."""
     aws_elastic_block_store: AwsElasticBlockStoreVolumeSource | None = None
-    """awsElasticBlockStore represents an AWS Disk resource that is attached to a kubelet's host machine and then exposed to the pod."""
     azure_disk: AzureDiskVolumeSource | None = None
-    """azureDisk represents an Azure Data Disk mount on the host and bind mount to the pod."""
     azure_file: AzureFilePersistentVolumeSource | None = None
-    """azureFile represents an Azure File Service mount on the host and bind mount to the pod."""
     capacity: Mapping[str, Quantity] | None = None
-    """capacity is the description of the persistent volume's resources and capacity."""
     cephfs: CephFsPersistentVolumeSource | None = None
-    """cephFS represents a Ceph FS mount on the host that shares a pod's lifetime."""
     cinder: CinderPersistentVolumeSource | None = None
-    """cinder represents a cinder volume attached and mounted on kubelets host machine."""
     claim_ref: ObjectReference | None = None
-    """claimRef is part of a bi-directional binding between PersistentVolume and PersistentVolumeClaim."""
     csi: CsiPersistentVolumeSource | None = None
-    """csi represents storage that is handled by an external CSI driver (Beta feature)."""
     fc: FcVolumeSource | None = None
-    """fc represents a Fibre Channel resource that is attached to a kubelet's host machine and then exposed to the pod."""
     flex_volume: FlexPersistentVolumeSource | None = None
-    """flexVolume represents a generic volume resource that is provisioned/attached using an exec based plugin."""
     flocker: FlockerVolumeSource | None = None
-    """flocker represents a Flocker volume attached to a kubelet's host machine and exposed to the pod for its usage."""
     gce_persistent_disk: GcePersistentDiskVolumeSource | None = None
-    """gcePersistentDisk represents a GCE Disk resource that is attached to a kubelet's host machine and then exposed to the pod."""
     glusterfs: GlusterfsPersistentVolumeSource | None = None
-    """glusterfs represents a Glusterfs volume that is attached to a host and exposed to the pod."""
     host_path: HostPathVolumeSource | None = None
-    """hostPath represents a directory on the host."""
     iscsi: IscsiPersistentVolumeSource | None = None
-    """iscsi represents an ISCSI Disk resource that is attached to a kubelet's host machine and then exposed to the pod."""
     local: LocalVolumeSource | None = None
-    """local represents directly-attached storage with node affinity."""
     mount_options: Sequence[str] | None = None
-    """mountOptions is the list of mount options, e.g. ['ro', 'soft']. Not validated - mount will simply fail if one is invalid. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#mount-options."""
     nfs: NfsVolumeSource | None = None
-    """nfs represents an NFS mount on the host."""
     node_affinity: VolumeNodeAffinity | None = None
-    """nodeAffinity defines constraints that limit what nodes this volume can be accessed from."""
     persistent_volume_reclaim_policy: str | None = None
-    """persistentVolumeReclaimPolicy defines what happens to a persistent volume when released from its claim."""
     photon_persistent_disk: PhotonPersistentDiskVolumeSource | None = None
-    """photonPersistentDisk represents a PhotonController persistent disk attached and mounted on kubelets host machine."""
     portworx_volume: PortworxVolumeSource | None = None
-    """portworxVolume represents a portworx volume attached and mounted on kubelets host machine."""
     quobyte: QuobyteVolumeSource | None = None
-    """quobyte represents a Quobyte mount on the host that shares a pod's lifetime."""
     rbd: RbdPersistentVolumeSource | None = None
-    """rbd represents a Rados Block Device mount on the host that shares a pod's lifetime."""
     scale_io: ScaleIoPersistentVolumeSource | None = None
-    """scaleIO represents a ScaleIO persistent volume attached and mounted on Kubernetes nodes."""
     storage_class_name: str | None = None
-    """storageClassName is the name of StorageClass to which this persistent volume belongs."""
     storageos: StorageOsPersistentVolumeSource | None = None
-    """storageOS represents a StorageOS volume that is attached to the kubelet's host machine and mounted into the pod More info: https://examples.k8s.io/volumes/storageos/README.md."""
     volume_mode: str | None = None
-    """volumeMode defines if a volume is intended to be used with a formatted filesystem or to remain in raw block state."""
     vsphere_volume: VsphereVirtualDiskVolumeSource | None = None
-    """vsphereVolume represents a vSphere volume attached and mounted on kubelets host machine."""
 
 
 class PhotonPersistentDiskVolumeSource(Struct, json={"pd_id": "pdID"}):
-    """Represents a Photon Controller persistent disk resource."""
-
     pd_id: str
-    """pdID is the ID that identifies Photon Controller persistent disk."""
     fs_type: str | None = None
-    """fsType is the filesystem type to mount."""
 
 
 class PodAffinity(Struct):
-    """Pod affinity is a group of inter pod affinity scheduling rules."""
-
     preferred_during_scheduling_ignored_during_execution: Sequence[WeightedPodAffinityTerm] | None = None
-    """The scheduler will prefer to schedule pods to nodes that satisfy the affinity expressions specified by this field, but it may choose a node that violates one or more of the expressions."""
     required_during_scheduling_ignored_during_execution: Sequence[PodAffinityTerm] | None = None
-    """If the affinity requirements specified by this field are not met at scheduling time, the pod will not be scheduled onto the node."""
 
 
 class PodAffinityTerm(Struct):
-    """Defines a set of pods (namely those matching the labelSelector relative to the given namespace(s)) that this pod should be co-located (affinity) or not co-located (anti-affinity) with, where co-located is defined as running on a node whose value of the label with key <topologyKey> matches that of any node on which a pod of the set of pods is running."""
-
     topology_key: str
-    """This pod should be co-located (affinity) or not co-located (anti-affinity) with the pods matching the labelSelector in the specified namespaces, where co-located is defined as running on a node whose value of the label with key topologyKey matches that of any node on which any of the selected pods is running."""
     label_selector: LabelSelector | None = None
-    """A label query over a set of resources, in this case pods."""
     namespaces: Sequence[str] | None = None
-    """namespaces specifies a static list of namespace names that the term applies to."""
     namespace_selector: LabelSelector | None = None
-    """A label query over the set of namespaces that the term applies to."""
 
 
 class PodAntiAffinity(Struct):
-    """Pod anti affinity is a group of inter pod anti affinity scheduling rules."""
-
     preferred_during_scheduling_ignored_during_execution: Sequence[WeightedPodAffinityTerm] | None = None
-    """The scheduler will prefer to schedule pods to nodes that satisfy the anti-affinity expressions specified by this field, but it may choose a node that violates one or more of the expressions."""
     required_during_scheduling_ignored_during_execution: Sequence[PodAffinityTerm] | None = None
-    """If the anti-affinity requirements specified by this field are not met at scheduling time, the pod will not be scheduled onto the node."""
 
 
 class PodDisruptionBudgetSpec(Struct):
-    """PodDisruptionBudgetSpec is a description of a PodDisruptionBudget."""
-
     max_unavailable: IntOrString | None = None
-    """An eviction is allowed if at most 'maxUnavailable' pods selected by 'selector' are unavailable after the eviction, i.e. even in absence of the evicted pod. For example, one can prevent all voluntary evictions by specifying 0. This is a mutually exclusive setting with 'minAvailable'."""
     min_available: IntOrString | None = None
-    """An eviction is allowed if at least 'minAvailable' pods selected by 'selector' will still be available after the eviction, i.e. even in the absence of the evicted pod. So for example you can prevent all voluntary evictions by specifying '100%'."""
     selector: LabelSelector | None = None
-    """Label query over pods whose evictions are managed by the disruption budget."""
     unhealthy_pod_eviction_policy: str | None = None
-    """UnhealthyPodEvictionPolicy defines the criteria for when unhealthy pods should be considered for eviction."""
 
 
 class PodDnsConfig(Struct):
-    """PodDNSConfig defines the DNS parameters of a pod in addition to those generated from DNSPolicy."""
-
     nameservers: Sequence[str] | None = None
-    """A list of DNS name server IP addresses."""
     options: Sequence[PodDnsConfigOption] | None = None
-    """A list of DNS resolver options."""
     searches: Sequence[str] | None = None
-    """A list of DNS search domains for host-name lookup."""
 
 
 class PodDnsConfigOption(Struct):
-    """PodDNSConfigOption defines DNS resolver options of a pod."""
-
     name: str | None = None
-    """Required."""
     value: str | None = None
 
 
 class PodFailurePolicy(Struct):
-    """PodFailurePolicy describes how failed pods influence the backoffLimit."""
-
     rules: Sequence[PodFailurePolicyRule]
-    """A list of pod failure policy rules."""
 
 
 class PodFailurePolicyOnExitCodesRequirement(Struct):
-    """PodFailurePolicyOnExitCodesRequirement describes the requirement for handling a failed pod based on its container exit codes."""
-
     operator: str
-    """Represents the relationship between the container exit code(s) and the specified values."""
     values: Sequence[int]
-    """Specifies the set of values."""
     container_name: str | None = None
-    """Restricts the check for exit codes to the container with the specified name."""
 
 
 class PodFailurePolicyOnPodConditionsPattern(Struct):
-    """PodFailurePolicyOnPodConditionsPattern describes a pattern for matching an actual pod condition type."""
-
     status: str
-    """Specifies the required Pod condition status."""
     type: str
-    """Specifies the required Pod condition type."""
 
 
 class PodFailurePolicyRule(Struct):
-    """PodFailurePolicyRule describes how a pod failure is handled when the requirements are met."""
-
     action: str
-    """Specifies the action taken on a pod failure when the requirements are satisfied. Possible values are:."""
     on_pod_conditions: Sequence[PodFailurePolicyOnPodConditionsPattern]
-    """Represents the requirement on the pod conditions."""
     on_exit_codes: PodFailurePolicyOnExitCodesRequirement | None = None
-    """Represents the requirement on the container exit codes."""
 
 
 class PodOs(Struct):
-    """PodOS defines the OS parameters of a pod."""
-
     name: str
-    """Name is the name of the operating system."""
 
 
 class PodReadinessGate(Struct):
-    """PodReadinessGate contains the reference to a pod condition."""
-
     condition_type: str
-    """ConditionType refers to a condition in the pod's condition list with matching type."""
 
 
 class PodResourceClaim(Struct):
-    """PodResourceClaim references exactly one ResourceClaim through a ClaimSource."""
-
     name: str
-    """Name uniquely identifies this resource claim inside the pod."""
     source: ClaimSource | None = None
-    """Source describes where to find the ResourceClaim."""
 
 
 class PodSchedulingGate(Struct):
-    """PodSchedulingGate is associated to a Pod to guard its scheduling."""
-
     name: str
-    """Name of the scheduling gate."""
 
 
 class PodSecurityContext(Struct):
-    """PodSecurityContext holds pod-level security attributes and common container settings."""
-
     fs_group: int | None = None
-    """A special supplemental group that applies to all containers in a pod."""
     fs_group_change_policy: str | None = None
-    """fsGroupChangePolicy defines behavior of changing ownership and permission of the volume before being exposed inside Pod."""
     run_as_group: int | None = None
-    """The GID to run the entrypoint of the container process."""
     run_as_non_root: bool | None = None
-    """Indicates that the container must run as a non-root user."""
     run_as_user: int | None = None
-    """The UID to run the entrypoint of the container process."""
     seccomp_profile: SeccompProfile | None = None
-    """The seccomp options to use by the containers in this pod."""
     se_linux_options: SeLinuxOptions | None = None
-    """The SELinux context to be applied to all containers."""
     supplemental_groups: Sequence[int] | None = None
-    """A list of groups applied to the first process run in each container, in addition to the container's primary GID, the fsGroup (if specified), and group memberships defined in the container image for the uid of the container process."""
     sysctls: Sequence[Sysctl] | None = None
-    """Sysctls hold a list of namespaced sysctls used for the pod."""
     windows_options: WindowsSecurityContextOptions | None = None
-    """The Windows specific settings applied to all containers."""
 
 
 class PodSpec(Struct, json={"host_ipc": "hostIPC", "host_pid": "hostPID", "set_hostname_as_fqdn": "setHostnameAsFQDN"}):
-    """PodSpec is a description of a pod."""
-
     containers: Sequence[Container]
-    """List of containers belonging to the pod."""
     active_deadline_seconds: int | None = None
-    """Optional duration in seconds the pod may be active on the node relative to StartTime before the system will actively try to mark it failed and kill associated containers."""
     affinity: Affinity | None = None
-    """If specified, the pod's scheduling constraints."""
     automount_service_account_token: bool | None = None
-    """AutomountServiceAccountToken indicates whether a service account token should be automatically mounted."""
     dns_config: PodDnsConfig | None = None
-    """Specifies the DNS parameters of a pod."""
     dns_policy: str | None = None
-    """Set DNS policy for the pod."""
     enable_service_links: bool | None = None
-    """EnableServiceLinks indicates whether information about services should be injected into pod's environment variables, matching the syntax of Docker links."""
     ephemeral_containers: Sequence[EphemeralContainer] | None = None
-    """List of ephemeral containers run in this pod."""
     host_aliases: Sequence[HostAlias] | None = None
-    """HostAliases is an optional list of hosts and IPs that will be injected into the pod's hosts file if specified."""
     host_ipc: bool | None = None
-    """Use the host's ipc namespace."""
     hostname: str | None = None
-    """Specifies the hostname of the Pod If not specified, the pod's hostname will be set to a system-defined value."""
     host_network: bool | None = None
-    """Host networking requested for this pod."""
     host_pid: bool | None = None
-    """Use the host's pid namespace."""
     host_users: bool | None = None
-    """Use the host's user namespace."""
     image_pull_secrets: Sequence[LocalObjectReference] | None = None
-    """ImagePullSecrets is an optional list of references to secrets in the same namespace to use for pulling any of the images used by this PodSpec."""
     init_containers: Sequence[Container] | None = None
-    """List of initialization containers belonging to the pod."""
     node_name: str | None = None
-    """NodeName is a request to schedule this pod onto a specific node."""
     node_selector: Mapping[str, str] | None = None
-    """NodeSelector is a selector which must be true for the pod to fit on a node."""
     os: PodOs | None = None
-    """Specifies the OS of the containers in the pod."""
     overhead: Mapping[str, Quantity] | None = None
-    """Overhead represents the resource overhead associated with running a pod for a given RuntimeClass."""
     preemption_policy: str | None = None
-    """PreemptionPolicy is the Policy for preempting pods with lower priority."""
     priority: int | None = None
-    """The priority value."""
     priority_class_name: str | None = None
-    """If specified, indicates the pod's priority."""
     readiness_gates: Sequence[PodReadinessGate] | None = None
-    """If specified, all readiness gates will be evaluated for pod readiness."""
     resource_claims: Sequence[PodResourceClaim] | None = None
-    """ResourceClaims defines which ResourceClaims must be allocated and reserved before the Pod is allowed to start."""
     restart_policy: str | None = None
-    """Restart policy for all containers within the pod."""
     runtime_class_name: str | None = None
-    """RuntimeClassName refers to a RuntimeClass object in the node.k8s.io group, which should be used to run this pod. If no RuntimeClass resource matches the named class, the pod will not be run. If unset or empty, the 'legacy' RuntimeClass will be used, which is an implicit class with an empty definition that uses the default runtime handler. More info: https://git.k8s.io/enhancements/keps/sig-node/585-runtime-class."""
     scheduler_name: str | None = None
-    """If specified, the pod will be dispatched by specified scheduler."""
     scheduling_gates: Sequence[PodSchedulingGate] | None = None
-    """SchedulingGates is an opaque list of values that if specified will block scheduling the pod."""
     security_context: PodSecurityContext | None = None
-    """SecurityContext holds pod-level security attributes and common container settings."""
     service_account: str | None = None
-    """DeprecatedServiceAccount is a depreciated alias for ServiceAccountName."""
     service_account_name: str | None = None
-    """ServiceAccountName is the name of the ServiceAccount to use to run this pod."""
     set_hostname_as_fqdn: bool | None = None
-    """If true the pod's hostname will be configured as the pod's FQDN, rather than the leaf name (the default)."""
     share_process_namespace: bool | None = None
-    """Share a single process namespace between all of the containers in a pod."""
     subdomain: str | None = None
-    """If specified, the fully qualified Pod hostname will be '<hostname>.<subdomain>.<pod namespace>.svc.<cluster domain>'. If not specified, the pod will not have a domainname at all."""
     termination_grace_period_seconds: int | None = None
-    """Optional duration in seconds the pod needs to terminate gracefully."""
     tolerations: Sequence[Toleration] | None = None
-    """If specified, the pod's tolerations."""
     topology_spread_constraints: Sequence[TopologySpreadConstraint] | None = None
-    """TopologySpreadConstraints describes how a group of pods ought to spread across topology domains."""
     volumes: Sequence[Volume] | None = None
-    """List of volumes that can be mounted by containers belonging to the pod."""
 
 
 class PodTemplateSpec(Struct):
-    """PodTemplateSpec describes the data a pod should have when created from a template."""
-
     metadata: ObjectMeta | None = None
-    """Standard object's metadata."""
     spec: PodSpec | None = None
-    """Specification of the desired behavior of the pod."""
 
 
 class PodsMetricSourceV2(Struct):
-    """PodsMetricSource indicates how to scale on a metric describing each pod in the current scale target (for example, transactions-processed-per-second)."""
-
     metric: MetricIdentifierV2
-    """metric identifies the target metric by name and selector."""
     target: MetricTargetV2
-    """target specifies the target value for the given metric."""
 
 
 class PolicyRule(Struct, json={"non_resource_ur_ls": "nonResourceURLs"}):
-    """PolicyRule holds information that describes a policy rule, but does not contain information about who the rule applies to or which namespace the rule applies to."""
-
     verbs: Sequence[str]
-    """Verbs is a list of Verbs that apply to ALL the ResourceKinds contained in this rule."""
     api_groups: Sequence[str] | None = None
-    """APIGroups is the name of the APIGroup that contains the resources."""
     non_resource_ur_ls: Sequence[str] | None = None
-    """NonResourceURLs is a set of partial urls that a user should have access to."""
     resource_names: Sequence[str] | None = None
-    """ResourceNames is an optional white list of names that the rule applies to."""
     resources: Sequence[str] | None = None
-    """Resources is a list of resources this rule applies to."""
 
 
 class PortworxVolumeSource(Struct, json={"volume_id": "volumeID"}):
-    """PortworxVolumeSource represents a Portworx volume resource."""
-
     volume_id: str
-    """volumeID uniquely identifies a Portworx volume."""
     fs_type: str | None = None
-    """fSType represents the filesystem type to mount Must be a filesystem type supported by the host operating system."""
     read_only: bool | None = None
-    """readOnly defaults to false (read/write)."""
 
 
 class Preconditions(Struct):
-    """Preconditions must be fulfilled before an operation (update, delete, etc.) is carried out."""
-
     resource_version: str | None = None
-    """Specifies the target ResourceVersion."""
     uid: str | None = None
-    """Specifies the target UID."""
 
 
 class PreferredSchedulingTerm(Struct):
-    """An empty preferred scheduling term matches all objects with implicit weight 0 (i.e. it's a no-op). A null preferred scheduling term matches no objects (i.e. is also a no-op)."""
-
     preference: NodeSelectorTerm
-    """A node selector term, associated with the corresponding weight."""
     weight: int
-    """Weight associated with matching the corresponding nodeSelectorTerm, in the range 1-100."""
 
 
 class Probe(Struct):
-    """Probe describes a health check to be performed against a container to determine whether it is alive or ready to receive traffic."""
-
     exec: ExecAction | None = None
-    """Exec specifies the action to take."""
     failure_threshold: int | None = None
-    """Minimum consecutive failures for the probe to be considered failed after having succeeded."""
     grpc: GrpcAction | None = None
-    """GRPC specifies an action involving a GRPC port."""
     http_get: HttpGetAction | None = None
-    """HTTPGet specifies the http request to perform."""
     initial_delay_seconds: int | None = None
-    """Number of seconds after the container has started before liveness probes are initiated."""
     period_seconds: int | None = None
-    """How often (in seconds) to perform the probe."""
     success_threshold: int | None = None
-    """Minimum consecutive successes for the probe to be considered successful after having failed."""
     tcp_socket: TcpSocketAction | None = None
-    """TCPSocket specifies an action involving a TCP port."""
     termination_grace_period_seconds: int | None = None
-    """Optional duration in seconds the pod needs to terminate gracefully upon probe failure."""
     timeout_seconds: int | None = None
-    """Number of seconds after which the probe times out."""
 
 
 class ProjectedVolumeSource(Struct):
-    """Represents a projected volume source."""
-
     default_mode: int | None = None
-    """defaultMode are the mode bits used to set permissions on created files by default."""
     sources: Sequence[VolumeProjection] | None = None
-    """sources is the list of volume projections."""
 
 
 class QuobyteVolumeSource(Struct):
-    """Represents a Quobyte mount that lasts the lifetime of a pod."""
-
     registry: str
-    """registry represents a single or multiple Quobyte Registry services specified as a string as host:port pair (multiple entries are separated with commas) which acts as the central registry for volumes."""
     volume: str
-    """volume is a string that references an already created Quobyte volume by name."""
     group: str | None = None
-    """group to map volume access to Default is no group."""
     read_only: bool | None = None
-    """readOnly here will force the Quobyte volume to be mounted with read-only permissions."""
     tenant: str | None = None
-    """tenant owning the given Quobyte volume in the Backend Used with dynamically provisioned Quobyte volumes, value is set by the plugin."""
     user: str | None = None
-    """user to map volume access to Defaults to serivceaccount user."""
 
 
 class RbdPersistentVolumeSource(Struct):
-    """Represents a Rados Block Device mount that lasts the lifetime of a pod."""
-
     image: str
-    """image is the rados image name."""
     monitors: Sequence[str]
-    """monitors is a collection of Ceph monitors."""
     fs_type: str | None = None
-    """fsType is the filesystem type of the volume that you want to mount."""
     keyring: str | None = None
-    """keyring is the path to key ring for RBDUser."""
     pool: str | None = None
-    """pool is the rados pool name."""
     read_only: bool | None = None
-    """readOnly here will force the ReadOnly setting in VolumeMounts."""
     secret_ref: SecretReference | None = None
-    """secretRef is name of the authentication secret for RBDUser."""
     user: str | None = None
-    """user is the rados user name."""
 
 
 class RbdVolumeSource(Struct):
-    """Represents a Rados Block Device mount that lasts the lifetime of a pod."""
-
     image: str
-    """image is the rados image name."""
     monitors: Sequence[str]
-    """monitors is a collection of Ceph monitors."""
     fs_type: str | None = None
-    """fsType is the filesystem type of the volume that you want to mount."""
     keyring: str | None = None
-    """keyring is the path to key ring for RBDUser."""
     pool: str | None = None
-    """pool is the rados pool name."""
     read_only: bool | None = None
-    """readOnly here will force the ReadOnly setting in VolumeMounts."""
     secret_ref: LocalObjectReference | None = None
-    """secretRef is name of the authentication secret for RBDUser."""
     user: str | None = None
-    """user is the rados user name."""
 
 
 class ReplicaSetSpec(Struct):
-    """ReplicaSetSpec is the specification of a ReplicaSet."""
-
     selector: LabelSelector
-    """Selector is a label query over pods that should match the replica count."""
     min_ready_seconds: int | None = None
-    """Minimum number of seconds for which a newly created pod should be ready without any of its container crashing, for it to be considered available."""
     replicas: int | None = None
-    """Replicas is the number of desired replicas."""
     template: PodTemplateSpec | None = None
-    """Template is the object that describes the pod that will be created if insufficient replicas are detected."""
 
 
 class ReplicationControllerSpec(Struct):
-    """ReplicationControllerSpec is the specification of a replication controller."""
-
     min_ready_seconds: int | None = None
-    """Minimum number of seconds for which a newly created pod should be ready without any of its container crashing, for it to be considered available."""
     replicas: int | None = None
-    """Replicas is the number of desired replicas."""
     selector: Mapping[str, str] | None = None
-    """Selector is a label query over pods that should match the Replicas count."""
     template: PodTemplateSpec | None = None
-    """Template is the object that describes the pod that will be created if insufficient replicas are detected."""
 
 
 class ResourceAttributes(Struct):
-    """ResourceAttributes includes the authorization attributes available for resource requests to the Authorizer interface."""
-
     group: str | None = None
-    """Group is the API Group of the Resource."""
     name: str | None = None
-    """Name is the name of the resource being requested for a 'get' or deleted for a 'delete'."""
     namespace: str | None = None
-    """Namespace is the namespace of the action being requested."""
     resource: str | None = None
-    """Resource is one of the existing resource types."""
     subresource: str | None = None
-    """Subresource is one of the existing resource types."""
     verb: str | None = None
-    """Verb is a kubernetes resource API verb, like: get, list, watch, create, update, delete, proxy."""
     version: str | None = None
-    """Version is the API Version of the Resource."""
 
 
 class ResourceClaim(Struct):
-    """ResourceClaim references one entry in PodSpec.ResourceClaims."""
-
     name: str
-    """Name must match the name of one entry in pod.spec.resourceClaims of the Pod where this field is used. It makes that resource available inside a container."""
 
 
 class ResourceFieldSelector(Struct):
-    """ResourceFieldSelector represents container resources (cpu, memory) and their output format."""
-
     resource: str
-    """Required: resource to select."""
     container_name: str | None = None
-    """Container name: required for volumes, optional for env vars."""
     divisor: Quantity | None = None
-    """Specifies the output format of the exposed resources, defaults to '1'."""
 
 
 class ResourceMetricSourceV2(Struct):
-    """ResourceMetricSource indicates how to scale on a resource metric known to Kubernetes, as specified in requests and limits, describing each pod in the current scale target (e.g. CPU or memory). The values will be averaged together before being compared to the target. Such metrics are built in to Kubernetes, and have special scaling options on top of those available to normal per-pod metrics using the 'pods' source. Only one 'target' type should be set."""
-
     name: str
-    """name is the name of the resource in question."""
     target: MetricTargetV2
-    """target specifies the target value for the given metric."""
 
 
 class ResourceQuotaSpec(Struct):
-    """ResourceQuotaSpec defines the desired hard limits to enforce for Quota."""
-
     hard: Mapping[str, Quantity] | None = None
-    """hard is the set of desired hard limits for each named resource."""
     scopes: Sequence[str] | None = None
-    """A collection of filters that must match each object tracked by a quota."""
     scope_selector: ScopeSelector | None = None
-    """scopeSelector is also a collection of filters like scopes that must match each object tracked by a quota but expressed using ScopeSelectorOperator in combination with possible values."""
 
 
 class ResourceRequirements(Struct):
-    """ResourceRequirements describes the compute resource requirements."""
-
     claims: Sequence[ResourceClaim] | None = None
-    """Claims lists the names of resources, defined in spec.resourceClaims, that are used by this container."""
     limits: Mapping[str, Quantity] | None = None
-    """Limits describes the maximum amount of compute resources allowed."""
     requests: Mapping[str, Quantity] | None = None
-    """Requests describes the minimum amount of compute resources required."""
 
 
 class RoleRef(Struct):
-    """RoleRef contains information that points to the role being used."""
-
     api_group: str
-    """APIGroup is the group for the resource being referenced."""
     kind: str
-    """Kind is the type of resource being referenced."""
     name: str
-    """Name is the name of resource being referenced."""
 
 
 class RollingUpdateDaemonSet(Struct):
-    """Spec to control the desired behavior of daemon set rolling update."""
-
     max_surge: IntOrString | None = None
-    """The maximum number of nodes with an existing available DaemonSet pod that can have an updated DaemonSet pod during during an update."""
     max_unavailable: IntOrString | None = None
-    """The maximum number of DaemonSet pods that can be unavailable during the update."""
 
 
 class RollingUpdateDeployment(Struct):
-    """Spec to control the desired behavior of rolling update."""
-
     max_surge: IntOrString | None = None
-    """The maximum number of pods that can be scheduled above the desired number of pods."""
     max_unavailable: IntOrString | None = None
-    """The maximum number of pods that can be unavailable during the update."""
 
 
 class RollingUpdateStatefulSetStrategy(Struct):
-    """RollingUpdateStatefulSetStrategy is used to communicate parameter for RollingUpdateStatefulSetStrategyType."""
-
     max_unavailable: IntOrString | None = None
-    """The maximum number of pods that can be unavailable during the update."""
     partition: int | None = None
-    """Partition indicates the ordinal at which the StatefulSet should be partitioned for updates."""
 
 
 class RuleWithOperations(Struct):
-    """RuleWithOperations is a tuple of Operations and Resources."""
-
     api_groups: Sequence[str] | None = None
-    """APIGroups is the API groups the resources belong to."""
     api_versions: Sequence[str] | None = None
-    """APIVersions is the API versions the resources belong to."""
     operations: Sequence[str] | None = None
-    """Operations is the operations the admission hook cares about - CREATE, UPDATE, DELETE, CONNECT or * for all of those operations and any future admission operations that are added."""
     resources: Sequence[str] | None = None
-    """Resources is a list of resources this rule applies to."""
     scope: str | None = None
-    """scope specifies the scope of this rule."""
 
 
 class ScaleIoPersistentVolumeSource(Struct):
-    """ScaleIOPersistentVolumeSource represents a persistent ScaleIO volume."""
-
     gateway: str
-    """gateway is the host address of the ScaleIO API Gateway."""
     secret_ref: SecretReference
-    """secretRef references to the secret for ScaleIO user and other sensitive information."""
     system: str
-    """system is the name of the storage system as configured in ScaleIO."""
     fs_type: str | None = None
-    """fsType is the filesystem type to mount."""
     protection_domain: str | None = None
-    """protectionDomain is the name of the ScaleIO Protection Domain for the configured storage."""
     read_only: bool | None = None
-    """readOnly defaults to false (read/write)."""
     ssl_enabled: bool | None = None
-    """sslEnabled is the flag to enable/disable SSL communication with Gateway, default false."""
     storage_mode: str | None = None
-    """storageMode indicates whether the storage for a volume should be ThickProvisioned or ThinProvisioned."""
     storage_pool: str | None = None
-    """storagePool is the ScaleIO Storage Pool associated with the protection domain."""
     volume_name: str | None = None
-    """volumeName is the name of a volume already created in the ScaleIO system that is associated with this volume source."""
 
 
 class ScaleIoVolumeSource(Struct):
-    """ScaleIOVolumeSource represents a persistent ScaleIO volume."""
-
     gateway: str
-    """gateway is the host address of the ScaleIO API Gateway."""
     secret_ref: LocalObjectReference
-    """secretRef references to the secret for ScaleIO user and other sensitive information."""
     system: str
-    """system is the name of the storage system as configured in ScaleIO."""
     fs_type: str | None = None
-    """fsType is the filesystem type to mount."""
     protection_domain: str | None = None
-    """protectionDomain is the name of the ScaleIO Protection Domain for the configured storage."""
     read_only: bool | None = None
-    """readOnly Defaults to false (read/write)."""
     ssl_enabled: bool | None = None
-    """sslEnabled Flag enable/disable SSL communication with Gateway, default false."""
     storage_mode: str | None = None
-    """storageMode indicates whether the storage for a volume should be ThickProvisioned or ThinProvisioned."""
     storage_pool: str | None = None
-    """storagePool is the ScaleIO Storage Pool associated with the protection domain."""
     volume_name: str | None = None
-    """volumeName is the name of a volume already created in the ScaleIO system that is associated with this volume source."""
 
 
 class ScaleSpec(Struct):
-    """ScaleSpec describes the attributes of a scale subresource."""
-
     replicas: int | None = None
-    """replicas is the desired number of instances for the scaled object."""
 
 
 class Scheduling(Struct):
-    """Scheduling specifies the scheduling constraints for nodes supporting a RuntimeClass."""
-
     node_selector: Mapping[str, str] | None = None
-    """nodeSelector lists labels that must be present on nodes that support this RuntimeClass."""
     tolerations: Sequence[Toleration] | None = None
-    """tolerations are appended (excluding duplicates) to pods running with this RuntimeClass during admission, effectively unioning the set of nodes tolerated by the pod and the RuntimeClass."""
 
 
 class ScopeSelector(Struct):
-    """A scope selector represents the AND of the selectors represented by the scoped-resource selector requirements."""
-
     match_expressions: Sequence[ScopedResourceSelectorRequirement] | None = None
-    """A list of scope selector requirements by scope of the resources."""
 
 
 class ScopedResourceSelectorRequirement(Struct):
-    """A scoped-resource selector requirement is a selector that contains values, a scope name, and an operator that relates the scope name and values."""
-
     operator: str
-    """Represents a scope's relationship to a set of values."""
     scope_name: str
-    """The name of the scope that the selector applies to."""
     values: Sequence[str] | None = None
-    """An array of string values."""
 
 
 class SeLinuxOptions(Struct):
-    """SELinuxOptions are the labels to be applied to the container."""
-
     level: str | None = None
-    """Level is SELinux level label that applies to the container."""
     role: str | None = None
-    """Role is a SELinux role label that applies to the container."""
     type: str | None = None
-    """Type is a SELinux type label that applies to the container."""
     user: str | None = None
-    """User is a SELinux user label that applies to the container."""
 
 
 class SeccompProfile(Struct):
-    """SeccompProfile defines a pod/container's seccomp profile settings."""
-
     type: str
-    """type indicates which kind of seccomp profile will be applied. Valid options are:."""
     localhost_profile: str | None = None
-    """localhostProfile indicates a profile defined in a file on the node should be used."""
 
 
 class SecretEnvSource(Struct):
-    """SecretEnvSource selects a Secret to populate the environment variables with."""
-
     name: str | None = None
-    """Name of the referent."""
     optional: bool | None = None
-    """Specify whether the Secret must be defined."""
 
 
 class SecretKeySelector(Struct):
-    """SecretKeySelector selects a key of a Secret."""
-
     key: str
-    """The key of the secret to select from."""
     name: str | None = None
-    """Name of the referent."""
     optional: bool | None = None
-    """Specify whether the Secret or its key must be defined."""
 
 
 class SecretProjection(Struct):
-    """Adapts a secret into a projected volume."""
-
     items: Sequence[KeyToPath] | None = None
-    """items if unspecified, each key-value pair in the Data field of the referenced Secret will be projected into the volume as a file whose name is the key and content is the value."""
     name: str | None = None
-    """Name of the referent."""
     optional: bool | None = None
-    """optional field specify whether the Secret or its key must be defined."""
 
 
 class SecretReference(Struct):
-    """SecretReference represents a Secret Reference."""
-
     name: str | None = None
-    """name is unique within a namespace to reference a secret resource."""
     namespace: str | None = None
-    """namespace defines the space within which the secret name must be unique."""
 
 
 class SecretVolumeSource(Struct):
-    """Adapts a Secret into a volume."""
-
     default_mode: int | None = None
-    """defaultMode is Optional: mode bits used to set permissions on created files by default."""
     items: Sequence[KeyToPath] | None = None
-    """items If unspecified, each key-value pair in the Data field of the referenced Secret will be projected into the volume as a file whose name is the key and content is the value."""
     optional: bool | None = None
-    """optional field specify whether the Secret or its keys must be defined."""
     secret_name: str | None = None
-    """secretName is the name of the secret in the pod's namespace to use."""
 
 
 class SecurityContext(Struct):
-    """SecurityContext holds security configuration that will be applied to a container."""
-
     allow_privilege_escalation: bool | None = None
-    """AllowPrivilegeEscalation controls whether a process can gain more privileges than its parent process."""
     capabilities: Capabilities | None = None
-    """The capabilities to add/drop when running containers."""
     privileged: bool | None = None
-    """Run container in privileged mode."""
     proc_mount: str | None = None
-    """procMount denotes the type of proc mount to use for the containers."""
     read_only_root_filesystem: bool | None = None
-    """Whether this container has a read-only root filesystem."""
     run_as_group: int | None = None
-    """The GID to run the entrypoint of the container process."""
     run_as_non_root: bool | None = None
-    """Indicates that the container must run as a non-root user."""
     run_as_user: int | None = None
-    """The UID to run the entrypoint of the container process."""
     seccomp_profile: SeccompProfile | None = None
-    """The seccomp options to use by this container."""
     se_linux_options: SeLinuxOptions | None = None
-    """The SELinux context to be applied to the container."""
     windows_options: WindowsSecurityContextOptions | None = None
-    """The Windows specific settings applied to all containers."""
 
 
 class SelfSubjectAccessReviewSpec(Struct):
-    """SelfSubjectAccessReviewSpec is a description of the access request."""
-
     non_resource_attributes: NonResourceAttributes | None = None
-    """NonResourceAttributes describes information for a non-resource access request."""
     resource_attributes: ResourceAttributes | None = None
-    """ResourceAuthorizationAttributes describes information for a resource access request."""
 
 
 class SelfSubjectRulesReviewSpec(Struct):
-    """SelfSubjectRulesReviewSpec defines the specification for SelfSubjectRulesReview."""
-
     namespace: str | None = None
-    """Namespace to evaluate rules for."""
 
 
 class ServiceAccountTokenProjection(Struct):
-    """ServiceAccountTokenProjection represents a projected service account token volume."""
-
     path: str
-    """path is the path relative to the mount point of the file to project the token into."""
     audience: str | None = None
-    """audience is the intended audience of the token."""
     expiration_seconds: int | None = None
-    """expirationSeconds is the requested duration of validity of the service account token."""
 
 
 class ServiceBackendPort(Struct):
-    """ServiceBackendPort is the service port being referenced."""
-
     name: str | None = None
-    """name is the name of the port on the Service."""
     number: int | None = None
-    """number is the numerical port number (e.g. 80) on the Service. This is a mutually exclusive setting with 'Name'."""
 
 
 class ServicePort(Struct):
-    """ServicePort contains information on service's port."""
-
     port: int
-    """The port that will be exposed by this service."""
     app_protocol: str | None = None
-    """The application protocol for this port."""
     name: str | None = None
-    """The name of this port within the service."""
     node_port: int | None = None
-    """The port on each node on which this service is exposed when type is NodePort or LoadBalancer."""
     protocol: str | None = None
-    """The IP protocol for this port."""
     target_port: IntOrString | None = None
-    """Number or name of the port to access on the pods targeted by the service."""
 
 
 class ServiceReference(Struct):
-    """ServiceReference holds a reference to Service.legacy.k8s.io."""
-
     name: str
-    """`name` is the name of the service."""
     namespace: str
-    """`namespace` is the namespace of the service."""
     path: str | None = None
-    """`path` is an optional URL path which will be sent in any request to this service."""
     port: int | None = None
-    """If specified, the port on the service that hosting webhook."""
 
 
 class ServiceSpec(Struct, json={"cluster_ip": "clusterIP", "load_balancer_ip": "loadBalancerIP"}):
-    """ServiceSpec describes the attributes that a user creates on a service."""
-
     allocate_load_balancer_node_ports: bool | None = None
-    """allocateLoadBalancerNodePorts defines if NodePorts will be automatically allocated for services with type LoadBalancer."""
     cluster_ip: str | None = None
-    """clusterIP is the IP address of the service and is usually assigned randomly."""
     cluster_i_ps: Sequence[str] | None = None
-    """ClusterIPs is a list of IP addresses assigned to this service, and are usually assigned randomly."""
     external_i_ps: Sequence[str] | None = None
-    """externalIPs is a list of IP addresses for which nodes in the cluster will also accept traffic for this service."""
     external_name: str | None = None
-    """externalName is the external reference that discovery mechanisms will return as an alias for this service (e.g. a DNS CNAME record). No proxying will be involved. Must be a lowercase RFC-1123 hostname (https://tools.ietf.org/html/rfc1123) and requires `type` to be 'ExternalName'."""
     external_traffic_policy: str | None = None
-    """externalTrafficPolicy describes how nodes distribute service traffic they receive on one of the Service's 'externally-facing' addresses (NodePorts, ExternalIPs, and LoadBalancer IPs)."""
     health_check_node_port: int | None = None
-    """healthCheckNodePort specifies the healthcheck nodePort for the service."""
     internal_traffic_policy: str | None = None
-    """InternalTrafficPolicy describes how nodes distribute service traffic they receive on the ClusterIP."""
     ip_families: Sequence[str] | None = None
-    """IPFamilies is a list of IP families (e.g. IPv4, IPv6) assigned to this service. This field is usually assigned automatically based on cluster configuration and the ipFamilyPolicy field. If this field is specified manually, the requested family is available in the cluster, and ipFamilyPolicy allows it, it will be used; otherwise creation of the service will fail. This field is conditionally mutable: it allows for adding or removing a secondary IP family, but it does not allow changing the primary IP family of the Service. Valid values are 'IPv4' and 'IPv6'. This field only applies to Services of types ClusterIP, NodePort, and LoadBalancer, and does apply to 'headless' services. This field will be wiped when updating a Service to type ExternalName."""
     ip_family_policy: str | None = None
-    """IPFamilyPolicy represents the dual-stack-ness requested or required by this Service."""
     load_balancer_class: str | None = None
-    """loadBalancerClass is the class of the load balancer implementation this Service belongs to."""
     load_balancer_ip: str | None = None
-    """Only applies to Service Type: LoadBalancer."""
     load_balancer_source_ranges: Sequence[str] | None = None
-    """If specified and supported by the platform, this will restrict traffic through the cloud-provider load-balancer will be restricted to the specified client IPs."""
     ports: Sequence[ServicePort] | None = None
-    """The list of ports that are exposed by this service."""
     publish_not_ready_addresses: bool | None = None
-    """publishNotReadyAddresses indicates that any agent which deals with endpoints for this Service should disregard any indications of ready/not-ready."""
     selector: Mapping[str, str] | None = None
-    """Route service traffic to pods with label keys and values matching this selector."""
     session_affinity: str | None = None
-    """Supports 'ClientIP' and 'None'."""
     session_affinity_config: SessionAffinityConfig | None = None
-    """sessionAffinityConfig contains the configurations of session affinity."""
     type: str | None = None
-    """type determines how the Service is exposed."""
 
 
 class SessionAffinityConfig(Struct, json={"client_ip": "clientIP"}):
-    """SessionAffinityConfig represents the configurations of session affinity."""
-
     client_ip: ClientIpConfig | None = None
-    """clientIP contains the configurations of Client IP based session affinity."""
 
 
 class StatefulSetOrdinals(Struct):
-    """StatefulSetOrdinals describes the policy used for replica ordinal assignment in this StatefulSet."""
-
     start: int | None = None
-    """start is the number representing the first replica's index."""
 
 
 class StatefulSetPersistentVolumeClaimRetentionPolicy(Struct):
-    """StatefulSetPersistentVolumeClaimRetentionPolicy describes the policy used for PVCs created from the StatefulSet VolumeClaimTemplates."""
-
     when_deleted: str | None = None
-    """WhenDeleted specifies what happens to PVCs created from StatefulSet VolumeClaimTemplates when the StatefulSet is deleted."""
     when_scaled: str | None = None
-    """WhenScaled specifies what happens to PVCs created from StatefulSet VolumeClaimTemplates when the StatefulSet is scaled down."""
 
 
 class StatefulSetSpec(Struct):
-    """A StatefulSetSpec is the specification of a StatefulSet."""
-
     selector: LabelSelector
-    """selector is a label query over pods that should match the replica count."""
     service_name: str
-    """serviceName is the name of the service that governs this StatefulSet."""
     template: PodTemplateSpec
-    """template is the object that describes the pod that will be created if insufficient replicas are detected."""
     min_ready_seconds: int | None = None
-    """Minimum number of seconds for which a newly created pod should be ready without any of its container crashing for it to be considered available."""
     ordinals: StatefulSetOrdinals | None = None
-    """ordinals controls the numbering of replica indices in a StatefulSet."""
     persistent_volume_claim_retention_policy: StatefulSetPersistentVolumeClaimRetentionPolicy | None = None
-    """persistentVolumeClaimRetentionPolicy describes the lifecycle of persistent volume claims created from volumeClaimTemplates."""
     pod_management_policy: str | None = None
-    """podManagementPolicy controls how pods are created during initial scale up, when replacing pods on nodes, or when scaling down."""
     replicas: int | None = None
-    """replicas is the desired number of replicas of the given Template."""
     revision_history_limit: int | None = None
-    """revisionHistoryLimit is the maximum number of revisions that will be maintained in the StatefulSet's revision history."""
     update_strategy: StatefulSetUpdateStrategy | None = None
-    """updateStrategy indicates the StatefulSetUpdateStrategy that will be employed to update Pods in the StatefulSet when a revision is made to Template."""
     volume_claim_templates: Sequence[KubePersistentVolumeClaimProps] | None = None
-    """volumeClaimTemplates is a list of claims that pods are allowed to reference."""
 
 
 class StatefulSetUpdateStrategy(Struct):
-    """StatefulSetUpdateStrategy indicates the strategy that the StatefulSet controller will use to perform updates."""
-
     rolling_update: RollingUpdateStatefulSetStrategy | None = None
-    """RollingUpdate is used to communicate parameters when Type is RollingUpdateStatefulSetStrategyType."""
     type: str | None = None
-    """Type indicates the type of the StatefulSetUpdateStrategy."""
 
 
 class StatusCause(Struct):
-    """StatusCause provides more information about an api.Status failure, including cases when multiple errors are encountered."""
-
     field: str | None = None
-    """The field of the resource that has caused this error, as named by its JSON serialization."""
     message: str | None = None
-    """A human-readable description of the cause of the error."""
     reason: str | None = None
-    """A machine-readable description of the cause of the error."""
 
 
 class StatusDetails(Struct):
-    """StatusDetails is a set of additional properties that MAY be set by the server to provide additional information about a response."""
-
     causes: Sequence[StatusCause] | None = None
-    """The Causes array includes more details associated with the StatusReason failure."""
     group: str | None = None
-    """The group attribute of the resource associated with the status StatusReason."""
     kind: str | None = None
-    """The kind attribute of the resource associated with the status StatusReason."""
     name: str | None = None
-    """The name attribute of the resource associated with the status StatusReason (when there is a single name which can be described)."""
     retry_after_seconds: int | None = None
-    """If specified, the time in seconds before the operation should be retried."""
     uid: str | None = None
-    """UID of the resource."""
 
 
 class StorageOsPersistentVolumeSource(Struct):
-    """Represents a StorageOS persistent volume resource."""
-
     fs_type: str | None = None
-    """fsType is the filesystem type to mount."""
     read_only: bool | None = None
-    """readOnly defaults to false (read/write)."""
     secret_ref: ObjectReference | None = None
-    """secretRef specifies the secret to use for obtaining the StorageOS API credentials."""
     volume_name: str | None = None
-    """volumeName is the human-readable name of the StorageOS volume."""
     volume_namespace: str | None = None
-    """volumeNamespace specifies the scope of the volume within StorageOS."""
 
 
 class StorageOsVolumeSource(Struct):
-    """Represents a StorageOS persistent volume resource."""
-
     fs_type: str | None = None
-    """fsType is the filesystem type to mount."""
     read_only: bool | None = None
-    """readOnly defaults to false (read/write)."""
     secret_ref: LocalObjectReference | None = None
-    """secretRef specifies the secret to use for obtaining the StorageOS API credentials."""
     volume_name: str | None = None
-    """volumeName is the human-readable name of the StorageOS volume."""
     volume_namespace: str | None = None
-    """volumeNamespace specifies the scope of the volume within StorageOS."""
 
 
 class Subject(Struct):
-    """Subject contains a reference to the object or user identities a role binding applies to."""
-
     kind: str
-    """Kind of object being referenced."""
     name: str
-    """Name of the object being referenced."""
     api_group: str | None = None
-    """APIGroup holds the API group of the referenced subject."""
     namespace: str | None = None
-    """Namespace of the referenced object."""
 
 
 class SubjectAccessReviewSpec(Struct):
-    """SubjectAccessReviewSpec is a description of the access request."""
-
     extra: Mapping[str, Sequence[str]] | None = None
-    """Extra corresponds to the user.Info.GetExtra() method from the authenticator. Since that is input to the authorizer it needs a reflection here."""
     groups: Sequence[str] | None = None
-    """Groups is the groups you're testing for."""
     non_resource_attributes: NonResourceAttributes | None = None
-    """NonResourceAttributes describes information for a non-resource access request."""
     resource_attributes: ResourceAttributes | None = None
-    """ResourceAuthorizationAttributes describes information for a resource access request."""
     uid: str | None = None
-    """UID information about the requesting user."""
     user: str | None = None
-    """User is the user you're testing for."""
 
 
 class Sysctl(Struct):
-    """Sysctl defines a kernel parameter to be set."""
-
     name: str
-    """Name of a property to set."""
     value: str
-    """Value of a property to set."""
 
 
 class Taint(Struct):
-    """The node this Taint is attached to has the 'effect' on any pod that does not tolerate the Taint."""
-
     effect: str
-    """Required."""
     key: str
-    """Required."""
     time_added: datetime | None = None
-    """TimeAdded represents the time at which the taint was added."""
     value: str | None = None
-    """The taint value corresponding to the taint key."""
 
 
 class TcpSocketAction(Struct):
-    """TCPSocketAction describes an action based on opening a socket."""
-
     port: IntOrString
-    """Number or name of the port to access on the container."""
     host: str | None = None
-    """Optional: Host name to connect to, defaults to the pod IP."""
 
 
 class TokenRequest(Struct):
-    """TokenRequest contains parameters of a service account token."""
-
     audience: str
-    """audience is the intended audience of the token in 'TokenRequestSpec'."""
     expiration_seconds: int | None = None
-    """expirationSeconds is the duration of validity of the token in 'TokenRequestSpec'."""
 
 
 class TokenRequestSpec(Struct):
-    """TokenRequestSpec contains client provided parameters of a token request."""
-
     audiences: Sequence[str]
-    """Audiences are the intendend audiences of the token."""
     bound_object_ref: BoundObjectReference | None = None
-    """BoundObjectRef is a reference to an object that the token will be bound to."""
     expiration_seconds: int | None = None
-    """ExpirationSeconds is the requested duration of validity of the request."""
 
 
 class TokenReviewSpec(Struct):
-    """TokenReviewSpec is a description of the token authentication request."""
-
     audiences: Sequence[str] | None = None
-    """Audiences is a list of the identifiers that the resource server presented with the token identifies as."""
     token: str | None = None
-    """Token is the opaque bearer token."""
 
 
 class Toleration(Struct):
-    """The pod this Toleration is attached to tolerates any taint that matches the triple <key,value,effect> using the matching operator <operator>."""
-
     effect: str | None = None
-    """Effect indicates the taint effect to match."""
     key: str | None = None
-    """Key is the taint key that the toleration applies to."""
     operator: str | None = None
-    """Operator represents a key's relationship to the value."""
     toleration_seconds: int | None = None
-    """TolerationSeconds represents the period of time the toleration (which must be of effect NoExecute, otherwise this field is ignored) tolerates the taint."""
     value: str | None = None
-    """Value is the taint value the toleration matches to."""
 
 
 class TopologySelectorLabelRequirement(Struct):
-    """A topology selector requirement is a selector that matches given label."""
-
     key: str
-    """The label key that the selector applies to."""
     values: Sequence[str]
-    """An array of string values."""
 
 
 class TopologySelectorTerm(Struct):
-    """A topology selector term represents the result of label queries."""
-
     match_label_expressions: Sequence[TopologySelectorLabelRequirement] | None = None
-    """A list of topology selector requirements by labels."""
 
 
 class TopologySpreadConstraint(Struct):
-    """TopologySpreadConstraint specifies how to spread matching pods among the given topology."""
-
     max_skew: int
-    """MaxSkew describes the degree to which pods may be unevenly distributed."""
     topology_key: str
-    """TopologyKey is the key of node labels."""
     when_unsatisfiable: str
-    """WhenUnsatisfiable indicates how to deal with a pod if it doesn't satisfy the spread constraint."""
     label_selector: LabelSelector | None = None
-    """LabelSelector is used to find matching pods."""
     match_label_keys: Sequence[str] | None = None
-    """MatchLabelKeys is a set of pod label keys to select the pods over which spreading will be calculated."""
     min_domains: int | None = None
-    """MinDomains indicates a minimum number of eligible domains."""
     node_affinity_policy: str | None = None
-    """NodeAffinityPolicy indicates how we will treat Pod's nodeAffinity/nodeSelector when calculating pod topology spread skew."""
     node_taints_policy: str | None = None
-    """NodeTaintsPolicy indicates how we will treat node taints when calculating pod topology spread skew."""
 
 
 class TypedLocalObjectReference(Struct):
-    """TypedLocalObjectReference contains enough information to let you locate the typed referenced object inside the same namespace."""
-
     kind: str
-    """Kind is the type of resource being referenced."""
     name: str
-    """Name is the name of resource being referenced."""
     api_group: str | None = None
-    """APIGroup is the group for the resource being referenced."""
 
 
 class TypedObjectReference(Struct):
-
     kind: str
-    """Kind is the type of resource being referenced."""
     name: str
-    """Name is the name of resource being referenced."""
     api_group: str | None = None
-    """APIGroup is the group for the resource being referenced."""
     namespace: str | None = None
-    """Namespace is the namespace of resource being referenced Note that when a namespace is specified, a gateway.networking.k8s.io/ReferenceGrant object is required in the referent namespace to allow that namespace's owner to accept the reference. See the ReferenceGrant documentation for details. (Alpha) This field requires the CrossNamespaceVolumeDataSource feature gate to be enabled."""
 
 
 class ValidatingWebhook(Struct):
-    """ValidatingWebhook describes an admission webhook and the resources and operations it applies to."""
-
     admission_review_versions: Sequence[str]
-    """AdmissionReviewVersions is an ordered list of preferred `AdmissionReview` versions the Webhook expects."""
     client_config: WebhookClientConfig
-    """ClientConfig defines how to communicate with the hook."""
     name: str
-    """The name of the admission webhook."""
     side_effects: str
-    """SideEffects states whether this webhook has side effects."""
     failure_policy: str | None = None
-    """FailurePolicy defines how unrecognized errors from the admission endpoint are handled - allowed values are Ignore or Fail."""
     match_conditions: Sequence[MatchCondition] | None = None
-    """MatchConditions is a list of conditions that must be met for a request to be sent to this webhook."""
     match_policy: str | None = None
-    """matchPolicy defines how the 'rules' list is used to match incoming requests. Allowed values are 'Exact' or 'Equivalent'."""
     namespace_selector: LabelSelector | None = None
-    """NamespaceSelector decides whether to run the webhook on an object based on whether the namespace for that object matches the selector."""
     object_selector: LabelSelector | None = None
-    """ObjectSelector decides whether to run the webhook based on if the object has matching labels."""
     rules: Sequence[RuleWithOperations] | None = None
-    """Rules describes what operations on what resources/subresources the webhook cares about."""
     timeout_seconds: int | None = None
-    """TimeoutSeconds specifies the timeout for this webhook."""
 
 
 class ValidationRule(Struct):
-    """ValidationRule describes a validation rule written in the CEL expression language."""
-
     rule: str
-    """Rule represents the expression which will be evaluated by CEL."""
     message: str | None = None
-    """Message represents the message displayed when validation fails."""
     message_expression: str | None = None
-    """MessageExpression declares a CEL expression that evaluates to the validation failure message that is returned when this rule fails."""
 
 
 class Volume(Struct, json={"downward_api": "downwardAPI", "scale_io": "scaleIO"}):
-    """Volume represents a named volume in a pod that may be accessed by any container in the pod."""
-
     name: str
-    """name of the volume."""
     aws_elastic_block_store: AwsElasticBlockStoreVolumeSource | None = None
-    """awsElasticBlockStore represents an AWS Disk resource that is attached to a kubelet's host machine and then exposed to the pod."""
     azure_disk: AzureDiskVolumeSource | None = None
-    """azureDisk represents an Azure Data Disk mount on the host and bind mount to the pod."""
     azure_file: AzureFileVolumeSource | None = None
-    """azureFile represents an Azure File Service mount on the host and bind mount to the pod."""
     cephfs: CephFsVolumeSource | None = None
-    """cephFS represents a Ceph FS mount on the host that shares a pod's lifetime."""
     cinder: CinderVolumeSource | None = None
-    """cinder represents a cinder volume attached and mounted on kubelets host machine."""
     config_map: ConfigMapVolumeSource | None = None
-    """configMap represents a configMap that should populate this volume."""
     csi: CsiVolumeSource | None = None
-    """csi (Container Storage Interface) represents ephemeral storage that is handled by certain external CSI drivers (Beta feature)."""
     downward_api: DownwardApiVolumeSource | None = None
-    """downwardAPI represents downward API about the pod that should populate this volume."""
     empty_dir: EmptyDirVolumeSource | None = None
-    """emptyDir represents a temporary directory that shares a pod's lifetime."""
     ephemeral: EphemeralVolumeSource | None = None
-    """ephemeral represents a volume that is handled by a cluster storage driver."""
     fc: FcVolumeSource | None = None
-    """fc represents a Fibre Channel resource that is attached to a kubelet's host machine and then exposed to the pod."""
     flex_volume: FlexVolumeSource | None = None
-    """flexVolume represents a generic volume resource that is provisioned/attached using an exec based plugin."""
     flocker: FlockerVolumeSource | None = None
-    """flocker represents a Flocker volume attached to a kubelet's host machine."""
     gce_persistent_disk: GcePersistentDiskVolumeSource | None = None
-    """gcePersistentDisk represents a GCE Disk resource that is attached to a kubelet's host machine and then exposed to the pod."""
     git_repo: GitRepoVolumeSource | None = None
-    """gitRepo represents a git repository at a particular revision."""
     glusterfs: GlusterfsVolumeSource | None = None
-    """glusterfs represents a Glusterfs mount on the host that shares a pod's lifetime."""
     host_path: HostPathVolumeSource | None = None
-    """hostPath represents a pre-existing file or directory on the host machine that is directly exposed to the container."""
     iscsi: IscsiVolumeSource | None = None
-    """iscsi represents an ISCSI Disk resource that is attached to a kubelet's host machine and then exposed to the pod."""
     nfs: NfsVolumeSource | None = None
-    """nfs represents an NFS mount on the host that shares a pod's lifetime More info: https://kubernetes.io/docs/concepts/storage/volumes#nfs."""
     persistent_volume_claim: PersistentVolumeClaimVolumeSource | None = None
-    """persistentVolumeClaimVolumeSource represents a reference to a PersistentVolumeClaim in the same namespace."""
     photon_persistent_disk: PhotonPersistentDiskVolumeSource | None = None
-    """photonPersistentDisk represents a PhotonController persistent disk attached and mounted on kubelets host machine."""
     portworx_volume: PortworxVolumeSource | None = None
-    """portworxVolume represents a portworx volume attached and mounted on kubelets host machine."""
     projected: ProjectedVolumeSource | None = None
-    """projected items for all in one resources secrets, configmaps, and downward API."""
     quobyte: QuobyteVolumeSource | None = None
-    """quobyte represents a Quobyte mount on the host that shares a pod's lifetime."""
     rbd: RbdVolumeSource | None = None
-    """rbd represents a Rados Block Device mount on the host that shares a pod's lifetime."""
     scale_io: ScaleIoVolumeSource | None = None
-    """scaleIO represents a ScaleIO persistent volume attached and mounted on Kubernetes nodes."""
     secret: SecretVolumeSource | None = None
-    """secret represents a secret that should populate this volume."""
     storageos: StorageOsVolumeSource | None = None
-    """storageOS represents a StorageOS volume attached and mounted on Kubernetes nodes."""
     vsphere_volume: VsphereVirtualDiskVolumeSource | None = None
-    """vsphereVolume represents a vSphere volume attached and mounted on kubelets host machine."""
 
 
 class VolumeAttachmentSource(Struct):
-    """VolumeAttachmentSource represents a volume that should be attached."""
-
     inline_volume_spec: PersistentVolumeSpec | None = None
-    """inlineVolumeSpec contains all the information necessary to attach a persistent volume defined by a pod's inline VolumeSource."""
     persistent_volume_name: str | None = None
-    """persistentVolumeName represents the name of the persistent volume to attach."""
 
 
 class VolumeAttachmentSpec(Struct):
-    """VolumeAttachmentSpec is the specification of a VolumeAttachment request."""
-
     attacher: str
-    """attacher indicates the name of the volume driver that MUST handle this request."""
     node_name: str
-    """nodeName represents the node that the volume should be attached to."""
     source: VolumeAttachmentSource
-    """source represents the volume that should be attached."""
 
 
 class VolumeDevice(Struct):
-    """volumeDevice describes a mapping of a raw block device within a container."""
-
     device_path: str
-    """devicePath is the path inside of the container that the device will be mapped to."""
     name: str
-    """name must match the name of a persistentVolumeClaim in the pod."""
 
 
 class VolumeMount(Struct):
-    """VolumeMount describes a mounting of a Volume within a container."""
-
     mount_path: str
-    """Path within the container at which the volume should be mounted."""
     name: str
-    """This must match the Name of a Volume."""
     mount_propagation: str | None = None
-    """mountPropagation determines how mounts are propagated from the host to container and the other way around."""
     read_only: bool | None = None
-    """Mounted read-only if true, read-write otherwise (false or unspecified)."""
     sub_path: str | None = None
-    """Path within the volume from which the container's volume should be mounted."""
     sub_path_expr: str | None = None
-    """Expanded path within the volume from which the container's volume should be mounted."""
 
 
 class VolumeNodeAffinity(Struct):
-    """VolumeNodeAffinity defines constraints that limit what nodes this volume can be accessed from."""
-
     required: NodeSelector | None = None
-    """required specifies hard node constraints that must be met."""
 
 
 class VolumeNodeResources(Struct):
-    """VolumeNodeResources is a set of resource limits for scheduling of volumes."""
-
     count: int | None = None
-    """count indicates the maximum number of unique volumes managed by the CSI driver that can be used on a node."""
 
 
 class VolumeProjection(Struct, json={"downward_api": "downwardAPI"}):
-    """Projection that may be projected along with other supported volume types."""
-
     config_map: ConfigMapProjection | None = None
-    """configMap information about the configMap data to project."""
     downward_api: DownwardApiProjection | None = None
-    """downwardAPI information about the downwardAPI data to project."""
     secret: SecretProjection | None = None
-    """secret information about the secret data to project."""
     service_account_token: ServiceAccountTokenProjection | None = None
-    """serviceAccountToken is information about the serviceAccountToken data to project."""
 
 
 class VsphereVirtualDiskVolumeSource(Struct, json={"storage_policy_id": "storagePolicyID"}):
-    """Represents a vSphere volume resource."""
-
     volume_path: str
-    """volumePath is the path that identifies vSphere volume vmdk."""
     fs_type: str | None = None
-    """fsType is filesystem type to mount."""
     storage_policy_id: str | None = None
-    """storagePolicyID is the storage Policy Based Management (SPBM) profile ID associated with the StoragePolicyName."""
     storage_policy_name: str | None = None
-    """storagePolicyName is the storage Policy Based Management (SPBM) profile name."""
 
 
 class WebhookClientConfig(Struct):
-    """WebhookClientConfig contains the information to make a TLS connection with the webhook."""
-
     ca_bundle: str | None = None
-    """`caBundle` is a PEM encoded CA bundle which will be used to validate the webhook's server certificate."""
     service: ServiceReference | None = None
-    """`service` is a reference to the service for this webhook. Either `service` or `url` must be specified."""
     url: str | None = None
-    """`url` gives the location of the webhook, in standard URL form (`scheme://host:port/path`)."""
 
 
 class WebhookConversion(Struct):
-    """WebhookConversion describes how to call a conversion webhook."""
-
     conversion_review_versions: Sequence[str]
-    """conversionReviewVersions is an ordered list of preferred `ConversionReview` versions the Webhook expects."""
     client_config: WebhookClientConfig | None = None
-    """clientConfig is the instructions for how to call the webhook if strategy is `Webhook`."""
 
 
 class WeightedPodAffinityTerm(Struct):
-    """The weights of all of the matched WeightedPodAffinityTerm fields are added per-node to find the most preferred node(s)."""
-
     pod_affinity_term: PodAffinityTerm
-    """Required."""
     weight: int
-    """weight associated with matching the corresponding podAffinityTerm, in the range 1-100."""
 
 
 class WindowsSecurityContextOptions(Struct):
-    """WindowsSecurityContextOptions contain Windows-specific options and credentials."""
-
     gmsa_credential_spec: str | None = None
-    """GMSACredentialSpec is where the GMSA admission webhook (https://github.com/kubernetes-sigs/windows-gmsa) inlines the contents of the GMSA credential spec named by the GMSACredentialSpecName field."""
     gmsa_credential_spec_name: str | None = None
-    """GMSACredentialSpecName is the name of the GMSA credential spec to use."""
     host_process: bool | None = None
-    """HostProcess determines if a container should be run as a 'Host Process' container."""
     run_as_user_name: str | None = None
-    """The UserName in Windows to run the entrypoint of the container process."""
 
 
 KubeApiService = Kind(KubeApiServiceProps)

@@ -12,37 +12,21 @@ from .struct import Struct, refuse_name
 
 
 class ApiObjectMetadata(Struct):
-    """Metadata associated with this object."""
-
     annotations: Mapping[str, str] | None = None
-    """Annotations is an unstructured key value map stored with a resource that may be set by external tools to store and retrieve arbitrary metadata."""
     finalizers: Sequence[str] | None = None
-    """Namespaced keys that tell Kubernetes to wait until specific conditions are met before it fully deletes resources marked for deletion."""
     labels: Mapping[str, str] | None = None
-    """Map of string keys and values that can be used to organize and categorize (scope and select) objects."""
     name: str | None = None
-    """The unique, namespace-global, name of this object inside the Kubernetes cluster."""
     namespace: str | None = None
-    """Namespace defines the space within each name must be unique."""
     owner_references: Sequence[OwnerReference] | None = None
-    """List of objects depended by this object."""
 
 
 class OwnerReference(Struct):
-    """OwnerReference contains enough information to let you identify an owning object."""
-
     api_version: str
-    """API version of the referent."""
     kind: str
-    """Kind of the referent."""
     name: str
-    """Name of the referent."""
     uid: str
-    """UID of the referent."""
     block_owner_deletion: bool | None = None
-    """If true, AND if the owner has the 'foregroundDeletion' finalizer, then the owner cannot be deleted from the key-value store until this reference is removed."""
     controller: bool | None = None
-    """If true, this reference points to the managing controller."""
 
 
 if not TYPE_CHECKING:
