@@ -7,13 +7,16 @@ import sys
 
 from programs import GO_AT_LEAST, GO_PACKAGE, PLACES, ROOT, look_up
 
+MORE = ("/usr/local/go/bin", str(ROOT / "build/go/bin"))
+"""Where Go's own archive and `make` put it."""
+
 
 def main() -> int:
     """Print it. Without a Go that is new enough, 1."""
     if sys.argv[1:] == ["--package"]:
         print(GO_PACKAGE)
         return 0
-    for folder in (*PLACES, "/usr/local/go/bin", str(ROOT / "build/go/bin")):
+    for folder in (*PLACES, *MORE):
         go = look_up("go", [folder])
         if go is None:
             continue

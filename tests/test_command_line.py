@@ -252,6 +252,7 @@ def test_a_roll_out_shows_at_a_terminal_that_it_goes_on(workplace: Workplace) ->
     assert "roll-out of deployment/ai-interviewer-backend" in text
     assert "0:00:01" in text
     assert "half of it" in text
+    assert not re.search(r"\dhalf of it", text), "a line of kubectl stands in the moving one"
     plain = run("restart", "dev", "backend", PATH=path).stdout
     assert "half of it\nall of it\n" in plain
     assert "0:00:01" not in plain

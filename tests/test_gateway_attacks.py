@@ -143,7 +143,7 @@ def gateways(manifests: Manifests, needs_nginx: Path) -> Generator[Callable[[str
 
 
 @pytest.fixture(scope="module")
-def limited(manifests: Manifests) -> Generator[Callable[[str], RunningGateway], None, None]:
+def limited(manifests: Manifests, needs_nginx: Path) -> Generator[Callable[[str], RunningGateway], None, None]:
     """As they are, but with the rates of the settings."""
     with ExitStack() as stack:
 

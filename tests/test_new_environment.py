@@ -59,12 +59,12 @@ class Tree:
         assert count == 1, f"{path} has no {old}"
         (self.folder / path).write_text(text)
 
-    def run(self, *command: str, path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, path: str = "") -> subprocess.CompletedProcess[str]:
         """Run a program in it."""
         return subprocess.run(
             command,
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(self.folder / "constructs"), "PATH": path},
+            env={**os.environ, "PYTHONPATH": str(self.folder / "constructs"), "PATH": path or os.environ["PATH"]},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -76,7 +76,7 @@ class Tree:
         return self.run(sys.executable, *arguments)
 
     def pytest(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *arguments)
+        return self.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", *arguments)
 
 
 @pytest.fixture(scope="module")

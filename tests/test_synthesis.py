@@ -13,6 +13,7 @@ import pytest
 
 from ai_interviewer import DEV, AiInterviewer
 from conftest import ROOT
+from environments import EVERY, SETTINGS, WITH_LOGIN
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
@@ -120,15 +121,15 @@ def test_a_component_outside_a_phase_is_refused(tmp_path: Path) -> None:
         Registry(application, RegistrySettings(image=images.REGISTRY, compute=DEV.registry.compute))
 
 
-def test_both_environments_have_the_same_construct_paths_but_for_the_login() -> None:
-    from ai_interviewer import PROD
-
-    dev, prod = (
-        {component.path for component in AiInterviewer(environment, outdir="unused").components}
-        for environment in (DEV, PROD)
-    )
-    assert dev <= prod
-    assert {path.rpartition("/")[2] for path in prod - dev} == {"oauth2-proxy", "secret-oauth2-proxy"}
+@pytest.mark.parametrize("environment", EVERY)
+def test_every_environment_has_the_same_construct_paths_but_for_the_login(environment: str) -> None:
+    paths = {
+        name: {component.path for component in AiInterviewer(SETTINGS[name], outdir="unused").components}
+        for name in EVERY
+    }
+    everywhere = set[str].intersection(*paths.values())
+    login = {"oauth2-proxy", "secret-oauth2-proxy"} if environment in WITH_LOGIN else set[str]()
+    assert {path.rpartition("/")[2] for path in paths[environment] - everywhere} == login
 
 
 @pytest.mark.parametrize(("ends", "said"), [("", True), ("shop.synth()", False), ("shop.pods", False)])
@@ -141,6 +142,20 @@ Phase(shop, "all")
 """
     ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert ended.stderr == ("mcpmesh_k8s: dist/shop not written: call synth().\n" if said else "")
+
+
+def test_a_program_that_tells_what_was_refused_is_told_no_more(tmp_path: Path) -> None:
+    program = """
+from mcpmesh_k8s import Application, ApplicationSettings, Phase, SettingError
+Phase(Application(ApplicationSettings(name="shop"), outdir="dist/shop"), "all")
+try:
+    ApplicationSettings(name="No Label")
+except SettingError as error:
+    print(error)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "'No Label' was given" in ended.stdout
+    assert ended.stderr == ""
 
 
 def test_a_program_that_failed_is_not_told_that_it_wrote_nothing(tmp_path: Path) -> None:

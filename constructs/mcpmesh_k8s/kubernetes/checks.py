@@ -475,12 +475,29 @@ def _read(resources: Mapping[str, object]) -> Amount:
 def misread_texts(objects: Objects) -> Iterator[str]:
     """A text that YAML cannot carry reaches the cluster as another value, or stops kubectl from reading the file."""
     for manifest in objects.all:
-        for path, text in _texts(manifest):
-            if _MISREAD.fullmatch(text):
+        # Most texts are there often and few are misread: where one is, is asked only then.
+        misread = {text for text in set(_strings(manifest)) if _MISREAD.fullmatch(text)}
+        for path, text in _texts(manifest) if misread else ():
+            if text in misread:
                 yield (
                     f"{title(manifest)} has {text[:40]!r} in {path}, which kubectl would not read as this text: "
                     "write a number in another base, and a file without such signs or a tab at its beginning."
                 )
+
+
+def _strings(value: object) -> list[str]:
+    """All texts in a value."""
+    found: list[str] = []
+    left = [value]
+    while left:
+        inner = left.pop()
+        if isinstance(inner, str):
+            found.append(inner)
+        elif isinstance(inner, Mapping):
+            left += inner.values()
+        elif isinstance(inner, Sequence):
+            left += inner
+    return found
 
 
 def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:

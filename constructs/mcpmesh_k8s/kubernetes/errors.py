@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+refusals: list[str] = []
+"""Where something was refused since Python began: then nobody is told once more that nothing was written."""
+
 
 class SettingError(ValueError):
     """A setting that cannot be deployed, refused when it is given.
@@ -19,6 +22,7 @@ class SettingError(ValueError):
         self.given = given
         self.instead = instead
         super().__init__(f"{where}: {given!r} was given. {instead}")
+        refusals.append(where)
 
 
 class TreeError(ValueError):
@@ -33,6 +37,7 @@ class TreeError(ValueError):
         self.problems = problems
         listing = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(f"{application} was not written; {len(problems)} to mend:\n{listing}")
+        refusals.append(application)
 
 
 class OperationError(Exception):

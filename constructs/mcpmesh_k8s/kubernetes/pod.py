@@ -347,7 +347,7 @@ class Pod(Component):
         for container in (*self.containers, *self.init_containers):
             for volume in container.volumes:
                 present = found.setdefault(volume.name, volume)
-                if replace(present, mount_path=volume.mount_path) != volume:
+                if present is not volume and replace(present, mount_path=volume.mount_path) != volume:
                     raise SettingError(f"{self.full_name} volume", volume.name, "Two containers differ on what it is.")
         return tuple(found.values())
 

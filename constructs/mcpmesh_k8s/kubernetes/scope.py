@@ -13,7 +13,7 @@ from typing import TypeVar
 from constructs import Construct
 
 from ._jsii import cdk8s
-from .errors import SettingError
+from .errors import SettingError, refusals
 from .names import dns_label
 
 C = TypeVar("C", bound=Construct)
@@ -78,7 +78,7 @@ _unwritten: dict[int, Path] = {}
 @atexit.register
 def _say_what_was_not_written() -> None:
     """A program that forgets ``synth()`` ends well and writes nothing. One that failed has said so already."""
-    if _unwritten and not hasattr(sys, "last_type"):
+    if _unwritten and not refusals and not hasattr(sys, "last_type"):
         folders = sorted({str(folder) for folder in _unwritten.values()})
         more = f" and {len(folders) - 3} more" if folders[3:] else ""
         print(f"mcpmesh_k8s: {', '.join(folders[:3])}{more} not written: call synth().", file=sys.stderr)

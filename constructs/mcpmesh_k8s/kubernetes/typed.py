@@ -41,6 +41,7 @@ class _Check:
         self.options = _options(expected)
         self.plain = tuple(option for option in self.options if _is_plain(option))
         self.forms = [_form(option) for option in self.options if not _is_plain(option)]
+        self.exact = frozenset(self.plain)
         self.takes_bool = bool in self.plain or object in self.plain
 
     def accepts(self, value: object) -> bool:
@@ -201,20 +202,22 @@ def checked(
         hints = get_type_hints(settings or function)
         return {name: _Check(hint) for name, hint in hints.items() if name != "return"}
 
-    def require(name: str, value: object) -> None:
-        check = checks().get(name)
-        if check is not None and not check.accepts(value):
-            raise _refusal(f"{where}.{name}" if settings else f"{where}: {name}", value, check)
+    def require(named: Iterable[tuple[str, object]]) -> None:
+        known = checks()
+        for name, value in named:
+            check = known.get(name)
+            if check is not None and type(value) not in check.exact and not check.accepts(value):
+                raise _refusal(f"{where}.{name}" if settings else f"{where}: {name}", value, check)
 
     @functools.wraps(function)
     def wrapper(*args: object, **given: object) -> object:
         positional = args[1:] if owned else args
-        for name, value in zip(names, positional):  # noqa: B905 - Python itself refuses too many
-            require(name, value)
-        for value in positional[len(names) :] if rest else ():
-            require(rest, value)
-        for name, value in given.items():
-            require(name, value)
+        if positional:
+            require(zip(names, positional))  # noqa: B905 - Python itself refuses too many
+            if rest:
+                require((rest, value) for value in positional[len(names) :])
+        if given:
+            require(given.items())
         return function(*args, **given)
 
     return wrapper
