@@ -61,6 +61,7 @@ from mcpmesh_k8s import *
 started = time.perf_counter()
 application = Application(ApplicationSettings(name="mesh"), outdir=sys.argv[1])
 phase = Phase(application, "services")
+Namespace(phase, NamespaceSettings(budget=Budget(cpu="10000", memory="10Ti")))
 source = ExistingSecrets()
 redis_settings = RedisSettings(image=images.REDIS, compute=Compute(cpu="1", memory="1Gi"))
 redis = Redis(phase, redis_settings, Secret(phase, SecretSettings(name="redis", keys=("password",), source=source)))
