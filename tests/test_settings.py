@@ -505,7 +505,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=URGENT,
         extras=MORE,
     ),
-    Amount: case(Amount(cpu=100, memory=2**26), Shop.reserves, cpu=101, memory=2**27),
+    Amount: case(Amount(cpu=100, memory=2**26, disk=2**27), Shop.reserves, cpu=101, memory=2**27, disk=2**28),
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
         lambda shop, settings: shop.meshed(Api(shop.phase, settings)),
@@ -609,6 +609,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         memory="65Mi",
         cpu_limit="201m",
         memory_limit="129Mi",
+        ephemeral_storage="64Mi",
     ),
     Container: case(
         MAIN,

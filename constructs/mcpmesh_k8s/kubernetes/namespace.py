@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from constructs import Construct
@@ -14,7 +15,7 @@ from .names import once
 from .network import NamespacePods
 from .pod import Pod
 from .pod_security import LEVELS, PodSecurityException
-from .quantity import Amount, Budget, bytes_text, cpu_text, in_bytes
+from .quantity import Amount, Budget, bytes_text, in_bytes
 from .storage import ExistingClaim
 
 DNS = NamespacePods(namespace="kube-system", labels=(("k8s-app", "kube-dns"),))
@@ -117,10 +118,8 @@ class Namespace(Component):
         limits = sum((pod.limits * count for pod, count in pods), Amount())
         sizes = self.claim_sizes()
         hard = {
-            "requests.cpu": cpu_text(requests.cpu),
-            "requests.memory": bytes_text(requests.memory),
-            "limits.cpu": cpu_text(limits.cpu),
-            "limits.memory": bytes_text(limits.memory),
+            **{f"requests.{name}": text for name, text in requests.resources.items()},
+            **{f"limits.{name}": text for name, text in limits.resources.items()},
             "pods": str(sum(count for _, count in pods)),
             "persistentvolumeclaims": str(len(sizes)),
             "requests.storage": bytes_text(sum(sizes)),
@@ -146,26 +145,20 @@ class Namespace(Component):
 
         Its defaults are for a container that someone starts by hand: the smallest that the application has.
         """
-        containers = [
-            container.compute
+        limits = [
+            container.limits
             for pod in self.application.find_all(Pod)
             for container in (*pod.containers, *pod.init_containers)
         ]
-        largest, smallest = Amount(), Amount(cpu=10**9, memory=2**60)
-        for compute in containers:
-            limits = Amount.limits(compute)
-            largest = largest.at_least(limits)
-            smallest = Amount(cpu=min(smallest.cpu, limits.cpu), memory=min(smallest.memory, limits.memory))
         sizes = self.claim_sizes()
 
         def amounts(amount: Amount) -> dict[str, k8s.Quantity]:
-            return {
-                "cpu": k8s.Quantity.from_string(cpu_text(amount.cpu)),
-                "memory": k8s.Quantity.from_string(bytes_text(amount.memory)),
-            }
+            return {name: k8s.Quantity.from_string(text) for name, text in amount.resources.items()}
 
         items = []
-        if containers:
+        if limits:
+            largest = functools.reduce(Amount.at_least, limits)
+            smallest = functools.reduce(Amount.at_most, limits)
             items.append(
                 k8s.LimitRangeItem(
                     type="Container",

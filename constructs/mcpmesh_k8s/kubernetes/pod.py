@@ -364,19 +364,19 @@ class Pod(Component):
     @property
     def requests(self) -> Amount:
         """What the scheduler reserves for one pod: its containers, or its largest init container if that is more."""
-        return self._sum(Amount.requests)
+        return self._sum(lambda container: container.requests)
 
     @property
     def limits(self) -> Amount:
         """The most that one pod may use."""
-        return self._sum(Amount.limits)
+        return self._sum(lambda container: container.limits)
 
-    def _sum(self, measure: Callable[[Compute], Amount]) -> Amount:
+    def _sum(self, measure: Callable[[Container], Amount]) -> Amount:
         total = Amount()
         for container in self.containers:
-            total += measure(container.compute)
+            total += measure(container)
         for container in self.init_containers:
-            total = total.at_least(measure(container.compute))
+            total = total.at_least(measure(container))
         return total
 
     @property
