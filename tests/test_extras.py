@@ -1144,8 +1144,8 @@ def test_the_checks_of_the_tree_see_what_a_patch_makes(name: str) -> None:
     [
         (
             replace(DNS, operation="replace", path="/spec/replicas", value=9),
-            "All requests together are 1400m CPU, 896Mi, 1792Mi of disk, and ResourceQuota shop allows 600m CPU, 384Mi, "
-            "768Mi of disk: give sizes",
+            "All requests together are 1400m CPU, 896Mi, 1792Mi of disk, and ResourceQuota shop allows 600m CPU, "
+            "384Mi, 768Mi of disk: give sizes",
         ),
         (
             replace(DNS, operation="replace", path="/spec/replicas", value=9),

@@ -36,6 +36,7 @@ class EnvironmentSettings:
         cluster: Where the operator's commands find it.
         argocd: How ArgoCD deploys it.
         budget: The cluster it must fit in.
+        namespace: The namespace; the application's name unless given.
         secrets: Where the values of Secrets come from.
         image_pull_secret: The Secret with the credentials of the image registry; none where images are local.
         postgres: Database server.
@@ -59,6 +60,7 @@ class EnvironmentSettings:
     cluster: Minikube | SharedCluster
     argocd: ArgoCdSettings
     budget: Budget
+    namespace: str = ""
     secrets: SecretSource
     image_pull_secret: str = ""
     postgres: PostgresSettings

@@ -156,25 +156,3 @@ class Amount:
     def __str__(self) -> str:
         said = f"{cpu_text(self.cpu)} CPU, {bytes_text(self.memory)}"
         return f"{said}, {bytes_text(self.disk)} of disk" if self.disk else said
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """CPU and memory of the cluster that the application must fit in, all requests together.
-
-    Args:
-        cpu: Cores, such as ``"4"``.
-        memory: Memory, such as ``"8Gi"``.
-    """
-
-    cpu: str
-    memory: str
-
-    def __post_init__(self) -> None:
-        """Check both quantities."""
-        _ = self.amount
-
-    @property
-    def amount(self) -> Amount:
-        """The budget as numbers."""
-        return Amount(cpu=millicores("Budget.cpu", self.cpu), memory=in_bytes("Budget.memory", self.memory))

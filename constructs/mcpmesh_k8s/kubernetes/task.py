@@ -78,7 +78,7 @@ class Task(Pod):
 
     @property
     def priority_class(self) -> str:
-        """The name of its PriorityClass, without the application's prefix; the cluster's default when empty."""
+        """The name of its PriorityClass, without the namespace's prefix; the cluster's default when empty."""
         return self._task.priority_class
 
     def manifests(self) -> list[Manifest]:
