@@ -32,6 +32,7 @@ from mcpmesh_k8s import (  # noqa: E402
     RateLimit,
     Route,
     SecretEntry,
+    SystemPods,
     Target,
     Workload,
     budget,
@@ -99,7 +100,7 @@ def rooms() -> str:
         (namespace,) = application(environment).find_all(Namespace)
         cluster = namespace.settings.budget
         nodes = "; ".join(map(str, cluster.nodes))
-        system = "; ".join(f"{pods.count or 'on each'} {pods.name}, {pods.amount}" for pods in cluster.system)
+        system = "; ".join(map(str, cluster.system))
         rows = [
             (
                 share.pod.name,
@@ -174,6 +175,8 @@ def shown(value: object) -> str:
             if (given := getattr(value, field.name)) != field.default
         ]
         return f"{type(value).__name__}({', '.join(said)})"
+    if isinstance(value, tuple) and value and all(isinstance(one, SystemPods) for one in value):
+        return "; ".join(map(str, value))
     return str(value) if value != "" else "none"
 
 

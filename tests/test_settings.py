@@ -1028,7 +1028,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         deadline_seconds=601,
         retries=7,
         keep_seconds=3601,
-        hook=Hook.POST_SYNC,
+        hook=Hook.AFTER_ALL,
         extras=MORE,
     ),
     TcpSocket: case(OPEN, Shop.asks, port="admin"),

@@ -93,6 +93,9 @@ class SystemPods:
             memory=in_bytes(f"SystemPods.memory of {self.name!r}", self.memory),
         )
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.amount}{' on each node' if self.count is None else f' × {self.count}'}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class FreeNode:

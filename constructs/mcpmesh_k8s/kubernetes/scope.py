@@ -158,6 +158,11 @@ class ApplicationScope(cdk8s.App):
         return len(self._phases) - 1
 
     @property
+    def last_waves(self) -> tuple[int, int]:
+        """The sync waves after all phases: of tasks that look at the whole, and of what no wave may wait for."""
+        return len(self._phases), len(self._phases) + 1
+
+    @property
     def phases(self) -> Sequence[Phase]:
         """All phases, in the order they are applied."""
         return tuple(self._phases)
