@@ -187,17 +187,33 @@ def test_when_a_node_comes_back_everything_comes_back(losses: list[Loss]) -> Non
 @pytest.mark.parametrize("cluster", MANY_NODES, indirect=True, ids=named)
 def test_when_one_node_of_several_is_lost_interviews_can_be_held(losses: list[Loss], cluster: Deployed) -> None:
     least = budgets(cluster)
-    needed = {
-        one["metadata"]["name"]
-        for one in cluster.manifests()
-        if one["kind"] in CONTROLLERS and one["spec"]["template"]["spec"]["priorityClassName"] != LAST
-    }
-    assert {name.rpartition("-")[2] for name in needed} >= {"postgres", "registry", "agent", "backend", "gateway"}
     for loss in losses:
-        wrong = [f"no {name} is left" for name in sorted(needed) if not loss.ready[name]]
+        wrong = [f"no {name} is left" for name in needed(cluster) if not loss.ready[name]]
         wrong += [f"{name} fell to {count}" for name, count in loss.lowest.items() if count < least[name]]
         wrong += [] if loss.ended else ["the drain is held up"]
         assert wrong == [], loss.node
+
+
+@pytest.mark.parametrize("cluster", [one for one in MANY_NODES if one in AUTOSCALED], indirect=True, ids=named)
+def test_when_the_node_of_the_database_is_lost_at_the_busiest_interviews_can_be_held(expendable: Deployed) -> None:
+    be_busy(expendable)
+    (node,) = (pod["spec"]["nodeName"] for pod in expendable.pods() if workload_of(pod).endswith("-postgres"))
+    expendable.do(*DRAIN, "--timeout=120s", node, timeout=180)
+    expendable.calm()
+    assert node not in {pod["spec"]["nodeName"] for pod in expendable.pods() if "nodeName" in pod["spec"]}
+    ready = expendable.ready()
+    assert [name for name in needed(expendable) if not ready[name]] == []
+
+
+def needed(deployed: Deployed) -> list[str]:
+    """The workloads without which no interview can be held."""
+    found = [
+        one["metadata"]["name"]
+        for one in deployed.manifests()
+        if one["kind"] in CONTROLLERS and one["spec"]["template"]["spec"]["priorityClassName"] != LAST
+    ]
+    assert {name.rpartition("-")[2] for name in found} >= {"postgres", "registry", "agent", "backend", "gateway"}
+    return found
 
 
 def requests_of(pod: Object) -> dict[str, str]:
