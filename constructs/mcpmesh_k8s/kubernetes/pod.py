@@ -390,6 +390,11 @@ class Pod(Component):
         return 1
 
     @property
+    def lasting_pods(self) -> int:
+        """How many of its pods always run when nothing is being rolled out."""
+        return self.steady_pods
+
+    @property
     def kept_pods(self) -> int:
         """How many of its pods must stay up while nodes are drained; 0 where nothing is said."""
         return 0

@@ -197,6 +197,11 @@ class Workload(Pod):
         return self._one_at_a_time or self.held_by_one
 
     @property
+    def lasting_pods(self) -> int:
+        """How many of its pods always run when nothing is being rolled out."""
+        return self.availability.scale.least
+
+    @property
     def kept_pods(self) -> int:
         """How many of its pods must stay up while nodes are drained; 0 where nothing is said."""
         return self.availability.min_available
