@@ -140,11 +140,8 @@ class Namespace(Component):
         return list(self.capacity.problems()) if self.capacity else []
 
     def quota(self) -> Manifest:
-        """The ResourceQuota: what runs, and a rollout of everything at once.
-
-        Whether a rollout starts or ends a pod first, there is one more: a pod counts until it has ended.
-        """
-        pods = [(pod, pod.steady_pods + pod.may_surge) for pod in self.application.find_all(Pod)]
+        """The ResourceQuota: what runs, and a rollout of everything at once."""
+        pods = [(pod, pod.steady_pods + pod.passing_pods) for pod in self.application.find_all(Pod)]
         requests = sum((pod.requests * count for pod, count in pods), Amount())
         limits = sum((pod.limits * count for pod, count in pods), Amount())
         sizes = self.claim_sizes()

@@ -410,6 +410,15 @@ class Pod(Component):
         ground = self.application.ground
         return int(self.may_surge and (ground is None or ground.may_surge(self.full_name)))
 
+    @property
+    def passing_pods(self) -> int:
+        """How many more there may be for a moment during a rollout, with those that are ending.
+
+        A pod has its room until it has ended. Where the successor of a single one has no room beside it, it waits for
+        that: else it would drive others out.
+        """
+        return int(self.may_surge and (self.surge_pods > 0 or self.steady_pods > 1))
+
     # What is rendered.
 
     def labels(self) -> dict[str, str]:

@@ -254,7 +254,7 @@ class Workload(Pod):
                 replicas=self.availability.scale.replicas,
                 revision_history_limit=3,
                 selector=k8s.LabelSelector(match_labels=self.selector),
-                strategy=k8s.DeploymentStrategy(type="Recreate") if self.recreated else rolling,
+                strategy=rolling if self.passing_pods else k8s.DeploymentStrategy(type="Recreate"),
                 template=self.pod_template(spread=self.spread_constraints()),
             ),
         )
