@@ -47,7 +47,7 @@ RUN_PODS = ("Deployment", "StatefulSet", "Job")
 
 # Which wave everything that runs is in. It is written out here and nowhere derived.
 WAVES = {
-    0: {"postgres", "redis", "minio", "minio-bucket", "tempo"},
+    0: {"postgres", "postgres-databases", "redis", "minio", "minio-bucket", "tempo"},
     1: {"registry"},
     2: {"backend", "pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent"},
     3: {"nginx-gateway", "oauth2-proxy", "smoke-test"},
@@ -306,28 +306,26 @@ def test_a_policy_is_there_with_the_pods_it_opens(rendered: list[Manifest]) -> N
         assert wave(policy) == wave(names[name_of(policy)])
 
 
-def hooks(rendered: list[Manifest]) -> dict[str, Manifest]:
-    return {str(notes(m)[HOOK]): m for m in rendered if HOOK in notes(m)}
-
-
 def test_every_job_is_a_hook_and_each_hook_can_end_in_its_time(rendered: list[Manifest]) -> None:
-    found = hooks(rendered)
-    assert {hook: name_of(m) for hook, m in found.items()} == {
-        "Sync": f"{PREFIX}minio-bucket",
-        "PostSync": f"{PREFIX}smoke-test",
+    found = {name_of(m): m for m in rendered if HOOK in notes(m)}
+    assert {name: notes(m)[HOOK] for name, m in found.items()} == {
+        f"{PREFIX}postgres-databases": "Sync",
+        f"{PREFIX}minio-bucket": "Sync",
+        f"{PREFIX}smoke-test": "PostSync",
     }
-    assert {name_of(m) for m in found.values()} == {name_of(m) for m in rendered if m["kind"] == "Job"}
-    for hook, job in found.items():
-        assert notes(job)["argocd.argoproj.io/hook-delete-policy"] == "BeforeHookCreation", hook
+    assert set(found) == {name_of(m) for m in rendered if m["kind"] == "Job"}
+    for name, job in found.items():
+        assert notes(job)["argocd.argoproj.io/hook-delete-policy"] == "BeforeHookCreation", name
     # A Sync hook must end before the next wave: whatever it may dial is there by then. PostSync comes after all waves.
-    (policy,) = (m for m in rendered if m["kind"] == "NetworkPolicy" and name_of(m) == name_of(found["Sync"]))
-    dialled = [
-        str(at(peer, "podSelector", "matchLabels")["app.kubernetes.io/name"])
-        for rule in each(policy, "spec", "egress")
-        for peer in each(rule, "to")
-    ]
-    assert dialled == [f"{PREFIX}minio"]
-    assert all(wave(runners(rendered)[name]) <= wave(found["Sync"]) for name in dialled)
+    for task, server in (("postgres-databases", "postgres"), ("minio-bucket", "minio")):
+        (policy,) = (m for m in rendered if m["kind"] == "NetworkPolicy" and name_of(m) == PREFIX + task)
+        dialled = [
+            str(at(peer, "podSelector", "matchLabels")["app.kubernetes.io/name"])
+            for rule in each(policy, "spec", "egress")
+            for peer in each(rule, "to")
+        ]
+        assert dialled == [PREFIX + server]
+        assert wave(runners(rendered)[PREFIX + server]) <= wave(found[PREFIX + task])
 
 
 def test_an_object_of_plain_cdk8s_is_in_the_wave_of_its_phase_unless_it_has_its_own(tmp_path: Path) -> None:

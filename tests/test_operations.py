@@ -678,15 +678,14 @@ def test_a_deployment_shows_the_difference_then_applies_phase_by_phase(operate: 
     expected: list[str] = []
     for phase in ("foundation", "mesh", "services", "access", "observability"):
         expected.append(f"{DEV_KUBECTL} {APPLY}")
+        if phase == "foundation":
+            # A client of the same phase may wait for what they make.
+            jobs = ("job/ai-interviewer-postgres-databases", "job/ai-interviewer-minio-bucket")
+            expected += [f"{DEV_KUBECTL} delete {job} --ignore-not-found --wait --cascade=foreground" for job in jobs]
+            expected.append(f"{DEV_KUBECTL} {APPLY}")
         expected += [
             f"{DEV_KUBECTL} rollout status {controller} --timeout=600s" for controller in controllers("dev", phase)
         ]
-        if phase == "foundation":
-            job = "job/ai-interviewer-minio-bucket"
-            expected += [
-                f"{DEV_KUBECTL} delete {job} --ignore-not-found --wait --cascade=foreground",
-                f"{DEV_KUBECTL} {APPLY}",
-            ]
     assert [call.line for call in calls[1:]][: len(expected)] == expected
 
 
@@ -772,7 +771,7 @@ def test_a_job_is_waited_for_while_it_runs(
     operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mcpmesh_k8s.operations.deploy.time.sleep", lambda _: None)
-    workplace.stand_ins.answer("kubectl", "get job ", json.dumps({"status": {"active": 1}}), times=3)
+    workplace.stand_ins.answer("kubectl", "get job .*bucket", json.dumps({"status": {"active": 1}}), times=3)
     assert operate("deploy", "dev").status == 0
     assert len([line for line in workplace.stand_ins.lines() if "get job ai-interviewer-minio-bucket" in line]) >= 4
 
@@ -1002,7 +1001,7 @@ def test_secrets_that_are_all_there_change_nothing(operate: Operate, workplace: 
 def test_the_table_says_who_reads_each_key(operate: Operate) -> None:
     out = operate("secrets", "dev").out
     assert re.search(r"ai-interviewer-claude +api-key .* claude-llm-agent$", out, re.M)
-    assert re.search(r"ai-interviewer-postgres +mcpmesh-password .* postgres, registry$", out, re.M)
+    assert re.search(r"ai-interviewer-postgres +mcpmesh-password .* postgres-databases, registry$", out, re.M)
 
 
 def test_a_missing_key_is_asked_for(operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1257,7 +1256,7 @@ def test_status_is_one_line_for_each_service(operate: Operate, workplace: Workpl
         controller("grafana", spec={"replicas": 0}),
         {**controller("tempo"), "metadata": {"name": "ai-interviewer-old"}},
     )
-    assert list(rows)[:3] == ["postgres", "redis", "minio"], "not in the order they are deployed"
+    assert list(rows)[:4] == ["postgres", "postgres-databases", "redis", "minio"], "not in the order they are deployed"
     assert re.fullmatch(r"1 1 0 3h \S*postgres:\S+", rows["postgres"])
     assert rows["registry"].startswith("3 2 9 3h ")
     assert rows["registry"].endswith("c waits: CrashLoopBackOff (2 pods)")

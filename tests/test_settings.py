@@ -632,6 +632,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, database: shop.postgres(replace(POSTGRES, databases=(database,))),
         name="store",
         roles=("shop", "report"),
+        extensions=("pgcrypto",),
     ),
     DevIdentity: case(DEVELOPER, Shop.vouches, email="other@example.com", name="Somebody"),
     Endpoint: case(
@@ -839,6 +840,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         size="2Gi",
         storage_class="fast",
         databases=(Database(name="store", roles=("store",)),),
+        databases_extras=MORE,
         name="database",
         availability=URGENT,
         extras=MORE,
@@ -888,6 +890,8 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, readiness: shop.dials(Target(workload=shop.web, readiness=readiness)),
         command=("ready", "--now"),
         variables=HINT,
+        what="a shop",
+        advice="open it",
     ),
     RedisSettings: case(
         REDIS,

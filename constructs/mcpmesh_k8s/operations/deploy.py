@@ -84,13 +84,17 @@ def deploy(environment: Environment, kubectl: Kubectl, phases: Sequence[Rendered
         show(f"--- {phase.name}: {len(phase.objects)} objects")
         hooks = [manifest for manifest in phase.objects if hook_of(manifest)]
         last += [manifest for manifest in hooks if hook_of(manifest) == "PostSync"]
+        jobs = [manifest for manifest in hooks if hook_of(manifest) != "PostSync"]
         apply(kubectl, [manifest for manifest in phase.objects if not hook_of(manifest)])
         wake(kubectl, phase.of("HorizontalPodAutoscaler"))
+        # A workload of the phase may wait for what a job of the phase makes, and the job for another workload.
+        start_jobs(kubectl, jobs)
         wait_for(kubectl, phase.of(*FETCHED), phase.of(*CONTROLLERS))
-        run_jobs(kubectl, [manifest for manifest in hooks if hook_of(manifest) != "PostSync"])
+        wait_for_jobs(kubectl, jobs)
     if last:
         show("--- after all phases")
-        run_jobs(kubectl, last)
+        start_jobs(kubectl, last)
+        wait_for_jobs(kubectl, last)
     show_leftovers(environment, kubectl, phases)
 
 
@@ -127,15 +131,19 @@ def wait_for(kubectl: Kubectl, secrets: Sequence[Manifest], workloads: Sequence[
                 raise OperationError(f"{reference(manifest)} did not become ready: see above.")
 
 
-def run_jobs(kubectl: Kubectl, jobs: Sequence[Manifest]) -> None:
-    """Run jobs anew, since a Job cannot be changed, and wait for each to end.
+def start_jobs(kubectl: Kubectl, jobs: Sequence[Manifest]) -> None:
+    """Start jobs anew, since a Job cannot be changed."""
+    for job in jobs:
+        kubectl.do("delete", reference(job), "--ignore-not-found", "--wait", "--cascade=foreground")
+    apply(kubectl, jobs)
+
+
+def wait_for_jobs(kubectl: Kubectl, jobs: Sequence[Manifest]) -> None:
+    """Wait for each job to end.
 
     Raises:
         OperationError: A job fails, or takes longer than its own deadline.
     """
-    for job in jobs:
-        kubectl.do("delete", reference(job), "--ignore-not-found", "--wait", "--cascade=foreground")
-    apply(kubectl, jobs)
     for job in jobs:
         deadline = int(cast("int", at(job, "spec").get("activeDeadlineSeconds", TIMEOUT)))
         with progress(f"{reference(job)} runs"):
