@@ -136,6 +136,7 @@ from mcpmesh_k8s import (
     RedisSettings,
     Registry,
     RegistrySettings,
+    Repair,
     Replicas,
     Route,
     Row,
@@ -417,7 +418,7 @@ LOGIN = OAuth2ProxySettings(
     email_domains=("example.com",),
     availability=TWO,
 )
-MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="1Gi")
+MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="2Gi")
 POSTGRES = PostgresSettings(
     image=images.POSTGRES,
     compute=Compute(cpu="100m", memory="256Mi"),
@@ -771,7 +772,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         Shop.minio,
         image=OTHER_IMAGE,
         compute=LARGE,
-        size="2Gi",
+        size="3Gi",
         storage_class="fast",
         name="objects",
         availability=URGENT,
@@ -827,6 +828,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, storage: shop.redis(replace(REDIS, storage=storage)),
         size="2Gi",
         storage_class="fast",
+        repair=Repair.CUT_OFF,
     ),
     PodTemplatePath: case(
         PodTemplatePath(kind="Rollout"), lambda _, path: Shop(replace(SHOP, pod_templates=(path,))).web

@@ -182,6 +182,7 @@ from .services import (
     RedisSettings,
     Registry,
     RegistrySettings,
+    Repair,
     Tempo,
     TempoSettings,
 )
@@ -313,6 +314,7 @@ __all__ = [
     "RedisSettings",
     "Registry",
     "RegistrySettings",
+    "Repair",
     "Replicas",
     "Route",
     "Row",
