@@ -129,9 +129,11 @@ def test_data_outlive_the_process_where_they_lie_on_a_claim(
 
 
 def test_under_heavy_writing_its_file_takes_no_more_than_a_claim_holds(tmp_path: Path) -> None:
-    """What it may hold is written over eight times, at 60 MB a second, while the file is written anew again and again."""
+    """What it may hold is written over eight times, at 60 MB a second, and the file anew again and again."""
     memory, size = 64 * 2**20, 278 * 2**20
-    redis = dataclasses.replace(PROD.redis, compute=Compute(cpu="200m", memory="64Mi"), storage=Persistent(size="278Mi"))
+    redis = dataclasses.replace(
+        PROD.redis, compute=Compute(cpu="200m", memory="64Mi"), storage=Persistent(size="278Mi")
+    )
     AiInterviewer(dataclasses.replace(PROD, redis=redis), outdir=tmp_path / "small").synth()
     value, peak = os.urandom(60_000), 0  # with what Redis adds it fills 64 KiB
     keys = memory * 2 // 3 // 2**16 * 9 // 10

@@ -14,15 +14,12 @@ from .clients import clients_of
 from .environment import Environment
 from .pods import describe_failing
 from .programs import Kubectl, OperationError, UsageError
-from .rendered import RenderedPhase, as_list, hook_of, reference
+from .rendered import APPLY, RenderedPhase, as_list, hook_of, reference
 from .terminal import progress, show, show_table
+from .way import clear, way_for
 
 if TYPE_CHECKING:
     from mcpmesh_k8s.kubernetes import Manifest
-
-APPLY = ("--server-side", "--force-conflicts", "--field-manager=mcpmesh-k8s")
-"""What is rendered is ours, whoever changed it. What a controller owns, such as an autoscaler's replicas, is not
-rendered."""
 
 TIMEOUT = 600
 """Seconds that one workload may take until it is ready: the start of a slow image, with the pull."""
@@ -66,11 +63,18 @@ def show_difference(environment: Environment, kubectl: Kubectl, phases: Sequence
         show(f"Nothing of {environment.name} is deployed yet. New are:")
         show_table(("kind", "objects"), [(kind, str(count)) for kind, count in sorted(counts.items())])
         return True
-    objects = [manifest for phase in phases for manifest in phase.objects if not hook_of(manifest)]
+    way = way_for(kubectl, phases)
+    way.show()
+    objects = [
+        manifest
+        for phase in phases
+        for manifest in phase.objects
+        if not hook_of(manifest) and reference(manifest) not in way.refused
+    ]
     status = kubectl.stream("diff", *APPLY, "--filename=-", stdin=as_list(objects))
     if status > 1:
         raise OperationError("The difference cannot be shown: see above. Nothing was changed.")
-    return status == 1
+    return status == 1 or bool(way.refused)
 
 
 def deploy(environment: Environment, kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> None:
@@ -80,6 +84,7 @@ def deploy(environment: Environment, kubectl: Kubectl, phases: Sequence[Rendered
         OperationError: An object is refused, or a workload does not become ready. What the pods say is shown before.
     """
     last: list[Manifest] = []
+    clear(kubectl, way_for(kubectl, phases))
     for phase in phases:
         show(f"--- {phase.name}: {len(phase.objects)} objects")
         hooks = [manifest for manifest in phase.objects if hook_of(manifest)]

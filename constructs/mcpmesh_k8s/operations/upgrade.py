@@ -68,6 +68,10 @@ _MUTABLE_OF_STATEFUL_SET = {
     "updateStrategy",
 }
 _DEFAULTS_OF_STATEFUL_SET = {"podManagementPolicy": "OrderedReady", "serviceName": ""}
+_MAKE_WAY = (
+    "Allow this: a deployment raises the quota, grows the claims and makes the StatefulSet again around its pods. "
+    "Where ArgoCD deploys, make k8s-make-way does so before the sync."
+)
 _TRAILER = "Allow-break"
 _SCRATCH = "emptyDir"
 _READ_ONLY = {"configMap", "downwardAPI", "projected", "secret"}
@@ -307,12 +311,11 @@ def _stateful_sets(objects: _Comparison) -> Iterator[BreakingChange]:
             instead = (
                 "Keep it, or delete the StatefulSet with --cascade=orphan, which keeps pods and claims, then deploy."
             )
+            if field == "podManagementPolicy":
+                instead = _MAKE_WAY
             if field == "volumeClaimTemplates":
                 was, now = ({name_of(claim): _claim(claim) for claim in each(x, "spec", field)} for x in (old, new))
-                instead = (
-                    "Keep the templates as they are. To grow storage, grow each claim with kubectl patch, delete the "
-                    "StatefulSet with --cascade=orphan, which keeps pods and claims, then deploy and allow this."
-                )
+                instead = f"Keep the templates, unless a claim shall grow. {_MAKE_WAY}"
             if was != now:
                 yield _broken(old, field, _difference(was, now), _REFUSED, instead)
     for old in objects.gone("StatefulSet"):
