@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -31,11 +32,12 @@ from test_postgres_runtime import (
     TASK,
     Server,
     account,
-    first_start,
+    first_start_,
     new_server,
 )
+from test_postgres_runtime import first_start as begin_files
 
-__all__ = ["account", "first_start"]
+__all__ = ["account", "first_start_"]
 
 CHANGES = re.compile(r"\s*(CREATE|ALTER|GRANT|REVOKE|COMMIT)\b")
 PLACES = re.compile(r"TEMPORARY TABLE")
@@ -142,12 +144,17 @@ class Given(TypedDict):
     manifests: Sequence[Manifest]
 
 
+def read(folder: Path) -> Sequence[Manifest]:
+    """What was rendered there."""
+    return read_manifests(folder)
+
+
 def given(tmp_path: Path, *databases: Database) -> Given:
     """Dev with other databases."""
     settings = replace(DEV, postgres=replace(DEV.postgres, databases=databases))
     folder = tmp_path / f"of-{len(list(tmp_path.iterdir()))}"
     AiInterviewer(settings, outdir=folder).synth()
-    return {"manifests": read_manifests(folder)}
+    return {"manifests": read(folder)}
 
 
 MESH, OWN = DEV.postgres.databases
@@ -181,6 +188,46 @@ def test_cut_short_anywhere_it_is_made_whole_by_the_next_run(first_start: Server
         first_start.bring()
         assert comparable(first_start.everything()) == wanted, f"cut before {statement}"
     require_clients(first_start)
+
+
+def test_files_whose_making_was_killed_at_any_time_are_made_anew(manifests: Manifests, account: Account) -> None:
+    """The image made them in their place, and took half of them for a server."""
+    rendered = manifests("dev")
+    with account.folder() as folder:
+        data = folder / "data"
+        data.mkdir()
+        account.own(data)
+        places = Loopback(mounts={"/var/lib/postgresql/data": data})
+        unfinished, kills = data / "pgdata.unfinished", 0
+        for sign in ("PG_VERSION", "postgresql.conf", "global/pg_control", "base/1/PG_VERSION", "base/4/PG_VERSION"):
+            process = begin_files(rendered, account, folder, places)
+            while process.poll() is None and not (unfinished / sign).exists():
+                time.sleep(0.001)
+            kills += process.poll() is None
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
+            assert not (data / "pgdata").exists(), sign
+            assert unfinished.exists()
+        assert kills == 5
+        assert begin_files(rendered, account, folder, places).wait(30) == 0
+        assert [path.name for path in data.iterdir()] == ["pgdata"]
+        before = (data / "pgdata/global/pg_control").read_bytes()
+        assert begin_files(rendered, account, folder, places).wait(30) == 0
+        assert (data / "pgdata/global/pg_control").read_bytes() == before
+    with new_server(rendered, account) as server:
+        server.bring()
+
+
+def test_what_is_no_servers_is_left_alone(manifests: Manifests, account: Account) -> None:
+    with account.folder() as folder:
+        (folder / "pgdata").mkdir()
+        (folder / "pgdata/letter").write_text("of somebody")
+        account.own(folder / "pgdata")
+        places = Loopback(mounts={"/var/lib/postgresql/data": folder})
+        assert begin_files(manifests("dev"), account, folder, places).wait(30) == 1
+        assert (folder / "pgdata/letter").read_text() == "of somebody"
+        assert "holds something that is no server's, and is left alone" in (folder / "first-start.log").read_text()
 
 
 def test_what_an_earlier_first_start_left_half_made_is_made_whole(first_start: Server) -> None:
@@ -443,7 +490,7 @@ def test_one_client_uses_two_databases_of_one_server(first_start: Server, tmp_pa
         backend.connects_to(postgres.database("audit", role="auditor"))
     backend.connects_to(postgres.database("audit", role="auditor", prefix="AUDIT_"), wait=True)
     application.synth()
-    rendered: Sequence[Manifest] = read_manifests(tmp_path / "two")
+    rendered = read(tmp_path / "two")
     first_start.bring(manifests=rendered)
     deployment = find(rendered, "Deployment", "ai-interviewer-backend")
     waits = [container["name"] for container in deployment["spec"]["template"]["spec"]["initContainers"]]

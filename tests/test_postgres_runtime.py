@@ -1,12 +1,11 @@
 """This module is the proof that the rendered PostgreSQL runs: its settings, its databases, and who gets into which.
 
-A server is made as the image makes it, by ``initdb``, and then the rendered task runs. Only places are translated:
+A server is made by the rendered init container, and then the rendered task runs. Only places are translated:
 folders, the address and the port.
 """
 
 import json
 import re
-import shlex
 import signal
 import subprocess
 import uuid
@@ -191,8 +190,7 @@ def starting(
     environment["PGDATA"] = loopback.command(environment["PGDATA"])
     # Where its programs look for it unless told otherwise.
     environment |= {"PGHOST": str(mounts[SOCKET]), "PGPORT": str(port)}
-    if not Path(environment["PGDATA"]).exists():
-        create_data(account, folder, environment)
+    create_data(manifests, account, folder, loopback)
     # Not waiting for the disk is the one thing that is not as in the pod: it takes most of the time.
     settings = (f"unix_socket_directories={SOCKET}", "fsync=off", *overrides)
     pod = start_pod(
@@ -208,18 +206,22 @@ def starting(
         yield server
 
 
-def create_data(account: Account, folder: Path, environment: Mapping[str, str]) -> None:
-    """What the image does on empty storage."""
-    password = folder / "password"
-    password.write_text(environment["POSTGRES_PASSWORD"])
-    arguments = [*shlex.split(environment["POSTGRES_INITDB_ARGS"]), "--no-sync"]
-    subprocess.run(
-        [*account.command, "initdb", "--username=postgres", f"--pwfile={password}", *arguments],
-        env=dict(environment),
-        cwd=folder,
-        capture_output=True,
-        check=True,
-    )
+def first_start(
+    manifests: Sequence[Manifest], account: Account, folder: Path, loopback: Loopback
+) -> subprocess.Popen[bytes]:
+    """The init container that makes the files of a server, as a process of its own group."""
+    manifest = find(manifests, "StatefulSet", POSTGRES)
+    environment = pod_environment(manifest, "first-start", secrets=SECRETS, loopback=loopback)
+    environment["PGDATA"] = loopback.command(environment["PGDATA"])
+    environment["POSTGRES_INITDB_ARGS"] += " --no-sync"
+    command = [*account.command, *container_of(manifest, "first-start")["command"]]
+    with (folder / "first-start.log").open("ab") as log:
+        return subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+
+
+def create_data(manifests: Sequence[Manifest], account: Account, folder: Path, loopback: Loopback) -> None:
+    """What the pod does before its server starts."""
+    assert first_start(manifests, account, folder, loopback).wait(START) == 0, (folder / "first-start.log").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -246,8 +248,8 @@ def server(request: pytest.FixtureRequest, manifests: Manifests, account: Accoun
         yield served
 
 
-@pytest.fixture
-def first_start(manifests: Manifests, account: Account) -> Generator[Server, None, None]:
+@pytest.fixture(name="first_start")
+def first_start_(manifests: Manifests, account: Account) -> Generator[Server, None, None]:
     """The server of dev, before its task has run."""
     with new_server(manifests("dev"), account) as started:
         yield started

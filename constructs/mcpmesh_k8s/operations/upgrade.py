@@ -389,24 +389,30 @@ def _sources(manifest: Manifest) -> dict[str, str]:
     return sources
 
 
-def _mounts(manifest: Manifest) -> set[tuple[str, str]]:
-    """Where a workload's pods mount what, and which folder of it where it is not all."""
+def _mounts(manifest: Manifest) -> dict[str, set[tuple[str, str]]]:
+    """Where each container of a workload mounts what, and which folder of it where it is not all."""
     sources = _sources(manifest)
-    mounts = {
-        (str(mount.get("mountPath")), sources.get(str(mount.get("name")), ""), str(mount.get("subPath", "")))
-        for container in containers_of(_pod_template(manifest))
-        for mount in each(container, "volumeMounts")
-    }
-    return {
-        (path, f"{source}/{folder}" if folder and source != _SCRATCH else source) for path, source, folder in mounts
-    }
+    mounts: dict[str, set[tuple[str, str]]] = {}
+    for container in containers_of(_pod_template(manifest)):
+        places = mounts.setdefault(str(container.get("name")), set())
+        for mount in each(container, "volumeMounts"):
+            source, folder = sources.get(str(mount.get("name")), ""), str(mount.get("subPath", ""))
+            places.add((str(mount.get("mountPath")), f"{source}/{folder}" if folder and source != _SCRATCH else source))
+    return mounts
 
 
 def _volumes(objects: _Comparison) -> Iterator[BreakingChange]:
     """What a workload has stored is where it was mounted, and nowhere else."""
     for old, new in objects.kept("Deployment", "StatefulSet", "DaemonSet", "CronJob"):
-        before, after = _mounts(old), _mounts(new)
-        for path, source in sorted(before - after):
+        mounts, now_mounts = _mounts(old), _mounts(new)
+        everywhere = {place for places in now_mounts.values() for place in places}
+        # Where a container has another name now, whoever mounts the same has taken its place.
+        lost = {
+            (path, source): now_mounts.get(name, everywhere)
+            for name, places in mounts.items()
+            for path, source in places - now_mounts.get(name, everywhere)
+        }
+        for (path, source), after in sorted(lost.items()):
             now = sorted(other for where, other in after if where == path and other)
             stored = source not in ("", _SCRATCH)
             if stored or (source == _SCRATCH and now):

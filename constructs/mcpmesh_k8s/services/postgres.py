@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from constructs import Construct
 
@@ -33,6 +34,7 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadSettings,
     in_bytes,
     once,
+    read_script,
     variables,
 )
 
@@ -49,6 +51,7 @@ from .postgres_databases import (
 _PREFIX = re.compile(r"[A-Z][A-Z0-9_]*_")
 _DATA = "/var/lib/postgresql/data"
 _CONFIG = "/etc/postgresql"
+_FILES = Path(__file__).with_name("postgres_files")
 _MEBIBYTE = 2**20
 _MAX_CONNECTIONS, _LEAST_CONNECTIONS = 100, 10
 _AUTOVACUUM_WORKERS = 3
@@ -106,13 +109,35 @@ class Postgres(StatefulWorkload):
     def __init__(self, scope: Construct, settings: PostgresSettings, secret: Secret) -> None:
         self.settings = settings
         self.secret = secret
+        claim = Claim(mount_path=_DATA, size=settings.size, storage_class=settings.storage_class)
+        # A folder below the mount point: the volume's root holds lost+found.
+        place = variables({"PGDATA": f"{_DATA}/pgdata"})
+        # The image would make the files in their place, and take those of a first start that was cut short for whole.
+        first_start = Container(
+            name="first-start",
+            image=settings.image,
+            user=USER,
+            compute=settings.compute,
+            command=("/bin/sh", "-c", read_script(_FILES / "first-start.sh")),
+            variables=(
+                *place,
+                *variables(
+                    {
+                        "POSTGRES_PASSWORD": secret.key("password"),
+                        "POSTGRES_INITDB_ARGS": "--data-checksums --encoding=UTF8 --locale=C",
+                    }
+                ),
+            ),
+            volumes=(claim,),
+        )
+        server = settings.extras
         super().__init__(
             scope,
             WorkloadSettings(
                 name=settings.name,
                 component="database",
                 availability=settings.availability,
-                extras=settings.extras,
+                extras=replace(server, init_containers=(first_start, *server.init_containers)),
                 # A fast shutdown ends sessions at once and then writes a checkpoint.
                 termination_grace_seconds=60,
                 container=Container(
@@ -122,15 +147,7 @@ class Postgres(StatefulWorkload):
                     compute=settings.compute,
                     args=("-c", f"config_file={_CONFIG}/postgresql.conf"),
                     ports=(Port(name="postgres", number=5432, scheme="postgresql"),),
-                    variables=variables(
-                        {
-                            "POSTGRES_PASSWORD": secret.key("password"),
-                            "POSTGRES_INITDB_ARGS": "--data-checksums --encoding=UTF8 --locale=C",
-                            # A folder below the mount point: the volume's root holds lost+found.
-                            "PGDATA": f"{_DATA}/pgdata",
-                        }
-                    ),
-                    # While the first start makes its files, the server listens on its socket only.
+                    variables=place,
                     probes=Probes.of(
                         Exec(
                             command=(
@@ -144,7 +161,7 @@ class Postgres(StatefulWorkload):
                         startup_seconds=300,
                     ),
                     volumes=(
-                        Claim(mount_path=_DATA, size=settings.size, storage_class=settings.storage_class),
+                        claim,
                         Scratch(name="run", mount_path="/var/run/postgresql", size="16Mi"),
                         Scratch(),
                         Files(
@@ -158,7 +175,6 @@ class Postgres(StatefulWorkload):
                 ),
             ),
         )
-        server = settings.extras
         options = TaskOptions(
             name=f"{settings.name}-databases",
             # Whoever waits for a database waits for it.
@@ -280,8 +296,7 @@ class Sizing:
         )
 
 
-# Who is in the container needs no password, and nobody comes in from elsewhere without one. The image writes such a
-# file too, at the end of a first start that may be cut short before.
+# Who is in the container needs no password, and nobody comes in from elsewhere without one.
 _ACCESS = """\
 local all all trust
 host all all all scram-sha-256
