@@ -137,6 +137,7 @@ from mcpmesh_k8s import (
     RedisSettings,
     Registry,
     RegistrySettings,
+    Repair,
     Replicas,
     Route,
     Row,
@@ -438,7 +439,7 @@ LOGIN = OAuth2ProxySettings(
     email_domains=("example.com",),
     availability=TWO,
 )
-MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="1Gi")
+MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="2Gi")
 POSTGRES = PostgresSettings(
     image=images.POSTGRES,
     compute=Compute(cpu="100m", memory="256Mi"),
@@ -659,6 +660,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, database: shop.postgres(replace(POSTGRES, databases=(database,))),
         name="store",
         roles=("shop", "report"),
+        extensions=("pgcrypto",),
     ),
     DevIdentity: case(DEVELOPER, Shop.vouches, email="other@example.com", name="Somebody"),
     Endpoint: case(
@@ -797,7 +799,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         Shop.minio,
         image=OTHER_IMAGE,
         compute=LARGE,
-        size="2Gi",
+        size="3Gi",
         storage_class="fast",
         name="objects",
         availability=URGENT,
@@ -864,6 +866,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, storage: shop.redis(replace(REDIS, storage=storage)),
         size="2Gi",
         storage_class="fast",
+        repair=Repair.CUT_OFF,
     ),
     PodTemplatePath: case(
         PodTemplatePath(kind="Rollout"), lambda _, path: Shop(replace(SHOP, pod_templates=(path,))).web
@@ -877,6 +880,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         size="2Gi",
         storage_class="fast",
         databases=(Database(name="store", roles=("store",)),),
+        databases_extras=MORE,
         name="database",
         availability=URGENT,
         extras=MORE,
@@ -927,6 +931,8 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, readiness: shop.dials(Target(workload=shop.web, readiness=readiness)),
         command=("ready", "--now"),
         variables=HINT,
+        what="a shop",
+        advice="open it",
     ),
     RedisSettings: case(
         REDIS,

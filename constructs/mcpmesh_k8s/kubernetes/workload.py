@@ -384,7 +384,9 @@ class StatefulWorkload(Workload):
                 service_name=self.headless_name,
                 replicas=self.availability.scale.least,
                 revision_history_limit=3,
-                pod_management_policy="OrderedReady",
+                # Ordered, it would wait for a broken pod to become ready before it replaced it, and no revision that is
+                # good again could mend it. An update still replaces one pod at a time.
+                pod_management_policy="Parallel",
                 update_strategy=k8s.StatefulSetUpdateStrategy(type="RollingUpdate"),
                 selector=k8s.LabelSelector(match_labels=self.selector),
                 template=self.pod_template(claims_are_templates=True, spread=self.spread_constraints()),
