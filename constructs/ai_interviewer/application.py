@@ -79,7 +79,10 @@ class AiInterviewer(Application):
                 "EnvironmentSettings.name", ARGOCD, f"dist/{ARGOCD} holds what ArgoCD is told. Give it another name."
             )
         self.environment = environment
-        super().__init__(ApplicationSettings(name=NAME, image_pull_secret=environment.image_pull_secret), outdir=outdir)
+        settings = ApplicationSettings(
+            name=NAME, image_pull_secret=environment.image_pull_secret, platform=environment.platform
+        )
+        super().__init__(settings, outdir=outdir)
         foundation, mesh, services, access, observability = (Phase(self, name) for name in PHASES)
 
         def secret(name: str, *keys: str | IssuedKey | RandomKey) -> Secret:

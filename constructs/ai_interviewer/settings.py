@@ -16,6 +16,7 @@ from mcpmesh_k8s import (
     IngressExposure,
     LoginSettings,
     MinioSettings,
+    Platform,
     PostgresSettings,
     RateLimit,
     RedisSettings,
@@ -36,6 +37,7 @@ class EnvironmentSettings:
         cluster: Where the operator's commands find it.
         argocd: How ArgoCD deploys it.
         budget: The cluster it must fit in.
+        platform: What the cluster gives pods that others do not.
         secrets: Where the values of Secrets come from.
         image_pull_secret: The Secret with the credentials of the image registry; none where images are local.
         postgres: Database server.
@@ -59,6 +61,7 @@ class EnvironmentSettings:
     cluster: Minikube | SharedCluster
     argocd: ArgoCdSettings
     budget: Budget
+    platform: Platform = Platform()
     secrets: SecretSource
     image_pull_secret: str = ""
     postgres: PostgresSettings

@@ -1,7 +1,7 @@
 """This module is mcpmesh-k8s: typed constructs that turn an MCP Mesh application into locked-down Kubernetes YAML.
 
 Everything public is imported from here. ``images`` holds the third-party images the services were written for, ``k8s``
-the structs and kinds of the Kubernetes API, for objects of your own.
+the structs and kinds of the Kubernetes API, for objects of your own, ``platforms`` what some clusters do differently.
 """
 
 from . import images
@@ -98,6 +98,7 @@ from .kubernetes import (
     Phase,
     Place,
     Placement,
+    Platform,
     Pod,
     PodAffinity,
     PodAffinityTerm,
@@ -118,6 +119,7 @@ from .kubernetes import (
     RandomKey,
     Readiness,
     Replicas,
+    RequestRules,
     Row,
     Scratch,
     SealedSecrets,
@@ -152,6 +154,7 @@ from .kubernetes import (
     budget,
     harden,
     k8s,
+    platforms,
     read_script,
     synthesize,
     topology,
@@ -284,6 +287,7 @@ __all__ = [
     "Phase",
     "Place",
     "Placement",
+    "Platform",
     "Pod",
     "PodAffinity",
     "PodAffinityTerm",
@@ -312,6 +316,7 @@ __all__ = [
     "Registry",
     "RegistrySettings",
     "Replicas",
+    "RequestRules",
     "Route",
     "Row",
     "Scratch",
@@ -354,6 +359,7 @@ __all__ = [
     "harden",
     "images",
     "k8s",
+    "platforms",
     "read_script",
     "synthesize",
     "topology",

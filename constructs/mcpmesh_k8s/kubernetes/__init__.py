@@ -2,6 +2,7 @@
 
 from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything imports jsii.
 
+from . import platforms
 from .api import ApiObjectMetadata, argoproj, gateway_api, k8s
 from .application import Application, synthesize
 from .choice import Choice
@@ -30,6 +31,7 @@ from .placement import (
     Toleration,
     WeightedPodAffinityTerm,
 )
+from .platforms import Platform, RequestRules
 from .pod import Pod, PodOptions, PodSettings, Readiness, Target
 from .pod_security import PodSecurityException
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
@@ -135,6 +137,7 @@ __all__ = [
     "Phase",
     "Place",
     "Placement",
+    "Platform",
     "Pod",
     "PodAffinity",
     "PodAffinityTerm",
@@ -155,6 +158,7 @@ __all__ = [
     "RandomKey",
     "Readiness",
     "Replicas",
+    "RequestRules",
     "Row",
     "Scratch",
     "SealedSecrets",
@@ -200,6 +204,7 @@ __all__ = [
     "name_of",
     "once",
     "place_of",
+    "platforms",
     "read_script",
     "refuse_wrong_types",
     "settings_of",

@@ -52,6 +52,7 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         moving_images(objects, application),
         insecure_pods(objects, application),
         beyond_the_quota(objects),
+        requests_that_would_change(objects, application),
         misread_texts(objects),
         unreachable_hosts(objects, application),
         waits_in_a_circle(application),
@@ -424,6 +425,16 @@ def beyond_the_quota(objects: Objects) -> Iterator[str]:
                 yield f"All {what} together are {total}, and {title(quota)} allows {room}: {_COUNTED}"
         if pods > int(str(hard.get("pods", pods))):
             yield f"There are {pods} pods at most, and {title(quota)} allows {hard.get('pods')}: {_COUNTED}"
+
+
+def requests_that_would_change(objects: Objects, application: ApplicationScope) -> Iterator[str]:
+    """A cluster that raises what a pod asks for has another object than the file, and ArgoCD a difference for ever."""
+    rules = application.settings.platform.requests
+    for manifest, template in objects.pods if rules else ():
+        asked = _amount(template, "requests", {})
+        advice = list(rules.advice(asked)) if rules else []
+        if advice:
+            yield f"{title(manifest)} asks for {asked}, which the cluster would change: ask for {', '.join(advice)}."
 
 
 _COUNTED = (

@@ -93,11 +93,12 @@ class Container:
         if self.pre_stop_seconds < 0:
             raise SettingError(f"{where} pre_stop_seconds", self.pre_stop_seconds, "Give 0 or more.")
 
-    def render(self, image_pull_policy: str = "") -> k8s.Container:
+    def render(self, image_pull_policy: str = "", *, assigns_users: bool = False) -> k8s.Container:
         """The container as the API has it, hardened.
 
         Args:
             image_pull_policy: When its image is pulled; what Kubernetes takes for the tag unless given.
+            assigns_users: Whether the cluster says whom it runs as.
         """
         probes = self.probes
         compute = self.compute
@@ -127,20 +128,21 @@ class Container:
             if self.pre_stop_seconds
             else None,
             volume_mounts=[volume.mount() for volume in self.volumes] or None,
-            security_context=harden(self),
+            security_context=harden(self, assigns_users=assigns_users),
         )
 
 
-def harden(container: Container) -> k8s.SecurityContext:
+def harden(container: Container, *, assigns_users: bool = False) -> k8s.SecurityContext:
     """The security context of every container: restricted, and a read-only root file system.
 
     It is the restricted Pod Security Standard (numeric non-root user, no privilege escalation, no capability,
-    the runtime's seccomp profile) and more: nothing but named volumes can be written.
+    the runtime's seccomp profile) and more: nothing but named volumes can be written. Where the cluster assigns users,
+    none is named: the numeric user is then the cluster's.
     """
     return k8s.SecurityContext(
         run_as_non_root=True,
-        run_as_user=container.user.uid,
-        run_as_group=container.user.gid,
+        run_as_user=None if assigns_users else container.user.uid,
+        run_as_group=None if assigns_users else container.user.gid,
         allow_privilege_escalation=False,
         privileged=False,
         read_only_root_filesystem=not container.writable_root_because,
@@ -149,13 +151,13 @@ def harden(container: Container) -> k8s.SecurityContext:
     )
 
 
-def harden_pod(user: User) -> k8s.PodSecurityContext:
+def harden_pod(user: User, *, assigns_users: bool = False) -> k8s.PodSecurityContext:
     """The security context of every pod: the same for whatever container is added, and the volumes' group."""
     return k8s.PodSecurityContext(
         run_as_non_root=True,
-        run_as_user=user.uid,
-        run_as_group=user.gid,
-        fs_group=user.volume_gid,
+        run_as_user=None if assigns_users else user.uid,
+        run_as_group=None if assigns_users else user.gid,
+        fs_group=None if assigns_users else user.volume_gid,
         fs_group_change_policy="OnRootMismatch",
         seccomp_profile=k8s.SeccompProfile(type="RuntimeDefault"),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .errors import SettingError
 from .names import dns_label
+from .platforms import bracketed
 
 
 def port_number(where: str, number: int) -> int:
@@ -61,8 +62,8 @@ class Endpoint:
 
     @property
     def authority(self) -> str:
-        """``host:port``, as many clients want it."""
-        return f"{self.host}:{self.port}"
+        """``host:port``, as many clients want it; an address of IPv6 is in brackets."""
+        return f"{bracketed(self.host)}:{self.port}"
 
     @property
     def url(self) -> str:
