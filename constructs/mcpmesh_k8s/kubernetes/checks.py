@@ -478,8 +478,8 @@ def _read(resources: Mapping[str, object]) -> Amount:
     """CPU and memory as numbers; nothing where nothing is said."""
     cpu, memory = resources.get("cpu"), resources.get("memory")
     return Amount(
-        cpu=0 if cpu is None else millicores("cpu", str(cpu)),
-        memory=0 if memory is None else in_bytes("memory", str(memory)),
+        cpu=0 if cpu in (None, "0") else millicores("cpu", str(cpu)),
+        memory=0 if memory in (None, "0") else in_bytes("memory", str(memory)),
     )
 
 

@@ -36,6 +36,8 @@ class User:
         """Refuse root."""
         if self.uid < 1 or self.gid < 0 or self.volume_gid < 0:
             raise SettingError("User", (self.uid, self.gid), "Give a user above 0: root is never needed.")
+        if max(self.uid, self.gid, self.volume_gid) >= 2**31:
+            raise SettingError("User", (self.uid, self.gid), "Kubernetes takes numbers below 2147483648.")
         if self.volume_gid == 0:
             object.__setattr__(self, "volume_gid", self.gid or self.uid)
 
@@ -86,6 +88,12 @@ class Container:
         once(f"{where} variable", [variable.name for variable in self.variables])
         once(f"{where} volume", [volume.name for volume in self.volumes])
         once(f"{where} mount path", [volume.mount_path for volume in self.volumes])
+        if self.command and not self.command[0]:
+            raise SettingError(f"{where} command", self.command, "Begin with a program.")
+        if self.working_directory and not self.working_directory.startswith("/"):
+            raise SettingError(
+                f"{where} working_directory", self.working_directory, "Give a whole path, with '/' first."
+            )
         names = {port.name for port in self.ports}
         for probe in (self.probes.startup, self.probes.readiness, self.probes.liveness) if self.probes else ():
             if isinstance(probe.check, (HttpGet, TcpSocket)) and probe.check.port not in names:
