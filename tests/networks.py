@@ -1,6 +1,7 @@
 """This module is networks of their own for servers of the tests, in which they listen where a pod of theirs would.
 
-A thread has the network, and so has what it starts: nobody else reaches it, and it reaches nobody.
+A thread has the network, and so has what it starts: nobody else reaches it, and it reaches nobody. Only root may make
+one, and run programs as others: for anybody else these tests are skipped, which no program would mend.
 """
 
 import ctypes
@@ -13,12 +14,11 @@ import struct
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 
 T = TypeVar("T")
-Inside = Callable[[Callable[[], T]], T]
 
 _CLONE_NEWNET = 0x40000000
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
@@ -26,6 +26,14 @@ _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
 _SOCKET_CALL = {"x86_64": 41, "aarch64": 198}
 _LOAD, _IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs programs as others")
+
+
+def lack(what: str) -> NoReturn:
+    """Skip a test for want of something that is no program."""
+    pytest.skip(what)
 
 
 class _Program(ctypes.Structure):
@@ -69,5 +77,5 @@ def own_network(*, ipv6: bool = True) -> Generator[Callable[[Callable[[], T]], T
     """
     with ThreadPoolExecutor(max_workers=1) as thread:
         if problem := thread.submit(_enter, ipv6).result():
-            pytest.skip(f"no network of its own: {problem}. Run the tests as root, in a container with SYS_ADMIN.")
+            lack(f"no network of its own: {problem}. Run the tests as root, in a container with SYS_ADMIN.")
         yield lambda work: thread.submit(work).result()

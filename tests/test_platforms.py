@@ -55,7 +55,7 @@ from mesh_harness import (
     pod_environment,
     start_pod,
 )
-from networks import own_network
+from networks import lack, needs_root, own_network
 from processes import REDIS, START, Account, redis_cli, serving, start_redis
 from test_postgres_runtime import Server, starting
 
@@ -467,9 +467,6 @@ def runs_as(pod: Pod) -> str:
     return " ".join(line.split()[1] for line in lines if line.startswith(("Uid:", "Gid:")))
 
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs programs as others")
-
-
 @needs_root
 @requires("nginx")
 def test_an_assigned_user_serves_the_gateway(on_openshift: list[Manifest]) -> None:
@@ -539,7 +536,7 @@ def for_everyone(runtime: Path, folder: Path) -> Path:
         return runtime
     system = Path("/usr/bin", real.name)
     if not system.exists():
-        pytest.skip(f"{real} is for its owner alone, and there is no {system}")
+        lack(f"{real} is for its owner alone, and there is no {system}")
     (modules,) = runtime.parent.glob("lib/*/site-packages")
     python = folder / "python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec {system} "$@"\n')
