@@ -37,6 +37,7 @@ class EnvironmentSettings:
         cluster: Where the operator's commands find it.
         argocd: How ArgoCD deploys it.
         budget: The cluster it must fit in.
+        namespace: The namespace; the application's name unless given.
         platform: What the cluster gives pods that others do not.
         secrets: Where the values of Secrets come from.
         image_pull_secret: The Secret with the credentials of the image registry; none where images are local.
@@ -61,6 +62,7 @@ class EnvironmentSettings:
     cluster: Minikube | SharedCluster
     argocd: ArgoCdSettings
     budget: Budget
+    namespace: str = ""
     platform: Platform = Platform()
     secrets: SecretSource
     image_pull_secret: str = ""

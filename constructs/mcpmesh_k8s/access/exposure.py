@@ -179,11 +179,6 @@ class Exposure(Component):
             )
         gateway.accepts_from(settings.pods)
 
-    @property
-    def wave(self) -> int:
-        """After everything else: it is healthy when its controller has published an address, which may take long."""
-        return len(self.application.phases)
-
     def manifests(self) -> list[Manifest]:
         """The Ingress, or the HTTPRoute."""
         return [
