@@ -111,6 +111,7 @@ from mcpmesh_k8s import (
     Phase,
     Place,
     Placement,
+    Platform,
     PodAffinity,
     PodAffinityTerm,
     PodAntiAffinity,
@@ -139,6 +140,7 @@ from mcpmesh_k8s import (
     RegistrySettings,
     Repair,
     Replicas,
+    RequestRules,
     Route,
     Row,
     Scratch,
@@ -555,6 +557,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         namespace="store",
         image_pull_secret="registry",
         cluster_domain="example.internal",
+        platform=Platform(assigns_users=True),
     ),
     ArgoCdProjectSettings: case(
         PROJECT,
@@ -867,6 +870,17 @@ CASES: dict[type[DataclassInstance], Case] = {
         size="2Gi",
         storage_class="fast",
         repair=Repair.CUT_OFF,
+    ),
+    Platform: case(
+        Platform(),
+        lambda _, platform: Shop(replace(SHOP, platform=platform)).web,
+        assigns_users=True,
+        ip_families=("IPv4", "IPv6"),
+        architecture="arm64",
+    ),
+    RequestRules: case(
+        RequestRules(cpu="50m", memory="52Mi", least_memory_per_cpu="1Mi", most_memory_per_cpu="64Gi"),
+        lambda _, rules: Shop(replace(SHOP, platform=Platform(requests=rules))).web,
     ),
     PodTemplatePath: case(
         PodTemplatePath(kind="Rollout"), lambda _, path: Shop(replace(SHOP, pod_templates=(path,))).web
@@ -1269,6 +1283,12 @@ ONLY_READ = {
     (PodTemplatePath, "kind"): "it says what is checked (test_tree.py)",
     (PodTemplatePath, "path"): "it says what is checked (test_tree.py)",
     (SystemPods, "name"): "people read it, and no pod of the system is ours",
+    (WorkloadSettings, "ipv4_only"): "it says which Service another platform gives it (test_platforms.py)",
+    (Platform, "requests"): "it says what is checked (test_platforms.py)",
+    (RequestRules, "cpu"): "it says what is checked (test_platforms.py)",
+    (RequestRules, "memory"): "it says what is checked (test_platforms.py)",
+    (RequestRules, "least_memory_per_cpu"): "it says what is checked (test_platforms.py)",
+    (RequestRules, "most_memory_per_cpu"): "it says what is checked (test_platforms.py)",
     (External, "name"): "people read it in the topology and in refusals, and Kubernetes has no place for it",
 }
 """Fields that change no manifest, each with the reason; a test shows what they do change."""

@@ -500,13 +500,17 @@ class Pod(Component):
     ) -> k8s.PodTemplateSpec:
         """The pod, hardened."""
         extras, placement = self.extras, self.extras.placement
+        platform = self.application.settings.platform
         labels = super().labels() | {"app.kubernetes.io/version": self.container.image.version}
         config = [files.data for files in self.files]
         checksum = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
         annotations = ({"checksum/config": checksum} if config else {}) | dict(extras.pod_annotations)
 
         def rendered(containers: Sequence[Container]) -> list[k8s.Container]:
-            return [container.render(extras.image_pull_policy) for container in containers]
+            return [
+                container.render(extras.image_pull_policy, assigns_users=platform.assigns_users)
+                for container in containers
+            ]
 
         return k8s.PodTemplateSpec(
             metadata=k8s.ObjectMeta(labels=labels | dict(extras.pod_labels), annotations=annotations or None),
@@ -514,10 +518,10 @@ class Pod(Component):
                 service_account_name=self.full_name,
                 automount_service_account_token=False,
                 enable_service_links=False,
-                security_context=harden_pod(self.container.user),
+                security_context=harden_pod(self.container.user, assigns_users=platform.assigns_users),
                 priority_class_name=self.application.cluster_wide(self.priority_class) if self.priority_class else None,
                 runtime_class_name=placement.runtime_class or None,
-                node_selector=dict(placement.node_selector) or None,
+                node_selector=platform.node_selector | dict(placement.node_selector) or None,
                 tolerations=[toleration.render() for toleration in placement.tolerations] or None,
                 affinity=placement.affinity.render(),
                 restart_policy=restart_policy,
