@@ -319,8 +319,7 @@ def test_postgres_is_there(manifests: Manifests, platform: Platform, ipv6: bool,
 
     def ask() -> None:
         with account.folder() as folder, starting(manifests("prod"), account, folder, 5432) as server:
-            done = server.run_init_script()
-            assert done.returncode == 0, done.stderr
+            server.bring()
             postgres_is_there(server, at)
 
     with own_network(ipv6=ipv6) as inside:
@@ -496,8 +495,8 @@ def test_an_assigned_user_serves_postgres(on_openshift: list[Manifest]) -> None:
     maker, port = Account.unprivileged(), free_port()
     with ASSIGNED.folder() as folder:
         # initdb alone wants to know its user by name. The image knows a way, and so does the runtime of OpenShift.
-        with starting(on_openshift, maker, folder, port, "listen_addresses=") as first:
-            assert first.run_init_script().returncode == 0
+        with starting(on_openshift, maker, folder, port, f"listen_addresses={LOCALHOST}") as first:
+            first.bring()
             data = Path(first.pod.environment["PGDATA"])
         for path in (data, *data.rglob("*")):
             os.chown(path, ASSIGNED.uid, ASSIGNED.gid)
