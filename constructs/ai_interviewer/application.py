@@ -95,7 +95,10 @@ class AiInterviewer(Application):
             )
         self.environment = environment
         settings = ApplicationSettings(
-            name=NAME, namespace=environment.namespace, image_pull_secret=environment.image_pull_secret
+            name=NAME,
+            namespace=environment.namespace,
+            image_pull_secret=environment.image_pull_secret,
+            platform=environment.platform,
         )
         super().__init__(settings, outdir=outdir)
         foundation, mesh, services, access, observability = (Phase(self, name) for name in PHASES)

@@ -16,6 +16,7 @@ from mcpmesh_k8s import (
     IngressExposure,
     LoginSettings,
     MinioSettings,
+    Platform,
     PostgresSettings,
     RateLimit,
     RedisSettings,
@@ -37,6 +38,7 @@ class EnvironmentSettings:
         argocd: How ArgoCD deploys it.
         budget: The cluster it must fit in.
         namespace: The namespace; the application's name unless given.
+        platform: What the cluster gives pods that others do not.
         secrets: Where the values of Secrets come from.
         image_pull_secret: The Secret with the credentials of the image registry; none where images are local.
         postgres: Database server.
@@ -61,6 +63,7 @@ class EnvironmentSettings:
     argocd: ArgoCdSettings
     budget: Budget
     namespace: str = ""
+    platform: Platform = Platform()
     secrets: SecretSource
     image_pull_secret: str = ""
     postgres: PostgresSettings

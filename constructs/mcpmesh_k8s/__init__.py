@@ -1,7 +1,7 @@
 """This module is mcpmesh-k8s: typed constructs that turn an MCP Mesh application into locked-down Kubernetes YAML.
 
 Everything public is imported from here. ``images`` holds the third-party images the services were written for, ``k8s``
-the structs and kinds of the Kubernetes API, for objects of your own.
+the structs and kinds of the Kubernetes API, for objects of your own, ``platforms`` what some clusters do differently.
 """
 
 from . import images
@@ -99,6 +99,7 @@ from .kubernetes import (
     Phase,
     Place,
     Placement,
+    Platform,
     Pod,
     PodAffinity,
     PodAffinityTerm,
@@ -119,6 +120,7 @@ from .kubernetes import (
     RandomKey,
     Readiness,
     Replicas,
+    RequestRules,
     Row,
     Scratch,
     SealedSecrets,
@@ -155,6 +157,7 @@ from .kubernetes import (
     budget,
     harden,
     k8s,
+    platforms,
     read_script,
     synthesize,
     topology,
@@ -179,11 +182,13 @@ from .services import (
     MountedSource,
     Persistent,
     Postgres,
+    PostgresDatabases,
     PostgresSettings,
     Redis,
     RedisSettings,
     Registry,
     RegistrySettings,
+    Repair,
     Tempo,
     TempoSettings,
 )
@@ -288,6 +293,7 @@ __all__ = [
     "Phase",
     "Place",
     "Placement",
+    "Platform",
     "Pod",
     "PodAffinity",
     "PodAffinityTerm",
@@ -299,6 +305,7 @@ __all__ = [
     "PodTemplatePath",
     "Port",
     "Postgres",
+    "PostgresDatabases",
     "PostgresSettings",
     "PreferredSchedulingTerm",
     "PriorityClass",
@@ -315,7 +322,9 @@ __all__ = [
     "RedisSettings",
     "Registry",
     "RegistrySettings",
+    "Repair",
     "Replicas",
+    "RequestRules",
     "Route",
     "Row",
     "Scratch",
@@ -360,6 +369,7 @@ __all__ = [
     "harden",
     "images",
     "k8s",
+    "platforms",
     "read_script",
     "synthesize",
     "topology",

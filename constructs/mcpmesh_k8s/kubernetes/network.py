@@ -166,7 +166,9 @@ class External:
     introduction: tuple[Variable, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the port."""
+        """Refuse one without a name, and check the port."""
+        if not self.name.strip():
+            raise SettingError("External.name", self.name, "Say what people call it.")
         port_number(f"External.port of {self.name!r}", self.port)
 
 
