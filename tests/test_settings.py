@@ -55,6 +55,7 @@ from mcpmesh_k8s import (
     Csi,
     Database,
     DevIdentity,
+    Dns,
     DownwardApiProjection,
     Endpoint,
     Ephemeral,
@@ -75,6 +76,7 @@ from mcpmesh_k8s import (
     Grafana,
     GrafanaSettings,
     Hook,
+    HostNetwork,
     HttpGet,
     Image,
     IngressExposure,
@@ -84,6 +86,7 @@ from mcpmesh_k8s import (
     KeyForm,
     LabelSelectorRequirement,
     Limits,
+    Listener,
     Login,
     LoginPages,
     Manifest,
@@ -102,6 +105,7 @@ from mcpmesh_k8s import (
     OAuth2Proxy,
     OAuth2ProxySettings,
     OpenIdConnect,
+    OtherController,
     Owner,
     Part,
     Patch,
@@ -118,6 +122,7 @@ from mcpmesh_k8s import (
     PodSecurityException,
     PodSettings,
     PodTemplatePath,
+    PolicyKind,
     Port,
     Postgres,
     PostgresSettings,
@@ -272,7 +277,7 @@ class Shop:
     def knows(self, *values: Variable) -> Workload:
         return self.runs(replace(MAIN, variables=values))
 
-    def admits(self, peer: NamespacePods | AddressRange | Internet) -> Workload:
+    def admits(self, peer: NamespacePods | AddressRange | Internet | HostNetwork) -> Workload:
         self.web.accepts_from(peer)
         return self.web
 
@@ -528,11 +533,14 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     ApplicationSettings: case_of(
         lambda _: SHOP,
-        lambda _, settings: (shop := Shop(settings)).routes(Route(path="/", to=shop.web, audience=Audience.PUBLIC)),
+        lambda _, settings: (shop := Shop(settings)).routes(
+            Route(path="/", to=shop.admits(HostNetwork(ranges=("10.0.0.0/24",))), audience=Audience.PUBLIC)
+        ),
         name="store",
         namespace="store",
         image_pull_secret="registry",
         cluster_domain="example.internal",
+        policies=PolicyKind.CILIUM,
     ),
     ArgoCdProjectSettings: case(
         PROJECT,
@@ -647,6 +655,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         host="api.example.net",
         port=8443,
     ),
+    Dns: case(
+        Dns.kube_dns(),
+        lambda shop, dns: Namespace(shop.phase, NamespaceSettings(budget=PLENTY, dns=dns)),
+        servers=Dns.openshift().servers,
+        proxied=Refused(True, "Only Cilium reads questions"),
+    ),
     Ephemeral: case(Ephemeral(), lambda shop, storage: shop.redis(replace(REDIS, storage=storage)), size="257Mi"),
     Exec: case(Exec(command=("true",)), Shop.asks, command=("healthy",)),
     ExistingSecrets: case(ExistingSecrets(), Shop.hides),
@@ -681,13 +695,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         executable=True,
     ),
     GatewayApiExposure: case(
-        GatewayApiExposure(parent="shared", parent_namespace="edge", pods=NamespacePods(namespace="edge")),
+        GatewayApiExposure(parent="shared", parent_namespace="edge", peer=NamespacePods(namespace="edge")),
         Shop.opens,
         parent="other",
         parent_namespace="outside",
         section="https",
         https=Refused(False, "GatewaySettings.https"),
-        pods=NamespacePods(namespace="envoy"),
+        peer=NamespacePods(namespace="envoy"),
     ),
     GatewaySettings: case(
         PUBLIC_GATEWAY,
@@ -736,9 +750,10 @@ CASES: dict[type[DataclassInstance], Case] = {
         IngressNginx(),
         lambda shop, controller: shop.opens(replace(INGRESS, controller=controller)),
         ingress_class="public",
-        pods=NamespacePods(namespace="edge"),
+        peer=NamespacePods(namespace="edge"),
         head_kb=Refused(7, "large-client-header-buffers"),
     ),
+    HostNetwork: case(HostNetwork(ranges=("10.0.0.0/24",)), Shop.admits, ranges=("10.0.1.0/24",)),
     Internet: case(Internet(), Shop.admits, cluster_ranges=("203.0.113.0/24",)),
     IssuedKey: case(IssuedKey(key="token", issued_by="Acme"), Shop.keeps, key="key"),
     Limits: case(
@@ -747,6 +762,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         connections=99,
         sign_in=RateLimit(per_second=6, burst=20),
         head_kb=9,
+    ),
+    Listener: case(
+        Listener(peer=Internet(), port=443),
+        lambda shop, listener: shop.dials(replace(PARTNER, peer=(listener,))),
+        peer=AddressRange(cidr="203.0.113.7/32"),
+        port=8443,
     ),
     LoginPages: case_of(
         lambda shop: LoginPages(
@@ -792,7 +813,7 @@ CASES: dict[type[DataclassInstance], Case] = {
             (PodSecurityException(workload="shop-web", level="baseline", because="It is a test."),), "is restricted"
         ),
         budget=Refused(Budget(cpu="100m", memory="100Gi"), "Budget.cpu"),
-        dns=NamespacePods(namespace="dns"),
+        dns=Dns.openshift(),
     ),
     NoTls: case(NoTls(), lambda shop, tls: shop.opens(replace(INGRESS, tls=tls), https=False)),
     OAuth2ProxySettings: case(
@@ -814,6 +835,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         Shop.asks_whose,
         issuer="https://id.example.com/store",
         peer=AddressRange(cidr="203.0.113.7/32"),
+    ),
+    OtherController: case(
+        OtherController(ingress_class="alb", peer=AddressRange(cidr="10.0.0.0/16")),
+        lambda shop, controller: shop.opens(replace(INGRESS, controller=controller)),
+        ingress_class="cilium",
+        peer=(AddressRange(cidr="10.0.0.0/16"), AddressRange(cidr="fd00:10::/64")),
     ),
     Person: case(
         Person(email="me@example.com", name="Me"),
@@ -1006,7 +1033,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         Traefik(),
         lambda shop, controller: shop.opens(replace(INGRESS, controller=controller)),
         ingress_class="public",
-        pods=NamespacePods(namespace="edge"),
+        peer=NamespacePods(namespace="edge"),
     ),
     User: case(
         User(uid=1000, gid=1000),

@@ -79,14 +79,17 @@ class AiInterviewer(Application):
                 "EnvironmentSettings.name", ARGOCD, f"dist/{ARGOCD} holds what ArgoCD is told. Give it another name."
             )
         self.environment = environment
-        super().__init__(ApplicationSettings(name=NAME, image_pull_secret=environment.image_pull_secret), outdir=outdir)
+        settings = ApplicationSettings(
+            name=NAME, image_pull_secret=environment.image_pull_secret, policies=environment.policies
+        )
+        super().__init__(settings, outdir=outdir)
         foundation, mesh, services, access, observability = (Phase(self, name) for name in PHASES)
 
         def secret(name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
             return Secret(foundation, SecretSettings(name=name, keys=keys, source=environment.secrets))
 
         # Services.
-        Namespace(foundation, NamespaceSettings(budget=environment.budget))
+        Namespace(foundation, NamespaceSettings(budget=environment.budget, dns=environment.dns))
         for priority in PRIORITIES:
             PriorityClass(foundation, priority)
         postgres = Postgres(foundation, environment.postgres, secret("postgres", *environment.postgres.secret_keys))

@@ -3,7 +3,7 @@
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .dev_identity import DevIdentity
-from .exposure import Exposure, GatewayApiExposure, IngressExposure, IngressNginx, NoTls, Tls, Traefik
+from .exposure import Exposure, GatewayApiExposure, IngressExposure, IngressNginx, NoTls, OtherController, Tls, Traefik
 from .gateway import Gateway, GatewaySettings
 from .login import Login, LoginPages, LoginSettings, NewSecret, Person, Question
 from .oauth2_proxy import GitHub, Google, OAuth2Proxy, OAuth2ProxySettings, OpenIdConnect
@@ -30,6 +30,7 @@ __all__ = [
     "OAuth2Proxy",
     "OAuth2ProxySettings",
     "OpenIdConnect",
+    "OtherController",
     "Person",
     "Question",
     "RateLimit",

@@ -14,7 +14,18 @@ from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of
 from .names import dns_label, once
 from .namespace import Namespace, NamespaceSettings, PriorityClass, PriorityClassSettings
-from .network import AddressRange, External, Internet, NamespacePods, Peer
+from .network import (
+    AddressRange,
+    CiliumEntity,
+    Dns,
+    External,
+    HostNetwork,
+    Internet,
+    Listener,
+    NamespacePods,
+    Peer,
+    PolicyKind,
+)
 from .patch import Patch
 from .placement import (
     Affinity,
@@ -93,6 +104,7 @@ __all__ = [
     "Availability",
     "Budget",
     "Choice",
+    "CiliumEntity",
     "Claim",
     "Component",
     "Compute",
@@ -101,6 +113,7 @@ __all__ = [
     "Content",
     "Count",
     "Csi",
+    "Dns",
     "DownwardApiProjection",
     "Endpoint",
     "Exec",
@@ -112,12 +125,14 @@ __all__ = [
     "File",
     "Files",
     "Hook",
+    "HostNetwork",
     "HttpGet",
     "Image",
     "Internet",
     "IssuedKey",
     "KeyForm",
     "LabelSelectorRequirement",
+    "Listener",
     "Manifest",
     "Mover",
     "Namespace",
@@ -144,6 +159,7 @@ __all__ = [
     "PodSecurityException",
     "PodSettings",
     "PodTemplatePath",
+    "PolicyKind",
     "Port",
     "PreferredSchedulingTerm",
     "PriorityClass",

@@ -6,19 +6,16 @@ from dataclasses import dataclass
 
 from constructs import Construct
 
-from .api import k8s
+from .api import ApiObjectMetadata, k8s
 from .component import GROUND_WAVE, Component
 from .errors import SettingError
 from .manifest import Manifest
 from .names import once
-from .network import NamespacePods
+from .network import DNS_PROTOCOLS, Dns, PolicyKind, cilium_policy, egress_rule, needs_cilium, require_sayable
 from .pod import Pod
 from .pod_security import LEVELS, PodSecurityException
 from .quantity import Amount, Budget, bytes_text, cpu_text, in_bytes
 from .storage import ExistingClaim
-
-DNS = NamespacePods(namespace="kube-system", labels=(("k8s-app", "kube-dns"),))
-"""The cluster's DNS: CoreDNS and kube-dns carry this label alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +24,13 @@ class NamespaceSettings:
 
     Args:
         budget: The cluster it must fit in at steady state: every autoscaler at its maximum, every task running.
-        dns: The pods that answer DNS.
+        dns: Who answers DNS in this cluster.
         exceptions: The workloads that may do more than the restricted Pod Security Standard allows. None, as it should
             be: admission then holds the whole namespace to it.
     """
 
     budget: Budget
-    dns: NamespacePods = DNS
+    dns: Dns = Dns.kube_dns()
     exceptions: tuple[PodSecurityException, ...] = ()
 
     def __post_init__(self) -> None:
@@ -50,11 +47,21 @@ class Namespace(Component):
     Args:
         scope: The first Phase.
         settings: Budget and DNS.
+
+    Raises:
+        SettingError: No policy of this cluster can say who answers DNS.
     """
 
     def __init__(self, scope: Construct, settings: NamespaceSettings) -> None:
         super().__init__(scope, "namespace", "namespace")
         self.settings = settings
+        kind = self.application.settings.policies
+        for server in settings.dns.servers:
+            require_sayable("Dns.servers", server.peer, kind)
+        if settings.dns.proxied and kind is not PolicyKind.CILIUM:
+            raise SettingError(
+                "Dns.proxied", True, "Only Cilium reads questions: say ApplicationSettings(policies=PolicyKind.CILIUM)."
+            )
 
     @property
     def wave(self) -> int:
@@ -188,23 +195,24 @@ class Namespace(Component):
     def baseline(self) -> list[Manifest]:
         """Default deny for every pod of the namespace, and DNS."""
         everything = k8s.LabelSelector()
-        dns = k8s.NetworkPolicyEgressRule(
-            to=self.settings.dns.render(),
-            ports=[
-                k8s.NetworkPolicyPort(port=k8s.IntOrString.from_number(53), protocol=protocol)
-                for protocol in ("UDP", "TCP")
-            ],
-        )
-        return [
-            k8s.KubeNetworkPolicy.manifest(
-                metadata=self.metadata(self.application.prefixed("default-deny")),
-                spec=k8s.NetworkPolicySpec(pod_selector=everything, policy_types=["Ingress", "Egress"]),
-            ),
-            k8s.KubeNetworkPolicy.manifest(
-                metadata=self.metadata(self.application.prefixed("allow-dns")),
-                spec=k8s.NetworkPolicySpec(pod_selector=everything, policy_types=["Egress"], egress=[dns]),
-            ),
+        kind, dns = self.application.settings.policies, self.settings.dns
+        by_cilium = [server for server in dns.servers if dns.proxied or needs_cilium(server.peer, kind)]
+        rules = [
+            egress_rule(server.peer.render(), [server.port], DNS_PROTOCOLS)
+            for server in dns.servers
+            if server not in by_cilium
         ]
+        closed = k8s.KubeNetworkPolicy.manifest(
+            metadata=self.metadata(self.application.prefixed("default-deny")),
+            spec=k8s.NetworkPolicySpec(pod_selector=everything, policy_types=["Ingress", "Egress"]),
+        )
+        name = self.application.prefixed("allow-dns")
+        allowed = k8s.KubeNetworkPolicy.manifest(
+            metadata=self.metadata(name),
+            spec=k8s.NetworkPolicySpec(pod_selector=everything, policy_types=["Egress"], egress=rules),
+        )
+        metadata = ApiObjectMetadata(name=name, namespace=self.namespace, labels=self.labels())
+        return [closed, *([allowed] if rules else []), *cilium_policy(metadata, {}, outgoing=by_cilium, dns=dns)]
 
 
 @dataclass(frozen=True, kw_only=True)

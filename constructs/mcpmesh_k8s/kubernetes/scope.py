@@ -15,6 +15,7 @@ from constructs import Construct
 from ._jsii import cdk8s
 from .errors import SettingError, refusals
 from .names import dns_label
+from .network import PolicyKind
 
 C = TypeVar("C", bound=Construct)
 
@@ -48,6 +49,7 @@ class ApplicationSettings:
         namespace: The namespace; the application's name unless given.
         image_pull_secret: The name of an existing Secret with the credentials of a private image registry.
         cluster_domain: The DNS suffix of Services; ``cluster.local`` wherever nobody changed it.
+        policies: With which objects policies are written. Cilium's need a cluster that runs Cilium.
         pod_templates: Where custom resources, made with plain cdk8s, hold templates of pods. Those of Kubernetes' own
             kinds are known.
     """
@@ -56,6 +58,7 @@ class ApplicationSettings:
     namespace: str = ""
     image_pull_secret: str = ""
     cluster_domain: str = "cluster.local"
+    policies: PolicyKind = PolicyKind.KUBERNETES
     pod_templates: tuple[PodTemplatePath, ...] = ()
 
     def __post_init__(self) -> None:

@@ -211,7 +211,7 @@ class Workload(Pod):
             *self.claim_manifests(),
             self.controller(),
             *self.services(),
-            self.network_policy(),
+            *self.network_policies(),
             *self.autoscaler(),
             *self.disruption_budget(),
         ]
