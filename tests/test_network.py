@@ -102,7 +102,7 @@ NODE_LOCAL = (Host(name="node-local-dns", ip="169.254.20.10", entities=("host",)
 NODE_LOCAL_AT_SERVICE = (Host(name="node-local-dns at kube-dns", ip="10.96.0.10", entities=("host",)), 53)
 NODE_LOCAL_V6 = (Host(name="node-local-dns v6", ip="fd00:20::10", entities=("host",)), 53)
 NODE_LOCAL_POD = (
-    Pod(name="node-local-dns", namespace="kube-system", labels={"k8s-app": "node-local-dns"}, ip="10.244.0.3"),
+    Pod(name="node-local-dns pods", namespace="kube-system", labels={"k8s-app": "node-local-dns"}, ip="10.244.0.3"),
     53,
 )
 CLOUD_DNS = (Host(name="cloud-dns", ip="169.254.169.254"), 53)

@@ -313,6 +313,9 @@ class Shop:
     def routes(self, route: Route) -> Gateway:
         return Gateway(self.phase, GATEWAY, [route], DEVELOPER)
 
+    def serves_people(self, workload: Workload) -> Gateway:
+        return self.routes(Route(path="/", to=workload, audience=Audience.PUBLIC))
+
     def vouches(self, identity: DevIdentity) -> Gateway:
         route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())
         return Gateway(self.phase, GATEWAY, [route], identity)
@@ -513,7 +516,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     Amount: case(Amount(cpu=100, memory=2**26), Shop.reserves, cpu=101, memory=2**27),
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
-        lambda shop, settings: shop.meshed(Api(shop.phase, settings)),
+        lambda shop, settings: shop.serves_people(shop.meshed(Api(shop.phase, settings))),
         name="back",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -528,6 +531,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         termination_grace_seconds=31,
         port=8081,
         readiness_path="/ready",
+        public_url_variable="SHOP_URL",
         availability=Availability(scale=Replicas(count=3)),
         extras=MORE,
     ),
@@ -1047,7 +1051,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     WorkloadSettings: case(
         SERVICE,
-        lambda shop, settings: Workload(shop.phase, settings),
+        lambda shop, settings: shop.serves_people(Workload(shop.phase, settings)),
         name="other",
         container=replace(MAIN, image=OTHER_IMAGE),
         sidecars=(SIDECAR,),
@@ -1055,6 +1059,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         termination_grace_seconds=31,
         availability=TWO,
         one_at_a_time=True,
+        public_url_variable="SHOP_URL",
         extras=MORE,
     ),
     Affinity: case(

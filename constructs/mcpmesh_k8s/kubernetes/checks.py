@@ -5,6 +5,7 @@ from __future__ import annotations
 import graphlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from .component import Component
 from .errors import SettingError
@@ -516,7 +517,9 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
     """A variable that names a host the policies keep this client from can only lead to a timeout."""
     workloads = {pod.full_name for pod in application.find_all(Workload)}
     templates = {(manifest["kind"], name_of(manifest)): template for manifest, template in objects.pods}
+    public = {urlsplit(workload.public_url).hostname for workload in application.find_all(Workload)}
     for pod in application.find_all(Pod):
+        own = pod.public_url if isinstance(pod, Workload) else ""
         inside = {
             (target.workload.full_name, target.endpoint.port)
             for target in pod.connections
@@ -526,6 +529,8 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
         containers = containers_of(templates[pod.kind, pod.full_name])
         for variable in (variable for container in containers for variable in each(container, "env")):
             value = str(variable.get("value", ""))
+            if own and value == own:
+                continue  # It builds links with it, and dials nobody.
             for host, port in hosts_in(value):
                 service = host.removesuffix(f".{application.settings.cluster_domain}").removesuffix(".svc")
                 service = service.removesuffix(f".{application.settings.namespace}")
@@ -538,9 +543,12 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
                 else:
                     continue
                 if not allowed:
+                    instead = "connect it, or name the host in an External."
+                    if host in public:
+                        instead = "that is this application's own address. Dial a service inside: connects_to(...)."
                     yield (
                         f"{pod.full_name} has {variable.get('name')}={value}, but no path to {host}"
-                        f"{f':{port}' if port else ''}: connect it, or name the host in an External."
+                        f"{f':{port}' if port else ''}: {instead}"
                     )
 
 
