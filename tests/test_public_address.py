@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from conftest import Manifest, Manifests, close
+from conftest import Manifests, close
 from environments import EVERY, said_of
 from mcpmesh_k8s import (
     Application,
@@ -38,7 +38,7 @@ GRAFANA = {
 }
 
 
-def variables_of(manifests: Sequence[Manifest], name: str) -> dict[str, object]:
+def variables_of(manifests: Sequence[Mapping[str, object]], name: str) -> dict[str, object]:
     """The variables of a Deployment's main container."""
     (deployment,) = (m for m in manifests if m["kind"] == "Deployment" and name_of(m) == name)
     container = next(iter(containers_of(at(deployment, "spec", "template"))))

@@ -56,6 +56,7 @@ from mcpmesh_k8s import (
     Database,
     DevIdentity,
     Dns,
+    Dns01,
     DownwardApiProjection,
     Endpoint,
     Ephemeral,
@@ -75,8 +76,11 @@ from mcpmesh_k8s import (
     Google,
     Grafana,
     GrafanaSettings,
+    Guest,
+    GuestSettings,
     Hook,
     HostNetwork,
+    Http01,
     HttpGet,
     Image,
     IngressExposure,
@@ -361,6 +365,15 @@ class Shop:
     def opens(self, settings: IngressExposure | GatewayApiExposure, *, https: bool = True) -> Exposure:
         gateway = self.gateway(PUBLIC_GATEWAY) if https else self.vouches(DEVELOPER)
         return Exposure(self.phase, settings, gateway)
+
+    def is_proven(self, challenge: Http01 | Dns01) -> Exposure:
+        self.fits(PLENTY)
+        tls = Tls(secret="shop-tls", cluster_issuer="letsencrypt", challenge=challenge)
+        return self.opens(replace(INGRESS, tls=tls))
+
+    def has(self, settings: GuestSettings) -> Guest:
+        self.fits(PLENTY)
+        return Guest(self.phase, settings)
 
     def fits(self, budget: Budget) -> Namespace:
         return Namespace(self.phase, NamespaceSettings(budget=budget))
@@ -1032,6 +1045,32 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, tls: shop.opens(replace(INGRESS, tls=tls)),
         secret="store-tls",
         cluster_issuer="letsencrypt",
+        challenge=Given(Dns01(), {"cluster_issuer": "letsencrypt"}),
+    ),
+    Http01: case(
+        Http01(),
+        lambda shop, challenge: shop.is_proven(challenge),
+        node_port=False,
+        compute=Compute(cpu="20m", memory="64Mi"),
+    ),
+    Dns01: case(Dns01(), lambda shop, challenge: shop.is_proven(challenge)),
+    GuestSettings: case(
+        GuestSettings(
+            name="backup",
+            labels=(("app", "backup"),),
+            compute=SMALL,
+            port=9000,
+            accepts=(NamespacePods(namespace="monitoring"),),
+        ),
+        Shop.has,
+        name="agent",
+        labels=(("app", "agent"),),
+        compute=Compute(cpu="200m", memory="64Mi"),
+        pods=2,
+        port=9001,
+        accepts=(NamespacePods(namespace="logging"),),
+        reaches=(PARTNER,),
+        node_ports=1,
     ),
     Traefik: case(
         Traefik(),

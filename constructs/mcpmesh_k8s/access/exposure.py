@@ -9,6 +9,9 @@ from constructs import Construct
 from mcpmesh_k8s.kubernetes import (
     ApiObjectMetadata,
     Component,
+    Compute,
+    Guest,
+    GuestSettings,
     Manifest,
     NamespacePods,
     Peer,
@@ -27,16 +30,39 @@ class NoTls:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Http01:
+    """The issuer asks cert-manager to answer at the host itself, by a pod of cert-manager's in this namespace.
+
+    It lives for minutes, each time that a certificate is made. Its label, port and sizes are those of cert-manager.
+
+    Args:
+        node_port: Whether its Service is a NodePort, as cert-manager makes it unless the issuer's solver says
+            ``serviceType: ClusterIP``. The policy lets in the ingress controller alone in either case.
+        compute: CPU and memory of the pod, where cert-manager was told others.
+    """
+
+    node_port: bool = True
+    compute: Compute = Compute(cpu="10m", memory="64Mi", cpu_limit="100m", memory_limit="64Mi")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dns01:
+    """The issuer asks cert-manager to write a record into the DNS: nothing of it runs in this namespace."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tls:
     """HTTPS that ends at the ingress controller.
 
     Args:
         secret: The Secret that holds certificate and key. It is made outside the application.
         cluster_issuer: The cert-manager ClusterIssuer that makes it; none when the Secret exists already.
+        challenge: How that issuer proves that the host is ours.
     """
 
     secret: str
     cluster_issuer: str = ""
+    challenge: Http01 | Dns01 = Http01()
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -207,6 +233,19 @@ class Exposure(Component):
             )
         for peer in self.peers:
             gateway.accepts_from(peer)
+        tls = settings.tls if isinstance(settings, IngressExposure) else NoTls()
+        if isinstance(tls, Tls) and tls.cluster_issuer and isinstance(tls.challenge, Http01):
+            Guest(
+                scope,
+                GuestSettings(
+                    name="http01-solver",
+                    labels=(("acme.cert-manager.io/http01-solver", "true"),),
+                    compute=tls.challenge.compute,
+                    port=8089,
+                    accepts=self.peers,
+                    node_ports=int(tls.challenge.node_port),
+                ),
+            )
 
     @property
     def wave(self) -> int:

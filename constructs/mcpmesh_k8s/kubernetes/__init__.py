@@ -10,6 +10,7 @@ from .container import Container, User, harden
 from .endpoint import Endpoint, Port
 from .errors import OperationError, SettingError, TreeError
 from .extras import PodExtras
+from .guest import Guest, GuestSettings
 from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of
 from .names import dns_label, once
@@ -124,6 +125,8 @@ __all__ = [
     "ExternalSecrets",
     "File",
     "Files",
+    "Guest",
+    "GuestSettings",
     "Hook",
     "HostNetwork",
     "HttpGet",

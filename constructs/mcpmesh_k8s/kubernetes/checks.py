@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from .component import Component
 from .errors import SettingError
+from .guest import Guest
 from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of, title
 from .namespace import Namespace
@@ -46,7 +47,7 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         shared_variables(application),
         sealed_for_nothing(application),
         waits_without_end(application),
-        selectors_that_miss(objects),
+        selectors_that_miss(objects, application),
         affinity_to_nobody(objects),
         repeated_names(objects),
         literal_secrets(objects),
@@ -243,8 +244,12 @@ def _texts_at(value: object, *path: str) -> Iterator[str]:
     yield from (str(entry) for entry in (entries if isinstance(entries, Sequence) else ()))
 
 
-def selectors_that_miss(objects: Objects) -> Iterator[str]:
-    """A selector that matches no pod serves, protects and allows nothing."""
+def selectors_that_miss(objects: Objects, application: ApplicationScope) -> Iterator[str]:
+    """A selector that matches no pod serves, protects and allows nothing; that of a guest must match no other's."""
+    guests = [dict(guest.settings.labels) for guest in application.find_all(Guest)]
+    for labels in guests:
+        if objects.selected(labels):
+            yield f"a guest has the labels {labels}, which pods of this application carry: what it may, they would too."
     for manifest in objects.of("Deployment", "StatefulSet"):
         own = at(manifest, "spec", "template", "metadata", "labels")
         selector = at(manifest, "spec", "selector", "matchLabels")
@@ -257,7 +262,7 @@ def selectors_that_miss(objects: Objects) -> Iterator[str]:
             "PodDisruptionBudget": at(spec, "selector", "matchLabels"),
             "NetworkPolicy": at(spec, "podSelector", "matchLabels"),
         }[str(manifest["kind"])]
-        if selector and not objects.selected(selector):
+        if selector and selector not in guests and not objects.selected(selector):
             yield f"{title(manifest)} selects {dict(selector)}, which no pod carries."
     for manifest in objects.of("NetworkPolicy"):
         for rule, side in (("ingress", "from"), ("egress", "to")):

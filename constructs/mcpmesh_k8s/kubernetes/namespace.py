@@ -9,6 +9,7 @@ from constructs import Construct
 from .api import ApiObjectMetadata, k8s
 from .component import GROUND_WAVE, Component
 from .errors import SettingError
+from .guest import Guest
 from .manifest import Manifest
 from .names import once
 from .network import DNS_PROTOCOLS, Dns, PolicyKind, cilium_policy, egress_rule, needs_cilium, require_sayable
@@ -118,20 +119,23 @@ class Namespace(Component):
                 )
 
     def quota(self) -> Manifest:
-        """The ResourceQuota: what runs, and a rollout of everything at once."""
+        """The ResourceQuota: what runs, a rollout of everything at once, and guests."""
         pods = [(pod, pod.steady_pods + pod.surge_pods) for pod in self.application.find_all(Pod)]
+        guests = self.application.find_all(Guest)
         requests = sum((pod.requests * count for pod, count in pods), Amount())
+        requests = sum((guest.requests for guest in guests), requests)
         limits = sum((pod.limits * count for pod, count in pods), Amount())
+        limits = sum((guest.limits for guest in guests), limits)
         sizes = self.claim_sizes()
         hard = {
             "requests.cpu": cpu_text(requests.cpu),
             "requests.memory": bytes_text(requests.memory),
             "limits.cpu": cpu_text(limits.cpu),
             "limits.memory": bytes_text(limits.memory),
-            "pods": str(sum(count for _, count in pods)),
+            "pods": str(sum(count for _, count in pods) + sum(guest.settings.pods for guest in guests)),
             "persistentvolumeclaims": str(len(sizes)),
             "requests.storage": bytes_text(sum(sizes)),
-            "services.nodeports": "0",
+            "services.nodeports": str(sum(guest.settings.node_ports for guest in guests)),
             "services.loadbalancers": "0",
         }
         return k8s.KubeResourceQuota.manifest(
@@ -163,6 +167,8 @@ class Namespace(Component):
             limits = Amount.limits(compute)
             largest = largest.at_least(limits)
             smallest = Amount(cpu=min(smallest.cpu, limits.cpu), memory=min(smallest.memory, limits.memory))
+        for guest in self.application.find_all(Guest):
+            largest = largest.at_least(Amount.limits(guest.settings.compute))
         sizes = self.claim_sizes()
 
         def amounts(amount: Amount) -> dict[str, k8s.Quantity]:
