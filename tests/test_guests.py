@@ -110,7 +110,8 @@ def test_the_ingress_controller_reaches_the_solver_and_nobody_else_does(manifest
     assert cluster.allows(CONTROLLER, SOLVER, 8089)
     ours = pods_of(cast("list[dict[str, JSON]]", prod))
     manager = Pod(name="cert-manager", namespace="cert-manager")
-    for end in (*ours, manager, DEBUG_POD, INTERNET):
+    others: list[Pod | Host] = [*ours, manager, DEBUG_POD, INTERNET]
+    for end in others:
         assert not cluster.allows(end, SOLVER, 8089), end.name
         assert not any(cluster.allows(SOLVER, end, port) for port in (80, 443, 5432, 6379, 8080)), end.name
     assert not cluster.allows(CONTROLLER, SOLVER, 8080)
@@ -149,7 +150,8 @@ def test_where_nothing_of_cert_manager_runs_here_nothing_is_opened(tmp_path: Pat
 def test_a_pod_that_somebody_starts_by_hand_is_closed(manifests: Manifests) -> None:
     prod = manifests("prod")
     cluster = cluster_of(prod)
-    for pod in (*pods_of(cast("list[dict[str, JSON]]", prod)), INTERNET):
+    others: list[Pod | Host] = [*pods_of(cast("list[dict[str, JSON]]", prod)), INTERNET]
+    for pod in others:
         for port in (80, 443, 5432, 6379, 8000, 8080, 9000):
             assert not cluster.allows(DEBUG_POD, pod, port)
             assert not cluster.allows(pod, DEBUG_POD, port)

@@ -87,6 +87,11 @@ class Result:
     err: str
 
 
+def api_service(available: str) -> str:
+    """An API of another program, as kubectl gets it."""
+    return json.dumps({"status": {"conditions": [{"type": "Available", "status": available}]}})
+
+
 class Workplace:
     """An operator's machine: stand-ins on PATH, an application's checkout, a hosts file, a ``.env``."""
 
@@ -127,6 +132,7 @@ class Workplace:
         answer("kubectl", "get (namespace openshift-dns|nodes|daemonset node-local-dns) .*--ignore-not-found$", "")
         answer("kubectl", "kube-system get service kube-dns ", "10.96.0.10")
         answer("kubectl", "get storageclass", json.dumps({"items": [STORAGE_CLASS]}))
+        answer("kubectl", "get apiservice v1beta1.metrics.k8s.io ", api_service("True"))
         answer("kubectl", "get namespace ai-interviewer$", "ai-interviewer")
         answer("kubectl", "get secrets --output=go-template", f"{EVERY_SECRET}registry-credentials .dockerconfigjson\n")
         answer("kubectl", " diff ", "-replicas: 1\n+replicas: 2\n", status=1)
@@ -898,6 +904,20 @@ def test_set_up_goes_on_where_it_may_not_see_who_answers_dns(operate: Operate, w
 def test_a_dns_is_opened_when_each_of_its_addresses_is(dns: Dns, policies: PolicyKind, opened: bool) -> None:
     wanted = Dns.node_local(addresses=("169.254.20.10", "10.96.0.10")).servers[0]
     assert opens(dns, wanted, policies) is opened
+
+
+@pytest.mark.parametrize("answer", ["", "{}", api_service("False")], ids=["none", "new", "away"])
+def test_an_autoscaler_without_metrics_is_refused_before_anything_is_made(
+    operate: Operate, workplace: Workplace, answer: str
+) -> None:
+    workplace.stand_ins.answer("kubectl", "get apiservice v1beta1.metrics.k8s.io ", answer)
+    for command in ("setup", "deploy"):
+        result = operate(command, "prod", "--confirm", "prod")
+        assert result.status == 1
+        assert "lacks the metrics API (v1beta1.metrics.k8s.io), which autoscalers read: install metrics-" in result.err
+    assert not any(re.search(" (apply|create) ", line) for line in workplace.stand_ins.lines())
+    # Nothing follows the load in dev.
+    assert operate("deploy", "dev").status == 0
 
 
 def test_the_controller_of_a_missing_kind_is_named(operate: Operate, workplace: Workplace) -> None:

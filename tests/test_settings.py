@@ -103,6 +103,7 @@ from mcpmesh_k8s import (
     NamespacePods,
     NamespaceSettings,
     NodeAffinity,
+    Nodes,
     NodeSelectorRequirement,
     NodeSelectorTerm,
     NoTls,
@@ -160,8 +161,10 @@ from mcpmesh_k8s import (
     Server,
     ServiceAccountTokenProjection,
     SettingError,
+    Share,
     SmokeTest,
     SmokeTestSettings,
+    SystemPods,
     Target,
     Task,
     TaskOptions,
@@ -192,6 +195,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(mcpmesh_k8s.__file__).parent
 SHOP = ApplicationSettings(name="shop")
 PLENTY = Budget(cpu="100", memory="100Gi")
+FAST = (("disk", "fast"),)
+NODES = Nodes(count=4, cpu="240m", memory="1Gi", ephemeral_storage="1Gi", labels=FAST)
 IMAGE = Image(repository="acme/shop", tag="1.2.3")
 OTHER_IMAGE = Image(repository="acme/shop", tag="1.2.4")
 SMALL = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
@@ -378,6 +383,22 @@ class Shop:
     def fits(self, budget: Budget) -> Namespace:
         return Namespace(self.phase, NamespaceSettings(budget=budget))
 
+    def stands_on(self, nodes: Nodes, *system: SystemPods) -> Namespace:
+        """On some nodes, with three pods that ask for their label, two of which must stay up."""
+        extras = PodExtras(placement=Placement(node_selector=FAST))
+        kept = Availability(scale=Replicas(count=3), min_available=2)
+        Workload(self.phase, WorkloadSettings(name="kept", container=SIDECAR, extras=extras, availability=kept))
+        return self.fits(replace(PLENTY, nodes=(nodes,), system=system))
+
+    def ranks(self, settings: PriorityClassSettings) -> PriorityClass:
+        """Two pods of a class, of which the smaller half of the nodes has room for one."""
+        for name in ("first", "second"):
+            container = replace(SIDECAR, compute=replace(SMALL, cpu="240m", cpu_limit="240m"))
+            availability = Availability(priority_class=settings.name)
+            Workload(self.phase, WorkloadSettings(name=name, container=container, availability=availability))
+        self.fits(replace(PLENTY, nodes=(replace(NODES, count=2, cpu="450m"),)))
+        return PriorityClass(self.phase, settings)
+
     def reserves(self, amount: Amount) -> Namespace:
         Measured(self.phase, amount)
         return self.fits(PLENTY)
@@ -526,7 +547,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=URGENT,
         extras=MORE,
     ),
-    Amount: case(Amount(cpu=100, memory=2**26), Shop.reserves, cpu=101, memory=2**27),
+    Amount: case(Amount(cpu=100, memory=2**26, disk=2**27), Shop.reserves, cpu=101, memory=2**27, disk=2**28),
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
         lambda shop, settings: shop.serves_people(shop.meshed(Api(shop.phase, settings))),
@@ -609,6 +630,11 @@ CASES: dict[type[DataclassInstance], Case] = {
         Shop.fits,
         cpu=Refused("100m", "Budget.cpu"),
         memory=Refused("64Mi", "Budget.memory"),
+        nodes=Refused((replace(NODES, count=1, cpu="150m"),), "shop-api may run 1 pods"),
+        # It leaves room for one new pod in the place of two.
+        system=Given(
+            (SystemPods(name="dns", cpu="50m", memory="1Mi"),), {"nodes": (replace(NODES, count=1, cpu="400m"),)}
+        ),
     ),
     BuiltImage: case(BuiltImage(image=IMAGE), Shop.runs_code, image=OTHER_IMAGE, working_directory="/app/shop"),
     Claim: case(Claim(size="1Gi"), Shop.mounts, name="files", mount_path="/files", size="2Gi", storage_class="fast"),
@@ -634,6 +660,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         memory="65Mi",
         cpu_limit="201m",
         memory_limit="129Mi",
+        ephemeral_storage="64Mi",
     ),
     Container: case(
         MAIN,
@@ -832,6 +859,17 @@ CASES: dict[type[DataclassInstance], Case] = {
         budget=Refused(Budget(cpu="100m", memory="100Gi"), "Budget.cpu"),
         dns=Dns.openshift(),
     ),
+    Nodes: case(
+        NODES,
+        Shop.stands_on,
+        count=Refused(2, "shop-kept may run 3 pods"),
+        cpu=Refused("120m", "shop-kept may run 3 pods"),
+        memory=Refused("100Mi", "shop-kept may run 3 pods"),
+        ephemeral_storage=Refused("200Mi", "shop-kept may run 3 pods"),
+        pods=Refused(1, "shop-kept may run 3 pods"),
+        zones=Refused(2, "shop-kept must keep 2 of its pods"),
+        labels=Refused((), "the nodes have room for 0 for sure"),
+    ),
     NoTls: case(NoTls(), lambda shop, tls: shop.opens(replace(INGRESS, tls=tls), https=False)),
     OAuth2ProxySettings: case(
         LOGIN,
@@ -889,10 +927,11 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     PriorityClassSettings: case(
         PriorityClassSettings(name="high", value=10, description="The shop."),
-        lambda shop, settings: PriorityClass(shop.phase, settings),
+        Shop.ranks,
         name="higher",
         value=11,
         description="The store.",
+        survives_a_node=Refused(True, "must keep 1 of its pods"),
     ),
     Probe: case(
         PROBE,
@@ -1005,6 +1044,14 @@ CASES: dict[type[DataclassInstance], Case] = {
         extras=MORE,
         priority_class="urgent",
     ),
+    SystemPods: case(
+        SystemPods(name="dns", cpu="10m", memory="10Mi"),
+        lambda shop, pods: shop.stands_on(NODES, pods),
+        cpu=Refused("200m", "shop-kept may run 3 pods"),
+        memory=Refused("1000Mi", "shop-kept may run 3 pods"),
+        # On one node in the place of all, it leaves room for one more new pod.
+        count=Given(1, {"cpu": "20m"}),
+    ),
     Target: case_of(
         lambda shop: Target(workload=shop.web, readiness=Readiness(command=("ready",))),
         Shop.dials,
@@ -1025,7 +1072,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         deadline_seconds=601,
         retries=7,
         keep_seconds=3601,
-        hook=Hook.POST_SYNC,
+        hook=Hook.AFTER_ALL,
         extras=MORE,
     ),
     TcpSocket: case(OPEN, Shop.asks, port="admin"),
@@ -1286,6 +1333,7 @@ ONLY_READ = {
     (ApplicationSettings, "pod_templates"): "it says what is checked (test_tree.py)",
     (PodTemplatePath, "kind"): "it says what is checked (test_tree.py)",
     (PodTemplatePath, "path"): "it says what is checked (test_tree.py)",
+    (SystemPods, "name"): "people read it, and no pod of the system is ours",
     (External, "name"): "people read it in the topology and in refusals, and Kubernetes has no place for it",
 }
 """Fields that change no manifest, each with the reason; a test shows what they do change."""
@@ -1300,7 +1348,7 @@ EXTENDED: set[type[DataclassInstance]] = {
 }
 """Classes that only others extend: their fields are shown by those."""
 
-ANSWERS: set[type[DataclassInstance]] = {SecretEntry}
+ANSWERS: set[type[DataclassInstance]] = {SecretEntry, Share}
 """Classes that are returned and never given."""
 
 MOVED: set[type[DataclassInstance]] = {Content, Count, Owner, Part, Place, Row, Server}

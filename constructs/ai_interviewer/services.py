@@ -24,6 +24,11 @@ BUCKET = "ai-interviewer-uploads"
 RESUMES = "resumes/"
 """The pdf-extractor reads résumés below this prefix without signing its requests."""
 
+DATA = Availability(priority_class="data")
+MESH = Availability(priority_class="mesh")
+OBSERVABILITY = Availability(priority_class="observability")
+"""Single pods, each with its place in the order of ``application.PRIORITIES``."""
+
 DATABASES = (
     Database(name="mcpmesh", roles=("mcpmesh",)),
     Database(name="ai_interviewer", roles=("backend", "interview_agent")),
@@ -79,6 +84,7 @@ def agents(release: Release, *, compute: Compute) -> tuple[AgentSettings, ...]:
             name="pdf-extractor",
             code=BuiltImage(image=release.image("pdf-extractor"), dockerfile="services/pdf_extractor_agent/Dockerfile"),
             compute=compute,
+            availability=MESH,
             module="pdf_extractor_agent",
             variables=variables({"AGENT_NAME": "pdf-extractor", "HTTP_PORT": "8090"}),
             scratch="512Mi",
@@ -89,6 +95,7 @@ def agents(release: Release, *, compute: Compute) -> tuple[AgentSettings, ...]:
             name="interview-agent",
             code=BuiltImage(image=release.image("interview-agent"), dockerfile="services/interview_agent/Dockerfile"),
             compute=compute,
+            availability=MESH,
             module="interview_agent",
             url_variable="INTERVIEW_AGENT_URL",
         ),
@@ -97,6 +104,7 @@ def agents(release: Release, *, compute: Compute) -> tuple[AgentSettings, ...]:
             name="claude-llm-agent",
             code=BuiltImage(image=release.image("claude-llm-agent"), dockerfile="services/claude_llm_agent/Dockerfile"),
             compute=compute,
+            availability=MESH,
             module="claude_llm_agent",
             variables=variables(
                 {
@@ -111,6 +119,7 @@ def agents(release: Release, *, compute: Compute) -> tuple[AgentSettings, ...]:
             name="openai-llm-agent",
             code=BuiltImage(image=release.image("openai-llm-agent"), dockerfile="services/openai_llm_agent/Dockerfile"),
             compute=compute,
+            availability=MESH,
             module="openai_llm_agent",
             variables=variables(
                 {

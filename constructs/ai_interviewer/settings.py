@@ -40,6 +40,7 @@ class EnvironmentSettings:
         budget: The cluster it must fit in.
         dns: Who answers DNS in the cluster.
         policies: Whether the cluster runs Cilium, and policies may name whom only Cilium can tell apart.
+        namespace: The namespace; the application's name unless given.
         secrets: Where the values of Secrets come from.
         image_pull_secret: The Secret with the credentials of the image registry; none where images are local.
         postgres: Database server.
@@ -65,6 +66,7 @@ class EnvironmentSettings:
     budget: Budget
     dns: Dns = Dns.kube_dns()
     policies: PolicyKind = PolicyKind.KUBERNETES
+    namespace: str = ""
     secrets: SecretSource
     image_pull_secret: str = ""
     postgres: PostgresSettings

@@ -38,7 +38,7 @@ class Http01:
     Args:
         node_port: Whether its Service is a NodePort, as cert-manager makes it unless the issuer's solver says
             ``serviceType: ClusterIP``. The policy lets in the ingress controller alone in either case.
-        compute: CPU and memory of the pod, where cert-manager was told others.
+        compute: CPU and memory of the pod, where cert-manager was told others. It says no disk: the LimitRange does.
     """
 
     node_port: bool = True
@@ -246,11 +246,6 @@ class Exposure(Component):
                     node_ports=int(tls.challenge.node_port),
                 ),
             )
-
-    @property
-    def wave(self) -> int:
-        """After everything else: it is healthy when its controller has published an address, which may take long."""
-        return len(self.application.phases)
 
     def manifests(self) -> list[Manifest]:
         """The Ingress, or the HTTPRoute."""

@@ -4,6 +4,8 @@ from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything im
 
 from .api import ApiObjectMetadata, argoproj, gateway_api, k8s
 from .application import Application, synthesize
+from .budget import Budget, Nodes, SystemPods
+from .capacity import Share
 from .choice import Choice
 from .component import GROUND_WAVE, Component
 from .container import Container, User, harden
@@ -14,7 +16,7 @@ from .guest import Guest, GuestSettings
 from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of
 from .names import dns_label, once
-from .namespace import Namespace, NamespaceSettings, PriorityClass, PriorityClassSettings
+from .namespace import Namespace, NamespaceSettings
 from .network import (
     AddressRange,
     CiliumEntity,
@@ -44,8 +46,9 @@ from .placement import (
 )
 from .pod import Pod, PodOptions, PodSettings, Readiness, Target
 from .pod_security import PodSecurityException
+from .priority import PriorityClass, PriorityClassSettings
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
-from .quantity import Amount, Budget, Compute, bytes_text, in_bytes
+from .quantity import Amount, Compute, bytes_text, in_bytes
 from .scope import ApplicationScope, ApplicationSettings, Phase, PodTemplatePath, place_of, settings_of
 from .secret import (
     ExistingSecrets,
@@ -144,6 +147,7 @@ __all__ = [
     "NodeAffinity",
     "NodeSelectorRequirement",
     "NodeSelectorTerm",
+    "Nodes",
     "Objects",
     "OperationError",
     "Owner",
@@ -188,9 +192,11 @@ __all__ = [
     "Server",
     "ServiceAccountTokenProjection",
     "SettingError",
+    "Share",
     "Side",
     "StatefulWorkload",
     "Store",
+    "SystemPods",
     "Target",
     "Task",
     "TaskOptions",

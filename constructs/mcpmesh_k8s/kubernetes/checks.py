@@ -425,7 +425,7 @@ def beyond_the_quota(objects: Objects) -> Iterator[str]:
                 yield f"{title(manifest)}: {error}"
         hard = at(quota, "spec", "hard")
         for what, total in totals.items():
-            room = _read({name: hard.get(f"{what}.{name}") for name in ("cpu", "memory")})
+            room = _read({name: hard.get(f"{what}.{name}") for name in Amount().resources})
             if total.at_least(room) != room:
                 yield f"All {what} together are {total}, and {title(quota)} allows {room}: {_COUNTED}"
         if pods > int(str(hard.get("pods", pods))):
@@ -470,11 +470,12 @@ def _amount(template: Manifest, what: str, usual: Manifest) -> Amount:
 
 
 def _read(resources: Mapping[str, object]) -> Amount:
-    """CPU and memory as numbers; nothing where nothing is said."""
-    cpu, memory = resources.get("cpu"), resources.get("memory")
+    """Amounts as numbers; nothing where nothing is said."""
+    cpu, memory, disk = (resources.get(name) for name in Amount().resources)
     return Amount(
         cpu=0 if cpu is None else millicores("cpu", str(cpu)),
         memory=0 if memory is None else in_bytes("memory", str(memory)),
+        disk=0 if disk is None else in_bytes("ephemeral-storage", str(disk)),
     )
 
 

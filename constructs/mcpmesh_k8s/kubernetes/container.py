@@ -10,7 +10,7 @@ from .errors import SettingError
 from .image import Image
 from .names import dns_label, once
 from .probe import HttpGet, Probes, TcpSocket
-from .quantity import Compute
+from .quantity import Amount, Compute, in_bytes, millicores
 from .storage import Volume
 from .variable import Variable
 
@@ -48,7 +48,7 @@ class Container:
         name: Its name in the pod.
         image: Its image.
         user: The user it runs as.
-        compute: Its CPU and memory.
+        compute: Its CPU, memory and disk.
         command: Replaces the image's entrypoint.
         args: Replaces the image's arguments.
         ports: What it serves.
@@ -93,6 +93,28 @@ class Container:
         if self.pre_stop_seconds < 0:
             raise SettingError(f"{where} pre_stop_seconds", self.pre_stop_seconds, "Give 0 or more.")
 
+    @property
+    def requests(self) -> Amount:
+        """What it is promised."""
+        return Amount(
+            cpu=millicores("cpu", self.compute.cpu), memory=in_bytes("memory", self.compute.memory), disk=self._disk
+        )
+
+    @property
+    def limits(self) -> Amount:
+        """What it may use at most."""
+        return Amount(
+            cpu=millicores("cpu", self.compute.cpu_limit),
+            memory=in_bytes("memory", self.compute.memory_limit),
+            disk=self._disk,
+        )
+
+    @property
+    def _disk(self) -> int:
+        """Of its node's disk: its log and the like, and its volumes that lie there. The kubelet adds up the same."""
+        own = in_bytes("ephemeral_storage", self.compute.ephemeral_storage)
+        return own + sum(volume.disk for volume in self.volumes)
+
     def render(self, image_pull_policy: str = "") -> k8s.Container:
         """The container as the API has it, hardened.
 
@@ -100,8 +122,10 @@ class Container:
             image_pull_policy: When its image is pulled; what Kubernetes takes for the tag unless given.
         """
         probes = self.probes
-        compute = self.compute
-        quantity = k8s.Quantity.from_string
+        requests, limits = (
+            {name: k8s.Quantity.from_string(text) for name, text in amount.resources.items()}
+            for amount in (self.requests, self.limits)
+        )
         return k8s.Container(
             name=self.name,
             image=self.image.reference,
@@ -117,10 +141,7 @@ class Container:
             startup_probe=probes.startup.render() if probes else None,
             readiness_probe=probes.readiness.render() if probes else None,
             liveness_probe=probes.liveness.render() if probes else None,
-            resources=k8s.ResourceRequirements(
-                requests={"cpu": quantity(compute.cpu), "memory": quantity(compute.memory)},
-                limits={"cpu": quantity(compute.cpu_limit), "memory": quantity(compute.memory_limit)},
-            ),
+            resources=k8s.ResourceRequirements(requests=requests, limits=limits),
             lifecycle=k8s.Lifecycle(
                 pre_stop=k8s.LifecycleHandler(exec=k8s.ExecAction(command=["sleep", str(self.pre_stop_seconds)]))
             )

@@ -14,7 +14,7 @@ from .labels import label_pairs
 from .manifest import Manifest
 from .names import dns_label
 from .network import External, Peer, cilium_policy, egress_rule, ingress_rule, needs_cilium, require_sayable
-from .quantity import Amount, Compute
+from .quantity import Amount, Compute, in_bytes, millicores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class GuestSettings:
     Args:
         name: What people call them; their policy carries it.
         labels: The labels by which they are known, as ``(key, value)``.
-        compute: CPU and memory of each pod, all its containers together.
+        compute: CPU, memory and disk of each pod, all its containers together.
         pods: How many there are at a time.
         port: The port that they listen on; none unless given.
         accepts: Who may come in there from outside the application.
@@ -79,12 +79,26 @@ class Guest(Component):
     @property
     def requests(self) -> Amount:
         """What all of them request."""
-        return Amount.requests(self.settings.compute) * self.settings.pods
+        compute = self.settings.compute
+        one = Amount(cpu=millicores("cpu", compute.cpu), memory=in_bytes("memory", compute.memory), disk=self._disk)
+        return one * self.settings.pods
+
+    @property
+    def limit(self) -> Amount:
+        """The most that one of them may use."""
+        compute = self.settings.compute
+        return Amount(
+            cpu=millicores("cpu", compute.cpu_limit), memory=in_bytes("memory", compute.memory_limit), disk=self._disk
+        )
 
     @property
     def limits(self) -> Amount:
         """The most that all of them may use."""
-        return Amount.limits(self.settings.compute) * self.settings.pods
+        return self.limit * self.settings.pods
+
+    @property
+    def _disk(self) -> int:
+        return in_bytes("ephemeral_storage", self.settings.compute.ephemeral_storage)
 
     def manifests(self) -> list[Manifest]:
         """Their policy."""

@@ -387,24 +387,24 @@ class Pod(Component):
     @property
     def requests(self) -> Amount:
         """What the scheduler reserves for one pod: its containers, or its largest init container if that is more."""
-        return self._sum(Amount.requests)
+        return self._sum(lambda container: container.requests)
 
     @property
     def limits(self) -> Amount:
         """The most that one pod may use."""
-        return self._sum(Amount.limits)
+        return self._sum(lambda container: container.limits)
 
-    def _sum(self, measure: Callable[[Compute], Amount]) -> Amount:
+    def _sum(self, measure: Callable[[Container], Amount]) -> Amount:
         total = Amount()
         for container in self.containers:
-            total += measure(container.compute)
+            total += measure(container)
         for container in self.init_containers:
-            total = total.at_least(measure(container.compute))
+            total = total.at_least(measure(container))
         return total
 
     @property
     def priority_class(self) -> str:
-        """The name of its PriorityClass, without the application's prefix; the cluster's default when empty."""
+        """The name of its PriorityClass, without the namespace's prefix; the cluster's default when empty."""
         return ""
 
     @property
@@ -413,9 +413,20 @@ class Pod(Component):
         return 1
 
     @property
-    def surge_pods(self) -> int:
-        """How many more run during a rollout."""
+    def kept_pods(self) -> int:
+        """How many of its pods must stay up while nodes are drained; 0 where nothing is said."""
         return 0
+
+    @property
+    def may_surge(self) -> bool:
+        """Whether a new pod of it may run beside the old ones."""
+        return False
+
+    @property
+    def surge_pods(self) -> int:
+        """How many more run during a rollout: one, where the nodes have room for it when all others roll out too."""
+        ground = self.application.ground
+        return int(self.may_surge and (ground is None or ground.may_surge(self.full_name)))
 
     # What is rendered.
 
@@ -537,7 +548,7 @@ class Pod(Component):
                 automount_service_account_token=False,
                 enable_service_links=False,
                 security_context=harden_pod(self.container.user),
-                priority_class_name=self.application.prefixed(self.priority_class) if self.priority_class else None,
+                priority_class_name=self.application.cluster_wide(self.priority_class) if self.priority_class else None,
                 runtime_class_name=placement.runtime_class or None,
                 node_selector=dict(placement.node_selector) or None,
                 tolerations=[toleration.render() for toleration in placement.tolerations] or None,

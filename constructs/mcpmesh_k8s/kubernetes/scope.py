@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from constructs import Construct
 
@@ -74,6 +74,14 @@ class ApplicationSettings:
         return f"{self.namespace}.svc.{self.cluster_domain}"
 
 
+class Ground(Protocol):
+    """What an application stands on: it knows how much room there is."""
+
+    def may_surge(self, name: str) -> bool:
+        """Whether a new pod of a component has room beside the old ones, while everything is rolled out."""
+        ...
+
+
 _unwritten: dict[int, Path] = {}
 """The folders of applications that nobody wrote or looked at."""
 
@@ -102,6 +110,10 @@ class ApplicationScope(cdk8s.App):
         self._registered: dict[str, Construct] = {}
         self._phases: list[Phase] = []
         self._closed = False
+        self.changes = 0
+        """How often something was changed: what was found out before may no longer be so."""
+        self.ground: Ground | None = None
+        """Its namespace, when it has one."""
         _unwritten[id(self)] = directory
         super().__init__(outdir=str(staging))
 
@@ -133,15 +145,25 @@ class ApplicationScope(cdk8s.App):
         """The name of an object of this application."""
         return f"{self.settings.name}-{name}"
 
+    def cluster_wide(self, name: str) -> str:
+        """The name of an object that lies in no namespace: another one of this application may be in the cluster."""
+        return f"{self.settings.namespace}-{name}"
+
     def require_open(self, what: str) -> None:
         """Refuse a change after the manifests were made."""
         if self._closed:
             raise SettingError(what, "a change after rendering", "Make it before synth() or manifests().")
+        self.changes += 1
 
     def add_phase(self, phase: Phase) -> int:
         """Take a phase up, and return its number."""
         self._phases.append(phase)
         return len(self._phases) - 1
+
+    @property
+    def last_waves(self) -> tuple[int, int]:
+        """The sync waves after all phases: of tasks that look at the whole, and of what no wave may wait for."""
+        return len(self._phases), len(self._phases) + 1
 
     @property
     def phases(self) -> Sequence[Phase]:

@@ -96,6 +96,11 @@ class Volume(ABC):
         return False
 
     @property
+    def disk(self) -> int:
+        """The most bytes of the node's own disk that it takes."""
+        return 0
+
+    @property
     def existing(self) -> tuple[tuple[str, str], ...]:
         """The objects that it says are in the cluster already, as kind and name."""
         return ()
@@ -124,6 +129,11 @@ class Scratch(Volume):
         """Check name, path and size."""
         super().__post_init__()
         object.__setattr__(self, "size", _size(f"Scratch.size of {self.name!r}", self.size))
+
+    @property
+    def disk(self) -> int:
+        """It lies on the node."""
+        return in_bytes("Scratch.size", self.size)
 
     def source(self, owner: str) -> k8s.Volume:
         """An emptyDir."""

@@ -211,7 +211,7 @@ class Workload(Pod):
 
     @property
     def priority_class(self) -> str:
-        """The name of its PriorityClass, without the application's prefix; the cluster's default when empty."""
+        """The name of its PriorityClass, without the namespace's prefix; the cluster's default when empty."""
         return self.availability.priority_class
 
     @property
@@ -225,9 +225,14 @@ class Workload(Pod):
         return self._one_at_a_time or self.held_by_one
 
     @property
-    def surge_pods(self) -> int:
-        """A rollout starts one new pod before it stops an old one, unless only one may run."""
-        return 0 if self.recreated else 1
+    def kept_pods(self) -> int:
+        """How many of its pods must stay up while nodes are drained; 0 where nothing is said."""
+        return self.availability.min_available
+
+    @property
+    def may_surge(self) -> bool:
+        """Whether a new pod of it may run beside the old ones: unless only one may run."""
+        return not self.recreated
 
     # What is rendered.
 
@@ -258,11 +263,12 @@ class Workload(Pod):
         ]
 
     def controller(self) -> Manifest:
-        """The Deployment."""
+        """The Deployment. A rollout starts a new pod first where there is room for one, and else ends an old one."""
+        surge = self.surge_pods
         rolling = k8s.DeploymentStrategy(
             type="RollingUpdate",
             rolling_update=k8s.RollingUpdateDeployment(
-                max_surge=k8s.IntOrString.from_number(1), max_unavailable=k8s.IntOrString.from_number(0)
+                max_surge=k8s.IntOrString.from_number(surge), max_unavailable=k8s.IntOrString.from_number(1 - surge)
             ),
         )
         return k8s.KubeDeployment.manifest(
@@ -378,9 +384,9 @@ class StatefulWorkload(Workload):
         return "StatefulSet"
 
     @property
-    def surge_pods(self) -> int:
+    def may_surge(self) -> bool:
         """A StatefulSet stops a pod before it starts the next."""
-        return 0
+        return False
 
     @property
     def headless_name(self) -> str:

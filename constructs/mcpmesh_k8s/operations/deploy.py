@@ -83,11 +83,11 @@ def deploy(environment: Environment, kubectl: Kubectl, phases: Sequence[Rendered
     for phase in phases:
         show(f"--- {phase.name}: {len(phase.objects)} objects")
         hooks = [manifest for manifest in phase.objects if hook_of(manifest)]
-        last += [manifest for manifest in hooks if hook_of(manifest) == "PostSync"]
+        last += [manifest for manifest in hooks if phase.runs_later(manifest)]
         apply(kubectl, [manifest for manifest in phase.objects if not hook_of(manifest)])
         wake(kubectl, phase.of("HorizontalPodAutoscaler"))
         wait_for(kubectl, phase.of(*FETCHED), phase.of(*CONTROLLERS))
-        run_jobs(kubectl, [manifest for manifest in hooks if hook_of(manifest) != "PostSync"])
+        run_jobs(kubectl, [manifest for manifest in hooks if not phase.runs_later(manifest)])
     if last:
         show("--- after all phases")
         run_jobs(kubectl, last)

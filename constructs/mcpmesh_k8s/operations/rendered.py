@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mcpmesh_k8s.kubernetes import Manifest
 
 HOOK = "argocd.argoproj.io/hook"
+WAVE = "argocd.argoproj.io/sync-wave"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,12 @@ class RenderedPhase:
 
     name: str
     objects: tuple[Manifest, ...]
+
+    def runs_later(self, manifest: Manifest) -> bool:
+        """Whether one of its hooks waits for all phases."""
+        wave = str(at(manifest, "metadata", "annotations").get(WAVE, ""))
+        later = wave.isdecimal() and int(wave) > int(self.name.partition("-")[0])
+        return later or hook_of(manifest) == "PostSync"
 
     def of(self, *kinds: str) -> tuple[Manifest, ...]:
         """Its objects of some kinds."""
