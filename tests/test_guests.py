@@ -104,8 +104,8 @@ def millis(text: str) -> int:
     return int(text.removesuffix("m")) if text.endswith("m") else int(text) * 1000
 
 
-def test_the_ingress_controller_reaches_the_solver_and_nobody_else_does(manifests: Manifests) -> None:
-    prod = manifests("prod")
+def test_the_ingress_controller_reaches_the_solver_and_nobody_else_does(tmp_path: Path) -> None:
+    prod = with_tls(tmp_path, Tls(secret="tls", cluster_issuer="letsencrypt"))
     cluster = cluster_of(prod)
     assert cluster.allows(CONTROLLER, SOLVER, 8089)
     ours = pods_of(cast("list[dict[str, JSON]]", prod))
