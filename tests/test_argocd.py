@@ -47,7 +47,7 @@ RUN_PODS = ("Deployment", "StatefulSet", "Job")
 
 # Which wave everything that runs is in. It is written out here and nowhere derived.
 WAVES = {
-    0: {"postgres", "redis", "minio", "minio-bucket", "tempo"},
+    0: {"postgres", "postgres-databases", "redis", "minio", "minio-bucket", "tempo"},
     1: {"registry"},
     2: {"backend", "pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent"},
     3: {"nginx-gateway", "oauth2-proxy"},
@@ -323,12 +323,16 @@ def hooks(rendered: list[Manifest]) -> dict[str, Manifest]:
 
 def test_every_job_is_a_hook_and_each_hook_can_end_in_its_time(rendered: list[Manifest]) -> None:
     found = hooks(rendered)
-    assert set(found) == {"minio-bucket", "smoke-test"}
+    assert set(found) == {"postgres-databases", "minio-bucket", "smoke-test"}
     assert {name_of(m) for m in found.values()} == {name_of(m) for m in rendered if m["kind"] == "Job"}
     for hook, job in found.items():
         assert notes(job)["argocd.argoproj.io/hook-delete-policy"] == "BeforeHookCreation", hook
     # It must end before the next wave: whatever it may dial is there by then.
-    for hook, targets in (("minio-bucket", {"minio"}), ("smoke-test", {"nginx-gateway", "registry"})):
+    for hook, targets in (
+        ("postgres-databases", {"postgres"}),
+        ("minio-bucket", {"minio"}),
+        ("smoke-test", {"nginx-gateway", "registry"}),
+    ):
         (policy,) = (m for m in rendered if m["kind"] == "NetworkPolicy" and name_of(m) == f"{PREFIX}{hook}")
         dialled = {
             str(at(peer, "podSelector", "matchLabels")["app.kubernetes.io/name"])

@@ -71,7 +71,7 @@ NOT_FOR_USERS = {
 }
 """Public classes of public modules that are not exported, each with the reason."""
 
-MODULES_FOR_USERS = (mcpmesh_k8s.images, mcpmesh_k8s.k8s)
+MODULES_FOR_USERS = (mcpmesh_k8s.images, mcpmesh_k8s.k8s, mcpmesh_k8s.platforms)
 """Modules that are exported as they are."""
 
 

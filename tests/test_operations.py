@@ -26,7 +26,7 @@ from mcpmesh_k8s.operations import pods
 from mcpmesh_k8s.operations.cli import main
 from mcpmesh_k8s.operations.dns import opens
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError, captured, require
-from mesh_harness import eventually
+from mesh_harness import eventually, find
 from stand_ins import StandIns
 
 OPERATED = [operated(settings) for settings in ENVIRONMENTS]
@@ -135,6 +135,7 @@ class Workplace:
         answer("kubectl", "get apiservice v1beta1.metrics.k8s.io ", api_service("True"))
         answer("kubectl", "get namespace ai-interviewer$", "ai-interviewer")
         answer("kubectl", "get secrets --output=go-template", f"{EVERY_SECRET}registry-credentials .dockerconfigjson\n")
+        answer("kubectl", "get statefulsets,persistentvolumeclaims --output=json$", '{"items": []}')
         answer("kubectl", " diff ", "-replicas: 1\n+replicas: 2\n", status=1)
         answer("kubectl", " apply ", "applied\n")
         answer("kubectl", " delete ", "deleted\n")
@@ -688,16 +689,94 @@ def test_a_deployment_shows_the_difference_then_applies_phase_by_phase(operate: 
     expected: list[str] = []
     for phase in ("foundation", "mesh", "services", "access", "observability"):
         expected.append(f"{DEV_KUBECTL} {APPLY}")
+        if phase == "foundation":
+            # A client of the same phase may wait for what they make.
+            jobs = ("job/ai-interviewer-postgres-databases", "job/ai-interviewer-minio-bucket")
+            expected += [f"{DEV_KUBECTL} delete {job} --ignore-not-found --wait --cascade=foreground" for job in jobs]
+            expected.append(f"{DEV_KUBECTL} {APPLY}")
         expected += [
             f"{DEV_KUBECTL} rollout status {controller} --timeout=600s" for controller in controllers("dev", phase)
         ]
-        if phase == "foundation":
-            job = "job/ai-interviewer-minio-bucket"
-            expected += [
-                f"{DEV_KUBECTL} delete {job} --ignore-not-found --wait --cascade=foreground",
-                f"{DEV_KUBECTL} {APPLY}",
-            ]
     assert [call.line for call in calls[1:]][: len(expected)] == expected
+
+
+def claimed(name: str, size: str) -> dict[str, object]:
+    spec = {"resources": {"requests": {"storage": size}}}
+    return {"kind": "PersistentVolumeClaim", "metadata": {"name": f"data-ai-interviewer-{name}-0"}, "spec": spec}
+
+
+def of_before(name: str, size: str) -> dict[str, object]:
+    """A StatefulSet as an earlier version deployed it, with its claim of another size."""
+    manifest = find(read_manifests(ROOT / "dist/dev"), "StatefulSet", f"ai-interviewer-{name}")
+    spec = dict(manifest["spec"])
+    (template,) = spec["volumeClaimTemplates"]
+    old = {**template, "spec": {**template["spec"], "resources": {"requests": {"storage": size}}}}
+    return {**manifest, "spec": {**spec, "podManagementPolicy": "OrderedReady", "volumeClaimTemplates": [old]}}
+
+
+THERE = "get statefulsets,persistentvolumeclaims --output=json$"
+COUNTS = {"spec": {"hard": {"pods": "1"}}, "status": {"hard": {"pods": "1"}}}
+
+
+@pytest.mark.parametrize("command", ["deploy", "make-way"])
+def test_what_is_in_the_way_of_a_larger_claim_is_done_first_and_said(
+    operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("mcpmesh_k8s.operations.way.time.sleep", lambda _: None)
+    items = [
+        of_before("minio", "10Gi"),
+        claimed("minio", "10Gi"),
+        of_before("postgres", "10Gi"),
+        claimed("postgres", "10Gi"),
+    ]
+    workplace.stand_ins.answer("kubectl", THERE, json.dumps({"items": items}))
+    late = {**COUNTS, "status": {"hard": {"pods": "0"}}}
+    workplace.stand_ins.answer("kubectl", "get resourcequota ai-interviewer --output=json$", json.dumps(COUNTS))
+    workplace.stand_ins.answer("kubectl", "get resourcequota ai-interviewer --output=json$", json.dumps(late), times=2)
+    result = operate(command, "dev")
+    assert (result.status, result.err) == (0, "")
+    again, policy = "is made again around its pods, which run on", "podManagementPolicy: OrderedReady → Parallel"
+    for line in (
+        "persistentvolumeclaim/data-ai-interviewer-minio-0 grows: 10Gi → 20Gi",
+        f"statefulset/ai-interviewer-minio {again}: {policy}; data: 10Gi → 20Gi",
+        f"statefulset/ai-interviewer-postgres {again}: {policy}",
+    ):
+        assert line in result.out.splitlines()
+    calls = [
+        call
+        for call in workplace.stand_ins.calls
+        if re.search(r" (diff|apply|patch|delete|rollout) |get resourcequota", call.line)
+    ]
+    if command == "deploy":
+        shown = {(one["kind"], one["metadata"]["name"]) for one in json.loads(calls.pop(0).stdin)["items"]}
+        assert not {kind for kind, _ in shown} & {"StatefulSet"}, "The cluster would refuse to show them."
+        assert ("Service", "ai-interviewer-minio") in shown
+    assert {one["kind"] for one in json.loads(calls[0].stdin)["items"]} == {"ResourceQuota", "LimitRange"}
+    grow = json.dumps({"spec": {"resources": {"requests": {"storage": "20Gi"}}}})
+    assert [call.line.removeprefix(f"{DEV_KUBECTL} ") for call in calls[1:7]] == [
+        *["get resourcequota ai-interviewer --output=json"] * 3,
+        f"patch persistentvolumeclaim data-ai-interviewer-minio-0 --patch={grow}",
+        "delete statefulset/ai-interviewer-postgres --cascade=orphan --wait",
+        "delete statefulset/ai-interviewer-minio --cascade=orphan --wait",
+    ]
+    assert len(calls) == 7 if command == "make-way" else " apply " in calls[7].line
+
+
+def test_a_statefulset_is_not_taken_away_for_what_its_successor_could_not_have(
+    operate: Operate, workplace: Workplace
+) -> None:
+    """A claim cannot shrink or change its class, and other pods are not adopted."""
+    shrunk = of_before("minio", "40Gi")
+    other = of_before("postgres", "10Gi")
+    other["spec"]["selector"] = {"matchLabels": {"app": "another"}}  # type: ignore[index]
+    workplace.stand_ins.answer("kubectl", THERE, json.dumps({"items": [shrunk, claimed("minio", "40Gi"), other]}))
+    result = operate("make-way", "dev")
+    assert "Nothing of dev is in the way." in result.out
+    faster = of_before("minio", "20Gi")
+    faster["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] = "fast"  # type: ignore[index]
+    workplace.stand_ins.answer("kubectl", THERE, json.dumps({"items": [faster]}))
+    assert "Nothing of dev is in the way." in operate("make-way", "dev").out
+    assert not any(re.search(" (apply|patch|delete) ", line) for line in workplace.stand_ins.lines())
 
 
 def test_exactly_what_was_rendered_is_applied(operate: Operate, workplace: Workplace) -> None:
@@ -782,7 +861,7 @@ def test_a_job_is_waited_for_while_it_runs(
     operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mcpmesh_k8s.operations.deploy.time.sleep", lambda _: None)
-    workplace.stand_ins.answer("kubectl", "get job ", json.dumps({"status": {"active": 1}}), times=3)
+    workplace.stand_ins.answer("kubectl", "get job .*bucket", json.dumps({"status": {"active": 1}}), times=3)
     assert operate("deploy", "dev").status == 0
     assert len([line for line in workplace.stand_ins.lines() if "get job ai-interviewer-minio-bucket" in line]) >= 4
 
@@ -1097,7 +1176,7 @@ def test_secrets_that_are_all_there_change_nothing(operate: Operate, workplace: 
 def test_the_table_says_who_reads_each_key(operate: Operate) -> None:
     out = operate("secrets", "dev").out
     assert re.search(r"ai-interviewer-claude +api-key .* claude-llm-agent$", out, re.M)
-    assert re.search(r"ai-interviewer-postgres +mcpmesh-password .* postgres, registry$", out, re.M)
+    assert re.search(r"ai-interviewer-postgres +mcpmesh-password .* postgres-databases, registry$", out, re.M)
 
 
 def test_a_missing_key_is_asked_for(operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1352,7 +1431,7 @@ def test_status_is_one_line_for_each_service(operate: Operate, workplace: Workpl
         controller("grafana", spec={"replicas": 0}),
         {**controller("tempo"), "metadata": {"name": "ai-interviewer-old"}},
     )
-    assert list(rows)[:3] == ["postgres", "redis", "minio"], "not in the order they are deployed"
+    assert list(rows)[:4] == ["postgres", "postgres-databases", "redis", "minio"], "not in the order they are deployed"
     assert re.fullmatch(r"1 1 0 3h \S*postgres:\S+", rows["postgres"])
     assert rows["registry"].startswith("3 2 9 3h ")
     assert rows["registry"].endswith("c waits: CrashLoopBackOff (2 pods)")

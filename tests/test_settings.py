@@ -119,6 +119,7 @@ from mcpmesh_k8s import (
     Phase,
     Place,
     Placement,
+    Platform,
     PodAffinity,
     PodAffinityTerm,
     PodAntiAffinity,
@@ -146,7 +147,9 @@ from mcpmesh_k8s import (
     RedisSettings,
     Registry,
     RegistrySettings,
+    Repair,
     Replicas,
+    RequestRules,
     Route,
     Row,
     Scratch,
@@ -459,7 +462,7 @@ LOGIN = OAuth2ProxySettings(
     email_domains=("example.com",),
     availability=TWO,
 )
-MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="1Gi")
+MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="2Gi")
 POSTGRES = PostgresSettings(
     image=images.POSTGRES,
     compute=Compute(cpu="100m", memory="256Mi"),
@@ -579,6 +582,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         image_pull_secret="registry",
         cluster_domain="example.internal",
         policies=PolicyKind.CILIUM,
+        platform=Platform(assigns_users=True),
     ),
     ArgoCdProjectSettings: case(
         PROJECT,
@@ -684,6 +688,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, database: shop.postgres(replace(POSTGRES, databases=(database,))),
         name="store",
         roles=("shop", "report"),
+        extensions=("pgcrypto",),
     ),
     DevIdentity: case(DEVELOPER, Shop.vouches, email="other@example.com", name="Somebody"),
     Endpoint: case(
@@ -835,7 +840,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         Shop.minio,
         image=OTHER_IMAGE,
         compute=LARGE,
-        size="2Gi",
+        size="3Gi",
         storage_class="fast",
         name="objects",
         availability=URGENT,
@@ -908,6 +913,18 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, storage: shop.redis(replace(REDIS, storage=storage)),
         size="2Gi",
         storage_class="fast",
+        repair=Repair.CUT_OFF,
+    ),
+    Platform: case(
+        Platform(),
+        lambda _, platform: Shop(replace(SHOP, platform=platform)).web,
+        assigns_users=True,
+        ip_families=("IPv4", "IPv6"),
+        architecture="arm64",
+    ),
+    RequestRules: case(
+        RequestRules(cpu="50m", memory="52Mi", least_memory_per_cpu="1Mi", most_memory_per_cpu="64Gi"),
+        lambda _, rules: Shop(replace(SHOP, platform=Platform(requests=rules))).web,
     ),
     PodTemplatePath: case(
         PodTemplatePath(kind="Rollout"), lambda _, path: Shop(replace(SHOP, pod_templates=(path,))).web
@@ -921,6 +938,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         size="2Gi",
         storage_class="fast",
         databases=(Database(name="store", roles=("store",)),),
+        databases_extras=MORE,
         name="database",
         availability=URGENT,
         extras=MORE,
@@ -971,6 +989,8 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, readiness: shop.dials(Target(workload=shop.web, readiness=readiness)),
         command=("ready", "--now"),
         variables=HINT,
+        what="a shop",
+        advice="open it",
     ),
     RedisSettings: case(
         REDIS,
@@ -1334,6 +1354,12 @@ ONLY_READ = {
     (PodTemplatePath, "kind"): "it says what is checked (test_tree.py)",
     (PodTemplatePath, "path"): "it says what is checked (test_tree.py)",
     (SystemPods, "name"): "people read it, and no pod of the system is ours",
+    (WorkloadSettings, "ipv4_only"): "it says which Service another platform gives it (test_platforms.py)",
+    (Platform, "requests"): "it says what is checked (test_platforms.py)",
+    (RequestRules, "cpu"): "it says what is checked (test_platforms.py)",
+    (RequestRules, "memory"): "it says what is checked (test_platforms.py)",
+    (RequestRules, "least_memory_per_cpu"): "it says what is checked (test_platforms.py)",
+    (RequestRules, "most_memory_per_cpu"): "it says what is checked (test_platforms.py)",
     (External, "name"): "people read it in the topology and in refusals, and Kubernetes has no place for it",
 }
 """Fields that change no manifest, each with the reason; a test shows what they do change."""

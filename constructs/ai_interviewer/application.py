@@ -99,6 +99,7 @@ class AiInterviewer(Application):
             namespace=environment.namespace,
             image_pull_secret=environment.image_pull_secret,
             policies=environment.policies,
+            platform=environment.platform,
         )
         super().__init__(settings, outdir=outdir)
         foundation, mesh, services, access, observability = (Phase(self, name) for name in PHASES)

@@ -11,12 +11,15 @@ from mcpmesh_k8s import (
     Database,
     External,
     Internet,
+    Platform,
     Secret,
     SecretKey,
     variables,
 )
 
 from .settings import Release
+
+_MOST_CLUSTERS = Platform()
 
 BUCKET = "ai-interviewer-uploads"
 """The bucket's name is written into the backend."""
@@ -42,6 +45,7 @@ def backend(
     compute: Compute,
     availability: Availability,
     dev_mode: bool = False,
+    platform: Platform = _MOST_CLUSTERS,
 ) -> ApiSettings:
     """The REST API.
 
@@ -55,7 +59,7 @@ def backend(
         ),
         compute=compute,
         module="uvicorn",
-        args=("main:app", "--host", "0.0.0.0", "--port", "8080"),
+        args=("main:app", "--host", platform.every_host, "--port", "8080"),
         variables=variables(
             {
                 "API_PORT": "8080",

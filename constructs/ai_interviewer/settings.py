@@ -17,6 +17,7 @@ from mcpmesh_k8s import (
     IngressExposure,
     LoginSettings,
     MinioSettings,
+    Platform,
     PolicyKind,
     PostgresSettings,
     RateLimit,
@@ -41,6 +42,7 @@ class EnvironmentSettings:
         dns: Who answers DNS in the cluster.
         policies: Whether the cluster runs Cilium, and policies may name whom only Cilium can tell apart.
         namespace: The namespace; the application's name unless given.
+        platform: What the cluster gives pods that others do not.
         secrets: Where the values of Secrets come from.
         image_pull_secret: The Secret with the credentials of the image registry; none where images are local.
         postgres: Database server.
@@ -67,6 +69,7 @@ class EnvironmentSettings:
     dns: Dns = Dns.kube_dns()
     policies: PolicyKind = PolicyKind.KUBERNETES
     namespace: str = ""
+    platform: Platform = Platform()
     secrets: SecretSource
     image_pull_secret: str = ""
     postgres: PostgresSettings

@@ -1,7 +1,7 @@
 """This module is mcpmesh-k8s: typed constructs that turn an MCP Mesh application into locked-down Kubernetes YAML.
 
 Everything public is imported from here. ``images`` holds the third-party images the services were written for, ``k8s``
-the structs and kinds of the Kubernetes API, for objects of your own.
+the structs and kinds of the Kubernetes API, for objects of your own, ``platforms`` what some clusters do differently.
 """
 
 from . import images
@@ -108,6 +108,7 @@ from .kubernetes import (
     Phase,
     Place,
     Placement,
+    Platform,
     Pod,
     PodAffinity,
     PodAffinityTerm,
@@ -129,6 +130,7 @@ from .kubernetes import (
     RandomKey,
     Readiness,
     Replicas,
+    RequestRules,
     Row,
     Scratch,
     SealedSecrets,
@@ -165,6 +167,7 @@ from .kubernetes import (
     budget,
     harden,
     k8s,
+    platforms,
     read_script,
     synthesize,
     topology,
@@ -189,11 +192,13 @@ from .services import (
     MountedSource,
     Persistent,
     Postgres,
+    PostgresDatabases,
     PostgresSettings,
     Redis,
     RedisSettings,
     Registry,
     RegistrySettings,
+    Repair,
     Tempo,
     TempoSettings,
 )
@@ -307,6 +312,7 @@ __all__ = [
     "Phase",
     "Place",
     "Placement",
+    "Platform",
     "Pod",
     "PodAffinity",
     "PodAffinityTerm",
@@ -319,6 +325,7 @@ __all__ = [
     "PolicyKind",
     "Port",
     "Postgres",
+    "PostgresDatabases",
     "PostgresSettings",
     "PreferredSchedulingTerm",
     "PriorityClass",
@@ -335,7 +342,9 @@ __all__ = [
     "RedisSettings",
     "Registry",
     "RegistrySettings",
+    "Repair",
     "Replicas",
+    "RequestRules",
     "Route",
     "Row",
     "Scratch",
@@ -380,6 +389,7 @@ __all__ = [
     "harden",
     "images",
     "k8s",
+    "platforms",
     "read_script",
     "synthesize",
     "topology",

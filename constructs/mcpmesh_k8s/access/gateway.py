@@ -112,6 +112,7 @@ class Gateway(Workload):
             workers=settings.workers,
             drain_seconds=self.longest_timeout + 15,
             listen=_LISTEN,
+            platform=settings_of(scope).platform,
             health=_HEALTH,
             routes=self.routes,
             login=login,

@@ -2,6 +2,7 @@
 
 from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything imports jsii.
 
+from . import platforms
 from .api import ApiObjectMetadata, argoproj, gateway_api, k8s
 from .application import Application, synthesize
 from .budget import Budget, Nodes, SystemPods
@@ -44,6 +45,7 @@ from .placement import (
     Toleration,
     WeightedPodAffinityTerm,
 )
+from .platforms import Platform, RequestRules
 from .pod import Pod, PodOptions, PodSettings, Readiness, Target
 from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
@@ -157,6 +159,7 @@ __all__ = [
     "Phase",
     "Place",
     "Placement",
+    "Platform",
     "Pod",
     "PodAffinity",
     "PodAffinityTerm",
@@ -178,6 +181,7 @@ __all__ = [
     "RandomKey",
     "Readiness",
     "Replicas",
+    "RequestRules",
     "Row",
     "Scratch",
     "SealedSecrets",
@@ -225,6 +229,7 @@ __all__ = [
     "name_of",
     "once",
     "place_of",
+    "platforms",
     "read_script",
     "refuse_wrong_types",
     "settings_of",

@@ -183,8 +183,14 @@ def own_folder(outdir: Path) -> Path:
     Raises:
         SettingError: It has no name, or the program runs inside it.
     """
-    whole, here = outdir.absolute().resolve(), Path.cwd()
-    if outdir.name in ("", "..") or whole in (here, *here.parents, Path.home().resolve()):
+    try:
+        whole, here = outdir.absolute().resolve(), Path.cwd()
+        outdir.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingError("outdir", str(outdir), f"Give a folder that can be: {error}.") from None
+    if outdir.parts[:1] and outdir.parts[0].startswith("~"):
+        raise SettingError("outdir", str(outdir), "The home folder is Path.home(): '~' would be a folder of this name.")
+    if outdir.name.strip() in ("", "..") or whole in (here, *here.parents, Path.home().resolve()):
         raise SettingError("outdir", str(outdir), "Give a folder of its own, such as 'dist/dev'.")
     return outdir
 

@@ -54,6 +54,7 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         moving_images(objects, application),
         insecure_pods(objects, application),
         beyond_the_quota(objects),
+        requests_that_would_change(objects, application),
         misread_texts(objects),
         unreachable_hosts(objects, application),
         waits_in_a_circle(application),
@@ -432,6 +433,16 @@ def beyond_the_quota(objects: Objects) -> Iterator[str]:
             yield f"There are {pods} pods at most, and {title(quota)} allows {hard.get('pods')}: {_COUNTED}"
 
 
+def requests_that_would_change(objects: Objects, application: ApplicationScope) -> Iterator[str]:
+    """A cluster that raises what a pod asks for has another object than the file, and ArgoCD a difference for ever."""
+    rules = application.settings.platform.requests
+    for manifest, template in objects.pods if rules else ():
+        asked = _amount(template, "requests", {})
+        advice = list(rules.advice(asked)) if rules else []
+        if advice:
+            yield f"{title(manifest)} asks for {asked}, which the cluster would change: ask for {', '.join(advice)}."
+
+
 _COUNTED = (
     "give sizes, scales and containers as settings, which are counted. What plain cdk8s or a patch adds is not: run it "
     "with a Workload or a Task."
@@ -473,9 +484,9 @@ def _read(resources: Mapping[str, object]) -> Amount:
     """Amounts as numbers; nothing where nothing is said."""
     cpu, memory, disk = (resources.get(name) for name in Amount().resources)
     return Amount(
-        cpu=0 if cpu is None else millicores("cpu", str(cpu)),
-        memory=0 if memory is None else in_bytes("memory", str(memory)),
-        disk=0 if disk is None else in_bytes("ephemeral-storage", str(disk)),
+        cpu=0 if cpu in (None, "0") else millicores("cpu", str(cpu)),
+        memory=0 if memory in (None, "0") else in_bytes("memory", str(memory)),
+        disk=0 if disk in (None, "0") else in_bytes("ephemeral-storage", str(disk)),
     )
 
 

@@ -248,7 +248,9 @@ class External:
     introduction: tuple[Variable, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the port, and refuse a target that is nowhere."""
+        """Refuse one without a name or a place, and check the port."""
+        if not self.name.strip():
+            raise SettingError("External.name", self.name, "Say what people call it.")
         port_number(f"External.port of {self.name!r}", self.port)
         if self.peer == ():
             raise SettingError(f"External.peer of {self.name!r}", self.peer, "Give a peer, or Listeners.")

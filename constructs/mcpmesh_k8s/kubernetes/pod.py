@@ -31,9 +31,13 @@ from .network import (
 )
 from .quantity import Amount, Compute
 from .storage import Claim, Files, Volume
-from .variable import Variable
+from .variable import Variable, variables
 
-WAIT = 'until timeout 5 "$@" >/dev/null 2>&1; do echo "waiting for $TARGET"; sleep 2; done; echo "$TARGET is ready"'
+WAIT = (
+    'until said="$(timeout 5 "$@" 2>&1)"; do '
+    'said="$(printf %s "${said:-no answer within 5 seconds}" | head -n 1)"; '
+    'echo "waiting for $TARGET: $said${ADVICE:+ ($ADVICE)}"; sleep 2; done; echo "$TARGET is ready"'
+)
 """The program of an init container that waits: the arguments are the target's readiness command."""
 
 WAIT_COMPUTE = Compute(cpu="10m", memory="32Mi", cpu_limit="100m", memory_limit="64Mi")
@@ -114,10 +118,14 @@ class Readiness:
     Args:
         command: The command and its arguments, run without a shell of its own.
         variables: What the command needs, such as a password.
+        what: What is waited for behind the target's address, such as a database; nothing in particular unless given.
+        advice: Whoever waits in vain is told this in the log.
     """
 
     command: tuple[str, ...]
     variables: tuple[Variable, ...] = ()
+    what: str = ""
+    advice: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a command that is none."""
@@ -323,31 +331,37 @@ class Pod(Component):
                 workload.full_name,
                 f"Unknown target: it is not part of the application {self.application.directory}.",
             )
-        if any(
-            isinstance(present, Target) and (present.workload, present.port) == (workload, target.port)
+        same = (
+            present
             for present in self.connections
-        ):
+            if isinstance(present, Target) and (present.workload, present.port) == (workload, target.port)
+        )
+        # Behind one port there may be several databases, each with variables of its own.
+        if any(not (present.introduction and target.introduction) or present == target for present in same):
             raise SettingError(where, workload.full_name, f"Its port {target.port!r} is connected already.")
         workload.admit(self, target.port)
         if wait:
             if target.readiness is None:
                 raise SettingError(where, workload.full_name, "It has no readiness command, so wait=True cannot be.")
             self._awaited.append(target)
-            name = f"wait-for-{workload.name}"
-            if name in self._waits:
-                name += f"-{target.port}"
+            name, number = f"wait-for-{workload.name}", 1
+            while name in self._waits:
+                number += 1
+                name = f"wait-for-{workload.name}-{number}"
             present = (self.container, *self.sidecars, *self.extras.init_containers)
             if any(name == container.name for container in present):
                 raise SettingError(f"{self.full_name} container name", name, "What it waits by has it. Give another.")
+            readiness = target.readiness
             self._waits[name] = Container(
                 name=name,
                 image=workload.container.image,
                 user=workload.container.user,
                 compute=WAIT_COMPUTE,
-                command=("/bin/sh", "-c", WAIT, "wait", *target.readiness.command),
+                command=("/bin/sh", "-c", WAIT, "wait", *readiness.command),
                 variables=(
-                    Variable(name="TARGET", value=target.endpoint.authority),
-                    *target.readiness.variables,
+                    Variable(name="TARGET", value=", ".join(filter(None, (target.endpoint.authority, readiness.what)))),
+                    *(variables({"ADVICE": readiness.advice}) if readiness.advice else ()),
+                    *readiness.variables,
                 ),
             )
 
@@ -533,13 +547,17 @@ class Pod(Component):
     ) -> k8s.PodTemplateSpec:
         """The pod, hardened."""
         extras, placement = self.extras, self.extras.placement
+        platform = self.application.settings.platform
         labels = super().labels() | {"app.kubernetes.io/version": self.container.image.version}
         config = [files.data for files in self.files]
         checksum = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
         annotations = ({"checksum/config": checksum} if config else {}) | dict(extras.pod_annotations)
 
         def rendered(containers: Sequence[Container]) -> list[k8s.Container]:
-            return [container.render(extras.image_pull_policy) for container in containers]
+            return [
+                container.render(extras.image_pull_policy, assigns_users=platform.assigns_users)
+                for container in containers
+            ]
 
         return k8s.PodTemplateSpec(
             metadata=k8s.ObjectMeta(labels=labels | dict(extras.pod_labels), annotations=annotations or None),
@@ -547,10 +565,10 @@ class Pod(Component):
                 service_account_name=self.full_name,
                 automount_service_account_token=False,
                 enable_service_links=False,
-                security_context=harden_pod(self.container.user),
+                security_context=harden_pod(self.container.user, assigns_users=platform.assigns_users),
                 priority_class_name=self.application.cluster_wide(self.priority_class) if self.priority_class else None,
                 runtime_class_name=placement.runtime_class or None,
-                node_selector=dict(placement.node_selector) or None,
+                node_selector=platform.node_selector | dict(placement.node_selector) or None,
                 tolerations=[toleration.render() for toleration in placement.tolerations] or None,
                 affinity=placement.affinity.render(),
                 restart_policy=restart_policy,

@@ -14,8 +14,9 @@ from constructs import Construct
 
 from ._jsii import cdk8s
 from .errors import SettingError, refusals
-from .names import dns_label
+from .names import dns_label, dns_subdomain
 from .network import PolicyKind
+from .platforms import Platform
 
 C = TypeVar("C", bound=Construct)
 
@@ -50,6 +51,7 @@ class ApplicationSettings:
         image_pull_secret: The name of an existing Secret with the credentials of a private image registry.
         cluster_domain: The DNS suffix of Services; ``cluster.local`` wherever nobody changed it.
         policies: With which objects policies are written. Cilium's need a cluster that runs Cilium.
+        platform: What the cluster gives pods that others do not; see ``platforms``.
         pod_templates: Where custom resources, made with plain cdk8s, hold templates of pods. Those of Kubernetes' own
             kinds are known.
     """
@@ -59,6 +61,7 @@ class ApplicationSettings:
     image_pull_secret: str = ""
     cluster_domain: str = "cluster.local"
     policies: PolicyKind = PolicyKind.KUBERNETES
+    platform: Platform = Platform()
     pod_templates: tuple[PodTemplatePath, ...] = ()
 
     def __post_init__(self) -> None:
@@ -67,6 +70,11 @@ class ApplicationSettings:
         if not self.namespace:
             object.__setattr__(self, "namespace", self.name)
         dns_label("ApplicationSettings.namespace", self.namespace)
+        if self.name[0].isdigit():
+            raise SettingError("ApplicationSettings.name", self.name, "Begin with a letter: a Service's name must.")
+        if self.image_pull_secret:
+            dns_subdomain("ApplicationSettings.image_pull_secret", self.image_pull_secret)
+        dns_subdomain("ApplicationSettings.cluster_domain", self.cluster_domain)
 
     @property
     def service_domain(self) -> str:
@@ -115,7 +123,8 @@ class ApplicationScope(cdk8s.App):
         self.ground: Ground | None = None
         """Its namespace, when it has one."""
         _unwritten[id(self)] = directory
-        super().__init__(outdir=str(staging))
+        # Whole: Node, which writes it, may have been started in another folder.
+        super().__init__(outdir=str(staging.absolute()))
 
     def look(self) -> None:
         """Say that the application is looked at: a program that ends without writing it has not forgotten to."""
@@ -157,6 +166,8 @@ class ApplicationScope(cdk8s.App):
 
     def add_phase(self, phase: Phase) -> int:
         """Take a phase up, and return its number."""
+        if any(phase.name == other.name for other in self._phases):
+            raise SettingError("Phase name", phase.name, "A phase has this name already: give each its own.")
         self._phases.append(phase)
         return len(self._phases) - 1
 
@@ -182,10 +193,10 @@ class Phase(cdk8s.Chart):
     def __init__(self, application: ApplicationScope, name: str) -> None:
         # The number orders the files. A dependency between charts would too, and cdk8s turns it into one between
         # every two of their objects, which takes longer than writing them.
+        self.name = name
         self.number = application.add_phase(self)
         super().__init__(application, f"{self.number:04}-{dns_label('Phase name', name)}")
         self.application = application
-        self.name = name
 
 
 def place_of(scope: Construct) -> tuple[Phase, str]:

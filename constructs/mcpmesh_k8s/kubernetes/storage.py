@@ -32,7 +32,7 @@ _TOKEN_SECONDS = 600
 
 
 def _mount_path(where: str, path: str) -> None:
-    if not path.startswith("/") or ".." in PurePosixPath(path).parts:
+    if not path.startswith("/") or path != str(PurePosixPath(path)) or ".." in path.split("/") or path == "/":
         raise SettingError(where, path, "Give an absolute path without '..', such as '/tmp'.")
 
 
@@ -158,9 +158,11 @@ class Claim(Volume):
     storage_class: str = ""
 
     def __post_init__(self) -> None:
-        """Check name, path and size."""
+        """Check name, path, size and class."""
         super().__post_init__()
         object.__setattr__(self, "size", _size(f"Claim.size of {self.name!r}", self.size))
+        if self.storage_class:
+            dns_subdomain(f"Claim.storage_class of {self.name!r}", self.storage_class)
 
     @property
     def held_by_one(self) -> bool:

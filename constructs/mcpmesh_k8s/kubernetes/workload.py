@@ -136,10 +136,13 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
             for it in any case.
         public_url_variable: The variable by which it learns the address that people type, where it builds links with
             it. A gateway sets it.
+        ipv4_only: Whether its program listens on addresses of IPv4 alone. Where a cluster has both families, its
+            Service has one of IPv4; where IPv6 is the first or the only one, it is refused.
     """
 
     one_at_a_time: bool = False
     public_url_variable: str = ""
+    ipv4_only: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself inside one service."""
@@ -167,6 +170,15 @@ class Workload(Pod):
         self._public_url_variable = settings.public_url_variable
         self.public_url = ""
         """Where people reach it, when a gateway serves it below a path."""
+        self._ipv4_only = settings.ipv4_only
+        families = self.application.settings.platform.ip_families
+        if self._ipv4_only and families[0] != "IPv4":
+            raise SettingError(
+                "Platform.ip_families",
+                families,
+                f"{self.full_name} listens on IPv4 alone, and the kubelet would ask it by IPv6. Give ('IPv4', 'IPv6') "
+                "and a cluster whose first family is IPv4.",
+            )
         if self.held_by_one and self.availability.scale.most > 1:
             raise SettingError(
                 f"{self.full_name} scale",
@@ -302,12 +314,15 @@ class Workload(Pod):
 
     def service(self, name: str, *, headless: bool = False) -> Manifest:
         """A Service over its pods."""
+        dual_stack = self.application.settings.platform.dual_stack
         return k8s.KubeService.manifest(
             metadata=self.metadata(name),
             spec=k8s.ServiceSpec(
                 type="ClusterIP",
                 cluster_ip="None" if headless else None,
                 publish_not_ready_addresses=True if headless else None,
+                ip_family_policy=("SingleStack" if self._ipv4_only else "PreferDualStack") if dual_stack else None,
+                ip_families=["IPv4"] if dual_stack and self._ipv4_only else None,
                 selector=self.selector,
                 ports=[
                     k8s.ServicePort(
@@ -412,7 +427,9 @@ class StatefulWorkload(Workload):
                 service_name=self.headless_name,
                 replicas=self.availability.scale.least,
                 revision_history_limit=3,
-                pod_management_policy="OrderedReady",
+                # Ordered, it would wait for a broken pod to become ready before it replaced it, and no revision that is
+                # good again could mend it. An update still replaces one pod at a time.
+                pod_management_policy="Parallel",
                 update_strategy=k8s.StatefulSetUpdateStrategy(type="RollingUpdate"),
                 selector=k8s.LabelSelector(match_labels=self.selector),
                 template=self.pod_template(claims_are_templates=True, spread=self.spread_constraints()),

@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar, cast
 
 import typer
 
-from . import build, clients, cluster, deploy, dns, health, hosts, pods, secrets
+from . import build, clients, cluster, deploy, dns, health, hosts, pods, secrets, way
 from .answers import Address, Addresses, Compared, Finding, Health, Secrets, Shown, ShownWorkload, Status, Verification
 from .environment import Build, Environment, Minikube
 from .moves import (
@@ -383,6 +383,23 @@ def diff(given: typer.Context, environment: Env, context: Context = "") -> None:
 def deploy_(given: typer.Context, environment: Env, context: Context = "", confirm: Confirm = "") -> None:
     """Show the difference, apply phase by phase, and wait for each."""
     deploy_all(operator(given, environment, context, confirm))
+
+
+@command("make-way", DEPLOY, "prod --confirm prod", rendered=True)
+def make_way(given: typer.Context, environment: Env, context: Context = "", confirm: Confirm = "") -> None:
+    """Do what must be done before ArgoCD can sync a claim that grows, or what a StatefulSet refuses.
+
+    Pods and claims stay. A deployment from here does it by itself.
+    """
+    who = operator(given, environment, context, confirm)
+    kubectl = who.in_namespace(who.change())
+    found = way.way_for(kubectl, who.phases)
+    if not found.refused:
+        show(f"Nothing of {environment} is in the way.")
+        return
+    found.show()
+    way.clear(kubectl, found)
+    show("Sync now, or deploy.")
 
 
 @command("ingress-hosts", DEPLOY, "dev", "prod --address 10.0.0.1")

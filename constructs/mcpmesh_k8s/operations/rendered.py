@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 HOOK = "argocd.argoproj.io/hook"
 WAVE = "argocd.argoproj.io/sync-wave"
 
+APPLY = ("--server-side", "--force-conflicts", "--field-manager=mcpmesh-k8s")
+"""What is rendered is ours, whoever changed it. What a controller owns, such as an autoscaler's replicas, is not
+rendered."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedPhase:

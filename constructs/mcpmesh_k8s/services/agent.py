@@ -245,6 +245,20 @@ class _MeshWorkload(Workload):
     """What registers with the mesh."""
 
     def problems(self) -> Sequence[str]:
+        """Where it would not be there for others, or others for it."""
+        return (*self._no_registry(), *self._deaf())
+
+    def _deaf(self) -> Sequence[str]:
+        """A server of Python that listens on 0.0.0.0 is not there for who comes by IPv6."""
+        platform = self.application.settings.platform
+        if "IPv6" not in platform.ip_families or "0.0.0.0" not in self.container.args:
+            return ()
+        return (
+            f"{self.full_name} listens on 0.0.0.0, which is IPv4 alone, while pods have "
+            f"{' and '.join(platform.ip_families)}: give {platform.every_host!r}, Platform.every_host.",
+        )
+
+    def _no_registry(self) -> Sequence[str]:
         """Without a registry nobody finds it, and it finds nobody."""
         if any(variable.name == "MCP_MESH_REGISTRY_URL" for variable in self.variables):
             return ()
@@ -279,6 +293,8 @@ class Agent(_MeshWorkload):
                 availability=settings.availability,
                 extras=settings.extras,
                 termination_grace_seconds=settings.termination_grace_seconds,
+                # The runtime listens on 0.0.0.0, whatever it is told.
+                ipv4_only=True,
                 container=_mesh_container(
                     settings,
                     full_name,

@@ -27,6 +27,7 @@ from mcpmesh_k8s.kubernetes import (
     Workload,
     WorkloadOptions,
     WorkloadSettings,
+    in_bytes,
     variables,
 )
 
@@ -37,6 +38,7 @@ USER = User(uid=472, gid=0, volume_gid=472)
 
 _ETC = "/etc/mcpmesh"
 _DATA = "/var/lib/grafana"
+_LEAST_DISK = 64 * 2**20
 
 _INI = """\
 [server]
@@ -101,8 +103,8 @@ class GrafanaSettings(WorkloadOptions):
     Args:
         image: The image.
         compute: CPU and memory.
-        storage: Where users and preferences lie: a claim, or scratch space that is lost with the pod. Data sources
-            and dashboards come with the deployment and need none.
+        storage: Where users and preferences lie: a claim, or scratch space that is lost with the pod; 64Mi at least.
+            Data sources and dashboards come with the deployment and need none.
         dashboards: More dashboards, each a JSON file.
         name: The short name.
     """
@@ -118,6 +120,9 @@ class GrafanaSettings(WorkloadOptions):
         super().__post_init__()
         if self.storage.mount_path != _DATA:
             raise SettingError("GrafanaSettings.storage", self.storage.mount_path, f"Mount it at {_DATA}.")
+        # An empty database and the index of what can be searched take some 20 MiB.
+        if in_bytes("GrafanaSettings.storage size", self.storage.size) < _LEAST_DISK:
+            raise SettingError("GrafanaSettings.storage size", self.storage.size, "Give at least 64Mi.")
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
