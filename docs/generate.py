@@ -28,6 +28,7 @@ from mcpmesh_k8s import (  # noqa: E402
     Image,
     IssuedKey,
     Namespace,
+    NamespacePods,
     Question,
     RateLimit,
     Route,
@@ -124,13 +125,17 @@ def who_talks_to_whom() -> str:
         for pod in application(environment).pods:
             if isinstance(pod, Workload):
                 for peer, port in pod.accepted:
-                    path = (f"pods of `{peer.title}`", f"{pod.name} {pod.port(port).number}")
+                    pods = f"pods of `{peer.title}`"
+                    path = (
+                        pods if isinstance(peer, NamespacePods) else peer.title,
+                        f"{pod.name} {pod.port(port).number}",
+                    )
                     opened.setdefault(path, []).append(environment.name)
             for target in pod.connections:
                 end = (
                     f"{target.workload.name} {target.endpoint.port}"
                     if isinstance(target, Target)
-                    else f"{target.name}, the internet on {target.port}"
+                    else f"{target.name}, {in_words([listener.title for listener in target.listeners])}"
                 )
                 opened.setdefault((pod.name, end), []).append(environment.name)
     grouped: dict[tuple[str, str], list[str]] = {}

@@ -21,9 +21,10 @@ from ai_interviewer import DEV, ENVIRONMENTS
 from ai_interviewer.__main__ import operated
 from conftest import ROOT, read_manifests, requires
 from environments import EVERY
-from mcpmesh_k8s import BuiltImage, SettingError
+from mcpmesh_k8s import BuiltImage, Dns, PolicyKind, SettingError
 from mcpmesh_k8s.operations import pods
 from mcpmesh_k8s.operations.cli import main
+from mcpmesh_k8s.operations.dns import opens
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError, captured, require
 from mesh_harness import eventually, find
 from stand_ins import StandIns
@@ -128,6 +129,8 @@ class Workplace:
         answer("kubectl", " api-versions$", API_VERSIONS)
         answer("kubectl", "get ingressclass nginx$", "nginx")
         answer("kubectl", "get ingressclass --output=name$", "ingressclass.networking.k8s.io/traefik\n")
+        answer("kubectl", "get (namespace openshift-dns|nodes|daemonset node-local-dns) .*--ignore-not-found$", "")
+        answer("kubectl", "kube-system get service kube-dns ", "10.96.0.10")
         answer("kubectl", "get storageclass", json.dumps({"items": [STORAGE_CLASS]}))
         answer("kubectl", "get apiservice v1beta1.metrics.k8s.io ", api_service("True"))
         answer("kubectl", "get namespace ai-interviewer$", "ai-interviewer")
@@ -558,7 +561,8 @@ def test_every_call_of_kubectl_names_context_and_namespace(
     calls = [line for line in workplace.stand_ins.lines("kubectl") if not line.startswith("kubectl config ")]
     in_argocd = named.replace("--namespace ai-interviewer", "--namespace argocd")
     assert len(calls) > 50
-    assert [line for line in calls if not line.startswith((f"{named} ", f"{in_argocd} "))] == []
+    in_system = named.replace("--namespace ai-interviewer", "--namespace kube-system get")
+    assert [line for line in calls if not line.startswith((f"{named} ", f"{in_argocd} ", f"{in_system} "))] == []
 
 
 # --- images ---
@@ -908,6 +912,77 @@ def test_what_is_missing_is_told_with_what_to_install_and_never_in_a_circle(
         operate("deploy", "prod", "--confirm", "prod").err,
     ):
         assert elsewhere.endswith(f"{install}\n")
+
+
+def node_local(*, host_network: bool, args: list[str]) -> str:
+    spec = {"hostNetwork": host_network, "containers": [{"name": "node-cache", "args": args}]}
+    return json.dumps({"spec": {"template": {"spec": spec}}})
+
+
+NODE_CACHE = ["-localip", "169.254.20.10,10.96.0.10", "-conf", "/etc/Corefile"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "stdout", "said"),
+    [
+        ("service kube-dns ", "10.96.0.10", "DNS: kube-dns, in kube-system, as the settings say"),
+        ("service kube-dns ", "", "DNS: neither kube-dns nor any other that is known was found."),
+        (
+            "namespace openshift-dns ",
+            "namespace/openshift-dns",
+            "DNS: OpenShift's, in openshift-dns. The settings do not let pods ask it, and nothing would resolve: "
+            "dns=Dns.openshift()",
+        ),
+        (
+            "daemonset node-local-dns ",
+            node_local(host_network=True, args=NODE_CACHE),
+            "node-local-dns of kube-system, at 169.254.20.10 and 10.96.0.10. The settings do not let pods ask it, and "
+            "nothing would resolve: dns=Dns.node_local(addresses=('169.254.20.10', '10.96.0.10'))",
+        ),
+        (
+            "daemonset node-local-dns ",
+            node_local(host_network=True, args=["-localip=__PILLAR__LOCAL__DNS__"]),
+            'nothing would resolve: dns=Dns.node_local(service_address="10.96.0.10")',
+        ),
+        (
+            "daemonset node-local-dns ",
+            node_local(host_network=False, args=NODE_CACHE),
+            "node-local-dns of kube-system, in pods. The settings do not let pods ask it, and nothing would resolve: "
+            "dns=Dns.cilium()",
+        ),
+        ("get nodes ", "node/a", 'nothing would resolve: dns=Dns.gke(service_address="10.96.0.10")'),
+    ],
+)
+def test_set_up_names_the_dns_of_the_cluster_beside_the_setting(
+    operate: Operate, workplace: Workplace, pattern: str, stdout: str, said: str
+) -> None:
+    workplace.stand_ins.answer("kubectl", f"{pattern}.*--ignore-not-found$", stdout)
+    result = operate("setup", "dev")
+    assert result.status == 0
+    (line,) = (line for line in result.out.splitlines() if line.startswith("DNS: "))
+    assert said in line
+
+
+def test_set_up_goes_on_where_it_may_not_see_who_answers_dns(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "namespace openshift-dns ", stderr="is forbidden\n", status=1)
+    result = operate("setup", "dev")
+    assert result.status == 0
+    assert "Who answers DNS in this cluster cannot be seen: " in result.out
+    assert "is forbidden" in result.out
+
+
+@pytest.mark.parametrize(
+    ("dns", "policies", "opened"),
+    [
+        (Dns.node_local(service_address="10.96.0.10"), PolicyKind.KUBERNETES, True),
+        (Dns.node_local(), PolicyKind.KUBERNETES, False),
+        (Dns.node_local(), PolicyKind.CILIUM, True),
+        (Dns.openshift(), PolicyKind.KUBERNETES, False),
+    ],
+)
+def test_a_dns_is_opened_when_each_of_its_addresses_is(dns: Dns, policies: PolicyKind, opened: bool) -> None:
+    wanted = Dns.node_local(addresses=("169.254.20.10", "10.96.0.10")).servers[0]
+    assert opens(dns, wanted, policies) is opened
 
 
 @pytest.mark.parametrize("answer", ["", "{}", api_service("False")], ids=["none", "new", "away"])

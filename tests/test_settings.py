@@ -55,6 +55,8 @@ from mcpmesh_k8s import (
     Csi,
     Database,
     DevIdentity,
+    Dns,
+    Dns01,
     DownwardApiProjection,
     Endpoint,
     Ephemeral,
@@ -74,7 +76,11 @@ from mcpmesh_k8s import (
     Google,
     Grafana,
     GrafanaSettings,
+    Guest,
+    GuestSettings,
     Hook,
+    HostNetwork,
+    Http01,
     HttpGet,
     Image,
     IngressExposure,
@@ -84,6 +90,7 @@ from mcpmesh_k8s import (
     KeyForm,
     LabelSelectorRequirement,
     Limits,
+    Listener,
     Login,
     LoginPages,
     Manifest,
@@ -103,6 +110,7 @@ from mcpmesh_k8s import (
     OAuth2Proxy,
     OAuth2ProxySettings,
     OpenIdConnect,
+    OtherController,
     Owner,
     Part,
     Patch,
@@ -120,6 +128,7 @@ from mcpmesh_k8s import (
     PodSecurityException,
     PodSettings,
     PodTemplatePath,
+    PolicyKind,
     Port,
     Postgres,
     PostgresSettings,
@@ -280,7 +289,7 @@ class Shop:
     def knows(self, *values: Variable) -> Workload:
         return self.runs(replace(MAIN, variables=values))
 
-    def admits(self, peer: NamespacePods | AddressRange | Internet) -> Workload:
+    def admits(self, peer: NamespacePods | AddressRange | Internet | HostNetwork) -> Workload:
         self.web.accepts_from(peer)
         return self.web
 
@@ -315,6 +324,9 @@ class Shop:
 
     def routes(self, route: Route) -> Gateway:
         return Gateway(self.phase, GATEWAY, [route], DEVELOPER)
+
+    def serves_people(self, workload: Workload) -> Gateway:
+        return self.routes(Route(path="/", to=workload, audience=Audience.PUBLIC))
 
     def vouches(self, identity: DevIdentity) -> Gateway:
         route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())
@@ -361,6 +373,15 @@ class Shop:
     def opens(self, settings: IngressExposure | GatewayApiExposure, *, https: bool = True) -> Exposure:
         gateway = self.gateway(PUBLIC_GATEWAY) if https else self.vouches(DEVELOPER)
         return Exposure(self.phase, settings, gateway)
+
+    def is_proven(self, challenge: Http01 | Dns01) -> Exposure:
+        self.fits(PLENTY)
+        tls = Tls(secret="shop-tls", cluster_issuer="letsencrypt", challenge=challenge)
+        return self.opens(replace(INGRESS, tls=tls))
+
+    def has(self, settings: GuestSettings) -> Guest:
+        self.fits(PLENTY)
+        return Guest(self.phase, settings)
 
     def fits(self, budget: Budget) -> Namespace:
         return Namespace(self.phase, NamespaceSettings(budget=budget))
@@ -532,7 +553,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     Amount: case(Amount(cpu=100, memory=2**26, disk=2**27), Shop.reserves, cpu=101, memory=2**27, disk=2**28),
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
-        lambda shop, settings: shop.meshed(Api(shop.phase, settings)),
+        lambda shop, settings: shop.serves_people(shop.meshed(Api(shop.phase, settings))),
         name="back",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -547,16 +568,20 @@ CASES: dict[type[DataclassInstance], Case] = {
         termination_grace_seconds=31,
         port=8081,
         readiness_path="/ready",
+        public_url_variable="SHOP_URL",
         availability=Availability(scale=Replicas(count=3)),
         extras=MORE,
     ),
     ApplicationSettings: case_of(
         lambda _: SHOP,
-        lambda _, settings: (shop := Shop(settings)).routes(Route(path="/", to=shop.web, audience=Audience.PUBLIC)),
+        lambda _, settings: (shop := Shop(settings)).routes(
+            Route(path="/", to=shop.admits(HostNetwork(ranges=("10.0.0.0/24",))), audience=Audience.PUBLIC)
+        ),
         name="store",
         namespace="store",
         image_pull_secret="registry",
         cluster_domain="example.internal",
+        policies=PolicyKind.CILIUM,
         platform=Platform(assigns_users=True),
     ),
     ArgoCdProjectSettings: case(
@@ -679,6 +704,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         host="api.example.net",
         port=8443,
     ),
+    Dns: case(
+        Dns.kube_dns(),
+        lambda shop, dns: Namespace(shop.phase, NamespaceSettings(budget=PLENTY, dns=dns)),
+        servers=Dns.openshift().servers,
+        proxied=Refused(True, "Only Cilium reads questions"),
+    ),
     Ephemeral: case(Ephemeral(), lambda shop, storage: shop.redis(replace(REDIS, storage=storage)), size="257Mi"),
     Exec: case(Exec(command=("true",)), Shop.asks, command=("healthy",)),
     ExistingSecrets: case(ExistingSecrets(), Shop.hides),
@@ -713,13 +744,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         executable=True,
     ),
     GatewayApiExposure: case(
-        GatewayApiExposure(parent="shared", parent_namespace="edge", pods=NamespacePods(namespace="edge")),
+        GatewayApiExposure(parent="shared", parent_namespace="edge", peer=NamespacePods(namespace="edge")),
         Shop.opens,
         parent="other",
         parent_namespace="outside",
         section="https",
         https=Refused(False, "GatewaySettings.https"),
-        pods=NamespacePods(namespace="envoy"),
+        peer=NamespacePods(namespace="envoy"),
     ),
     GatewaySettings: case(
         PUBLIC_GATEWAY,
@@ -768,9 +799,10 @@ CASES: dict[type[DataclassInstance], Case] = {
         IngressNginx(),
         lambda shop, controller: shop.opens(replace(INGRESS, controller=controller)),
         ingress_class="public",
-        pods=NamespacePods(namespace="edge"),
+        peer=NamespacePods(namespace="edge"),
         head_kb=Refused(7, "large-client-header-buffers"),
     ),
+    HostNetwork: case(HostNetwork(ranges=("10.0.0.0/24",)), Shop.admits, ranges=("10.0.1.0/24",)),
     Internet: case(Internet(), Shop.admits, cluster_ranges=("203.0.113.0/24",)),
     IssuedKey: case(IssuedKey(key="token", issued_by="Acme"), Shop.keeps, key="key"),
     Limits: case(
@@ -779,6 +811,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         connections=99,
         sign_in=RateLimit(per_second=6, burst=20),
         head_kb=9,
+    ),
+    Listener: case(
+        Listener(peer=Internet(), port=443),
+        lambda shop, listener: shop.dials(replace(PARTNER, peer=(listener,))),
+        peer=AddressRange(cidr="203.0.113.7/32"),
+        port=8443,
     ),
     LoginPages: case_of(
         lambda shop: LoginPages(
@@ -824,7 +862,7 @@ CASES: dict[type[DataclassInstance], Case] = {
             (PodSecurityException(workload="shop-web", level="baseline", because="It is a test."),), "is restricted"
         ),
         budget=Refused(Budget(cpu="100m", memory="100Gi"), "Budget.cpu"),
-        dns=NamespacePods(namespace="dns"),
+        dns=Dns.openshift(),
     ),
     Nodes: case(
         NODES,
@@ -857,6 +895,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         Shop.asks_whose,
         issuer="https://id.example.com/store",
         peer=AddressRange(cidr="203.0.113.7/32"),
+    ),
+    OtherController: case(
+        OtherController(ingress_class="alb", peer=AddressRange(cidr="10.0.0.0/16")),
+        lambda shop, controller: shop.opens(replace(INGRESS, controller=controller)),
+        ingress_class="cilium",
+        peer=(AddressRange(cidr="10.0.0.0/16"), AddressRange(cidr="fd00:10::/64")),
     ),
     Person: case(
         Person(email="me@example.com", name="Me"),
@@ -1068,12 +1112,38 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, tls: shop.opens(replace(INGRESS, tls=tls)),
         secret="store-tls",
         cluster_issuer="letsencrypt",
+        challenge=Given(Dns01(), {"cluster_issuer": "letsencrypt"}),
+    ),
+    Http01: case(
+        Http01(),
+        lambda shop, challenge: shop.is_proven(challenge),
+        node_port=False,
+        compute=Compute(cpu="20m", memory="64Mi"),
+    ),
+    Dns01: case(Dns01(), lambda shop, challenge: shop.is_proven(challenge)),
+    GuestSettings: case(
+        GuestSettings(
+            name="backup",
+            labels=(("app", "backup"),),
+            compute=SMALL,
+            port=9000,
+            accepts=(NamespacePods(namespace="monitoring"),),
+        ),
+        Shop.has,
+        name="agent",
+        labels=(("app", "agent"),),
+        compute=Compute(cpu="200m", memory="64Mi"),
+        pods=2,
+        port=9001,
+        accepts=(NamespacePods(namespace="logging"),),
+        reaches=(PARTNER,),
+        node_ports=1,
     ),
     Traefik: case(
         Traefik(),
         lambda shop, controller: shop.opens(replace(INGRESS, controller=controller)),
         ingress_class="public",
-        pods=NamespacePods(namespace="edge"),
+        peer=NamespacePods(namespace="edge"),
     ),
     User: case(
         User(uid=1000, gid=1000),
@@ -1087,7 +1157,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     WorkloadSettings: case(
         SERVICE,
-        lambda shop, settings: Workload(shop.phase, settings),
+        lambda shop, settings: shop.serves_people(Workload(shop.phase, settings)),
         name="other",
         container=replace(MAIN, image=OTHER_IMAGE),
         sidecars=(SIDECAR,),
@@ -1095,6 +1165,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         termination_grace_seconds=31,
         availability=TWO,
         one_at_a_time=True,
+        public_url_variable="SHOP_URL",
         extras=MORE,
     ),
     Affinity: case(

@@ -98,6 +98,7 @@ class AiInterviewer(Application):
             name=NAME,
             namespace=environment.namespace,
             image_pull_secret=environment.image_pull_secret,
+            policies=environment.policies,
             platform=environment.platform,
         )
         super().__init__(settings, outdir=outdir)
@@ -107,7 +108,7 @@ class AiInterviewer(Application):
             return Secret(foundation, SecretSettings(name=name, keys=keys, source=environment.secrets))
 
         # Services.
-        Namespace(foundation, NamespaceSettings(budget=environment.budget))
+        Namespace(foundation, NamespaceSettings(budget=environment.budget, dns=environment.dns))
         for priority in PRIORITIES:
             PriorityClass(foundation, priority)
         postgres = Postgres(foundation, environment.postgres, secret("postgres", *environment.postgres.secret_keys))

@@ -9,6 +9,7 @@ from mcpmesh_k8s import (
     ApiSettings,
     ArgoCdSettings,
     Budget,
+    Dns,
     GatewayApiExposure,
     GatewaySettings,
     GrafanaSettings,
@@ -17,6 +18,7 @@ from mcpmesh_k8s import (
     LoginSettings,
     MinioSettings,
     Platform,
+    PolicyKind,
     PostgresSettings,
     RateLimit,
     RedisSettings,
@@ -37,6 +39,8 @@ class EnvironmentSettings:
         cluster: Where the operator's commands find it.
         argocd: How ArgoCD deploys it.
         budget: The cluster it must fit in.
+        dns: Who answers DNS in the cluster.
+        policies: Whether the cluster runs Cilium, and policies may name whom only Cilium can tell apart.
         namespace: The namespace; the application's name unless given.
         platform: What the cluster gives pods that others do not.
         secrets: Where the values of Secrets come from.
@@ -62,6 +66,8 @@ class EnvironmentSettings:
     cluster: Minikube | SharedCluster
     argocd: ArgoCdSettings
     budget: Budget
+    dns: Dns = Dns.kube_dns()
+    policies: PolicyKind = PolicyKind.KUBERNETES
     namespace: str = ""
     platform: Platform = Platform()
     secrets: SecretSource

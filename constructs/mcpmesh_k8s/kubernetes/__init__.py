@@ -13,11 +13,23 @@ from .container import Container, User, harden
 from .endpoint import Endpoint, Port
 from .errors import OperationError, SettingError, TreeError
 from .extras import PodExtras
+from .guest import Guest, GuestSettings
 from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of
 from .names import dns_label, once
 from .namespace import Namespace, NamespaceSettings
-from .network import AddressRange, External, Internet, NamespacePods, Peer
+from .network import (
+    AddressRange,
+    CiliumEntity,
+    Dns,
+    External,
+    HostNetwork,
+    Internet,
+    Listener,
+    NamespacePods,
+    Peer,
+    PolicyKind,
+)
 from .patch import Patch
 from .placement import (
     Affinity,
@@ -98,6 +110,7 @@ __all__ = [
     "Availability",
     "Budget",
     "Choice",
+    "CiliumEntity",
     "Claim",
     "Component",
     "Compute",
@@ -106,6 +119,7 @@ __all__ = [
     "Content",
     "Count",
     "Csi",
+    "Dns",
     "DownwardApiProjection",
     "Endpoint",
     "Exec",
@@ -116,13 +130,17 @@ __all__ = [
     "ExternalSecrets",
     "File",
     "Files",
+    "Guest",
+    "GuestSettings",
     "Hook",
+    "HostNetwork",
     "HttpGet",
     "Image",
     "Internet",
     "IssuedKey",
     "KeyForm",
     "LabelSelectorRequirement",
+    "Listener",
     "Manifest",
     "Mover",
     "Namespace",
@@ -151,6 +169,7 @@ __all__ = [
     "PodSecurityException",
     "PodSettings",
     "PodTemplatePath",
+    "PolicyKind",
     "Port",
     "PreferredSchedulingTerm",
     "PriorityClass",

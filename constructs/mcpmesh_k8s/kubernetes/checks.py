@@ -5,9 +5,11 @@ from __future__ import annotations
 import graphlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from .component import Component
 from .errors import SettingError
+from .guest import Guest
 from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of, title
 from .namespace import Namespace
@@ -45,7 +47,7 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         shared_variables(application),
         sealed_for_nothing(application),
         waits_without_end(application),
-        selectors_that_miss(objects),
+        selectors_that_miss(objects, application),
         affinity_to_nobody(objects),
         repeated_names(objects),
         literal_secrets(objects),
@@ -243,8 +245,12 @@ def _texts_at(value: object, *path: str) -> Iterator[str]:
     yield from (str(entry) for entry in (entries if isinstance(entries, Sequence) else ()))
 
 
-def selectors_that_miss(objects: Objects) -> Iterator[str]:
-    """A selector that matches no pod serves, protects and allows nothing."""
+def selectors_that_miss(objects: Objects, application: ApplicationScope) -> Iterator[str]:
+    """A selector that matches no pod serves, protects and allows nothing; that of a guest must match no other's."""
+    guests = [dict(guest.settings.labels) for guest in application.find_all(Guest)]
+    for labels in guests:
+        if objects.selected(labels):
+            yield f"a guest has the labels {labels}, which pods of this application carry: what it may, they would too."
     for manifest in objects.of("Deployment", "StatefulSet"):
         own = at(manifest, "spec", "template", "metadata", "labels")
         selector = at(manifest, "spec", "selector", "matchLabels")
@@ -257,7 +263,7 @@ def selectors_that_miss(objects: Objects) -> Iterator[str]:
             "PodDisruptionBudget": at(spec, "selector", "matchLabels"),
             "NetworkPolicy": at(spec, "podSelector", "matchLabels"),
         }[str(manifest["kind"])]
-        if selector and not objects.selected(selector):
+        if selector and selector not in guests and not objects.selected(selector):
             yield f"{title(manifest)} selects {dict(selector)}, which no pod carries."
     for manifest in objects.of("NetworkPolicy"):
         for rule, side in (("ingress", "from"), ("egress", "to")):
@@ -528,7 +534,9 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
     """A variable that names a host the policies keep this client from can only lead to a timeout."""
     workloads = {pod.full_name for pod in application.find_all(Workload)}
     templates = {(manifest["kind"], name_of(manifest)): template for manifest, template in objects.pods}
+    public = {urlsplit(workload.public_url).hostname for workload in application.find_all(Workload)}
     for pod in application.find_all(Pod):
+        own = pod.public_url if isinstance(pod, Workload) else ""
         inside = {
             (target.workload.full_name, target.endpoint.port)
             for target in pod.connections
@@ -538,6 +546,8 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
         containers = containers_of(templates[pod.kind, pod.full_name])
         for variable in (variable for container in containers for variable in each(container, "env")):
             value = str(variable.get("value", ""))
+            if own and value == own:
+                continue  # It builds links with it, and dials nobody.
             for host, port in hosts_in(value):
                 service = host.removesuffix(f".{application.settings.cluster_domain}").removesuffix(".svc")
                 service = service.removesuffix(f".{application.settings.namespace}")
@@ -550,9 +560,12 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
                 else:
                     continue
                 if not allowed:
+                    instead = "connect it, or name the host in an External."
+                    if host in public:
+                        instead = "that is this application's own address. Dial a service inside: connects_to(...)."
                     yield (
                         f"{pod.full_name} has {variable.get('name')}={value}, but no path to {host}"
-                        f"{f':{port}' if port else ''}: connect it, or name the host in an External."
+                        f"{f':{port}' if port else ''}: {instead}"
                     )
 
 

@@ -8,21 +8,19 @@ from dataclasses import dataclass
 
 from constructs import Construct
 
-from .api import k8s
+from .api import ApiObjectMetadata, k8s
 from .budget import Budget
 from .capacity import Capacity, Share
 from .component import GROUND_WAVE, Component
 from .errors import SettingError
+from .guest import Guest
 from .manifest import Manifest
 from .names import once
-from .network import NamespacePods
+from .network import DNS_PROTOCOLS, Dns, PolicyKind, cilium_policy, egress_rule, needs_cilium, require_sayable
 from .pod import Pod
 from .pod_security import LEVELS, PodSecurityException
 from .quantity import Amount, bytes_text, in_bytes
 from .storage import ExistingClaim
-
-DNS = NamespacePods(namespace="kube-system", labels=(("k8s-app", "kube-dns"),))
-"""The cluster's DNS: CoreDNS and kube-dns carry this label alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +29,13 @@ class NamespaceSettings:
 
     Args:
         budget: The cluster it must fit in: every autoscaler at its maximum, every task running.
-        dns: The pods that answer DNS.
+        dns: Who answers DNS in this cluster.
         exceptions: The workloads that may do more than the restricted Pod Security Standard allows. None, as it should
             be: admission then holds the whole namespace to it.
     """
 
     budget: Budget
-    dns: NamespacePods = DNS
+    dns: Dns = Dns.kube_dns()
     exceptions: tuple[PodSecurityException, ...] = ()
 
     def __post_init__(self) -> None:
@@ -54,6 +52,9 @@ class Namespace(Component):
     Args:
         scope: The first Phase.
         settings: Budget and DNS.
+
+    Raises:
+        SettingError: No policy of this cluster can say who answers DNS.
     """
 
     def __init__(self, scope: Construct, settings: NamespaceSettings) -> None:
@@ -61,6 +62,13 @@ class Namespace(Component):
         self.settings = settings
         self._capacity: tuple[int, Capacity] | None = None
         self.application.ground = self
+        kind = self.application.settings.policies
+        for server in settings.dns.servers:
+            require_sayable("Dns.servers", server.peer, kind)
+        if settings.dns.proxied and kind is not PolicyKind.CILIUM:
+            raise SettingError(
+                "Dns.proxied", True, "Only Cilium reads questions: say ApplicationSettings(policies=PolicyKind.CILIUM)."
+            )
 
     @property
     def wave(self) -> int:
@@ -140,18 +148,21 @@ class Namespace(Component):
         return list(self.capacity.problems()) if self.capacity else []
 
     def quota(self) -> Manifest:
-        """The ResourceQuota: what runs, and a rollout of everything at once."""
+        """The ResourceQuota: what runs, a rollout of everything at once, and guests."""
         pods = [(pod, pod.steady_pods + pod.passing_pods) for pod in self.application.find_all(Pod)]
+        guests = self.application.find_all(Guest)
         requests = sum((pod.requests * count for pod, count in pods), Amount())
+        requests = sum((guest.requests for guest in guests), requests)
         limits = sum((pod.limits * count for pod, count in pods), Amount())
+        limits = sum((guest.limits for guest in guests), limits)
         sizes = self.claim_sizes()
         hard = {
             **{f"requests.{name}": text for name, text in requests.resources.items()},
             **{f"limits.{name}": text for name, text in limits.resources.items()},
-            "pods": str(sum(count for _, count in pods)),
+            "pods": str(sum(count for _, count in pods) + sum(guest.settings.pods for guest in guests)),
             "persistentvolumeclaims": str(len(sizes)),
             "requests.storage": bytes_text(sum(sizes)),
-            "services.nodeports": "0",
+            "services.nodeports": str(sum(guest.settings.node_ports for guest in guests)),
             "services.loadbalancers": "0",
         }
         return k8s.KubeResourceQuota.manifest(
@@ -185,7 +196,8 @@ class Namespace(Component):
 
         items = []
         if limits:
-            largest = functools.reduce(Amount.at_least, limits)
+            guests = [guest.limit for guest in self.application.find_all(Guest)]
+            largest = functools.reduce(Amount.at_least, [*limits, *guests])
             smallest = functools.reduce(Amount.at_most, limits)
             items.append(
                 k8s.LimitRangeItem(
@@ -209,20 +221,21 @@ class Namespace(Component):
     def baseline(self) -> list[Manifest]:
         """Default deny for every pod of the namespace, and DNS."""
         everything = k8s.LabelSelector()
-        dns = k8s.NetworkPolicyEgressRule(
-            to=self.settings.dns.render(),
-            ports=[
-                k8s.NetworkPolicyPort(port=k8s.IntOrString.from_number(53), protocol=protocol)
-                for protocol in ("UDP", "TCP")
-            ],
-        )
-        return [
-            k8s.KubeNetworkPolicy.manifest(
-                metadata=self.metadata(self.application.prefixed("default-deny")),
-                spec=k8s.NetworkPolicySpec(pod_selector=everything, policy_types=["Ingress", "Egress"]),
-            ),
-            k8s.KubeNetworkPolicy.manifest(
-                metadata=self.metadata(self.application.prefixed("allow-dns")),
-                spec=k8s.NetworkPolicySpec(pod_selector=everything, policy_types=["Egress"], egress=[dns]),
-            ),
+        kind, dns = self.application.settings.policies, self.settings.dns
+        by_cilium = [server for server in dns.servers if dns.proxied or needs_cilium(server.peer, kind)]
+        rules = [
+            egress_rule(server.peer.render(), [server.port], DNS_PROTOCOLS)
+            for server in dns.servers
+            if server not in by_cilium
         ]
+        closed = k8s.KubeNetworkPolicy.manifest(
+            metadata=self.metadata(self.application.prefixed("default-deny")),
+            spec=k8s.NetworkPolicySpec(pod_selector=everything, policy_types=["Ingress", "Egress"]),
+        )
+        name = self.application.prefixed("allow-dns")
+        allowed = k8s.KubeNetworkPolicy.manifest(
+            metadata=self.metadata(name),
+            spec=k8s.NetworkPolicySpec(pod_selector=everything, policy_types=["Egress"], egress=rules),
+        )
+        metadata = ApiObjectMetadata(name=name, namespace=self.namespace, labels=self.labels())
+        return [closed, *([allowed] if rules else []), *cilium_policy(metadata, {}, outgoing=by_cilium, dns=dns)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from constructs import Construct
 
-from .api import k8s
+from .api import ApiObjectMetadata, k8s
 from .component import NAME_LABEL, Component
 from .container import Container, harden_pod
 from .endpoint import Endpoint, Port
@@ -17,7 +17,18 @@ from .errors import SettingError
 from .extras import PodExtras
 from .manifest import Manifest
 from .names import dns_label, once
-from .network import External, Peer, egress_rule, ingress_rule, pods_peer
+from .network import (
+    External,
+    Listener,
+    Peer,
+    PolicyKind,
+    cilium_policy,
+    egress_rule,
+    ingress_rule,
+    needs_cilium,
+    pods_peer,
+    require_sayable,
+)
 from .quantity import Amount, Compute
 from .storage import Claim, Files, Volume
 from .variable import Variable, variables
@@ -226,7 +237,7 @@ class Pod(Component):
 
         Raises:
             SettingError: The target is of another application, was connected before, introduces a variable that is
-                set already, or cannot be waited for.
+                set already, cannot be waited for, or is where no policy of this cluster can say.
         """
         self.application.require_open(self.full_name)
         for given in targets:
@@ -237,6 +248,9 @@ class Pod(Component):
                 raise SettingError(f"{self.full_name} connects_to", target.name, "An external cannot be waited for.")
             elif target in self._connections:
                 raise SettingError(f"{self.full_name} connects_to", target.name, "It is connected already.")
+            else:
+                for listener in target.listeners:
+                    require_sayable(f"{self.full_name} connects_to {target.name!r}", listener.peer, self._policies)
             self.add_variables(target.introduction)
             self._connections.append(target)
 
@@ -290,14 +304,23 @@ class Pod(Component):
         self._clients.setdefault(self.port(port).name, set()).add(client.full_name)
 
     def accepts_from(self, peer: Peer, port: str = "") -> None:
-        """Let a peer of outside the application in, such as the ingress controller; to the main port unless given."""
+        """Let a peer of outside the application in, such as the ingress controller; to the main port unless given.
+
+        Raises:
+            SettingError: No policy of this cluster can say who it is.
+        """
         self.application.require_open(self.full_name)
+        require_sayable(f"{self.full_name} accepts_from", peer, self._policies)
         self._peers.append((peer, self.port(port).name if port else self.main_port.name))
 
     @property
     def accepted(self) -> tuple[tuple[Peer, str], ...]:
         """The peers from outside the application, with the port each may reach."""
         return tuple(self._peers)
+
+    @property
+    def _policies(self) -> PolicyKind:
+        return self.application.settings.policies
 
     def _connect(self, target: Target, wait: bool) -> None:
         workload = target.workload
@@ -478,32 +501,56 @@ class Pod(Component):
             for port in self.ports
             if port.name in self._clients
         ]
-        outside = [ingress_rule(peer.render(), [self.port(port).container]) for peer, port in self._peers]
+        outside = [
+            ingress_rule(peer.render(), [number])
+            for peer, number in self._incoming
+            if not needs_cilium(peer, self._policies)
+        ]
         return inside + outside
 
     def egress_rules(self) -> list[k8s.NetworkPolicyEgressRule]:
-        """Where it may go: its connections, one rule for each workload or external. DNS is in the baseline."""
+        """Where it may go: its connections, one rule for each workload and listener. DNS is in the baseline."""
         ports: dict[str, set[int]] = {}
-        external: list[k8s.NetworkPolicyEgressRule] = []
         for target in self.connections:
             if isinstance(target, Target):
                 ports.setdefault(target.workload.full_name, set()).add(target.workload.port(target.port).container)
-            else:
-                external.append(egress_rule(target.peer.render(), [target.port]))
         inside = [egress_rule([pods_peer({NAME_LABEL: name})], ports[name]) for name in sorted(ports)]
-        return inside + external
+        outside = [
+            egress_rule(listener.peer.render(), [listener.port])
+            for listener in self._outgoing
+            if not needs_cilium(listener.peer, self._policies)
+        ]
+        return inside + outside
 
-    def network_policy(self) -> Manifest:
-        """Its policy: both directions closed but for its connections."""
-        return k8s.KubeNetworkPolicy.manifest(
-            metadata=self.metadata(),
-            spec=k8s.NetworkPolicySpec(
-                pod_selector=k8s.LabelSelector(match_labels=self.selector),
-                policy_types=["Ingress", "Egress"],
-                ingress=self.ingress_rules() or None,
-                egress=self.egress_rules() or None,
+    @property
+    def _incoming(self) -> list[tuple[Peer, int]]:
+        return [(peer, self.port(port).container) for peer, port in self._peers]
+
+    @property
+    def _outgoing(self) -> list[Listener]:
+        return [
+            listener for target in self.connections if isinstance(target, External) for listener in target.listeners
+        ]
+
+    def network_policies(self) -> list[Manifest]:
+        """Its policy: both directions closed but for its connections. Beside it Cilium's, where a peer needs that."""
+        return [
+            k8s.KubeNetworkPolicy.manifest(
+                metadata=self.metadata(),
+                spec=k8s.NetworkPolicySpec(
+                    pod_selector=k8s.LabelSelector(match_labels=self.selector),
+                    policy_types=["Ingress", "Egress"],
+                    ingress=self.ingress_rules() or None,
+                    egress=self.egress_rules() or None,
+                ),
             ),
-        )
+            *cilium_policy(
+                ApiObjectMetadata(name=self.full_name, namespace=self.namespace, labels=self.labels()),
+                self.selector,
+                incoming=[entry for entry in self._incoming if needs_cilium(entry[0], self._policies)],
+                outgoing=[listener for listener in self._outgoing if needs_cilium(listener.peer, self._policies)],
+            ),
+        ]
 
     def pod_template(
         self,

@@ -15,6 +15,7 @@ from constructs import Construct
 from ._jsii import cdk8s
 from .errors import SettingError, refusals
 from .names import dns_label, dns_subdomain
+from .network import PolicyKind
 from .platforms import Platform
 
 C = TypeVar("C", bound=Construct)
@@ -49,6 +50,7 @@ class ApplicationSettings:
         namespace: The namespace; the application's name unless given.
         image_pull_secret: The name of an existing Secret with the credentials of a private image registry.
         cluster_domain: The DNS suffix of Services; ``cluster.local`` wherever nobody changed it.
+        policies: With which objects policies are written. Cilium's need a cluster that runs Cilium.
         platform: What the cluster gives pods that others do not; see ``platforms``.
         pod_templates: Where custom resources, made with plain cdk8s, hold templates of pods. Those of Kubernetes' own
             kinds are known.
@@ -58,6 +60,7 @@ class ApplicationSettings:
     namespace: str = ""
     image_pull_secret: str = ""
     cluster_domain: str = "cluster.local"
+    policies: PolicyKind = PolicyKind.KUBERNETES
     platform: Platform = Platform()
     pod_templates: tuple[PodTemplatePath, ...] = ()
 

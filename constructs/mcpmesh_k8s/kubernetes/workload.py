@@ -11,6 +11,7 @@ from .errors import SettingError
 from .manifest import Manifest
 from .names import MAX_STATEFUL_SET, dns_label
 from .pod import Pod, PodOptions, PodSettings, Target
+from .variable import Variable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +134,14 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
     Args:
         one_at_a_time: Whether the old pod must be gone before a new one starts: two would both write. A claim asks
             for it in any case.
+        public_url_variable: The variable by which it learns the address that people type, where it builds links with
+            it. A gateway sets it.
         ipv4_only: Whether its program listens on addresses of IPv4 alone. Where a cluster has both families, its
             Service has one of IPv4; where IPv6 is the first or the only one, it is refused.
     """
 
     one_at_a_time: bool = False
+    public_url_variable: str = ""
     ipv4_only: bool = False
 
     def __post_init__(self) -> None:
@@ -163,6 +167,9 @@ class Workload(Pod):
         self.availability = settings.availability
         """How many pods, how many stay up, where, and how important they are."""
         self._one_at_a_time = settings.one_at_a_time
+        self._public_url_variable = settings.public_url_variable
+        self.public_url = ""
+        """Where people reach it, when a gateway serves it below a path."""
         self._ipv4_only = settings.ipv4_only
         families = self.application.settings.platform.ip_families
         if self._ipv4_only and families[0] != "IPv4":
@@ -190,6 +197,27 @@ class Workload(Pod):
         if not self.ports:
             raise SettingError("connects_to", self.full_name, "It serves nothing. Give a workload with a port.")
         return Target(workload=self)
+
+    def serve_at(self, url: str) -> None:
+        """Tell it where people reach it; the gateway calls it.
+
+        Args:
+            url: The address of everything that it serves, with the path.
+
+        Raises:
+            SettingError: It is told twice: a link can lead to one place.
+        """
+        if self.public_url and self._public_url_variable:
+            raise SettingError(
+                f"{self.full_name} public address", url, f"It is served at {self.public_url} already. Give one gateway."
+            )
+        self.public_url = url
+        self.add_variables(self.public_variables())
+
+    def public_variables(self) -> tuple[Variable, ...]:
+        """The variables that tell it its public address."""
+        name = self._public_url_variable
+        return (Variable(name=name, value=self.public_url),) if name else ()
 
     # How many run.
 
@@ -233,7 +261,7 @@ class Workload(Pod):
             *self.claim_manifests(),
             self.controller(),
             *self.services(),
-            self.network_policy(),
+            *self.network_policies(),
             *self.autoscaler(),
             *self.disruption_budget(),
         ]

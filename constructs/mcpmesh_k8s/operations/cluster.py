@@ -17,6 +17,7 @@ CONTROLLERS = {
     "argoproj.io": "Argo CD",
     "bitnami.com": "the Sealed Secrets controller",
     "cert-manager.io": "cert-manager",
+    "cilium.io": "Cilium, which is the network plugin of a cluster from its start",
     "external-secrets.io": "the External Secrets Operator",
     "gateway.networking.k8s.io": "the Gateway API, with a controller for it",
 }

@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar, cast
 
 import typer
 
-from . import build, clients, cluster, deploy, health, hosts, pods, secrets, way
+from . import build, clients, cluster, deploy, dns, health, hosts, pods, secrets, way
 from .answers import Address, Addresses, Compared, Finding, Health, Secrets, Shown, ShownWorkload, Status, Verification
 from .environment import Build, Environment, Minikube
 from .moves import (
@@ -727,6 +727,7 @@ def set_up(who: Operator, env_file: Path) -> None:
         advice = f"The addons {', '.join(who.minikube.addons)} are enabled, so wait for their pods, or look at them: "
         advice += shlex.join(["kubectl", "--context", kubectl.context, "get", "pods", "--all-namespaces"])
     cluster.require_prerequisites(kubectl, phases, advice)
+    dns.show_dns(who.environment, kubectl)
     deploy.apply(kubectl, [manifest for phase in phases for manifest in phase.of("Namespace")])
     keys = secrets.make_secrets(who.environment, kubectl, env_file)
     stored = secrets.stored_keys(who.environment)

@@ -188,10 +188,12 @@ class ApiSettings(MeshSettings):
     Args:
         port: The port it listens on.
         readiness_path: The path that answers 200 when it can serve.
+        public_url_variable: The variable by which it learns the address that people type, where it builds links.
     """
 
     port: int = 8080
     readiness_path: str = "/health"
+    public_url_variable: str = ""
 
 
 def _mesh_variables(settings: MeshSettings, full_name: str, port: Port) -> tuple[Variable, ...]:
@@ -327,6 +329,7 @@ class Api(_MeshWorkload):
             WorkloadSettings(
                 name=settings.name,
                 component="api",
+                public_url_variable=settings.public_url_variable,
                 availability=settings.availability,
                 extras=settings.extras,
                 termination_grace_seconds=settings.termination_grace_seconds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from constructs import Construct
 
@@ -22,6 +23,7 @@ from mcpmesh_k8s.kubernetes import (
     SettingError,
     Target,
     User,
+    Variable,
     Workload,
     WorkloadOptions,
     WorkloadSettings,
@@ -41,8 +43,6 @@ _LEAST_DISK = 64 * 2**20
 _INI = """\
 [server]
 http_port = 3000
-root_url = %(protocol)s://%(domain)s/grafana/
-serve_from_sub_path = true
 
 [paths]
 data = {data}
@@ -131,7 +131,7 @@ class GrafanaSettings(WorkloadOptions):
 
 
 class Grafana(Workload):
-    """Grafana below ``/grafana/``, with Tempo as its data source.
+    """Grafana with Tempo as its data source. A gateway tells it where people reach it, and below which path.
 
     Args:
         scope: A Phase.
@@ -150,6 +150,7 @@ class Grafana(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="dashboards",
+                public_url_variable="GF_SERVER_ROOT_URL",
                 container=Container(
                     name=settings.name,
                     image=settings.image,
@@ -191,3 +192,8 @@ class Grafana(Workload):
             ),
         )
         self.connects_to(Target(workload=tempo))
+
+    def public_variables(self) -> tuple[Variable, ...]:
+        """Where its links lead, and whether it is served below a path: the gateway passes that on."""
+        below = urlsplit(self.public_url).path != "/"
+        return (*super().public_variables(), *variables({"GF_SERVER_SERVE_FROM_SUB_PATH": str(below).lower()}))
