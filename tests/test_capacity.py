@@ -298,7 +298,7 @@ def test_every_pod_has_a_place_in_one_order(manifests: Manifests, environment: s
     login = {"oauth2-proxy"} & set().union(*order.values())
     agents = {"pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent"}
     assert [order[value] for value in sorted(order, reverse=True)] == [
-        {"postgres", "redis", "minio", "minio-bucket"},
+        {"postgres", "postgres-databases", "redis", "minio", "minio-bucket"},
         {"nginx-gateway"} | login,
         {"registry", "smoke-test"} | agents,
         {"backend"},
