@@ -331,16 +331,16 @@ def localize_settings(text: str, upstreams: Mapping[str, int], *, limited: bool)
     return json.dumps(settings)
 
 
-def localize(text: str, *, listen: tuple[int, int], resolv_conf: Path) -> str:
+def localize(text: str, *, listen: Mapping[int, int], resolv_conf: Path) -> str:
     """The configuration with local ports and a local resolver.
 
     Args:
-        listen: The port that is listened on, and the local one.
+        listen: The ports that are listened on, and the local ones.
         resolv_conf: The file that names the local resolver.
     """
-    text, listening = re.subn(rf"\blisten {listen[0]}\b", f"listen {LOCALHOST}:{listen[1]}", text)
+    text, listening = re.subn(r"\blisten (\d+)\b", lambda port: f"listen {LOCALHOST}:{listen[int(port[1])]}", text)
     text, resolving = re.subn('"/etc/resolv.conf"', f'"{resolv_conf}"', text)
-    assert (listening, resolving) == (2, 1), text
+    assert (listening, resolving) == (3, 1), text
     return "".join(f"load_module {module};\n" for module in MODULES) + text
 
 
@@ -365,8 +365,7 @@ def running_gateway(
     spec = container_of(manifest, NAME)
     security = spec["securityContext"]
     account = Account(security["runAsUser"], security["runAsGroup"])
-    (listen,) = (port["containerPort"] for port in spec["ports"])
-    port = free_port()
+    listen = {port["containerPort"]: free_port() for port in spec["ports"]}
     with ExitStack() as stack:
         root = stack.enter_context(account.folder())
         upstreams = dict[str, StubUpstream]()
@@ -387,7 +386,7 @@ def running_gateway(
         resolv_conf.write_text(f"nameserver {LOCALHOST}:{dns.port}\n")
         text = configuration.read_text()
         host = re.findall(r'server_name "([^"]*)";', text)[-1]
-        configuration.write_text(localize(text, listen=(listen, port), resolv_conf=resolv_conf))
+        configuration.write_text(localize(text, listen=listen, resolv_conf=resolv_conf))
         settings = mounts["/etc/gateway"] / "gateway.json"
         settings.write_text(localize_settings(settings.read_text(), upstream_ports, limited=limited))
         prefix = root / "prefix"
@@ -401,11 +400,11 @@ def running_gateway(
         output.touch()
         account.own(output)
 
-        loopback = Loopback(ports={listen: port}, mounts=mounts)
+        loopback = Loopback(ports=listen, mounts=mounts)
         environment = pod_environment(manifest, NAME, secrets=SECRETS, loopback=loopback)
         environment["PATH"] = f"{program.parent}:{environment['PATH']}"
         pod = start_pod(manifest, NAME, environment=environment, loopback=loopback, root=root)
-        stack.enter_context(serving(pod, lambda: is_open(port), stop=signal.SIGQUIT))
+        stack.enter_context(serving(pod, lambda: is_open(pod.ports["http"]), stop=signal.SIGQUIT))
         yield RunningGateway(
             pod=pod, account=account, dns=dns, upstreams=upstreams, mounts=mounts, prefix=prefix, host=host
         )

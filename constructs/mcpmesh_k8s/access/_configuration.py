@@ -45,6 +45,7 @@ class Configuration:
         workers: Worker processes.
         drain_seconds: How long a worker that is told to stop goes on serving what it has begun.
         listen: The port that it listens on.
+        metrics: The port on which it tells what it has counted.
         health: The path that the kubelet asks for.
         routes: What it passes on.
         login: Who vouches for people.
@@ -58,6 +59,7 @@ class Configuration:
     workers: int
     drain_seconds: int
     listen: int
+    metrics: int
     health: str
     routes: tuple[Route, ...]
     login: Login
@@ -81,6 +83,7 @@ class Configuration:
             "WORKERS": str(self.workers),
             "DRAIN": str(self.drain_seconds),
             "LISTEN": str(self.listen),
+            "METRICS": str(self.metrics),
             "HEALTH": self.health,
             "HOST": quoted(self.host),
             "ERRORS": _ERRORS,
@@ -129,6 +132,7 @@ class Configuration:
     def _told(self, route: Route, *, of_login: bool) -> dict[str, object]:
         endpoint, vouching = route.to.endpoint(), self.login.vouching
         return {
+            "service": route.to.name,
             "host": f"{endpoint.host}.{self.service_domain}",
             "port": endpoint.port,
             "tries": vouching.tries if of_login and isinstance(vouching, Question) else 0,
