@@ -251,6 +251,7 @@ def test_the_gateway_is_there_and_finds_its_services(platform: Platform, ipv6: b
         with running_gateway(manifests, alone_at=at, limited=False) as gateway:
             gateway.sign_in()
             assert gateway.request("GET", "/api/jobs").body == b"backend"
+            assert is_open(gateway.pod.ports["metrics"], at)
 
     with own_network(ipv6=ipv6) as inside:
         inside(ask)
@@ -299,7 +300,9 @@ def test_the_gateway_of_a_cluster_with_ipv6_alone_listens_nowhere_else(tmp_path:
     def ask() -> None:
         with running_gateway(read_manifests(tmp_path / "shop"), alone_at=IPV6) as gateway:
             assert gateway.request("GET", "/").body == b"backend"
+            assert is_open(gateway.pod.ports["metrics"], IPV6)
             assert not is_open(gateway.port, LOCALHOST)
+            assert not is_open(gateway.pod.ports["metrics"], LOCALHOST)
 
     with own_network() as inside:
         inside(ask)
