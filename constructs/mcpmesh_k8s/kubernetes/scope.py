@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from constructs import Construct
 
-from ._jsii import cdk8s
+from ._jsii import cdk8s, create
 from .errors import SettingError, refusals
 from .names import dns_label
 
@@ -100,7 +100,7 @@ class ApplicationScope(cdk8s.App):
         self._phases: list[Phase] = []
         self._closed = False
         _unwritten[id(self)] = directory
-        super().__init__(outdir=str(staging))
+        create(self, {"outdir": str(staging)})
 
     def look(self) -> None:
         """Say that the application is looked at: a program that ends without writing it has not forgotten to."""
@@ -158,7 +158,9 @@ class Phase(cdk8s.Chart):
         # The number orders the files. A dependency between charts would too, and cdk8s turns it into one between
         # every two of their objects, which takes longer than writing them.
         self.number = application.add_phase(self)
-        super().__init__(application, f"{self.number:04}-{dns_label('Phase name', name)}")
+        construct_id = f"{self.number:04}-{dns_label('Phase name', name)}"
+        self.file = f"{construct_id}.k8s.yaml"
+        create(self, application, construct_id)
         self.application = application
         self.name = name
 
