@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
@@ -12,6 +10,7 @@ from mcpmesh_k8s.kubernetes import (
     Manifest,
     NamespacePods,
     SettingError,
+    dataclass,
     dns_label,
     gateway_api,
     k8s,

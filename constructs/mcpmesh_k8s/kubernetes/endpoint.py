@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .errors import SettingError
 from .names import dns_label
+from .values import dataclass
 
 
 def port_number(where: str, number: int) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from constructs import Construct
 
 from .api import k8s
@@ -16,6 +14,7 @@ from .pod import Pod
 from .pod_security import LEVELS, PodSecurityException
 from .quantity import Amount, Budget, bytes_text, cpu_text, in_bytes
 from .storage import ExistingClaim
+from .values import dataclass
 
 DNS = NamespacePods(namespace="kube-system", labels=(("k8s-app", "kube-dns"),))
 """The cluster's DNS: CoreDNS and kube-dns carry this label alike."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from .api import k8s
 from .endpoint import port_number
 from .errors import SettingError
 from .labels import label_pairs
 from .names import dns_label
+from .values import dataclass
 from .variable import Variable
 
 PRIVATE_RANGES = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from constructs import Construct
 
@@ -20,6 +20,7 @@ from .names import dns_label, once
 from .network import External, Peer, egress_rule, ingress_rule, pods_peer
 from .quantity import Amount, Compute
 from .storage import Claim, Files, Volume
+from .values import dataclass
 from .variable import Variable
 
 WAIT = 'until timeout 5 "$@" >/dev/null 2>&1; do echo "waiting for $TARGET"; sleep 2; done; echo "$TARGET is ready"'

@@ -6,7 +6,6 @@ import atexit
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ from constructs import Construct
 from ._jsii import cdk8s, create
 from .errors import SettingError, refusals
 from .names import dns_label
+from .values import dataclass
 
 C = TypeVar("C", bound=Construct)
 

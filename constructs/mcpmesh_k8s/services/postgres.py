@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from constructs import Construct
 
@@ -30,6 +29,7 @@ from mcpmesh_k8s.kubernetes import (
     Variable,
     WorkloadOptions,
     WorkloadSettings,
+    dataclass,
     in_bytes,
     once,
     variables,
