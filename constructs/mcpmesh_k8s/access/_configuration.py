@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from mcpmesh_k8s.kubernetes import dataclass
+from mcpmesh_k8s.kubernetes import Platform, dataclass
 
 from .login import LOGIN_COOKIE, LOGIN_PATH, Login, Question
 from .routes import Limits, Route
@@ -47,6 +47,8 @@ class Configuration:
         workers: Worker processes.
         drain_seconds: How long a worker that is told to stop goes on serving what it has begun.
         listen: The port that it listens on.
+        metrics: The port on which it tells what it has counted.
+        platform: Which families of addresses it listens on: on a node without IPv6, nginx would not start with it.
         health: The path that the kubelet asks for.
         routes: What it passes on.
         login: Who vouches for people.
@@ -60,6 +62,8 @@ class Configuration:
     workers: int
     drain_seconds: int
     listen: int
+    metrics: int
+    platform: Platform
     health: str
     routes: tuple[Route, ...]
     login: Login
@@ -82,7 +86,9 @@ class Configuration:
         values = {
             "WORKERS": str(self.workers),
             "DRAIN": str(self.drain_seconds),
-            "LISTEN": str(self.listen),
+            "LISTENDEFAULT": self._listening(self.listen, " default_server"),
+            "LISTEN": self._listening(self.listen),
+            "METRICS": self._listening(self.metrics),
             "HEALTH": self.health,
             "HOST": quoted(self.host),
             "ERRORS": _ERRORS,
@@ -91,6 +97,11 @@ class Configuration:
             "LOCATIONS": "".join(locations),
         }
         return re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], read("nginx.conf"))
+
+    def _listening(self, port: int, more: str = "") -> str:
+        """The lines that say where a server listens."""
+        addresses = {"IPv4": str(port), "IPv6": f"[::]:{port}"}
+        return "\n        ".join(f"listen {addresses[family]}{more};" for family in self.platform.ip_families)
 
     @property
     def gateway_json(self) -> str:
@@ -131,6 +142,7 @@ class Configuration:
     def _told(self, route: Route, *, of_login: bool) -> dict[str, object]:
         endpoint, vouching = route.to.endpoint(), self.login.vouching
         return {
+            "service": route.to.name,
             "host": f"{endpoint.host}.{self.service_domain}",
             "port": endpoint.port,
             "tries": vouching.tries if of_login and isinstance(vouching, Question) else 0,

@@ -15,6 +15,7 @@ from mcpmesh_k8s.kubernetes import (
     Internet,
     IssuedKey,
     KeyForm,
+    Listener,
     Peer,
     Port,
     Probes,
@@ -96,11 +97,12 @@ class OpenIdConnect:
 
     Args:
         issuer: Its issuer URL, ``https://``.
-        peer: Where it is; anywhere on the internet unless given.
+        peer: Where it is; anywhere on the internet unless given. It listens on the port of the issuer's URL. Where it
+            does not, as a pod behind a Service, or where its host leads back into the cluster, each as a `Listener`.
     """
 
     issuer: str
-    peer: Peer = Internet()
+    peer: Peer | tuple[Listener, ...] = Internet()
     name = "oidc"
 
     def __post_init__(self) -> None:
@@ -215,6 +217,7 @@ class OAuth2Proxy(Workload):
         self.settings = settings
         told: dict[str, str] = {
             "OAUTH2_PROXY_HTTP_ADDRESS": "0.0.0.0:4180",
+            "OAUTH2_PROXY_METRICS_ADDRESS": "0.0.0.0:44180",
             "OAUTH2_PROXY_REVERSE_PROXY": "true",
             "OAUTH2_PROXY_UPSTREAMS": "static://202",
             "OAUTH2_PROXY_SET_XAUTHREQUEST": "true",
@@ -249,7 +252,7 @@ class OAuth2Proxy(Workload):
                     image=settings.image,
                     user=USER,
                     compute=settings.compute,
-                    ports=(Port(number=4180),),
+                    ports=(Port(number=4180), Port(name="metrics", number=44180)),
                     variables=(
                         *variables(
                             {
