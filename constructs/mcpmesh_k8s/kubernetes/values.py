@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields
 from inspect import Parameter, Signature
+from operator import attrgetter
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ else:
 def _unchanging(cls: type[object]) -> type[DataclassInstance]:
     whole = dataclasses.dataclass(kw_only=True, frozen=True, init=False, repr=False, eq=False)
     made = cast("type[DataclassInstance]", whole(cls))
-    for name, function in {"__init__": _constructor(made), **_SHARED}.items():
+    equal, hashed = _comparison(made)
+    parts = {"__init__": _constructor(made), "__repr__": _show, "__eq__": equal, "__hash__": hashed}
+    for name, function in parts.items():
         if name not in vars(cls):
             setattr(made, name, function)
     return made
@@ -86,16 +89,17 @@ def _show(value: DataclassInstance) -> str:
     return f"{type(value).__qualname__}({shown})"
 
 
-def _equal(value: DataclassInstance, other: DataclassInstance) -> object:
-    return _contents(value) == _contents(other) if type(value) is type(other) else NotImplemented
+def _comparison(cls: type[DataclassInstance]) -> tuple[Callable[..., object], Callable[..., int]]:
+    contents = _getter(field.name for field in fields(cls))
+    hashed = _getter(field.name for field in fields(cls) if field.hash is not False)
+
+    def equal(value: object, other: object) -> object:
+        return contents(value) == contents(other) if type(value) is type(other) else NotImplemented
+
+    return equal, lambda value: hash(hashed(value))
 
 
-def _hash(value: DataclassInstance) -> int:
-    return hash(tuple(getattr(value, field.name) for field in fields(value) if field.hash is not False))
-
-
-def _contents(value: DataclassInstance) -> tuple[object, ...]:
-    return tuple(getattr(value, field.name) for field in fields(value))
-
-
-_SHARED = {"__repr__": _show, "__eq__": _equal, "__hash__": _hash}
+def _getter(names: Iterable[str]) -> Callable[[object], object]:
+    """What gives all of these attributes at once."""
+    found = tuple(names)
+    return attrgetter(*found) if found else lambda _: ()
