@@ -59,6 +59,12 @@ def test_dist_is_what_main_writes(tmp_path: Path) -> None:
     assert result.stderr == "", "nothing is printed that nobody needs, such as an end-of-life banner"
 
 
+def test_typeguard_is_not_imported_for_it_takes_long_and_types_are_compared_already(tmp_path: Path) -> None:
+    result = synth(tmp_path / "dist", ROOT, PYTHONPROFILEIMPORTTIME="1")
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
+    assert imported & {"jsii", "mcpmesh_k8s", "typeguard"} == {"jsii", "mcpmesh_k8s"}
+
+
 def test_hash_seed_locale_folder_and_zone_change_nothing(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other" / "deeper"
     for folder in (one, other):

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from mcpmesh_k8s.kubernetes import Platform
+from mcpmesh_k8s.kubernetes import Platform, dataclass
 
 from .login import LOGIN_COOKIE, LOGIN_PATH, Login, Question
 from .routes import Limits, Route

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from constructs import Construct
 
-from mcpmesh_k8s.kubernetes import SettingError, Workload
+from mcpmesh_k8s.kubernetes import SettingError, Workload, dataclass
 
 from .login import Login, NewSecret, Person
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
@@ -16,6 +14,7 @@ from mcpmesh_k8s.kubernetes import (
     NamespacePods,
     Peer,
     SettingError,
+    dataclass,
     dns_label,
     gateway_api,
     k8s,

@@ -7,12 +7,11 @@ a `Login`. The gateway and the application know no kind.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from constructs import Construct
 
-from mcpmesh_k8s.kubernetes import IssuedKey, RandomKey, Secret, SettingError, Workload
+from mcpmesh_k8s.kubernetes import IssuedKey, RandomKey, Secret, SettingError, Workload, dataclass
 
 from .routes import RESERVED, Audience, Route
 

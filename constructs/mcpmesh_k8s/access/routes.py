@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from mcpmesh_k8s.kubernetes import Choice, SettingError, Workload
+from mcpmesh_k8s.kubernetes import Choice, SettingError, Workload, dataclass
 
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 RESERVED = ("/-/", "/oauth2/")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from constructs import Construct
@@ -18,6 +17,7 @@ from mcpmesh_k8s.kubernetes import (
     SettingError,
     argoproj,
     at,
+    dataclass,
     dns_label,
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from constructs import Construct
@@ -22,6 +22,7 @@ from mcpmesh_k8s.kubernetes import (
     TaskOptions,
     TaskSettings,
     Variable,
+    dataclass,
     variables,
 )
 from mcpmesh_k8s.services import USER, Agent, Registry

@@ -7,11 +7,10 @@ was found on the day it was looked at; ``make check`` warns when that is long ag
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date
 from enum import Enum
 
-from mcpmesh_k8s.kubernetes import Image, SettingError
+from mcpmesh_k8s.kubernetes import Image, SettingError, dataclass
 
 _ID = re.compile(r"CVE-\d{4}-\d{4,}|GHSA(-[23456789cfghjmpqrvwx]{4}){3}")
 

@@ -86,6 +86,7 @@ from .store import Content, Count, Mover, Owner, Part, Place, Row, Server, Side,
 from .task import Hook, Task, TaskOptions, TaskSettings
 from .topology import budget, topology
 from .typed import refuse_wrong_types
+from .values import dataclass
 from .variable import SecretKey, Variable, variables
 from .workload import (
     Autoscaling,
@@ -220,6 +221,7 @@ __all__ = [
     "budget",
     "bytes_text",
     "containers_of",
+    "dataclass",
     "dns_label",
     "each",
     "gateway_api",

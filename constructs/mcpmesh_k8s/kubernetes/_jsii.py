@@ -65,6 +65,14 @@ def _tarball() -> Path:
     return path
 
 
+def create(construct: Construct, *given: object) -> None:
+    """Do what the constructor of a construct's class in cdk8s does, once it has compared what it is given.
+
+    jsii compares by ``typeguard``, whose import takes a tenth of a synthesis. What ours are given is compared already.
+    """
+    jsii.create(type(construct), construct, list(given))
+
+
 class ApiObjects(metaclass=jsii.JSIIMeta, jsii_type=f"{_MODULE}.ApiObjects"):
     """Creates cdk8s ApiObjects, many in one call.
 

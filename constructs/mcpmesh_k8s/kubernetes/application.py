@@ -133,7 +133,7 @@ class Application(ApplicationScope):
         strangers += [entry.name for entry in entries if not _WRITTEN.fullmatch(entry.name)]
         if not strangers:
             owners = {entry.name: _owners(entry) for entry in entries}
-            phases = {f"{phase.node.id}.k8s.yaml" for phase in self.phases}
+            phases = {phase.file for phase in self.phases}
             ours = any(self.settings.name in found for found in owners.values()) or set(owners) <= phases
             strangers = [name for name, found in owners.items() if found - {self.settings.name} or not ours]
         if strangers:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from .errors import SettingError
 from .labels import label_pairs
 from .names import once
 from .packing import Room
 from .quantity import Amount, in_bytes, millicores
+from .values import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

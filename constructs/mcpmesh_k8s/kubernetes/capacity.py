@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from .budget import Budget, FreeNode
 from .packing import Room, surely_fits
@@ -17,6 +16,7 @@ from .pod import Pod
 from .priority import PriorityClass
 from .quantity import Amount
 from .scope import ApplicationScope
+from .values import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from constructs import Construct
 
+from ._jsii import create
 from .api import k8s
 from .manifest import Manifest
 from .names import dns_label
@@ -41,7 +42,7 @@ class Component(Construct):
         self.component = component
         self._patches: tuple[Patch, ...] = ()
         self.application.register(self, id, name)
-        super().__init__(scope, id)
+        create(self, scope, id)
 
     @property
     def namespace(self) -> str:

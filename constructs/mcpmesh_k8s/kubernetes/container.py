@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .api import k8s
 from .endpoint import Port
 from .errors import SettingError
@@ -12,6 +10,7 @@ from .names import dns_label, once
 from .probe import HttpGet, Probes, TcpSocket
 from .quantity import Amount, Compute, in_bytes, millicores
 from .storage import Volume
+from .values import dataclass
 from .variable import Variable
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from .errors import SettingError
 from .names import dns_label
 from .platforms import bracketed
+from .values import dataclass
 
 
 def port_number(where: str, number: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from .container import Container
@@ -13,6 +12,7 @@ from .names import dns_subdomain, once
 from .patch import Patch, once_each
 from .placement import Placement
 from .storage import Volume
+from .values import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

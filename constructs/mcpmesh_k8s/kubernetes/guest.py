@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from constructs import Construct
 
 from .api import ApiObjectMetadata, k8s
@@ -15,6 +13,7 @@ from .manifest import Manifest
 from .names import dns_label
 from .network import External, Peer, cilium_policy, egress_rule, ingress_rule, needs_cilium, require_sayable
 from .quantity import Amount, Compute, in_bytes, millicores
+from .values import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from constructs import Construct
 
@@ -21,6 +20,7 @@ from .pod import Pod
 from .pod_security import LEVELS, PodSecurityException
 from .quantity import Amount, bytes_text, in_bytes
 from .storage import ExistingClaim
+from .values import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from .api import ApiObjectMetadata, cilium, k8s
 from .choice import Choice
@@ -13,6 +12,7 @@ from .errors import SettingError
 from .labels import label_pairs
 from .manifest import Manifest
 from .names import dns_label
+from .values import dataclass
 from .variable import Variable
 
 PRIVATE_RANGES = (

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from .quantity import Amount
+from .values import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +46,10 @@ def surely_fits(one: Amount, others: Mapping[Amount, int], nodes: Sequence[Room]
         return False
     by_cpu = sorted(left.cpu + 1 for left, _ in opened)
     by_memory = sorted(left.memory + 1 for left, _ in opened)
+    # Those first that bring much CPU for the memory that goes with it.
+    pods = sorted(others.items(), key=lambda entry: Fraction(entry[0].cpu, entry[0].memory), reverse=True)
     return not any(
-        _can_give(others, cpu=sum(by_cpu[:count]), memory=sum(by_memory[: still - count])) for count in range(still + 1)
+        _can_give(pods, cpu=sum(by_cpu[:count]), memory=sum(by_memory[: still - count])) for count in range(still + 1)
     )
 
 
@@ -62,14 +64,13 @@ def _most_shut(needed: Sequence[int], given: int) -> int:
     return shut
 
 
-def _can_give(others: Mapping[Amount, int], *, cpu: int, memory: int) -> bool:
-    """Whether the pods, parted in two, have this CPU in one part and this memory in the other."""
-    left = sum(amount.memory * count for amount, count in others.items())
-    # Those first that bring much CPU for the memory that goes with it.
-    for amount in sorted(others, key=lambda amount: Fraction(amount.cpu, amount.memory), reverse=True):
-        here = amount.cpu * others[amount]
+def _can_give(pods: Sequence[tuple[Amount, int]], *, cpu: int, memory: int) -> bool:
+    """Whether the pods, parted in two in their order, have this CPU in one part and this memory in the other."""
+    left = sum(amount.memory * count for amount, count in pods)
+    for amount, count in pods:
+        here = amount.cpu * count
         if here >= cpu:
-            return left - Fraction(amount.memory * others[amount] * cpu, here) >= memory
+            return left - Fraction(amount.memory * count * cpu, here) >= memory
         cpu -= here
-        left -= amount.memory * others[amount]
+        left -= amount.memory * count
     return False

@@ -6,13 +6,14 @@ import copy
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from .api import Struct, k8s
 from .errors import SettingError
 from .manifest import Manifest, name_of, title
 from .names import once
+from .values import dataclass
 
 _API_MINOR = 27
 """The API that manifests are written with is that of Kubernetes 1.27, the oldest supported."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from .api import k8s
 from .errors import SettingError
 from .labels import label_key, label_pairs, label_value
 from .names import dns_label, dns_subdomain, once
+from .values import dataclass
 
 _SET = ("In", "NotIn")
 _PRESENCE = ("Exists", "DoesNotExist")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from .errors import SettingError
 from .names import once
 from .quantity import Amount, in_bytes, millicores
+from .values import dataclass
 
 IpFamily = Literal["IPv4", "IPv6"]
 """A family of addresses, as a Service names it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from constructs import Construct
 
@@ -31,6 +31,7 @@ from .network import (
 )
 from .quantity import Amount, Compute
 from .storage import Claim, Files, Volume
+from .values import dataclass
 from .variable import Variable, variables
 
 WAIT = (

@@ -7,12 +7,12 @@ Kubernetes 1.34), before there is a cluster to ask.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from .errors import SettingError
 from .manifest import at, each
 from .names import dns_subdomain
+from .values import dataclass
 
 Level = Literal["restricted", "baseline", "privileged"]
 """How much a pod may do: what it needs to run, what is known to be harmless, or anything."""

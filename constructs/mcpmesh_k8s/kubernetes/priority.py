@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from constructs import Construct
 
 from .api import k8s
 from .component import GROUND_WAVE, Component
 from .errors import SettingError
 from .manifest import Manifest
+from .values import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

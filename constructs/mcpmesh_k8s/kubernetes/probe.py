@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .api import k8s
 from .errors import SettingError
+from .values import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,17 +6,17 @@ import atexit
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from constructs import Construct
 
-from ._jsii import cdk8s
+from ._jsii import cdk8s, create
 from .errors import SettingError, refusals
 from .names import dns_label, dns_subdomain
 from .network import PolicyKind
 from .platforms import Platform
+from .values import dataclass
 
 C = TypeVar("C", bound=Construct)
 
@@ -124,7 +124,7 @@ class ApplicationScope(cdk8s.App):
         """Its namespace, when it has one."""
         _unwritten[id(self)] = directory
         # Whole: Node, which writes it, may have been started in another folder.
-        super().__init__(outdir=str(staging.absolute()))
+        create(self, {"outdir": str(staging.absolute())})
 
     def look(self) -> None:
         """Say that the application is looked at: a program that ends without writing it has not forgotten to."""
@@ -195,7 +195,9 @@ class Phase(cdk8s.Chart):
         # every two of their objects, which takes longer than writing them.
         self.name = name
         self.number = application.add_phase(self)
-        super().__init__(application, f"{self.number:04}-{dns_label('Phase name', name)}")
+        construct_id = f"{self.number:04}-{dns_label('Phase name', name)}"
+        self.file = f"{construct_id}.k8s.yaml"
+        create(self, application, construct_id)
         self.application = application
 
 

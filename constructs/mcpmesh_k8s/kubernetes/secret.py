@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
 
 from constructs import Construct
 
@@ -21,6 +20,7 @@ from .manifest import Manifest
 from .names import dns_label
 from .pod import Pod
 from .scope import ApplicationScope
+from .values import dataclass
 from .variable import SecretKey
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -12,6 +11,7 @@ from .api import k8s
 from .errors import SettingError
 from .names import dns_label, dns_subdomain, once
 from .quantity import bytes_text, in_bytes
+from .values import dataclass
 from .variable import secret_literal
 
 CONFIG_MAP_LIMIT = 1024 * 1024

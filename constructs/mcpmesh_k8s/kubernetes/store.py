@@ -15,12 +15,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import IO, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from .errors import OperationError
 from .pod import Pod
+from .values import dataclass
 
 T = TypeVar("T")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from constructs import Construct
 
 from .api import k8s
@@ -11,6 +9,7 @@ from .choice import Choice
 from .errors import SettingError
 from .manifest import Manifest
 from .pod import Pod, PodOptions, PodSettings
+from .values import dataclass
 
 
 class Hook(Choice):

@@ -289,7 +289,9 @@ def _refuse_in(cls: type[object]) -> None:
             continue
         owned = not isinstance(member, staticmethod)
         code = function.__code__
-        if code.co_argcount + code.co_kwonlyargcount <= owned and not code.co_flags & inspect.CO_VARARGS:
+        if code.co_argcount + code.co_kwonlyargcount <= owned and not code.co_flags & (
+            inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+        ):
             continue
         constructor = name == "__init__"
         wrapped = checked(

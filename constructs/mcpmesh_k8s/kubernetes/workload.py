@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from constructs import Construct
 
 from .api import k8s
@@ -11,6 +9,7 @@ from .errors import SettingError
 from .manifest import Manifest
 from .names import MAX_STATEFUL_SET, dns_label
 from .pod import Pod, PodOptions, PodSettings, Target
+from .values import dataclass
 from .variable import Variable
 
 

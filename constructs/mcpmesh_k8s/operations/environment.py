@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from mcpmesh_k8s.access import Gateway
-from mcpmesh_k8s.kubernetes import Image, SettingError, dns_label
+from mcpmesh_k8s.kubernetes import Image, SettingError, dataclass, dns_label
 from mcpmesh_k8s.services import Agent, Api, BuiltImage
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ import json
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -22,6 +21,7 @@ from mcpmesh_k8s.kubernetes import (
     Row,
     Server,
     Side,
+    dataclass,
     read_script,
 )
 

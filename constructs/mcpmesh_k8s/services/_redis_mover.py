@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -19,6 +19,7 @@ from mcpmesh_k8s.kubernetes import (
     Row,
     Server,
     Side,
+    dataclass,
     read_script,
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from constructs import Construct
@@ -27,6 +26,7 @@ from mcpmesh_k8s.kubernetes import (
     Workload,
     WorkloadOptions,
     WorkloadSettings,
+    dataclass,
     place_of,
     variables,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +26,7 @@ from mcpmesh_k8s.kubernetes import (
     Workload,
     WorkloadOptions,
     WorkloadSettings,
+    dataclass,
     in_bytes,
     variables,
 )

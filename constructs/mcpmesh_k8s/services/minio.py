@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 
 from constructs import Construct
 
@@ -31,6 +30,7 @@ from mcpmesh_k8s.kubernetes import (
     User,
     WorkloadOptions,
     WorkloadSettings,
+    dataclass,
     in_bytes,
     variables,
 )

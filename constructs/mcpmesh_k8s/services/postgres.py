@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from constructs import Construct
@@ -32,6 +32,7 @@ from mcpmesh_k8s.kubernetes import (
     TcpSocket,
     WorkloadOptions,
     WorkloadSettings,
+    dataclass,
     in_bytes,
     once,
     read_script,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from constructs import Construct
@@ -24,6 +24,7 @@ from mcpmesh_k8s.kubernetes import (
     TaskSettings,
     User,
     Variable,
+    dataclass,
     once,
     read_script,
     variables,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
@@ -19,6 +17,7 @@ from mcpmesh_k8s.kubernetes import (
     Workload,
     WorkloadOptions,
     WorkloadSettings,
+    dataclass,
     variables,
 )
 

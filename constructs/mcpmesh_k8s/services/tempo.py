@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
@@ -24,6 +22,7 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadOptions,
     WorkloadSettings,
     bytes_text,
+    dataclass,
     in_bytes,
     variables,
 )
