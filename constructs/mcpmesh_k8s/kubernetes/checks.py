@@ -492,10 +492,10 @@ def _read(resources: Mapping[str, object]) -> Amount:
 
 def misread_texts(objects: Objects) -> Iterator[str]:
     """A text that YAML cannot carry reaches the cluster as another value, or stops kubectl from reading the file."""
-    for manifest in objects.all:
-        # Most texts are there often and few are misread: where one is, is asked only then.
-        misread = {text for text in set(_strings(manifest)) if _MISREAD.fullmatch(text)}
-        for path, text in _texts(manifest) if misread else ():
+    # Most texts are there often and few are misread: where one is, is asked only then.
+    misread = {text for text in _strings(*objects.all) if _MISREAD.fullmatch(text)}
+    for manifest in objects.all if misread else ():
+        for path, text in _texts(manifest):
             if text in misread:
                 yield (
                     f"{title(manifest)} has {text[:40]!r} in {path}, which kubectl would not read as this text: "
@@ -503,17 +503,17 @@ def misread_texts(objects: Objects) -> Iterator[str]:
                 )
 
 
-def _strings(value: object) -> list[str]:
-    """All texts in a value."""
-    found: list[str] = []
-    left = [value]
+def _strings(*values: object) -> set[str]:
+    """All texts in values as JSON has them."""
+    found: set[str] = set()
+    left = list(values)
     while left:
         inner = left.pop()
         if isinstance(inner, str):
-            found.append(inner)
-        elif isinstance(inner, Mapping):
+            found.add(inner)
+        elif isinstance(inner, dict):
             left += inner.values()
-        elif isinstance(inner, Sequence):
+        elif isinstance(inner, list):
             left += inner
     return found
 

@@ -12,6 +12,7 @@ import difflib
 import enum
 import functools
 import inspect
+import itertools
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
@@ -29,6 +30,8 @@ _SCALARS: dict[object, str] = {
     type(None): "None",
 }
 _LONGEST = 200
+_KEY = object()
+"""The place of what is itself the name of a place."""
 
 
 class _Check:
@@ -64,7 +67,7 @@ class _Check:
             if form.holds(value):
                 for place, part, check in form.parts(value):
                     if not check.accepts(part):
-                        return check.wrong(f"{where}{place}", part)
+                        return check.wrong(f"{where} key" if place is _KEY else f"{where}[{place!r}]", part)
         return where, value, self
 
 
@@ -74,14 +77,14 @@ class _Form:
     Args:
         wanted: What to give, as people say it.
         holds: Whether a value is of the outer type.
-        parts: What is inside, each with its place and what must be there.
+        parts: What is inside, each with its index or name and what must be there.
     """
 
     def __init__(
         self,
         wanted: str,
         holds: Callable[[object], bool],
-        parts: Callable[[Any], Iterable[tuple[str, object, _Check]]] = lambda _: (),
+        parts: Callable[[Any], Iterable[tuple[object, object, _Check]]] = lambda _: (),
     ) -> None:
         self.wanted = wanted
         self.holds = holds
@@ -89,7 +92,9 @@ class _Form:
 
     def accepts(self, value: object) -> bool:
         """Whether a value is of the outer type, and everything inside of its own."""
-        return self.holds(value) and all(check.accepts(part) for _, part, check in self.parts(value))
+        return self.holds(value) and all(
+            type(part) in check.exact or check.accepts(part) for _, part, check in self.parts(value)
+        )
 
 
 def _is_plain(option: object) -> TypeGuard[type[object]]:
@@ -110,7 +115,7 @@ def _form(option: object) -> _Form:
         return _Form(
             f"a tuple of {', '.join(check.wanted for check in each)}",
             lambda value: isinstance(value, tuple) and len(value) == len(each),
-            lambda value: [(f"[{index}]", part, check) for index, (part, check) in enumerate(zip(value, each))],  # noqa: B905
+            lambda value: zip(itertools.count(), value, each),
         )
     if origin in (tuple, list, Sequence, Iterable):
         outer, item = cast("type[object]", origin), _Check(arguments[0])
@@ -118,16 +123,14 @@ def _form(option: object) -> _Form:
             f"a {'tuple' if outer is tuple else 'list'}, each of {item.wanted}",
             # Text is a sequence of letters for Python, and nobody means it as one.
             lambda value: isinstance(value, outer) and not isinstance(value, str),
-            lambda value: [(f"[{index}]", part, item) for index, part in enumerate(value)],
+            lambda value: ((index, part, item) for index, part in enumerate(value)),
         )
     if origin in (dict, Mapping):
         key, inner = _Check(arguments[0]), _Check(arguments[1])
         return _Form(
             f"a dict from {key.wanted} to {inner.wanted}",
             lambda value: isinstance(value, Mapping),
-            lambda value: [
-                entry for name in value for entry in ((" key", name, key), (f"[{name!r}]", value[name], inner))
-            ],
+            lambda value: (entry for name in value for entry in ((_KEY, name, key), (name, value[name], inner))),
         )
     if origin is IO:
         return _Form("an open file", lambda value: hasattr(value, "read"))
