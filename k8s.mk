@@ -73,6 +73,7 @@ takes-k8s-secrets := ENV CONTEXT CONFIRM ENV_FILE REPLACE JSON
 takes-k8s-diff := ENV CONTEXT
 takes-k8s-deploy-dev := CONTEXT CONFIRM
 takes-k8s-deploy-prod := CONTEXT CONFIRM
+takes-k8s-make-way := ENV CONTEXT CONFIRM
 takes-k8s-ingress-hosts := ENV CONTEXT ADDRESS HOSTS_FILE
 takes-k8s-urls := ENV JSON
 takes-k8s-status := ENV CONTEXT JSON
@@ -140,6 +141,10 @@ k8s-deploy-dev: synth ## show the difference, apply phase by phase, and wait for
 .PHONY: k8s-deploy-prod
 k8s-deploy-prod: dist-check ## show the difference, apply phase by phase, and wait for each; wants CONFIRM=prod
 	@$(OPERATE) deploy 'prod' $(call with,k8s-deploy-prod)
+
+.PHONY: k8s-make-way
+k8s-make-way: $(rendered-$(ENVIRONMENT)) ## do what must be done before ArgoCD can sync a claim that grows, or what a StatefulSet refuses
+	@$(OPERATE) make-way $(call with,k8s-make-way)
 
 .PHONY: k8s-ingress-hosts
 k8s-ingress-hosts: $(VENV) ## let the hosts file name the application's host

@@ -73,6 +73,7 @@ def sources(imports: Path) -> tuple[Source, ...]:
         ),
         Source(module="argoproj", about="the custom resources of ArgoCD.", package=imports / "io/argoproj"),
         Source(module="bitnami", about="the custom resource of Sealed Secrets.", package=imports / "com/bitnami"),
+        Source(module="cilium", about="the network policy of Cilium.", package=imports / "io/cilium"),
         Source(
             module="external_secrets",
             about="the custom resource of the External Secrets Operator.",

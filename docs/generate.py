@@ -27,10 +27,13 @@ from mcpmesh_k8s import (  # noqa: E402
     Gateway,
     Image,
     IssuedKey,
+    Namespace,
+    NamespacePods,
     Question,
     RateLimit,
     Route,
     SecretEntry,
+    SystemPods,
     Target,
     Workload,
     budget,
@@ -81,10 +84,38 @@ def topologies() -> str:
 def budgets() -> str:
     """What each environment asks of its cluster."""
     return "\n\n".join(
-        f"## {environment.name}\n\n{mermaid(budget(whole, 'cpu'))}\n\n{mermaid(budget(whole, 'memory'))}"
+        f"### {environment.name}\n\n{mermaid(budget(whole, 'cpu'))}\n\n{mermaid(budget(whole, 'memory'))}"
         for environment in ENVIRONMENTS
         for whole in [application(environment)]
     )
+
+
+def rooms() -> str:
+    """For how many pods of each workload the nodes of each environment have room for sure."""
+
+    def count(kept: int, wanted: int) -> str:
+        return "all" if kept == wanted else f"{kept} of {wanted}"
+
+    parts: list[str] = []
+    for environment in ENVIRONMENTS:
+        (namespace,) = application(environment).find_all(Namespace)
+        cluster = namespace.settings.budget
+        nodes = "; ".join(map(str, cluster.nodes))
+        system = "; ".join(map(str, cluster.system))
+        rows = [
+            (
+                share.pod.name,
+                f"{share.pod.steady_pods} × {share.pod.requests}",
+                share.pod.priority_class,
+                ("a new one first" if share.new_first else "an old one first") if share.pod.may_surge else "–",
+                count(share.rolled_out, share.pod.steady_pods),
+                "none" if share.left is None else count(share.left, share.pod.steady_pods),
+            )
+            for share in namespace.shares()
+        ]
+        head = ("", "at most", "priority", "a rollout", "while all is rolled out", "without a node")
+        parts.append(f"### {environment.name}: {nodes}\n\nOf the system: {system}.\n\n{table(head, rows)}")
+    return "\n\n".join(parts)
 
 
 def who_talks_to_whom() -> str:
@@ -94,13 +125,17 @@ def who_talks_to_whom() -> str:
         for pod in application(environment).pods:
             if isinstance(pod, Workload):
                 for peer, port in pod.accepted:
-                    path = (f"pods of `{peer.title}`", f"{pod.name} {pod.port(port).number}")
+                    pods = f"pods of `{peer.title}`"
+                    path = (
+                        pods if isinstance(peer, NamespacePods) else peer.title,
+                        f"{pod.name} {pod.port(port).number}",
+                    )
                     opened.setdefault(path, []).append(environment.name)
             for target in pod.connections:
                 end = (
                     f"{target.workload.name} {target.endpoint.port}"
                     if isinstance(target, Target)
-                    else f"{target.name}, the internet on {target.port}"
+                    else f"{target.name}, {in_words([listener.title for listener in target.listeners])}"
                 )
                 opened.setdefault((pod.name, end), []).append(environment.name)
     grouped: dict[tuple[str, str], list[str]] = {}
@@ -145,6 +180,8 @@ def shown(value: object) -> str:
             if (given := getattr(value, field.name)) != field.default
         ]
         return f"{type(value).__name__}({', '.join(said)})"
+    if isinstance(value, tuple) and value and all(isinstance(one, SystemPods) for one in value):
+        return "; ".join(map(str, value))
     return str(value) if value != "" else "none"
 
 
@@ -364,6 +401,7 @@ def example(name: str) -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "topology": topologies,
     "budgets": budgets,
+    "rooms": rooms,
     "who talks to whom": who_talks_to_whom,
     "routes": routes,
     "limits": limits,

@@ -199,7 +199,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def last_line(reports: Sequence[pytest.TestReport]) -> str:
     """How many tests were skipped, for want of what, and how they would run."""
-    lacking = [[str(value) for name, value in report.user_properties if name == LACKS] for report in reports]
+    lacking = [
+        [str(value) for name, value in getattr(report, "user_properties", ()) if name == LACKS] for report in reports
+    ]
     count = sum(bool(programs) for programs in lacking)
     if not count:
         return "Every test found the programs that it starts."

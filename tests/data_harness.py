@@ -402,9 +402,9 @@ def staged(rendered: Sequence[Manifest], account: Account, folder: Path) -> Gene
 def cluster_postgres(
     rendered: Sequence[Manifest], account: Account, folder: Path
 ) -> Generator[dict[str, str], None, None]:
-    """The rendered PostgreSQL after its first start."""
+    """The rendered PostgreSQL with its databases."""
     port = free_port()
-    with starting(rendered, account, folder, port, "listen_addresses=", "autovacuum=off", "jit=off") as server:
-        done = server.run_init_script()
-        assert done.returncode == 0, done.stderr
+    overrides = (f"listen_addresses={LOCALHOST}", "autovacuum=off", "jit=off")
+    with starting(rendered, account, folder, port, *overrides) as server:
+        server.bring()
         yield dict(server.pod.environment)

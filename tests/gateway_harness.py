@@ -48,6 +48,11 @@ DOMAIN = "ai-interviewer.svc.cluster.local"
 MODULES = [file for file in named("nginx").files if "/modules/" in file]
 
 
+def family(address: str) -> socket.AddressFamily:
+    """Which family an address is of."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What arrived at an upstream."""
@@ -178,7 +183,10 @@ class StubUpstream:
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer((address, port), Handler)
+        class Server(ThreadingHTTPServer):
+            address_family = family(address)
+
+        self._server = Server((address, port), Handler)
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -200,7 +208,7 @@ class StubUpstream:
 
 
 class StubDns:
-    """A DNS server on a port of loopback that knows IPv4 addresses of names, and no other.
+    """A DNS server on a port of loopback that knows one address of each name.
 
     Attributes:
         addresses: What it knows; names are added and removed at will.
@@ -208,7 +216,7 @@ class StubDns:
         asked: The names that were asked for.
     """
 
-    def __init__(self, addresses: Mapping[str, str]) -> None:
+    def __init__(self, addresses: Mapping[str, str], address: str = LOCALHOST, port: int = 0) -> None:
         self.addresses = dict(addresses)
         self.asked: list[str] = []
         self.silent = False
@@ -222,7 +230,10 @@ class StubDns:
                 if not dns.silent:
                     super().finish()
 
-        self._server = socketserver.UDPServer((LOCALHOST, 0), Handler)
+        class Server(socketserver.UDPServer):
+            address_family = family(address)
+
+        self._server = Server((address, port), Handler)
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -235,8 +246,11 @@ class StubDns:
         question = query[12 : at + 5]
         name = ".".join(labels)
         self.asked.append(name)
-        address = self.addresses.get(name) if question[-4:] == b"\0\1\0\1" else None
-        found = b"" if address is None else b"\xc0\x0c\0\1\0\1\0\0\0\5\0\4" + socket.inet_aton(address)
+        address, found = self.addresses.get(name, ""), b""
+        kind = b"\0\x1c" if ":" in address else b"\0\1"
+        if address and question[-4:] == kind + b"\0\1":
+            data = socket.inet_pton(family(address), address)
+            found = b"\xc0\x0c" + kind + b"\0\1\0\0\0\5" + len(data).to_bytes(2, "big") + data
         flags = b"\x81\x80" if name in self.addresses else b"\x81\x83"
         return query[:2] + flags + b"\0\1" + (b"\0\1" if found else b"\0\0") + b"\0\0\0\0" + question + found
 
@@ -257,6 +271,7 @@ class RunningGateway:
         mounts: The folder for each mounted path.
         prefix: The folder of nginx itself, which it may not write.
         host: The host that it serves.
+        at: The address of loopback at which it is asked.
     """
 
     pod: Pod
@@ -266,6 +281,7 @@ class RunningGateway:
     mounts: Mapping[str, Path]
     prefix: Path
     host: str
+    at: str
 
     @property
     def port(self) -> int:
@@ -297,7 +313,7 @@ class RunningGateway:
 
     def connect(self) -> socket.socket:
         """A connection, for a client that says what it likes."""
-        return socket.create_connection((LOCALHOST, self.port), timeout=START)
+        return socket.create_connection((self.at, self.port), timeout=START)
 
     def send(self, raw: bytes) -> Response:
         """The response to these bytes."""
@@ -375,16 +391,18 @@ def localize_settings(text: str, upstreams: Mapping[str, int], *, limited: bool)
     return json.dumps(settings)
 
 
-def localize(text: str, *, listen: tuple[int, int], resolv_conf: Path) -> str:
+def localize(text: str, *, listen: tuple[int, int] | None, resolv_conf: Path) -> str:
     """The configuration with local ports and a local resolver.
 
     Args:
-        listen: The port that is listened on, and the local one.
+        listen: The port that is listened on, and the local one; as it is told to unless given.
         resolv_conf: The file that names the local resolver.
     """
-    text, listening = re.subn(rf"\blisten {listen[0]}\b", f"listen {LOCALHOST}:{listen[1]}", text)
+    if listen:
+        text, listening = re.subn(rf"\blisten {listen[0]}\b", f"listen {LOCALHOST}:{listen[1]}", text)
+        assert listening == 2, text
     text, resolving = re.subn('"/etc/resolv.conf"', f'"{resolv_conf}"', text)
-    assert (listening, resolving) == (2, 1), text
+    assert resolving == 1, text
     return "".join(f"load_module {module};\n" for module in MODULES) + text
 
 
@@ -395,6 +413,8 @@ def running_gateway(
     resolvable: bool = True,
     real: Mapping[str, int] | None = None,
     limited: bool = True,
+    account: Account | None = None,
+    alone_at: str = "",
 ) -> Generator[RunningGateway, None, None]:
     """The gateway, started as its pod would be, with a stub for every Service.
 
@@ -402,36 +422,41 @@ def running_gateway(
         resolvable: Whether the names of the Services are known from the start.
         real: Ports of loopback where real programs stand in for a stub, by the name of the service.
         limited: Whether the rates are those of the settings. Otherwise one client may ask as often as a test likes.
+        account: Whom it runs as, where its manifest says nothing.
+        alone_at: In a network of its own, the address of loopback at which it is asked, and at which all that it
+            reaches is. It then listens as it is told to.
     """
     nginx = shutil.which("nginx")
     assert nginx, "nginx was not asked for"
     manifest = find(manifests, "Deployment", PREFIX + NAME)
     spec = container_of(manifest, NAME)
     security = spec["securityContext"]
-    account = Account(security["runAsUser"], security["runAsGroup"])
+    account = account or Account(security["runAsUser"], security["runAsGroup"])
     (listen,) = (port["containerPort"] for port in spec["ports"])
-    port = free_port()
+    port = listen if alone_at else free_port()
+    there = alone_at or LOCALHOST
     with ExitStack() as stack:
         root = stack.enter_context(account.folder())
         upstreams = dict[str, StubUpstream]()
         upstream_ports = dict[str, int]()
         for service in (m for m in manifests if m["kind"] == "Service" and m["metadata"]["name"] != PREFIX + NAME):
             name = service["metadata"]["name"]
-            stub = stack.enter_context(StubUpstream(name.removeprefix(PREFIX)))
+            stub = stack.enter_context(StubUpstream(name.removeprefix(PREFIX), there))
             upstreams[stub.name] = stub
-            there = (real or {}).get(stub.name, stub.port)
-            upstream_ports |= {f"{name}.{DOMAIN}:{p['port']}": there for p in service["spec"]["ports"]}
-        names = {address.partition(":")[0]: LOCALHOST for address in upstream_ports}
-        dns = stack.enter_context(StubDns(names if resolvable else {}))
+            behind = (real or {}).get(stub.name, stub.port)
+            upstream_ports |= {f"{name}.{DOMAIN}:{p['port']}": behind for p in service["spec"]["ports"]}
+        names = {address.partition(":")[0]: there for address in upstream_ports}
+        dns = stack.enter_context(StubDns(names if resolvable else {}, there, 53 if alone_at else 0))
 
         mounts = mounted(manifests, manifest, NAME, root=root, loopback=Loopback())
         account.own(mounts["/tmp"])
         configuration = mounts["/etc/gateway"] / "nginx.conf"
         resolv_conf = root / "resolv.conf"
-        resolv_conf.write_text(f"nameserver {LOCALHOST}:{dns.port}\n")
+        resolv_conf.write_text(f"nameserver {there if alone_at else f'{LOCALHOST}:{dns.port}'}\n")
         text = configuration.read_text()
         host = re.findall(r'server_name "([^"]*)";', text)[-1]
-        configuration.write_text(localize(text, listen=(listen, port), resolv_conf=resolv_conf))
+        listening = None if alone_at else (listen, port)
+        configuration.write_text(localize(text, listen=listening, resolv_conf=resolv_conf))
         settings = mounts["/etc/gateway"] / "gateway.json"
         settings.write_text(localize_settings(settings.read_text(), upstream_ports, limited=limited))
         prefix = root / "prefix"
@@ -449,7 +474,7 @@ def running_gateway(
         environment = pod_environment(manifest, NAME, secrets=SECRETS, loopback=loopback)
         environment["PATH"] = f"{program.parent}:{environment['PATH']}"
         pod = start_pod(manifest, NAME, environment=environment, loopback=loopback, root=root)
-        stack.enter_context(serving(pod, lambda: is_open(port), stop=signal.SIGQUIT))
+        stack.enter_context(serving(pod, lambda: is_open(port, there), stop=signal.SIGQUIT))
         yield RunningGateway(
-            pod=pod, account=account, dns=dns, upstreams=upstreams, mounts=mounts, prefix=prefix, host=host
+            pod=pod, account=account, dns=dns, upstreams=upstreams, mounts=mounts, prefix=prefix, host=host, at=there
         )

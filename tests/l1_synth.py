@@ -22,7 +22,7 @@ from cdk8s import ApiObjectMetadata  # noqa: E402
 from cdk8s_plus_27 import k8s  # noqa: E402
 
 from imports.com import bitnami  # noqa: E402
-from imports.io import argoproj, external_secrets  # noqa: E402
+from imports.io import argoproj, cilium, external_secrets  # noqa: E402
 from imports.io.k8s.networking import gateway as gateway_api  # noqa: E402
 
 
@@ -46,6 +46,7 @@ vars(real).update(
     Struct=type("Struct", (), {}),  # by which patches are read, and no environment has one
     argoproj=argoproj,
     bitnami=bitnami,
+    cilium=cilium,
     external_secrets=external_secrets,
     gateway_api=gateway_api,
     k8s=real_k8s,

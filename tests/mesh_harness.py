@@ -53,11 +53,11 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def is_open(port: int) -> bool:
+def is_open(port: int, host: str = LOCALHOST) -> bool:
     """Whether someone accepts connections on this port of loopback."""
-    with socket.socket() as client:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as client:
         client.settimeout(1)
-        return client.connect_ex((LOCALHOST, port)) == 0
+        return client.connect_ex((host, port)) == 0
 
 
 def find(manifests: Sequence[Manifest], kind: str, name: str) -> Manifest:
@@ -238,14 +238,16 @@ def start_pod(
     loopback: Loopback,
     root: Path,
     entrypoint: Sequence[str] = (),
+    before: Sequence[str] = (),
 ) -> Pod:
     """Start a container's command, in the folder root.
 
     Args:
         entrypoint: What the image starts when the manifest gives no command.
+        before: What starts the command as somebody else.
     """
     spec = container_of(manifest, container)
-    command = [*spec.get("command", entrypoint), *spec.get("args", [])]
+    command = [*before, *spec.get("command", entrypoint), *spec.get("args", [])]
     log = root / "output.txt"
     log.write_bytes(b"")
     with log.open("ab") as output:  # a process that opens /dev/stdout itself overwrites nothing

@@ -1,8 +1,9 @@
 """An evaluator of Kubernetes network policies: may this pod open that connection?
 
-It answers from manifests alone, with the semantics of networking.k8s.io/v1, so that a test can say who may
-talk to whom instead of what the YAML looks like. Whatever it does not understand it refuses with a
-`ManifestError`: an evaluator that skips what it cannot read proves nothing.
+It answers from manifests alone, with the semantics of networking.k8s.io/v1, and in a cluster with Cilium of
+cilium.io/v2 beside it, so that a test can say who may talk to whom instead of what the YAML looks like.
+Whatever it does not understand it refuses with a `ManifestError`: an evaluator that skips what it cannot read
+proves nothing.
 
     cluster = Cluster(namespaces=namespaces_of(manifests), policies=policies_of(manifests))
     assert not cluster.allows(stranger, backend, 8080)
@@ -10,7 +11,7 @@ talk to whom instead of what the YAML looks like. Whatever it does not understan
 A `Pod` stands for every replica of its workload, so a pod that calls its equal calls another replica, not
 itself. Labels that only a controller adds (`job-name`, `pod-template-hash`) are not there. Ports are those
 of pods, after a Service has translated its own. A node is a `Host` like any other, though a real one always
-reaches the pods that it runs.
+reaches the pods that it runs. For Cilium a pod, a node or its own ingress is no address, whatever its IP.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,6 +46,8 @@ Choice = TypeVar("Choice", bound=str)
 PROTOCOLS: tuple[Protocol, ...] = ("TCP", "UDP", "SCTP")
 DIRECTIONS: tuple[Direction, ...] = ("Ingress", "Egress")
 PORTS = range(1, 65536)
+CILIUM = "CiliumNetworkPolicy"
+ENTITIES = ("host", "ingress", "kube-apiserver", "remote-node", "world")
 NAMESPACE_NAME = "kubernetes.io/metadata.name"  # the label that every namespace carries by itself
 TEMPLATE = ("spec", "template")
 POD_TEMPLATES: Mapping[str, tuple[str, ...]] = {
@@ -90,10 +93,11 @@ class Pod:
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """An address outside the cluster, which no policy governs."""
+    """An address that no policy governs; with `entities`, what Cilium knows it as, such as `remote-node`."""
 
     name: str
     ip: str
+    entities: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         ip_address(self.ip)
@@ -106,6 +110,7 @@ End: TypeAlias = Pod | Host
 class Attempt:
     """A connection as one of its ends sees it: `peer` is the other end, `target` the end that listens."""
 
+    cilium: bool
     peer: End
     namespace_labels: Labels  # of the peer
     target: End
@@ -121,6 +126,7 @@ Rule: TypeAlias = Callable[[Attempt], bool]
 class Policy:
     """A NetworkPolicy; `rules` has no entry for a direction that it does not govern."""
 
+    kind: str = "NetworkPolicy"
     name: str
     namespace: str
     selects: Selector
@@ -136,9 +142,12 @@ class Policy:
 class Cluster:
     namespaces: Sequence[Namespace]
     policies: Sequence[Policy]
+    cilium: bool = False
 
     def __post_init__(self) -> None:
-        names = [it.name for it in self.namespaces] + [f"{it.namespace}/{it.name}" for it in self.policies]
+        names = [it.name for it in self.namespaces] + [f"{it.kind} {it.namespace}/{it.name}" for it in self.policies]
+        if foreign := [it.name for it in self.policies if it.kind == CILIUM and not self.cilium]:
+            raise ManifestError(f"{', '.join(foreign)}: only Cilium reads this; give Cluster(cilium=True)")
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ManifestError(f"{', '.join(twice)}: given twice, but a cluster keeps one; remove the other")
 
@@ -149,7 +158,14 @@ class Cluster:
 
         def attempt(peer: End) -> Attempt:
             labels = self._namespace_labels(peer)
-            return Attempt(peer=peer, namespace_labels=labels, target=destination, port=port, protocol=protocol)
+            return Attempt(
+                cilium=self.cilium,
+                peer=peer,
+                namespace_labels=labels,
+                target=destination,
+                port=port,
+                protocol=protocol,
+            )
 
         outward, inward = attempt(destination), attempt(source)
         return self._permits(source, "Egress", outward) and self._permits(destination, "Ingress", inward)
@@ -181,8 +197,12 @@ def pods_of(manifests: Iterable[Manifest]) -> list[Pod]:
 
 
 def policies_of(manifests: Iterable[Manifest]) -> list[Policy]:
-    """Every NetworkPolicy. One of another API, such as Cilium's, is refused."""
-    return [_policy(it) for kind, it in _objects(manifests) if kind.endswith("NetworkPolicy")]
+    """Every NetworkPolicy and CiliumNetworkPolicy. One of another API, such as Calico's, is refused."""
+    return [
+        _cilium_policy(it) if kind == CILIUM else _policy(it)
+        for kind, it in _objects(manifests)
+        if kind.endswith("NetworkPolicy")
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,6 +379,8 @@ def _address(node: _Node) -> Rule:
 
     def admits(attempt: Attempt) -> bool:
         address = ip_address(attempt.peer.ip) if attempt.peer.ip is not None else None
+        if attempt.cilium and not _outside(attempt.peer):
+            return False
         return address is not None and address in network and not any(address in it for it in holes)
 
     return admits
@@ -384,3 +406,86 @@ def _named_port(node: _Node, protocol: Protocol) -> Rule:
         and attempt.protocol == protocol
         and ContainerPort(number=attempt.port, name=name, protocol=protocol) in attempt.target.ports
     )
+
+
+def _outside(end: End) -> bool:
+    """Whether Cilium takes an end for an address: an API server that is no node is one too."""
+    return isinstance(end, Host) and set(end.entities) <= {"kube-apiserver"}
+
+
+def _cilium_policy(node: _Node) -> Policy:
+    node["apiVersion"].choice(["cilium.io/v2"])
+    node.only("apiVersion", "kind", "metadata", "spec")
+    spec = node["spec"]
+    spec.only("endpointSelector", "ingress", "egress")
+    if not spec["endpointSelector"].given:
+        raise spec["endpointSelector"].refused("a selector, or {} for every pod")
+    namespace = node["metadata"]["namespace"].text()
+    rules: dict[Direction, list[Rule]] = {
+        "Ingress": [_cilium_rule(it, "from", namespace) for it in spec["ingress"].items()],
+        "Egress": [_cilium_rule(it, "to", namespace) for it in spec["egress"].items()],
+    }
+    return Policy(
+        kind=CILIUM,
+        name=node["metadata"]["name"].text(),
+        namespace=namespace,
+        selects=_cilium_selector(spec["endpointSelector"]),
+        rules={direction: found for direction, found in rules.items() if found},
+    )
+
+
+def _cilium_selector(node: _Node) -> Selector:
+    node.only("matchLabels")
+    equal = {key.removeprefix("k8s:"): value for key, value in node["matchLabels"].labels().items()}
+    return lambda labels: equal.items() <= labels.items()
+
+
+def _cilium_rule(node: _Node, way: str, namespace: str) -> Rule:
+    """A rule names peers of one kind: Cilium refuses, or at times misreads, one that mixes them."""
+    endpoints, ranges, entities = node[f"{way}Endpoints"], node[f"{way}CIDRSet"], node[f"{way}Entities"]
+    node.only(f"{way}Endpoints", f"{way}CIDRSet", f"{way}Entities", "toPorts")
+    if sum(bool(it.items()) for it in (endpoints, ranges, entities)) != 1:
+        raise node.refused("peers of one kind")
+    peers = [
+        *(_cilium_pods(it, namespace) for it in endpoints.items()),
+        *(_address(it) for it in ranges.items()),
+        *(_entity(it) for it in entities.items()),
+    ]
+    ports = [opens for it in node["toPorts"].items() for opens in _cilium_ports(it)]
+    return lambda attempt: (
+        any(admits(attempt) for admits in peers) and (not ports or any(opens(attempt) for opens in ports))
+    )
+
+
+def _cilium_pods(node: _Node, namespace: str) -> Rule:
+    node.only("matchLabels")
+    labels = {key.removeprefix("k8s:"): value for key, value in node["matchLabels"].labels().items()}
+    where = labels.pop("io.kubernetes.pod.namespace", namespace)
+    return lambda attempt: (
+        isinstance(attempt.peer, Pod)
+        and attempt.peer.namespace == where
+        and labels.items() <= attempt.peer.labels.items()
+    )
+
+
+def _entity(node: _Node) -> Rule:
+    name = node.choice(ENTITIES)
+    return lambda attempt: (
+        isinstance(attempt.peer, Host)
+        and (name in attempt.peer.entities or (name == "world" and not attempt.peer.entities))
+    )
+
+
+def _cilium_ports(node: _Node) -> Iterator[Rule]:
+    node.only("ports", "rules")
+    node["rules"].only("dns")
+    for it in node["rules"]["dns"].items():
+        it.only("matchPattern")
+        it["matchPattern"].choice(["*"])
+    for it in node["ports"].items():
+        it.only("port", "protocol")
+        number = _Node(path=it["port"].path, value=int(it["port"].text())).port()
+        protocol = it["protocol"].protocol()
+        yield lambda attempt, number=number, protocol=protocol: (  # type: ignore[misc]
+            attempt.protocol == protocol and attempt.port == number
+        )

@@ -86,22 +86,38 @@ def serving(
                 pod.process.wait(10)
 
 
-def redis_cli(port: int, password: str, *command: str) -> str:
+def redis_cli(port: int, password: str, *command: str, host: str = LOCALHOST) -> str:
     """The JSON that redis-cli prints, or its error message."""
-    words = ["redis-cli", "-h", LOCALHOST, "-p", str(port), "--json", *command]
+    words = ["redis-cli", "-h", host, "-p", str(port), "--json", *command]
     done = subprocess.run(words, env={"REDISCLI_AUTH": password}, capture_output=True, text=True, timeout=10)
     return done.stdout + done.stderr
 
 
-def start_redis(manifests: Sequence[Manifest], root: Path, port: int, *, secrets: Secrets = SECRETS) -> Pod:
-    """The rendered Redis with its rendered configuration, on this port of loopback only."""
+def start_redis(
+    manifests: Sequence[Manifest],
+    root: Path,
+    port: int,
+    *,
+    secrets: Secrets = SECRETS,
+    account: Account | None = None,
+    alone: bool = False,
+) -> Pod:
+    """The rendered Redis with its rendered configuration, on this port of loopback only.
+
+    Args:
+        account: Whom it runs as; who runs the tests unless given.
+        alone: Whether it is in a network of its own, and listens as it is told to.
+    """
     manifest = find(manifests, "Deployment", REDIS)
     loopback = Loopback(ports={6379: port})
     mounts = mounted(manifests, manifest, "redis", root=root, loopback=loopback)
     (configuration,) = root.rglob("redis.conf")
-    configuration.write_text(f"port {port}\n{configuration.read_text()}\nbind {LOCALHOST}\n")
+    if not alone:
+        configuration.write_text(f"port {port}\n{configuration.read_text()}\nbind {LOCALHOST}\n")
     loopback = Loopback(ports=loopback.ports, mounts=mounts)
-    return start_beside_redis(manifest, "redis", root, port, loopback=loopback, secrets=secrets)
+    if account:
+        account.own(*(path for mount, path in mounts.items() if not mount.startswith("/etc/")))
+    return start_beside_redis(manifest, "redis", root, port, loopback=loopback, secrets=secrets, account=account)
 
 
 def start_beside_redis(
@@ -112,6 +128,7 @@ def start_beside_redis(
     *,
     loopback: Loopback,
     secrets: Secrets = SECRETS,
+    account: Account | None = None,
 ) -> Pod:
     """A container whose redis-cli dials this port where it would dial 6379."""
     environment = pod_environment(manifest, container, secrets=secrets, loopback=loopback)
@@ -120,4 +137,11 @@ def start_beside_redis(
     script.write_text(f'#!/bin/sh\nexec {shutil.which("redis-cli")} -p {port} "$@"\n')
     script.chmod(0o755)
     environment["PATH"] = f"{root}:{environment['PATH']}"
-    return start_pod(manifest, container, environment=environment, loopback=loopback, root=root)
+    return start_pod(
+        manifest,
+        container,
+        environment=environment,
+        loopback=loopback,
+        root=root,
+        before=account.command if account else (),
+    )

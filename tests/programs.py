@@ -77,7 +77,7 @@ PROGRAMS = (
     Program(
         "postgresql",
         "runs the rendered PostgreSQL, and moves its data",
-        ("postgres", "initdb", "psql", "pg_isready", "pg_dump", "pg_restore"),
+        ("postgres", "initdb", "psql", "pg_isready", "pg_dump", "pg_dumpall", "pg_restore"),
         ("postgresql",),
         folders=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"),
         services=("postgresql",),
@@ -85,7 +85,7 @@ PROGRAMS = (
     Program(
         "redis",
         "runs the rendered Redis, and moves its data",
-        ("redis-server", "redis-cli", "redis-check-rdb"),
+        ("redis-server", "redis-cli", "redis-check-aof", "redis-check-rdb"),
         ("redis-server",),
         services=("redis-server",),
     ),

@@ -31,6 +31,7 @@ from cdk8s_plus_27 import k8s as cdk8s_k8s
 
 from imports.com import bitnami as cdk8s_bitnami
 from imports.io import argoproj as cdk8s_argoproj
+from imports.io import cilium as cdk8s_cilium
 from imports.io import external_secrets as cdk8s_external_secrets
 from imports.io.k8s.networking import gateway as cdk8s_gateway
 from mcpmesh_k8s import Compute, Container, Image, SettingError, User, harden, k8s
@@ -41,6 +42,7 @@ from mcpmesh_k8s.kubernetes.api import (
     Struct,
     argoproj,
     bitnami,
+    cilium,
     external_secrets,
     gateway_api,
     metadata,
@@ -127,6 +129,7 @@ ORIGINS = (
     Origin(k8s, cdk8s_plus_27, cdk8s_k8s, "k8s"),
     Origin(argoproj, cdk8s_argoproj, cdk8s_argoproj),
     Origin(bitnami, cdk8s_bitnami, cdk8s_bitnami),
+    Origin(cilium, cdk8s_cilium, cdk8s_cilium),
     Origin(external_secrets, cdk8s_external_secrets, cdk8s_external_secrets),
     Origin(gateway_api, cdk8s_gateway, cdk8s_gateway),
 )
@@ -250,6 +253,7 @@ NO_CAMEL_CASE = {
     "downward_api": "downwardAPI",
     "external_id": "externalID",
     "external_i_ps": "externalIPs",
+    "from_cidr_set": "fromCIDRSet",
     "host_ip": "hostIP",
     "host_ipc": "hostIPC",
     "host_pid": "hostPID",
@@ -268,6 +272,7 @@ NO_CAMEL_CASE = {
     "storage_policy_id": "storagePolicyID",
     "target_cpu_utilization_percentage": "targetCPUUtilizationPercentage",
     "target_ww_ns": "targetWWNs",
+    "to_cidr_set": "toCIDRSet",
     "volume_id": "volumeID",
     "x_kubernetes_embedded_resource": "x-kubernetes-embedded-resource",
     "x_kubernetes_int_or_string": "x-kubernetes-int-or-string",

@@ -446,7 +446,7 @@ CASES = {
             lambda: replace(
                 DEV,
                 exposure=GatewayApiExposure(
-                    parent="shared", parent_namespace="edge", pods=NamespacePods(namespace="edge")
+                    parent="shared", parent_namespace="edge", peer=NamespacePods(namespace="edge")
                 ),
             )
         ),

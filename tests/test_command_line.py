@@ -37,6 +37,7 @@ TAKES = {
     "secrets": "--context --confirm --env-file --replace --json",
     "diff": "--context",
     "deploy": "--context --confirm",
+    "make-way": "--context --confirm",
     "ingress-hosts": "--context --address --hosts-file",
     "urls": "--json",
     "status": "--context --json",

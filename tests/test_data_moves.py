@@ -1070,7 +1070,8 @@ def test_the_stores_are_those_of_the_tree() -> None:
     assert (redis.memory, redis.disk) == (512 * 2**20, 5 * 2**30)
     names = ("registry", "backend", "pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent")
     deployments = tuple(f"deployment/ai-interviewer-{name}" for name in names)
-    assert STORES.clients == ("job/ai-interviewer-minio-bucket", *deployments)
+    jobs = ("job/ai-interviewer-postgres-databases", "job/ai-interviewer-minio-bucket")
+    assert STORES.clients == (*jobs, *deployments)
     # Traces and dashboards: what keeps a claim and is no store is named.
     assert STORES.left_out == ("deployment/ai-interviewer-tempo", "deployment/ai-interviewer-grafana")
     assert stores_of(AiInterviewer(DEV, outdir="unused")).left_out == ()

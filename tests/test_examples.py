@@ -43,7 +43,7 @@ def test_the_readmes_example_is_forty_lines_and_renders_a_whole_application(tmp_
     running = {name_of(manifest) for manifest in manifests if manifest["kind"] in ("Deployment", "StatefulSet")}
     assert running == {"shop-postgres", "shop-redis", "shop-registry", "shop-prices"}
     policies = {name_of(manifest) for manifest in manifests if manifest["kind"] == "NetworkPolicy"}
-    assert policies == running | {"shop-default-deny", "shop-allow-dns"}
+    assert policies == running | {"shop-postgres-databases", "shop-default-deny", "shop-allow-dns"}
 
 
 def test_an_object_of_ones_own_is_written_with_the_same_structs(tmp_path: Path) -> None:

@@ -1144,7 +1144,8 @@ def test_the_checks_of_the_tree_see_what_a_patch_makes(name: str) -> None:
     [
         (
             replace(DNS, operation="replace", path="/spec/replicas", value=9),
-            "All requests together are 1400m CPU, 896Mi, and ResourceQuota shop allows 600m CPU, 384Mi: give sizes",
+            "All requests together are 1400m CPU, 896Mi, 1792Mi of disk, and ResourceQuota shop allows 600m CPU, "
+            "384Mi, 768Mi of disk: give sizes",
         ),
         (
             replace(DNS, operation="replace", path="/spec/replicas", value=9),
@@ -1152,7 +1153,8 @@ def test_the_checks_of_the_tree_see_what_a_patch_makes(name: str) -> None:
         ),
         (
             replace(DNS, operation="replace", path=f"{MAIN_CONTAINER}/resources/limits/memory", value="1Gi"),
-            "container main may use 200m CPU, 1Gi, and the LimitRange allows 200m CPU, 128Mi.",
+            "container main may use 200m CPU, 1Gi, 128Mi of disk, and the LimitRange allows 200m CPU, 128Mi, "
+            "128Mi of disk.",
         ),
         (
             replace(DNS, operation="replace", path=f"{MAIN_CONTAINER}/resources/limits/memory", value="lots"),

@@ -33,7 +33,7 @@ def test_the_real_l1_classes_write_the_same_bytes(tmp_path: Path) -> None:
         for file in files:
             assert (written / file).read_bytes() == (expected / file).read_bytes()
     kinds = {manifest["kind"] for manifest in read_manifests(real / "gateway-api")}
-    assert {"HTTPRoute", "ExternalSecret"} <= kinds
+    assert {"CiliumNetworkPolicy", "HTTPRoute", "ExternalSecret"} <= kinds
     assert "Ingress" not in kinds
     kinds = {manifest["kind"] for name in ("many-clusters", "many-argocd") for manifest in read_manifests(real / name)}
     assert {"SealedSecret", "AppProject", "ApplicationSet"} <= kinds

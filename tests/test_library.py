@@ -64,10 +64,14 @@ NOT_FOR_USERS = {
     "Objects": "how the checks find manifests",
     "Sizing": "what is written into the configuration of PostgreSQL",
     "Choice": "what enumerations of the library are made of",
+    "Ground": "what any application may stand on, which is a Namespace",
+    "Capacity": "how a Namespace finds out what its shares() say",
+    "FreeNode": "what a Budget makes of its nodes",
+    "Room": "what a FreeNode has",
 }
 """Public classes of public modules that are not exported, each with the reason."""
 
-MODULES_FOR_USERS = (mcpmesh_k8s.images, mcpmesh_k8s.k8s)
+MODULES_FOR_USERS = (mcpmesh_k8s.images, mcpmesh_k8s.k8s, mcpmesh_k8s.platforms)
 """Modules that are exported as they are."""
 
 

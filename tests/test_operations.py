@@ -21,11 +21,12 @@ from ai_interviewer import DEV, ENVIRONMENTS
 from ai_interviewer.__main__ import operated
 from conftest import ROOT, read_manifests, requires
 from environments import EVERY
-from mcpmesh_k8s import BuiltImage, SettingError
+from mcpmesh_k8s import BuiltImage, Dns, PolicyKind, SettingError
 from mcpmesh_k8s.operations import pods
 from mcpmesh_k8s.operations.cli import main
+from mcpmesh_k8s.operations.dns import opens
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError, captured, require
-from mesh_harness import eventually
+from mesh_harness import eventually, find
 from stand_ins import StandIns
 
 OPERATED = [operated(settings) for settings in ENVIRONMENTS]
@@ -86,6 +87,11 @@ class Result:
     err: str
 
 
+def api_service(available: str) -> str:
+    """An API of another program, as kubectl gets it."""
+    return json.dumps({"status": {"conditions": [{"type": "Available", "status": available}]}})
+
+
 class Workplace:
     """An operator's machine: stand-ins on PATH, an application's checkout, a hosts file, a ``.env``."""
 
@@ -123,9 +129,13 @@ class Workplace:
         answer("kubectl", " api-versions$", API_VERSIONS)
         answer("kubectl", "get ingressclass nginx$", "nginx")
         answer("kubectl", "get ingressclass --output=name$", "ingressclass.networking.k8s.io/traefik\n")
+        answer("kubectl", "get (namespace openshift-dns|nodes|daemonset node-local-dns) .*--ignore-not-found$", "")
+        answer("kubectl", "kube-system get service kube-dns ", "10.96.0.10")
         answer("kubectl", "get storageclass", json.dumps({"items": [STORAGE_CLASS]}))
+        answer("kubectl", "get apiservice v1beta1.metrics.k8s.io ", api_service("True"))
         answer("kubectl", "get namespace ai-interviewer$", "ai-interviewer")
         answer("kubectl", "get secrets --output=go-template", f"{EVERY_SECRET}registry-credentials .dockerconfigjson\n")
+        answer("kubectl", "get statefulsets,persistentvolumeclaims --output=json$", '{"items": []}')
         answer("kubectl", " diff ", "-replicas: 1\n+replicas: 2\n", status=1)
         answer("kubectl", " apply ", "applied\n")
         answer("kubectl", " delete ", "deleted\n")
@@ -551,7 +561,8 @@ def test_every_call_of_kubectl_names_context_and_namespace(
     calls = [line for line in workplace.stand_ins.lines("kubectl") if not line.startswith("kubectl config ")]
     in_argocd = named.replace("--namespace ai-interviewer", "--namespace argocd")
     assert len(calls) > 50
-    assert [line for line in calls if not line.startswith((f"{named} ", f"{in_argocd} "))] == []
+    in_system = named.replace("--namespace ai-interviewer", "--namespace kube-system get")
+    assert [line for line in calls if not line.startswith((f"{named} ", f"{in_argocd} ", f"{in_system} "))] == []
 
 
 # --- images ---
@@ -678,16 +689,94 @@ def test_a_deployment_shows_the_difference_then_applies_phase_by_phase(operate: 
     expected: list[str] = []
     for phase in ("foundation", "mesh", "services", "access", "observability"):
         expected.append(f"{DEV_KUBECTL} {APPLY}")
+        if phase == "foundation":
+            # A client of the same phase may wait for what they make.
+            jobs = ("job/ai-interviewer-postgres-databases", "job/ai-interviewer-minio-bucket")
+            expected += [f"{DEV_KUBECTL} delete {job} --ignore-not-found --wait --cascade=foreground" for job in jobs]
+            expected.append(f"{DEV_KUBECTL} {APPLY}")
         expected += [
             f"{DEV_KUBECTL} rollout status {controller} --timeout=600s" for controller in controllers("dev", phase)
         ]
-        if phase == "foundation":
-            job = "job/ai-interviewer-minio-bucket"
-            expected += [
-                f"{DEV_KUBECTL} delete {job} --ignore-not-found --wait --cascade=foreground",
-                f"{DEV_KUBECTL} {APPLY}",
-            ]
     assert [call.line for call in calls[1:]][: len(expected)] == expected
+
+
+def claimed(name: str, size: str) -> dict[str, object]:
+    spec = {"resources": {"requests": {"storage": size}}}
+    return {"kind": "PersistentVolumeClaim", "metadata": {"name": f"data-ai-interviewer-{name}-0"}, "spec": spec}
+
+
+def of_before(name: str, size: str) -> dict[str, object]:
+    """A StatefulSet as an earlier version deployed it, with its claim of another size."""
+    manifest = find(read_manifests(ROOT / "dist/dev"), "StatefulSet", f"ai-interviewer-{name}")
+    spec = dict(manifest["spec"])
+    (template,) = spec["volumeClaimTemplates"]
+    old = {**template, "spec": {**template["spec"], "resources": {"requests": {"storage": size}}}}
+    return {**manifest, "spec": {**spec, "podManagementPolicy": "OrderedReady", "volumeClaimTemplates": [old]}}
+
+
+THERE = "get statefulsets,persistentvolumeclaims --output=json$"
+COUNTS = {"spec": {"hard": {"pods": "1"}}, "status": {"hard": {"pods": "1"}}}
+
+
+@pytest.mark.parametrize("command", ["deploy", "make-way"])
+def test_what_is_in_the_way_of_a_larger_claim_is_done_first_and_said(
+    operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("mcpmesh_k8s.operations.way.time.sleep", lambda _: None)
+    items = [
+        of_before("minio", "10Gi"),
+        claimed("minio", "10Gi"),
+        of_before("postgres", "10Gi"),
+        claimed("postgres", "10Gi"),
+    ]
+    workplace.stand_ins.answer("kubectl", THERE, json.dumps({"items": items}))
+    late = {**COUNTS, "status": {"hard": {"pods": "0"}}}
+    workplace.stand_ins.answer("kubectl", "get resourcequota ai-interviewer --output=json$", json.dumps(COUNTS))
+    workplace.stand_ins.answer("kubectl", "get resourcequota ai-interviewer --output=json$", json.dumps(late), times=2)
+    result = operate(command, "dev")
+    assert (result.status, result.err) == (0, "")
+    again, policy = "is made again around its pods, which run on", "podManagementPolicy: OrderedReady → Parallel"
+    for line in (
+        "persistentvolumeclaim/data-ai-interviewer-minio-0 grows: 10Gi → 20Gi",
+        f"statefulset/ai-interviewer-minio {again}: {policy}; data: 10Gi → 20Gi",
+        f"statefulset/ai-interviewer-postgres {again}: {policy}",
+    ):
+        assert line in result.out.splitlines()
+    calls = [
+        call
+        for call in workplace.stand_ins.calls
+        if re.search(r" (diff|apply|patch|delete|rollout) |get resourcequota", call.line)
+    ]
+    if command == "deploy":
+        shown = {(one["kind"], one["metadata"]["name"]) for one in json.loads(calls.pop(0).stdin)["items"]}
+        assert not {kind for kind, _ in shown} & {"StatefulSet"}, "The cluster would refuse to show them."
+        assert ("Service", "ai-interviewer-minio") in shown
+    assert {one["kind"] for one in json.loads(calls[0].stdin)["items"]} == {"ResourceQuota", "LimitRange"}
+    grow = json.dumps({"spec": {"resources": {"requests": {"storage": "20Gi"}}}})
+    assert [call.line.removeprefix(f"{DEV_KUBECTL} ") for call in calls[1:7]] == [
+        *["get resourcequota ai-interviewer --output=json"] * 3,
+        f"patch persistentvolumeclaim data-ai-interviewer-minio-0 --patch={grow}",
+        "delete statefulset/ai-interviewer-postgres --cascade=orphan --wait",
+        "delete statefulset/ai-interviewer-minio --cascade=orphan --wait",
+    ]
+    assert len(calls) == 7 if command == "make-way" else " apply " in calls[7].line
+
+
+def test_a_statefulset_is_not_taken_away_for_what_its_successor_could_not_have(
+    operate: Operate, workplace: Workplace
+) -> None:
+    """A claim cannot shrink or change its class, and other pods are not adopted."""
+    shrunk = of_before("minio", "40Gi")
+    other = of_before("postgres", "10Gi")
+    other["spec"]["selector"] = {"matchLabels": {"app": "another"}}  # type: ignore[index]
+    workplace.stand_ins.answer("kubectl", THERE, json.dumps({"items": [shrunk, claimed("minio", "40Gi"), other]}))
+    result = operate("make-way", "dev")
+    assert "Nothing of dev is in the way." in result.out
+    faster = of_before("minio", "20Gi")
+    faster["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] = "fast"  # type: ignore[index]
+    workplace.stand_ins.answer("kubectl", THERE, json.dumps({"items": [faster]}))
+    assert "Nothing of dev is in the way." in operate("make-way", "dev").out
+    assert not any(re.search(" (apply|patch|delete) ", line) for line in workplace.stand_ins.lines())
 
 
 def test_exactly_what_was_rendered_is_applied(operate: Operate, workplace: Workplace) -> None:
@@ -772,7 +861,7 @@ def test_a_job_is_waited_for_while_it_runs(
     operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mcpmesh_k8s.operations.deploy.time.sleep", lambda _: None)
-    workplace.stand_ins.answer("kubectl", "get job ", json.dumps({"status": {"active": 1}}), times=3)
+    workplace.stand_ins.answer("kubectl", "get job .*bucket", json.dumps({"status": {"active": 1}}), times=3)
     assert operate("deploy", "dev").status == 0
     assert len([line for line in workplace.stand_ins.lines() if "get job ai-interviewer-minio-bucket" in line]) >= 4
 
@@ -823,6 +912,91 @@ def test_what_is_missing_is_told_with_what_to_install_and_never_in_a_circle(
         operate("deploy", "prod", "--confirm", "prod").err,
     ):
         assert elsewhere.endswith(f"{install}\n")
+
+
+def node_local(*, host_network: bool, args: list[str]) -> str:
+    spec = {"hostNetwork": host_network, "containers": [{"name": "node-cache", "args": args}]}
+    return json.dumps({"spec": {"template": {"spec": spec}}})
+
+
+NODE_CACHE = ["-localip", "169.254.20.10,10.96.0.10", "-conf", "/etc/Corefile"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "stdout", "said"),
+    [
+        ("service kube-dns ", "10.96.0.10", "DNS: kube-dns, in kube-system, as the settings say"),
+        ("service kube-dns ", "", "DNS: neither kube-dns nor any other that is known was found."),
+        (
+            "namespace openshift-dns ",
+            "namespace/openshift-dns",
+            "DNS: OpenShift's, in openshift-dns. The settings do not let pods ask it, and nothing would resolve: "
+            "dns=Dns.openshift()",
+        ),
+        (
+            "daemonset node-local-dns ",
+            node_local(host_network=True, args=NODE_CACHE),
+            "node-local-dns of kube-system, at 169.254.20.10 and 10.96.0.10. The settings do not let pods ask it, and "
+            "nothing would resolve: dns=Dns.node_local(addresses=('169.254.20.10', '10.96.0.10'))",
+        ),
+        (
+            "daemonset node-local-dns ",
+            node_local(host_network=True, args=["-localip=__PILLAR__LOCAL__DNS__"]),
+            'nothing would resolve: dns=Dns.node_local(service_address="10.96.0.10")',
+        ),
+        (
+            "daemonset node-local-dns ",
+            node_local(host_network=False, args=NODE_CACHE),
+            "node-local-dns of kube-system, in pods. The settings do not let pods ask it, and nothing would resolve: "
+            "dns=Dns.cilium()",
+        ),
+        ("get nodes ", "node/a", 'nothing would resolve: dns=Dns.gke(service_address="10.96.0.10")'),
+    ],
+)
+def test_set_up_names_the_dns_of_the_cluster_beside_the_setting(
+    operate: Operate, workplace: Workplace, pattern: str, stdout: str, said: str
+) -> None:
+    workplace.stand_ins.answer("kubectl", f"{pattern}.*--ignore-not-found$", stdout)
+    result = operate("setup", "dev")
+    assert result.status == 0
+    (line,) = (line for line in result.out.splitlines() if line.startswith("DNS: "))
+    assert said in line
+
+
+def test_set_up_goes_on_where_it_may_not_see_who_answers_dns(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "namespace openshift-dns ", stderr="is forbidden\n", status=1)
+    result = operate("setup", "dev")
+    assert result.status == 0
+    assert "Who answers DNS in this cluster cannot be seen: " in result.out
+    assert "is forbidden" in result.out
+
+
+@pytest.mark.parametrize(
+    ("dns", "policies", "opened"),
+    [
+        (Dns.node_local(service_address="10.96.0.10"), PolicyKind.KUBERNETES, True),
+        (Dns.node_local(), PolicyKind.KUBERNETES, False),
+        (Dns.node_local(), PolicyKind.CILIUM, True),
+        (Dns.openshift(), PolicyKind.KUBERNETES, False),
+    ],
+)
+def test_a_dns_is_opened_when_each_of_its_addresses_is(dns: Dns, policies: PolicyKind, opened: bool) -> None:
+    wanted = Dns.node_local(addresses=("169.254.20.10", "10.96.0.10")).servers[0]
+    assert opens(dns, wanted, policies) is opened
+
+
+@pytest.mark.parametrize("answer", ["", "{}", api_service("False")], ids=["none", "new", "away"])
+def test_an_autoscaler_without_metrics_is_refused_before_anything_is_made(
+    operate: Operate, workplace: Workplace, answer: str
+) -> None:
+    workplace.stand_ins.answer("kubectl", "get apiservice v1beta1.metrics.k8s.io ", answer)
+    for command in ("setup", "deploy"):
+        result = operate(command, "prod", "--confirm", "prod")
+        assert result.status == 1
+        assert "lacks the metrics API (v1beta1.metrics.k8s.io), which autoscalers read: install metrics-" in result.err
+    assert not any(re.search(" (apply|create) ", line) for line in workplace.stand_ins.lines())
+    # Nothing follows the load in dev.
+    assert operate("deploy", "dev").status == 0
 
 
 def test_the_controller_of_a_missing_kind_is_named(operate: Operate, workplace: Workplace) -> None:
@@ -1002,7 +1176,7 @@ def test_secrets_that_are_all_there_change_nothing(operate: Operate, workplace: 
 def test_the_table_says_who_reads_each_key(operate: Operate) -> None:
     out = operate("secrets", "dev").out
     assert re.search(r"ai-interviewer-claude +api-key .* claude-llm-agent$", out, re.M)
-    assert re.search(r"ai-interviewer-postgres +mcpmesh-password .* postgres, registry$", out, re.M)
+    assert re.search(r"ai-interviewer-postgres +mcpmesh-password .* postgres-databases, registry$", out, re.M)
 
 
 def test_a_missing_key_is_asked_for(operate: Operate, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1257,7 +1431,7 @@ def test_status_is_one_line_for_each_service(operate: Operate, workplace: Workpl
         controller("grafana", spec={"replicas": 0}),
         {**controller("tempo"), "metadata": {"name": "ai-interviewer-old"}},
     )
-    assert list(rows)[:3] == ["postgres", "redis", "minio"], "not in the order they are deployed"
+    assert list(rows)[:4] == ["postgres", "postgres-databases", "redis", "minio"], "not in the order they are deployed"
     assert re.fullmatch(r"1 1 0 3h \S*postgres:\S+", rows["postgres"])
     assert rows["registry"].startswith("3 2 9 3h ")
     assert rows["registry"].endswith("c waits: CrashLoopBackOff (2 pods)")

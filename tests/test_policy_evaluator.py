@@ -669,7 +669,7 @@ def test_a_port_without_a_meaning_is_refused(port: str, message: str) -> None:
     ("change", "message"),
     [
         ("apiVersion: projectcalico.org/v3", "apiVersion is 'projectcalico.org/v3'; give"),
-        ("{apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy}", "apiVersion is 'cilium.io/v2'; give"),
+        ("{apiVersion: cilium.io/v2, kind: CiliumClusterwideNetworkPolicy}", "apiVersion is 'cilium.io/v2'; give"),
         ("status: {}", "has an unknown field status"),
         ("metadata: {name: policy}", "metadata.namespace is None; give a string"),
         ("metadata: {namespace: shop}", "metadata.name is None; give a string"),
@@ -703,7 +703,7 @@ def test_a_pod_whose_traffic_policies_cannot_judge_is_refused(spec: str, message
 
 def test_a_name_that_is_given_twice_is_refused() -> None:
     twice = policies_of([policy("{podSelector: {}}"), policy("{podSelector: {}}")])
-    with pytest.raises(ManifestError, match=r"^shop/policy: given twice"):
+    with pytest.raises(ManifestError, match=r"^NetworkPolicy shop/policy: given twice"):
         Cluster(namespaces=NAMESPACES, policies=twice)
     with pytest.raises(ManifestError, match=r"^shop: given twice"):
         Cluster(namespaces=[*NAMESPACES, Namespace(name="shop")], policies=[])
@@ -729,3 +729,96 @@ def test_a_host_name_or_a_network_is_refused_as_an_address() -> None:
         Host(name="api", ip="api.example.com")
     with pytest.raises(ValueError, match=r"10\.0\.0\.0/8"):
         Pod(name="pod", namespace="shop", ip="10.0.0.0/8")
+
+
+NODE = Host(name="node", ip="10.0.0.7", entities=("remote-node",))
+OWN_NODE = Host(name="own node", ip="10.0.0.8", entities=("host",))
+API_SERVER = Host(name="api server", ip="203.0.113.77", entities=("kube-apiserver",))
+CONTROL_PLANE = Host(name="control plane", ip="10.0.0.9", entities=("kube-apiserver", "remote-node"))
+CILIUM_INGRESS = Host(name="ingress", ip="10.0.0.10", entities=("ingress",))
+NODES = (NODE, OWN_NODE, API_SERVER, CONTROL_PLANE, CILIUM_INGRESS)
+
+
+def with_cilium(spec: str, *others: Manifest, cilium: bool = True) -> Cluster:
+    """The namespaces above, with one CiliumNetworkPolicy in `shop` and other policies."""
+    manifest = {**policy(spec, name="ours"), "apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy"}
+    return Cluster(namespaces=NAMESPACES, policies=policies_of([manifest, *others]), cilium=cilium)
+
+
+@pytest.mark.parametrize(
+    ("peers", "admitted"),
+    [
+        ("fromEntities: [host]", {"own node"}),
+        ("fromEntities: [remote-node]", {"node", "control plane"}),
+        ("fromEntities: [kube-apiserver]", {"api server", "control plane"}),
+        ("fromEntities: [ingress]", {"ingress"}),
+        ("fromEntities: [world]", HOSTS),
+        ("fromEndpoints: [{matchLabels: {app: frontend}}]", {"frontend"}),
+        ("fromEndpoints: [{matchLabels: {'k8s:io.kubernetes.pod.namespace': partner}}]", PARTNER),
+        (
+            "fromEndpoints: [{matchLabels: {'k8s:io.kubernetes.pod.namespace': partner, 'k8s:app': frontend}}]",
+            {"visitor"},
+        ),
+        ("fromCIDRSet: [{cidr: 203.0.113.0/24, except: [203.0.113.64/26]}]", {"internet"}),
+        # A node and a pod are no addresses for Cilium, whatever their IPs.
+        ("fromCIDRSet: [{cidr: 0.0.0.0/0}]", {"internet", "metadata", "api server"}),
+    ],
+)
+def test_peers_of_cilium(peers: str, admitted: set[str]) -> None:
+    rules = f"ingress: [{{{peers}, toPorts: [{{ports: [{{port: '5432', protocol: TCP}}]}}]}}]"
+    world = with_cilium(f"{{endpointSelector: {{matchLabels: {{app: database}}}}, {rules}}}")
+    assert {it.name for it in (*EVERYONE, *NODES) if world.allows(it, DATABASE, 5432)} - {"database"} == admitted
+    assert not any(world.allows(it, DATABASE, 5433) for it in (*EVERYONE, *NODES))
+    assert not any(world.allows(it, DATABASE, 5432, "UDP") for it in (*EVERYONE, *NODES))
+    assert world.allows(STRANGER, BACKEND, 80)
+
+
+def test_policies_of_both_kinds_add_up() -> None:
+    plain = policy("{podSelector: {matchLabels: {app: database}}, ingress: [{from: [{podSelector: {}}]}]}")
+    spec = "{endpointSelector: {matchLabels: {app: database}}, ingress: [{fromEntities: [host]}]}"
+    world = with_cilium(spec, plain)
+    assert {it.name for it in (*EVERYONE, *NODES) if world.allows(it, DATABASE, 5432)} == SHOP | {"own node"}
+
+
+def test_without_cilium_a_block_covers_pods_and_nodes_and_with_it_neither() -> None:
+    spec = "{podSelector: {matchLabels: {app: database}}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}"
+    pod = Pod(name="pod", namespace="partner", ip="10.1.1.1")
+    policies = policies_of([policy(spec)])
+    for cilium in (False, True):
+        world = Cluster(namespaces=NAMESPACES, policies=policies, cilium=cilium)
+        assert world.allows(NODE, DATABASE, 5432) is not cilium
+        assert world.allows(pod, DATABASE, 5432) is not cilium
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("{podSelector: {}}", "has an unknown field podSelector"),
+        ("{ingress: []}", "endpointSelector is None"),
+        ("{endpointSelector: {}, ingressDeny: []}", "has an unknown field ingressDeny"),
+        ("{endpointSelector: {}, egress: [{toFQDNs: []}]}", "has an unknown field toFQDNs"),
+        ("{endpointSelector: {}, egress: [{toEntities: [all]}]}", "is 'all'; give one of host"),
+        ("{endpointSelector: {}, egress: [{toPorts: []}]}", "give peers of one kind"),
+        (
+            "{endpointSelector: {}, egress: [{toEntities: [host], toCIDRSet: [{cidr: 10.0.0.0/8}]}]}",
+            "give peers of one kind",
+        ),
+        (
+            "{endpointSelector: {}, egress: [{toEntities: [host], toPorts: [{rules: {http: []}}]}]}",
+            "has an unknown field http",
+        ),
+        (
+            "{endpointSelector: {}, egress: [{toEntities: [host], toPorts: [{rules: {dns: [{matchPattern: a}]}}]}]}",
+            "matchPattern is 'a'",
+        ),
+    ],
+)
+def test_what_of_cilium_it_does_not_understand_is_refused(spec: str, message: str) -> None:
+    with pytest.raises(ManifestError) as caught:
+        with_cilium(spec)
+    assert message in str(caught.value)
+
+
+def test_a_policy_of_cilium_is_refused_in_a_cluster_without() -> None:
+    with pytest.raises(ManifestError, match="ours: only Cilium reads this"):
+        with_cilium("{endpointSelector: {}, ingress: [{fromEntities: [host]}]}", cilium=False)

@@ -1,17 +1,19 @@
 """This module is the proof that the rendered PostgreSQL runs: its settings, its databases, and who gets into which.
 
-A server is made as the image makes it: ``initdb``, a first start that listens on its socket only and runs the init
-script, then the start that serves. Only places are translated: folders, the address and the port.
+A server is made by the rendered init container, and then the rendered task runs. Only places are translated:
+folders, the address and the port.
 """
 
 import json
-import shlex
+import re
 import signal
 import subprocess
+import uuid
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,7 @@ from mesh_harness import (
     Loopback,
     Manifest,
     Pod,
+    Secrets,
     container_of,
     find,
     free_port,
@@ -36,8 +39,7 @@ from processes import START, Account, serving
 PREFIX = "ai-interviewer-"
 POSTGRES = f"{PREFIX}postgres"
 DATA, SOCKET, CONFIG = "/var/lib/postgresql/data", "/var/run/postgresql", "/etc/postgresql"
-INIT = "/docker-entrypoint-initdb.d"
-SCRIPT = "10-databases.sh"
+TASK = f"{POSTGRES}-databases"
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 DATABASES = {"mcpmesh", "ai_interviewer"}
@@ -46,7 +48,7 @@ CLIENTS = {  # the role and the database of each
     "backend": ("backend", "ai_interviewer"),
     "interview-agent": ("interview_agent", "ai_interviewer"),
 }
-PASSWORDS = ("MCPMESH_PASSWORD", "BACKEND_PASSWORD", "INTERVIEW_AGENT_PASSWORD")
+KEYS = {role: f"{role.replace('_', '-')}-password" for role, _ in CLIENTS.values()}
 
 
 class HostileSecrets(InventedSecrets):
@@ -95,27 +97,79 @@ class Server:
         variables = pod_environment(manifest, name, secrets=SECRETS, loopback=loopback)
         return {"url": variables["DATABASE_URL"], "PGPASSWORD": variables["PGPASSWORD"]}
 
-    def run_init_script(self, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run the init script as the image does: as a program, with the variables of the container."""
-        environment = {**self.pod.environment, "POSTGRES_USER": "postgres", **variables}
-        script = self.mounts[INIT] / SCRIPT
-        return subprocess.run([script], env=environment, capture_output=True, text=True, timeout=START)
+    def task(
+        self, *, manifests: Sequence[Manifest] = (), port: int = 0, secrets: Secrets = SECRETS, **variables: str
+    ) -> subprocess.Popen[str]:
+        """Start the task as its pod would, without a terminal.
+
+        Args:
+            manifests: Others than those of the server.
+            port: Another than the server's, such as that of one who listens in between.
+        """
+        rendered = manifests or self.manifests
+        job = find(rendered, "Job", TASK)
+        folder = self.mounts[CONFIG].parents[1] / f"task-{uuid.uuid4().hex}"
+        mounts = mounted(rendered, job, "postgres-databases", root=folder, loopback=Loopback())
+        environment = pod_environment(job, "postgres-databases", secrets=secrets, loopback=Loopback())
+        assert (environment["PGHOST"], environment["PGPORT"]) == (POSTGRES, "5432")
+        places = Loopback(mounts=mounts)
+        return subprocess.Popen(
+            [places.command(word) for word in container_of(job, "postgres-databases")["command"]],
+            env={**environment, "PGHOST": LOCALHOST, "PGPORT": str(port or self.port), **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def bring(self, **options: Any) -> str:
+        """Run the task to its good end, and return what it says."""
+        said, _ = (task := self.task(**options)).communicate(timeout=START)
+        assert task.returncode == 0, said
+        return said
+
+    def fails(self, **options: Any) -> str:
+        """Run the task to its bad end, and return what it says."""
+        said, _ = (task := self.task(**options)).communicate(timeout=START)
+        assert task.returncode == 1, said
+        return said
+
+    def everything(self) -> str:
+        """All roles with their passwords, and all databases with their owners, schemas and grants."""
+        dump = [
+            ("pg_dumpall", "--globals-only"),
+            *(("pg_dump", "--schema-only", "--create", name) for name in DATABASES),
+        ]
+        texts = [
+            subprocess.run(
+                [*words, "--username=postgres"],
+                env=dict(self.pod.environment),
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=START,
+            ).stdout
+            for words in dump
+        ]
+        # Each dump has a key of its own against a psql that is led astray.
+        return re.sub(r"\\(un)?restrict \w+", "", "".join(texts))
 
     def probes(self) -> dict[str, str]:
         """What each probe of the manifest answers."""
         return {kind: probe(self.pod.spec[kind], self.pod) for kind in PROBES}
 
-    def wait(self, client: str, *, seconds: float) -> bool:
-        """Whether the init container of a client that waits for PostgreSQL lets its pod start in this time."""
+    def wait(self, client: str, *, seconds: float) -> tuple[bool, str]:
+        """Whether the init container of a client that waits lets its pod start in this time, and its log."""
         manifest = find(self.manifests, "Deployment", PREFIX + client)
         loopback = Loopback(services={f"{POSTGRES}:5432": self.port})
         environment = pod_environment(manifest, "wait-for-postgres", secrets=SECRETS, loopback=loopback)
         words = [loopback.address(word) for word in container_of(manifest, "wait-for-postgres")["command"]]
         try:
-            done = subprocess.run(words, env=environment, capture_output=True, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return done.returncode == 0
+            done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=seconds)
+        except subprocess.TimeoutExpired as late:
+            return False, (late.stdout or b"").decode()
+        return done.returncode == 0, done.stdout
 
 
 @contextmanager
@@ -129,8 +183,6 @@ def starting(
     """
     manifest = find(manifests, "StatefulSet", POSTGRES)
     mounts = mounted(manifests, manifest, "postgres", root=folder, loopback=Loopback())
-    volumes = {volume["name"]: volume for volume in manifest["spec"]["template"]["spec"]["volumes"]}
-    (mounts[INIT] / SCRIPT).chmod(volumes["init"]["configMap"]["defaultMode"] | 0o200)  # written again by the next
     account.own(mounts[DATA], mounts[SOCKET])
 
     loopback = Loopback(ports={5432: port}, mounts=mounts)
@@ -138,8 +190,7 @@ def starting(
     environment["PGDATA"] = loopback.command(environment["PGDATA"])
     # Where its programs look for it unless told otherwise.
     environment |= {"PGHOST": str(mounts[SOCKET]), "PGPORT": str(port)}
-    if not Path(environment["PGDATA"]).exists():
-        create_data(account, folder, environment)
+    create_data(manifests, account, folder, loopback)
     # Not waiting for the disk is the one thing that is not as in the pod: it takes most of the time.
     settings = (f"unix_socket_directories={SOCKET}", "fsync=off", *overrides)
     pod = start_pod(
@@ -155,21 +206,22 @@ def starting(
         yield server
 
 
-def create_data(account: Account, folder: Path, environment: Mapping[str, str]) -> None:
-    """What the image does on empty storage."""
-    password = folder / "password"
-    password.write_text(environment["POSTGRES_PASSWORD"])
-    arguments = [*shlex.split(environment["POSTGRES_INITDB_ARGS"]), "--no-sync"]
-    subprocess.run(
-        [*account.command, "initdb", "--username=postgres", f"--pwfile={password}", *arguments],
-        env=dict(environment),
-        cwd=folder,
-        capture_output=True,
-        check=True,
-    )
-    # The image trusts its own loopback, too; but a client comes from another pod.
-    access = Path(environment["PGDATA"]) / "pg_hba.conf"
-    access.write_text("local all all trust\nhost all all all scram-sha-256\n")
+def first_start(
+    manifests: Sequence[Manifest], account: Account, folder: Path, loopback: Loopback
+) -> subprocess.Popen[bytes]:
+    """The init container that makes the files of a server, as a process of its own group."""
+    manifest = find(manifests, "StatefulSet", POSTGRES)
+    environment = pod_environment(manifest, "first-start", secrets=SECRETS, loopback=loopback)
+    environment["PGDATA"] = loopback.command(environment["PGDATA"])
+    environment["POSTGRES_INITDB_ARGS"] += " --no-sync"
+    command = [*account.command, *container_of(manifest, "first-start")["command"]]
+    with (folder / "first-start.log").open("ab") as log:
+        return subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+
+
+def create_data(manifests: Sequence[Manifest], account: Account, folder: Path, loopback: Loopback) -> None:
+    """What the pod does before its server starts."""
+    assert first_start(manifests, account, folder, loopback).wait(START) == 0, (folder / "first-start.log").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -178,27 +230,28 @@ def account(needs_postgresql: Path) -> Account:
     return Account.unprivileged()
 
 
+@contextmanager
+def new_server(rendered: Sequence[Manifest], account: Account) -> Generator[Server, None, None]:
+    """A server on its first start, before the task has run. Each statement is logged as if it had been a slow one."""
+    overrides = (f"listen_addresses={LOCALHOST}", "log_min_duration_statement=0")
+    with account.folder() as folder, starting(rendered, account, folder, free_port(), *overrides) as started:
+        yield started
+
+
 @pytest.fixture(scope="module", params=EVERY)
 def server(request: pytest.FixtureRequest, manifests: Manifests, account: Account) -> Generator[Server, None, None]:
     """The server of an environment, with its databases."""
-    rendered, port = manifests(request.param), free_port()
-    with account.folder() as folder:
-        with starting(rendered, account, folder, port, "listen_addresses=") as first:
-            done = first.run_init_script()
-            assert done.returncode == 0, done.stderr
-        with starting(rendered, account, folder, port, f"listen_addresses={LOCALHOST}") as served:
-            yield served
+    rendered = manifests(request.param)
+    overrides = (f"listen_addresses={LOCALHOST}",)
+    with account.folder() as folder, starting(rendered, account, folder, free_port(), *overrides) as served:
+        served.bring()
+        yield served
 
 
-@pytest.fixture
-def first_start(manifests: Manifests, account: Account) -> Generator[Server, None, None]:
-    """A server on its first start, before its init script."""
-    # Each statement is logged as if it had been a slow one.
-    overrides = ("listen_addresses=", "log_min_duration_statement=0")
-    with (
-        account.folder() as folder,
-        starting(manifests("dev"), account, folder, free_port(), *overrides) as started,
-    ):
+@pytest.fixture(name="first_start")
+def first_start_(manifests: Manifests, account: Account) -> Generator[Server, None, None]:
+    """The server of dev, before its task has run."""
+    with new_server(manifests("dev"), account) as started:
         yield started
 
 
@@ -214,12 +267,10 @@ def test_its_probes_succeed(server: Server) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_client_that_waits_for_it_starts(server: Server, client: str) -> None:
-    assert server.wait(client, seconds=START)
-
-
-def test_no_one_starts_while_its_databases_are_being_made(first_start: Server) -> None:
-    assert first_start.probes() == {"startupProbe": "closed", "readinessProbe": "exit 2", "livenessProbe": "closed"}
-    assert not first_start.wait("registry", seconds=1)
+    started, said = server.wait(client, seconds=START)
+    assert started
+    role, database = CLIENTS[client]
+    assert said == f"127.0.0.1:{server.port}, database {database} for role {role} is ready\n"
 
 
 def test_its_settings_are_those_of_the_file(server: Server) -> None:
@@ -319,26 +370,3 @@ def test_the_interview_agent_may_ask_again_for_the_schema_it_has(server: Server)
     me = server.client("interview-agent")
     server.ask("CREATE SCHEMA IF NOT EXISTS interview_agent", **me)
     server.ask("CREATE TABLE interview_agent.asked (); DROP TABLE interview_agent.asked", **me)
-
-
-def test_no_password_is_logged_even_when_the_init_script_fails(first_start: Server) -> None:
-    first_start.ask("CREATE ROLE interview_agent")
-    done = first_start.run_init_script()
-    assert done.returncode != 0
-    assert 'role "interview_agent" already exists' in done.stderr
-    assert first_start.ask("SELECT datname FROM pg_database WHERE datname = 'mcpmesh'"), "It failed at once."
-    assert "statement: CREATE ROLE interview_agent" in first_start.pod.output, "Nothing is logged."
-    for output in (first_start.pod.output, done.stdout, done.stderr):
-        assert IN_EVERY_PASSWORD not in output
-
-
-def test_without_a_password_the_init_script_makes_nothing(first_start: Server) -> None:
-    everything = "SELECT rolname FROM pg_roles UNION SELECT datname FROM pg_database"
-    before = first_start.ask(everything)
-    assert before
-    for name in PASSWORDS:
-        assert IN_EVERY_PASSWORD in first_start.pod.environment[name]
-        done = first_start.run_init_script(**{name: ""})
-        assert done.returncode != 0
-        assert f"{name}: is not set" in done.stderr
-        assert first_start.ask(everything) == before

@@ -113,11 +113,11 @@ def test_in_ci_a_skipped_test_fails(tmp_path: Path) -> None:
     assert "was skipped, which CI does not allow" in done.stdout
 
 
-def test_no_test_is_skipped_but_for_want_of_a_program() -> None:
-    """Then the last line counts them all."""
+def test_no_test_is_skipped_but_for_want_of_a_program_or_of_root() -> None:
+    """Of the former the last line counts them all. In CI, which is root, both fail."""
     skips = re.compile(r"pytest\.(mark\.)?skip")
-    found = [path.name for path in (ROOT / "tests").glob("*.py") if skips.search(path.read_text())]
-    assert found == ["conftest.py"]
+    found = {path.name for path in (ROOT / "tests").glob("*.py") if skips.search(path.read_text())}
+    assert found == {"conftest.py", "networks.py"}
 
 
 def test_every_program_says_how_it_is_brought_in_one_way() -> None:

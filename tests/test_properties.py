@@ -132,11 +132,26 @@ def test_what_is_mounted_is_scratch_with_a_limit_files_or_a_claim(rendered: list
 
 def test_every_container_has_requests_and_limits_in_canonical_form(rendered: list[Manifest]) -> None:
     for name, container in facets.containers(rendered):
-        for what in ("cpu", "memory"):
+        for what in ("cpu", "memory", "ephemeral-storage"):
             asked, most = (at(container, "resources", part)[what] for part in ("requests", "limits"))
             assert 0 < amount(asked) <= amount(most), name
             for text in (str(asked), str(most)):
                 assert not re.fullmatch(r"\d*000m|\d+\.\d+.*", text), f"{name}: {text} is written back otherwise"
+
+
+def test_every_container_may_fill_its_scratch_and_its_log_before_it_is_evicted(rendered: list[Manifest]) -> None:
+    """The kubelet keeps 5 files of 10Mi of a container's log, and as much of the one that it restarted."""
+    for service, _, template in facets.workloads(rendered):
+        sizes = {
+            str(volume["name"]): amount(at(volume, "emptyDir")["sizeLimit"])
+            for volume in each(template, "spec", "volumes")
+            if "emptyDir" in volume and at(volume, "emptyDir").get("medium") != "Memory"
+        }
+        for container in containers_of(template):
+            disk = {amount(at(container, "resources", part)["ephemeral-storage"]) for part in ("requests", "limits")}
+            mounted = [sizes.get(str(mount["name"]), 0) for mount in each(container, "volumeMounts")]
+            assert min(disk) >= 2 * 5 * amount("10Mi") + sum(mounted), f"{service}/{container['name']}"
+            assert len(disk) == 1, "a node never promises more disk than it has"
 
 
 def test_everything_that_serves_is_probed(rendered: list[Manifest]) -> None:
@@ -164,12 +179,18 @@ def test_the_quota_leaves_room_for_a_rollout_of_everything(rendered: list[Manife
     for _, manifest, template in facets.workloads(rendered):
         strategy = at(manifest, "spec", "strategy")
         if strategy.get("type") == "RollingUpdate":
+            # One more pod in any case: where an old one goes first, it counts until it has ended.
             extra = int(str(at(strategy, "rollingUpdate")["maxSurge"]))
+            extra += int(str(at(strategy, "rollingUpdate")["maxUnavailable"]))
+            assert extra == 1
             surge += extra * sum(
                 amount(at(container, "resources", "requests")["cpu"])
                 for container in each(template, "spec", "containers")
             )
     needed = total(rendered, "cpu", most=True) + surge
+    issued = [at(manifest, "metadata", "annotations") for manifest in rendered if manifest["kind"] == "Ingress"]
+    # The solver that cert-manager starts when it makes a certificate.
+    needed += 0.01 * sum("cert-manager.io/cluster-issuer" in annotations for annotations in issued)
     assert surge > 0
     assert amount(quota["requests.cpu"]) == pytest.approx(needed)
 
@@ -177,7 +198,7 @@ def test_the_quota_leaves_room_for_a_rollout_of_everything(rendered: list[Manife
 def test_the_limit_range_admits_every_container_and_no_larger_one(rendered: list[Manifest]) -> None:
     (limits,) = (list(each(manifest, "spec", "limits")) for manifest in rendered if manifest["kind"] == "LimitRange")
     (most,) = (at(limit, "max") for limit in limits if limit["type"] == "Container")
-    for what in ("cpu", "memory"):
+    for what in ("cpu", "memory", "ephemeral-storage"):
         largest = max(amount(at(c, "resources", "limits")[what]) for _, c in facets.containers(rendered))
         assert amount(most[what]) == largest
 

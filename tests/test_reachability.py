@@ -40,6 +40,7 @@ openai-llm-agent   -> registry 8000, redis 6379, internet 443, internet-v6 443
 registry           -> postgres 5432, redis 6379, tempo 4317
 grafana            -> tempo 3200
 minio-bucket       -> minio 9000
+postgres-databases -> postgres 5432
 smoke-test         -> nginx-gateway 8080, registry 8000
 """
 TO_THE_MESH = """

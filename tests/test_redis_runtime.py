@@ -5,18 +5,24 @@ What concerns its clients, their passwords and their waiting for it, is proven w
 
 import dataclasses
 import json
+import os
+import re
 import signal
+import socket
 import stat
+import subprocess
+import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from conftest import Manifests, requires
+from ai_interviewer import PROD, AiInterviewer
+from conftest import Manifests, read_manifests, requires
 from environments import EVERY, SETTINGS
-from mcpmesh_k8s import Ephemeral
-from mesh_harness import SECRETS, Loopback, Manifest, Pod, eventually, find, free_port, is_open, probe
+from mcpmesh_k8s import Compute, Ephemeral, Persistent, Repair
+from mesh_harness import LOCALHOST, SECRETS, Loopback, Manifest, Pod, eventually, find, free_port, is_open, probe
 from processes import REDIS, START, redis_cli, serving, start_beside_redis, start_redis
 
 PASSWORD = SECRETS[REDIS, "password"]
@@ -120,6 +126,169 @@ def test_data_outlive_the_process_where_they_lie_on_a_claim(
         assert ask(pod, "SET", "key", "kept") == "OK"
     with running(manifests(environment), tmp_path) as pod:
         assert ask(pod, "GET", "key") == kept
+
+
+def test_under_heavy_writing_its_file_takes_no_more_than_a_claim_holds(tmp_path: Path) -> None:
+    """What it may hold is written over eight times, at 60 MB a second, and the file anew again and again."""
+    memory, size = 64 * 2**20, 278 * 2**20
+    redis = dataclasses.replace(
+        PROD.redis, compute=Compute(cpu="200m", memory="64Mi"), storage=Persistent(size="278Mi")
+    )
+    AiInterviewer(dataclasses.replace(PROD, redis=redis), outdir=tmp_path / "small").synth()
+    value, peak = os.urandom(60_000), 0  # with what Redis adds it fills 64 KiB
+    keys = memory * 2 // 3 // 2**16 * 9 // 10
+    with running(read_manifests(tmp_path / "small"), tmp_path) as pod:
+        with socket.create_connection((LOCALHOST, pod.ports["redis"])) as client, client.makefile("rb") as answers:
+            client.sendall(f"AUTH {PASSWORD}\r\n".encode())
+            assert answers.readline() == b"+OK\r\n"
+            for number in range(8 * keys):
+                key = str(number % keys).encode()
+                head = b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(key), key, len(value))
+                client.sendall(head + value + b"\r\n")
+                assert answers.readline() == b"+OK\r\n"
+                if number % 20 == 0:
+                    time.sleep(0.02)
+                    with suppress(FileNotFoundError):
+                        peak = max(peak, sum(one.stat().st_size for one in (tmp_path / "data").rglob("*")))
+        rewrites = re.search(r"aof_rewrites:(\d+)", str(ask(pod, "INFO", "persistence")))
+    assert rewrites
+    assert int(rewrites[1]) > 1
+    assert keys * 2**16 * 2 < peak < size
+
+
+# --- a damaged append-only file ---
+
+KEYS = {f"key:{number}": f"value of {number}" for number in range(40)}
+DAMAGE = b"what a bad disk gives"
+
+
+def with_repair(tmp_path: Path, repair: Repair) -> Sequence[Manifest]:
+    """Production with a way to repair its Redis."""
+    storage = Persistent(size="5Gi", repair=repair)
+    settings = dataclasses.replace(PROD, redis=dataclasses.replace(PROD.redis, storage=storage))
+    AiInterviewer(settings, outdir=tmp_path / repair.value).synth()
+    return read_manifests(tmp_path / repair.value)
+
+
+def run_repair(rendered: Sequence[Manifest], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The init container that repairs, on the data in this folder."""
+    (container,) = find(rendered, "Deployment", REDIS)["spec"]["template"]["spec"]["initContainers"]
+    places = Loopback(mounts={mount["mountPath"]: folder / "data" for mount in container["volumeMounts"]})
+    words = [*container["command"][:3], *map(places.command, container["command"][3:])]
+    environment = {"PATH": os.environ["PATH"], **variables}
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=START)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def crashed(manifests: Manifests, tmp_path: Path) -> Path:
+    """A folder in which production's Redis wrote a base and a file of later commands, and crashed."""
+    with running(manifests("prod"), tmp_path, stop=signal.SIGKILL) as pod:
+        for number, (key, value) in enumerate(KEYS.items()):
+            if number == len(KEYS) // 2:
+                ask(pod, "BGREWRITEAOF")
+                assert eventually(lambda: "aof_rewrite_in_progress:0" in str(ask(pod, "INFO", "persistence")), START)
+            assert ask(pod, "SET", key, value) == "OK"
+        assert eventually(lambda: "aof_pending_bio_fsync:0" in str(ask(pod, "INFO", "persistence")), START)
+    return tmp_path
+
+
+def damage(folder: Path, pattern: str, *, cut: int = 0) -> Path:
+    """Cut bytes off the end of a file, or else overwrite some in its middle."""
+    (file,) = (folder / "data" / "appendonlydir").glob(pattern)
+    whole = file.read_bytes()
+    assert len(whole) > 400
+    middle = len(whole) // 2
+    file.write_bytes(whole[:-cut] if cut else whole[:middle] + DAMAGE + whole[middle + len(DAMAGE) :])
+    return file
+
+
+def require_ended(manifests: Sequence[Manifest], folder: Path) -> str:
+    """What Redis says when it ends at its start."""
+    with start_redis(manifests, folder, free_port()) as pod:
+        assert pod.process.wait(START) != 0
+        return pod.output
+
+
+def held(manifests: Sequence[Manifest], folder: Path) -> tuple[dict[str, str], str]:
+    """What Redis holds when it starts on a folder, and its log."""
+    with running(manifests, folder) as pod:
+        found = {key: ask(pod, "GET", key) for key in KEYS}
+        return {key: str(value) for key, value in found.items() if value is not None}, pod.output
+
+
+def test_a_command_that_was_cut_short_by_a_crash_is_dropped_and_the_log_says_so(
+    manifests: Manifests, crashed: Path
+) -> None:
+    damage(crashed, "*.incr.aof", cut=5)
+    found, log = held(manifests("prod"), crashed)
+    assert list(found) == list(KEYS)[:-1]
+    assert "Truncating the AOF" in log
+
+
+def test_a_file_that_is_damaged_in_its_middle_is_cut_off_there_once_that_is_asked_for_and_kept_whole_beside(
+    manifests: Manifests, crashed: Path, tmp_path: Path
+) -> None:
+    damage(crashed, "*.incr.aof")
+    before = contents(crashed / "data/appendonlydir")
+    for _ in range(2):  # it restarts for ever
+        assert "Bad file format reading the append only file" in require_ended(manifests("prod"), crashed)
+    assert contents(crashed / "data/appendonlydir") == before
+    rendered = with_repair(tmp_path, Repair.CUT_OFF)
+    done = run_repair(rendered, crashed)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f"is kept in {crashed}/data/damaged-1\n")
+    assert contents(crashed / "data/damaged-1") == before
+    found, _ = held(rendered, crashed)
+    assert len(KEYS) // 2 < len(found) < len(KEYS)
+    assert found == dict(list(KEYS.items())[: len(found)])
+    # Once more, and nothing happens.
+    assert run_repair(rendered, crashed).stdout == "the append-only file is sound: nothing to repair\n"
+    assert sorted(path.name for path in (crashed / "data").iterdir()) == ["appendonlydir", "damaged-1"]
+
+
+def test_a_base_that_is_damaged_is_put_aside_once_that_is_asked_for(
+    manifests: Manifests, crashed: Path, tmp_path: Path
+) -> None:
+    damage(crashed, "*.base.rdb")
+    before = contents(crashed / "data/appendonlydir")
+    require_ended(manifests("prod"), crashed)
+    done = run_repair(with_repair(tmp_path, Repair.CUT_OFF), crashed)
+    assert done.returncode == 1
+    assert "the damage is elsewhere; nothing was changed" in done.stderr
+    assert [path.name for path in (crashed / "data").iterdir()] == ["appendonlydir"]
+    assert contents(crashed / "data/appendonlydir") == before
+    rendered = with_repair(tmp_path, Repair.PUT_ASIDE)
+    done = run_repair(rendered, crashed)
+    assert done.stdout.endswith(
+        f"the damaged append-only file is now {crashed}/data/damaged-1, and the server begins empty\n"
+    )
+    assert held(rendered, crashed)[0] == {}
+    assert contents(crashed / "data/damaged-1") == before
+    assert run_repair(rendered, crashed).returncode == 0
+
+
+def test_without_room_for_a_copy_nothing_is_repaired(crashed: Path, tmp_path: Path) -> None:
+    damage(crashed, "*.incr.aof")
+    before = contents(crashed / "data/appendonlydir")
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "cp").write_text('#!/bin/sh\nmkdir "$3"; echo "No space left on device" >&2; exit 1\n')
+    (full / "cp").chmod(0o755)
+    done = run_repair(with_repair(tmp_path, Repair.CUT_OFF), crashed, PATH=f"{full}:{os.environ['PATH']}")
+    assert done.returncode == 1
+    assert "there is no room for a copy, so nothing was changed" in done.stderr
+    assert [path.name for path in (crashed / "data").iterdir()] == ["appendonlydir"]
+    assert contents(crashed / "data/appendonlydir") == before
+
+
+def test_a_first_start_has_nothing_to_repair(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    assert run_repair(with_repair(tmp_path, Repair.CUT_OFF), tmp_path).returncode == 0
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_without_a_password_it_does_not_start(rendered: Sequence[Manifest], tmp_path: Path) -> None:

@@ -98,6 +98,10 @@ def test_a_misspelled_field_is_refused_in_every_kind_of_schema(
     route["spec"]["rules"][0]["backendRefs"][0]["prot"] = 80  # type: ignore[index]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(route, CUSTOM[str(route["apiVersion"]), "HTTPRoute"])
+    policy = copy.deepcopy(next(m for m in behind_gateway_api if m["kind"] == "CiliumNetworkPolicy"))
+    policy["spec"]["egress"][0]["toPort"] = []  # type: ignore[index]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(policy, CUSTOM[str(policy["apiVersion"]), "CiliumNetworkPolicy"])
     application = copy.deepcopy(next(m for m in manifests("argocd") if m["kind"] == "Application"))
     application["spec"]["source"]["repoUrl"] = "x"  # type: ignore[index]
     with pytest.raises(jsonschema.ValidationError):

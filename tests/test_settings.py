@@ -55,6 +55,8 @@ from mcpmesh_k8s import (
     Csi,
     Database,
     DevIdentity,
+    Dns,
+    Dns01,
     DownwardApiProjection,
     Endpoint,
     Ephemeral,
@@ -74,7 +76,11 @@ from mcpmesh_k8s import (
     Google,
     Grafana,
     GrafanaSettings,
+    Guest,
+    GuestSettings,
     Hook,
+    HostNetwork,
+    Http01,
     HttpGet,
     Image,
     IngressExposure,
@@ -84,6 +90,7 @@ from mcpmesh_k8s import (
     KeyForm,
     LabelSelectorRequirement,
     Limits,
+    Listener,
     Login,
     LoginPages,
     Manifest,
@@ -96,12 +103,14 @@ from mcpmesh_k8s import (
     NamespacePods,
     NamespaceSettings,
     NodeAffinity,
+    Nodes,
     NodeSelectorRequirement,
     NodeSelectorTerm,
     NoTls,
     OAuth2Proxy,
     OAuth2ProxySettings,
     OpenIdConnect,
+    OtherController,
     Owner,
     Part,
     Patch,
@@ -110,6 +119,7 @@ from mcpmesh_k8s import (
     Phase,
     Place,
     Placement,
+    Platform,
     PodAffinity,
     PodAffinityTerm,
     PodAntiAffinity,
@@ -118,6 +128,7 @@ from mcpmesh_k8s import (
     PodSecurityException,
     PodSettings,
     PodTemplatePath,
+    PolicyKind,
     Port,
     Postgres,
     PostgresSettings,
@@ -136,7 +147,9 @@ from mcpmesh_k8s import (
     RedisSettings,
     Registry,
     RegistrySettings,
+    Repair,
     Replicas,
+    RequestRules,
     Route,
     Row,
     Scratch,
@@ -151,8 +164,10 @@ from mcpmesh_k8s import (
     Server,
     ServiceAccountTokenProjection,
     SettingError,
+    Share,
     SmokeTest,
     SmokeTestSettings,
+    SystemPods,
     Target,
     Task,
     TaskOptions,
@@ -183,6 +198,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(mcpmesh_k8s.__file__).parent
 SHOP = ApplicationSettings(name="shop")
 PLENTY = Budget(cpu="100", memory="100Gi")
+FAST = (("disk", "fast"),)
+NODES = Nodes(count=4, cpu="240m", memory="1Gi", ephemeral_storage="1Gi", labels=FAST)
 IMAGE = Image(repository="acme/shop", tag="1.2.3")
 OTHER_IMAGE = Image(repository="acme/shop", tag="1.2.4")
 SMALL = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
@@ -272,7 +289,7 @@ class Shop:
     def knows(self, *values: Variable) -> Workload:
         return self.runs(replace(MAIN, variables=values))
 
-    def admits(self, peer: NamespacePods | AddressRange | Internet) -> Workload:
+    def admits(self, peer: NamespacePods | AddressRange | Internet | HostNetwork) -> Workload:
         self.web.accepts_from(peer)
         return self.web
 
@@ -307,6 +324,9 @@ class Shop:
 
     def routes(self, route: Route) -> Gateway:
         return Gateway(self.phase, GATEWAY, [route], DEVELOPER)
+
+    def serves_people(self, workload: Workload) -> Gateway:
+        return self.routes(Route(path="/", to=workload, audience=Audience.PUBLIC))
 
     def vouches(self, identity: DevIdentity) -> Gateway:
         route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())
@@ -354,8 +374,33 @@ class Shop:
         gateway = self.gateway(PUBLIC_GATEWAY) if https else self.vouches(DEVELOPER)
         return Exposure(self.phase, settings, gateway)
 
+    def is_proven(self, challenge: Http01 | Dns01) -> Exposure:
+        self.fits(PLENTY)
+        tls = Tls(secret="shop-tls", cluster_issuer="letsencrypt", challenge=challenge)
+        return self.opens(replace(INGRESS, tls=tls))
+
+    def has(self, settings: GuestSettings) -> Guest:
+        self.fits(PLENTY)
+        return Guest(self.phase, settings)
+
     def fits(self, budget: Budget) -> Namespace:
         return Namespace(self.phase, NamespaceSettings(budget=budget))
+
+    def stands_on(self, nodes: Nodes, *system: SystemPods) -> Namespace:
+        """On some nodes, with three pods that ask for their label, two of which must stay up."""
+        extras = PodExtras(placement=Placement(node_selector=FAST))
+        kept = Availability(scale=Replicas(count=3), min_available=2)
+        Workload(self.phase, WorkloadSettings(name="kept", container=SIDECAR, extras=extras, availability=kept))
+        return self.fits(replace(PLENTY, nodes=(nodes,), system=system))
+
+    def ranks(self, settings: PriorityClassSettings) -> PriorityClass:
+        """Two pods of a class, of which the smaller half of the nodes has room for one."""
+        for name in ("first", "second"):
+            container = replace(SIDECAR, compute=replace(SMALL, cpu="240m", cpu_limit="240m"))
+            availability = Availability(priority_class=settings.name)
+            Workload(self.phase, WorkloadSettings(name=name, container=container, availability=availability))
+        self.fits(replace(PLENTY, nodes=(replace(NODES, count=2, cpu="450m"),)))
+        return PriorityClass(self.phase, settings)
 
     def reserves(self, amount: Amount) -> Namespace:
         Measured(self.phase, amount)
@@ -417,7 +462,7 @@ LOGIN = OAuth2ProxySettings(
     email_domains=("example.com",),
     availability=TWO,
 )
-MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="1Gi")
+MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="2Gi")
 POSTGRES = PostgresSettings(
     image=images.POSTGRES,
     compute=Compute(cpu="100m", memory="256Mi"),
@@ -505,10 +550,10 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=URGENT,
         extras=MORE,
     ),
-    Amount: case(Amount(cpu=100, memory=2**26), Shop.reserves, cpu=101, memory=2**27),
+    Amount: case(Amount(cpu=100, memory=2**26, disk=2**27), Shop.reserves, cpu=101, memory=2**27, disk=2**28),
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
-        lambda shop, settings: shop.meshed(Api(shop.phase, settings)),
+        lambda shop, settings: shop.serves_people(shop.meshed(Api(shop.phase, settings))),
         name="back",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -523,16 +568,21 @@ CASES: dict[type[DataclassInstance], Case] = {
         termination_grace_seconds=31,
         port=8081,
         readiness_path="/ready",
+        public_url_variable="SHOP_URL",
         availability=Availability(scale=Replicas(count=3)),
         extras=MORE,
     ),
     ApplicationSettings: case_of(
         lambda _: SHOP,
-        lambda _, settings: (shop := Shop(settings)).routes(Route(path="/", to=shop.web, audience=Audience.PUBLIC)),
+        lambda _, settings: (shop := Shop(settings)).routes(
+            Route(path="/", to=shop.admits(HostNetwork(ranges=("10.0.0.0/24",))), audience=Audience.PUBLIC)
+        ),
         name="store",
         namespace="store",
         image_pull_secret="registry",
         cluster_domain="example.internal",
+        policies=PolicyKind.CILIUM,
+        platform=Platform(assigns_users=True),
     ),
     ArgoCdProjectSettings: case(
         PROJECT,
@@ -584,6 +634,11 @@ CASES: dict[type[DataclassInstance], Case] = {
         Shop.fits,
         cpu=Refused("100m", "Budget.cpu"),
         memory=Refused("64Mi", "Budget.memory"),
+        nodes=Refused((replace(NODES, count=1, cpu="150m"),), "shop-api may run 1 pods"),
+        # It leaves room for one new pod in the place of two.
+        system=Given(
+            (SystemPods(name="dns", cpu="50m", memory="1Mi"),), {"nodes": (replace(NODES, count=1, cpu="400m"),)}
+        ),
     ),
     BuiltImage: case(BuiltImage(image=IMAGE), Shop.runs_code, image=OTHER_IMAGE, working_directory="/app/shop"),
     Claim: case(Claim(size="1Gi"), Shop.mounts, name="files", mount_path="/files", size="2Gi", storage_class="fast"),
@@ -609,6 +664,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         memory="65Mi",
         cpu_limit="201m",
         memory_limit="129Mi",
+        ephemeral_storage="64Mi",
     ),
     Container: case(
         MAIN,
@@ -632,6 +688,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, database: shop.postgres(replace(POSTGRES, databases=(database,))),
         name="store",
         roles=("shop", "report"),
+        extensions=("pgcrypto",),
     ),
     DevIdentity: case(DEVELOPER, Shop.vouches, email="other@example.com", name="Somebody"),
     Endpoint: case(
@@ -646,6 +703,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         scheme="wss",
         host="api.example.net",
         port=8443,
+    ),
+    Dns: case(
+        Dns.kube_dns(),
+        lambda shop, dns: Namespace(shop.phase, NamespaceSettings(budget=PLENTY, dns=dns)),
+        servers=Dns.openshift().servers,
+        proxied=Refused(True, "Only Cilium reads questions"),
     ),
     Ephemeral: case(Ephemeral(), lambda shop, storage: shop.redis(replace(REDIS, storage=storage)), size="257Mi"),
     Exec: case(Exec(command=("true",)), Shop.asks, command=("healthy",)),
@@ -681,13 +744,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         executable=True,
     ),
     GatewayApiExposure: case(
-        GatewayApiExposure(parent="shared", parent_namespace="edge", pods=NamespacePods(namespace="edge")),
+        GatewayApiExposure(parent="shared", parent_namespace="edge", peer=NamespacePods(namespace="edge")),
         Shop.opens,
         parent="other",
         parent_namespace="outside",
         section="https",
         https=Refused(False, "GatewaySettings.https"),
-        pods=NamespacePods(namespace="envoy"),
+        peer=NamespacePods(namespace="envoy"),
     ),
     GatewaySettings: case(
         PUBLIC_GATEWAY,
@@ -736,9 +799,10 @@ CASES: dict[type[DataclassInstance], Case] = {
         IngressNginx(),
         lambda shop, controller: shop.opens(replace(INGRESS, controller=controller)),
         ingress_class="public",
-        pods=NamespacePods(namespace="edge"),
+        peer=NamespacePods(namespace="edge"),
         head_kb=Refused(7, "large-client-header-buffers"),
     ),
+    HostNetwork: case(HostNetwork(ranges=("10.0.0.0/24",)), Shop.admits, ranges=("10.0.1.0/24",)),
     Internet: case(Internet(), Shop.admits, cluster_ranges=("203.0.113.0/24",)),
     IssuedKey: case(IssuedKey(key="token", issued_by="Acme"), Shop.keeps, key="key"),
     Limits: case(
@@ -747,6 +811,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         connections=99,
         sign_in=RateLimit(per_second=6, burst=20),
         head_kb=9,
+    ),
+    Listener: case(
+        Listener(peer=Internet(), port=443),
+        lambda shop, listener: shop.dials(replace(PARTNER, peer=(listener,))),
+        peer=AddressRange(cidr="203.0.113.7/32"),
+        port=8443,
     ),
     LoginPages: case_of(
         lambda shop: LoginPages(
@@ -770,7 +840,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         Shop.minio,
         image=OTHER_IMAGE,
         compute=LARGE,
-        size="2Gi",
+        size="3Gi",
         storage_class="fast",
         name="objects",
         availability=URGENT,
@@ -792,7 +862,18 @@ CASES: dict[type[DataclassInstance], Case] = {
             (PodSecurityException(workload="shop-web", level="baseline", because="It is a test."),), "is restricted"
         ),
         budget=Refused(Budget(cpu="100m", memory="100Gi"), "Budget.cpu"),
-        dns=NamespacePods(namespace="dns"),
+        dns=Dns.openshift(),
+    ),
+    Nodes: case(
+        NODES,
+        Shop.stands_on,
+        count=Refused(2, "shop-kept may run 3 pods"),
+        cpu=Refused("120m", "shop-kept may run 3 pods"),
+        memory=Refused("100Mi", "shop-kept may run 3 pods"),
+        ephemeral_storage=Refused("200Mi", "shop-kept may run 3 pods"),
+        pods=Refused(1, "shop-kept may run 3 pods"),
+        zones=Refused(2, "shop-kept must keep 2 of its pods"),
+        labels=Refused((), "the nodes have room for 0 for sure"),
     ),
     NoTls: case(NoTls(), lambda shop, tls: shop.opens(replace(INGRESS, tls=tls), https=False)),
     OAuth2ProxySettings: case(
@@ -815,6 +896,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         issuer="https://id.example.com/store",
         peer=AddressRange(cidr="203.0.113.7/32"),
     ),
+    OtherController: case(
+        OtherController(ingress_class="alb", peer=AddressRange(cidr="10.0.0.0/16")),
+        lambda shop, controller: shop.opens(replace(INGRESS, controller=controller)),
+        ingress_class="cilium",
+        peer=(AddressRange(cidr="10.0.0.0/16"), AddressRange(cidr="fd00:10::/64")),
+    ),
     Person: case(
         Person(email="me@example.com", name="Me"),
         lambda shop, person: shop.signs_in(AnsweredBy(vouching=person)),
@@ -826,6 +913,18 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, storage: shop.redis(replace(REDIS, storage=storage)),
         size="2Gi",
         storage_class="fast",
+        repair=Repair.CUT_OFF,
+    ),
+    Platform: case(
+        Platform(),
+        lambda _, platform: Shop(replace(SHOP, platform=platform)).web,
+        assigns_users=True,
+        ip_families=("IPv4", "IPv6"),
+        architecture="arm64",
+    ),
+    RequestRules: case(
+        RequestRules(cpu="50m", memory="52Mi", least_memory_per_cpu="1Mi", most_memory_per_cpu="64Gi"),
+        lambda _, rules: Shop(replace(SHOP, platform=Platform(requests=rules))).web,
     ),
     PodTemplatePath: case(
         PodTemplatePath(kind="Rollout"), lambda _, path: Shop(replace(SHOP, pod_templates=(path,))).web
@@ -839,16 +938,18 @@ CASES: dict[type[DataclassInstance], Case] = {
         size="2Gi",
         storage_class="fast",
         databases=(Database(name="store", roles=("store",)),),
+        databases_extras=MORE,
         name="database",
         availability=URGENT,
         extras=MORE,
     ),
     PriorityClassSettings: case(
         PriorityClassSettings(name="high", value=10, description="The shop."),
-        lambda shop, settings: PriorityClass(shop.phase, settings),
+        Shop.ranks,
         name="higher",
         value=11,
         description="The store.",
+        survives_a_node=Refused(True, "must keep 1 of its pods"),
     ),
     Probe: case(
         PROBE,
@@ -888,6 +989,8 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, readiness: shop.dials(Target(workload=shop.web, readiness=readiness)),
         command=("ready", "--now"),
         variables=HINT,
+        what="a shop",
+        advice="open it",
     ),
     RedisSettings: case(
         REDIS,
@@ -961,6 +1064,14 @@ CASES: dict[type[DataclassInstance], Case] = {
         extras=MORE,
         priority_class="urgent",
     ),
+    SystemPods: case(
+        SystemPods(name="dns", cpu="10m", memory="10Mi"),
+        lambda shop, pods: shop.stands_on(NODES, pods),
+        cpu=Refused("200m", "shop-kept may run 3 pods"),
+        memory=Refused("1000Mi", "shop-kept may run 3 pods"),
+        # On one node in the place of all, it leaves room for one more new pod.
+        count=Given(1, {"cpu": "20m"}),
+    ),
     Target: case_of(
         lambda shop: Target(workload=shop.web, readiness=Readiness(command=("ready",))),
         Shop.dials,
@@ -981,7 +1092,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         deadline_seconds=601,
         retries=7,
         keep_seconds=3601,
-        hook=Hook.POST_SYNC,
+        hook=Hook.AFTER_ALL,
         extras=MORE,
     ),
     TcpSocket: case(OPEN, Shop.asks, port="admin"),
@@ -1001,12 +1112,38 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, tls: shop.opens(replace(INGRESS, tls=tls)),
         secret="store-tls",
         cluster_issuer="letsencrypt",
+        challenge=Given(Dns01(), {"cluster_issuer": "letsencrypt"}),
+    ),
+    Http01: case(
+        Http01(),
+        lambda shop, challenge: shop.is_proven(challenge),
+        node_port=False,
+        compute=Compute(cpu="20m", memory="64Mi"),
+    ),
+    Dns01: case(Dns01(), lambda shop, challenge: shop.is_proven(challenge)),
+    GuestSettings: case(
+        GuestSettings(
+            name="backup",
+            labels=(("app", "backup"),),
+            compute=SMALL,
+            port=9000,
+            accepts=(NamespacePods(namespace="monitoring"),),
+        ),
+        Shop.has,
+        name="agent",
+        labels=(("app", "agent"),),
+        compute=Compute(cpu="200m", memory="64Mi"),
+        pods=2,
+        port=9001,
+        accepts=(NamespacePods(namespace="logging"),),
+        reaches=(PARTNER,),
+        node_ports=1,
     ),
     Traefik: case(
         Traefik(),
         lambda shop, controller: shop.opens(replace(INGRESS, controller=controller)),
         ingress_class="public",
-        pods=NamespacePods(namespace="edge"),
+        peer=NamespacePods(namespace="edge"),
     ),
     User: case(
         User(uid=1000, gid=1000),
@@ -1020,7 +1157,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     WorkloadSettings: case(
         SERVICE,
-        lambda shop, settings: Workload(shop.phase, settings),
+        lambda shop, settings: shop.serves_people(Workload(shop.phase, settings)),
         name="other",
         container=replace(MAIN, image=OTHER_IMAGE),
         sidecars=(SIDECAR,),
@@ -1028,6 +1165,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         termination_grace_seconds=31,
         availability=TWO,
         one_at_a_time=True,
+        public_url_variable="SHOP_URL",
         extras=MORE,
     ),
     Affinity: case(
@@ -1215,6 +1353,13 @@ ONLY_READ = {
     (ApplicationSettings, "pod_templates"): "it says what is checked (test_tree.py)",
     (PodTemplatePath, "kind"): "it says what is checked (test_tree.py)",
     (PodTemplatePath, "path"): "it says what is checked (test_tree.py)",
+    (SystemPods, "name"): "people read it, and no pod of the system is ours",
+    (WorkloadSettings, "ipv4_only"): "it says which Service another platform gives it (test_platforms.py)",
+    (Platform, "requests"): "it says what is checked (test_platforms.py)",
+    (RequestRules, "cpu"): "it says what is checked (test_platforms.py)",
+    (RequestRules, "memory"): "it says what is checked (test_platforms.py)",
+    (RequestRules, "least_memory_per_cpu"): "it says what is checked (test_platforms.py)",
+    (RequestRules, "most_memory_per_cpu"): "it says what is checked (test_platforms.py)",
     (External, "name"): "people read it in the topology and in refusals, and Kubernetes has no place for it",
 }
 """Fields that change no manifest, each with the reason; a test shows what they do change."""
@@ -1229,7 +1374,7 @@ EXTENDED: set[type[DataclassInstance]] = {
 }
 """Classes that only others extend: their fields are shown by those."""
 
-ANSWERS: set[type[DataclassInstance]] = {SecretEntry}
+ANSWERS: set[type[DataclassInstance]] = {SecretEntry, Share}
 """Classes that are returned and never given."""
 
 MOVED: set[type[DataclassInstance]] = {Content, Count, Owner, Part, Place, Row, Server}

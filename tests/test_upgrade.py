@@ -359,7 +359,7 @@ def test_a_change_says_what_why_and_what_to_do_instead() -> None:
     assert change.title == "StatefulSet db"
     assert change.change == "data.spec.resources.requests.storage: 10Gi → 20Gi"
     assert "API server refuses" in change.why
-    assert "--cascade=orphan" in change.instead
+    assert "makes the StatefulSet again around its pods" in change.instead
 
 
 def test_the_value_of_a_secret_is_never_printed() -> None:

@@ -54,10 +54,25 @@ PHASES = ("foundation", "mesh", "services", "access", "observability")
 """What is applied after what."""
 
 PRIORITIES = (
-    PriorityClassSettings(name="data", value=100_000, description="Stores: everything else needs them."),
-    PriorityClassSettings(name="entry", value=50_000, description="The gateway: without it nobody gets in."),
+    PriorityClassSettings(
+        name="data", value=100_000, description="Stores: everything else needs them.", survives_a_node=True
+    ),
+    PriorityClassSettings(
+        name="entry", value=50_000, description="The gateway: without it nobody gets in.", survives_a_node=True
+    ),
+    PriorityClassSettings(
+        name="mesh", value=40_000, description="Registry and agents: one of each kind.", survives_a_node=True
+    ),
+    # All pods of a Deployment have one priority, so a first backend cannot come before an agent and a fifth one after
+    # it. With all of them after the agents, none is without an agent because of a backend too many.
+    PriorityClassSettings(
+        name="backend", value=30_000, description="The backend, of which one is enough.", survives_a_node=True
+    ),
+    PriorityClassSettings(name="observability", value=10_000, description="What nobody needs for an interview."),
 )
-UPLOADS = BucketSettings(image=images.MINIO_CLIENT, bucket=BUCKET, public_prefix=RESUMES)
+"""The order in which pods get room when the nodes are full."""
+
+UPLOADS = BucketSettings(image=images.MINIO_CLIENT, bucket=BUCKET, public_prefix=RESUMES, priority_class="data")
 ANTHROPIC_KEY = IssuedKey(key="api-key", issued_by="Anthropic, console.anthropic.com")
 OPENAI_KEY = IssuedKey(key="api-key", issued_by="OpenAI, platform.openai.com")
 
@@ -79,14 +94,21 @@ class AiInterviewer(Application):
                 "EnvironmentSettings.name", ARGOCD, f"dist/{ARGOCD} holds what ArgoCD is told. Give it another name."
             )
         self.environment = environment
-        super().__init__(ApplicationSettings(name=NAME, image_pull_secret=environment.image_pull_secret), outdir=outdir)
+        settings = ApplicationSettings(
+            name=NAME,
+            namespace=environment.namespace,
+            image_pull_secret=environment.image_pull_secret,
+            policies=environment.policies,
+            platform=environment.platform,
+        )
+        super().__init__(settings, outdir=outdir)
         foundation, mesh, services, access, observability = (Phase(self, name) for name in PHASES)
 
         def secret(name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
             return Secret(foundation, SecretSettings(name=name, keys=keys, source=environment.secrets))
 
         # Services.
-        Namespace(foundation, NamespaceSettings(budget=environment.budget))
+        Namespace(foundation, NamespaceSettings(budget=environment.budget, dns=environment.dns))
         for priority in PRIORITIES:
             PriorityClass(foundation, priority)
         postgres = Postgres(foundation, environment.postgres, secret("postgres", *environment.postgres.secret_keys))
@@ -105,7 +127,7 @@ class AiInterviewer(Application):
         reached = [*to_people(environment, backend, grafana), *to_mesh(environment, registry, agents)]
         gateway = Gateway(access, environment.gateway, reached, login)
         Exposure(access, environment.exposure, gateway)
-        SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME), gateway, registry)
+        SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME, priority_class="mesh"), gateway, registry)
 
         # Connections: who dials whom. The gateway's are its routes, the bucket task's its server, Grafana's its data
         # source, and the smoke test's what it asks. What a client cannot be without when it starts, it waits for.

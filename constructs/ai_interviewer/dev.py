@@ -17,11 +17,13 @@ from mcpmesh_k8s import (
     IngressExposure,
     IngressNginx,
     MinioSettings,
+    Nodes,
     NoTls,
     PostgresSettings,
     RedisSettings,
     RegistrySettings,
     Replicas,
+    SystemPods,
     TempoSettings,
     images,
 )
@@ -40,33 +42,45 @@ DEV = EnvironmentSettings(
     argocd=ArgoCdSettings(
         target_revision="main", path="dist/dev", destination=ClusterServer(), sync=Automated(prune=True, self_heal=True)
     ),
-    budget=Budget(cpu="4", memory="8Gi"),
+    budget=Budget(
+        cpu="4",
+        memory="8Gi",
+        # A minikube keeps nothing of its machine for itself. Of its disk, 20 GB, it keeps a tenth.
+        nodes=(Nodes(count=1, cpu="4", memory="8Gi", ephemeral_storage="16Gi"),),
+        # What the manifests of kubeadm, CoreDNS, Calico and ingress-nginx request.
+        system=(
+            SystemPods(name="control-plane", cpu="650m", memory="200Mi", count=1),
+            SystemPods(name="coredns", cpu="100m", memory="70Mi", count=1),
+            SystemPods(name="network", cpu="250m", memory="64Mi"),
+            SystemPods(name="ingress-nginx", cpu="100m", memory="90Mi", count=1),
+        ),
+    ),
     secrets=ExistingSecrets(),
     postgres=PostgresSettings(
         image=images.POSTGRES,
         compute=Compute(cpu="1", memory="1Gi"),
         size="10Gi",
         databases=services.DATABASES,
-        availability=Availability(priority_class="data"),
+        availability=services.DATA,
     ),
     redis=RedisSettings(
         image=images.REDIS,
         compute=Compute(cpu="100m", memory="256Mi"),
         storage=Ephemeral(),
-        availability=Availability(priority_class="data"),
+        availability=services.DATA,
     ),
     minio=MinioSettings(
         image=images.MINIO,
         compute=Compute(cpu="500m", memory="512Mi"),
         size="20Gi",
-        availability=Availability(priority_class="data"),
+        availability=services.DATA,
     ),
-    tempo=TempoSettings(image=images.TEMPO, compute=SMALL),
-    registry=RegistrySettings(image=images.REGISTRY, compute=SMALL),
+    tempo=TempoSettings(image=images.TEMPO, compute=SMALL, availability=services.OBSERVABILITY),
+    registry=RegistrySettings(image=images.REGISTRY, compute=SMALL, availability=services.MESH),
     backend=services.backend(
         RELEASE,
         compute=Compute(cpu="200m", memory="256Mi", cpu_limit="1", memory_limit="1Gi"),
-        availability=Availability(scale=Replicas(count=2), min_available=1),
+        availability=Availability(scale=Replicas(count=2), min_available=1, priority_class="backend"),
         dev_mode=True,
     ),
     agents=services.agents(RELEASE, compute=AGENT),
@@ -80,6 +94,6 @@ DEV = EnvironmentSettings(
     routes_to_mesh=True,
     login=DevIdentity(email="developer@example.com"),
     exposure=IngressExposure(controller=IngressNginx(), tls=NoTls()),
-    grafana=GrafanaSettings(image=images.GRAFANA, compute=SMALL),
+    grafana=GrafanaSettings(image=images.GRAFANA, compute=SMALL, availability=services.OBSERVABILITY),
 )
 """Development."""

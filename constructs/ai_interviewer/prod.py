@@ -18,12 +18,14 @@ from mcpmesh_k8s import (
     IngressNginx,
     Manual,
     MinioSettings,
+    Nodes,
     OAuth2ProxySettings,
     Persistent,
     PostgresSettings,
     RedisSettings,
     RegistrySettings,
     Replicas,
+    SystemPods,
     TempoSettings,
     Tls,
     images,
@@ -36,7 +38,7 @@ from .settings import EnvironmentSettings, Release
 CONTEXT = "ai-interviewer-prod"
 HOST = "ai-interviewer.example.com"
 RELEASE = Release(version="1.0.0", registry="registry.example.com/ai-interviewer")
-SMALL = Compute(cpu="100m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
+SMALL = Compute(cpu="50m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
 AGENT = Compute(cpu="200m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
 ENTRY = Availability(scale=Replicas(count=2), min_available=1, spread=True, priority_class="entry")
 
@@ -46,39 +48,55 @@ PROD = EnvironmentSettings(
     argocd=ArgoCdSettings(
         target_revision="main", path="dist/prod", destination=ClusterName(name="production"), sync=Manual()
     ),
-    budget=Budget(cpu="8", memory="16Gi"),
+    budget=Budget(
+        cpu="8",
+        memory="16Gi",
+        # The plan's 8 CPU and 16 GiB as three nodes, a zone each. One may be lost.
+        nodes=(Nodes(count=3, cpu="2700m", memory="5632Mi", ephemeral_storage="40Gi", zones=3),),
+        # What the manifests of CoreDNS, ingress-nginx and metrics-server request; of the others, what is usual.
+        system=(
+            SystemPods(name="network", cpu="200m", memory="64Mi"),
+            SystemPods(name="coredns", cpu="100m", memory="70Mi", count=2),
+            SystemPods(name="ingress-nginx", cpu="100m", memory="90Mi", count=1),
+            SystemPods(name="metrics-server", cpu="100m", memory="200Mi", count=1),
+            SystemPods(name="external-secrets", cpu="100m", memory="128Mi", count=1),
+        ),
+    ),
     secrets=ExternalSecrets(store="ai-interviewer", prefix="ai-interviewer/prod"),
     image_pull_secret="registry-credentials",
     postgres=PostgresSettings(
         image=images.POSTGRES,
-        compute=Compute(cpu="2", memory="2Gi"),
+        compute=Compute(cpu="1500m", memory="2Gi", cpu_limit="2"),
         size="10Gi",
         databases=services.DATABASES,
-        availability=Availability(priority_class="data"),
+        availability=services.DATA,
     ),
     redis=RedisSettings(
         image=images.REDIS,
         compute=Compute(cpu="200m", memory="512Mi"),
         storage=Persistent(size="5Gi"),
-        availability=Availability(priority_class="data"),
+        availability=services.DATA,
     ),
     minio=MinioSettings(
         image=images.MINIO,
-        compute=Compute(cpu="1", memory="1Gi"),
+        compute=Compute(cpu="500m", memory="1Gi", cpu_limit="1"),
         size="20Gi",
-        availability=Availability(priority_class="data"),
+        availability=services.DATA,
     ),
     tempo=TempoSettings(
         image=images.TEMPO,
         compute=SMALL,
         storage=Claim(mount_path="/var/tempo", size="10Gi"),
+        availability=services.OBSERVABILITY,
         retention_hours=72,
     ),
-    registry=RegistrySettings(image=images.REGISTRY, compute=SMALL),
+    registry=RegistrySettings(image=images.REGISTRY, compute=SMALL, availability=services.MESH),
     backend=services.backend(
         RELEASE,
         compute=Compute(cpu="500m", memory="512Mi", cpu_limit="1", memory_limit="1Gi"),
-        availability=Availability(scale=Autoscaling(minimum=3, maximum=5), min_available=2, spread=True),
+        availability=Availability(
+            scale=Autoscaling(minimum=3, maximum=5), min_available=1, spread=True, priority_class="backend"
+        ),
     ),
     agents=services.agents(RELEASE, compute=AGENT),
     gateway=GatewaySettings(
@@ -104,6 +122,7 @@ PROD = EnvironmentSettings(
         image=images.GRAFANA,
         compute=SMALL,
         storage=Claim(mount_path="/var/lib/grafana", size="1Gi"),
+        availability=services.OBSERVABILITY,
     ),
 )
 """Production."""

@@ -11,6 +11,7 @@ from mcpmesh_k8s import (
     Database,
     External,
     Internet,
+    Platform,
     Secret,
     SecretKey,
     variables,
@@ -18,11 +19,18 @@ from mcpmesh_k8s import (
 
 from .settings import Release
 
+_MOST_CLUSTERS = Platform()
+
 BUCKET = "ai-interviewer-uploads"
 """The bucket's name is written into the backend."""
 
 RESUMES = "resumes/"
 """The pdf-extractor reads résumés below this prefix without signing its requests."""
+
+DATA = Availability(priority_class="data")
+MESH = Availability(priority_class="mesh")
+OBSERVABILITY = Availability(priority_class="observability")
+"""Single pods, each with its place in the order of ``application.PRIORITIES``."""
 
 DATABASES = (
     Database(name="mcpmesh", roles=("mcpmesh",)),
@@ -37,6 +45,7 @@ def backend(
     compute: Compute,
     availability: Availability,
     dev_mode: bool = False,
+    platform: Platform = _MOST_CLUSTERS,
 ) -> ApiSettings:
     """The REST API.
 
@@ -50,7 +59,7 @@ def backend(
         ),
         compute=compute,
         module="uvicorn",
-        args=("main:app", "--host", "0.0.0.0", "--port", "8080"),
+        args=("main:app", "--host", platform.every_host, "--port", "8080"),
         variables=variables(
             {
                 "API_PORT": "8080",
@@ -79,6 +88,7 @@ def agents(release: Release, *, compute: Compute) -> tuple[AgentSettings, ...]:
             name="pdf-extractor",
             code=BuiltImage(image=release.image("pdf-extractor"), dockerfile="services/pdf_extractor_agent/Dockerfile"),
             compute=compute,
+            availability=MESH,
             module="pdf_extractor_agent",
             variables=variables({"AGENT_NAME": "pdf-extractor", "HTTP_PORT": "8090"}),
             scratch="512Mi",
@@ -89,6 +99,7 @@ def agents(release: Release, *, compute: Compute) -> tuple[AgentSettings, ...]:
             name="interview-agent",
             code=BuiltImage(image=release.image("interview-agent"), dockerfile="services/interview_agent/Dockerfile"),
             compute=compute,
+            availability=MESH,
             module="interview_agent",
             url_variable="INTERVIEW_AGENT_URL",
         ),
@@ -97,6 +108,7 @@ def agents(release: Release, *, compute: Compute) -> tuple[AgentSettings, ...]:
             name="claude-llm-agent",
             code=BuiltImage(image=release.image("claude-llm-agent"), dockerfile="services/claude_llm_agent/Dockerfile"),
             compute=compute,
+            availability=MESH,
             module="claude_llm_agent",
             variables=variables(
                 {
@@ -111,6 +123,7 @@ def agents(release: Release, *, compute: Compute) -> tuple[AgentSettings, ...]:
             name="openai-llm-agent",
             code=BuiltImage(image=release.image("openai-llm-agent"), dockerfile="services/openai_llm_agent/Dockerfile"),
             compute=compute,
+            availability=MESH,
             module="openai_llm_agent",
             variables=variables(
                 {

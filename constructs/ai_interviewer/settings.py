@@ -9,6 +9,7 @@ from mcpmesh_k8s import (
     ApiSettings,
     ArgoCdSettings,
     Budget,
+    Dns,
     GatewayApiExposure,
     GatewaySettings,
     GrafanaSettings,
@@ -16,6 +17,8 @@ from mcpmesh_k8s import (
     IngressExposure,
     LoginSettings,
     MinioSettings,
+    Platform,
+    PolicyKind,
     PostgresSettings,
     RateLimit,
     RedisSettings,
@@ -36,6 +39,10 @@ class EnvironmentSettings:
         cluster: Where the operator's commands find it.
         argocd: How ArgoCD deploys it.
         budget: The cluster it must fit in.
+        dns: Who answers DNS in the cluster.
+        policies: Whether the cluster runs Cilium, and policies may name whom only Cilium can tell apart.
+        namespace: The namespace; the application's name unless given.
+        platform: What the cluster gives pods that others do not.
         secrets: Where the values of Secrets come from.
         image_pull_secret: The Secret with the credentials of the image registry; none where images are local.
         postgres: Database server.
@@ -59,6 +66,10 @@ class EnvironmentSettings:
     cluster: Minikube | SharedCluster
     argocd: ArgoCdSettings
     budget: Budget
+    dns: Dns = Dns.kube_dns()
+    policies: PolicyKind = PolicyKind.KUBERNETES
+    namespace: str = ""
+    platform: Platform = Platform()
     secrets: SecretSource
     image_pull_secret: str = ""
     postgres: PostgresSettings

@@ -32,6 +32,8 @@ PACKAGES = {
 
 _BUILD = ("build", "-trimpath", "-ldflags")
 _VERSION = "k8s.io/component-base/version"
+_SILENCE = 30.0
+"""Seconds after which people would wonder whether anything happens."""
 
 
 class BuildError(Exception):
@@ -88,9 +90,20 @@ def _build(go: str, folder: Path) -> None:
         print(f"building {name} ({number if package.startswith(KUBERNETES) else 'as pinned'})", flush=True)
         command = ["nice", go, *_BUILD, flags, "-o", str(folder / name), package]
         environment = {**os.environ, "CGO_ENABLED": "0"}
-        if subprocess.run(command, cwd=MODULE, env=environment, check=False).returncode:
+        if _in_sight(command, environment):
             raise BuildError(f"{package} could not be built: see above. It wants Go 1.25 or newer, and its modules.")
     print(f"built in {time.monotonic() - begun:.0f} seconds", flush=True)
+
+
+def _in_sight(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command that says nothing for minutes, and say that it goes on."""
+    begun = time.monotonic()
+    with subprocess.Popen(command, cwd=MODULE, env=environment) as process:
+        while True:
+            try:
+                return process.wait(_SILENCE)
+            except subprocess.TimeoutExpired:
+                print(f"  for {time.monotonic() - begun:.0f} seconds so far", flush=True)
 
 
 def _output(go: str, *arguments: str) -> str:

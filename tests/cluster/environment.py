@@ -16,11 +16,11 @@ from pathlib import Path
 import yaml
 
 from ai_interviewer import ENVIRONMENTS, EnvironmentSettings
+from mcpmesh_k8s import Budget, SystemPods
 
 from .api import Object
 from .control_plane import ControlPlane, control_plane
-from .machines import FETCHED, STORAGE_CLASS, Machines, is_ready
-from .planned import PLANNED, Cluster, SystemPods
+from .machines import FETCHED, STORAGE_CLASS, Machine, Machines, is_ready
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MANAGER = "--field-manager=mcpmesh-k8s"
@@ -70,11 +70,6 @@ class Deployed:
     def rendered(self) -> Path:
         """The folder that is deployed."""
         return ROOT / "dist" / self.settings.name
-
-    @property
-    def cluster(self) -> Cluster:
-        """The cluster as it is planned."""
-        return PLANNED[self.settings.name]
 
     # kubectl.
 
@@ -347,8 +342,11 @@ def over_and_over(look: Callable[[], None]) -> Generator[None]:
 @contextmanager
 def running(settings: EnvironmentSettings, programs: Path, folder: Path, say: Say) -> Generator[Deployed]:
     """A cluster for an environment, with everything that must be there before it is deployed."""
-    planned = PLANNED.get(settings.name)
-    assert planned, f"{settings.name} has no row in tests/cluster/planned.py: say for which cluster it is planned"
+    budget = settings.budget
+    nodes = machines_of(budget)
+    assert nodes, f"the budget of {settings.name} says nothing of nodes: say for which it is planned"
+    # One on every node, or as many as are said.
+    system_pods = sum(len(nodes) if pods.count is None else pods.count for pods in budget.system)
     namespaces = {manifest["metadata"]["name"] for manifest in read(settings.name) if manifest["kind"] == "Namespace"}
     (namespace,) = namespaces
     begun = time.monotonic()
@@ -360,17 +358,17 @@ def running(settings: EnvironmentSettings, programs: Path, folder: Path, say: Sa
             for version in one["spec"]["versions"]
             if one["spec"]["names"]["plural"] in FETCHED
         ]
-        machines = Machines(api=plane.api, nodes=planned.machines, operators=operators)
+        machines = Machines(api=plane.api, nodes=nodes, operators=operators)
         deployed = Deployed(settings=settings, control_plane=plane, machines=machines, namespace=namespace, say=say)
         deployed.do("apply", "--server-side", "--filename=-", stdin=as_text(definitions))
         deployed.do("wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinitions", "--all")
         apply = ("apply", "--server-side", "--namespace=kube-system", "--filename=-")
-        deployed.do(*apply, stdin=as_text(prerequisites(planned.system)))
+        deployed.do(*apply, stdin=as_text(prerequisites(budget.system)))
         machines.start()
         try:
             api = plane.api
             eventually(
-                lambda: [one["status"]["phase"] for one in api.list(SYSTEM_PODS)] == ["Running"] * planned.system_pods,
+                lambda: [one["status"]["phase"] for one in api.list(SYSTEM_PODS)] == ["Running"] * system_pods,
                 60,
                 lambda: f"the system's own pods do not run\n{plane.last_words('kube-scheduler')}",
             )
@@ -378,6 +376,15 @@ def running(settings: EnvironmentSettings, programs: Path, folder: Path, say: Sa
             yield deployed
         finally:
             machines.stop()
+
+
+def machines_of(budget: Budget) -> tuple[Machine, ...]:
+    """The nodes of a budget, spread over their zones."""
+    sizes = [(size, number) for size in budget.nodes for number in range(size.count)]
+    return tuple(
+        Machine(name=f"node-{index}", zone=f"zone-{number % size.zones}", size=size)
+        for index, (size, number) in enumerate(sizes)
+    )
 
 
 def custom_resources() -> list[Object]:
@@ -437,14 +444,14 @@ def prerequisites(system: Sequence[SystemPods]) -> list[Object]:
 
 
 def _system_workload(pods: SystemPods) -> Object:
-    everywhere = pods.replicas is None
+    everywhere = pods.count is None
     labels = {"app": pods.name}
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet" if everywhere else "Deployment",
         "metadata": {"name": pods.name, "namespace": "kube-system"},
         "spec": {
-            **({} if everywhere else {"replicas": pods.replicas}),
+            **({} if everywhere else {"replicas": pods.count}),
             "selector": {"matchLabels": labels},
             "template": {
                 "metadata": {"labels": labels},

@@ -13,13 +13,3 @@ def fails_today(request: pytest.FixtureRequest, reason: str) -> None:
         reason: What is wrong with what we render.
     """
     request.applymarker(pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError))
-
-
-def fails_at_times(request: pytest.FixtureRequest, reason: str) -> None:
-    """Bear with this test when it fails: whether it does depends on where the scheduler happened to put the pods.
-
-    Args:
-        request: The test.
-        reason: What is wrong with what we render.
-    """
-    request.applymarker(pytest.mark.xfail(reason=f"{reason} (at times)", strict=False, raises=AssertionError))

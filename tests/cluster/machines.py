@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 
+from mcpmesh_k8s import Nodes
 from mcpmesh_k8s.kubernetes.quantity import in_bytes, millicores
 
 from .api import STRATEGIC, Api, ApiError, Object
 from .kubelet import LOCALHOST, Kubelet
-from .planned import Machine
 
 BEGINNING = 0.4
 """Seconds from when a pod is assigned to a node until it is ready."""
@@ -41,6 +41,21 @@ CLAIMS = "/api/v1/persistentvolumeclaims"
 VOLUMES = "/api/v1/persistentvolumes"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 METRICS = "/apis/metrics.k8s.io/v1beta1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A node of a cluster.
+
+    Args:
+        name: Its name.
+        zone: Where it stands.
+        size: How large it is.
+    """
+
+    name: str
+    zone: str
+    size: Nodes
 
 
 @dataclass(kw_only=True)
@@ -394,7 +409,13 @@ def _container(container: Object, now: str, *, waits: str = "", ended: bool = Fa
 
 
 def _node(node: Machine, port: int) -> Object:
-    capacity = {"cpu": node.cpu, "memory": node.memory, "pods": "110", "ephemeral-storage": "50Gi"}
+    size = node.size
+    capacity = {
+        "cpu": size.cpu,
+        "memory": size.memory,
+        "pods": str(size.pods),
+        "ephemeral-storage": size.ephemeral_storage,
+    }
     now = _now()
     kubelet = {"lastHeartbeatTime": now, "lastTransitionTime": now}
     return {

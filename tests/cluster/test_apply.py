@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from cluster.environment import APPLY, MANAGER, Deployed
+from dataclasses import replace
+from pathlib import Path
+
+from ai_interviewer import AiInterviewer
+from cluster.environment import APPLY, MANAGER, Deployed, read_folder
 
 
 def test_every_object_is_taken_with_strict_validation_and_without_a_warning(deployed: Deployed) -> None:
@@ -20,6 +24,28 @@ def test_a_second_deployment_changes_nothing(deployed: Deployed) -> None:
 def test_there_is_no_difference_between_what_is_rendered_and_what_is_there(deployed: Deployed) -> None:
     done = deployed.kubectl("diff", "--server-side", MANAGER, "--filename", deployed.rendered)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_another_one_of_the_application_in_the_cluster_leaves_this_one_alone(
+    expendable: Deployed, tmp_path: Path
+) -> None:
+    namespace = f"{expendable.namespace}-two"
+    AiInterviewer(replace(expendable.settings, namespace=namespace), outdir=tmp_path / "two").synth()
+    others = read_folder(tmp_path / "two")
+    before = versions(expendable)
+    expendable.do("cordon", *(node.name for node in expendable.machines.nodes))  # there is no room for both
+    try:
+        # Not in our namespace: a manifest that did not say its own would be refused.
+        done = expendable.kubectl(*APPLY, "--filename", tmp_path / "two", "--namespace", namespace)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(done.stdout.splitlines()) == len(others)
+        assert versions(expendable) == before
+        shared = [one for one in others if "namespace" not in one["metadata"]]
+        assert {one["kind"] for one in shared} == {"Namespace", "PriorityClass"}
+    finally:
+        expendable.do("delete", "namespace", namespace, "--ignore-not-found")
+        classes = [one["metadata"]["name"] for one in others if one["kind"] == "PriorityClass"]
+        expendable.do("delete", "priorityclasses", "--ignore-not-found", *classes)
 
 
 def versions(deployed: Deployed) -> dict[tuple[str, str], str]:

@@ -3,7 +3,18 @@
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .dev_identity import DevIdentity
-from .exposure import Exposure, GatewayApiExposure, IngressExposure, IngressNginx, NoTls, Tls, Traefik
+from .exposure import (
+    Dns01,
+    Exposure,
+    GatewayApiExposure,
+    Http01,
+    IngressExposure,
+    IngressNginx,
+    NoTls,
+    OtherController,
+    Tls,
+    Traefik,
+)
 from .gateway import Gateway, GatewaySettings
 from .login import Login, LoginPages, LoginSettings, NewSecret, Person, Question
 from .oauth2_proxy import GitHub, Google, OAuth2Proxy, OAuth2ProxySettings, OpenIdConnect
@@ -13,12 +24,14 @@ __all__ = [
     "Audience",
     "ContentSecurityPolicy",
     "DevIdentity",
+    "Dns01",
     "Exposure",
     "Gateway",
     "GatewayApiExposure",
     "GatewaySettings",
     "GitHub",
     "Google",
+    "Http01",
     "IngressExposure",
     "IngressNginx",
     "Limits",
@@ -30,6 +43,7 @@ __all__ = [
     "OAuth2Proxy",
     "OAuth2ProxySettings",
     "OpenIdConnect",
+    "OtherController",
     "Person",
     "Question",
     "RateLimit",

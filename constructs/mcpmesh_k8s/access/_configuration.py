@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from mcpmesh_k8s.kubernetes import Platform
+
 from .login import LOGIN_COOKIE, LOGIN_PATH, Login, Question
 from .routes import Limits, Route
 
@@ -45,6 +47,7 @@ class Configuration:
         workers: Worker processes.
         drain_seconds: How long a worker that is told to stop goes on serving what it has begun.
         listen: The port that it listens on.
+        platform: Which families of addresses it listens on: on a node without IPv6, nginx would not start with it.
         health: The path that the kubelet asks for.
         routes: What it passes on.
         login: Who vouches for people.
@@ -58,6 +61,7 @@ class Configuration:
     workers: int
     drain_seconds: int
     listen: int
+    platform: Platform
     health: str
     routes: tuple[Route, ...]
     login: Login
@@ -80,7 +84,8 @@ class Configuration:
         values = {
             "WORKERS": str(self.workers),
             "DRAIN": str(self.drain_seconds),
-            "LISTEN": str(self.listen),
+            "LISTENDEFAULT": self._listening(" default_server"),
+            "LISTEN": self._listening(""),
             "HEALTH": self.health,
             "HOST": quoted(self.host),
             "ERRORS": _ERRORS,
@@ -89,6 +94,11 @@ class Configuration:
             "LOCATIONS": "".join(locations),
         }
         return re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], read("nginx.conf"))
+
+    def _listening(self, more: str) -> str:
+        """The lines that say where a server listens."""
+        addresses = {"IPv4": str(self.listen), "IPv6": f"[::]:{self.listen}"}
+        return "\n        ".join(f"listen {addresses[family]}{more};" for family in self.platform.ip_families)
 
     @property
     def gateway_json(self) -> str:

@@ -9,8 +9,12 @@ from constructs import Construct
 from mcpmesh_k8s.kubernetes import (
     ApiObjectMetadata,
     Component,
+    Compute,
+    Guest,
+    GuestSettings,
     Manifest,
     NamespacePods,
+    Peer,
     SettingError,
     dns_label,
     gateway_api,
@@ -26,16 +30,39 @@ class NoTls:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Http01:
+    """The issuer asks cert-manager to answer at the host itself, by a pod of cert-manager's in this namespace.
+
+    It lives for minutes, each time that a certificate is made. Its label, port and sizes are those of cert-manager.
+
+    Args:
+        node_port: Whether its Service is a NodePort, as cert-manager makes it unless the issuer's solver says
+            ``serviceType: ClusterIP``. The policy lets in the ingress controller alone in either case.
+        compute: CPU and memory of the pod, where cert-manager was told others. It says no disk: the LimitRange does.
+    """
+
+    node_port: bool = True
+    compute: Compute = Compute(cpu="10m", memory="64Mi", cpu_limit="100m", memory_limit="64Mi")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dns01:
+    """The issuer asks cert-manager to write a record into the DNS: nothing of it runs in this namespace."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tls:
     """HTTPS that ends at the ingress controller.
 
     Args:
         secret: The Secret that holds certificate and key. It is made outside the application.
         cluster_issuer: The cert-manager ClusterIssuer that makes it; none when the Secret exists already.
+        challenge: How that issuer proves that the host is ours.
     """
 
     secret: str
     cluster_issuer: str = ""
+    challenge: Http01 | Dns01 = Http01()
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -50,13 +77,13 @@ class IngressNginx:
 
     Args:
         ingress_class: Its class.
-        pods: Its pods: the only ones outside the application that may reach the gateway.
+        peer: Where it is: nothing else outside the application may reach the gateway.
         head_kb: The longest line of a request's head that it lets in, in KiB. It is the figure after ``4`` in
             ``large-client-header-buffers`` of its ConfigMap, which no Ingress can change.
     """
 
     ingress_class: str = "nginx"
-    pods: NamespacePods = NamespacePods(namespace="ingress-nginx")
+    peer: Peer | tuple[Peer, ...] = NamespacePods(namespace="ingress-nginx")
     head_kb: int = 8
 
     def annotations(self, gateway: Gateway, tls: Tls | NoTls) -> dict[str, str]:
@@ -94,11 +121,11 @@ class Traefik:
 
     Args:
         ingress_class: Its class.
-        pods: Its pods: the only ones outside the application that may reach the gateway.
+        peer: Where it is: nothing else outside the application may reach the gateway.
     """
 
     ingress_class: str = "traefik"
-    pods: NamespacePods = NamespacePods(namespace="traefik")
+    peer: Peer | tuple[Peer, ...] = NamespacePods(namespace="traefik")
 
     def annotations(self, gateway: Gateway, tls: Tls | NoTls) -> dict[str, str]:
         """Which of its entry points serve the host. The gateway itself sends plain requests to HTTPS."""
@@ -106,6 +133,26 @@ class Traefik:
         if isinstance(tls, NoTls):
             return {"traefik.ingress.kubernetes.io/router.entrypoints": "web"}
         return {"traefik.ingress.kubernetes.io/router.entrypoints": "web,websecure"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherController:
+    """Any other controller of Ingresses, such as a cloud's load balancer or Cilium's own.
+
+    What it must be told beyond the Ingress, such as how large a body may be, is in ``IngressExposure.annotations``.
+
+    Args:
+        ingress_class: Its class.
+        peer: From where it dials the gateway's pods: nothing else outside the application may reach them.
+    """
+
+    ingress_class: str
+    peer: Peer | tuple[Peer, ...]
+
+    def annotations(self, gateway: Gateway, tls: Tls | NoTls) -> dict[str, str]:
+        """None: it is not known what it reads."""
+        del gateway, tls
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +165,7 @@ class IngressExposure:
         annotations: More annotations, as ``(key, value)``; they win over derived ones.
     """
 
-    controller: IngressNginx | Traefik
+    controller: IngressNginx | Traefik | OtherController
     tls: Tls | NoTls
     annotations: tuple[tuple[str, str], ...] = ()
 
@@ -128,9 +175,9 @@ class IngressExposure:
         return isinstance(self.tls, Tls)
 
     @property
-    def pods(self) -> NamespacePods:
-        """The only pods that may reach the gateway."""
-        return self.controller.pods
+    def peer(self) -> Peer | tuple[Peer, ...]:
+        """The only ones outside the application that may reach the gateway."""
+        return self.controller.peer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,14 +189,14 @@ class GatewayApiExposure:
         parent_namespace: The Gateway's namespace.
         section: The Gateway's listener; all of them unless given.
         https: Whether that listener speaks HTTPS.
-        pods: The pods of its controller: the only ones outside the application that may reach the gateway.
+        peer: From where its controller dials: nothing else outside the application may reach the gateway.
     """
 
     parent: str
     parent_namespace: str
     section: str = ""
     https: bool = True
-    pods: NamespacePods
+    peer: Peer | tuple[Peer, ...]
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -166,7 +213,8 @@ class Exposure(Component):
         gateway: The gateway behind it. Nothing else is ever exposed.
 
     Raises:
-        SettingError: The gateway is told that people come by HTTPS and the exposure is not, or the other way round.
+        SettingError: The gateway is told that people come by HTTPS and the exposure is not, or the other way round; or
+            nothing stands before it that a policy of this cluster can say.
     """
 
     def __init__(self, scope: Construct, settings: IngressExposure | GatewayApiExposure, gateway: Gateway) -> None:
@@ -177,12 +225,27 @@ class Exposure(Component):
             raise SettingError(
                 "GatewaySettings.https", gateway.settings.https, f"The exposure says {settings.https}: give the same."
             )
-        gateway.accepts_from(settings.pods)
-
-    @property
-    def wave(self) -> int:
-        """After everything else: it is healthy when its controller has published an address, which may take long."""
-        return len(self.application.phases)
+        self.peers = settings.peer if isinstance(settings.peer, tuple) else (settings.peer,)
+        """The only ones outside the application that may reach the gateway."""
+        if not self.peers:
+            raise SettingError(
+                "Exposure peer", self.peers, "Nobody would reach the gateway. Give who stands before it."
+            )
+        for peer in self.peers:
+            gateway.accepts_from(peer)
+        tls = settings.tls if isinstance(settings, IngressExposure) else NoTls()
+        if isinstance(tls, Tls) and tls.cluster_issuer and isinstance(tls.challenge, Http01):
+            Guest(
+                scope,
+                GuestSettings(
+                    name="http01-solver",
+                    labels=(("acme.cert-manager.io/http01-solver", "true"),),
+                    compute=tls.challenge.compute,
+                    port=8089,
+                    accepts=self.peers,
+                    node_ports=int(tls.challenge.node_port),
+                ),
+            )
 
     def manifests(self) -> list[Manifest]:
         """The Ingress, or the HTTPRoute."""

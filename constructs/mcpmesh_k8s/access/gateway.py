@@ -112,6 +112,7 @@ class Gateway(Workload):
             workers=settings.workers,
             drain_seconds=self.longest_timeout + 15,
             listen=_LISTEN,
+            platform=settings_of(scope).platform,
             health=_HEALTH,
             routes=self.routes,
             login=login,
@@ -152,6 +153,10 @@ class Gateway(Workload):
             ),
         )
         reached = {to.name: to for to in (*(route.to for route in routes), *login.workloads)}
+        for to in reached.values():
+            # Links lead below the shortest prefix: the others are below it, or are no place of its own.
+            if paths := [route.path for route in self.routes if route.to is to and not route.exact]:
+                to.serve_at(f"{settings.url}{min(paths, key=len)}")
         # The routes name the services, so the targets' own introductions are not needed.
         self.connects_to(*(Target(workload=to) for to in reached.values()))
 

@@ -16,6 +16,7 @@ from mcpmesh_k8s.kubernetes import (
     Internet,
     IssuedKey,
     KeyForm,
+    Listener,
     Peer,
     Port,
     Probes,
@@ -96,11 +97,12 @@ class OpenIdConnect:
 
     Args:
         issuer: Its issuer URL, ``https://``.
-        peer: Where it is; anywhere on the internet unless given.
+        peer: Where it is; anywhere on the internet unless given. It listens on the port of the issuer's URL. Where it
+            does not, as a pod behind a Service, or where its host leads back into the cluster, each as a `Listener`.
     """
 
     issuer: str
-    peer: Peer = Internet()
+    peer: Peer | tuple[Listener, ...] = Internet()
     name = "oidc"
 
     def __post_init__(self) -> None:

@@ -228,14 +228,18 @@ class ArgoCdProject(Component):
         return cluster, namespaced
 
     def manifests(self) -> list[Manifest]:
-        """The AppProject. It cannot be deleted while an Application belongs to it."""
+        """The AppProject.
+
+        It has no finalizer. The one that ArgoCD takes off a project again has a name without a path, of which every API
+        server warns; of its other forms ArgoCD knows only those of Applications, and would never take them off. Without
+        the project, its Applications say so and deploy nothing more; what runs goes on.
+        """
         cluster, namespaced = self.kinds()
         manifest = argoproj.AppProject.manifest(
             metadata=ApiObjectMetadata(
                 name=self.project_name,
                 namespace=self.namespace,
                 labels=self.labels(),
-                finalizers=["resources-finalizer.argocd.argoproj.io"],
             ),
             spec=argoproj.AppProjectSpec(
                 description=self.settings.description or None,

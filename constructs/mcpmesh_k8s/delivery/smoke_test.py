@@ -114,7 +114,7 @@ class SmokeTest(Task):
                 ),
                 deadline_seconds=settings.deadline_seconds + _PULL_SECONDS,
                 retries=0,
-                hook=Hook.POST_SYNC,
+                hook=Hook.AFTER_ALL,
             ),
         )
         self.connects_to(

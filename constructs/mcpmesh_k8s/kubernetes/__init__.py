@@ -2,19 +2,34 @@
 
 from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything imports jsii.
 
+from . import platforms
 from .api import ApiObjectMetadata, argoproj, gateway_api, k8s
 from .application import Application, synthesize
+from .budget import Budget, Nodes, SystemPods
+from .capacity import Share
 from .choice import Choice
 from .component import GROUND_WAVE, Component
 from .container import Container, User, harden
 from .endpoint import Endpoint, Port
 from .errors import OperationError, SettingError, TreeError
 from .extras import PodExtras
+from .guest import Guest, GuestSettings
 from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of
 from .names import dns_label, once
-from .namespace import Namespace, NamespaceSettings, PriorityClass, PriorityClassSettings
-from .network import AddressRange, External, Internet, NamespacePods, Peer
+from .namespace import Namespace, NamespaceSettings
+from .network import (
+    AddressRange,
+    CiliumEntity,
+    Dns,
+    External,
+    HostNetwork,
+    Internet,
+    Listener,
+    NamespacePods,
+    Peer,
+    PolicyKind,
+)
 from .patch import Patch
 from .placement import (
     Affinity,
@@ -30,10 +45,12 @@ from .placement import (
     Toleration,
     WeightedPodAffinityTerm,
 )
+from .platforms import Platform, RequestRules
 from .pod import Pod, PodOptions, PodSettings, Readiness, Target
 from .pod_security import PodSecurityException
+from .priority import PriorityClass, PriorityClassSettings
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
-from .quantity import Amount, Budget, Compute, bytes_text, in_bytes
+from .quantity import Amount, Compute, bytes_text, in_bytes
 from .scope import ApplicationScope, ApplicationSettings, Phase, PodTemplatePath, place_of, settings_of
 from .secret import (
     ExistingSecrets,
@@ -93,6 +110,7 @@ __all__ = [
     "Availability",
     "Budget",
     "Choice",
+    "CiliumEntity",
     "Claim",
     "Component",
     "Compute",
@@ -101,6 +119,7 @@ __all__ = [
     "Content",
     "Count",
     "Csi",
+    "Dns",
     "DownwardApiProjection",
     "Endpoint",
     "Exec",
@@ -111,13 +130,17 @@ __all__ = [
     "ExternalSecrets",
     "File",
     "Files",
+    "Guest",
+    "GuestSettings",
     "Hook",
+    "HostNetwork",
     "HttpGet",
     "Image",
     "Internet",
     "IssuedKey",
     "KeyForm",
     "LabelSelectorRequirement",
+    "Listener",
     "Manifest",
     "Mover",
     "Namespace",
@@ -126,6 +149,7 @@ __all__ = [
     "NodeAffinity",
     "NodeSelectorRequirement",
     "NodeSelectorTerm",
+    "Nodes",
     "Objects",
     "OperationError",
     "Owner",
@@ -135,6 +159,7 @@ __all__ = [
     "Phase",
     "Place",
     "Placement",
+    "Platform",
     "Pod",
     "PodAffinity",
     "PodAffinityTerm",
@@ -144,6 +169,7 @@ __all__ = [
     "PodSecurityException",
     "PodSettings",
     "PodTemplatePath",
+    "PolicyKind",
     "Port",
     "PreferredSchedulingTerm",
     "PriorityClass",
@@ -155,6 +181,7 @@ __all__ = [
     "RandomKey",
     "Readiness",
     "Replicas",
+    "RequestRules",
     "Row",
     "Scratch",
     "SealedSecrets",
@@ -169,9 +196,11 @@ __all__ = [
     "Server",
     "ServiceAccountTokenProjection",
     "SettingError",
+    "Share",
     "Side",
     "StatefulWorkload",
     "Store",
+    "SystemPods",
     "Target",
     "Task",
     "TaskOptions",
@@ -200,6 +229,7 @@ __all__ = [
     "name_of",
     "once",
     "place_of",
+    "platforms",
     "read_script",
     "refuse_wrong_types",
     "settings_of",

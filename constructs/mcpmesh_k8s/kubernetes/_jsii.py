@@ -79,11 +79,12 @@ class ApiObjects(metaclass=jsii.JSIIMeta, jsii_type=f"{_MODULE}.ApiObjects"):
         cls,
         chart: Construct,
         manifests: Sequence[tuple[str, str, Mapping[str, object]]],
-        annotations: Mapping[str, str],
+        annotations: Mapping[str, Mapping[str, str]],
     ) -> list[Mapping[str, object]]:
         """Add manifests to a chart, each as ``(component id, object id, manifest)``.
 
-        ApiObjects that were in the chart before, those made with plain cdk8s, get the annotations that they lack.
+        ApiObjects that were in the chart before, those made with plain cdk8s, get the annotations that they lack: those
+        of their kind, or those of ``""``.
 
         Returns:
             Their manifests.

@@ -86,15 +86,19 @@ class Application(ApplicationScope):
         if not self._closed:
             rendered: dict[str, list[Manifest]] = {}
             refused: list[str] = []
-            components = self.components
+            components, last = self.components, self.last_waves[1]
             for phase in self.phases:
                 entries: list[tuple[str, str, Manifest]] = []
                 for component in (component for component in components if component.phase is phase):
-                    made = [in_wave(component.wave, manifest) for manifest in written(component)]
+                    made = [
+                        in_wave(last if manifest["kind"] in UNSTEADY else component.wave, manifest)
+                        for manifest in written(component)
+                    ]
                     made, problems = patched(component.full_name, made, component.patches)
                     refused += problems
                     entries += [(component.path, object_id(component, manifest), manifest) for manifest in made]
-                others = ApiObjects.add(phase, entries, {WAVE: str(phase.number)})
+                waves = {kind: {WAVE: str(last)} for kind in UNSTEADY}
+                others = ApiObjects.add(phase, entries, {"": {WAVE: str(phase.number)}, **waves})
                 rendered[phase.name] = others + [manifest for _, _, manifest in entries]
             self._rendered = rendered
             self._closed = True
@@ -179,8 +183,14 @@ def own_folder(outdir: Path) -> Path:
     Raises:
         SettingError: It has no name, or the program runs inside it.
     """
-    whole, here = outdir.absolute().resolve(), Path.cwd()
-    if outdir.name in ("", "..") or whole in (here, *here.parents, Path.home().resolve()):
+    try:
+        whole, here = outdir.absolute().resolve(), Path.cwd()
+        outdir.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SettingError("outdir", str(outdir), f"Give a folder that can be: {error}.") from None
+    if outdir.parts[:1] and outdir.parts[0].startswith("~"):
+        raise SettingError("outdir", str(outdir), "The home folder is Path.home(): '~' would be a folder of this name.")
+    if outdir.name.strip() in ("", "..") or whole in (here, *here.parents, Path.home().resolve()):
         raise SettingError("outdir", str(outdir), "Give a folder of its own, such as 'dist/dev'.")
     return outdir
 
@@ -247,6 +257,11 @@ def written(component: Component) -> list[Manifest]:
 
 
 WAVE = "argocd.argoproj.io/sync-wave"
+
+UNSTEADY = ("HorizontalPodAutoscaler", "HTTPRoute", "Ingress", "PodDisruptionBudget", "ScaledObject")
+"""Kinds that ArgoCD takes for degraded until something else has come, or that may never become healthy: autoscalers
+until their pods are measured, budgets until their pods are ready, the way in until its controller publishes an address.
+A wave that holds one fails by that, or has no end. ArgoCD looks at each but the last, so there they are."""
 
 
 def in_wave(wave: int, manifest: Manifest) -> Manifest:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import graphlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from .component import Component
 from .errors import SettingError
+from .guest import Guest
 from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of, title
 from .namespace import Namespace
@@ -45,13 +47,14 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         shared_variables(application),
         sealed_for_nothing(application),
         waits_without_end(application),
-        selectors_that_miss(objects),
+        selectors_that_miss(objects, application),
         affinity_to_nobody(objects),
         repeated_names(objects),
         literal_secrets(objects),
         moving_images(objects, application),
         insecure_pods(objects, application),
         beyond_the_quota(objects),
+        requests_that_would_change(objects, application),
         misread_texts(objects),
         unreachable_hosts(objects, application),
         waits_in_a_circle(application),
@@ -242,8 +245,12 @@ def _texts_at(value: object, *path: str) -> Iterator[str]:
     yield from (str(entry) for entry in (entries if isinstance(entries, Sequence) else ()))
 
 
-def selectors_that_miss(objects: Objects) -> Iterator[str]:
-    """A selector that matches no pod serves, protects and allows nothing."""
+def selectors_that_miss(objects: Objects, application: ApplicationScope) -> Iterator[str]:
+    """A selector that matches no pod serves, protects and allows nothing; that of a guest must match no other's."""
+    guests = [dict(guest.settings.labels) for guest in application.find_all(Guest)]
+    for labels in guests:
+        if objects.selected(labels):
+            yield f"a guest has the labels {labels}, which pods of this application carry: what it may, they would too."
     for manifest in objects.of("Deployment", "StatefulSet"):
         own = at(manifest, "spec", "template", "metadata", "labels")
         selector = at(manifest, "spec", "selector", "matchLabels")
@@ -256,7 +263,7 @@ def selectors_that_miss(objects: Objects) -> Iterator[str]:
             "PodDisruptionBudget": at(spec, "selector", "matchLabels"),
             "NetworkPolicy": at(spec, "podSelector", "matchLabels"),
         }[str(manifest["kind"])]
-        if selector and not objects.selected(selector):
+        if selector and selector not in guests and not objects.selected(selector):
             yield f"{title(manifest)} selects {dict(selector)}, which no pod carries."
     for manifest in objects.of("NetworkPolicy"):
         for rule, side in (("ingress", "from"), ("egress", "to")):
@@ -419,11 +426,21 @@ def beyond_the_quota(objects: Objects) -> Iterator[str]:
                 yield f"{title(manifest)}: {error}"
         hard = at(quota, "spec", "hard")
         for what, total in totals.items():
-            room = _read({name: hard.get(f"{what}.{name}") for name in ("cpu", "memory")})
+            room = _read({name: hard.get(f"{what}.{name}") for name in Amount().resources})
             if total.at_least(room) != room:
                 yield f"All {what} together are {total}, and {title(quota)} allows {room}: {_COUNTED}"
         if pods > int(str(hard.get("pods", pods))):
             yield f"There are {pods} pods at most, and {title(quota)} allows {hard.get('pods')}: {_COUNTED}"
+
+
+def requests_that_would_change(objects: Objects, application: ApplicationScope) -> Iterator[str]:
+    """A cluster that raises what a pod asks for has another object than the file, and ArgoCD a difference for ever."""
+    rules = application.settings.platform.requests
+    for manifest, template in objects.pods if rules else ():
+        asked = _amount(template, "requests", {})
+        advice = list(rules.advice(asked)) if rules else []
+        if advice:
+            yield f"{title(manifest)} asks for {asked}, which the cluster would change: ask for {', '.join(advice)}."
 
 
 _COUNTED = (
@@ -464,11 +481,12 @@ def _amount(template: Manifest, what: str, usual: Manifest) -> Amount:
 
 
 def _read(resources: Mapping[str, object]) -> Amount:
-    """CPU and memory as numbers; nothing where nothing is said."""
-    cpu, memory = resources.get("cpu"), resources.get("memory")
+    """Amounts as numbers; nothing where nothing is said."""
+    cpu, memory, disk = (resources.get(name) for name in Amount().resources)
     return Amount(
-        cpu=0 if cpu is None else millicores("cpu", str(cpu)),
-        memory=0 if memory is None else in_bytes("memory", str(memory)),
+        cpu=0 if cpu in (None, "0") else millicores("cpu", str(cpu)),
+        memory=0 if memory in (None, "0") else in_bytes("memory", str(memory)),
+        disk=0 if disk in (None, "0") else in_bytes("ephemeral-storage", str(disk)),
     )
 
 
@@ -516,7 +534,9 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
     """A variable that names a host the policies keep this client from can only lead to a timeout."""
     workloads = {pod.full_name for pod in application.find_all(Workload)}
     templates = {(manifest["kind"], name_of(manifest)): template for manifest, template in objects.pods}
+    public = {urlsplit(workload.public_url).hostname for workload in application.find_all(Workload)}
     for pod in application.find_all(Pod):
+        own = pod.public_url if isinstance(pod, Workload) else ""
         inside = {
             (target.workload.full_name, target.endpoint.port)
             for target in pod.connections
@@ -526,6 +546,8 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
         containers = containers_of(templates[pod.kind, pod.full_name])
         for variable in (variable for container in containers for variable in each(container, "env")):
             value = str(variable.get("value", ""))
+            if own and value == own:
+                continue  # It builds links with it, and dials nobody.
             for host, port in hosts_in(value):
                 service = host.removesuffix(f".{application.settings.cluster_domain}").removesuffix(".svc")
                 service = service.removesuffix(f".{application.settings.namespace}")
@@ -538,9 +560,12 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
                 else:
                     continue
                 if not allowed:
+                    instead = "connect it, or name the host in an External."
+                    if host in public:
+                        instead = "that is this application's own address. Dial a service inside: connects_to(...)."
                     yield (
                         f"{pod.full_name} has {variable.get('name')}={value}, but no path to {host}"
-                        f"{f':{port}' if port else ''}: connect it, or name the host in an External."
+                        f"{f':{port}' if port else ''}: {instead}"
                     )
 
 

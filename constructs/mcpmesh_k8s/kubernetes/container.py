@@ -10,7 +10,7 @@ from .errors import SettingError
 from .image import Image
 from .names import dns_label, once
 from .probe import HttpGet, Probes, TcpSocket
-from .quantity import Compute
+from .quantity import Amount, Compute, in_bytes, millicores
 from .storage import Volume
 from .variable import Variable
 
@@ -36,6 +36,8 @@ class User:
         """Refuse root."""
         if self.uid < 1 or self.gid < 0 or self.volume_gid < 0:
             raise SettingError("User", (self.uid, self.gid), "Give a user above 0: root is never needed.")
+        if max(self.uid, self.gid, self.volume_gid) >= 2**31:
+            raise SettingError("User", (self.uid, self.gid), "Kubernetes takes numbers below 2147483648.")
         if self.volume_gid == 0:
             object.__setattr__(self, "volume_gid", self.gid or self.uid)
 
@@ -48,7 +50,7 @@ class Container:
         name: Its name in the pod.
         image: Its image.
         user: The user it runs as.
-        compute: Its CPU and memory.
+        compute: Its CPU, memory and disk.
         command: Replaces the image's entrypoint.
         args: Replaces the image's arguments.
         ports: What it serves.
@@ -86,6 +88,12 @@ class Container:
         once(f"{where} variable", [variable.name for variable in self.variables])
         once(f"{where} volume", [volume.name for volume in self.volumes])
         once(f"{where} mount path", [volume.mount_path for volume in self.volumes])
+        if self.command and not self.command[0]:
+            raise SettingError(f"{where} command", self.command, "Begin with a program.")
+        if self.working_directory and not self.working_directory.startswith("/"):
+            raise SettingError(
+                f"{where} working_directory", self.working_directory, "Give a whole path, with '/' first."
+            )
         names = {port.name for port in self.ports}
         for probe in (self.probes.startup, self.probes.readiness, self.probes.liveness) if self.probes else ():
             if isinstance(probe.check, (HttpGet, TcpSocket)) and probe.check.port not in names:
@@ -93,15 +101,40 @@ class Container:
         if self.pre_stop_seconds < 0:
             raise SettingError(f"{where} pre_stop_seconds", self.pre_stop_seconds, "Give 0 or more.")
 
-    def render(self, image_pull_policy: str = "") -> k8s.Container:
+    @property
+    def requests(self) -> Amount:
+        """What it is promised."""
+        return Amount(
+            cpu=millicores("cpu", self.compute.cpu), memory=in_bytes("memory", self.compute.memory), disk=self._disk
+        )
+
+    @property
+    def limits(self) -> Amount:
+        """What it may use at most."""
+        return Amount(
+            cpu=millicores("cpu", self.compute.cpu_limit),
+            memory=in_bytes("memory", self.compute.memory_limit),
+            disk=self._disk,
+        )
+
+    @property
+    def _disk(self) -> int:
+        """Of its node's disk: its log and the like, and its volumes that lie there. The kubelet adds up the same."""
+        own = in_bytes("ephemeral_storage", self.compute.ephemeral_storage)
+        return own + sum(volume.disk for volume in self.volumes)
+
+    def render(self, image_pull_policy: str = "", *, assigns_users: bool = False) -> k8s.Container:
         """The container as the API has it, hardened.
 
         Args:
             image_pull_policy: When its image is pulled; what Kubernetes takes for the tag unless given.
+            assigns_users: Whether the cluster says whom it runs as.
         """
         probes = self.probes
-        compute = self.compute
-        quantity = k8s.Quantity.from_string
+        requests, limits = (
+            {name: k8s.Quantity.from_string(text) for name, text in amount.resources.items()}
+            for amount in (self.requests, self.limits)
+        )
         return k8s.Container(
             name=self.name,
             image=self.image.reference,
@@ -117,30 +150,28 @@ class Container:
             startup_probe=probes.startup.render() if probes else None,
             readiness_probe=probes.readiness.render() if probes else None,
             liveness_probe=probes.liveness.render() if probes else None,
-            resources=k8s.ResourceRequirements(
-                requests={"cpu": quantity(compute.cpu), "memory": quantity(compute.memory)},
-                limits={"cpu": quantity(compute.cpu_limit), "memory": quantity(compute.memory_limit)},
-            ),
+            resources=k8s.ResourceRequirements(requests=requests, limits=limits),
             lifecycle=k8s.Lifecycle(
                 pre_stop=k8s.LifecycleHandler(exec=k8s.ExecAction(command=["sleep", str(self.pre_stop_seconds)]))
             )
             if self.pre_stop_seconds
             else None,
             volume_mounts=[volume.mount() for volume in self.volumes] or None,
-            security_context=harden(self),
+            security_context=harden(self, assigns_users=assigns_users),
         )
 
 
-def harden(container: Container) -> k8s.SecurityContext:
+def harden(container: Container, *, assigns_users: bool = False) -> k8s.SecurityContext:
     """The security context of every container: restricted, and a read-only root file system.
 
     It is the restricted Pod Security Standard (numeric non-root user, no privilege escalation, no capability,
-    the runtime's seccomp profile) and more: nothing but named volumes can be written.
+    the runtime's seccomp profile) and more: nothing but named volumes can be written. Where the cluster assigns users,
+    none is named: the numeric user is then the cluster's.
     """
     return k8s.SecurityContext(
         run_as_non_root=True,
-        run_as_user=container.user.uid,
-        run_as_group=container.user.gid,
+        run_as_user=None if assigns_users else container.user.uid,
+        run_as_group=None if assigns_users else container.user.gid,
         allow_privilege_escalation=False,
         privileged=False,
         read_only_root_filesystem=not container.writable_root_because,
@@ -149,13 +180,13 @@ def harden(container: Container) -> k8s.SecurityContext:
     )
 
 
-def harden_pod(user: User) -> k8s.PodSecurityContext:
+def harden_pod(user: User, *, assigns_users: bool = False) -> k8s.PodSecurityContext:
     """The security context of every pod: the same for whatever container is added, and the volumes' group."""
     return k8s.PodSecurityContext(
         run_as_non_root=True,
-        run_as_user=user.uid,
-        run_as_group=user.gid,
-        fs_group=user.volume_gid,
+        run_as_user=None if assigns_users else user.uid,
+        run_as_group=None if assigns_users else user.gid,
+        fs_group=None if assigns_users else user.volume_gid,
         fs_group_change_policy="OnRootMismatch",
         seccomp_profile=k8s.SeccompProfile(type="RuntimeDefault"),
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from .errors import SettingError
 from .names import dns_label
+from .platforms import bracketed
 
 
 def port_number(where: str, number: int) -> int:
@@ -35,6 +37,10 @@ class Port:
     def __post_init__(self) -> None:
         """Check name and numbers; the container's port defaults to the Service's."""
         dns_label("Port.name", self.name, 15)
+        if "--" in self.name or not re.search("[a-z]", self.name):
+            raise SettingError("Port.name", self.name, "Give one with a letter in it, and no two dashes in a row.")
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]*", self.scheme):
+            raise SettingError("Port.scheme", self.scheme, "Give what a URL begins with, such as 'http'.")
         port_number(f"Port.number of {self.name!r}", self.number)
         if self.container == 0:
             object.__setattr__(self, "container", self.number)
@@ -61,8 +67,8 @@ class Endpoint:
 
     @property
     def authority(self) -> str:
-        """``host:port``, as many clients want it."""
-        return f"{self.host}:{self.port}"
+        """``host:port``, as many clients want it; an address of IPv6 is in brackets."""
+        return f"{bracketed(self.host)}:{self.port}"
 
     @property
     def url(self) -> str:

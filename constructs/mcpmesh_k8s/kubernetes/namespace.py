@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from constructs import Construct
 
-from .api import k8s
+from .api import ApiObjectMetadata, k8s
+from .budget import Budget
+from .capacity import Capacity, Share
 from .component import GROUND_WAVE, Component
 from .errors import SettingError
+from .guest import Guest
 from .manifest import Manifest
 from .names import once
-from .network import NamespacePods
+from .network import DNS_PROTOCOLS, Dns, PolicyKind, cilium_policy, egress_rule, needs_cilium, require_sayable
 from .pod import Pod
 from .pod_security import LEVELS, PodSecurityException
-from .quantity import Amount, Budget, bytes_text, cpu_text, in_bytes
+from .quantity import Amount, bytes_text, in_bytes
 from .storage import ExistingClaim
-
-DNS = NamespacePods(namespace="kube-system", labels=(("k8s-app", "kube-dns"),))
-"""The cluster's DNS: CoreDNS and kube-dns carry this label alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +28,14 @@ class NamespaceSettings:
     """How much of the cluster the application may take.
 
     Args:
-        budget: The cluster it must fit in at steady state: every autoscaler at its maximum, every task running.
-        dns: The pods that answer DNS.
+        budget: The cluster it must fit in: every autoscaler at its maximum, every task running.
+        dns: Who answers DNS in this cluster.
         exceptions: The workloads that may do more than the restricted Pod Security Standard allows. None, as it should
             be: admission then holds the whole namespace to it.
     """
 
     budget: Budget
-    dns: NamespacePods = DNS
+    dns: Dns = Dns.kube_dns()
     exceptions: tuple[PodSecurityException, ...] = ()
 
     def __post_init__(self) -> None:
@@ -50,11 +52,23 @@ class Namespace(Component):
     Args:
         scope: The first Phase.
         settings: Budget and DNS.
+
+    Raises:
+        SettingError: No policy of this cluster can say who answers DNS.
     """
 
     def __init__(self, scope: Construct, settings: NamespaceSettings) -> None:
         super().__init__(scope, "namespace", "namespace")
         self.settings = settings
+        self._capacity: tuple[int, Capacity] | None = None
+        self.application.ground = self
+        kind = self.application.settings.policies
+        for server in settings.dns.servers:
+            require_sayable("Dns.servers", server.peer, kind)
+        if settings.dns.proxied and kind is not PolicyKind.CILIUM:
+            raise SettingError(
+                "Dns.proxied", True, "Only Cilium reads questions: say ApplicationSettings(policies=PolicyKind.CILIUM)."
+            )
 
     @property
     def wave(self) -> int:
@@ -110,21 +124,48 @@ class Namespace(Component):
                     f"All requests together are {total}. Give a larger budget, or smaller parts. Largest: {listing}.",
                 )
 
+    @property
+    def capacity(self) -> Capacity | None:
+        """What the nodes of the budget have room for, as the application stands; nothing when it names none."""
+        if not self.settings.budget.nodes:
+            return None
+        changes = self.application.changes
+        if self._capacity is None or self._capacity[0] != changes:
+            self._capacity = changes, Capacity(self.application, self.settings.budget)
+        return self._capacity[1]
+
+    def shares(self) -> tuple[Share, ...]:
+        """For how many pods of each workload the nodes have room for sure; nothing where the budget names none."""
+        self.application.look()
+        return self.capacity.shares if self.capacity else ()
+
+    def may_surge(self, name: str) -> bool:
+        """Whether a new pod of a component has room beside the old ones, while everything is rolled out."""
+        return self.capacity is None or self.capacity.may_surge(name)
+
+    def problems(self) -> Sequence[str]:
+        """What the nodes of the budget have no room for."""
+        return list(self.capacity.problems()) if self.capacity else []
+
     def quota(self) -> Manifest:
-        """The ResourceQuota: what runs, and a rollout of everything at once."""
-        pods = [(pod, pod.steady_pods + pod.surge_pods) for pod in self.application.find_all(Pod)]
+        """The ResourceQuota: what runs, a rollout of everything at once, and guests.
+
+        Whether a rollout starts or ends a pod first, there is one more: a pod counts until it has ended.
+        """
+        pods = [(pod, pod.steady_pods + pod.may_surge) for pod in self.application.find_all(Pod)]
+        guests = self.application.find_all(Guest)
         requests = sum((pod.requests * count for pod, count in pods), Amount())
+        requests = sum((guest.requests for guest in guests), requests)
         limits = sum((pod.limits * count for pod, count in pods), Amount())
+        limits = sum((guest.limits for guest in guests), limits)
         sizes = self.claim_sizes()
         hard = {
-            "requests.cpu": cpu_text(requests.cpu),
-            "requests.memory": bytes_text(requests.memory),
-            "limits.cpu": cpu_text(limits.cpu),
-            "limits.memory": bytes_text(limits.memory),
-            "pods": str(sum(count for _, count in pods)),
+            **{f"requests.{name}": text for name, text in requests.resources.items()},
+            **{f"limits.{name}": text for name, text in limits.resources.items()},
+            "pods": str(sum(count for _, count in pods) + sum(guest.settings.pods for guest in guests)),
             "persistentvolumeclaims": str(len(sizes)),
             "requests.storage": bytes_text(sum(sizes)),
-            "services.nodeports": "0",
+            "services.nodeports": str(sum(guest.settings.node_ports for guest in guests)),
             "services.loadbalancers": "0",
         }
         return k8s.KubeResourceQuota.manifest(
@@ -146,26 +187,21 @@ class Namespace(Component):
 
         Its defaults are for a container that someone starts by hand: the smallest that the application has.
         """
-        containers = [
-            container.compute
+        limits = [
+            container.limits
             for pod in self.application.find_all(Pod)
             for container in (*pod.containers, *pod.init_containers)
         ]
-        largest, smallest = Amount(), Amount(cpu=10**9, memory=2**60)
-        for compute in containers:
-            limits = Amount.limits(compute)
-            largest = largest.at_least(limits)
-            smallest = Amount(cpu=min(smallest.cpu, limits.cpu), memory=min(smallest.memory, limits.memory))
         sizes = self.claim_sizes()
 
         def amounts(amount: Amount) -> dict[str, k8s.Quantity]:
-            return {
-                "cpu": k8s.Quantity.from_string(cpu_text(amount.cpu)),
-                "memory": k8s.Quantity.from_string(bytes_text(amount.memory)),
-            }
+            return {name: k8s.Quantity.from_string(text) for name, text in amount.resources.items()}
 
         items = []
-        if containers:
+        if limits:
+            guests = [guest.limit for guest in self.application.find_all(Guest)]
+            largest = functools.reduce(Amount.at_least, [*limits, *guests])
+            smallest = functools.reduce(Amount.at_most, limits)
             items.append(
                 k8s.LimitRangeItem(
                     type="Container",
@@ -188,70 +224,21 @@ class Namespace(Component):
     def baseline(self) -> list[Manifest]:
         """Default deny for every pod of the namespace, and DNS."""
         everything = k8s.LabelSelector()
-        dns = k8s.NetworkPolicyEgressRule(
-            to=self.settings.dns.render(),
-            ports=[
-                k8s.NetworkPolicyPort(port=k8s.IntOrString.from_number(53), protocol=protocol)
-                for protocol in ("UDP", "TCP")
-            ],
+        kind, dns = self.application.settings.policies, self.settings.dns
+        by_cilium = [server for server in dns.servers if dns.proxied or needs_cilium(server.peer, kind)]
+        rules = [
+            egress_rule(server.peer.render(), [server.port], DNS_PROTOCOLS)
+            for server in dns.servers
+            if server not in by_cilium
+        ]
+        closed = k8s.KubeNetworkPolicy.manifest(
+            metadata=self.metadata(self.application.prefixed("default-deny")),
+            spec=k8s.NetworkPolicySpec(pod_selector=everything, policy_types=["Ingress", "Egress"]),
         )
-        return [
-            k8s.KubeNetworkPolicy.manifest(
-                metadata=self.metadata(self.application.prefixed("default-deny")),
-                spec=k8s.NetworkPolicySpec(pod_selector=everything, policy_types=["Ingress", "Egress"]),
-            ),
-            k8s.KubeNetworkPolicy.manifest(
-                metadata=self.metadata(self.application.prefixed("allow-dns")),
-                spec=k8s.NetworkPolicySpec(pod_selector=everything, policy_types=["Egress"], egress=[dns]),
-            ),
-        ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PriorityClassSettings:
-    """How important pods are when the cluster is full.
-
-    Args:
-        name: Its name, without the application's prefix.
-        value: Higher comes first. 0 is the default of pods without a class; system classes start at 2 billion.
-        description: What it is for.
-    """
-
-    name: str
-    value: int
-    description: str
-
-    def __post_init__(self) -> None:
-        """Refuse what the API server would refuse."""
-        if not -(10**9) <= self.value <= 10**9:
-            raise SettingError(f"PriorityClass {self.name!r} value", self.value, "Give at most 1000000000.")
-
-
-class PriorityClass(Component):
-    """A PriorityClass of the application. It is an object of the whole cluster.
-
-    Args:
-        scope: A Phase.
-        settings: Name and value.
-    """
-
-    def __init__(self, scope: Construct, settings: PriorityClassSettings) -> None:
-        super().__init__(scope, f"priority-{settings.name}", settings.name)
-        self.settings = settings
-
-    @property
-    def wave(self) -> int:
-        """Before everything that names it: a pod of an unknown class is refused."""
-        return GROUND_WAVE
-
-    def manifests(self) -> list[Manifest]:
-        """The PriorityClass."""
-        return [
-            k8s.KubePriorityClass.manifest(
-                metadata=self.metadata(namespaced=False),
-                value=self.settings.value,
-                description=self.settings.description,
-                preemption_policy="PreemptLowerPriority",
-                global_default=False,
-            )
-        ]
+        name = self.application.prefixed("allow-dns")
+        allowed = k8s.KubeNetworkPolicy.manifest(
+            metadata=self.metadata(name),
+            spec=k8s.NetworkPolicySpec(pod_selector=everything, policy_types=["Egress"], egress=rules),
+        )
+        metadata = ApiObjectMetadata(name=name, namespace=self.namespace, labels=self.labels())
+        return [closed, *([allowed] if rules else []), *cilium_policy(metadata, {}, outgoing=by_cilium, dns=dns)]

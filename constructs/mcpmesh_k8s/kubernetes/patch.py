@@ -18,7 +18,8 @@ _API_MINOR = 27
 """The API that manifests are written with is that of Kubernetes 1.27, the oldest supported."""
 
 _POINTER = re.compile(r"(/([^~/]|~[01])*)+")
-_NO_KINDS = {"NetworkPolicy": "A path has two ends. Open it with connects_to(...) or accepts_from(...)."}
+_PATHS = "A path has two ends. Open it with connects_to(...) or accepts_from(...)."
+_NO_KINDS = {"NetworkPolicy": _PATHS, "CiliumNetworkPolicy": _PATHS}
 _IDENTITY = "It is the object's identity: another would be another object. Give another name or scope instead."
 _SELECTS = "It says which pods are meant, and the API server takes no change of it. Leave it."
 _FOUND_BY = "Commands and people find the object by it. Leave it."

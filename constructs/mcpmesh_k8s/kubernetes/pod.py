@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from constructs import Construct
 
-from .api import k8s
+from .api import ApiObjectMetadata, k8s
 from .component import NAME_LABEL, Component
 from .container import Container, harden_pod
 from .endpoint import Endpoint, Port
@@ -17,12 +17,27 @@ from .errors import SettingError
 from .extras import PodExtras
 from .manifest import Manifest
 from .names import dns_label, once
-from .network import External, Peer, egress_rule, ingress_rule, pods_peer
+from .network import (
+    External,
+    Listener,
+    Peer,
+    PolicyKind,
+    cilium_policy,
+    egress_rule,
+    ingress_rule,
+    needs_cilium,
+    pods_peer,
+    require_sayable,
+)
 from .quantity import Amount, Compute
 from .storage import Claim, Files, Volume
-from .variable import Variable
+from .variable import Variable, variables
 
-WAIT = 'until timeout 5 "$@" >/dev/null 2>&1; do echo "waiting for $TARGET"; sleep 2; done; echo "$TARGET is ready"'
+WAIT = (
+    'until said="$(timeout 5 "$@" 2>&1)"; do '
+    'said="$(printf %s "${said:-no answer within 5 seconds}" | head -n 1)"; '
+    'echo "waiting for $TARGET: $said${ADVICE:+ ($ADVICE)}"; sleep 2; done; echo "$TARGET is ready"'
+)
 """The program of an init container that waits: the arguments are the target's readiness command."""
 
 WAIT_COMPUTE = Compute(cpu="10m", memory="32Mi", cpu_limit="100m", memory_limit="64Mi")
@@ -103,10 +118,14 @@ class Readiness:
     Args:
         command: The command and its arguments, run without a shell of its own.
         variables: What the command needs, such as a password.
+        what: What is waited for behind the target's address, such as a database; nothing in particular unless given.
+        advice: Whoever waits in vain is told this in the log.
     """
 
     command: tuple[str, ...]
     variables: tuple[Variable, ...] = ()
+    what: str = ""
+    advice: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a command that is none."""
@@ -218,7 +237,7 @@ class Pod(Component):
 
         Raises:
             SettingError: The target is of another application, was connected before, introduces a variable that is
-                set already, or cannot be waited for.
+                set already, cannot be waited for, or is where no policy of this cluster can say.
         """
         self.application.require_open(self.full_name)
         for given in targets:
@@ -229,6 +248,9 @@ class Pod(Component):
                 raise SettingError(f"{self.full_name} connects_to", target.name, "An external cannot be waited for.")
             elif target in self._connections:
                 raise SettingError(f"{self.full_name} connects_to", target.name, "It is connected already.")
+            else:
+                for listener in target.listeners:
+                    require_sayable(f"{self.full_name} connects_to {target.name!r}", listener.peer, self._policies)
             self.add_variables(target.introduction)
             self._connections.append(target)
 
@@ -282,14 +304,23 @@ class Pod(Component):
         self._clients.setdefault(self.port(port).name, set()).add(client.full_name)
 
     def accepts_from(self, peer: Peer, port: str = "") -> None:
-        """Let a peer of outside the application in, such as the ingress controller; to the main port unless given."""
+        """Let a peer of outside the application in, such as the ingress controller; to the main port unless given.
+
+        Raises:
+            SettingError: No policy of this cluster can say who it is.
+        """
         self.application.require_open(self.full_name)
+        require_sayable(f"{self.full_name} accepts_from", peer, self._policies)
         self._peers.append((peer, self.port(port).name if port else self.main_port.name))
 
     @property
     def accepted(self) -> tuple[tuple[Peer, str], ...]:
         """The peers from outside the application, with the port each may reach."""
         return tuple(self._peers)
+
+    @property
+    def _policies(self) -> PolicyKind:
+        return self.application.settings.policies
 
     def _connect(self, target: Target, wait: bool) -> None:
         workload = target.workload
@@ -300,31 +331,37 @@ class Pod(Component):
                 workload.full_name,
                 f"Unknown target: it is not part of the application {self.application.directory}.",
             )
-        if any(
-            isinstance(present, Target) and (present.workload, present.port) == (workload, target.port)
+        same = (
+            present
             for present in self.connections
-        ):
+            if isinstance(present, Target) and (present.workload, present.port) == (workload, target.port)
+        )
+        # Behind one port there may be several databases, each with variables of its own.
+        if any(not (present.introduction and target.introduction) or present == target for present in same):
             raise SettingError(where, workload.full_name, f"Its port {target.port!r} is connected already.")
         workload.admit(self, target.port)
         if wait:
             if target.readiness is None:
                 raise SettingError(where, workload.full_name, "It has no readiness command, so wait=True cannot be.")
             self._awaited.append(target)
-            name = f"wait-for-{workload.name}"
-            if name in self._waits:
-                name += f"-{target.port}"
+            name, number = f"wait-for-{workload.name}", 1
+            while name in self._waits:
+                number += 1
+                name = f"wait-for-{workload.name}-{number}"
             present = (self.container, *self.sidecars, *self.extras.init_containers)
             if any(name == container.name for container in present):
                 raise SettingError(f"{self.full_name} container name", name, "What it waits by has it. Give another.")
+            readiness = target.readiness
             self._waits[name] = Container(
                 name=name,
                 image=workload.container.image,
                 user=workload.container.user,
                 compute=WAIT_COMPUTE,
-                command=("/bin/sh", "-c", WAIT, "wait", *target.readiness.command),
+                command=("/bin/sh", "-c", WAIT, "wait", *readiness.command),
                 variables=(
-                    Variable(name="TARGET", value=target.endpoint.authority),
-                    *target.readiness.variables,
+                    Variable(name="TARGET", value=", ".join(filter(None, (target.endpoint.authority, readiness.what)))),
+                    *(variables({"ADVICE": readiness.advice}) if readiness.advice else ()),
+                    *readiness.variables,
                 ),
             )
 
@@ -364,24 +401,24 @@ class Pod(Component):
     @property
     def requests(self) -> Amount:
         """What the scheduler reserves for one pod: its containers, or its largest init container if that is more."""
-        return self._sum(Amount.requests)
+        return self._sum(lambda container: container.requests)
 
     @property
     def limits(self) -> Amount:
         """The most that one pod may use."""
-        return self._sum(Amount.limits)
+        return self._sum(lambda container: container.limits)
 
-    def _sum(self, measure: Callable[[Compute], Amount]) -> Amount:
+    def _sum(self, measure: Callable[[Container], Amount]) -> Amount:
         total = Amount()
         for container in self.containers:
-            total += measure(container.compute)
+            total += measure(container)
         for container in self.init_containers:
-            total = total.at_least(measure(container.compute))
+            total = total.at_least(measure(container))
         return total
 
     @property
     def priority_class(self) -> str:
-        """The name of its PriorityClass, without the application's prefix; the cluster's default when empty."""
+        """The name of its PriorityClass, without the namespace's prefix; the cluster's default when empty."""
         return ""
 
     @property
@@ -390,9 +427,20 @@ class Pod(Component):
         return 1
 
     @property
-    def surge_pods(self) -> int:
-        """How many more run during a rollout."""
+    def kept_pods(self) -> int:
+        """How many of its pods must stay up while nodes are drained; 0 where nothing is said."""
         return 0
+
+    @property
+    def may_surge(self) -> bool:
+        """Whether a new pod of it may run beside the old ones."""
+        return False
+
+    @property
+    def surge_pods(self) -> int:
+        """How many more run during a rollout: one, where the nodes have room for it when all others roll out too."""
+        ground = self.application.ground
+        return int(self.may_surge and (ground is None or ground.may_surge(self.full_name)))
 
     # What is rendered.
 
@@ -439,32 +487,56 @@ class Pod(Component):
             for port in self.ports
             if port.name in self._clients
         ]
-        outside = [ingress_rule(peer.render(), [self.port(port).container]) for peer, port in self._peers]
+        outside = [
+            ingress_rule(peer.render(), [number])
+            for peer, number in self._incoming
+            if not needs_cilium(peer, self._policies)
+        ]
         return inside + outside
 
     def egress_rules(self) -> list[k8s.NetworkPolicyEgressRule]:
-        """Where it may go: its connections, one rule for each workload or external. DNS is in the baseline."""
+        """Where it may go: its connections, one rule for each workload and listener. DNS is in the baseline."""
         ports: dict[str, set[int]] = {}
-        external: list[k8s.NetworkPolicyEgressRule] = []
         for target in self.connections:
             if isinstance(target, Target):
                 ports.setdefault(target.workload.full_name, set()).add(target.workload.port(target.port).container)
-            else:
-                external.append(egress_rule(target.peer.render(), [target.port]))
         inside = [egress_rule([pods_peer({NAME_LABEL: name})], ports[name]) for name in sorted(ports)]
-        return inside + external
+        outside = [
+            egress_rule(listener.peer.render(), [listener.port])
+            for listener in self._outgoing
+            if not needs_cilium(listener.peer, self._policies)
+        ]
+        return inside + outside
 
-    def network_policy(self) -> Manifest:
-        """Its policy: both directions closed but for its connections."""
-        return k8s.KubeNetworkPolicy.manifest(
-            metadata=self.metadata(),
-            spec=k8s.NetworkPolicySpec(
-                pod_selector=k8s.LabelSelector(match_labels=self.selector),
-                policy_types=["Ingress", "Egress"],
-                ingress=self.ingress_rules() or None,
-                egress=self.egress_rules() or None,
+    @property
+    def _incoming(self) -> list[tuple[Peer, int]]:
+        return [(peer, self.port(port).container) for peer, port in self._peers]
+
+    @property
+    def _outgoing(self) -> list[Listener]:
+        return [
+            listener for target in self.connections if isinstance(target, External) for listener in target.listeners
+        ]
+
+    def network_policies(self) -> list[Manifest]:
+        """Its policy: both directions closed but for its connections. Beside it Cilium's, where a peer needs that."""
+        return [
+            k8s.KubeNetworkPolicy.manifest(
+                metadata=self.metadata(),
+                spec=k8s.NetworkPolicySpec(
+                    pod_selector=k8s.LabelSelector(match_labels=self.selector),
+                    policy_types=["Ingress", "Egress"],
+                    ingress=self.ingress_rules() or None,
+                    egress=self.egress_rules() or None,
+                ),
             ),
-        )
+            *cilium_policy(
+                ApiObjectMetadata(name=self.full_name, namespace=self.namespace, labels=self.labels()),
+                self.selector,
+                incoming=[entry for entry in self._incoming if needs_cilium(entry[0], self._policies)],
+                outgoing=[listener for listener in self._outgoing if needs_cilium(listener.peer, self._policies)],
+            ),
+        ]
 
     def pod_template(
         self,
@@ -475,13 +547,17 @@ class Pod(Component):
     ) -> k8s.PodTemplateSpec:
         """The pod, hardened."""
         extras, placement = self.extras, self.extras.placement
+        platform = self.application.settings.platform
         labels = super().labels() | {"app.kubernetes.io/version": self.container.image.version}
         config = [files.data for files in self.files]
         checksum = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
         annotations = ({"checksum/config": checksum} if config else {}) | dict(extras.pod_annotations)
 
         def rendered(containers: Sequence[Container]) -> list[k8s.Container]:
-            return [container.render(extras.image_pull_policy) for container in containers]
+            return [
+                container.render(extras.image_pull_policy, assigns_users=platform.assigns_users)
+                for container in containers
+            ]
 
         return k8s.PodTemplateSpec(
             metadata=k8s.ObjectMeta(labels=labels | dict(extras.pod_labels), annotations=annotations or None),
@@ -489,10 +565,10 @@ class Pod(Component):
                 service_account_name=self.full_name,
                 automount_service_account_token=False,
                 enable_service_links=False,
-                security_context=harden_pod(self.container.user),
-                priority_class_name=self.application.prefixed(self.priority_class) if self.priority_class else None,
+                security_context=harden_pod(self.container.user, assigns_users=platform.assigns_users),
+                priority_class_name=self.application.cluster_wide(self.priority_class) if self.priority_class else None,
                 runtime_class_name=placement.runtime_class or None,
-                node_selector=dict(placement.node_selector) or None,
+                node_selector=platform.node_selector | dict(placement.node_selector) or None,
                 tolerations=[toleration.render() for toleration in placement.tolerations] or None,
                 affinity=placement.affinity.render(),
                 restart_policy=restart_policy,

@@ -65,7 +65,7 @@ def bytes_text(amount: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """CPU and memory that a container is promised, and the most it may use.
+    """CPU, memory and disk that a container is promised, and the most it may use.
 
     A limit that is not given equals the request: memory is then never overcommitted, and the CPU is not shared.
     Values are kept in canonical form (``"1000m"`` becomes ``"1"``), so a deployed object never differs from its file.
@@ -75,6 +75,10 @@ class Compute:
         memory: Memory requested.
         cpu_limit: Most CPU; the container is slowed beyond it.
         memory_limit: Most memory; the container is killed beyond it.
+        ephemeral_storage: Disk of the node for its log and what it writes outside volumes, requested and limited alike;
+            its ``Scratch`` volumes are added. The pod is evicted beyond it. A kubelet keeps 5 files of 10Mi of a
+            container's log (``containerLogMaxFiles``, ``containerLogMaxSize``), and as much of the container that a
+            restart replaced.
 
     Raises:
         SettingError: A quantity is malformed or not positive, or a limit is below its request.
@@ -84,6 +88,7 @@ class Compute:
     memory: str
     cpu_limit: str = ""
     memory_limit: str = ""
+    ephemeral_storage: str = "128Mi"
 
     def __post_init__(self) -> None:
         """Check the quantities and bring them to canonical form."""
@@ -102,6 +107,7 @@ class Compute:
             ("memory", bytes_text(memory)),
             ("cpu_limit", cpu_text(cpu_limit)),
             ("memory_limit", bytes_text(memory_limit)),
+            ("ephemeral_storage", bytes_text(in_bytes("Compute.ephemeral_storage", self.ephemeral_storage))),
         ):
             object.__setattr__(self, field, text)
 
@@ -111,52 +117,42 @@ class Compute:
 
 @dataclass(frozen=True, kw_only=True)
 class Amount:
-    """Summed CPU (millicores) and memory (bytes): the arithmetic behind quota and budget."""
+    """Summed CPU (millicores), memory and disk of the node (bytes): the arithmetic behind quota and budget."""
 
     cpu: int = 0
     memory: int = 0
-
-    @classmethod
-    def requests(cls, compute: Compute) -> Amount:
-        """What a container requests."""
-        return cls(cpu=millicores("cpu", compute.cpu), memory=in_bytes("memory", compute.memory))
-
-    @classmethod
-    def limits(cls, compute: Compute) -> Amount:
-        """What a container may use at most."""
-        return cls(cpu=millicores("cpu", compute.cpu_limit), memory=in_bytes("memory", compute.memory_limit))
+    disk: int = 0
 
     def __add__(self, other: Amount) -> Amount:
-        return Amount(cpu=self.cpu + other.cpu, memory=self.memory + other.memory)
+        return Amount(cpu=self.cpu + other.cpu, memory=self.memory + other.memory, disk=self.disk + other.disk)
+
+    def __sub__(self, other: Amount) -> Amount:
+        return Amount(cpu=self.cpu - other.cpu, memory=self.memory - other.memory, disk=self.disk - other.disk)
 
     def __mul__(self, times: int) -> Amount:
-        return Amount(cpu=self.cpu * times, memory=self.memory * times)
+        return Amount(cpu=self.cpu * times, memory=self.memory * times, disk=self.disk * times)
 
     def at_least(self, other: Amount) -> Amount:
         """The larger of each."""
-        return Amount(cpu=max(self.cpu, other.cpu), memory=max(self.memory, other.memory))
+        return Amount(
+            cpu=max(self.cpu, other.cpu), memory=max(self.memory, other.memory), disk=max(self.disk, other.disk)
+        )
 
-    def __str__(self) -> str:
-        return f"{cpu_text(self.cpu)} CPU, {bytes_text(self.memory)}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """CPU and memory of the cluster that the application must fit in, all requests together.
-
-    Args:
-        cpu: Cores, such as ``"4"``.
-        memory: Memory, such as ``"8Gi"``.
-    """
-
-    cpu: str
-    memory: str
-
-    def __post_init__(self) -> None:
-        """Check both quantities."""
-        _ = self.amount
+    def at_most(self, other: Amount) -> Amount:
+        """The smaller of each."""
+        return Amount(
+            cpu=min(self.cpu, other.cpu), memory=min(self.memory, other.memory), disk=min(self.disk, other.disk)
+        )
 
     @property
-    def amount(self) -> Amount:
-        """The budget as numbers."""
-        return Amount(cpu=millicores("Budget.cpu", self.cpu), memory=in_bytes("Budget.memory", self.memory))
+    def resources(self) -> dict[str, str]:
+        """The amounts by the names that Kubernetes has for them, in canonical form."""
+        return {
+            "cpu": cpu_text(self.cpu),
+            "memory": bytes_text(self.memory),
+            "ephemeral-storage": bytes_text(self.disk),
+        }
+
+    def __str__(self) -> str:
+        said = f"{cpu_text(self.cpu)} CPU, {bytes_text(self.memory)}"
+        return f"{said}, {bytes_text(self.disk)} of disk" if self.disk else said

@@ -8,13 +8,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from constructs import Construct
 
 from ._jsii import cdk8s
 from .errors import SettingError, refusals
-from .names import dns_label
+from .names import dns_label, dns_subdomain
+from .network import PolicyKind
+from .platforms import Platform
 
 C = TypeVar("C", bound=Construct)
 
@@ -48,6 +50,8 @@ class ApplicationSettings:
         namespace: The namespace; the application's name unless given.
         image_pull_secret: The name of an existing Secret with the credentials of a private image registry.
         cluster_domain: The DNS suffix of Services; ``cluster.local`` wherever nobody changed it.
+        policies: With which objects policies are written. Cilium's need a cluster that runs Cilium.
+        platform: What the cluster gives pods that others do not; see ``platforms``.
         pod_templates: Where custom resources, made with plain cdk8s, hold templates of pods. Those of Kubernetes' own
             kinds are known.
     """
@@ -56,6 +60,8 @@ class ApplicationSettings:
     namespace: str = ""
     image_pull_secret: str = ""
     cluster_domain: str = "cluster.local"
+    policies: PolicyKind = PolicyKind.KUBERNETES
+    platform: Platform = Platform()
     pod_templates: tuple[PodTemplatePath, ...] = ()
 
     def __post_init__(self) -> None:
@@ -64,11 +70,24 @@ class ApplicationSettings:
         if not self.namespace:
             object.__setattr__(self, "namespace", self.name)
         dns_label("ApplicationSettings.namespace", self.namespace)
+        if self.name[0].isdigit():
+            raise SettingError("ApplicationSettings.name", self.name, "Begin with a letter: a Service's name must.")
+        if self.image_pull_secret:
+            dns_subdomain("ApplicationSettings.image_pull_secret", self.image_pull_secret)
+        dns_subdomain("ApplicationSettings.cluster_domain", self.cluster_domain)
 
     @property
     def service_domain(self) -> str:
         """What follows a Service's name in its full DNS name: ``<namespace>.svc.<cluster domain>``."""
         return f"{self.namespace}.svc.{self.cluster_domain}"
+
+
+class Ground(Protocol):
+    """What an application stands on: it knows how much room there is."""
+
+    def may_surge(self, name: str) -> bool:
+        """Whether a new pod of a component has room beside the old ones, while everything is rolled out."""
+        ...
 
 
 _unwritten: dict[int, Path] = {}
@@ -99,8 +118,13 @@ class ApplicationScope(cdk8s.App):
         self._registered: dict[str, Construct] = {}
         self._phases: list[Phase] = []
         self._closed = False
+        self.changes = 0
+        """How often something was changed: what was found out before may no longer be so."""
+        self.ground: Ground | None = None
+        """Its namespace, when it has one."""
         _unwritten[id(self)] = directory
-        super().__init__(outdir=str(staging))
+        # Whole: Node, which writes it, may have been started in another folder.
+        super().__init__(outdir=str(staging.absolute()))
 
     def look(self) -> None:
         """Say that the application is looked at: a program that ends without writing it has not forgotten to."""
@@ -130,15 +154,27 @@ class ApplicationScope(cdk8s.App):
         """The name of an object of this application."""
         return f"{self.settings.name}-{name}"
 
+    def cluster_wide(self, name: str) -> str:
+        """The name of an object that lies in no namespace: another one of this application may be in the cluster."""
+        return f"{self.settings.namespace}-{name}"
+
     def require_open(self, what: str) -> None:
         """Refuse a change after the manifests were made."""
         if self._closed:
             raise SettingError(what, "a change after rendering", "Make it before synth() or manifests().")
+        self.changes += 1
 
     def add_phase(self, phase: Phase) -> int:
         """Take a phase up, and return its number."""
+        if any(phase.name == other.name for other in self._phases):
+            raise SettingError("Phase name", phase.name, "A phase has this name already: give each its own.")
         self._phases.append(phase)
         return len(self._phases) - 1
+
+    @property
+    def last_waves(self) -> tuple[int, int]:
+        """The sync waves after all phases: of tasks that look at the whole, and of what no wave may wait for."""
+        return len(self._phases), len(self._phases) + 1
 
     @property
     def phases(self) -> Sequence[Phase]:
@@ -157,10 +193,10 @@ class Phase(cdk8s.Chart):
     def __init__(self, application: ApplicationScope, name: str) -> None:
         # The number orders the files. A dependency between charts would too, and cdk8s turns it into one between
         # every two of their objects, which takes longer than writing them.
+        self.name = name
         self.number = application.add_phase(self)
         super().__init__(application, f"{self.number:04}-{dns_label('Phase name', name)}")
         self.application = application
-        self.name = name
 
 
 def place_of(scope: Construct) -> tuple[Phase, str]:

@@ -32,7 +32,7 @@ _TOKEN_SECONDS = 600
 
 
 def _mount_path(where: str, path: str) -> None:
-    if not path.startswith("/") or ".." in PurePosixPath(path).parts:
+    if not path.startswith("/") or path != str(PurePosixPath(path)) or ".." in path.split("/") or path == "/":
         raise SettingError(where, path, "Give an absolute path without '..', such as '/tmp'.")
 
 
@@ -96,6 +96,11 @@ class Volume(ABC):
         return False
 
     @property
+    def disk(self) -> int:
+        """The most bytes of the node's own disk that it takes."""
+        return 0
+
+    @property
     def existing(self) -> tuple[tuple[str, str], ...]:
         """The objects that it says are in the cluster already, as kind and name."""
         return ()
@@ -125,6 +130,11 @@ class Scratch(Volume):
         super().__post_init__()
         object.__setattr__(self, "size", _size(f"Scratch.size of {self.name!r}", self.size))
 
+    @property
+    def disk(self) -> int:
+        """It lies on the node."""
+        return in_bytes("Scratch.size", self.size)
+
     def source(self, owner: str) -> k8s.Volume:
         """An emptyDir."""
         limit = k8s.Quantity.from_string(self.size)
@@ -148,9 +158,11 @@ class Claim(Volume):
     storage_class: str = ""
 
     def __post_init__(self) -> None:
-        """Check name, path and size."""
+        """Check name, path, size and class."""
         super().__post_init__()
         object.__setattr__(self, "size", _size(f"Claim.size of {self.name!r}", self.size))
+        if self.storage_class:
+            dns_subdomain(f"Claim.storage_class of {self.name!r}", self.storage_class)
 
     @property
     def held_by_one(self) -> bool:

@@ -16,11 +16,15 @@ from .pod import Pod, PodOptions, PodSettings
 class Hook(Choice):
     """When ArgoCD runs a task, at each sync.
 
-    A Job cannot be changed, so ArgoCD runs it as a hook that replaces the last one.
+    A Job cannot be changed, so ArgoCD runs it as a hook that replaces the last one. It is never a PostSync hook: ArgoCD
+    would not run it before every object is healthy, those too that it takes for degraded at first.
     """
 
     SYNC = "Sync", "With the other objects of its phase. The next phase starts when it has succeeded."
-    POST_SYNC = "PostSync", "After everything is deployed and healthy. The sync succeeds when it has succeeded."
+    AFTER_ALL = (
+        "after all",
+        "After everything is deployed and healthy, and before people are let in for the first time.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,19 +82,24 @@ class Task(Pod):
 
     @property
     def priority_class(self) -> str:
-        """The name of its PriorityClass, without the application's prefix; the cluster's default when empty."""
+        """The name of its PriorityClass, without the namespace's prefix; the cluster's default when empty."""
         return self._task.priority_class
+
+    @property
+    def wave(self) -> int:
+        """That of its phase, or after all phases."""
+        return super().wave if self.hook is Hook.SYNC else self.application.last_waves[0]
 
     def manifests(self) -> list[Manifest]:
         """All its objects."""
-        return [self.service_account(), *self.config_maps(), self.network_policy(), self.job()]
+        return [self.service_account(), *self.config_maps(), *self.network_policies(), self.job()]
 
     def job(self) -> Manifest:
         """The Job."""
         return k8s.KubeJob.manifest(
             metadata=self.metadata(
                 annotations=self.annotations(
-                    ("argocd.argoproj.io/hook", self.hook.value),
+                    ("argocd.argoproj.io/hook", "Sync"),
                     ("argocd.argoproj.io/hook-delete-policy", "BeforeHookCreation"),
                 )
             ),

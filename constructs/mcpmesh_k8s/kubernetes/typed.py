@@ -8,6 +8,7 @@ annotated to take, to the last item of a tuple.
 from __future__ import annotations
 
 import collections.abc
+import difflib
 import enum
 import functools
 import inspect
@@ -42,13 +43,13 @@ class _Check:
         self.plain = tuple(option for option in self.options if _is_plain(option))
         self.forms = [_form(option) for option in self.options if not _is_plain(option)]
         self.exact = frozenset(self.plain)
-        self.takes_bool = bool in self.plain or object in self.plain
 
     def accepts(self, value: object) -> bool:
         """Whether a value is what the annotation says."""
         if isinstance(value, self.plain):
             # True is a number for Python, and nobody means it as one.
-            return self.takes_bool or type(value) is not bool
+            # Nor does a member of an enumeration print as the text that it also is.
+            return not isinstance(value, (bool, enum.Enum)) or type(value) in self.exact or object in self.exact
         return any(form.accepts(value) for form in self.forms)
 
     @functools.cached_property
@@ -218,9 +219,45 @@ def checked(
                 require((rest, value) for value in positional[len(names) :])
         if given:
             require(given.items())
-        return function(*args, **given)
+        try:
+            return function(*args, **given)
+        except TypeError:
+            _refuse_misfit(function, where, args, given, owned)
+            raise
 
     return wrapper
+
+
+def _refuse_misfit(
+    function: types.FunctionType, where: str, args: tuple[object, ...], given: dict[str, object], owned: bool
+) -> None:
+    """Say in words what does not fit the arguments of a call, where that is why it failed."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*args, **given)
+    except TypeError:
+        parameters = [one for name, one in signature.parameters.items() if not (owned and name in ("self", "cls"))]
+        names = [one.name for one in parameters]
+        for name in given:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, 1)
+                advice = f"Did you mean {near[0]}?" if near else f"Give one of {', '.join(names)}."
+                raise SettingError(where, name, f"It has no argument of this name. {advice}") from None
+        missing = [
+            one.name
+            for one in parameters[len(args) - owned :]
+            if one.default is one.empty and one.kind is not one.VAR_POSITIONAL and one.name not in given
+        ]
+        by_position = [one for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+        if len(args) - owned > len(by_position):
+            taken = ", ".join(one.name for one in by_position)
+            raise SettingError(
+                where,
+                args[owned:],
+                f"By position it takes {taken or 'nothing'}. Give the rest by name: {', '.join(names)}.",
+            ) from None
+        if missing:
+            raise SettingError(where, "nothing", f"It needs {', '.join(missing)}.") from None
 
 
 def refuse_wrong_types(namespace: dict[str, object], exported: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from .errors import SettingError
 from .manifest import Manifest
 from .names import MAX_STATEFUL_SET, dns_label
 from .pod import Pod, PodOptions, PodSettings, Target
+from .variable import Variable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +134,15 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
     Args:
         one_at_a_time: Whether the old pod must be gone before a new one starts: two would both write. A claim asks
             for it in any case.
+        public_url_variable: The variable by which it learns the address that people type, where it builds links with
+            it. A gateway sets it.
+        ipv4_only: Whether its program listens on addresses of IPv4 alone. Where a cluster has both families, its
+            Service has one of IPv4; where IPv6 is the first or the only one, it is refused.
     """
 
     one_at_a_time: bool = False
+    public_url_variable: str = ""
+    ipv4_only: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself inside one service."""
@@ -160,6 +167,18 @@ class Workload(Pod):
         self.availability = settings.availability
         """How many pods, how many stay up, where, and how important they are."""
         self._one_at_a_time = settings.one_at_a_time
+        self._public_url_variable = settings.public_url_variable
+        self.public_url = ""
+        """Where people reach it, when a gateway serves it below a path."""
+        self._ipv4_only = settings.ipv4_only
+        families = self.application.settings.platform.ip_families
+        if self._ipv4_only and families[0] != "IPv4":
+            raise SettingError(
+                "Platform.ip_families",
+                families,
+                f"{self.full_name} listens on IPv4 alone, and the kubelet would ask it by IPv6. Give ('IPv4', 'IPv6') "
+                "and a cluster whose first family is IPv4.",
+            )
         if self.held_by_one and self.availability.scale.most > 1:
             raise SettingError(
                 f"{self.full_name} scale",
@@ -179,11 +198,32 @@ class Workload(Pod):
             raise SettingError("connects_to", self.full_name, "It serves nothing. Give a workload with a port.")
         return Target(workload=self)
 
+    def serve_at(self, url: str) -> None:
+        """Tell it where people reach it; the gateway calls it.
+
+        Args:
+            url: The address of everything that it serves, with the path.
+
+        Raises:
+            SettingError: It is told twice: a link can lead to one place.
+        """
+        if self.public_url and self._public_url_variable:
+            raise SettingError(
+                f"{self.full_name} public address", url, f"It is served at {self.public_url} already. Give one gateway."
+            )
+        self.public_url = url
+        self.add_variables(self.public_variables())
+
+    def public_variables(self) -> tuple[Variable, ...]:
+        """The variables that tell it its public address."""
+        name = self._public_url_variable
+        return (Variable(name=name, value=self.public_url),) if name else ()
+
     # How many run.
 
     @property
     def priority_class(self) -> str:
-        """The name of its PriorityClass, without the application's prefix; the cluster's default when empty."""
+        """The name of its PriorityClass, without the namespace's prefix; the cluster's default when empty."""
         return self.availability.priority_class
 
     @property
@@ -197,9 +237,14 @@ class Workload(Pod):
         return self._one_at_a_time or self.held_by_one
 
     @property
-    def surge_pods(self) -> int:
-        """A rollout starts one new pod before it stops an old one, unless only one may run."""
-        return 0 if self.recreated else 1
+    def kept_pods(self) -> int:
+        """How many of its pods must stay up while nodes are drained; 0 where nothing is said."""
+        return self.availability.min_available
+
+    @property
+    def may_surge(self) -> bool:
+        """Whether a new pod of it may run beside the old ones: unless only one may run."""
+        return not self.recreated
 
     # What is rendered.
 
@@ -211,7 +256,7 @@ class Workload(Pod):
             *self.claim_manifests(),
             self.controller(),
             *self.services(),
-            self.network_policy(),
+            *self.network_policies(),
             *self.autoscaler(),
             *self.disruption_budget(),
         ]
@@ -230,11 +275,12 @@ class Workload(Pod):
         ]
 
     def controller(self) -> Manifest:
-        """The Deployment."""
+        """The Deployment. A rollout starts a new pod first where there is room for one, and else ends an old one."""
+        surge = self.surge_pods
         rolling = k8s.DeploymentStrategy(
             type="RollingUpdate",
             rolling_update=k8s.RollingUpdateDeployment(
-                max_surge=k8s.IntOrString.from_number(1), max_unavailable=k8s.IntOrString.from_number(0)
+                max_surge=k8s.IntOrString.from_number(surge), max_unavailable=k8s.IntOrString.from_number(1 - surge)
             ),
         )
         return k8s.KubeDeployment.manifest(
@@ -268,12 +314,15 @@ class Workload(Pod):
 
     def service(self, name: str, *, headless: bool = False) -> Manifest:
         """A Service over its pods."""
+        dual_stack = self.application.settings.platform.dual_stack
         return k8s.KubeService.manifest(
             metadata=self.metadata(name),
             spec=k8s.ServiceSpec(
                 type="ClusterIP",
                 cluster_ip="None" if headless else None,
                 publish_not_ready_addresses=True if headless else None,
+                ip_family_policy=("SingleStack" if self._ipv4_only else "PreferDualStack") if dual_stack else None,
+                ip_families=["IPv4"] if dual_stack and self._ipv4_only else None,
                 selector=self.selector,
                 ports=[
                     k8s.ServicePort(
@@ -350,9 +399,9 @@ class StatefulWorkload(Workload):
         return "StatefulSet"
 
     @property
-    def surge_pods(self) -> int:
+    def may_surge(self) -> bool:
         """A StatefulSet stops a pod before it starts the next."""
-        return 0
+        return False
 
     @property
     def headless_name(self) -> str:
@@ -378,7 +427,9 @@ class StatefulWorkload(Workload):
                 service_name=self.headless_name,
                 replicas=self.availability.scale.least,
                 revision_history_limit=3,
-                pod_management_policy="OrderedReady",
+                # Ordered, it would wait for a broken pod to become ready before it replaced it, and no revision that is
+                # good again could mend it. An update still replaces one pod at a time.
+                pod_management_policy="Parallel",
                 update_strategy=k8s.StatefulSetUpdateStrategy(type="RollingUpdate"),
                 selector=k8s.LabelSelector(match_labels=self.selector),
                 template=self.pod_template(claims_are_templates=True, spread=self.spread_constraints()),

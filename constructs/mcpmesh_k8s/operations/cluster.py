@@ -17,10 +17,14 @@ CONTROLLERS = {
     "argoproj.io": "Argo CD",
     "bitnami.com": "the Sealed Secrets controller",
     "cert-manager.io": "cert-manager",
+    "cilium.io": "Cilium, which is the network plugin of a cluster from its start",
     "external-secrets.io": "the External Secrets Operator",
     "gateway.networking.k8s.io": "the Gateway API, with a controller for it",
 }
 """Who brings the kinds of an API group that Kubernetes itself has not."""
+
+METRICS = "v1beta1.metrics.k8s.io"
+"""The API that says how much pods use. It is listed when its server does not answer, too."""
 
 
 def choose_context(environment: Environment, given: str, environments: Sequence[Environment]) -> Kubectl:
@@ -101,7 +105,7 @@ def require_consent(environment: Environment, kubectl: Kubectl, confirm: str) ->
 
 
 def require_prerequisites(kubectl: Kubectl, phases: Sequence[RenderedPhase], advice: str = "") -> None:
-    """Refuse to begin when the cluster lacks what the manifests need: kinds, an ingress class, a storage class.
+    """Refuse to begin when the cluster lacks what the manifests need: kinds, classes of ingress and storage, metrics.
 
     Args:
         kubectl: The cluster.
@@ -130,6 +134,8 @@ def require_prerequisites(kubectl: Kubectl, phases: Sequence[RenderedPhase], adv
         found = json.loads(kubectl.output("get", "storageclass", "--output=json"))
         if not any(is_default(storage_class) for storage_class in each(found, "items")):
             missing.append("a default StorageClass: mark one, or name it in the settings")
+    if measures_pods(objects) and not is_available(kubectl, METRICS):
+        missing.append(f"the metrics API ({METRICS}), which autoscalers read: install metrics-server")
     if missing:
         raise OperationError(
             f"The cluster of context {kubectl.context!r} lacks {'; '.join(missing)}. {advice}".rstrip()
@@ -141,6 +147,23 @@ def needs_default_storage_class(objects: Sequence[object]) -> bool:
     claims = [manifest for manifest in objects if at(manifest).get("kind") == "PersistentVolumeClaim"]
     templates = [template for manifest in objects for template in each(manifest, "spec", "volumeClaimTemplates")]
     return any("storageClassName" not in at(claim, "spec") for claim in [*claims, *templates])
+
+
+def measures_pods(objects: Sequence[object]) -> bool:
+    """Whether an autoscaler reads how much CPU or memory pods use."""
+    return any(
+        metric.get("type") in ("Resource", "ContainerResource")
+        for manifest in objects
+        if at(manifest).get("kind") == "HorizontalPodAutoscaler"
+        for metric in each(manifest, "spec", "metrics")
+    )
+
+
+def is_available(kubectl: Kubectl, service: str) -> bool:
+    """Whether an API that another program serves is there, and answers."""
+    found = kubectl.output("get", "apiservice", service, "--ignore-not-found", "--output=json")
+    conditions = each(json.loads(found or "{}"), "status", "conditions")
+    return any(one.get("type") == "Available" and one.get("status") == "True" for one in conditions)
 
 
 def is_default(storage_class: object) -> bool:

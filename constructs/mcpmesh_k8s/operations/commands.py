@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar, cast
 
 import typer
 
-from . import build, clients, cluster, deploy, health, hosts, pods, secrets
+from . import build, clients, cluster, deploy, dns, health, hosts, pods, secrets, way
 from .answers import Address, Addresses, Compared, Finding, Health, Secrets, Shown, ShownWorkload, Status, Verification
 from .environment import Build, Environment, Minikube
 from .moves import (
@@ -385,6 +385,23 @@ def deploy_(given: typer.Context, environment: Env, context: Context = "", confi
     deploy_all(operator(given, environment, context, confirm))
 
 
+@command("make-way", DEPLOY, "prod --confirm prod", rendered=True)
+def make_way(given: typer.Context, environment: Env, context: Context = "", confirm: Confirm = "") -> None:
+    """Do what must be done before ArgoCD can sync a claim that grows, or what a StatefulSet refuses.
+
+    Pods and claims stay. A deployment from here does it by itself.
+    """
+    who = operator(given, environment, context, confirm)
+    kubectl = who.in_namespace(who.change())
+    found = way.way_for(kubectl, who.phases)
+    if not found.refused:
+        show(f"Nothing of {environment} is in the way.")
+        return
+    found.show()
+    way.clear(kubectl, found)
+    show("Sync now, or deploy.")
+
+
 @command("ingress-hosts", DEPLOY, "dev", "prod --address 10.0.0.1")
 def ingress_hosts(
     given: typer.Context,
@@ -710,6 +727,7 @@ def set_up(who: Operator, env_file: Path) -> None:
         advice = f"The addons {', '.join(who.minikube.addons)} are enabled, so wait for their pods, or look at them: "
         advice += shlex.join(["kubectl", "--context", kubectl.context, "get", "pods", "--all-namespaces"])
     cluster.require_prerequisites(kubectl, phases, advice)
+    dns.show_dns(who.environment, kubectl)
     deploy.apply(kubectl, [manifest for phase in phases for manifest in phase.of("Namespace")])
     keys = secrets.make_secrets(who.environment, kubectl, env_file)
     stored = secrets.stored_keys(who.environment)

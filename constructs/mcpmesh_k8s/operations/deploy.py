@@ -14,15 +14,12 @@ from .clients import clients_of
 from .environment import Environment
 from .pods import describe_failing
 from .programs import Kubectl, OperationError, UsageError
-from .rendered import RenderedPhase, as_list, hook_of, reference
+from .rendered import APPLY, RenderedPhase, as_list, hook_of, reference
 from .terminal import progress, show, show_table
+from .way import clear, way_for
 
 if TYPE_CHECKING:
     from mcpmesh_k8s.kubernetes import Manifest
-
-APPLY = ("--server-side", "--force-conflicts", "--field-manager=mcpmesh-k8s")
-"""What is rendered is ours, whoever changed it. What a controller owns, such as an autoscaler's replicas, is not
-rendered."""
 
 TIMEOUT = 600
 """Seconds that one workload may take until it is ready: the start of a slow image, with the pull."""
@@ -66,11 +63,18 @@ def show_difference(environment: Environment, kubectl: Kubectl, phases: Sequence
         show(f"Nothing of {environment.name} is deployed yet. New are:")
         show_table(("kind", "objects"), [(kind, str(count)) for kind, count in sorted(counts.items())])
         return True
-    objects = [manifest for phase in phases for manifest in phase.objects if not hook_of(manifest)]
+    way = way_for(kubectl, phases)
+    way.show()
+    objects = [
+        manifest
+        for phase in phases
+        for manifest in phase.objects
+        if not hook_of(manifest) and reference(manifest) not in way.refused
+    ]
     status = kubectl.stream("diff", *APPLY, "--filename=-", stdin=as_list(objects))
     if status > 1:
         raise OperationError("The difference cannot be shown: see above. Nothing was changed.")
-    return status == 1
+    return status == 1 or bool(way.refused)
 
 
 def deploy(environment: Environment, kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> None:
@@ -80,17 +84,22 @@ def deploy(environment: Environment, kubectl: Kubectl, phases: Sequence[Rendered
         OperationError: An object is refused, or a workload does not become ready. What the pods say is shown before.
     """
     last: list[Manifest] = []
+    clear(kubectl, way_for(kubectl, phases))
     for phase in phases:
         show(f"--- {phase.name}: {len(phase.objects)} objects")
         hooks = [manifest for manifest in phase.objects if hook_of(manifest)]
-        last += [manifest for manifest in hooks if hook_of(manifest) == "PostSync"]
+        last += [manifest for manifest in hooks if phase.runs_later(manifest)]
+        jobs = [manifest for manifest in hooks if not phase.runs_later(manifest)]
         apply(kubectl, [manifest for manifest in phase.objects if not hook_of(manifest)])
         wake(kubectl, phase.of("HorizontalPodAutoscaler"))
+        # A workload of the phase may wait for what a job of the phase makes, and the job for another workload.
+        start_jobs(kubectl, jobs)
         wait_for(kubectl, phase.of(*FETCHED), phase.of(*CONTROLLERS))
-        run_jobs(kubectl, [manifest for manifest in hooks if hook_of(manifest) != "PostSync"])
+        wait_for_jobs(kubectl, jobs)
     if last:
         show("--- after all phases")
-        run_jobs(kubectl, last)
+        start_jobs(kubectl, last)
+        wait_for_jobs(kubectl, last)
     show_leftovers(environment, kubectl, phases)
 
 
@@ -127,15 +136,19 @@ def wait_for(kubectl: Kubectl, secrets: Sequence[Manifest], workloads: Sequence[
                 raise OperationError(f"{reference(manifest)} did not become ready: see above.")
 
 
-def run_jobs(kubectl: Kubectl, jobs: Sequence[Manifest]) -> None:
-    """Run jobs anew, since a Job cannot be changed, and wait for each to end.
+def start_jobs(kubectl: Kubectl, jobs: Sequence[Manifest]) -> None:
+    """Start jobs anew, since a Job cannot be changed."""
+    for job in jobs:
+        kubectl.do("delete", reference(job), "--ignore-not-found", "--wait", "--cascade=foreground")
+    apply(kubectl, jobs)
+
+
+def wait_for_jobs(kubectl: Kubectl, jobs: Sequence[Manifest]) -> None:
+    """Wait for each job to end.
 
     Raises:
         OperationError: A job fails, or takes longer than its own deadline.
     """
-    for job in jobs:
-        kubectl.do("delete", reference(job), "--ignore-not-found", "--wait", "--cascade=foreground")
-    apply(kubectl, jobs)
     for job in jobs:
         deadline = int(cast("int", at(job, "spec").get("activeDeadlineSeconds", TIMEOUT)))
         with progress(f"{reference(job)} runs"):

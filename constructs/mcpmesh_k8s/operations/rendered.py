@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from mcpmesh_k8s.kubernetes import Manifest
 
 HOOK = "argocd.argoproj.io/hook"
+WAVE = "argocd.argoproj.io/sync-wave"
+
+APPLY = ("--server-side", "--force-conflicts", "--field-manager=mcpmesh-k8s")
+"""What is rendered is ours, whoever changed it. What a controller owns, such as an autoscaler's replicas, is not
+rendered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,12 @@ class RenderedPhase:
 
     name: str
     objects: tuple[Manifest, ...]
+
+    def runs_later(self, manifest: Manifest) -> bool:
+        """Whether one of its hooks waits for all phases."""
+        wave = str(at(manifest, "metadata", "annotations").get(WAVE, ""))
+        later = wave.isdecimal() and int(wave) > int(self.name.partition("-")[0])
+        return later or hook_of(manifest) == "PostSync"
 
     def of(self, *kinds: str) -> tuple[Manifest, ...]:
         """Its objects of some kinds."""

@@ -21,6 +21,7 @@ import typer
 import yaml
 
 from mcpmesh_k8s.kubernetes import Manifest, SettingError, at, bytes_text, containers_of, each, in_bytes, name_of
+from mcpmesh_k8s.services import DATABASES_FILE, role_key
 
 from .cli import run
 from .programs import OperationError, captured, output, succeeds
@@ -67,6 +68,10 @@ _MUTABLE_OF_STATEFUL_SET = {
     "updateStrategy",
 }
 _DEFAULTS_OF_STATEFUL_SET = {"podManagementPolicy": "OrderedReady", "serviceName": ""}
+_MAKE_WAY = (
+    "Allow this: a deployment raises the quota, grows the claims and makes the StatefulSet again around its pods. "
+    "Where ArgoCD deploys, make k8s-make-way does so before the sync."
+)
 _TRAILER = "Allow-break"
 _SCRATCH = "emptyDir"
 _READ_ONLY = {"configMap", "downwardAPI", "projected", "secret"}
@@ -117,12 +122,14 @@ class EnvironmentChange:
         is_new: Whether the base has not rendered it.
         breaking: What would break, those left out that are allowed.
         allowed: What would break, and is allowed.
+        notes: What happens beside it that is good to know before.
     """
 
     environment: str
     is_new: bool
     breaking: tuple[BreakingChange, ...]
     allowed: tuple[BreakingChange, ...]
+    notes: tuple[str, ...] = ()
 
 
 def breaking_changes(before: Sequence[Manifest], after: Sequence[Manifest]) -> tuple[BreakingChange, ...]:
@@ -137,6 +144,20 @@ def breaking_changes(before: Sequence[Manifest], after: Sequence[Manifest]) -> t
     """
     comparison = _Comparison(before, after)
     return tuple(change for rule in _RULES for change in rule(comparison))
+
+
+def notes_on(before: Sequence[Manifest], after: Sequence[Manifest]) -> tuple[str, ...]:
+    """What happens in a cluster that runs some manifests when it is given others, and breaks nothing.
+
+    Args:
+        before: All objects of an environment, as the cluster has them.
+        after: All objects of the same environment, as it shall have them.
+    """
+    return tuple(
+        f"{what} is new: job/{name_of(old)} makes it at the deployment{more}"
+        for old, new in _Comparison(before, after).kept("ConfigMap")
+        for what, more in _made_later(_databases_of(old), _databases_of(new))
+    )
 
 
 class _Comparison:
@@ -290,12 +311,11 @@ def _stateful_sets(objects: _Comparison) -> Iterator[BreakingChange]:
             instead = (
                 "Keep it, or delete the StatefulSet with --cascade=orphan, which keeps pods and claims, then deploy."
             )
+            if field == "podManagementPolicy":
+                instead = _MAKE_WAY
             if field == "volumeClaimTemplates":
                 was, now = ({name_of(claim): _claim(claim) for claim in each(x, "spec", field)} for x in (old, new))
-                instead = (
-                    "Keep the templates as they are. To grow storage, grow each claim with kubectl patch, delete the "
-                    "StatefulSet with --cascade=orphan, which keeps pods and claims, then deploy and allow this."
-                )
+                instead = f"Keep the templates, unless a claim shall grow. {_MAKE_WAY}"
             if was != now:
                 yield _broken(old, field, _difference(was, now), _REFUSED, instead)
     for old in objects.gone("StatefulSet"):
@@ -369,24 +389,30 @@ def _sources(manifest: Manifest) -> dict[str, str]:
     return sources
 
 
-def _mounts(manifest: Manifest) -> set[tuple[str, str]]:
-    """Where a workload's pods mount what, and which folder of it where it is not all."""
+def _mounts(manifest: Manifest) -> dict[str, set[tuple[str, str]]]:
+    """Where each container of a workload mounts what, and which folder of it where it is not all."""
     sources = _sources(manifest)
-    mounts = {
-        (str(mount.get("mountPath")), sources.get(str(mount.get("name")), ""), str(mount.get("subPath", "")))
-        for container in containers_of(_pod_template(manifest))
-        for mount in each(container, "volumeMounts")
-    }
-    return {
-        (path, f"{source}/{folder}" if folder and source != _SCRATCH else source) for path, source, folder in mounts
-    }
+    mounts: dict[str, set[tuple[str, str]]] = {}
+    for container in containers_of(_pod_template(manifest)):
+        places = mounts.setdefault(str(container.get("name")), set())
+        for mount in each(container, "volumeMounts"):
+            source, folder = sources.get(str(mount.get("name")), ""), str(mount.get("subPath", ""))
+            places.add((str(mount.get("mountPath")), f"{source}/{folder}" if folder and source != _SCRATCH else source))
+    return mounts
 
 
 def _volumes(objects: _Comparison) -> Iterator[BreakingChange]:
     """What a workload has stored is where it was mounted, and nowhere else."""
     for old, new in objects.kept("Deployment", "StatefulSet", "DaemonSet", "CronJob"):
-        before, after = _mounts(old), _mounts(new)
-        for path, source in sorted(before - after):
+        mounts, now_mounts = _mounts(old), _mounts(new)
+        everywhere = {place for places in now_mounts.values() for place in places}
+        # Where a container has another name now, whoever mounts the same has taken its place.
+        lost = {
+            (path, source): now_mounts.get(name, everywhere)
+            for name, places in mounts.items()
+            for path, source in places - now_mounts.get(name, everywhere)
+        }
+        for (path, source), after in sorted(lost.items()):
             now = sorted(other for where, other in after if where == path and other)
             stored = source not in ("", _SCRATCH)
             if stored or (source == _SCRATCH and now):
@@ -519,6 +545,50 @@ def _hosts_of(manifest: Manifest) -> list[str]:
     return [str(name) for name in hostnames] if isinstance(hostnames, list) else []
 
 
+def _databases_of(manifest: Manifest) -> dict[str, list[str]]:
+    """The databases that a ConfigMap names for the task of a server, each with its roles; none for any other."""
+    try:
+        named = json.loads(str(at(manifest, "data").get(DATABASES_FILE, "[]")))
+        return {database["name"]: database["roles"] for database in named}
+    except (ValueError, TypeError, KeyError):
+        return {}
+
+
+def _roles_of(databases: Mapping[str, Sequence[str]]) -> list[str]:
+    return list(dict.fromkeys(role for roles in databases.values() for role in roles))
+
+
+def _made_later(before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    """Each database and role that comes, and what must be there for it."""
+    if before:
+        yield from ((f"database {name}", "") for name in after if name not in before)
+        for role in _roles_of(after):
+            if role not in _roles_of(before):
+                yield f"role {role}", f", with the password in key {role_key(role)} of the server's Secret"
+
+
+def _databases(objects: _Comparison) -> Iterator[BreakingChange]:
+    """The task of a server drops nothing, so what is no longer named is still there, and nobody looks after it."""
+    gone = "it is no longer named"
+    for old, new in objects.kept("ConfigMap"):
+        before, after = _databases_of(old), _databases_of(new)
+        for name, roles in before.items() if after else ():
+            if name not in after:
+                why = "It stays, with its data and with who may enter it. Nobody uses it, and no export holds it."
+                instead = "Export it before, and drop it by hand when nobody needs it: DROP DATABASE. Then allow this."
+                yield _broken(old, f"databases.{name}", gone, why, instead)
+            for role in sorted(set(roles) - set(after.get(name, roles))):
+                if role in _roles_of(after):
+                    why = "It is kept out of the database from now on. What it owns there stays."
+                    instead = "Move what it owns to another role first: REASSIGN OWNED BY. Then allow this."
+                    yield _broken(old, f"databases.{name}.roles.{role}", gone, why, instead)
+        for role in _roles_of(before) if after else ():
+            if role not in _roles_of(after):
+                why = "It stays with what it owns, and may still log in with the password that it has."
+                instead = f"Close it by hand when nobody logs in as it: ALTER ROLE {role} NOLOGIN. Then allow this."
+                yield _broken(old, f"roles.{role}", gone, why, instead)
+
+
 _RULES: tuple[Callable[[_Comparison], Iterator[BreakingChange]], ...] = (
     _namespaces,
     _kinds,
@@ -527,6 +597,7 @@ _RULES: tuple[Callable[[_Comparison], Iterator[BreakingChange]], ...] = (
     _jobs,
     _stateful_sets,
     _claims,
+    _databases,
     _volumes,
     _images,
     _replicas,
@@ -576,6 +647,7 @@ def compare(base: str, *, dist: Path = Path("dist"), allow: Sequence[str] = ()) 
             is_new=name not in before,
             breaking=tuple(change for change in found.get(name, ()) if change.allowance not in allowed),
             allowed=tuple(change for change in found.get(name, ()) if change.allowance in allowed),
+            notes=notes_on(before.get(name, ()), after.get(name, ())),
         )
         for name in sorted(before.keys() | after.keys())
     )
@@ -663,13 +735,14 @@ def _compare(
 
 
 def _report(found: EnvironmentChange, base: str) -> str:
-    allowed = "".join(f"\n  allowed: {change.allowance}" for change in found.allowed)
+    allowed = "".join(
+        [f"\n  allowed: {change.allowance}" for change in found.allowed] + [f"\n  note: {note}" for note in found.notes]
+    )
     if found.is_new:
         return f"{found.environment}: new since {base}"
     if not found.breaking:
-        return (
-            f"{found.environment}: nothing{' else' * bool(allowed)} that a cluster at {base} refuses or loses{allowed}"
-        )
+        nothing = f"nothing{' else' * bool(found.allowed)}"
+        return f"{found.environment}: {nothing} that a cluster at {base} refuses or loses{allowed}"
     lines = [f"{found.environment}: {len(found.breaking)} that a cluster at {base} refuses or loses{allowed}"]
     for change in found.breaking:
         lines += [

@@ -5,12 +5,14 @@ from mcpmesh_k8s.kubernetes import refuse_wrong_types
 from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
 from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
-from .postgres import Database, Postgres, PostgresSettings
-from .redis import Ephemeral, Persistent, Redis, RedisSettings
+from .postgres import Postgres, PostgresSettings
+from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
+from .redis import Ephemeral, Persistent, Redis, RedisSettings, Repair
 from .registry import Registry, RegistrySettings
 from .tempo import Tempo, TempoSettings
 
 __all__ = [
+    "DATABASES_FILE",
     "USER",
     "Agent",
     "AgentSettings",
@@ -30,13 +32,16 @@ __all__ = [
     "MountedSource",
     "Persistent",
     "Postgres",
+    "PostgresDatabases",
     "PostgresSettings",
     "Redis",
     "RedisSettings",
     "Registry",
     "RegistrySettings",
+    "Repair",
     "Tempo",
     "TempoSettings",
+    "role_key",
 ]
 
 refuse_wrong_types(globals(), __all__)

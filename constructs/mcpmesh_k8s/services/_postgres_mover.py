@@ -212,7 +212,9 @@ class PostgresMover(Mover):
             )
         for name in exported:
             if name not in state.databases and self.side.rendered:
-                raise OperationError(f"{self.side} has no database {name}. It is made when the storage is empty.")
+                raise OperationError(
+                    f"{self.side} has no database {name}. The task of {self.server.service} makes it: deploy."
+                )
         source = {
             role["name"]: _Role(**role) for role in json.loads((place.folder / ROLES).read_text(encoding="utf-8"))
         }

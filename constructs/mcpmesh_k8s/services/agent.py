@@ -188,10 +188,12 @@ class ApiSettings(MeshSettings):
     Args:
         port: The port it listens on.
         readiness_path: The path that answers 200 when it can serve.
+        public_url_variable: The variable by which it learns the address that people type, where it builds links.
     """
 
     port: int = 8080
     readiness_path: str = "/health"
+    public_url_variable: str = ""
 
 
 def _mesh_variables(settings: MeshSettings, full_name: str, port: Port) -> tuple[Variable, ...]:
@@ -243,6 +245,20 @@ class _MeshWorkload(Workload):
     """What registers with the mesh."""
 
     def problems(self) -> Sequence[str]:
+        """Where it would not be there for others, or others for it."""
+        return (*self._no_registry(), *self._deaf())
+
+    def _deaf(self) -> Sequence[str]:
+        """A server of Python that listens on 0.0.0.0 is not there for who comes by IPv6."""
+        platform = self.application.settings.platform
+        if "IPv6" not in platform.ip_families or "0.0.0.0" not in self.container.args:
+            return ()
+        return (
+            f"{self.full_name} listens on 0.0.0.0, which is IPv4 alone, while pods have "
+            f"{' and '.join(platform.ip_families)}: give {platform.every_host!r}, Platform.every_host.",
+        )
+
+    def _no_registry(self) -> Sequence[str]:
         """Without a registry nobody finds it, and it finds nobody."""
         if any(variable.name == "MCP_MESH_REGISTRY_URL" for variable in self.variables):
             return ()
@@ -277,6 +293,8 @@ class Agent(_MeshWorkload):
                 availability=settings.availability,
                 extras=settings.extras,
                 termination_grace_seconds=settings.termination_grace_seconds,
+                # The runtime listens on 0.0.0.0, whatever it is told.
+                ipv4_only=True,
                 container=_mesh_container(
                     settings,
                     full_name,
@@ -311,6 +329,7 @@ class Api(_MeshWorkload):
             WorkloadSettings(
                 name=settings.name,
                 component="api",
+                public_url_variable=settings.public_url_variable,
                 availability=settings.availability,
                 extras=settings.extras,
                 termination_grace_seconds=settings.termination_grace_seconds,

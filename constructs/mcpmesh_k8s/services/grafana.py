@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from constructs import Construct
 
@@ -22,9 +23,11 @@ from mcpmesh_k8s.kubernetes import (
     SettingError,
     Target,
     User,
+    Variable,
     Workload,
     WorkloadOptions,
     WorkloadSettings,
+    in_bytes,
     variables,
 )
 
@@ -35,12 +38,11 @@ USER = User(uid=472, gid=0, volume_gid=472)
 
 _ETC = "/etc/mcpmesh"
 _DATA = "/var/lib/grafana"
+_LEAST_DISK = 64 * 2**20
 
 _INI = """\
 [server]
 http_port = 3000
-root_url = %(protocol)s://%(domain)s/grafana/
-serve_from_sub_path = true
 
 [paths]
 data = {data}
@@ -101,8 +103,8 @@ class GrafanaSettings(WorkloadOptions):
     Args:
         image: The image.
         compute: CPU and memory.
-        storage: Where users and preferences lie: a claim, or scratch space that is lost with the pod. Data sources
-            and dashboards come with the deployment and need none.
+        storage: Where users and preferences lie: a claim, or scratch space that is lost with the pod; 64Mi at least.
+            Data sources and dashboards come with the deployment and need none.
         dashboards: More dashboards, each a JSON file.
         name: The short name.
     """
@@ -118,6 +120,9 @@ class GrafanaSettings(WorkloadOptions):
         super().__post_init__()
         if self.storage.mount_path != _DATA:
             raise SettingError("GrafanaSettings.storage", self.storage.mount_path, f"Mount it at {_DATA}.")
+        # An empty database and the index of what can be searched take some 20 MiB.
+        if in_bytes("GrafanaSettings.storage size", self.storage.size) < _LEAST_DISK:
+            raise SettingError("GrafanaSettings.storage size", self.storage.size, "Give at least 64Mi.")
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
@@ -126,7 +131,7 @@ class GrafanaSettings(WorkloadOptions):
 
 
 class Grafana(Workload):
-    """Grafana below ``/grafana/``, with Tempo as its data source.
+    """Grafana with Tempo as its data source. A gateway tells it where people reach it, and below which path.
 
     Args:
         scope: A Phase.
@@ -145,6 +150,7 @@ class Grafana(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="dashboards",
+                public_url_variable="GF_SERVER_ROOT_URL",
                 container=Container(
                     name=settings.name,
                     image=settings.image,
@@ -186,3 +192,8 @@ class Grafana(Workload):
             ),
         )
         self.connects_to(Target(workload=tempo))
+
+    def public_variables(self) -> tuple[Variable, ...]:
+        """Where its links lead, and whether it is served below a path: the gateway passes that on."""
+        below = urlsplit(self.public_url).path != "/"
+        return (*super().public_variables(), *variables({"GF_SERVER_SERVE_FROM_SUB_PATH": str(below).lower()}))

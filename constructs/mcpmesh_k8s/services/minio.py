@@ -31,6 +31,7 @@ from mcpmesh_k8s.kubernetes import (
     User,
     WorkloadOptions,
     WorkloadSettings,
+    in_bytes,
     variables,
 )
 
@@ -39,6 +40,7 @@ from ._minio_mover import MinioMover
 USER = User(uid=1000, gid=1000)
 """The image's own user is root; MinIO's Helm chart runs it as this one."""
 
+_LEAST_DISK = 2 * 2**30
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -49,7 +51,8 @@ class MinioSettings(WorkloadOptions):
     Args:
         image: The image.
         compute: CPU and memory.
-        size: How much storage is claimed.
+        size: How much storage is claimed, 2Gi at least: MinIO takes an upload whose size it does not know only where
+            1 GiB is free (``diskAssumeUnknownSize``), and fills a disk to 99 per cent.
         storage_class: The storage class; the cluster's default unless given.
         name: The short name.
     """
@@ -59,6 +62,12 @@ class MinioSettings(WorkloadOptions):
     size: str
     storage_class: str = ""
     name: str = "minio"
+
+    def __post_init__(self) -> None:
+        """Refuse a claim that takes no upload."""
+        super().__post_init__()
+        if in_bytes("MinioSettings.size", self.size) < _LEAST_DISK:
+            raise SettingError("MinioSettings.size", self.size, "Give at least 2Gi.")
 
     @property
     def secret_keys(self) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from constructs import Construct
 
@@ -15,34 +16,42 @@ from mcpmesh_k8s.kubernetes import (
     File,
     Files,
     Image,
+    PodExtras,
     Port,
     Probes,
     Readiness,
     Scratch,
     Secret,
+    SecretKey,
     Server,
     SettingError,
     Side,
     StatefulWorkload,
     Target,
+    TaskOptions,
     TcpSocket,
-    User,
-    Variable,
     WorkloadOptions,
     WorkloadSettings,
     in_bytes,
     once,
+    read_script,
     variables,
 )
 
 from ._postgres_mover import PostgresMover
+from .postgres_databases import (
+    SUPERUSER,
+    USER,
+    Database,
+    PostgresDatabases,
+    role_key,
+    roles_of,
+)
 
-USER = User(uid=70, gid=70)
-"""The user ``postgres`` of the alpine images (docker-library/postgres)."""
-
-_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_PREFIX = re.compile(r"[A-Z][A-Z0-9_]*_")
 _DATA = "/var/lib/postgresql/data"
 _CONFIG = "/etc/postgresql"
+_FILES = Path(__file__).with_name("postgres_files")
 _MEBIBYTE = 2**20
 _MAX_CONNECTIONS, _LEAST_CONNECTIONS = 100, 10
 _AUTOVACUUM_WORKERS = 3
@@ -54,31 +63,6 @@ _LEAST_DISK = 512  # MiB
 
 
 @dataclass(frozen=True, kw_only=True)
-class Database:
-    """A database and the roles that may use it.
-
-    With one role, the database belongs to it. With several, each has a schema of its own name, and none can read
-    another's.
-
-    Args:
-        name: Its name.
-        roles: The roles that may connect, one for each client.
-    """
-
-    name: str
-    roles: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        """Refuse names that SQL would not take unquoted."""
-        for name in (self.name, *self.roles):
-            if not _IDENTIFIER.fullmatch(name) or name.startswith("pg_"):
-                raise SettingError("Database", name, "Give lower-case letters, digits and '_', such as 'mcpmesh'.")
-        if not self.roles:
-            raise SettingError(f"Database {self.name!r} roles", self.roles, "Give at least one role.")
-        once(f"Database {self.name!r} role", list(self.roles))
-
-
-@dataclass(frozen=True, kw_only=True)
 class PostgresSettings(WorkloadOptions):
     """A PostgreSQL server.
 
@@ -87,8 +71,10 @@ class PostgresSettings(WorkloadOptions):
         compute: CPU and memory; the server's buffers follow from the memory limit.
         size: How much storage is claimed.
         storage_class: The storage class; the cluster's default unless given.
-        databases: What it holds. They are created when the storage is empty, and only then.
-        name: The short name.
+        databases: What it holds. A task brings the server to it at each deployment, and never drops anything.
+        databases_extras: What is added to the pods of that task. Unless given, they may run where the server may, and
+            their image is pulled as the server's is.
+        name: The short name. The task's is ``<name>-databases``.
     """
 
     image: Image
@@ -96,25 +82,19 @@ class PostgresSettings(WorkloadOptions):
     size: str
     storage_class: str = ""
     databases: tuple[Database, ...]
+    databases_extras: PodExtras | None = None
     name: str = "postgres"
 
     def __post_init__(self) -> None:
-        """Refuse a database or role that is named twice, since a role has one password, and sizes that cannot work."""
+        """Refuse a database that is named twice, and sizes that cannot work."""
         super().__post_init__()
         Sizing.of(self.compute, self.size)
         once("PostgresSettings.databases", [database.name for database in self.databases])
-        once("PostgresSettings role", [role for database in self.databases for role in database.roles])
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
         """The keys its Secret must hold: the superuser's password and one for each role."""
-        roles = [role for database in self.databases for role in database.roles]
-        return ("password", *(role_key(role) for role in roles))
-
-
-def role_key(role: str) -> str:
-    """The key of a role's password in the server's Secret."""
-    return f"{role.replace('_', '-')}-password"
+        return ("password", *(role_key(role) for role in roles_of(self.databases)))
 
 
 class Postgres(StatefulWorkload):
@@ -129,14 +109,35 @@ class Postgres(StatefulWorkload):
     def __init__(self, scope: Construct, settings: PostgresSettings, secret: Secret) -> None:
         self.settings = settings
         self.secret = secret
-        roles = [role for database in settings.databases for role in database.roles]
+        claim = Claim(mount_path=_DATA, size=settings.size, storage_class=settings.storage_class)
+        # A folder below the mount point: the volume's root holds lost+found.
+        place = variables({"PGDATA": f"{_DATA}/pgdata"})
+        # The image would make the files in their place, and take those of a first start that was cut short for whole.
+        first_start = Container(
+            name="first-start",
+            image=settings.image,
+            user=USER,
+            compute=settings.compute,
+            command=("/bin/sh", "-c", read_script(_FILES / "first-start.sh")),
+            variables=(
+                *place,
+                *variables(
+                    {
+                        "POSTGRES_PASSWORD": secret.key("password"),
+                        "POSTGRES_INITDB_ARGS": "--data-checksums --encoding=UTF8 --locale=C",
+                    }
+                ),
+            ),
+            volumes=(claim,),
+        )
+        server = settings.extras
         super().__init__(
             scope,
             WorkloadSettings(
                 name=settings.name,
                 component="database",
                 availability=settings.availability,
-                extras=settings.extras,
+                extras=replace(server, init_containers=(first_start, *server.init_containers)),
                 # A fast shutdown ends sessions at once and then writes a checkpoint.
                 termination_grace_seconds=60,
                 container=Container(
@@ -146,24 +147,13 @@ class Postgres(StatefulWorkload):
                     compute=settings.compute,
                     args=("-c", f"config_file={_CONFIG}/postgresql.conf"),
                     ports=(Port(name="postgres", number=5432, scheme="postgresql"),),
-                    variables=(
-                        *variables(
-                            {
-                                "POSTGRES_PASSWORD": secret.key("password"),
-                                "POSTGRES_INITDB_ARGS": "--data-checksums --encoding=UTF8 --locale=C",
-                                # A folder below the mount point: the volume's root holds lost+found.
-                                "PGDATA": f"{_DATA}/pgdata",
-                            }
-                        ),
-                        *(Variable(name=password_variable(role), value=secret.key(role_key(role))) for role in roles),
-                    ),
-                    # While the first start creates the databases, the server listens on its socket only.
+                    variables=place,
                     probes=Probes.of(
                         Exec(
                             command=(
                                 "pg_isready",
                                 "--host=127.0.0.1",
-                                "--username=postgres",
+                                f"--username={SUPERUSER}",
                                 "--dbname=postgres",
                             )
                         ),
@@ -171,41 +161,59 @@ class Postgres(StatefulWorkload):
                         startup_seconds=300,
                     ),
                     volumes=(
-                        Claim(mount_path=_DATA, size=settings.size, storage_class=settings.storage_class),
+                        claim,
                         Scratch(name="run", mount_path="/var/run/postgresql", size="16Mi"),
                         Scratch(),
                         Files(
                             mount_path=_CONFIG,
                             files=(
                                 File(path="postgresql.conf", content=configuration(settings.compute, settings.size)),
+                                File(path="pg_hba.conf", content=_ACCESS),
                             ),
-                        ),
-                        Files(
-                            name="init",
-                            mount_path="/docker-entrypoint-initdb.d",
-                            files=(File(path="10-databases.sh", content=init_script(settings.databases)),),
-                            executable=True,
                         ),
                     ),
                 ),
             ),
         )
+        options = TaskOptions(
+            name=f"{settings.name}-databases",
+            # Whoever waits for a database waits for it.
+            priority_class=settings.availability.priority_class,
+            extras=settings.databases_extras
+            or PodExtras(
+                placement=server.placement,
+                image_pull_policy=server.image_pull_policy,
+                image_pull_secrets=server.image_pull_secrets,
+            ),
+        )
+        self.task = PostgresDatabases(scope, self, options, settings.databases, secret)
+        """What brings the server to ``settings.databases``."""
 
     def mover(self, side: Side) -> PostgresMover:
         """How its databases move: each is dumped in one snapshot, and restored beside the old one."""
         databases = {database.name: database.roles for database in self.settings.databases}
         return PostgresMover(side=side, server=Server.of(self), databases=databases)
 
-    def database(self, name: str, *, role: str) -> Target:
+    def database(self, name: str, *, role: str, prefix: str = "") -> Target:
         """A database, as the client that has a role in it sees it.
 
         The client is introduced by ``POSTGRES_HOST``, ``_PORT``, ``_DB``, ``_USER`` and ``_PASSWORD``, and by
         ``DATABASE_URL``. The URL carries no password, because programs log it; every libpq-like driver takes it
         from ``PGPASSWORD``.
 
+        Args:
+            name: Which of its databases.
+            role: As whom the client logs in.
+            prefix: What the variables begin with, such as ``AUDIT_``: for a client of several databases, of which one
+                has none. ``PGPASSWORD`` is that one's; the others' passwords are in ``AUDIT_POSTGRES_PASSWORD``.
+
         Raises:
-            SettingError: There is no such database, or the role has no part in it.
+            SettingError: There is no such database, the role has no part in it, or the prefix is none.
         """
+        if prefix and not _PREFIX.fullmatch(prefix):
+            raise SettingError(
+                f"{self.full_name} prefix", prefix, "Give capitals and '_' at the end, such as 'AUDIT_'."
+            )
         database = next((database for database in self.settings.databases if database.name == name), None)
         if database is None:
             known = ", ".join(database.name for database in self.settings.databases)
@@ -215,31 +223,27 @@ class Postgres(StatefulWorkload):
         endpoint = self.endpoint("postgres")
         password = self.secret.key(role_key(role))
         url = f"postgresql://{role}@{endpoint.authority}/{name}?sslmode=disable"
+        introduction: dict[str, str | SecretKey] = {
+            f"{prefix}POSTGRES_HOST": endpoint.host,
+            f"{prefix}POSTGRES_PORT": str(endpoint.port),
+            f"{prefix}POSTGRES_DB": name,
+            f"{prefix}POSTGRES_USER": role,
+            f"{prefix}POSTGRES_PASSWORD": password,
+            **({} if prefix else {"PGPASSWORD": password}),
+            f"{prefix}DATABASE_URL": url,
+        }
         return Target(
             workload=self,
             port="postgres",
-            introduction=variables(
-                {
-                    "POSTGRES_HOST": endpoint.host,
-                    "POSTGRES_PORT": str(endpoint.port),
-                    "POSTGRES_DB": name,
-                    "POSTGRES_USER": role,
-                    "POSTGRES_PASSWORD": password,
-                    "PGPASSWORD": password,
-                    "DATABASE_URL": url,
-                }
-            ),
-            # A login, and not only an answer: a first start that was cut short leaves a server without databases.
+            introduction=variables(introduction),
+            # A login, and not only an answer: a server may be there before its databases are.
             readiness=Readiness(
-                command=("psql", "--no-psqlrc", "--command=SELECT 1", url),
+                command=("psql", "--no-psqlrc", "--no-password", "--command=SELECT 1", url),
                 variables=variables({"PGPASSWORD": password, "PGCONNECT_TIMEOUT": "4"}),
+                what=f"database {name} for role {role}",
+                advice=f"{self.task.reference} makes both: its log says why it has not, and a deployment runs it again",
             ),
         )
-
-
-def password_variable(role: str) -> str:
-    """The variable by which the init script finds a role's password."""
-    return f"{role.upper()}_PASSWORD"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,6 +296,13 @@ class Sizing:
         )
 
 
+# Who is in the container needs no password, and nobody comes in from elsewhere without one.
+_ACCESS = """\
+local all all trust
+host all all all scram-sha-256
+"""
+
+
 def configuration(compute: Compute, size: str) -> str:
     """``postgresql.conf`` for the memory and the claim that the server has: see ``Sizing``.
 
@@ -301,6 +312,7 @@ def configuration(compute: Compute, size: str) -> str:
     sizing = Sizing.of(compute, size)
     memory = in_bytes("memory", compute.memory_limit) // _MEBIBYTE
     settings = {
+        "hba_file": f"'{_CONFIG}/pg_hba.conf'",
         "listen_addresses": "'*'",
         "max_connections": sizing.connections,
         "shared_buffers": _size(sizing.shared_buffers),
@@ -337,41 +349,3 @@ def configuration(compute: Compute, size: str) -> str:
 def _size(mebibytes: int) -> str:
     """A size as PostgreSQL itself says it."""
     return f"{mebibytes // 1024}GB" if mebibytes % 1024 == 0 else f"{mebibytes}MB"
-
-
-def init_script(databases: tuple[Database, ...]) -> str:
-    """The script that the image runs once, on empty storage: databases, roles, and nothing for the public."""
-    parts = []
-    for database in databases:
-        owner = f" OWNER {database.roles[0]}" if len(database.roles) == 1 else ""
-        roles = "".join(
-            f"\\getenv password {password_variable(role)}\nCREATE ROLE {role} LOGIN PASSWORD :'password';\n"
-            for role in database.roles
-        )
-        grants = "".join(
-            f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {database.name} TO {role};\n" for role in database.roles
-        )
-        schemas = (
-            "".join(f"CREATE SCHEMA {role} AUTHORIZATION {role};\n" for role in database.roles)
-            if len(database.roles) > 1
-            else ""
-        )
-        parts.append(
-            f"{roles}CREATE DATABASE {database.name}{owner};\n"
-            f"REVOKE ALL ON DATABASE {database.name} FROM PUBLIC;\n{grants}"
-            f"\\connect {database.name}\nREVOKE ALL ON SCHEMA public FROM PUBLIC;\n{schemas}\\connect postgres\n"
-        )
-    required = "".join(
-        f': "${{{password_variable(role)}:?is not set}}"\n' for database in databases for role in database.roles
-    )
-    sql = "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;\n" + "".join(parts)
-    return (
-        "#!/bin/sh\n"
-        "# Runs once, when the storage is empty. psql reads the passwords from the environment, so that no command\n"
-        "# line shows them, and the server logs no statement, be it wrong or slow.\n"
-        "set -eu\n"
-        f"{required}"
-        "export PGOPTIONS='-c log_statement=none -c log_min_error_statement=panic -c log_min_duration_statement=-1'\n"
-        "psql --no-psqlrc --set=ON_ERROR_STOP=1 --username=\"${POSTGRES_USER:-postgres}\" --dbname=postgres <<'SQL'\n"
-        f"{sql}SQL\n"
-    )

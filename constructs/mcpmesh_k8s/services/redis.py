@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
+    Choice,
     Claim,
     Compute,
     Container,
@@ -25,10 +27,13 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     TcpSocket,
     User,
+    Volume,
     Workload,
     WorkloadOptions,
     WorkloadSettings,
+    bytes_text,
     in_bytes,
+    read_script,
     variables,
 )
 
@@ -38,6 +43,12 @@ USER = User(uid=999, gid=1000)
 """The user ``redis`` of the alpine images (docker-library/redis)."""
 
 _CONFIG = "/etc/redis"
+_DATA = "/data"
+_FILES = Path(__file__).with_name("redis_files")
+_TRACE = 1024  # bytes of an entry of the stream: a span with its attributes
+_MEBIBYTE = 2**20
+_LEAST_MEMORY = 64 * _MEBIBYTE * 2 // 3
+_FIRST_REWRITE = 64 * _MEBIBYTE  # auto-aof-rewrite-min-size of redis.conf
 _PASSWORD_FILE = "/run/redis/password.conf"
 
 _START = (
@@ -52,17 +63,34 @@ _TRIM = (
 )
 
 
+class Repair(Choice):
+    """What becomes of an append-only file that is damaged, before the server starts. One that is sound is not touched.
+
+    All of it is kept in a folder ``damaged-1``, ``damaged-2``, … of the claim.
+    """
+
+    CUT_OFF = "cut-off", "It is cut off where the damage begins. Redis can do so at the end of its last file alone."
+    PUT_ASIDE = "put-aside", "The server begins empty, for an import of what was exported before."
+
+
 @dataclass(frozen=True, kw_only=True)
 class Persistent:
     """Data on a claim, written as an append-only file.
 
     Args:
-        size: How much storage is claimed.
+        size: How much storage is claimed: five times what the server may hold in memory and 64Mi, or more. Redis says
+            so of its own clusters ("Disk size requirements for extreme write scenarios", ``X (1 + 3Y + Y²)`` for Y
+            shards of X bytes). While the file is written anew, the old one, which had doubled, and the new one lie
+            there with what is written meanwhile; a file grows to 64Mi before it is first written anew. Where clients
+            write more than all of it in the second that this takes, give more: a full disk ends writing.
         storage_class: The storage class; the cluster's default unless given.
+        repair: What to do with a damaged file. Unless given, the server ends at damage that is not at the very end: a
+            last command that was cut short is dropped, and the log says so.
     """
 
     size: str
     storage_class: str = ""
+    repair: Repair | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +113,8 @@ class RedisSettings(WorkloadOptions):
         compute: CPU and memory; ``maxmemory`` follows from the memory limit.
         storage: Whether data outlives the pod.
         trace_length: About how many entries the stream of traces keeps. The mesh appends to ``mesh:trace`` for
-            ever, and nothing is evicted, so the stream is trimmed every minute. The registry reads it at once.
+            ever, and nothing is evicted, so the stream is trimmed every minute. The registry reads it at once. At 1 KiB
+            an entry they may take half of what the server holds.
         name: The short name.
     """
 
@@ -96,10 +125,29 @@ class RedisSettings(WorkloadOptions):
     name: str = "redis"
 
     def __post_init__(self) -> None:
-        """Refuse a stream without entries."""
+        """Refuse a stream without entries, and sizes that cannot work together."""
         super().__post_init__()
         if self.trace_length < 1:
             raise SettingError("RedisSettings.trace_length", self.trace_length, "Give 1 or more.")
+        held = most_memory(self.compute)
+        if held < _LEAST_MEMORY:
+            raise SettingError("RedisSettings.compute memory", self.compute.memory_limit, "Give at least 64Mi.")
+        if self.trace_length * _TRACE > held // 2:
+            raise SettingError(
+                "RedisSettings.trace_length",
+                self.trace_length,
+                f"So many traces fill the memory of {self.compute.memory_limit}, and nothing is evicted. Give at most "
+                f"{held // 2 // _TRACE}, or more memory.",
+            )
+        disk, needed = in_bytes("RedisSettings.storage size", self.storage.size), 5 * held + _FIRST_REWRITE
+        if isinstance(self.storage, Persistent) and disk < needed:
+            most = bytes_text(-(-needed // _MEBIBYTE) * _MEBIBYTE)
+            raise SettingError(
+                "RedisSettings.storage size",
+                self.storage.size,
+                f"With {self.compute.memory_limit} of memory the append-only file may take {most} while it is written "
+                "anew. Give that, or less memory.",
+            )
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
@@ -121,13 +169,29 @@ class Redis(Workload):
         self.secret = secret
         password = secret.key("password")
         storage = settings.storage
+        if isinstance(storage, Persistent):
+            data: Volume = Claim(mount_path=_DATA, size=storage.size, storage_class=storage.storage_class)
+        else:
+            data = Scratch(name="data", mount_path=_DATA, size=storage.size)
+        extras = settings.extras
+        if isinstance(storage, Persistent) and storage.repair is not None:
+            script = read_script(_FILES / "repair.sh")
+            repair = Container(
+                name="repair",
+                image=settings.image,
+                user=USER,
+                compute=settings.compute,
+                command=("/bin/sh", "-c", script, "repair", storage.repair.value, _DATA),
+                volumes=(data,),
+            )
+            extras = replace(extras, init_containers=(repair, *extras.init_containers))
         super().__init__(
             scope,
             WorkloadSettings(
                 name=settings.name,
                 component="cache",
                 availability=settings.availability,
-                extras=settings.extras,
+                extras=extras,
                 one_at_a_time=True,
                 container=Container(
                     name=settings.name,
@@ -141,9 +205,7 @@ class Redis(Workload):
                         Exec(command=("redis-cli", "-e", "ping")), liveness=TcpSocket(port="redis"), startup_seconds=300
                     ),
                     volumes=(
-                        Claim(size=storage.size, storage_class=storage.storage_class)
-                        if isinstance(storage, Persistent)
-                        else Scratch(name="data", mount_path="/data", size=storage.size),
+                        data,
                         Scratch(name="run", mount_path="/run/redis", size="1Mi"),
                         Files(
                             mount_path=_CONFIG,
@@ -203,18 +265,23 @@ class Redis(Workload):
         )
 
 
-def configuration(settings: RedisSettings) -> str:
-    """``redis.conf``: bounded below the container's limit, and nothing is ever evicted.
+def most_memory(compute: Compute) -> int:
+    """``maxmemory``: two thirds of the limit, in bytes.
 
-    ``maxmemory`` is two thirds of the limit. The rest is for what Redis does not count: the copies that a fork
-    makes while it rewrites the append-only file, replication and client buffers, fragmentation.
+    The rest is for what Redis does not count: the copies that a fork makes while it rewrites the append-only file,
+    replication and client buffers, fragmentation.
     """
+    return in_bytes("memory", compute.memory_limit) * 2 // 3
+
+
+def configuration(settings: RedisSettings) -> str:
+    """``redis.conf``: bounded below the container's limit, and nothing is ever evicted."""
     persistent = isinstance(settings.storage, Persistent)
     lines = (
         "port 6379",
         "bind * -::*",
-        "dir /data",
-        f"maxmemory {in_bytes('memory', settings.compute.memory_limit) * 2 // 3}",
+        f"dir {_DATA}",
+        f"maxmemory {most_memory(settings.compute)}",
         "maxmemory-policy noeviction",
         f"appendonly {'yes' if persistent else 'no'}",
         "appendfsync everysec",

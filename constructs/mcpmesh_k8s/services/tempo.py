@@ -23,6 +23,8 @@ from mcpmesh_k8s.kubernetes import (
     Workload,
     WorkloadOptions,
     WorkloadSettings,
+    bytes_text,
+    in_bytes,
     variables,
 )
 
@@ -30,6 +32,7 @@ USER = User(uid=10001, gid=10001)
 """The user of the image (grafana/tempo, cmd/tempo/Dockerfile)."""
 
 _DATA = "/var/tempo"
+_HOURLY = 32 * 2**20
 
 # The registry speaks OTLP over gRPC. Tempo's defaults listen on loopback only. It must not report home, since no
 # policy lets it out.
@@ -72,7 +75,9 @@ class TempoSettings(WorkloadOptions):
         image: The image.
         compute: CPU and memory.
         storage: Where traces lie: a claim, or scratch space that is lost with the pod; mounted at ``/var/tempo``.
-        retention_hours: Hours after which a trace is deleted.
+        retention_hours: Hours after which a trace is deleted. The storage must hold 32Mi for each: 16Mi is some five
+            spans of 1 KiB a second, and blocks lie beside the one that they were merged into
+            (``compacted_block_retention``). Where more is traced, give more.
         name: The short name.
     """
 
@@ -89,6 +94,13 @@ class TempoSettings(WorkloadOptions):
             raise SettingError("TempoSettings.storage", self.storage.mount_path, f"Mount it at {_DATA}.")
         if self.retention_hours < 1:
             raise SettingError("TempoSettings.retention_hours", self.retention_hours, "Give 1 or more.")
+        needed = self.retention_hours * _HOURLY
+        if needed > in_bytes("TempoSettings.storage size", self.storage.size):
+            raise SettingError(
+                "TempoSettings.storage size",
+                self.storage.size,
+                f"For {self.retention_hours} hours of traces give {bytes_text(needed)} or more, or keep them for less.",
+            )
 
 
 class Tempo(Workload):

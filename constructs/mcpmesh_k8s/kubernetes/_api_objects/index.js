@@ -5,10 +5,11 @@ const { ApiObject, Chart } = require("cdk8s");
 class ApiObjects {
   static add(chart, manifests, annotations) {
     // Those of L2 classes stand deeper in the tree: `chart.apiObjects` has only its own children.
+    const wanted = JSON.parse(annotations);
     const inside = chart.node.findAll().filter((each) => each instanceof ApiObject && Chart.of(each) === chart);
     const others = inside.map((object) => {
       const given = object.toJson().metadata.annotations ?? {};
-      for (const [name, value] of Object.entries(JSON.parse(annotations))) {
+      for (const [name, value] of Object.entries(wanted[object.kind] ?? wanted[""])) {
         if (!(name in given)) object.metadata.addAnnotation(name, value);
       }
       return object.toJson();

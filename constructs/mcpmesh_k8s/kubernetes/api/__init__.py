@@ -6,7 +6,7 @@ They are made of the same descriptions as the L1 classes of cdk8s, and are Pytho
 A name, a field or a value that the API does not have is refused at once.
 """
 
-from . import argoproj, bitnami, external_secrets, gateway_api, k8s
+from . import argoproj, bitnami, cilium, external_secrets, gateway_api, k8s
 from .metadata import ApiObjectMetadata
 from .struct import IntOrString, Kind, Quantity, Struct, to_json
 
@@ -18,6 +18,7 @@ __all__ = [
     "Struct",
     "argoproj",
     "bitnami",
+    "cilium",
     "external_secrets",
     "gateway_api",
     "k8s",

@@ -1,0 +1,133 @@
+"""This module is guests: pods that another controller, or a person, starts in the namespace of the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from constructs import Construct
+
+from .api import ApiObjectMetadata, k8s
+from .component import Component
+from .endpoint import port_number
+from .errors import SettingError
+from .labels import label_pairs
+from .manifest import Manifest
+from .names import dns_label
+from .network import External, Peer, cilium_policy, egress_rule, ingress_rule, needs_cilium, require_sayable
+from .quantity import Amount, Compute, in_bytes, millicores
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuestSettings:
+    """Pods that somebody else starts in the namespace, and that come and go.
+
+    Default deny closes them, and the quota has no room for them, unless they are said.
+
+    Args:
+        name: What people call them; their policy carries it.
+        labels: The labels by which they are known, as ``(key, value)``.
+        compute: CPU, memory and disk of each pod, all its containers together.
+        pods: How many there are at a time.
+        port: The port that they listen on; none unless given.
+        accepts: Who may come in there from outside the application.
+        reaches: What they may dial beside the DNS.
+        node_ports: How many NodePorts their Services take.
+    """
+
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    compute: Compute
+    pods: int = 1
+    port: int = 0
+    accepts: tuple[Peer, ...] = ()
+    reaches: tuple[External, ...] = ()
+    node_ports: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse guests that nobody could tell from others, and numbers that cannot be."""
+        dns_label("GuestSettings.name", self.name)
+        label_pairs("GuestSettings.labels", self.labels)
+        where = f"GuestSettings of {self.name!r}"
+        if not self.labels:
+            raise SettingError(f"{where} labels", self.labels, "Their policy would be about every pod. Give a label.")
+        if self.port or self.accepts:
+            port_number(f"{where} port", self.port)
+        if self.pods < 1 or self.node_ports < 0:
+            raise SettingError(f"{where} pods", (self.pods, self.node_ports), "Give 1 pod or more, and 0 NodePorts.")
+
+
+class Guest(Component):
+    """Room and paths for guests: their share of the quota, and a policy. Pod Security holds for them as for all.
+
+    They are no part of the steady state, so the budget does not count them.
+
+    Args:
+        scope: A Phase, or a construct inside one.
+        settings: Who they are.
+
+    Raises:
+        SettingError: No policy of this cluster can say who comes in or is dialled.
+    """
+
+    def __init__(self, scope: Construct, settings: GuestSettings) -> None:
+        super().__init__(scope, settings.name, settings.name, "guest")
+        self.settings = settings
+        dialled = [listener.peer for external in settings.reaches for listener in external.listeners]
+        for peer in (*settings.accepts, *dialled):
+            require_sayable(f"GuestSettings of {settings.name!r}", peer, self.application.settings.policies)
+
+    @property
+    def requests(self) -> Amount:
+        """What all of them request."""
+        compute = self.settings.compute
+        one = Amount(cpu=millicores("cpu", compute.cpu), memory=in_bytes("memory", compute.memory), disk=self._disk)
+        return one * self.settings.pods
+
+    @property
+    def limit(self) -> Amount:
+        """The most that one of them may use."""
+        compute = self.settings.compute
+        return Amount(
+            cpu=millicores("cpu", compute.cpu_limit), memory=in_bytes("memory", compute.memory_limit), disk=self._disk
+        )
+
+    @property
+    def limits(self) -> Amount:
+        """The most that all of them may use."""
+        return self.limit * self.settings.pods
+
+    @property
+    def _disk(self) -> int:
+        return in_bytes("ephemeral_storage", self.settings.compute.ephemeral_storage)
+
+    def manifests(self) -> list[Manifest]:
+        """Their policy."""
+        settings, kind = self.settings, self.application.settings.policies
+        listeners = [listener for external in settings.reaches for listener in external.listeners]
+        return [
+            k8s.KubeNetworkPolicy.manifest(
+                metadata=self.metadata(),
+                spec=k8s.NetworkPolicySpec(
+                    pod_selector=k8s.LabelSelector(match_labels=dict(settings.labels)),
+                    policy_types=["Ingress", "Egress"],
+                    ingress=[
+                        ingress_rule(peer.render(), [settings.port])
+                        for peer in settings.accepts
+                        if not needs_cilium(peer, kind)
+                    ]
+                    or None,
+                    egress=[
+                        egress_rule(listener.peer.render(), [listener.port])
+                        for listener in listeners
+                        if not needs_cilium(listener.peer, kind)
+                    ]
+                    or None,
+                ),
+            ),
+            *cilium_policy(
+                ApiObjectMetadata(name=self.full_name, namespace=self.namespace, labels=self.labels()),
+                dict(settings.labels),
+                incoming=[(peer, settings.port) for peer in settings.accepts if needs_cilium(peer, kind)],
+                outgoing=[listener for listener in listeners if needs_cilium(listener.peer, kind)],
+            ),
+        ]

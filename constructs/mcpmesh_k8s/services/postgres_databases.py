@@ -1,0 +1,168 @@
+"""This module is the databases of a PostgreSQL server, and the task that brings the server to what is said of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from constructs import Construct
+
+from mcpmesh_k8s.kubernetes import (
+    Compute,
+    Container,
+    File,
+    Files,
+    Secret,
+    SettingError,
+    StatefulWorkload,
+    Target,
+    Task,
+    TaskOptions,
+    TaskSettings,
+    User,
+    Variable,
+    once,
+    read_script,
+    variables,
+)
+
+USER = User(uid=70, gid=70)
+"""The user ``postgres`` of the alpine images (docker-library/postgres)."""
+
+DATABASES_FILE = "databases.json"
+"""The file of the task's ConfigMap that says which databases there shall be, and who may use them."""
+
+SUPERUSER = "postgres"
+
+_FILES = Path(__file__).with_name("postgres_files")
+_FOLDER = "/etc/postgres-databases"
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_EXTENSION = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
+_TAKEN = (SUPERUSER, "template0", "template1", "public")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A database and the roles that may use it.
+
+    With one role, the database belongs to it. With several, each has a schema of its own name, and none can read
+    another's. A role that kept its tables in the schema ``public`` when others came goes on there.
+
+    Args:
+        name: Its name.
+        roles: The roles that may connect, one for each client. A role may have a part in several databases.
+        extensions: Extensions that the image has, such as ``pgcrypto``. They lie in the schema ``public``.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    extensions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse names that SQL would not take unquoted, and those that the server has already."""
+        for name in (self.name, *self.roles):
+            if not _IDENTIFIER.fullmatch(name) or name.startswith("pg_"):
+                raise SettingError("Database", name, "Give lower-case letters, digits and '_', such as 'mcpmesh'.")
+            if name in _TAKEN:
+                raise SettingError("Database", name, "The server has that itself. Give another name.")
+        if not self.roles:
+            raise SettingError(f"Database {self.name!r} roles", self.roles, "Give at least one role.")
+        once(f"Database {self.name!r} role", list(self.roles))
+        once(f"Database {self.name!r} extension", list(self.extensions))
+        for extension in self.extensions:
+            if not _EXTENSION.fullmatch(extension):
+                raise SettingError(f"Database {self.name!r} extensions", extension, "Give a name such as 'pgcrypto'.")
+
+
+def roles_of(databases: Sequence[Database]) -> list[str]:
+    """Every role, once, in the order they are named."""
+    return list(dict.fromkeys(role for database in databases for role in database.roles))
+
+
+def role_key(role: str) -> str:
+    """The key of a role's password in the server's Secret."""
+    return f"{role.replace('_', '-')}-password"
+
+
+class PostgresDatabases(Task):
+    """The task that brings roles, databases, grants and extensions to what the settings say. It never drops anything.
+
+    It runs at each deployment, and is the only pod beside the server's that has the superuser's password. It finds
+    done what is done, and goes on where another run was cut short. ``Postgres`` makes it.
+
+    Args:
+        scope: Where the server stands.
+        server: The server. It is connected.
+        options: The task's name, how important it is, and what is added to its pods.
+        databases: What the server shall hold.
+        secret: The server's Secret.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        server: StatefulWorkload,
+        options: TaskOptions,
+        databases: tuple[Database, ...],
+        secret: Secret,
+    ) -> None:
+        endpoint = server.endpoint("postgres")
+        passwords = tuple(
+            Variable(name=f"{role.upper()}_PASSWORD", value=secret.key(role_key(role))) for role in roles_of(databases)
+        )
+        super().__init__(
+            scope,
+            TaskSettings(
+                name=options.name,
+                component="database",
+                priority_class=options.priority_class,
+                extras=options.extras,
+                container=Container(
+                    name=options.name,
+                    image=server.container.image,
+                    user=USER,
+                    compute=Compute(cpu="20m", memory="32Mi", cpu_limit="200m", memory_limit="64Mi"),
+                    command=("/bin/sh", f"{_FOLDER}/databases.sh"),
+                    variables=(
+                        *variables(
+                            {
+                                "PGPASSWORD": secret.key("password"),
+                                "PGCONNECT_TIMEOUT": "5",
+                                "PGSSLMODE": "disable",
+                                # What to name when a password is refused.
+                                "SERVER": server.reference,
+                                "SECRET_NAME": secret.full_name,
+                            }
+                        ),
+                        *passwords,
+                    ),
+                    volumes=(
+                        Files(
+                            mount_path=_FOLDER,
+                            files=(
+                                File(path="databases.sh", content=read_script(_FILES / "databases.sh")),
+                                *(File(path=name, content=_sql(name)) for name in ("databases.sql", "schemas.sql")),
+                                File(path=DATABASES_FILE, content=_as_json(databases)),
+                            ),
+                        ),
+                    ),
+                ),
+                # It waits for the server itself. What it cannot mend fails at once, and the pod is kept with its log.
+                retries=0,
+            ),
+        )
+        introduction = variables({"PGHOST": endpoint.host, "PGPORT": str(endpoint.port)})
+        self.connects_to(Target(workload=server, port="postgres", introduction=introduction))
+
+
+def _sql(name: str) -> str:
+    return (_FILES / name).read_text(encoding="utf-8")
+
+
+def _as_json(databases: Sequence[Database]) -> str:
+    """One line a database, so that a diff shows which has changed."""
+    lines = (json.dumps(asdict(database)) for database in databases)
+    return "[\n" + ",\n".join(f"  {line}" for line in lines) + "\n]\n"
