@@ -401,8 +401,8 @@ def staged(rendered: Sequence[Manifest], account: Account, folder: Path) -> Gene
     password = SECRETS[REDIS, "password"]
     cluster_port = free_port()
     with (
-        account.folder() as compose_folder,
-        account.folder() as cluster_folder,
+        account.folder(of_data=True) as compose_folder,
+        account.folder(of_data=True) as cluster_folder,
         compose_postgres(account, compose_folder) as compose_environment,
         compose_redis(folder / "compose-redis") as compose_port,
         cluster_postgres(rendered, account, cluster_folder) as cluster_environment,
