@@ -391,16 +391,16 @@ def localize_settings(text: str, upstreams: Mapping[str, int], *, limited: bool)
     return json.dumps(settings)
 
 
-def localize(text: str, *, listen: tuple[int, int] | None, resolv_conf: Path) -> str:
+def localize(text: str, *, listen: Mapping[int, int], resolv_conf: Path) -> str:
     """The configuration with local ports and a local resolver.
 
     Args:
-        listen: The port that is listened on, and the local one; as it is told to unless given.
+        listen: The ports that are listened on, and the local ones; as it is told to unless given.
         resolv_conf: The file that names the local resolver.
     """
     if listen:
-        text, listening = re.subn(rf"\blisten {listen[0]}\b", f"listen {LOCALHOST}:{listen[1]}", text)
-        assert listening == 2, text
+        text, listening = re.subn(r"\blisten (\d+)\b", lambda port: f"listen {LOCALHOST}:{listen[int(port[1])]}", text)
+        assert listening == 3, text
     text, resolving = re.subn('"/etc/resolv.conf"', f'"{resolv_conf}"', text)
     assert resolving == 1, text
     return "".join(f"load_module {module};\n" for module in MODULES) + text
@@ -432,8 +432,8 @@ def running_gateway(
     spec = container_of(manifest, NAME)
     security = spec["securityContext"]
     account = account or Account(security["runAsUser"], security["runAsGroup"])
-    (listen,) = (port["containerPort"] for port in spec["ports"])
-    port = listen if alone_at else free_port()
+    listening = [port["containerPort"] for port in spec["ports"]]
+    ports = {port: port if alone_at else free_port() for port in listening}
     there = alone_at or LOCALHOST
     with ExitStack() as stack:
         root = stack.enter_context(account.folder())
@@ -455,8 +455,8 @@ def running_gateway(
         resolv_conf.write_text(f"nameserver {there if alone_at else f'{LOCALHOST}:{dns.port}'}\n")
         text = configuration.read_text()
         host = re.findall(r'server_name "([^"]*)";', text)[-1]
-        listening = None if alone_at else (listen, port)
-        configuration.write_text(localize(text, listen=listening, resolv_conf=resolv_conf))
+        listen = {} if alone_at else ports
+        configuration.write_text(localize(text, listen=listen, resolv_conf=resolv_conf))
         settings = mounts["/etc/gateway"] / "gateway.json"
         settings.write_text(localize_settings(settings.read_text(), upstream_ports, limited=limited))
         prefix = root / "prefix"
@@ -470,11 +470,11 @@ def running_gateway(
         output.touch()
         account.own(output)
 
-        loopback = Loopback(ports={listen: port}, mounts=mounts)
+        loopback = Loopback(ports=ports, mounts=mounts)
         environment = pod_environment(manifest, NAME, secrets=SECRETS, loopback=loopback)
         environment["PATH"] = f"{program.parent}:{environment['PATH']}"
         pod = start_pod(manifest, NAME, environment=environment, loopback=loopback, root=root)
-        stack.enter_context(serving(pod, lambda: is_open(port, there), stop=signal.SIGQUIT))
+        stack.enter_context(serving(pod, lambda: is_open(pod.ports["http"], there), stop=signal.SIGQUIT))
         yield RunningGateway(
             pod=pod, account=account, dns=dns, upstreams=upstreams, mounts=mounts, prefix=prefix, host=host, at=there
         )

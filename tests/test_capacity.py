@@ -96,7 +96,7 @@ class Shop:
         return {share.pod.name: (share.steady, share.rolled_out, share.left) for share in shares}
 
     def strategies(self) -> dict[str, tuple[object, object]]:
-        """By the name of each Deployment, how many pods more and how many less there may be in a roll-out."""
+        """By the name of each Deployment, how many pods more and how many less there may be: no number, if all go."""
         rolling = {
             name_of(one).removeprefix("shop-"): at(one, "spec", "strategy", "rollingUpdate")
             for one in self.render()
@@ -216,14 +216,17 @@ def test_all_new_pods_have_room_at_once_and_single_ones_before_others() -> None:
     assert shop.strategies() == {"a-two": (0, 1), "b-one": (1, 0), "c-one": (1, 0)}
 
 
-def test_a_new_pod_does_not_take_the_room_of_the_least_that_must_survive() -> None:
-    for survive, expected in (((), (1, 0)), (("second",), (0, 1))):
-        shop = Shop(NODE)
-        shop.order("first", "second", survive=survive)
-        shop.runs("agent", "400m", priority="first")
-        shop.runs("web", "300m", Replicas(count=2), priority="second", keep=0)
-        # 400 + 400 are left 200 for a pod that wants 300.
-        assert shop.strategies()["agent"] == expected
+@pytest.mark.parametrize(
+    ("scale", "expected"), [(Replicas(count=2), (None, None)), (Autoscaling(minimum=1, maximum=2), (1, 0))]
+)
+def test_a_new_pod_takes_the_room_of_nothing_but_what_an_autoscaler_added(
+    scale: Scale, expected: tuple[object, object]
+) -> None:
+    shop = Shop(NODE)
+    shop.order("first", "second")
+    shop.runs("agent", "400m", priority="first")
+    shop.runs("web", "200m", scale, priority="second")
+    assert shop.strategies()["agent"] == expected
 
 
 def test_what_may_run_once_only_is_not_asked() -> None:
@@ -298,7 +301,7 @@ def test_every_pod_has_a_place_in_one_order(manifests: Manifests, environment: s
     login = {"oauth2-proxy"} & set().union(*order.values())
     agents = {"pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent"}
     assert [order[value] for value in sorted(order, reverse=True)] == [
-        {"postgres", "redis", "minio", "minio-bucket"},
+        {"postgres", "postgres-databases", "redis", "minio", "minio-bucket"},
         {"nginx-gateway"} | login,
         {"registry", "smoke-test"} | agents,
         {"backend"},

@@ -1071,7 +1071,9 @@ def behind_ingress(
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
             assert eventually(lambda: listens(port), START)
-            pod = replace(gateway.pod, loopback=replace(gateway.pod.loopback, ports={8080: port}))
+            pod = replace(
+                gateway.pod, loopback=replace(gateway.pod.loopback, ports={**gateway.pod.loopback.ports, 8080: port})
+            )
             yield replace(gateway, pod=pod)
         finally:
             process.terminate()
@@ -1133,7 +1135,7 @@ def test_the_login_s_answer_is_as_long_as_any_other(gateway: RunningGateway) -> 
     refused = gateway.request("GET", "/api/x")
     assert refused.status == 503
     (told,) = problems(gateway, [refused], status=503)
-    assert told == "the login answers a head that is longer than 8192 bytes"
+    assert told == "the login failed: a head that is longer than 8192 bytes"
 
 
 def test_a_request_s_head_arrives_as_long_as_it_may_be(behind_ingress: RunningGateway) -> None:
@@ -1619,6 +1621,7 @@ def test_it_writes_nothing_but_its_scratch_space(gateway: RunningGateway) -> Non
         "etc/gateway/gateway.json",
         "etc/gateway/gateway.lua",
         "etc/gateway/location.conf",
+        "etc/gateway/metrics.lua",
         "etc/gateway/nginx.conf",
         "output.txt",
         "resolv.conf",

@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from ai_interviewer import PROD, AiInterviewer
 from conftest import read_manifests, requires
@@ -230,9 +231,12 @@ def login(
         more: Variables that are not rendered.
     """
     manifest = find(manifests, "Deployment", PREFIX + LOGIN)
-    loopback = Loopback(ports={4180: port})
+    loopback = Loopback(ports={4180: port, 44180: free_port()})
     environment = pod_environment(manifest, LOGIN, secrets=SECRETS, loopback=loopback)
-    rewritten = {"OAUTH2_PROXY_HTTP_ADDRESS": ("0.0.0.0:4180", f"{LOCALHOST}:{port}")}
+    rewritten = {
+        f"OAUTH2_PROXY_{of}_ADDRESS": (f"0.0.0.0:{there}", f"{LOCALHOST}:{here}")
+        for of, (there, here) in zip(("HTTP", "METRICS"), loopback.ports.items(), strict=True)
+    }
     if environment["OAUTH2_PROXY_PROVIDER"] == "oidc":
         rewritten["OAUTH2_PROXY_OIDC_ISSUER_URL"] = (ISSUER, f"http://{LOCALHOST}:{provider.port}")
     if expires:
@@ -316,6 +320,38 @@ def told(browser: Browser) -> dict[str, Any]:
     assert parts[0] == {"alg": "none", "typ": "JWT"}
     assert request.headers["Cookie"] is None
     return dict(parts[1])
+
+
+# What it counts
+
+
+def test_the_login_tells_its_metrics_on_a_port_of_their_own(alice: Browser) -> None:
+    (pod, _) = alice.way.logins
+
+    def ask(port: int, path: str) -> tuple[int, str]:
+        connection = HTTPConnection(LOCALHOST, port, timeout=START)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    assert alice.is_signed_in()
+    status, text = ask(pod.ports["metrics"], "/metrics")
+    assert status == 200
+    values = {
+        (sample.name, *sample.labels.items()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert values["oauth2_proxy_requests_total", ("code", "202")] > 0
+    assert values["oauth2_proxy_response_duration_seconds_count", ("method", "get")] > 0
+    assert not [secret for secret in (*alice.secrets, str(ALICE["email"])) if secret in text]
+    # Where people come, it has none, and the gateway passes none on.
+    assert "oauth2_proxy_requests" not in ask(pod.ports["http"], "/metrics")[1]
+    assert b"oauth2_proxy_requests" not in alice.get("/metrics").body
+    assert alice.get("/oauth2/metrics").status == 404
 
 
 # What it is told
@@ -620,7 +656,7 @@ class StandInForGitHub(StubUpstream):
     ("teams", "statuses", "problem"),
     [
         (120, (302, 200), ""),
-        (400, (302, 503), "the login answers a head that is longer than 8192 bytes"),
+        (400, (302, 503), "the login failed: a head that is longer than 8192 bytes"),
         (2000, (502, 401), "the head of its answer is longer than 8192 bytes"),
     ],
 )

@@ -117,7 +117,7 @@ def pods(manifests: Sequence[Manifest]) -> Iterator[Manifest]:
 
 def test_where_the_cluster_assigns_users_nothing_names_one(tmp_path: Path) -> None:
     found = list(pods(rendered(tmp_path / "prod", platforms.OPENSHIFT)))
-    assert len(found) == 15
+    assert len(found) == 16
     for pod in found:
         for context in (pod, *pod["containers"], *pod.get("initContainers", [])):
             security = context["securityContext"]
@@ -176,7 +176,7 @@ def test_what_listens_on_ipv4_alone_is_told_of(tmp_path: Path) -> None:
 
 def test_pods_run_where_their_images_can(tmp_path: Path) -> None:
     found = list(pods(rendered(tmp_path / "prod", Platform(architecture="arm64"))))
-    assert [pod["nodeSelector"] for pod in found] == [{"kubernetes.io/arch": "arm64"}] * 15
+    assert [pod["nodeSelector"] for pod in found] == [{"kubernetes.io/arch": "arm64"}] * 16
 
 
 def test_of_two_kinds_of_nodes_the_pods_own_word_counts() -> None:
@@ -251,6 +251,7 @@ def test_the_gateway_is_there_and_finds_its_services(platform: Platform, ipv6: b
         with running_gateway(manifests, alone_at=at, limited=False) as gateway:
             gateway.sign_in()
             assert gateway.request("GET", "/api/jobs").body == b"backend"
+            assert is_open(gateway.pod.ports["metrics"], at)
 
     with own_network(ipv6=ipv6) as inside:
         inside(ask)
@@ -299,7 +300,9 @@ def test_the_gateway_of_a_cluster_with_ipv6_alone_listens_nowhere_else(tmp_path:
     def ask() -> None:
         with running_gateway(read_manifests(tmp_path / "shop"), alone_at=IPV6) as gateway:
             assert gateway.request("GET", "/").body == b"backend"
+            assert is_open(gateway.pod.ports["metrics"], IPV6)
             assert not is_open(gateway.port, LOCALHOST)
+            assert not is_open(gateway.pod.ports["metrics"], LOCALHOST)
 
     with own_network() as inside:
         inside(ask)

@@ -47,6 +47,7 @@ class Configuration:
         workers: Worker processes.
         drain_seconds: How long a worker that is told to stop goes on serving what it has begun.
         listen: The port that it listens on.
+        metrics: The port on which it tells what it has counted.
         platform: Which families of addresses it listens on: on a node without IPv6, nginx would not start with it.
         health: The path that the kubelet asks for.
         routes: What it passes on.
@@ -61,6 +62,7 @@ class Configuration:
     workers: int
     drain_seconds: int
     listen: int
+    metrics: int
     platform: Platform
     health: str
     routes: tuple[Route, ...]
@@ -84,8 +86,9 @@ class Configuration:
         values = {
             "WORKERS": str(self.workers),
             "DRAIN": str(self.drain_seconds),
-            "LISTENDEFAULT": self._listening(" default_server"),
-            "LISTEN": self._listening(""),
+            "LISTENDEFAULT": self._listening(self.listen, " default_server"),
+            "LISTEN": self._listening(self.listen),
+            "METRICS": self._listening(self.metrics),
             "HEALTH": self.health,
             "HOST": quoted(self.host),
             "ERRORS": _ERRORS,
@@ -95,9 +98,9 @@ class Configuration:
         }
         return re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], read("nginx.conf"))
 
-    def _listening(self, more: str) -> str:
+    def _listening(self, port: int, more: str = "") -> str:
         """The lines that say where a server listens."""
-        addresses = {"IPv4": str(self.listen), "IPv6": f"[::]:{self.listen}"}
+        addresses = {"IPv4": str(port), "IPv6": f"[::]:{port}"}
         return "\n        ".join(f"listen {addresses[family]}{more};" for family in self.platform.ip_families)
 
     @property
@@ -139,6 +142,7 @@ class Configuration:
     def _told(self, route: Route, *, of_login: bool) -> dict[str, object]:
         endpoint, vouching = route.to.endpoint(), self.login.vouching
         return {
+            "service": route.to.name,
             "host": f"{endpoint.host}.{self.service_domain}",
             "port": endpoint.port,
             "tries": vouching.tries if of_login and isinstance(vouching, Question) else 0,

@@ -36,6 +36,7 @@ USER = User(uid=65534, gid=65534)
 
 _HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
 _LISTEN = 8080
+_METRICS = 9145
 _HEALTH = "/-/healthy"
 
 
@@ -88,6 +89,9 @@ class GatewaySettings(WorkloadOptions):
 class Gateway(Workload):
     """OpenResty without privileges: it listens on 8080 behind port 80 of its Service.
 
+    On 9145, a port of its own, it tells Prometheus what it has counted, at ``/metrics``. Nobody gets there unless a
+    connection says so: ``Target(workload=gateway, port="metrics")``.
+
     It forgets who a client says it is, asks the login, and tells a service who asks. When the login is away, slow or
     wrong, nobody gets in. Another site's page may read what anyone may, and nothing it asks for is done in the name of
     the person who looks at it.
@@ -112,6 +116,7 @@ class Gateway(Workload):
             workers=settings.workers,
             drain_seconds=self.longest_timeout + 15,
             listen=_LISTEN,
+            metrics=_METRICS,
             platform=settings_of(scope).platform,
             health=_HEALTH,
             routes=self.routes,
@@ -134,7 +139,7 @@ class Gateway(Workload):
                     compute=settings.compute,
                     # The compiled-in error log lies on the read-only root, so it is moved before the file is read.
                     command=("openresty", "-e", "stderr", "-c", "/etc/gateway/nginx.conf", "-g", "daemon off;"),
-                    ports=(Port(number=80, container=_LISTEN),),
+                    ports=(Port(number=80, container=_LISTEN), Port(name="metrics", number=_METRICS)),
                     probes=Probes.of(HttpGet(path=_HEALTH)),
                     volumes=(
                         Scratch(size="256Mi"),
@@ -145,6 +150,7 @@ class Gateway(Workload):
                                 File(path="location.conf", content=read("location.conf")),
                                 File(path="gateway.json", content=configuration.gateway_json),
                                 File(path="gateway.lua", content=read("gateway.lua")),
+                                File(path="metrics.lua", content=read("metrics.lua")),
                             ),
                         ),
                     ),

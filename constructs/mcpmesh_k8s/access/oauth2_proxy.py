@@ -217,6 +217,7 @@ class OAuth2Proxy(Workload):
         self.settings = settings
         told: dict[str, str] = {
             "OAUTH2_PROXY_HTTP_ADDRESS": "0.0.0.0:4180",
+            "OAUTH2_PROXY_METRICS_ADDRESS": "0.0.0.0:44180",
             "OAUTH2_PROXY_REVERSE_PROXY": "true",
             "OAUTH2_PROXY_UPSTREAMS": "static://202",
             "OAUTH2_PROXY_SET_XAUTHREQUEST": "true",
@@ -251,7 +252,7 @@ class OAuth2Proxy(Workload):
                     image=settings.image,
                     user=USER,
                     compute=settings.compute,
-                    ports=(Port(number=4180),),
+                    ports=(Port(number=4180), Port(name="metrics", number=44180)),
                     variables=(
                         *variables(
                             {

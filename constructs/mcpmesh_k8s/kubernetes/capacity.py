@@ -48,6 +48,7 @@ class _Kind:
     priority: int
     promise: str
     most: int
+    always: int
     least: int
     may_surge: bool
     placement: Placement
@@ -61,6 +62,10 @@ class _Kind:
 
 
 _Pods = Mapping[_Kind, int]
+
+
+def _always(kind: _Kind) -> int:
+    return kind.always
 
 
 class Capacity:
@@ -87,6 +92,7 @@ class Capacity:
                 if settings and settings.survives_a_node
                 else "",
                 most=pod.steady_pods,
+                always=pod.lasting_pods,
                 least=pod.kept_pods or 1,
                 may_surge=pod.may_surge,
                 placement=pod.extras.placement,
@@ -158,28 +164,30 @@ class Capacity:
         return frozenset(found)
 
     def _bears(self, surges: Counter[_Kind], priority: int) -> bool:
-        """Whether all pods of this priority have room beside these surges, and the least of what must not go below."""
+        """Whether all pods of this priority have room beside these surges, and those that always run of all others.
+
+        What an autoscaler has added may have to make way meanwhile.
+        """
         return all(
             self._count(kind, self._places, surges) == kind.most
             if kind.priority == priority
-            else kind.priority > priority or not kind.promise or self._keeps_least(kind, surges)
+            else kind.priority > priority or self._count(kind, self._places, surges, _always) == kind.always
             for kind in self._present
             if not kind.bound
         )
 
-    def _keeps_least(self, kind: _Kind, surges: Counter[_Kind]) -> bool:
-        """Whether the least pods of a workload have room beside these surges, when its equals have no more either."""
-        others = self._others(kind, lambda other: other.most if other.priority > kind.priority else other.least)
-        others += self._surges(surges, lambda other: other.priority > kind.priority)
-        others[kind.amount] -= 1
-        return surely_fits(kind.amount, +others, self._nodes(kind, self._places))
-
-    def _count(self, kind: _Kind, places: Sequence[FreeNode], surges: Counter[_Kind]) -> int:
+    def _count(
+        self,
+        kind: _Kind,
+        places: Sequence[FreeNode],
+        surges: Counter[_Kind],
+        counted: Callable[[_Kind], int] = lambda kind: kind.most,
+    ) -> int:
         """For how many pods of one workload there is room for sure, beside all of the others."""
-        others = self._others(kind, lambda other: other.most)
+        others = self._others(kind, counted)
         others += self._surges(surges, lambda other: other.priority >= kind.priority)
         nodes = self._nodes(kind, places)
-        for count in range(kind.most, 0, -1):
+        for count in range(counted(kind), 0, -1):
             others[kind.amount] -= 1
             if surely_fits(kind.amount, +others, nodes):
                 return count

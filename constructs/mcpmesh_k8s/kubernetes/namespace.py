@@ -148,11 +148,8 @@ class Namespace(Component):
         return list(self.capacity.problems()) if self.capacity else []
 
     def quota(self) -> Manifest:
-        """The ResourceQuota: what runs, a rollout of everything at once, and guests.
-
-        Whether a rollout starts or ends a pod first, there is one more: a pod counts until it has ended.
-        """
-        pods = [(pod, pod.steady_pods + pod.may_surge) for pod in self.application.find_all(Pod)]
+        """The ResourceQuota: what runs, a rollout of everything at once, and guests."""
+        pods = [(pod, pod.steady_pods + pod.passing_pods) for pod in self.application.find_all(Pod)]
         guests = self.application.find_all(Guest)
         requests = sum((pod.requests * count for pod, count in pods), Amount())
         requests = sum((guest.requests for guest in guests), requests)

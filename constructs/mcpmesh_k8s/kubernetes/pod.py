@@ -427,6 +427,11 @@ class Pod(Component):
         return 1
 
     @property
+    def lasting_pods(self) -> int:
+        """How many of its pods always run when nothing is being rolled out."""
+        return self.steady_pods
+
+    @property
     def kept_pods(self) -> int:
         """How many of its pods must stay up while nodes are drained; 0 where nothing is said."""
         return 0
@@ -441,6 +446,15 @@ class Pod(Component):
         """How many more run during a rollout: one, where the nodes have room for it when all others roll out too."""
         ground = self.application.ground
         return int(self.may_surge and (ground is None or ground.may_surge(self.full_name)))
+
+    @property
+    def passing_pods(self) -> int:
+        """How many more there may be for a moment during a rollout, with those that are ending.
+
+        A pod has its room until it has ended. Where the successor of a single one has no room beside it, it waits for
+        that: else it would drive others out.
+        """
+        return int(self.may_surge and (self.surge_pods > 0 or self.steady_pods > 1))
 
     # What is rendered.
 

@@ -237,6 +237,11 @@ class Workload(Pod):
         return self._one_at_a_time or self.held_by_one
 
     @property
+    def lasting_pods(self) -> int:
+        """How many of its pods always run when nothing is being rolled out."""
+        return self.availability.scale.least
+
+    @property
     def kept_pods(self) -> int:
         """How many of its pods must stay up while nodes are drained; 0 where nothing is said."""
         return self.availability.min_available
@@ -289,7 +294,7 @@ class Workload(Pod):
                 replicas=self.availability.scale.replicas,
                 revision_history_limit=3,
                 selector=k8s.LabelSelector(match_labels=self.selector),
-                strategy=k8s.DeploymentStrategy(type="Recreate") if self.recreated else rolling,
+                strategy=rolling if self.passing_pods else k8s.DeploymentStrategy(type="Recreate"),
                 template=self.pod_template(spread=self.spread_constraints()),
             ),
         )

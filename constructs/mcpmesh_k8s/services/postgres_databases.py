@@ -124,7 +124,7 @@ class PostgresDatabases(Task):
                     name=options.name,
                     image=server.container.image,
                     user=USER,
-                    compute=Compute(cpu="20m", memory="32Mi", cpu_limit="200m", memory_limit="64Mi"),
+                    compute=Compute(cpu="50m", memory="64Mi", cpu_limit="200m", memory_limit="64Mi"),
                     command=("/bin/sh", f"{_FOLDER}/databases.sh"),
                     variables=(
                         *variables(

@@ -2,15 +2,18 @@
 -- nginx.conf calls it. Everything that it is told is in gateway.json, which is made of the typed routes and the login.
 local balancer = require "ngx.balancer"
 local cjson = require "cjson.safe"
+local metrics = require "metrics"
 
 local gateway = {}
 local settings
 local nameservers = {}
 local addresses = {} -- by host: address and when it was learned, in each worker
 
--- Told in the access log: the error log would add the query of the request, and secrets are in it.
-local function complain(...)
-    ngx.var.problem = table.concat({ ... })
+-- Told in the access log: the error log would add the query of the request, and secrets are in it. The first words are
+-- counted, so they are fixed: metrics.lua lists them.
+local function complain(problem, ...)
+    ngx.var.problem = table.concat({ problem, ... })
+    metrics.count_problem(problem, ngx.var.service)
 end
 
 -- What fails in here is told there too, and its request is refused.
@@ -18,7 +21,7 @@ local function guarded(work)
     return function()
         local done, failure = pcall(work)
         if not done then
-            complain("the gateway failed: ", tostring(failure))
+            complain("the gateway failed", ": ", tostring(failure))
             return ngx.exit(ngx.HTTP_INTERNAL_SERVER_ERROR)
         end
     end
@@ -49,10 +52,12 @@ local function read(path, what)
     return text
 end
 
--- Called once, with the file of settings: the routes by their paths, who administrates, how the login's own cookies
--- begin, and what it is asked, or else the one person that everyone is.
-function gateway.configure(path)
-    settings = assert(cjson.decode(read(path, "*a")))
+-- Called once, with the folder of the settings: the routes by their paths, who administrates, how the login's own
+-- cookies begin, and what it is asked, or else the one person that everyone is.
+function gateway.configure(folder)
+    local text = read(folder .. "/gateway.json", "*a")
+    settings = assert(cjson.decode(text))
+    metrics.configure(settings.routes, settings.login ~= nil, ngx.md5(text .. read(folder .. "/nginx.conf", "*a")))
     settings.administrators = set(settings.administrators)
     pepper = read("/dev/urandom", 32)
 end
@@ -199,7 +204,7 @@ end
 local function find(route)
     local address, failure = address_of(route.host, ngx.now() + PATIENCE)
     if not address then
-        complain("no address for ", route.host, ": ", failure)
+        complain("no address", " for ", route.host, ": ", failure)
         return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
     end
     ngx.ctx.address = address
@@ -212,7 +217,7 @@ function gateway.balance()
     end
     local done, failure = balancer.set_current_peer(address, route.port)
     if not done then
-        complain("cannot reach ", address, ": ", failure)
+        complain("cannot reach", " ", address, ": ", failure)
         return ngx.exit(ngx.HTTP_BAD_GATEWAY)
     end
 end
@@ -503,7 +508,7 @@ local function person()
     elseif status == 401 or status == 403 then
         return nil, status
     elseif status ~= 202 then
-        return nil, 503, "the login answers " .. (status or said)
+        return nil, 503, status and "it answers " .. status or said
     end
     local login = settings.login
     return { email = said[login.email], subject = said[login.subject], name = said[login.name] }
@@ -540,24 +545,33 @@ local function as_address()
 end
 
 local function too_many(by)
-    complain("beyond the rate, counted by ", by:sub(1, 1) == "p" and "person" or "address")
+    local counted = by:sub(1, 1) == "p" and "person" or "address"
+    complain("beyond the rate", ", counted by ", counted)
+    metrics.count("gateway_limited_total", counted)
     return ngx.exit(ngx.HTTP_TOO_MANY_REQUESTS)
 end
 
+local RESULTS = { [401] = "nobody", [403] = "refused", [503] = "failed" }
+
 -- Whom the login vouches for when it is asked; or else the request is refused.
 local function ask_about(by)
-    local who, refused, problem = person()
-    if who and not plausible(who.email) then
-        who, refused, problem = nil, ngx.HTTP_SERVICE_UNAVAILABLE, "the login vouched for a request without an identity"
+    local who, refused, failure = person()
+    local nameless = who and not plausible(who.email)
+    if nameless then
+        who, refused = nil, ngx.HTTP_SERVICE_UNAVAILABLE
     end
+    metrics.count("gateway_login_asked_total", who and "vouched" or RESULTS[refused])
     if who then
         who.email = who.email:lower()
         remember(who)
         return who
     end
-    complain(problem or "")
     if refused ~= ngx.HTTP_SERVICE_UNAVAILABLE then
         forget()
+    elseif nameless then
+        complain("the login vouched for a request without an identity")
+    else
+        complain("the login failed", ": ", failure)
     end
     return allowed(ngx.ctx.route, by, true) and ngx.exit(refused) or too_many(by)
 end
@@ -570,6 +584,9 @@ gateway.authorize = guarded(function()
     end
     local who = settings.person or known and known.fresh and known
     local asked = not who
+    if known and not asked then
+        metrics.count("gateway_login_remembered_total")
+    end
     if asked then
         if not allowed(route, by, false) then -- and the login is not asked
             return too_many(by)
@@ -625,7 +642,7 @@ end
 local function silence()
     local status = last(ngx.var.upstream_status)
     if not status or last(ngx.var.upstream_header_time) ~= "-" then
-        return ""
+        return
     end
     local received = tonumber(last(ngx.var.upstream_bytes_received)) or 0
     if last(ngx.var.upstream_connect_time) == "-" then
@@ -635,19 +652,20 @@ local function silence()
     elseif received == 0 then
         return "hung up without an answer"
     elseif received >= settings.head then
-        return "the head of its answer is longer than " .. settings.head .. " bytes"
+        return "the head of its answer is longer", " than " .. settings.head .. " bytes"
     end
     return "its answer is not HTTP"
 end
 
 local REASONS = {
     [414] = function()
-        return "the request's first line is longer than " .. settings.head .. " bytes"
+        return "the request's first line is longer", " than " .. settings.head .. " bytes"
     end,
     [431] = function()
-        return "a line of the request's head, or all of it, is too long: a line may have " .. settings.head .. " bytes"
+        return "a line of the request's head, or all of it, is too long", ": a line may have " .. settings.head .. " bytes"
     end,
     [429] = function()
+        metrics.count("gateway_limited_total", "connections")
         return "more requests under way than one client may have"
     end,
     [502] = silence,
@@ -659,7 +677,10 @@ local function give_reason(status)
         ngx.header.retry_after = "1"
     end
     if (ngx.var.problem or "") == "" and REASONS[status] then
-        complain(REASONS[status]())
+        local problem, more = REASONS[status]()
+        if problem then
+            complain(problem, more)
+        end
     end
 end
 
@@ -673,9 +694,18 @@ local function is_cut()
 end
 
 function gateway.log()
-    if ngx.var.problem == "" and ngx.var.upstream_status and ngx.status < 499 and is_cut() then
+    local status, service_asked = ngx.status, ngx.var.upstream_status
+    if service_asked and status < 499 and ngx.var.problem == "" and is_cut() then
         complain("the answer was cut short")
     end
+    -- A WebSocket lasts for as long as its client likes.
+    local seconds = service_asked and status ~= ngx.HTTP_SWITCHING_PROTOCOLS and ngx.now() - ngx.req.start_time()
+    metrics.count_request(ngx.var.route, status, seconds)
+end
+
+function gateway.metrics()
+    ngx.header.content_type = "text/plain; version=0.0.4; charset=utf-8"
+    ngx.print(metrics.text())
 end
 
 function gateway.explain()
