@@ -45,6 +45,8 @@ setup: ## install everything that the other targets need; SYSTEM_PACKAGES=no lea
 synth: $(VENV) ## write the manifests of every environment to dist/
 	@.venv/bin/python main.py
 
+# Otherwise each worker, and each Python that a test starts, compiles all of it anew.
+test: export PYTHONDONTWRITEBYTECODE :=
 .PHONY: test
 test: setup ## set up, then run the tests; those that lack a program are skipped, with how to get it
 	@.venv/bin/python -m pytest $(PYTEST_FLAGS)

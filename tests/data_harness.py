@@ -6,15 +6,15 @@ the variables that its container has: the command lines are the real ones. Only 
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
-from ast import literal_eval
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mesh_harness import LOCALHOST, SECRETS, Manifest, free_port
@@ -25,112 +25,151 @@ CONTEXT, NAMESPACE = "proof", "ai-interviewer"
 COMPOSE_ROOT, CLUSTER_ROOT = ("compose-root", "compose-root-password"), ("cluster-root", "cluster-root-password")
 BUCKET = "ai-interviewer-uploads"
 
-# Both stand-ins start some thousand times, and most of that is what they import.
-STAND_IN = f"""\
-#!{sys.executable} -IS
+# They start some thousand times: a shell is there in an eighth of the time that Python takes, and most of Python's time
+# is what it imports.
+STAND_IN = """\
+#!/bin/sh
 # Stands in for kubectl and docker: executes beside a server what it is asked to.
-import os, sys
-here, program = os.path.split(__file__)
-words = sys.argv[1:]
-def read(name):
-    with open(here + "/" + name) as file:
-        return eval(file.read())
-with open(here + "/log", "a") as log:
-    log.write(repr([program, *words]) + "\\n")
-side = read(program + ".told")
-if os.path.exists(here + "/fault.told"):
-    what = read("fault.told")
-    if what["program"] == program and what["text"] in " ".join(words):
-        os.unlink(here + "/fault.told")
-        if what["how"] == "interrupt":
-            os.kill(os.getppid(), {int(signal.SIGINT)})
-        sys.exit("error: injected")
-prefix = side["prefix"]
-assert words[: len(prefix)] == prefix, words
-words = words[len(prefix) :]
-if words[0] == "exec":
-    server = next(name for name, given in side["servers"].items() if words[: len(given["exec"])] == given["exec"])
-    given = side["servers"][server]
-    command = [side["ports"].get(word, word) for word in words[len(given["exec"]) :]]
-    os.chdir(here)
-    os.execvpe(command[0], command, given["environment"])
-elif words in (side["listing"], ["get", "deployments,jobs", "--output", "json"]):
-    print(side["running"])
-elif words[:1] == ["port"]:
-    assert words == ["port", "minio", "9000"], words
-    print("0.0.0.0:" + side["minio"])
-elif words[:1] == ["port-forward"]:
-    assert words[1:] == ["statefulset/ai-interviewer-minio", ":9000", "--address=127.0.0.1"], words
-    print("Forwarding from 127.0.0.1:" + side["minio"] + " -> 9000", flush=True)
-    import signal
-    signal.pause()
-else:
-    sys.exit(f"error: {{words}}")
+here=${0%/*} program=${0##*/}
+printf '%s\\0' $# "$program" "$@" >>"$here/log"
+if [ -e "$here/fault.told" ]; then
+    { read -r failing; read -r how; read -r text; } <"$here/fault.told"
+    if [ "$program" = "$failing" ]; then
+        case "$*" in *"$text"*)
+            rm "$here/fault.told"
+            [ "$how" != interrupt ] || kill -INT "$PPID"
+            echo "error: injected" >&2
+            exit 1 ;;
+        esac
+    fi
+fi
+. "$here/$program.sh"
+echo "error: $program $*" >&2
+exit 1
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a stand-in for kubectl or docker knows.
+
+    Args:
+        prefix: What every command line begins with.
+        exec: How a server is meant, by its name.
+        environments: The variables of each server's container.
+        ports: Ports that stand for others.
+        minio: The port of MinIO.
+        listing: How it is asked for what runs.
+        running: What it says to that.
+    """
+
+    prefix: Sequence[str]
+    exec: Mapping[str, Sequence[str]]
+    environments: Mapping[str, Mapping[str, str]]
+    ports: Mapping[str, str]
+    minio: str
+    listing: Sequence[str]
+    running: str
+
+    def to_shell(self) -> str:
+        """The end of its program."""
+        quoted = shlex.quote
+        listing, prefix = " ".join(self.listing), " ".join(self.prefix)
+        local = "".join(f"{quoted(word)}) word={quoted(port)} ;; " for word, port in self.ports.items())
+        translate = f'for word; do shift; case "$word" in {local}esac; set -- "$@" "$word"; done'
+        lines = [
+            f'case "$*" in {quoted(prefix)}" "*) shift {len(self.prefix)} ;; *) set -- no "$@" ;; esac',
+            'case "$*" in',
+            f'{quoted(listing)}) printf "%s\\n" {quoted(self.running)}; exit ;;',
+            f'"port minio 9000") echo 0.0.0.0:{self.minio}; exit ;;',
+            '"port-forward statefulset/ai-interviewer-minio :9000 --address=127.0.0.1")',
+            f'echo "Forwarding from 127.0.0.1:{self.minio} -> 9000"; exec sleep 600 ;;',
+        ]
+        for name, words in self.exec.items():
+            environment = shlex.join(f"{key}={value}" for key, value in self.environments[name].items())
+            lines += [
+                f'{quoted(" ".join(words))}" "*)',
+                f'shift {len(words)}; {translate}; cd "$here"; exec env -i {environment} "$@" ;;',
+            ]
+        return "\n".join([*lines, "esac", ""])
+
 
 MC = f"""\
 #!{sys.executable} -IS
 # Stands in for mc: a server is a folder, a bucket a folder in it, and attributes lie beside.
-import hashlib, json, os, pathlib, re, sys
-here = pathlib.Path(__file__).parent
+import os, sys
+here = os.path.dirname(__file__)
 words = sys.argv[1:]
-with (here / "log").open("a") as log:
-    log.write(repr(["mc", *words]) + "\\n")
+def read(path):
+    with open(path) as file:
+        return eval(file.read())
+with open(here + "/log", "a") as log:
+    log.write("".join(word + "\\0" for word in (str(len(words)), "mc", *words)))
 if words == ["--version"]:
     sys.exit(print("mc version stand-in"))
-fault = here / "fault.told"
-if fault.exists():
-    what = eval(fault.read_text())
-    if what["program"] == "mc" and what["text"] in " ".join(words):
-        fault.unlink()
+if os.path.exists(here + "/fault.told"):
+    with open(here + "/fault.told") as file:
+        failing, _, text = file.read().splitlines()
+    if failing == "mc" and text in " ".join(words):
+        os.unlink(here + "/fault.told")
         sys.exit("error: injected")
-user, password, authority = re.fullmatch("http://(.+?):(.+)@(.+)", os.environ["MC_HOST_store"]).groups()
-(pathlib.Path(os.environ["MC_CONFIG_DIR"]) / "config.json").write_text("{{}}")
-server = eval((here / "mc.told").read_text())[authority]
-assert [user, password] == server["keys"]
-root = pathlib.Path(server["root"])
+credentials, authority = os.environ["MC_HOST_store"].removeprefix("http://").rsplit("@", 1)
+open(os.environ["MC_CONFIG_DIR"] + "/config.json", "w").close()
+server = read(here + "/mc.told")[authority]
+assert credentials.split(":", 1) == server["keys"]
+root = server["root"]
+attributes = root + "/attributes"
 assert words.pop(0) == "--quiet"
 def place(word):
-    return root / word.removeprefix("store").lstrip("/") if word.partition("/")[0] == "store" else pathlib.Path(word)
-def attributes(path):
-    beside = root / "attributes.json"
-    return (json.loads(beside.read_text()) if beside.exists() else {{}}), str(path.relative_to(root)), beside
+    store, _, name = word.partition("/")
+    return (root + "/" + name).rstrip("/") if store == "store" else word
 def put(source, path, given):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(source.read_bytes())
-    if path.is_relative_to(root):
-        all, name, beside = attributes(path)
-        guessed = "application/pdf" if name.endswith(".pdf") else "application/octet-stream"
-        all[name] = {{"Content-Type": guessed}} | given
-        beside.write_text(json.dumps(all))
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(source, "rb") as old, open(path, "wb") as new:
+        new.write(old.read())
+    if path.startswith(root + "/"):
+        all = read(attributes) if os.path.exists(attributes) else {{}}
+        guessed = "application/pdf" if path.endswith(".pdf") else "application/octet-stream"
+        all[path.removeprefix(root + "/")] = {{"Content-Type": guessed}} | given
+        with open(attributes, "w") as file:
+            file.write(repr(all))
 def files(folder):
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    return sorted(at + "/" + name for at, _, names in os.walk(folder) for name in names)
+def json(value):
+    if isinstance(value, dict):
+        return "{{" + ", ".join(json(name) + ": " + json(one) for name, one in value.items()) + "}}"
+    return str(value) if isinstance(value, int) else '"' + value.replace("\\\\", "\\\\\\\\").replace('"', '\\\\"') + '"'
 match words:
     case ["ls", "--json", "store"]:
-        for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-            print(json.dumps({{"key": folder.name + "/"}}))
+        for name in sorted(os.listdir(root)):
+            if os.path.isdir(root + "/" + name):
+                print(json({{"key": name + "/"}}))
     case ["ls", "--json", "--recursive", bucket]:
         for path in files(place(bucket)):
-            print(json.dumps({{"key": str(path.relative_to(place(bucket)))}}))
+            print(json({{"key": path.removeprefix(place(bucket) + "/")}}))
     case ["stat", "--json", "--recursive", bucket]:
+        from _md5 import md5  # hashlib takes longer
         if not files(place(bucket)):
             sys.exit("error: Object does not exist")
+        all = read(attributes) if os.path.exists(attributes) else {{}}
         for path in files(place(bucket)):
-            print(json.dumps({{
-                "name": str(path.relative_to(root)), "type": "file", "size": path.stat().st_size,
-                "etag": hashlib.md5(path.read_bytes()).hexdigest(),
-                "metadata": attributes(path)[0].get(attributes(path)[1], {{}}),
+            name = path.removeprefix(root + "/")
+            with open(path, "rb") as file:
+                content = file.read()
+            print(json({{
+                "name": name, "type": "file", "size": len(content), "etag": md5(content).hexdigest(),
+                "metadata": all.get(name, {{}}),
             }}))
     case ["mirror", source, target]:
         for path in files(place(source)):
-            to = place(target) / path.relative_to(place(source))
-            if to.exists():
-                if to.stat().st_size != path.stat().st_size:
+            to = place(target) + path.removeprefix(place(source))
+            if os.path.exists(to):
+                if os.path.getsize(to) != os.path.getsize(path):
                     sys.exit("error: Overwrite not allowed")
                 continue
             put(path, to, {{}})
     case ["mb", "--ignore-existing", bucket]:
-        place(bucket).mkdir(parents=True, exist_ok=True)
+        os.makedirs(place(bucket), exist_ok=True)
     case ["cp", "--attr", given, source, target]:
         put(place(source), place(target), dict(pair.split("=", 1) for pair in given.split(";")))
     case _:
@@ -271,11 +310,11 @@ class Stage:
     compose: End
     cluster: End
     folder: Path
+    _told: dict[str, Told] = field(default_factory=dict[str, Told])
 
     def tell(self) -> None:
         """Let the stand-ins know what is where."""
         ports = {"9000": str(free_port()), "16379": str(free_port())}
-        servers: dict[str, object] = {}
         authorities: dict[str, object] = {}
         for end, keys in ((self.compose, COMPOSE_ROOT), (self.cluster, CLUSTER_ROOT)):
             minio = str(free_port())
@@ -298,37 +337,38 @@ class Stage:
                     name: ["exec", "-i", f"{kind}/ai-interviewer-{name}", "--container", name, "--"]
                     for name, kind in kinds.items()
                 }
-                listing = []
-            servers = {
-                name: {"exec": words[name], "environment": environment} for name, environment in environments.items()
-            }
-            told = {
-                "prefix": prefix,
-                "servers": servers,
-                "ports": ports,
-                "minio": minio,
-                "listing": listing,
-                "running": end.running,
-            }
-            (self.folder / "bin" / f"{end.program}.told").write_text(repr(told))
+                listing = ["get", "deployments,jobs", "--output", "json"]
+            self._tell(
+                end,
+                Told(
+                    prefix=prefix,
+                    exec=words,
+                    environments=environments,
+                    ports=ports,
+                    minio=minio,
+                    listing=listing,
+                    running=end.running,
+                ),
+            )
         (self.folder / "bin" / "mc.told").write_text(repr(authorities))
+
+    def _tell(self, end: End, told: Told) -> None:
+        self._told[end.program] = told
+        (self.folder / "bin" / f"{end.program}.sh").write_text(told.to_shell())
 
     def run_clients(self, end: End, running: str) -> None:
         """Let clients run at one end, as its program would list them."""
-        file = self.folder / "bin" / f"{end.program}.told"
-        file.write_text(repr({**literal_eval(file.read_text()), "running": running}))
+        self._tell(end, replace(self._told[end.program], running=running))
 
     def use_programs(self, end: End, path: str) -> None:
         """Let the containers of PostgreSQL at one end find their programs on another path."""
-        file = self.folder / "bin" / f"{end.program}.told"
-        told = literal_eval(file.read_text())
-        told["servers"]["postgres"]["environment"]["PATH"] = path
-        file.write_text(repr(told))
+        told = self._told[end.program]
+        environments = {**told.environments, "postgres": {**told.environments["postgres"], "PATH": path}}
+        self._tell(end, replace(told, environments=environments))
 
     def fail(self, program: str, text: str, how: str = "status") -> None:
         """Let the next call with this text fail."""
-        fault = {"program": program, "text": text, "how": how}
-        (self.folder / "bin" / "fault.told").write_text(repr(fault))
+        (self.folder / "bin" / "fault.told").write_text(f"{program}\n{how}\n{text}\n")
 
     @property
     def failed(self) -> bool:
@@ -338,7 +378,8 @@ class Stage:
     @property
     def calls(self) -> list[list[str]]:
         """Every command line so far."""
-        return [literal_eval(line) for line in (self.folder / "bin" / "log").read_text().splitlines()]
+        words = iter((self.folder / "bin" / "log").read_text().split("\0")[:-1])
+        return [[next(words) for _ in range(int(count) + 1)] for count in words]
 
 
 IDLE_COMPOSE, IDLE_CLUSTER = "postgres\nredis\nminio\n", json.dumps({"items": []})
@@ -360,8 +401,8 @@ def staged(rendered: Sequence[Manifest], account: Account, folder: Path) -> Gene
     password = SECRETS[REDIS, "password"]
     cluster_port = free_port()
     with (
-        account.folder() as compose_folder,
-        account.folder() as cluster_folder,
+        account.folder(of_data=True) as compose_folder,
+        account.folder(of_data=True) as cluster_folder,
         compose_postgres(account, compose_folder) as compose_environment,
         compose_redis(folder / "compose-redis") as compose_port,
         cluster_postgres(rendered, account, cluster_folder) as cluster_environment,

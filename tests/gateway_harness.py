@@ -21,6 +21,7 @@ from email.message import Message
 from http.client import HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TypedDict
 
 from mesh_harness import (
     LOCALHOST,
@@ -29,6 +30,7 @@ from mesh_harness import (
     Manifest,
     Pod,
     container_of,
+    eventually,
     find,
     free_port,
     is_open,
@@ -79,6 +81,26 @@ class Response:
     status: int
     headers: Message
     body: bytes
+
+    @property
+    def request_id(self) -> str:
+        """How the log names the request."""
+        return str(self.headers["X-Request-ID"])
+
+
+class LogLine(TypedDict):
+    """What the gateway's log says of a request, as far as tests read it."""
+
+    request_id: str
+    client: str
+    method: str
+    host: str
+    path: str
+    status: int
+    service: str
+    service_status: str
+    problem: str
+    user: str
 
 
 class StubUpstream:
@@ -317,6 +339,28 @@ class RunningGateway:
             lines.append(f"Content-Length: {len(body)}")
         lines += [f"{name}: {value}" for name, value in headers]
         return self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+
+    def logged(self, *requests: Response | str) -> list[LogLine]:
+        """The line of each request, in their order: it may be written after the answer, and after later ones.
+
+        Args:
+            requests: The answers, or the X-Request-ID of what gets none.
+        """
+        wanted = [asked if isinstance(asked, str) else asked.request_id for asked in requests]
+        found = dict[str, list[LogLine]]()
+
+        def are_there() -> bool:
+            found.clear()
+            for text in self.pod.output.splitlines(keepends=True):
+                if text.endswith("\n"):  # otherwise half of it is there
+                    line: LogLine = json.loads(text)
+                    found.setdefault(line["request_id"], []).append(line)
+            return all(request_id in found for request_id in wanted)
+
+        assert eventually(are_there, START), (wanted, self.pod.output)
+        lines = [found[request_id] for request_id in wanted]
+        assert [len(several) for several in lines] == [1] * len(lines), lines
+        return [line for (line,) in lines]
 
     def check_configuration(self) -> tuple[int, str]:
         """The exit code and the output of ``nginx -t``, run as the container's command is."""

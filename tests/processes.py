@@ -27,6 +27,7 @@ from mesh_harness import (
 
 START = 30.0  # seconds that a server may take on a busy machine
 REDIS = "ai-interviewer-redis"
+MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,15 @@ class Account:
                 os.chown(path, self.uid, self.gid)
 
     @contextmanager
-    def folder(self) -> Generator[Path, None, None]:
-        """A folder of its own, which others may enter; its path is short enough for a socket."""
-        with tempfile.TemporaryDirectory(prefix="mcpmesh-") as name:
+    def folder(self, *, of_data: bool = False) -> Generator[Path, None, None]:
+        """A folder of its own, which others may enter; its path is short enough for a socket.
+
+        Args:
+            of_data: Whether PostgreSQL keeps its data there: in memory, where there is room, for a new database is some
+                hundred files.
+        """
+        roomy = of_data and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30
+        with tempfile.TemporaryDirectory(prefix="mcpmesh-", dir=MEMORY if roomy else None) as name:
             folder = Path(name)
             folder.chmod(0o755)
             self.own(folder)

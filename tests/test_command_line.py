@@ -282,7 +282,7 @@ def test_a_reader_that_goes_away_ends_a_program_that_is_called_quietly(operate: 
     kubectl.rename(stand_in)
     kubectl.write_text(f'#!/bin/sh\ncase "$*" in *" logs "*) kill -PIPE $$;; esac\nexec {stand_in} "$@"\n')
     kubectl.chmod(0o755)
-    stand_in.write_text(stand_in.read_text().replace("os.path.basename(__file__)", '"kubectl"'))
+    stand_in.write_text(stand_in.read_text().replace("${0##*/}", "kubectl"))
     result = operate("logs", "dev")
     assert (result.status, result.err) == (141, "")
 

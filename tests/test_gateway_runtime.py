@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -25,6 +25,7 @@ from http.server import BaseHTTPRequestHandler
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 
@@ -226,20 +227,9 @@ def block(gateway: RunningGateway, location: str) -> list[str]:
     return [line.strip() for line in str(found).splitlines()]
 
 
-def log_lines(gateway: RunningGateway, since: int) -> list[str]:
-    return gateway.pod.output[since:].splitlines()
-
-
-def problems(gateway: RunningGateway, since: int, *, number: int, status: Collection[int]) -> list[str]:
-    """The problems of the requests that were answered so, when there are this many in the log."""
-
-    def told() -> list[str]:
-        # A line may be half there.
-        lines = [json.loads(line) for line in log_lines(gateway, since) if line.endswith("}")]
-        return [str(line["problem"]) for line in lines if line["status"] in status]
-
-    assert eventually(lambda: len(told()) >= number, START), log_lines(gateway, since)
-    return told()
+def problems(gateway: RunningGateway, answers: Iterable[Response], *, status: int) -> list[str]:
+    """The problems that the log tells of the requests that were answered so."""
+    return [line["problem"] for line in gateway.logged(*(answer for answer in answers if answer.status == status))]
 
 
 # Routes and audiences
@@ -297,22 +287,16 @@ def test_only_an_administrator_gets_to_grafana(gateway: RunningGateway, target: 
 @with_login
 def test_whoever_the_login_refuses_is_told_that_it_is_the_account(gateway: RunningGateway) -> None:
     gateway.upstreams[LOGIN].answer = lambda _: Answer(status=403)
-    since = len(gateway.pod.output)
-    for target in ("/", "/grafana/", "/api/interviews"):
-        response = gateway.request("GET", target)
+    refused = [gateway.request("GET", target) for target in ("/", "/grafana/", "/api/interviews")]
+    for response in refused:
         assert response.status == 403
         assert b"This account may not sign in." in response.body
     assert not gateway.arrived
     fresh(gateway, ALICE)
-    assert gateway.request("GET", "/grafana/").body == b"This is for administrators.\n"
+    curious = gateway.request("GET", "/grafana/")
+    assert curious.body == b"This is for administrators.\n"
     # Who it was is known of the one that was too curious.
-
-    def refused() -> list[str]:
-        # The line of what another test asked last may come late.
-        lines = [json.loads(line) for line in log_lines(gateway, since) if line.endswith("}")]
-        return sorted(str(line["user"]) for line in lines if line["status"] == 403)
-
-    assert eventually(lambda: refused() == ["", "", "", ALICE], START)
+    assert [line["user"] for line in gateway.logged(*refused, curious)] == ["", "", "", ALICE]
 
 
 @with_login
@@ -781,21 +765,20 @@ def test_people_behind_one_address_do_not_pay_for_each_other(limited: RunningGat
 @limited_login
 def test_one_person_is_counted_wherever_they_ask_from(limited: RunningGateway) -> None:
     vouch_by_cookie(limited)
-    since = len(limited.pod.output)
     began = time.monotonic()
 
-    def call(number: int) -> int:
+    def call(number: int) -> Response:
         came_from = ("X-Forwarded-For", f"192.0.{number % 250}.{number // 250 + 1}")
         # Signed in twice, in two browsers.
         headers = [came_from, ("Cookie", "__Host-login=busy@example.com"), ("X-Forwarded-Proto", "https")]
-        return limited.request("GET", "/api/interviews", headers=headers).status
+        return limited.request("GET", "/api/interviews", headers=headers)
 
-    statuses = [call(number) for number in range(400)]
+    answers = [call(number) for number in range(400)]
+    statuses = [answer.status for answer in answers]
     assert statuses[:61] == [200] * 61
     assert statuses.count(200) <= 61 + 20 * (time.monotonic() - began) + 1
     assert statuses.count(429) > 0
-    told = problems(limited, since, number=statuses.count(429), status={429})
-    assert set(told) == {"beyond the rate, counted by person"}
+    assert set(problems(limited, answers, status=429)) == {"beyond the rate, counted by person"}
     # And nobody else at that address is.
     other = [("X-Forwarded-For", "192.0.1.1"), cookie_of("calm@example.com")]
     assert limited.request("GET", "/api/interviews", headers=other).status == 200
@@ -809,15 +792,15 @@ def test_a_stranger_who_invents_cookies_is_counted_by_the_address_and_keeps_nobo
     assert limited.request("GET", "/api/interviews", headers=known).status == 200
     remembered_at = time.monotonic()
     login.requests.clear()
-    began, since = time.monotonic(), len(limited.pod.output)
+    began = time.monotonic()
     invented = [[came_from, ("Cookie", f"__Host-login={number}")] for number in range(400)]
-    statuses = [limited.request("GET", "/api/interviews", headers=headers).status for headers in invented]
+    answers = [limited.request("GET", "/api/interviews", headers=headers) for headers in invented]
+    statuses = [answer.status for answer in answers]
     assert statuses[:61] == [401] * 61
     asked = 61 + 20 * (time.monotonic() - began) + 1
     assert statuses.count(401) == len(login.requests) <= asked
     assert set(statuses) == {401, 429}
-    told = problems(limited, since, number=statuses.count(429), status={429})
-    assert set(told) == {"beyond the rate, counted by address"}
+    assert set(problems(limited, answers, status=429)) == {"beyond the rate, counted by address"}
     # Whom the login has vouched for before is still asked about, when it is no longer remembered.
     time.sleep(max(0.0, remembered_at + 5.1 - time.monotonic()))
     while limited.request("GET", "/api/interviews", headers=invented[0]).status != 429:
@@ -835,11 +818,9 @@ def test_whose_session_has_ended_is_a_stranger_again(limited: RunningGateway) ->
     assert limited.request("GET", "/api/x", headers=ended).status == 200
     limited.upstreams[LOGIN].answer = lambda _: Answer(status=401)
     assert eventually(lambda: limited.request("GET", "/api/x", headers=ended).status == 401, START)
-    since = len(limited.pod.output)
-    while limited.request("GET", "/api/x", headers=ended).status != 429:
+    while (refused := limited.request("GET", "/api/x", headers=ended)).status != 429:
         pass
-    assert eventually(lambda: "counted by address" in limited.pod.output[since:], START)
-    assert "counted by person" not in limited.pod.output[since:]
+    assert problems(limited, [refused], status=429) == ["beyond the rate, counted by address"]
     limited.sign_in("ended@example.com")
     anew = [("X-Forwarded-For", "192.0.2.13"), ("Cookie", "__Host-login=another")]
     assert limited.request("GET", "/api/x", headers=anew).status == 200
@@ -872,9 +853,9 @@ def test_what_fails_in_lua_is_refused_and_told_in_the_log(manifests: Manifests) 
         before = workers_of(gateway)
         gateway.pod.process.send_signal(signal.SIGHUP)
         assert eventually(lambda: not before & workers_of(gateway), START)
-        since = len(gateway.pod.output)
-        assert failure(gateway.request("GET", "/api/x?token=s3cr3t")) == (500, "JSON")
-        (told,) = problems(gateway, since, number=1, status={500})
+        failed = gateway.request("GET", "/api/x?token=s3cr3t")
+        assert failure(failed) == (500, "JSON")
+        (told,) = problems(gateway, [failed], status=500)
         assert re.search(r"^the gateway failed: .*gateway\.lua:\d+: attempt to index field 'none'", told)
         assert "s3cr3t" not in gateway.pod.output
         assert not gateway.arrived
@@ -899,14 +880,12 @@ def test_a_person_holds_a_hundred_connections_wherever_they_ask_from(limited: Ru
             opened.append(connection)
         assert eventually(lambda: len(select.select(opened, [], [], 0)[0]) >= 5, START)
         time.sleep(0.2)
-        refused = select.select(opened, [], [], 0)[0]
-        assert [failure(read_response(connection)) for connection in refused] == [(429, "words")] * 5
+        refused = [read_response(connection) for connection in select.select(opened, [], [], 0)[0]]
+        assert [failure(answer) for answer in refused] == [(429, "words")] * 5
         assert failure(limited.request("GET", "/api/x", headers=[person])) == (429, "JSON")
         for headers in ([("X-Forwarded-For", office)], [("X-Forwarded-For", office), cookie_of("other@example.com")]):
             assert limited.request("GET", "/static/", headers=headers).status == 200
-    assert eventually(
-        lambda: '"status":429,' in limited.pod.output and "more requests under way" in limited.pod.output, START
-    )
+    assert all("more requests under way" in problem for problem in problems(limited, refused, status=429))
 
 
 # What is remembered of the login's word
@@ -1129,14 +1108,13 @@ def test_the_head_of_an_answer_arrives_as_long_as_it_may_be(behind_ingress: Runn
 def test_an_answer_with_a_longer_head_is_refused_and_the_log_says_why(
     behind_ingress: RunningGateway, path: str, upstream: str
 ) -> None:
-    since = len(behind_ingress.pod.output)
     longer = head_of(HEAD + 1)
     behind_ingress.upstreams[upstream].answer = lambda _: Answer(headers=longer, body=b"body")
-    assert behind_ingress.request("GET", f"{path}?code=s3cr3t").status == 502
-    (told,) = problems(behind_ingress, since, number=1, status={502})
-    assert told == "the head of its answer is longer than 8192 bytes"
-    assert f'"service":"{upstream}"' in behind_ingress.pod.output[since:]
-    assert "s3cr3t" not in behind_ingress.pod.output[since:]
+    refused = behind_ingress.request("GET", f"{path}?code=s3cr3t")
+    assert refused.status == 502
+    (line,) = behind_ingress.logged(refused)
+    assert (line["service"], line["problem"]) == (upstream, "the head of its answer is longer than 8192 bytes")
+    assert "s3cr3t" not in behind_ingress.pod.output
 
 
 def test_the_gateway_takes_a_head_that_just_fits(gateway: RunningGateway) -> None:
@@ -1146,8 +1124,6 @@ def test_the_gateway_takes_a_head_that_just_fits(gateway: RunningGateway) -> Non
 
 @with_login
 def test_the_login_s_answer_is_as_long_as_any_other(gateway: RunningGateway) -> None:
-    since = len(gateway.pod.output)
-
     def vouched(size: int) -> Callable[[Request], Answer]:
         headers = {"X-Auth-Request-Email": ALICE}
         extra = sum(len(f"{name}: {value}\r\n") for name, value in headers.items())
@@ -1156,8 +1132,9 @@ def test_the_login_s_answer_is_as_long_as_any_other(gateway: RunningGateway) -> 
     gateway.upstreams[LOGIN].answer = vouched(HEAD - 100)
     assert gateway.request("GET", "/api/x").status == 200
     gateway.upstreams[LOGIN].answer = vouched(HEAD + 100)
-    assert gateway.request("GET", "/api/x").status == 503
-    (told,) = problems(gateway, since, number=1, status={503})
+    refused = gateway.request("GET", "/api/x")
+    assert refused.status == 503
+    (told,) = problems(gateway, [refused], status=503)
     assert told == "the login failed: a head that is longer than 8192 bytes"
 
 
@@ -1200,15 +1177,17 @@ def test_the_longest_head_that_the_gateway_passes_on_is_one_that_uvicorn_takes(
 
 
 def test_a_longer_line_of_a_request_s_head_is_refused_and_the_log_says_why(gateway: RunningGateway) -> None:
-    since = len(gateway.pod.output)
-    assert failure(gateway.request("GET", "/api/x?" + "s3cr3t" * HEAD)) == (414, "words")
-    assert failure(gateway.request("GET", "/api/x", headers=[("Cookie", "s3cr3t" * HEAD)])) == (431, "JSON")
-    assert failure(gateway.request("GET", "/x", headers=[(f"X-{n}", "y" * 7000) for n in range(9)])) == (431, "words")
-    first = problems(gateway, since, number=1, status={414})
-    assert first == ["the request's first line is longer than 8192 bytes"]
-    told = problems(gateway, since, number=2, status={431})
-    assert told == ["a line of the request's head, or all of it, is too long: a line may have 8192 bytes"] * 2
-    assert "s3cr3t" not in gateway.pod.output[since:]
+    refused = [
+        gateway.request("GET", "/api/x?" + "s3cr3t" * HEAD),
+        gateway.request("GET", "/api/x", headers=[("Cookie", "s3cr3t" * HEAD)]),
+        gateway.request("GET", "/x", headers=[(f"X-{n}", "y" * 7000) for n in range(9)]),
+    ]
+    assert [failure(answer) for answer in refused] == [(414, "words"), (431, "JSON"), (431, "words")]
+    assert [line["problem"] for line in gateway.logged(*refused)] == [
+        "the request's first line is longer than 8192 bytes",
+        *["a line of the request's head, or all of it, is too long: a line may have 8192 bytes"] * 2,
+    ]
+    assert "s3cr3t" not in gateway.pod.output
     assert not gateway.arrived
 
 
@@ -1237,12 +1216,11 @@ def test_why_a_service_gave_no_answer_is_in_the_log_and_the_query_is_not(
     with socketserver.ThreadingTCPServer((LOCALHOST, 0), Broken) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         with running_gateway(manifests("dev"), real={"backend": int(server.server_address[1])}) as gateway:
-            since = len(gateway.pod.output)
-            for path in ("/api/x?token=s3cr3t", "/static/x?token=s3cr3t"):
+            paths = {"called-it": "/api/x?token=s3cr3t", "looked-at": "/static/x?token=s3cr3t"}
+            for request_id, path in paths.items():
                 with suppress(IncompleteRead, RemoteDisconnected):
-                    assert gateway.request("GET", path).status == 502
-            assert eventually(lambda: len(log_lines(gateway, since)) == 2, START)
-            lines = [json.loads(line) for line in log_lines(gateway, since)]
+                    assert gateway.request("GET", path, headers=[("X-Request-ID", request_id)]).status == 502
+            lines = gateway.logged(*paths)
             assert [(line["service"], line["problem"]) for line in lines] == [("backend", problem)] * 2
             assert "s3cr3t" not in gateway.pod.output
         server.shutdown()
@@ -1253,8 +1231,10 @@ def test_why_a_service_gave_no_answer_is_in_the_log_and_the_query_is_not(
 
 def test_grafana_speaks_through_a_websocket(gateway: RunningGateway) -> None:
     head = f"GET /grafana/api/live/ws HTTP/1.1\r\nHost: {gateway.host}\r\nX-Forwarded-Proto: https\r\n"
+    asked = str(uuid4())
     with gateway.connect() as connection:
-        connection.sendall((head + "".join(f"{name}: {value}\r\n" for name, value in UPGRADE) + "\r\n").encode())
+        sent = (*UPGRADE, ("X-Request-ID", asked))
+        connection.sendall((head + "".join(f"{name}: {value}\r\n" for name, value in sent) + "\r\n").encode())
         answer = connection.recv(4096)
         assert answer.startswith(b"HTTP/1.1 101 ")
         assert b"\r\nUpgrade: websocket\r\n" in answer
@@ -1263,7 +1243,8 @@ def test_grafana_speaks_through_a_websocket(gateway: RunningGateway) -> None:
             assert connection.recv(4096) == said
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(4096) == b""
-    assert problems(gateway, 0, number=1, status={101}) == [""]
+    (line,) = gateway.logged(asked)
+    assert (line["status"], line["problem"]) == (101, "")
     assert [request.target for request in gateway.arrived["grafana"]] == ["/grafana/api/live/ws"]
 
 
@@ -1312,9 +1293,10 @@ def test_an_answer_may_take_as_long_as_its_route_says_and_no_longer(hurried: Run
         targets = ("/api/soon", "/soon", "/api/late", "/late")
         told = [clients.submit(hurried.request, "GET", target) for target in targets]
         assert [(answer.result().status, answer.result().body) for answer in told[:2]] == [(200, b"at last")] * 2
-        assert [failure(answer.result()) for answer in told[2:]] == [(504, "JSON"), (504, "words")]
+        late = [answer.result() for answer in told[2:]]
+        assert [failure(answer) for answer in late] == [(504, "JSON"), (504, "words")]
         over.set()
-    assert problems(hurried, 0, number=2, status={504}) == ["silent for too long"] * 2
+    assert problems(hurried, late, status=504) == ["silent for too long"] * 2
 
 
 def test_a_client_gets_what_the_limit_says_and_one_more_is_refused(hurried: RunningGateway) -> None:
@@ -1346,19 +1328,21 @@ def test_it_starts_without_services_and_finds_one_that_appears(manifests: Manife
         if has_login(gateway):
             addresses[f"{PREFIX}{LOGIN}.{DOMAIN}"] = LOCALHOST
         assert failure(gateway.request("GET", "/api/interviews")) == (503, "JSON")
-        assert failure(gateway.request("GET", "/static/")) == (503, "words")
+        missing = gateway.request("GET", "/static/")
+        assert failure(missing) == (503, "words")
         addresses[f"{PREFIX}backend.{DOMAIN}"] = LOCALHOST
         assert eventually(lambda: gateway.request("GET", "/api/interviews").status == 200, START)
-        assert gateway.request("GET", "/static/").status == 200
+        found = gateway.request("GET", "/static/")
+        assert found.status == 200
         assert failure(gateway.request("GET", "/grafana/")) == (503, "words")
         addresses[f"{PREFIX}grafana.{DOMAIN}"] = ELSEWHERE
-        assert failure(gateway.request("GET", "/grafana/")) == (502, "words")
-        assert eventually(lambda: '"path":"/grafana/","status":502' in gateway.pod.output, START)
-        lines = [json.loads(line) for line in log_lines(gateway, 0)]
-        told = {(line["path"], line["status"]): line["problem"] for line in lines}
-        assert told["/static/", 503] == f"no address for {PREFIX}backend.{DOMAIN}: code 3"
-        assert told["/static/", 200] == ""
-        assert told["/grafana/", 502] == "no connection"
+        away = gateway.request("GET", "/grafana/")
+        assert failure(away) == (502, "words")
+        assert [line["problem"] for line in gateway.logged(missing, found, away)] == [
+            f"no address for {PREFIX}backend.{DOMAIN}: code 3",
+            "",
+            "no connection",
+        ]
         assert gateway.pod.process.poll() is None
 
 
@@ -1508,7 +1492,6 @@ def test_reloading_under_load_loses_no_request(passing: RunningGateway) -> None:
 
 
 def test_it_writes_a_line_of_json_for_each_request_without_secrets(gateway: RunningGateway) -> None:
-    since = len(gateway.pod.output)
     secret = "s3cr3t"
     said = [
         ("Authorization", f"Bearer {secret}"),
@@ -1521,6 +1504,11 @@ def test_it_writes_a_line_of_json_for_each_request_without_secrets(gateway: Runn
     ]
     backend = gateway.upstreams["backend"]
     backend.answer = lambda _: Answer(headers={"Set-Cookie": f"a={secret}", "X-Token": secret}, body=secret.encode())
+    got = list[Response]()
+
+    def ask(method: str, path: str, *, body: bytes = b"", headers: Sequence[tuple[str, str]] = said) -> None:
+        got.append(gateway.request(method, f"{path}?token={secret}&code={secret}", body=body, headers=headers))
+
     asked = [
         ("GET", "/", 200),
         ("POST", "/api/interviews", 200),
@@ -1528,30 +1516,29 @@ def test_it_writes_a_line_of_json_for_each_request_without_secrets(gateway: Runn
         ("GET", "/api", 301),
     ]
     asked += [("GET", "/api/a;b", 400), ("PUT", "/grafana/", 200)]
-    for method, path, status in asked:
-        got = gateway.request(method, f"{path}?token={secret}&code={secret}", body=secret.encode(), headers=said)
-        assert got.status == status
+    for method, path, _ in asked:
+        ask(method, path, body=secret.encode())
     # Failures are where a log tells most.
     handed_over = [request.headers["Authorization"] for request in gateway.arrived["backend"]]
     backend.answer = hang_up
     refused = [("POST", "/api/x", 502), ("GET", "/static/x", 502)]
-    for method, path, status in refused:
-        got = gateway.request(method, f"{path}?token={secret}", body=secret.encode(), headers=said)
-        assert got.status == status
+    for method, path, _ in refused:
+        ask(method, path, body=secret.encode())
     too_large = bytes(2 * MEBIBYTE)
-    assert gateway.request("POST", f"/?token={secret}", body=too_large, headers=said).status == 413
+    ask("POST", "/", body=too_large)
     asked += [*refused, ("POST", "/", 413)]
     if has_login(gateway):
         gateway.upstreams[LOGIN].answer = hang_up
         other = [("Cookie", f"__Host-login=not-{secret}"), *(header for header in said if header[0] != "Cookie")]
-        assert gateway.request("GET", f"/api/y?token={secret}", headers=other).status == 503
-        assert gateway.request("GET", f"/oauth2/callback?code={secret}", headers=said).status == 502
+        ask("GET", "/api/y", headers=other)
+        ask("GET", "/oauth2/callback")
         asked += [("GET", "/api/y", 503), ("GET", "/oauth2/callback", 502)]
-    assert gateway.request("GET", "/-/healthy").status == 200  # is not worth a line
-    assert eventually(lambda: len(log_lines(gateway, since)) >= len(asked), START)
-    lines = [json.loads(line) for line in log_lines(gateway, since)]
-    # Two workers write, and a line only when a refused body has been read.
-    assert sorted((line["method"], line["path"], line["status"]) for line in lines) == sorted(asked)
+    healthy = gateway.request("GET", "/-/healthy")
+    assert healthy.status == 200
+    lines = gateway.logged(*got)
+    assert [answer.status for answer in got] == [status for _, _, status in asked]
+    assert [(line["method"], line["path"], line["status"]) for line in lines] == asked
+    assert healthy.request_id not in gateway.pod.output, "is not worth a line"
     assert {line["client"] for line in lines} == {"203.0.113.77"}
     assert {line["host"] for line in lines} == {gateway.host}
     assert all(re.fullmatch(r"[0-9a-f]{32}", line["request_id"]) for line in lines)
@@ -1562,14 +1549,13 @@ def test_it_writes_a_line_of_json_for_each_request_without_secrets(gateway: Runn
     told = {(line["path"], line["status"]): line["problem"] for line in lines}
     assert {problem for (_, status), problem in told.items() if status < 500} == {""}
     assert told["/api/x", 502] == told["/static/x", 502] == "hung up without an answer"
-    written = gateway.pod.output[since:]
+    written = gateway.pod.output
     assert secret not in written
     for token in filter(None, handed_over):
         assert token.split(".")[1] not in written
 
 
 def test_its_log_stays_json_whatever_arrives(gateway: RunningGateway) -> None:
-    since = len(gateway.pod.output)
     sent = [
         b"GET / HTTP/1.0\r\n\r\n",
         b"NONSENSE\r\n\r\n",
@@ -1580,13 +1566,24 @@ def test_its_log_stays_json_whatever_arrives(gateway: RunningGateway) -> None:
         b"GET / HTTP/1.1\r\nHost: " + gateway.host.encode() + b"\r\nX: " + b"s3cr3t" * 20_000 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     ]
-    for raw in sent:
-        assert gateway.send(raw).status >= 400 or b"static" in raw
-    assert eventually(lambda: len(log_lines(gateway, since)) >= len(sent), START)
-    lines = [json.loads(line) for line in log_lines(gateway, since)]
-    assert len(lines) == len(sent)
-    assert all(isinstance(line["status"], int) for line in lines)
-    assert "s3cr3t" not in gateway.pod.output[since:]
+    answers = [gateway.send(raw) for raw in sent]
+    assert all(answer.status >= 400 or b"static" in raw for answer, raw in zip(answers, sent, strict=True))
+    assert all(isinstance(line["status"], int) for line in gateway.logged(*answers))
+    assert "s3cr3t" not in gateway.pod.output
+
+
+def test_a_line_that_is_written_late_is_found_and_taken_for_no_other(gateway: RunningGateway) -> None:
+    """The gateway reads on after it has refused a body: the line is written when the client has gone."""
+    head = f"POST / HTTP/1.1\r\nHost: {gateway.host}\r\nX-Forwarded-Proto: https\r\n"
+    with gateway.connect() as connection:
+        connection.sendall(f"{head}Content-Length: {2 * MEBIBYTE}\r\n\r\n".encode())
+        refused = read_response(connection)
+        assert refused.status == 413
+        later = gateway.request("GET", "/static/x")
+        (line,) = gateway.logged(later)
+        assert (line["path"], line["status"]) == ("/static/x", 200)
+        assert refused.request_id not in gateway.pod.output
+    assert [line["status"] for line in gateway.logged(refused, later)] == [413, 200]
 
 
 @pytest.mark.parametrize(("path", "told"), [("/api/x", "JSON"), ("/static/x", "words")])

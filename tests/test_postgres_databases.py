@@ -193,7 +193,7 @@ def test_cut_short_anywhere_it_is_made_whole_by_the_next_run(first_start: Server
 def test_files_whose_making_was_killed_at_any_time_are_made_anew(manifests: Manifests, account: Account) -> None:
     """The image made them in their place, and took half of them for a server."""
     rendered = manifests("dev")
-    with account.folder() as folder:
+    with account.folder(of_data=True) as folder:
         data = folder / "data"
         data.mkdir()
         account.own(data)
@@ -220,7 +220,7 @@ def test_files_whose_making_was_killed_at_any_time_are_made_anew(manifests: Mani
 
 
 def test_what_is_no_servers_is_left_alone(manifests: Manifests, account: Account) -> None:
-    with account.folder() as folder:
+    with account.folder(of_data=True) as folder:
         (folder / "pgdata").mkdir()
         (folder / "pgdata/letter").write_text("of somebody")
         account.own(folder / "pgdata")

@@ -234,7 +234,10 @@ def account(needs_postgresql: Path) -> Account:
 def new_server(rendered: Sequence[Manifest], account: Account) -> Generator[Server, None, None]:
     """A server on its first start, before the task has run. Each statement is logged as if it had been a slow one."""
     overrides = (f"listen_addresses={LOCALHOST}", "log_min_duration_statement=0")
-    with account.folder() as folder, starting(rendered, account, folder, free_port(), *overrides) as started:
+    with (
+        account.folder(of_data=True) as folder,
+        starting(rendered, account, folder, free_port(), *overrides) as started,
+    ):
         yield started
 
 
@@ -243,7 +246,7 @@ def server(request: pytest.FixtureRequest, manifests: Manifests, account: Accoun
     """The server of an environment, with its databases."""
     rendered = manifests(request.param)
     overrides = (f"listen_addresses={LOCALHOST}",)
-    with account.folder() as folder, starting(rendered, account, folder, free_port(), *overrides) as served:
+    with account.folder(of_data=True) as folder, starting(rendered, account, folder, free_port(), *overrides) as served:
         served.bring()
         yield served
 

@@ -67,7 +67,7 @@ def test_what_cannot_work_is_refused(memory: str, size: str) -> None:
 def server(request: pytest.FixtureRequest, manifests: Manifests, account: Account) -> Generator[Server, None, None]:
     """The server of an environment."""
     with (
-        account.folder() as folder,
+        account.folder(of_data=True) as folder,
         starting(manifests(request.param), account, folder, free_port(), "listen_addresses=") as started,
     ):
         yield started
@@ -167,7 +167,7 @@ def test_heavy_statements_need_no_shared_memory_of_the_container(
     }
     as_files = ("listen_addresses=", "dynamic_shared_memory_type=mmap")
     with (
-        account.folder() as folder,
+        account.folder(of_data=True) as folder,
         starting(manifests(environment), account, folder, free_port(), *as_files) as server,
     ):
         fill = "CREATE TABLE big AS SELECT n, md5(n::text) AS t FROM generate_series(1, 300000) AS n"
