@@ -148,7 +148,7 @@ EXTRAS = PodExtras(
         ),
         Csi(name="csi", mount_path="/mnt/csi", driver="csi.example.com", attributes=(("class", "payments"),)),
     ),
-    ports=(Port(name="metrics", number=9464),),
+    ports=(Port(name="statistics", number=9464),),
     image_pull_policy="Always",
     image_pull_secrets=("partner-registry",),
     patches=(),
@@ -306,13 +306,13 @@ def test_any_workload_and_any_task_is_given_all_of_it(name: str) -> None:
     assert mounts[-len(MOUNTED) :] == MOUNTED
     volumes = [dict(volume) for volume in each(spec, "volumes")]
     assert [volume for volume in volumes if volume in VOLUMES] == VOLUMES
-    assert {"name": "metrics", "containerPort": 9464, "protocol": "TCP"} in list(each(main, "ports"))
+    assert {"name": "statistics", "containerPort": 9464, "protocol": "TCP"} in list(each(main, "ports"))
     assert {container.get("imagePullPolicy") for container in containers_of(template)} == {"Always"}
     account = objects["ServiceAccount", own]
     assert list(each(account, "imagePullSecrets")) == [{"name": "partner-registry"}]
     if running["kind"] != "Job":
         served = {port["name"] for port in each(objects["Service", own], "spec", "ports")}
-        assert {"metrics", "exporter"} <= served
+        assert {"statistics", "exporter"} <= served
 
 
 @pytest.mark.parametrize("name", TAKING)
