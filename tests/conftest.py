@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import cdk8s
@@ -68,6 +70,17 @@ def for_many_clusters(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest
     deployed = AiInterviewer(MANY_CLUSTERS, outdir=folder / MANY_CLUSTERS.name)
     synthesize([deployed, ArgoCd([deployed], outdir=folder / "argocd")])
     return [*read_manifests(folder / MANY_CLUSTERS.name), *read_manifests(folder / "argocd")]
+
+
+@pytest.fixture(scope="module")
+def schemas_are_read_once() -> Generator[None, None, None]:
+    """The package reads and parses all definitions of a version again for each object, which took most of the time."""
+    import kubernetes_validate
+
+    reader = f"{kubernetes_validate.validate.__module__}.schema_contents"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, cache(pkgutil.resolve_name(reader)))
+        yield
 
 
 def close(phase: Phase) -> None:

@@ -27,7 +27,12 @@ from mesh_harness import (
 
 START = 30.0  # seconds that a server may take on a busy machine
 REDIS = "ai-interviewer-redis"
-MEMORY = Path("/dev/shm")
+
+
+def memory() -> Path | None:
+    """Where data of PostgreSQL lie in memory, if there is room: a new database is some hundred files."""
+    shared = Path("/dev/shm")
+    return shared if shared.is_dir() and shutil.disk_usage(shared).free > 4 * 2**30 else None
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,9 @@ class Account:
         """A folder of its own, which others may enter; its path is short enough for a socket.
 
         Args:
-            of_data: Whether PostgreSQL keeps its data there: in memory, where there is room, for a new database is some
-                hundred files.
+            of_data: Whether PostgreSQL keeps its data there.
         """
-        roomy = of_data and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30
-        with tempfile.TemporaryDirectory(prefix="mcpmesh-", dir=MEMORY if roomy else None) as name:
+        with tempfile.TemporaryDirectory(prefix="mcpmesh-", dir=memory() if of_data else None) as name:
             folder = Path(name)
             folder.chmod(0o755)
             self.own(folder)

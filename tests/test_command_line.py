@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from mcpmesh_k8s.operations.cli import command_line, main
 from mcpmesh_k8s.operations.commands import COMMANDS
 from mcpmesh_k8s.operations.makefile import makefile
 from mcpmesh_k8s.operations.moves import Row
-from test_operations import OPERATED, Operate, Workplace, controller, running
+from test_operations import OPERATED, Operate, Result, Workplace, controller, running
 from test_operations import moves as moves  # fixtures
 from test_operations import operate as operate
 from test_operations import workplace as workplace
@@ -81,8 +82,46 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
+def here(capfd: pytest.CaptureFixture[str], *arguments: str) -> Result:
+    """The same without a program of its own, which takes most of the time to start."""
+    capfd.readouterr()
+    status = main("python -m ai_interviewer", OPERATED, arguments)
+    return Result(status, *capfd.readouterr())
+
+
+def here_at_a_terminal(*arguments: str, **environment: str) -> str:
+    """What the command line writes to a terminal, without a program of its own."""
+    ours, theirs = pty.openpty()
+    with (
+        ThreadPoolExecutor(1) as reader,
+        pytest.MonkeyPatch.context() as patch,
+        open(theirs, "w", encoding="utf-8") as terminal,  # noqa: PTH123
+    ):
+        written = reader.submit(all_of, ours)
+        for name, value in {"TERM": "xterm-256color", "COLUMNS": "200", **environment}.items():
+            patch.setenv(name, value)
+        for stream in ("stdout", "stderr"):
+            patch.setattr(sys, stream, terminal)
+        main("python -m ai_interviewer", OPERATED, arguments)
+        terminal.close()
+        return written.result().decode()
+
+
+def all_of(terminal: int) -> bytes:
+    """What is written to a terminal until its other end is closed."""
+    written = b""
+    try:
+        while block := os.read(terminal, 65536):
+            written += block
+    except OSError:  # Linux ends a terminal that nobody writes to any more like this
+        pass
+    finally:
+        os.close(terminal)
+    return written
+
+
 def at_a_terminal(*arguments: str, **environment: str) -> str:
-    """What the command line writes to a terminal."""
+    """What the command line, as a program, writes to a terminal."""
     ours, theirs = pty.openpty()
     variables = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "200", **environment}
     process = subprocess.Popen(
@@ -94,14 +133,7 @@ def at_a_terminal(*arguments: str, **environment: str) -> str:
         stderr=theirs,
     )
     os.close(theirs)
-    written = b""
-    try:
-        while block := os.read(ours, 65536):
-            written += block
-    except OSError:  # Linux ends a terminal that nobody writes to any more like this
-        pass
-    finally:
-        os.close(ours)
+    written = all_of(ours)
     process.wait(60)
     return written.decode()
 
@@ -124,10 +156,10 @@ def test_a_command_takes_its_own_options_and_refuses_the_others(name: str) -> No
         assert refused.value.exit_code == 2
 
 
-def test_what_no_command_of_this_name_takes_ends_with_2() -> None:
-    result = run("urls", "dev", "--push", "--live", "--replace", "NOPE", "--owner", "a:b:c")
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "error: No such option: --push\n"
+def test_what_no_command_of_this_name_takes_ends_with_2(capfd: pytest.CaptureFixture[str]) -> None:
+    result = here(capfd, "urls", "dev", "--push", "--live", "--replace", "NOPE", "--owner", "a:b:c")
+    assert (result.status, result.out) == (2, "")
+    assert result.err == "error: No such option: --push\n"
 
 
 @pytest.mark.parametrize(
@@ -171,8 +203,8 @@ def test_each_example_of_the_help_can_be_given(name: str) -> None:
 # --- help ---
 
 
-def test_the_help_has_the_commands_by_group_and_the_exit_statuses() -> None:
-    text = run("--help").stdout
+def test_the_help_has_the_commands_by_group_and_the_exit_statuses(capfd: pytest.CaptureFixture[str]) -> None:
+    text = here(capfd, "--help").out
     groups = re.split(r"\n(?=Deploy:|Look after it:|Change it:)", text)
     assert [group.partition(":")[0] for group in groups[1:]] == ["Deploy", "Look after it", "Change it"]
     found = [re.findall(r"^  ([a-z-]+)  ", group, re.M) for group in groups[1:]]
@@ -181,22 +213,22 @@ def test_the_help_has_the_commands_by_group_and_the_exit_statuses() -> None:
     assert "2 wrong usage, 3 a change without consent" in " ".join(text.split())
 
 
-def test_the_help_of_a_command_has_its_options_and_an_example() -> None:
-    text = " ".join(run("logs", "--help").stdout.split())
+def test_the_help_of_a_command_has_its_options_and_an_example(capfd: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(here(capfd, "logs", "--help").out.split())
     assert "logs [OPTIONS] {ENV} [TARGET]..." in text
     assert "--follow Go on with new log lines." in text
     assert "For example: python -m ai_interviewer logs dev; python -m ai_interviewer logs dev backend registry" in text
     assert "--push" not in text
 
 
-def test_without_a_command_the_help_is_shown_and_the_status_is_2() -> None:
-    result = run()
-    assert result.returncode == 2
-    assert result.stdout == run("--help").stdout
+def test_without_a_command_the_help_is_shown_and_the_status_is_2(capfd: pytest.CaptureFixture[str]) -> None:
+    result = here(capfd)
+    assert result.status == 2
+    assert result.out == here(capfd, "--help").out
 
 
 def test_at_a_terminal_the_help_is_in_boxes_by_group() -> None:
-    text = at_a_terminal("--help")
+    text = here_at_a_terminal("--help")
     assert ESCAPE in text
     for group in ("Deploy", "Look after it", "Change it"):
         assert re.search(rf"╭─ {group} ─+╮", re.sub(r"\x1b\[[0-9;]*m", "", text))
@@ -228,13 +260,14 @@ def test_a_shell_completes_environments_and_workloads(typed: str, completed: set
 
 
 def test_a_table_has_lines_and_colours_at_a_terminal_only() -> None:
-    assert "│ /grafana/ " in re.sub(r"\x1b\[[0-9;]*m", "", at_a_terminal("urls", "dev"))
-    assert ESCAPE in at_a_terminal("urls", "dev")
+    for fancy in (at_a_terminal("urls", "dev"), here_at_a_terminal("urls", "dev")):
+        assert ESCAPE in fancy
+        assert "│ /grafana/ " in re.sub(r"\x1b\[[0-9;]*m", "", fancy)
     for plain in (
         run("urls", "dev", TERM="xterm-256color", FORCE_COLOR="1", GITHUB_ACTIONS="true").stdout,
-        at_a_terminal("urls", "dev", NO_COLOR="1").replace("\r\n", "\n"),
-        at_a_terminal("urls", "dev", TERM="dumb").replace("\r\n", "\n"),
-        at_a_terminal("urls", "dev", TERM="").replace("\r\n", "\n"),
+        here_at_a_terminal("urls", "dev", NO_COLOR="1").replace("\r\n", "\n"),
+        here_at_a_terminal("urls", "dev", TERM="dumb").replace("\r\n", "\n"),
+        here_at_a_terminal("urls", "dev", TERM="").replace("\r\n", "\n"),
     ):
         assert re.search(r"^/grafana/ +grafana +administrator +http://", plain, re.M)
         assert ESCAPE not in plain
@@ -242,8 +275,8 @@ def test_a_table_has_lines_and_colours_at_a_terminal_only() -> None:
 
 
 def test_an_error_is_coloured_at_a_terminal_only() -> None:
-    assert f"{ESCAPE}[1;31merror:" in at_a_terminal("urls", "nowhere")
-    assert ESCAPE not in at_a_terminal("urls", "nowhere", NO_COLOR="1")
+    assert f"{ESCAPE}[1;31merror:" in here_at_a_terminal("urls", "nowhere")
+    assert ESCAPE not in here_at_a_terminal("urls", "nowhere", NO_COLOR="1")
 
 
 def test_a_roll_out_shows_at_a_terminal_that_it_goes_on(workplace: Workplace) -> None:

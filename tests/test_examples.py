@@ -20,6 +20,8 @@ from environments import EVERY, SETTINGS, WITH_LOGIN, WITH_MESH
 from mcpmesh_k8s import DevIdentity, Gateway, Route, budget, topology
 from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
+pytestmark = pytest.mark.usefixtures("schemas_are_read_once")
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ACCESS = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
 IMAGES = (ROOT / "docs" / "images.md").read_text(encoding="utf-8")

@@ -70,6 +70,8 @@ from test_properties import EVERY_CONTAINER
 from test_schemas import VERSIONS
 from test_settings import CASES, MAIN, PLENTY, REDIS, SERVICE, SIDECAR, SMALL, TWO, Shop
 
+pytestmark = pytest.mark.usefixtures("schemas_are_read_once")
+
 EXPORTER = Container(
     name="exporter",
     image=Image(repository="acme/exporter", tag="1.0.0"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from conftest import Manifests
 from environments import EVERY
 from kubernetes_api import RESOURCES, KubernetesApi, Manifest, kubeconfig
 from mcpmesh_k8s import Application, ApplicationSettings, Phase, TreeError
+from mcpmesh_k8s.operations.cli import main
+from test_operations import OPERATED
 
 ROOT = Path(__file__).parent.parent
 NAMESPACE = "ai-interviewer"
@@ -265,7 +266,12 @@ provisioner: example.com/disk
 
 
 def test_the_operators_commands_deploy_dev_from_nothing_and_bring_back_what_was_scaled_away(
-    api: KubernetesApi, kubectl: Kubectl, manifests: Manifests, tmp_path: Path
+    api: KubernetesApi,
+    kubectl: Kubectl,
+    manifests: Manifests,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     environment = kubeconfig(tmp_path, {"kind": api.url, "nobody": "http://127.0.0.1:1"}, current="nobody")
     values = tmp_path / ".env"
@@ -274,20 +280,16 @@ def test_the_operators_commands_deploy_dev_from_nothing_and_bring_back_what_was_
     (tmp_path / "cluster.yaml").write_text(PREREQUISITES)
 
     def operate(command: str, *more: str) -> str:
-        words = [sys.executable, "-m", "ai_interviewer", command, "dev", "--context=kind", *more]
-        done = subprocess.run(
-            words,
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert "of-a-test" not in done.stdout + done.stderr
-        return succeed(done)
+        capfd.readouterr()
+        status = main("python -m ai_interviewer", OPERATED, [command, "dev", "--context=kind", *more])
+        said = capfd.readouterr()
+        assert "of-a-test" not in said.out + said.err
+        assert status == 0, said.out + said.err
+        return said.out
 
+    monkeypatch.chdir(ROOT)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     succeed(kubectl("--context=kind", *APPLY, tmp_path / "cluster.yaml"))
     operate("setup", "--confirm=dev", f"--env-file={values}")
     secrets = {name: secret["data"] for (kind, _, name), secret in api.objects.items() if kind == "Secret"}

@@ -131,11 +131,11 @@ def require_clients(server: Server) -> None:
 
 def forget(server: Server) -> None:
     """Take away what the task made, by hand."""
-    server.ask("GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC")
-    for name in DATABASES:
-        server.ask(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    for role in KEYS:
-        server.ask(f"DROP ROLE IF EXISTS {role}")
+    server.ask(
+        "GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC",
+        *(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)" for name in DATABASES),
+        *(f"DROP ROLE IF EXISTS {role}" for role in KEYS),
+    )
 
 
 class Given(TypedDict):

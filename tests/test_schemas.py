@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pkgutil
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import jsonschema
@@ -15,6 +12,8 @@ import yaml
 
 from conftest import ROOT, Manifest, Manifests
 from environments import EVERY
+
+pytestmark = pytest.mark.usefixtures("schemas_are_read_once")
 
 OLDEST = 27
 NEWEST = int(str(kubernetes_validate.latest_version()).split(".")[1])
@@ -52,15 +51,6 @@ CUSTOM = custom_schemas()
 
 def is_custom(manifest: Manifest) -> bool:
     return (str(manifest["apiVersion"]), str(manifest["kind"])) in CUSTOM
-
-
-@pytest.fixture(scope="module", autouse=True)
-def schemas_are_read_once() -> Iterator[None]:
-    """The package reads and parses all definitions of a version again for each object, which took most of the time."""
-    reader = f"{kubernetes_validate.validate.__module__}.schema_contents"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, cache(pkgutil.resolve_name(reader)))
-        yield
 
 
 @pytest.mark.parametrize("version", VERSIONS)
