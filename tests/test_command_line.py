@@ -86,7 +86,8 @@ def here(capfd: pytest.CaptureFixture[str], *arguments: str) -> Result:
     """The same without a program of its own, which takes most of the time to start."""
     capfd.readouterr()
     status = main("python -m ai_interviewer", OPERATED, arguments)
-    return Result(status, *capfd.readouterr())
+    said = capfd.readouterr()
+    return Result(status, said.out, said.err)
 
 
 def here_at_a_terminal(*arguments: str, **environment: str) -> str:
