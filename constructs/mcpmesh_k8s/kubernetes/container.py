@@ -8,7 +8,7 @@ from .errors import SettingError
 from .image import Image
 from .names import dns_label, once
 from .probe import HttpGet, Probes, TcpSocket
-from .quantity import Amount, Compute, in_bytes, millicores
+from .quantity import Amount, Compute
 from .storage import Volume
 from .values import dataclass
 from .variable import Variable
@@ -103,24 +103,17 @@ class Container:
     @property
     def requests(self) -> Amount:
         """What it is promised."""
-        return Amount(
-            cpu=millicores("cpu", self.compute.cpu), memory=in_bytes("memory", self.compute.memory), disk=self._disk
-        )
+        return self.compute.requests + self._volumes
 
     @property
     def limits(self) -> Amount:
         """What it may use at most."""
-        return Amount(
-            cpu=millicores("cpu", self.compute.cpu_limit),
-            memory=in_bytes("memory", self.compute.memory_limit),
-            disk=self._disk,
-        )
+        return self.compute.limits + self._volumes
 
     @property
-    def _disk(self) -> int:
-        """Of its node's disk: its log and the like, and its volumes that lie there. The kubelet adds up the same."""
-        own = in_bytes("ephemeral_storage", self.compute.ephemeral_storage)
-        return own + sum(volume.disk for volume in self.volumes)
+    def _volumes(self) -> Amount:
+        """Of its node's disk: its volumes that lie there. The kubelet adds up the same."""
+        return Amount(disk=sum(volume.disk for volume in self.volumes))
 
     def render(self, image_pull_policy: str = "", *, assigns_users: bool = False) -> k8s.Container:
         """The container as the API has it, hardened.

@@ -12,7 +12,7 @@ from .labels import label_pairs
 from .manifest import Manifest
 from .names import dns_label
 from .network import External, Peer, cilium_policy, egress_rule, ingress_rule, needs_cilium, require_sayable
-from .quantity import Amount, Compute, in_bytes, millicores
+from .quantity import Amount, Compute
 from .values import dataclass
 
 
@@ -78,26 +78,12 @@ class Guest(Component):
     @property
     def requests(self) -> Amount:
         """What all of them request."""
-        compute = self.settings.compute
-        one = Amount(cpu=millicores("cpu", compute.cpu), memory=in_bytes("memory", compute.memory), disk=self._disk)
-        return one * self.settings.pods
-
-    @property
-    def limit(self) -> Amount:
-        """The most that one of them may use."""
-        compute = self.settings.compute
-        return Amount(
-            cpu=millicores("cpu", compute.cpu_limit), memory=in_bytes("memory", compute.memory_limit), disk=self._disk
-        )
+        return self.settings.compute.requests * self.settings.pods
 
     @property
     def limits(self) -> Amount:
         """The most that all of them may use."""
-        return self.limit * self.settings.pods
-
-    @property
-    def _disk(self) -> int:
-        return in_bytes("ephemeral_storage", self.settings.compute.ephemeral_storage)
+        return self.settings.compute.limits * self.settings.pods
 
     def manifests(self) -> list[Manifest]:
         """Their policy."""

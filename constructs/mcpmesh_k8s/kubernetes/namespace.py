@@ -196,7 +196,7 @@ class Namespace(Component):
 
         items = []
         if limits:
-            guests = [guest.limit for guest in self.application.find_all(Guest)]
+            guests = [guest.settings.compute.limits for guest in self.application.find_all(Guest)]
             largest = functools.reduce(Amount.at_least, [*limits, *guests])
             smallest = functools.reduce(Amount.at_most, limits)
             items.append(

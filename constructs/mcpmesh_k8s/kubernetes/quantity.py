@@ -111,6 +111,22 @@ class Compute:
         ):
             object.__setattr__(self, field, text)
 
+    @property
+    def requests(self) -> Amount:
+        """What is promised."""
+        return Amount(cpu=millicores("cpu", self.cpu), memory=in_bytes("memory", self.memory), disk=self._disk)
+
+    @property
+    def limits(self) -> Amount:
+        """What may be used at most."""
+        return Amount(
+            cpu=millicores("cpu", self.cpu_limit), memory=in_bytes("memory", self.memory_limit), disk=self._disk
+        )
+
+    @property
+    def _disk(self) -> int:
+        return in_bytes("ephemeral_storage", self.ephemeral_storage)
+
     def __str__(self) -> str:
         return f"{self.cpu} CPU, {self.memory} → {self.cpu_limit} CPU, {self.memory_limit}"
 
