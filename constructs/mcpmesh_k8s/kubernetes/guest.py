@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from constructs import Construct
 
-from .api import ApiObjectMetadata, k8s
 from .component import Component
 from .endpoint import port_number
 from .errors import SettingError
 from .labels import label_pairs
 from .manifest import Manifest
 from .names import dns_label
-from .network import External, Peer, cilium_policy, egress_rule, ingress_rule, needs_cilium, require_sayable
+from .network import External, Peer, pod_policies, require_sayable
 from .quantity import Amount, Compute
 from .values import dataclass
 
@@ -87,32 +86,11 @@ class Guest(Component):
 
     def manifests(self) -> list[Manifest]:
         """Their policy."""
-        settings, kind = self.settings, self.application.settings.policies
-        listeners = [listener for external in settings.reaches for listener in external.listeners]
-        return [
-            k8s.KubeNetworkPolicy.manifest(
-                metadata=self.metadata(),
-                spec=k8s.NetworkPolicySpec(
-                    pod_selector=k8s.LabelSelector(match_labels=dict(settings.labels)),
-                    policy_types=["Ingress", "Egress"],
-                    ingress=[
-                        ingress_rule(peer.render(), [settings.port])
-                        for peer in settings.accepts
-                        if not needs_cilium(peer, kind)
-                    ]
-                    or None,
-                    egress=[
-                        egress_rule(listener.peer.render(), [listener.port])
-                        for listener in listeners
-                        if not needs_cilium(listener.peer, kind)
-                    ]
-                    or None,
-                ),
-            ),
-            *cilium_policy(
-                ApiObjectMetadata(name=self.full_name, namespace=self.namespace, labels=self.labels()),
-                dict(settings.labels),
-                incoming=[(peer, settings.port) for peer in settings.accepts if needs_cilium(peer, kind)],
-                outgoing=[listener for listener in listeners if needs_cilium(listener.peer, kind)],
-            ),
-        ]
+        settings = self.settings
+        return pod_policies(
+            self.metadata(),
+            dict(settings.labels),
+            self.application.settings.policies,
+            incoming=[(peer, settings.port) for peer in settings.accepts],
+            outgoing=[listener for external in settings.reaches for listener in external.listeners],
+        )

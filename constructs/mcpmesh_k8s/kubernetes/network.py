@@ -403,6 +403,52 @@ def egress_rule(
     return k8s.NetworkPolicyEgressRule(to=list(peers), ports=policy_ports(numbers, protocols))
 
 
+def pod_policies(
+    metadata: k8s.ObjectMeta,
+    selector: Mapping[str, str],
+    kind: PolicyKind,
+    *,
+    incoming: Sequence[tuple[Peer, int]],
+    outgoing: Sequence[Listener],
+    clients: Sequence[k8s.NetworkPolicyIngressRule] = (),
+    targets: Sequence[k8s.NetworkPolicyEgressRule] = (),
+) -> list[Manifest]:
+    """The policy that closes pods in both directions but for what is said, and Cilium's where a peer needs that.
+
+    Args:
+        metadata: Its name, namespace and labels.
+        selector: The labels of the pods that it is about.
+        kind: With which objects this cluster's policies are written.
+        incoming: Who may come in from outside the application, each with the port of the pods.
+        outgoing: Who may be dialled outside it.
+        clients: Who may come in of the application.
+        targets: Who may be dialled of it.
+    """
+    ingress = [ingress_rule(peer.render(), [number]) for peer, number in incoming if not needs_cilium(peer, kind)]
+    egress = [
+        egress_rule(listener.peer.render(), [listener.port])
+        for listener in outgoing
+        if not needs_cilium(listener.peer, kind)
+    ]
+    return [
+        k8s.KubeNetworkPolicy.manifest(
+            metadata=metadata,
+            spec=k8s.NetworkPolicySpec(
+                pod_selector=k8s.LabelSelector(match_labels=dict(selector)),
+                policy_types=["Ingress", "Egress"],
+                ingress=[*clients, *ingress] or None,
+                egress=[*targets, *egress] or None,
+            ),
+        ),
+        *cilium_policy(
+            ApiObjectMetadata(name=metadata.name, namespace=metadata.namespace, labels=metadata.labels),
+            selector,
+            incoming=[(peer, number) for peer, number in incoming if needs_cilium(peer, kind)],
+            outgoing=[listener for listener in outgoing if needs_cilium(listener.peer, kind)],
+        ),
+    ]
+
+
 def cilium_policy(
     metadata: ApiObjectMetadata,
     selector: Mapping[str, str],

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from constructs import Construct
 
-from .api import ApiObjectMetadata, k8s
+from .api import k8s
 from .component import NAME_LABEL, Component
 from .container import Container, harden_pod
 from .endpoint import Endpoint, Port
@@ -22,10 +22,9 @@ from .network import (
     Listener,
     Peer,
     PolicyKind,
-    cilium_policy,
     egress_rule,
     ingress_rule,
-    needs_cilium,
+    pod_policies,
     pods_peer,
     require_sayable,
 )
@@ -492,9 +491,13 @@ class Pod(Component):
             image_pull_secrets=references or None,
         )
 
-    def ingress_rules(self) -> list[k8s.NetworkPolicyIngressRule]:
-        """Who may come in: one rule for each port that has clients, and one for each peer from outside."""
-        inside = [
+    def network_policies(self) -> list[Manifest]:
+        """Its policy: both directions closed but for its connections. Beside it Cilium's, where a peer needs that.
+
+        One rule for each port that has clients, each workload that it connects to, each peer and each listener of
+        outside. DNS is in the baseline.
+        """
+        clients = [
             ingress_rule(
                 [pods_peer({NAME_LABEL: client}) for client in sorted(self._clients[port.name])],
                 [port.container],
@@ -502,56 +505,22 @@ class Pod(Component):
             for port in self.ports
             if port.name in self._clients
         ]
-        outside = [
-            ingress_rule(peer.render(), [number])
-            for peer, number in self._incoming
-            if not needs_cilium(peer, self._policies)
-        ]
-        return inside + outside
-
-    def egress_rules(self) -> list[k8s.NetworkPolicyEgressRule]:
-        """Where it may go: its connections, one rule for each workload and listener. DNS is in the baseline."""
         ports: dict[str, set[int]] = {}
+        outgoing: list[Listener] = []
         for target in self.connections:
             if isinstance(target, Target):
                 ports.setdefault(target.workload.full_name, set()).add(target.workload.port(target.port).container)
-        inside = [egress_rule([pods_peer({NAME_LABEL: name})], ports[name]) for name in sorted(ports)]
-        outside = [
-            egress_rule(listener.peer.render(), [listener.port])
-            for listener in self._outgoing
-            if not needs_cilium(listener.peer, self._policies)
-        ]
-        return inside + outside
-
-    @property
-    def _incoming(self) -> list[tuple[Peer, int]]:
-        return [(peer, self.port(port).container) for peer, port in self._peers]
-
-    @property
-    def _outgoing(self) -> list[Listener]:
-        return [
-            listener for target in self.connections if isinstance(target, External) for listener in target.listeners
-        ]
-
-    def network_policies(self) -> list[Manifest]:
-        """Its policy: both directions closed but for its connections. Beside it Cilium's, where a peer needs that."""
-        return [
-            k8s.KubeNetworkPolicy.manifest(
-                metadata=self.metadata(),
-                spec=k8s.NetworkPolicySpec(
-                    pod_selector=k8s.LabelSelector(match_labels=self.selector),
-                    policy_types=["Ingress", "Egress"],
-                    ingress=self.ingress_rules() or None,
-                    egress=self.egress_rules() or None,
-                ),
-            ),
-            *cilium_policy(
-                ApiObjectMetadata(name=self.full_name, namespace=self.namespace, labels=self.labels()),
-                self.selector,
-                incoming=[entry for entry in self._incoming if needs_cilium(entry[0], self._policies)],
-                outgoing=[listener for listener in self._outgoing if needs_cilium(listener.peer, self._policies)],
-            ),
-        ]
+            else:
+                outgoing += target.listeners
+        return pod_policies(
+            self.metadata(),
+            self.selector,
+            self._policies,
+            incoming=[(peer, self.port(port).container) for peer, port in self._peers],
+            outgoing=outgoing,
+            clients=clients,
+            targets=[egress_rule([pods_peer({NAME_LABEL: name})], ports[name]) for name in sorted(ports)],
+        )
 
     def pod_template(
         self,
