@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from .container import Container
@@ -68,16 +69,25 @@ class PodExtras:
         for name in self.image_pull_secrets:
             dns_subdomain("PodExtras.image_pull_secrets", name)
         once("PodExtras.image_pull_secrets", self.image_pull_secrets)
-        for container in self.init_containers:
-            for what, given in (
-                ("ports", container.ports),
-                ("probes", container.probes),
-                ("pre_stop_seconds", container.pre_stop_seconds),
-            ):
-                if given:
-                    raise SettingError(
-                        f"PodExtras.init_containers {container.name!r} {what}",
-                        given,
-                        "It ends before the pod serves, and Kubernetes takes none there. Leave it out.",
-                    )
+        require_ending("PodExtras.init_containers", self.init_containers)
         once_each("PodExtras.patches", self.patches)
+
+
+def require_ending(where: str, containers: Sequence[Container]) -> None:
+    """Refuse init containers with what only those have that go on.
+
+    Raises:
+        SettingError: One of them serves, is probed, or waits before it ends.
+    """
+    for container in containers:
+        for what, given in (
+            ("ports", container.ports),
+            ("probes", container.probes),
+            ("pre_stop_seconds", container.pre_stop_seconds),
+        ):
+            if given:
+                raise SettingError(
+                    f"{where} {container.name!r} {what}",
+                    given,
+                    "It ends before the pod serves, and Kubernetes takes none there. Leave it out.",
+                )

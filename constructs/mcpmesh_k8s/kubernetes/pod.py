@@ -14,7 +14,7 @@ from .component import NAME_LABEL, Component
 from .container import Container, harden_pod
 from .endpoint import Endpoint, Port
 from .errors import SettingError
-from .extras import PodExtras
+from .extras import PodExtras, require_ending
 from .manifest import Manifest
 from .names import dns_label, once
 from .network import (
@@ -68,12 +68,15 @@ class PodSettings(PodOptions):
     Args:
         container: The main container.
         sidecars: More containers that belong to the program.
+        init_containers: What the program needs to be done first, one after the other, when what the pod waits for is
+            there. Those that are added with the extras come after them.
         component: Its role, as the label ``app.kubernetes.io/component``.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
     """
 
     container: Container
     sidecars: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
     component: str = ""
     termination_grace_seconds: int = 30
 
@@ -83,8 +86,9 @@ class PodSettings(PodOptions):
         containers = (self.main_container, *self.all_sidecars)
         once(
             f"{self.name} container name",
-            [container.name for container in (*containers, *self.extras.init_containers)],
+            [container.name for container in (*containers, *self.all_init_containers)],
         )
+        require_ending(f"{self.name} init_containers", self.init_containers)
         once(f"{self.name} port", [port.container for container in containers for port in container.ports])
         once(f"{self.name} Service port", [port.number for container in containers for port in container.ports])
         once(f"{self.name} port name", [port.name for container in containers for port in container.ports])
@@ -109,6 +113,11 @@ class PodSettings(PodOptions):
     def all_sidecars(self) -> tuple[Container, ...]:
         """The containers beside the main one: those of the program, then those that are added."""
         return (*self.sidecars, *self.extras.sidecars)
+
+    @property
+    def all_init_containers(self) -> tuple[Container, ...]:
+        """What runs before them: what the program needs, then those that are added."""
+        return (*self.init_containers, *self.extras.init_containers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +185,7 @@ class Pod(Component):
         """The main container, without the variables of its connections."""
         self.sidecars = settings.all_sidecars
         """The containers beside it."""
+        self._firsts = settings.all_init_containers
         self.patch(*settings.extras.patches)
         self._grace_seconds = settings.termination_grace_seconds
         self._introduced: list[Variable] = []
@@ -348,7 +358,7 @@ class Pod(Component):
             while name in self._waits:
                 number += 1
                 name = f"wait-for-{workload.name}-{number}"
-            present = (self.container, *self.sidecars, *self.extras.init_containers)
+            present = (self.container, *self.sidecars, *self._firsts)
             if any(name == container.name for container in present):
                 raise SettingError(f"{self.full_name} container name", name, "What it waits by has it. Give another.")
             readiness = target.readiness
@@ -367,8 +377,8 @@ class Pod(Component):
 
     @property
     def init_containers(self) -> tuple[Container, ...]:
-        """What runs before the pod's containers: one for each target it waits for, then those that are added."""
-        return (*self._waits.values(), *self.extras.init_containers)
+        """What runs before the pod's containers: one for each target it waits for, then its own and those added."""
+        return (*self._waits.values(), *self._firsts)
 
     @property
     def containers(self) -> tuple[Container, ...]:

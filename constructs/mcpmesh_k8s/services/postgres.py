@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from constructs import Construct
@@ -131,14 +130,14 @@ class Postgres(StatefulWorkload):
             ),
             volumes=(claim,),
         )
-        server = settings.extras
         super().__init__(
             scope,
             WorkloadSettings(
                 name=settings.name,
                 component="database",
                 availability=settings.availability,
-                extras=replace(server, init_containers=(first_start, *server.init_containers)),
+                extras=settings.extras,
+                init_containers=(first_start,),
                 # A fast shutdown ends sessions at once and then writes a checkpoint.
                 termination_grace_seconds=60,
                 container=Container(
@@ -182,9 +181,9 @@ class Postgres(StatefulWorkload):
             priority_class=settings.availability.priority_class,
             extras=settings.databases_extras
             or PodExtras(
-                placement=server.placement,
-                image_pull_policy=server.image_pull_policy,
-                image_pull_secrets=server.image_pull_secrets,
+                placement=settings.extras.placement,
+                image_pull_policy=settings.extras.image_pull_policy,
+                image_pull_secrets=settings.extras.image_pull_secrets,
             ),
         )
         self.task = PostgresDatabases(scope, self, options, settings.databases, secret)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from constructs import Construct
@@ -174,7 +173,7 @@ class Redis(Workload):
             data: Volume = Claim(mount_path=_DATA, size=storage.size, storage_class=storage.storage_class)
         else:
             data = Scratch(name="data", mount_path=_DATA, size=storage.size)
-        extras = settings.extras
+        repairs: tuple[Container, ...] = ()
         if isinstance(storage, Persistent) and storage.repair is not None:
             script = read_script(_FILES / "repair.sh")
             repair = Container(
@@ -185,14 +184,15 @@ class Redis(Workload):
                 command=("/bin/sh", "-c", script, "repair", storage.repair.value, _DATA),
                 volumes=(data,),
             )
-            extras = replace(extras, init_containers=(repair, *extras.init_containers))
+            repairs = (repair,)
         super().__init__(
             scope,
             WorkloadSettings(
                 name=settings.name,
                 component="cache",
                 availability=settings.availability,
-                extras=extras,
+                extras=settings.extras,
+                init_containers=repairs,
                 one_at_a_time=True,
                 container=Container(
                     name=settings.name,
