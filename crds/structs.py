@@ -84,6 +84,11 @@ def sources(imports: Path) -> tuple[Source, ...]:
             about="the route of the Gateway API.",
             package=imports / "io/k8s/networking/gateway",
         ),
+        Source(
+            module="monitoring",
+            about="the custom resources of the Prometheus Operator.",
+            package=imports / "com/coreos/monitoring",
+        ),
     )
 
 
@@ -139,9 +144,8 @@ class Module:
         wanted: set[str] = set()
         for name in self.source.only or [f"{kind}Props" for kind in self.kinds]:
             self._reach(name, wanted)
-        parts = [
-            self._enum(name) if self.types[name]["kind"] == "enum" else self._struct(name) for name in sorted(wanted)
-        ]
+        write = {"class": self._either, "enum": self._enum, "interface": self._struct}
+        parts = [write[self.types[name]["kind"]](name) for name in sorted(wanted)]
         if self.kinds:
             parts.append("".join(f"{kind} = Kind({kind}Props)\n" for kind in self.kinds))
         body = "\n\n".join([*parts, NEAREST])
@@ -191,6 +195,13 @@ class Module:
             members.append(f'    {member["name"]} = "{value}"\n')
         said = self._said(self.types[name])
         return f"class {name}(Enum):\n{said}{chr(10) if said else ''}{''.join(members)}"
+
+    def _either(self, name: str) -> str:
+        """What is a number or a text. The schemas of crds/ have whole numbers alone."""
+        methods = {method["name"] for method in self.types[name].get("methods", ())}
+        if methods != {"fromNumber", "fromString"}:
+            sys.exit(f"{name} is a class with {', '.join(sorted(methods))}: tell structs.py what it is.")
+        return f"{name} = IntOrString\n"
 
     def _said(self, found: Described) -> str:
         """What crds/ says of it. What Kubernetes says of its own fields is in its reference, and stays there."""

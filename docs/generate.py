@@ -9,6 +9,7 @@ import inspect
 import json
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ from mcpmesh_k8s.operations import SharedCluster  # noqa: E402
 from mcpmesh_k8s.operations.answers import ANSWERS  # noqa: E402
 from mcpmesh_k8s.operations.makefile import every_variable  # noqa: E402
 from programs import PROGRAMS  # noqa: E402
+from watched import watched  # noqa: E402
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 ENV_EXAMPLE = ROOT / ".env.example"
@@ -393,6 +395,22 @@ def advisories() -> str:
     return table(("of", "advisory", "what it allows", "mended in", "here", "what we do"), rows)
 
 
+def alerts() -> str:
+    """Every alert of an application whose every part is watched, as Prometheus is given it."""
+    with tempfile.TemporaryDirectory() as outdir:
+        rules = watched(Path(outdir)).values()
+    rows = [
+        (
+            f"[{rule['alert']}](runbooks/{rule['alert']}.md)",
+            rule["labels"]["severity"],
+            "at once" if rule["for"] == "0m" else rule["for"],
+            f"{rule['annotations']['summary']}. {rule['annotations']['description']}".replace("|", BAR),
+        )
+        for rule in rules
+    ]
+    return table(("alert and its runbook", "severity", "after", "what people read"), rows)
+
+
 def example(name: str) -> str:
     """An example, as it stands in its file."""
     return f"```python\n{(ROOT / 'examples' / name).read_text(encoding='utf-8')}```"
@@ -413,6 +431,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "example": lambda: example("shop.py"),
     "managed s3": lambda: example("managed_s3.py"),
     "pins": pins,
+    "alerts": alerts,
     "advisories": advisories,
     "programs": programs,
 }

@@ -22,6 +22,7 @@ from cdk8s import ApiObjectMetadata  # noqa: E402
 from cdk8s_plus_27 import k8s  # noqa: E402
 
 from imports.com import bitnami  # noqa: E402
+from imports.com.coreos import monitoring  # noqa: E402
 from imports.io import argoproj, cilium, external_secrets  # noqa: E402
 from imports.io.k8s.networking import gateway as gateway_api  # noqa: E402
 
@@ -50,6 +51,7 @@ vars(real).update(
     external_secrets=external_secrets,
     gateway_api=gateway_api,
     k8s=real_k8s,
+    monitoring=monitoring,
     to_json=lambda manifest: manifest,
 )
 sys.modules["mcpmesh_k8s.kubernetes.api"] = real

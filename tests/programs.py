@@ -89,6 +89,13 @@ PROGRAMS = (
         ("redis-server",),
         services=("redis-server",),
     ),
+    Program(
+        "prometheus",
+        "checks the rendered rules, and tries each alert",
+        ("promtool",),
+        ("prometheus",),
+        services=("prometheus",),
+    ),
     Program("kubectl", "applies what is rendered to a server of the tests", ("kubectl",), ("kubernetes-client",)),
     Program(
         "shellcheck",

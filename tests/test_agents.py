@@ -85,7 +85,7 @@ def test_the_fifth_agent_runs_in_every_environment(copy: Path, manifests: Manife
 @pytest.mark.parametrize("environment", EVERY)
 def test_the_fifth_agent_is_connected_as_it_is_said_and_no_further(copy: Path, environment: str) -> None:
     rows = facets.connections(read_manifests(copy / "dist" / environment))
-    clients = ["backend 8090", "nginx-gateway 8090"] if environment in WITH_MESH else ["backend 8090"]
+    clients = ["backend 8090", *(["nginx-gateway 8090"] if environment in WITH_MESH else []), "prometheus 8090"]
     assert rows["file-agent"] == {"ingress": clients, "egress": ["redis 6379", "registry 8000"]}
 
 

@@ -30,6 +30,7 @@ import pytest
 from cdk8s_plus_27 import k8s as cdk8s_k8s
 
 from imports.com import bitnami as cdk8s_bitnami
+from imports.com.coreos import monitoring as cdk8s_monitoring
 from imports.io import argoproj as cdk8s_argoproj
 from imports.io import cilium as cdk8s_cilium
 from imports.io import external_secrets as cdk8s_external_secrets
@@ -46,6 +47,7 @@ from mcpmesh_k8s.kubernetes.api import (
     external_secrets,
     gateway_api,
     metadata,
+    monitoring,
 )
 
 MOMENT = datetime(2020, 1, 2, 3, 4, 5, 678000, tzinfo=timezone.utc)
@@ -112,12 +114,13 @@ class Origin:
                 "date": (MOMENT, {"$date": MOMENT.timestamp() * 1000}),
             }[type["primitive"]]
         package, _, struct = str(type["fqn"]).rpartition(".")
-        if struct == "IntOrString":
-            return IntOrString.from_string(name), {"value": name}
         if struct == "Quantity":
             return Quantity.from_string("1Gi"), {"value": "1Gi"}
         if package == "cdk8s" and self is not CDK8S:
             return CDK8S.values(struct, full=True)
+        if self.types[struct]["kind"] == "class":
+            assert getattr(self.ours, struct) is IntOrString
+            return IntOrString.from_string(name), {"value": name}
         if self.types[struct]["kind"] == "enum":
             member = self.types[struct]["members"][-1]["name"]
             return getattr(self.ours, struct)[member], {"$enum": [struct, member]}
@@ -132,6 +135,7 @@ ORIGINS = (
     Origin(cilium, cdk8s_cilium, cdk8s_cilium),
     Origin(external_secrets, cdk8s_external_secrets, cdk8s_external_secrets),
     Origin(gateway_api, cdk8s_gateway, cdk8s_gateway),
+    Origin(monitoring, cdk8s_monitoring, cdk8s_monitoring),
 )
 ALL = (*ORIGINS, CDK8S)
 
@@ -258,6 +262,7 @@ NO_CAMEL_CASE = {
     "host_ipc": "hostIPC",
     "host_pid": "hostPID",
     "insecure_skip_tls_verify": "insecureSkipTLSVerify",
+    "keep_firing_for": "keep_firing_for",
     "load_balancer_ip": "loadBalancerIP",
     "node_id": "nodeID",
     "non_resource_ur_ls": "nonResourceURLs",

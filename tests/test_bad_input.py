@@ -15,6 +15,9 @@ from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings
 from mcpmesh_k8s import (
     Agent,
     AgentSettings,
+    ApiAccess,
+    ApiRule,
+    ApiServer,
     Application,
     ApplicationSettings,
     Audience,
@@ -32,6 +35,8 @@ from mcpmesh_k8s import (
     Image,
     IngressExposure,
     Internet,
+    Kubelet,
+    MetricsEndpoint,
     MountedSource,
     NamespacePods,
     NoTls,
@@ -39,12 +44,14 @@ from mcpmesh_k8s import (
     OpenIdConnect,
     Phase,
     Port,
+    PrometheusSettings,
     RateLimit,
     Registry,
     Replicas,
     Route,
     SealedSecrets,
     SettingError,
+    Slack,
     SmokeTest,
     SmokeTestSettings,
     TreeError,
@@ -286,8 +293,46 @@ CASES = {
         added(lambda whole, _: of("postgres", whole).database("users", role="backend")),  # type: ignore[attr-defined]
     ),
     "a port that the target does not have": Case(
-        ("ai-interviewer-redis port", "'metrics'", "redis"),
-        added(lambda whole, _: of("redis", whole).endpoint("metrics")),
+        ("ai-interviewer-redis port", "'cluster'", "redis, metrics"),
+        added(lambda whole, _: of("redis", whole).endpoint("cluster")),
+    ),
+    "the right to read Secrets": Case(
+        ("ApiRule.resources", "'secrets'", "Secrets cannot be read"), added(lambda *_: ApiRule(resources=("secrets",)))
+    ),
+    "every resource of the API": Case(
+        ("ApiRule.resources", "'*'", "Name each resource"), added(lambda *_: ApiRule(resources=("*",)))
+    ),
+    "the right to change objects": Case(
+        ("ApiRule.verbs", "'delete'", "get, list, watch"),
+        added(lambda *_: ApiRule(resources=("pods",), verbs=("delete",))),
+    ),
+    "access to the API without a reason": Case(
+        ("ApiAccess.because", "Say why"),
+        added(lambda *_: ApiAccess(because=" ", rules=(ApiRule(resources=("pods",)),))),
+    ),
+    "access to nothing of the API": Case(
+        ("ApiAccess.rules", "Give what it may read"), added(lambda *_: ApiAccess(because="It is a test."))
+    ),
+    "an API server that is nowhere": Case(
+        ("ApiServer.peers", "Give at least one"), added(lambda *_: ApiServer(peers=()))
+    ),
+    "metrics on a port that the pod does not have": Case(
+        ("ai-interviewer-extra", "'metrics'", "http"),
+        added(lambda _, phase: Workload(phase, replace(service(), metrics=(MetricsEndpoint(),)))),
+    ),
+    "a path of metrics with a query": Case(
+        ("MetricsEndpoint.path", "'/metrics?all=1'", "without a query"),
+        added(lambda *_: MetricsEndpoint(path="/metrics?all=1")),
+    ),
+    "metrics that are asked for all the time": Case(
+        ("MetricsEndpoint.interval_seconds", "1", "5 to 120"), added(lambda *_: MetricsEndpoint(interval_seconds=1))
+    ),
+    "kubelets that are nowhere": Case(("Kubelet.nodes", "kubelet=None"), added(lambda *_: Kubelet(nodes=()))),
+    "samples that are kept for no time": Case(
+        ("PrometheusSettings.retention_days", "0", "1 or more"), added(lambda *_: PrometheusSettings(retention_days=0))
+    ),
+    "a channel that is none": Case(
+        ("Slack.channel", "'interviews'", "'#channel'"), added(lambda *_: Slack(channel="interviews"))
     ),
     "a variable that is set twice": Case(
         ("ai-interviewer-extra variable", "'REDIS_HOST'", "twice"),

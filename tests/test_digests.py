@@ -55,6 +55,10 @@ def test_old_pins_fail_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         ("postgres", ("docker.io", "library/postgres")),
         ("grafana/tempo", ("docker.io", "grafana/tempo")),
         ("quay.io/oauth2-proxy/oauth2-proxy", ("quay.io", "oauth2-proxy/oauth2-proxy")),
+        (
+            "registry.k8s.io/kube-state-metrics/kube-state-metrics",
+            ("registry.k8s.io", "kube-state-metrics/kube-state-metrics"),
+        ),
         ("localhost/one", ("localhost", "one")),
         ("registry:5000/team/one", ("registry:5000", "team/one")),
     ],
@@ -173,7 +177,7 @@ def registry() -> Generator[StubRegistry, None, None]:
 
 
 def asking(stub: StubRegistry, output: Path) -> list[str]:
-    elsewhere = [f"--registry={host}={stub.url}" for host in ("docker.io", "quay.io")]
+    elsewhere = [f"--registry={host}={stub.url}" for host in ("docker.io", "quay.io", "registry.k8s.io")]
     return ["digests", f"--output={output}", *elsewhere]
 
 

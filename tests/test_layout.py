@@ -12,10 +12,11 @@ PACKAGE = Path(mcpmesh_k8s.__file__).parent
 MAY_IMPORT = {
     "images": {"kubernetes"},
     "kubernetes": set[str](),
-    "services": {"kubernetes"},
+    "services": {"images", "kubernetes"},
     "access": {"kubernetes"},
+    "observability": {"images", "kubernetes", "services", "access"},
     "delivery": {"kubernetes", "services", "access"},
-    "operations": {"images", "kubernetes", "services", "access", "delivery"},
+    "operations": {"images", "kubernetes", "services", "access", "observability", "delivery"},
 }
 """Which room may know which. What the package exports is at its top, which knows them all."""
 

@@ -65,6 +65,7 @@ NOT_FOR_USERS = {
     "Objects": "how the checks find manifests",
     "Sizing": "what is written into the configuration of PostgreSQL",
     "Choice": "what enumerations of the library are made of",
+    "ApiToken": "the volume of a pod that has an ApiAccess",
     "Ground": "what any application may stand on, which is a Namespace",
     "Capacity": "how a Namespace finds out what its shares() say",
     "FreeNode": "what a Budget makes of its nodes",
@@ -78,7 +79,7 @@ MODULES_FOR_USERS = (mcpmesh_k8s.images, mcpmesh_k8s.k8s, mcpmesh_k8s.platforms)
 
 # --- what it exports ---
 
-ROOMS = ("kubernetes", "services", "access", "delivery")
+ROOMS = ("kubernetes", "services", "access", "observability", "delivery")
 """The packages whose public names are exported. The operator's commands are imported from where they are."""
 
 MODULES: list[ModuleType] = [
@@ -181,7 +182,7 @@ def test_every_public_signature_says_exactly_what_it_takes_and_gives() -> None:
     assert vague == []
 
 
-API_TYPE = re.compile(r"\b(k8s|argoproj|bitnami|external_secrets|gateway_api|ApiObjectMetadata|Manifest)\b")
+API_TYPE = re.compile(r"\b(k8s|argoproj|bitnami|external_secrets|gateway_api|monitoring|ApiObjectMetadata|Manifest)\b")
 EVERY_NAME = {name: value for module in MODULES for name, value in vars(module).items()} | EXPORTS
 """What an annotation may name. Some modules import it for type checkers alone."""
 

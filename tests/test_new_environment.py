@@ -104,7 +104,10 @@ def test_a_new_environment_is_looked_at_by_everything(tree: Tree) -> None:
     failing = tree.pytest(*(f"tests/test_{name}.py" for name in tables), *ITS)
     lines = {table: (file, line) for file, table, line in ADD.findall(failing.stdout)}
     assert lines == {
-        "ALLOWED": ("test_reachability", '"staging": EVERYWHERE + TO_THE_MESH + SIGN_IN,'),
+        "ALLOWED": (
+            "test_reachability",
+            '"staging": EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH + SIGN_IN + TELLS_PEOPLE,',
+        ),
         "CLUSTERS": ("test_properties", '"staging": (<CPU>, <memory in GiB>),'),
         "DESTINATIONS": ("test_argocd", '"staging": {"name": "…"},'),
     }

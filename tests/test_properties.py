@@ -26,7 +26,7 @@ EVERY_CONTAINER = {
 # The numeric user and group of each image: facts of the images, not of our code.
 USERS = {
     "postgres": "70:70",
-    "redis": "999:1000",
+    "redis:": "999:1000",
     "minio/minio": "1000:1000",
     "minio/mc": "1000:1000",
     "grafana/tempo": "10001:10001",
@@ -36,6 +36,11 @@ USERS = {
     "openresty/openresty": "65534:65534",
     "oauth2-proxy/oauth2-proxy": "65532:65532",
     "ai-interviewer": "999:999",
+    "oliver006/redis_exporter": "59000:59000",
+    "prom/prometheus": "65534:65534",
+    "prom/alertmanager": "65534:65534",
+    "prom/blackbox-exporter": "65534:65534",
+    "kube-state-metrics/kube-state-metrics": "65534:65534",
 }
 UNITS = {"": 1.0, "m": 0.001, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30}
 
@@ -105,6 +110,56 @@ def test_nothing_may_escalate(rendered: list[Manifest]) -> None:
         assert known == {user}, f"{name} runs {image} as {user}"
 
 
+# Who may read the cluster's API, and what: (scope, groups, resources, verbs). Nobody else has a token.
+READERS = {
+    "prometheus": {
+        ("Role", "", "pods", "get list watch"),
+        ("ClusterRole", "", "nodes", "get list watch"),
+        ("ClusterRole", "", "nodes/metrics", "get"),
+    },
+    "kube-state-metrics": {
+        ("Role", "", "pods persistentvolumeclaims resourcequotas", "list watch"),
+        ("Role", "apps", "deployments statefulsets", "list watch"),
+        ("Role", "autoscaling", "horizontalpodautoscalers", "list watch"),
+        ("Role", "batch", "cronjobs jobs", "list watch"),
+    },
+}
+
+
+def test_only_who_is_in_the_table_may_read_the_api_and_no_more(rendered: list[Manifest]) -> None:
+    rules: dict[tuple[str, str], set[tuple[str, str, str, str]]] = {}
+    for manifest in rendered:
+        kind = str(manifest["kind"])
+        if kind in ("Role", "ClusterRole"):
+            found = rules.setdefault((kind, name_of(manifest)), set())
+            for rule in each(manifest, "rules"):
+                groups, resources, verbs = (" ".join(strings(rule[of])) for of in ("apiGroups", "resources", "verbs"))
+                found.add((kind, groups, resources, verbs))
+    granted: dict[str, set[tuple[str, str, str, str]]] = {}
+    used = set()
+    for manifest in rendered:
+        if str(manifest["kind"]) in ("RoleBinding", "ClusterRoleBinding"):
+            (subject,) = each(manifest, "subjects")
+            assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", "ai-interviewer")
+            role = (str(at(manifest, "roleRef")["kind"]), str(at(manifest, "roleRef")["name"]))
+            used.add(role)
+            name = str(subject["name"]).removeprefix("ai-interviewer-")
+            granted.setdefault(name, set()).update(rules[role])
+    assert granted == READERS
+    assert used == rules.keys(), "a role is bound to nobody"
+
+
+def test_a_token_is_in_the_main_container_of_those_alone(rendered: list[Manifest]) -> None:
+    for service, _, template in facets.workloads(rendered):
+        tokens = {str(v["name"]) for v in each(template, "spec", "volumes") if "projected" in v}
+        holders = {
+            str(container["name"])
+            for container in containers_of(template)
+            if tokens & {str(mount["name"]) for mount in each(container, "volumeMounts")}
+        }
+        assert holders == ({service} if service in READERS else set()), service
+
+
 def test_no_pod_has_a_token_service_links_or_the_hosts_namespaces(rendered: list[Manifest]) -> None:
     for service, _, template in facets.workloads(rendered):
         spec = at(template, "spec")
@@ -116,16 +171,17 @@ def test_no_pod_has_a_token_service_links_or_the_hosts_namespaces(rendered: list
     for manifest in rendered:
         if manifest["kind"] == "ServiceAccount":
             assert manifest["automountServiceAccountToken"] is False, name_of(manifest)
-    assert not {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "Secret"} & {
-        str(manifest["kind"]) for manifest in rendered
-    }
+    assert "Secret" not in {str(manifest["kind"]) for manifest in rendered}
 
 
 def test_what_is_mounted_is_scratch_with_a_limit_files_or_a_claim(rendered: list[Manifest]) -> None:
     for service, _, template in facets.workloads(rendered):
         for volume in each(template, "spec", "volumes"):
             kind = set(volume) - {"name"}
-            assert kind <= {"emptyDir", "configMap", "persistentVolumeClaim"}, f"{service}: {kind}"
+            allowed = {"emptyDir", "configMap", "persistentVolumeClaim"}
+            # A token for the API, and the URLs that alerts are sent to, which Alertmanager reads from files alone.
+            allowed |= {"projected"} if service in READERS else {"secret"} if service == "alertmanager" else set()
+            assert kind <= allowed, f"{service}: {kind}"
             if "emptyDir" in volume:
                 assert amount(at(volume, "emptyDir")["sizeLimit"]) > 0, service
 
@@ -160,8 +216,16 @@ def test_everything_that_serves_is_probed(rendered: list[Manifest]) -> None:
         if "ports" in container:
             served += 1
             assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys(), name
-    # The login is a service of its own where people sign in.
-    assert served == 12 + len(logins(rendered))
+    # The login is a service of its own where people sign in, and Alertmanager where people are told.
+    told = sum(name == "alertmanager/alertmanager" for name, _ in facets.containers(rendered))
+    assert served == 16 + told + len(logins(rendered))
+
+
+def test_the_exporter_of_redis_sends_its_password_to_no_address_that_it_is_asked_about(
+    rendered: list[Manifest],
+) -> None:
+    (exporter,) = (container for name, container in facets.containers(rendered) if name == "redis/exporter")
+    assert "--disable-scrape-endpoint" in set(strings(exporter["args"]))
 
 
 @pytest.mark.parametrize("environment", EVERY)
@@ -435,7 +499,7 @@ def test_behind_the_gateway_api_only_the_gateway_is_exposed_and_only_to_its_cont
     assert "filters" not in rule
     assert not [manifest for manifest in behind_gateway_api if manifest["kind"] == "Ingress"]
     assert facets.connections(behind_gateway_api)["nginx-gateway"] == {
-        "ingress": ["smoke-test 8080", "any pod in edge 8080"],
+        "ingress": ["smoke-test 8080", "prometheus 9145", "any pod in edge 8080"],
         "egress": ["backend 8080", "grafana 3000", "oauth2-proxy 4180"],
     }
 
@@ -457,7 +521,7 @@ def test_every_object_is_named_labelled_and_in_its_namespace(rendered: list[Mani
         metadata = at(manifest, "metadata")
         assert name_of(manifest).startswith("ai-interviewer"), manifest["kind"]
         assert at(metadata, "labels")["app.kubernetes.io/part-of"] == "ai-interviewer"
-        cluster_wide = manifest["kind"] in ("Namespace", "PriorityClass")
+        cluster_wide = manifest["kind"] in ("Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding")
         assert metadata.get("namespace") == (None if cluster_wide else "ai-interviewer"), name_of(manifest)
 
 

@@ -42,6 +42,23 @@ grafana            -> tempo 3200
 minio-bucket       -> minio 9000
 postgres-databases -> postgres 5432
 smoke-test         -> nginx-gateway 8080, registry 8000
+prometheus         -> redis 9121, minio 9000, tempo 3200, grafana 3000, kube-state-metrics 8080, blackbox 9115
+prometheus         -> nginx-gateway 9145
+prometheus         -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
+blackbox           -> registry 8000, backend 8080
+"""
+# Where nodes and the API server are is not known: private addresses, and with them pods of other namespaces, on those
+# ports alone.
+OTHERS = ("impostor", "ingress-controller", "kube-dns", "metrics")
+TO_THE_CLUSTER = "".join(
+    f"{reader} -> {host} {port}\n"
+    for host in ("private network", "office network", "home network", "API server", "metadata over IPv6", *OTHERS)
+    for reader, ports in {"prometheus": (443, 6443, 8443, 10250), "kube-state-metrics": (443, 6443, 8443)}.items()
+    for port in ports
+)
+TELLS_PEOPLE = """
+prometheus   -> alertmanager 9093
+alertmanager -> internet 443, internet-v6 443
 """
 TO_THE_MESH = """
 nginx-gateway -> registry 8000
@@ -50,10 +67,11 @@ nginx-gateway -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090
 SIGN_IN = """
 nginx-gateway -> oauth2-proxy 4180
 oauth2-proxy  -> internet 443, internet-v6 443
+prometheus    -> oauth2-proxy 44180
 """
 ALLOWED = {
-    "dev": EVERYWHERE + TO_THE_MESH,
-    "prod": EVERYWHERE + SIGN_IN,
+    "dev": EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH,
+    "prod": EVERYWHERE + TO_THE_CLUSTER + SIGN_IN + TELLS_PEOPLE,
 }
 
 HOSTS = {
@@ -86,12 +104,18 @@ PORTS = (
     6443,
     8000,
     8080,
+    8081,
     8090,
+    8443,
     9000,
     9001,
     9090,
+    9093,
     9095,
+    9115,
+    9121,
     9145,
+    10250,
     44180,
 )
 
@@ -102,14 +126,19 @@ def openings_of(table: str) -> set[Opening]:
     for line in filter(None, table.splitlines()):
         source, _, targets = line.partition("->")
         for target in targets.split(","):
-            name, port = target.split()
+            name, _, port = target.strip().rpartition(" ")
             found.add((source.strip(), name, int(port), "TCP"))
     return found
 
 
 def allowed(environment: str, found: set[Opening]) -> str:
     """What the table allows an environment; a failure with the line to add when it says nothing."""
-    parts = {"TO_THE_MESH": TO_THE_MESH, "SIGN_IN": SIGN_IN}
+    parts = {
+        "TO_THE_CLUSTER": TO_THE_CLUSTER,
+        "TO_THE_MESH": TO_THE_MESH,
+        "SIGN_IN": SIGN_IN,
+        "TELLS_PEOPLE": TELLS_PEOPLE,
+    }
     open_ = ["EVERYWHERE", *(name for name, part in parts.items() if openings_of(part) & found)]
     line = f'"{environment}": {" + ".join(open_)},'
     return said_of(environment, ALLOWED, "tests/test_reachability.py, ALLOWED", line)
@@ -184,7 +213,7 @@ def assert_exactly(found: set[Opening], table: str) -> None:
     """Refuse an opening that the table lacks, and one that only the table has. Every pod may ask the DNS."""
     openings = openings_of(table)
     pods = {source for source, *_ in openings} | {target for _, target, *_ in openings}
-    ours = {"stranger", *pods - {"ingress-controller", *HOSTS}}
+    ours = {"stranger", *pods - {*OTHERS, *HOSTS}}
     protocols: tuple[Protocol, ...] = ("TCP", "UDP")
     names: set[Opening] = {(pod, "kube-dns", 53, protocol) for pod in ours for protocol in protocols}
     expected = openings | names
@@ -198,7 +227,10 @@ def test_exactly_the_openings_of_the_table_exist(manifests: Manifests, environme
 
 def test_routes_to_the_mesh_open_no_more_in_a_shared_cluster_than_elsewhere(tmp_path: Path) -> None:
     AiInterviewer(STAGING, outdir=tmp_path / "staging").synth()
-    assert_exactly(openings_in(read_manifests(tmp_path / "staging")), EVERYWHERE + TO_THE_MESH + SIGN_IN)
+    assert_exactly(
+        openings_in(read_manifests(tmp_path / "staging")),
+        EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH + SIGN_IN + TELLS_PEOPLE,
+    )
 
 
 def test_every_pod_is_selected_by_a_policy_of_its_own_in_both_directions(

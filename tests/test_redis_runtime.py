@@ -26,6 +26,7 @@ from mesh_harness import LOCALHOST, SECRETS, Loopback, Manifest, Pod, eventually
 from processes import REDIS, START, redis_cli, serving, start_beside_redis, start_redis
 
 PASSWORD = SECRETS[REDIS, "password"]
+EXPORTER_PASSWORD = SECRETS[REDIS, "exporter-password"]
 UNITS = {"Mi": 2**20, "Gi": 2**30}
 STREAM = "mesh:trace"
 
@@ -112,6 +113,71 @@ def test_its_password_is_in_no_command_line_and_in_a_file_of_its_own(redis: Pod)
     command = Path(f"/proc/{redis.process.pid}/cmdline").read_text()
     assert command.startswith("redis-server")
     assert PASSWORD not in command + redis.output
+
+
+def ask_as_exporter(redis: Pod, *command: str, password: str = EXPORTER_PASSWORD) -> str:
+    """What the user of the exporter is told, or why it is refused."""
+    return redis_cli(redis.ports["redis"], password, "--user", "exporter", "--no-auth-warning", *command)
+
+
+@pytest.fixture
+def traced(redis: Pod) -> Generator[Pod, None, None]:
+    """The Redis with a stream of traces that is read, a stream that is none of its business, and a value."""
+    for stream in (STREAM, "another"):
+        ask(redis, "XGROUP", "CREATE", stream, "readers", "0", "MKSTREAM")
+        ask(redis, "XADD", stream, "1-0", "said", "in an interview")
+    assert ask(redis, "SET", "session", "in an interview") == "OK"
+    yield redis
+    ask(redis, "FLUSHALL")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("PING", "PONG"),
+        ("INFO", "used_memory:"),
+        (f"XINFO STREAM {STREAM}", '"length":1'),
+        (f"XINFO GROUPS {STREAM}", '"name":"readers"'),
+        ("LATENCY LATEST", r"^\[\]"),
+        ("SLOWLOG LEN", r"^\d+"),
+    ],
+)
+def test_the_exporter_may_ask_what_its_metrics_are_made_of(traced: Pod, command: str, told: str) -> None:
+    answer = ask_as_exporter(traced, *command.split())
+    assert re.search(told, answer)
+    assert not answer.startswith("error:")
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("GET session", "no permissions to run the 'get' command"),
+        ("SET session x", "no permissions to run the 'set' command"),
+        ("KEYS *", "no permissions to run the 'keys' command"),
+        ("SCAN 0", "no permissions to run the 'scan' command"),
+        ("CONFIG GET requirepass", "no permissions to run the 'config|get' command"),
+        (f"XRANGE {STREAM} - +", "no permissions to run the 'xrange' command"),
+        ("CLIENT LIST", "no permissions to run the 'client|list' command"),
+        ("SLOWLOG GET", "no permissions to run the 'slowlog|get' command"),
+        ("ACL LIST", "no permissions to run the 'acl|list' command"),
+        ("FLUSHALL", "no permissions to run the 'flushall' command"),
+        ("XINFO STREAM another", "permissions to access"),
+        ("XINFO GROUPS another", "permissions to access"),
+    ],
+)
+def test_the_exporter_is_refused_all_else(traced: Pod, command: str, why: str) -> None:
+    answer = ask_as_exporter(traced, *command.split())
+    assert "NOPERM" in answer
+    assert why in answer
+    assert "in an interview" not in answer
+    assert ask(traced, "GET", "session") == "in an interview"
+
+
+@pytest.mark.parametrize("password", ["", PASSWORD, "wrong"], ids=["none", "that of the clients", "a wrong one"])
+def test_nobody_is_the_exporter_without_its_own_password(redis: Pod, password: str) -> None:
+    answer = ask_as_exporter(redis, "INFO", password=password)
+    assert "used_memory:" not in answer
+    assert re.search("WRONGPASS|NOAUTH", answer)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL], ids=["restart", "crash"])
@@ -293,7 +359,8 @@ def test_a_first_start_has_nothing_to_repair(tmp_path: Path) -> None:
 
 def test_without_a_password_it_does_not_start(rendered: Sequence[Manifest], tmp_path: Path) -> None:
     port = free_port()
-    with start_redis(rendered, tmp_path, port, secrets={(REDIS, "password"): ""}) as pod:
+    given = {(REDIS, "password"): "", (REDIS, "exporter-password"): "x"}
+    with start_redis(rendered, tmp_path, port, secrets=given) as pod:
         assert pod.process.wait(START) != 0
         assert "REDIS_PASSWORD: is not set" in pod.output
         assert not is_open(port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jsonschema
@@ -12,6 +13,7 @@ import yaml
 
 from conftest import ROOT, Manifest, Manifests
 from environments import EVERY
+from mcpmesh_k8s.kubernetes.api import ApiObjectMetadata, monitoring
 
 pytestmark = pytest.mark.usefixtures("schemas_are_read_once")
 
@@ -47,6 +49,95 @@ def closed(schema: dict[str, object]) -> dict[str, object]:
 
 
 CUSTOM = custom_schemas()
+MONITORING = "monitoring.coreos.com/v1"
+
+
+def monitors() -> list[Manifest]:
+    """One object of each kind of the Prometheus Operator, with most of its fields."""
+    metadata = ApiObjectMetadata(name="shop")
+    return [
+        monitoring.ServiceMonitor.manifest(
+            metadata=metadata,
+            spec=monitoring.ServiceMonitorSpec(
+                selector=monitoring.ServiceMonitorSpecSelector(match_labels={"app": "shop"}),
+                namespace_selector=monitoring.ServiceMonitorSpecNamespaceSelector(match_names=["shop"]),
+                endpoints=[
+                    monitoring.ServiceMonitorSpecEndpoints(
+                        port="metrics",
+                        path="/metrics",
+                        interval="1m30s",
+                        scrape_timeout="10s",
+                        scheme=monitoring.ServiceMonitorSpecEndpointsScheme.HTTPS,
+                        honor_labels=True,
+                        params={"match": ["up", "down"]},
+                        relabelings=[
+                            monitoring.ServiceMonitorSpecEndpointsRelabelings(
+                                source_labels=["pod", "node"], separator="/", target_label="place", replacement="$1"
+                            )
+                        ],
+                        metric_relabelings=[
+                            monitoring.ServiceMonitorSpecEndpointsMetricRelabelings(
+                                regex="go_.*",
+                                modulus=2,
+                                action=monitoring.ServiceMonitorSpecEndpointsMetricRelabelingsAction.DROP,
+                            )
+                        ],
+                    )
+                ],
+            ),
+        ),
+        monitoring.PodMonitor.manifest(
+            metadata=metadata,
+            spec=monitoring.PodMonitorSpec(
+                selector=monitoring.PodMonitorSpecSelector(
+                    match_expressions=[
+                        monitoring.PodMonitorSpecSelectorMatchExpressions(key="app", operator="In", values=["shop"])
+                    ]
+                ),
+                namespace_selector=monitoring.PodMonitorSpecNamespaceSelector(any=True),
+                pod_metrics_endpoints=[monitoring.PodMonitorSpecPodMetricsEndpoints(port="metrics", interval="30s")],
+            ),
+        ),
+        monitoring.Probe.manifest(
+            metadata=metadata,
+            spec=monitoring.ProbeSpec(
+                job_name="probes",
+                prober=monitoring.ProbeSpecProber(url="blackbox-exporter:9115", path="/probe"),
+                module="http",
+                targets=monitoring.ProbeSpecTargets(
+                    static_config=monitoring.ProbeSpecTargetsStaticConfig(
+                        static=["http://shop:8080/health"], labels={"team": "shop"}
+                    )
+                ),
+                interval="1m",
+                scrape_timeout="20s",
+            ),
+        ),
+        monitoring.PrometheusRule.manifest(
+            metadata=metadata,
+            spec=monitoring.PrometheusRuleSpec(
+                groups=[
+                    monitoring.PrometheusRuleSpecGroups(
+                        name="shop",
+                        interval="1m",
+                        rules=[
+                            monitoring.PrometheusRuleSpecGroupsRules(
+                                alert="ShopIsDown",
+                                expr=monitoring.PrometheusRuleSpecGroupsRulesExpr.from_string("up == 0"),
+                                for_="5m",
+                                keep_firing_for="10m",
+                                labels={"severity": "critical"},
+                                annotations={"summary": "It is down."},
+                            ),
+                            monitoring.PrometheusRuleSpecGroupsRules(
+                                record="shop:one", expr=monitoring.PrometheusRuleSpecGroupsRulesExpr.from_number(1)
+                            ),
+                        ],
+                    )
+                ]
+            ),
+        ),
+    ]
 
 
 def is_custom(manifest: Manifest) -> bool:
@@ -65,7 +156,7 @@ def test_every_object_is_valid_in_every_version(manifests: Manifests, environmen
 def test_every_custom_resource_is_valid(
     manifests: Manifests, behind_gateway_api: list[Manifest], for_many_clusters: list[Manifest]
 ) -> None:
-    rendered = (*manifests("prod"), *manifests("argocd"), *behind_gateway_api, *for_many_clusters)
+    rendered = (*manifests("prod"), *manifests("argocd"), *behind_gateway_api, *for_many_clusters, *monitors())
     objects = [manifest for manifest in rendered if is_custom(manifest)]
     kinds = {(str(manifest["apiVersion"]), str(manifest["kind"])) for manifest in objects}
     assert kinds == set(CUSTOM), "a schema that nothing is proven with"
@@ -100,6 +191,111 @@ def test_a_misspelled_field_is_refused_in_every_kind_of_schema(
     sealed["spec"]["template"]["data"] = {}  # type: ignore[index]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(sealed, CUSTOM[str(sealed["apiVersion"]), "SealedSecret"])
+
+
+# What the operator's own definitions, of its version 0.93, take and refuse.
+RULE: Mapping[str, object] = {"expr": "up == 0"}
+SELECTED: Mapping[str, object] = {"selector": {}}
+TIMES = ["", "0", "30s", "1m30s", "1y2w3d4h5m6s7ms", "90s", "00s"]
+NO_TIMES = ["30", "1.5m", "5 m", "30s1m", "1M", "-5m", "5m ", "1µs"]
+ACTIONS = [
+    *("replace", "keep", "drop", "hashmod", "labelmap", "labeldrop"),
+    *("labelkeep", "lowercase", "uppercase", "keepequal", "dropequal"),
+    *("Replace", "Keep", "Drop", "HashMod", "LabelMap", "LabelDrop"),
+    *("LabelKeep", "Lowercase", "Uppercase", "KeepEqual", "DropEqual"),
+]
+
+
+def rules(**rule: object) -> dict[str, object]:
+    return {"groups": [{"name": "shop", "rules": [{**RULE, **rule}]}]}
+
+
+def service_endpoint(**endpoint: object) -> dict[str, object]:
+    return {**SELECTED, "endpoints": [endpoint]}
+
+
+def pod_endpoint(**endpoint: object) -> dict[str, object]:
+    return {**SELECTED, "podMetricsEndpoints": [endpoint]}
+
+
+def everywhere(field: str, values: Sequence[object]) -> list[tuple[str, Mapping[str, object]]]:
+    """A field of both kinds of endpoint, with each of some values."""
+    return [
+        pair
+        for value in values
+        for pair in (
+            ("ServiceMonitor", service_endpoint(**{field: value})),
+            ("PodMonitor", pod_endpoint(**{field: value})),
+        )
+    ]
+
+
+TAKEN: list[tuple[str, Mapping[str, object]]] = [
+    ("ServiceMonitor", {**SELECTED, "endpoints": []}),
+    ("ServiceMonitor", service_endpoint()),
+    ("PodMonitor", {**SELECTED}),
+    ("PodMonitor", pod_endpoint()),
+    ("Probe", {}),
+    ("Probe", {"prober": {"url": "x"}, "targets": {}}),
+    ("PrometheusRule", {}),
+    ("PrometheusRule", {"groups": [{"name": "shop"}]}),
+    ("PrometheusRule", rules()),
+    ("PrometheusRule", rules(expr=1)),
+    *(("PrometheusRule", rules(**{"for": time})) for time in TIMES),
+    *(("PrometheusRule", rules(keep_firing_for=time)) for time in TIMES if time),
+    *(("PrometheusRule", {"groups": [{"name": "shop", "interval": time}]}) for time in TIMES),
+    *(("Probe", {field: time}) for field in ("interval", "scrapeTimeout") for time in TIMES),
+    *everywhere("interval", TIMES),
+    *everywhere("scrapeTimeout", TIMES),
+    *everywhere("scheme", ["http", "https", "HTTP", "HTTPS"]),
+    *everywhere("params", [{}, {"match[]": []}, {"match[]": ["x", "y"]}]),
+    *everywhere("relabelings", [[{"action": action, "modulus": 0}] for action in ACTIONS]),
+    *everywhere("metricRelabelings", [[{"action": action}] for action in ACTIONS]),
+    *(("Probe", {"prober": {"url": "x", "scheme": scheme}}) for scheme in ("http", "https", "HTTP", "HTTPS")),
+]
+REFUSED: list[tuple[str, Mapping[str, object]]] = [
+    ("ServiceMonitor", {**SELECTED}),
+    ("ServiceMonitor", {"endpoints": []}),
+    ("PodMonitor", {}),
+    ("PodMonitor", {"selector": {"matchExpressions": [{"key": "app"}]}}),
+    ("PodMonitor", {"selector": {"matchLabels": {"app": 1}}}),
+    ("PodMonitor", {**SELECTED, "namespaceSelector": {"any": "true"}}),
+    ("Probe", {"prober": {}}),
+    ("Probe", {"prober": {"url": ""}}),
+    ("Probe", {"prober": {"url": "x", "scheme": "Https"}}),
+    ("Probe", {"targets": {"staticConfig": {"static": "http://shop"}}}),
+    ("PrometheusRule", {"groups": [{}]}),
+    ("PrometheusRule", {"groups": [{"name": ""}]}),
+    ("PrometheusRule", {"groups": [{"name": "shop", "rules": [{"alert": "X"}]}]}),
+    ("PrometheusRule", rules(expr=1.5)),
+    ("PrometheusRule", rules(expr=True)),
+    ("PrometheusRule", rules(keep_firing_for="")),
+    ("PrometheusRule", rules(labels={"severity": 1})),
+    *(("PrometheusRule", rules(**{field: time})) for field in ("for", "keep_firing_for") for time in NO_TIMES),
+    *(("PrometheusRule", {"groups": [{"name": "shop", "interval": time}]}) for time in NO_TIMES),
+    *(("Probe", {field: time}) for field in ("interval", "scrapeTimeout") for time in NO_TIMES),
+    *everywhere("interval", NO_TIMES),
+    *everywhere("scrapeTimeout", NO_TIMES),
+    *everywhere("scheme", ["Http", "ftp", ""]),
+    *everywhere("params", [{"match[]": "x"}, []]),
+    *everywhere("relabelings", [[{"action": "Labelmap"}], [{"modulus": -1}], [{"sourceLabels": "x"}], {}]),
+    *everywhere("metricRelabelings", [[{"action": "delete"}], [{"modulus": 1.5}]]),
+]
+
+
+def monitor(kind: str, spec: Mapping[str, object]) -> Manifest:
+    return {"apiVersion": MONITORING, "kind": kind, "metadata": {"name": "shop"}, "spec": spec}
+
+
+def test_what_the_prometheus_operator_takes_is_taken() -> None:
+    for kind, spec in TAKEN:
+        jsonschema.validate(monitor(kind, spec), CUSTOM[MONITORING, kind])
+
+
+def test_what_the_prometheus_operator_refuses_is_refused() -> None:
+    for kind, spec in REFUSED:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(monitor(kind, spec), CUSTOM[MONITORING, kind])
 
 
 def test_the_template_of_an_application_set_is_an_application(for_many_clusters: list[Manifest]) -> None:

@@ -54,6 +54,10 @@ PRODUCTION = {
     "ai-interviewer-postgres/backend-password": "POSTGRES_BACKEND_PASSWORD",
     "ai-interviewer-postgres/interview-agent-password": "POSTGRES_INTERVIEW_AGENT_PASSWORD",
     "ai-interviewer-redis/password": "REDIS_PASSWORD",
+    "ai-interviewer-redis/exporter-password": "REDIS_EXPORTER_PASSWORD",
+    "ai-interviewer-alertmanager/page": "ALERTMANAGER_PAGE",
+    "ai-interviewer-alertmanager/ticket": "ALERTMANAGER_TICKET",
+    "ai-interviewer-alertmanager/watchdog": "ALERTMANAGER_WATCHDOG",
     "ai-interviewer-minio/root-user": "MINIO_ROOT_USER",
     "ai-interviewer-minio/root-password": "MINIO_ROOT_PASSWORD",
     "ai-interviewer-minio/access-key": "MINIO_ACCESS_KEY",
@@ -71,6 +75,9 @@ ISSUED = {
     "OAUTH2_PROXY_CLIENT_SECRET": "Google, console.cloud.google.com",
     "CLAUDE_API_KEY": "Anthropic, console.anthropic.com",
     "OPENAI_API_KEY": "OpenAI, platform.openai.com",
+    "ALERTMANAGER_PAGE": "Whoever takes the alerts: the URL of a webhook",
+    "ALERTMANAGER_TICKET": "Whoever takes the alerts: the URL of a webhook",
+    "ALERTMANAGER_WATCHDOG": "Whoever takes the alerts: the URL of a webhook",
 }
 
 
@@ -96,6 +103,11 @@ def test_the_readers_of_a_key_are_the_pods_whose_manifests_refer_to_it(manifests
                 if reference:
                     reader = name_of(manifest).removeprefix("ai-interviewer-")
                     found.setdefault((reference["name"], reference["key"]), set()).add(reader)
+        for volume in each(manifest, "spec", "template", "spec", "volumes"):
+            shown = at(volume, "secret")
+            for item in each(shown, "items"):
+                reader = name_of(manifest).removeprefix("ai-interviewer-")
+                found.setdefault((shown["secretName"], item["key"]), set()).add(reader)
     entries = AiInterviewer(PROD, outdir="unused").secret_keys()
     assert {(entry.reference.secret, entry.reference.key): set(entry.readers) for entry in entries} == found
     assert found["ai-interviewer-redis", "password"] > {"redis", "backend"}, "init containers read it, too"

@@ -25,8 +25,14 @@ from mcpmesh_k8s import (
     Affinity,
     Agent,
     AgentSettings,
+    Alert,
+    Alertmanager,
+    AlertmanagerSettings,
     Amount,
     Api,
+    ApiAccess,
+    ApiRule,
+    ApiServer,
     ApiSettings,
     Application,
     ApplicationSettings,
@@ -38,6 +44,8 @@ from mcpmesh_k8s import (
     Automated,
     Autoscaling,
     Availability,
+    Blackbox,
+    BlackboxSettings,
     Bucket,
     BucketSettings,
     Budget,
@@ -81,13 +89,18 @@ from mcpmesh_k8s import (
     Hook,
     HostNetwork,
     Http01,
+    HttpCheck,
     HttpGet,
     Image,
+    InClusterPrometheus,
     IngressExposure,
     IngressNginx,
     Internet,
     IssuedKey,
     KeyForm,
+    Kubelet,
+    KubeStateMetrics,
+    KubeStateMetricsSettings,
     LabelSelectorRequirement,
     Limits,
     Listener,
@@ -96,6 +109,7 @@ from mcpmesh_k8s import (
     Manifest,
     Manual,
     MeshSettings,
+    MetricsEndpoint,
     Minio,
     MinioSettings,
     MountedSource,
@@ -106,12 +120,15 @@ from mcpmesh_k8s import (
     Nodes,
     NodeSelectorRequirement,
     NodeSelectorTerm,
+    NoMetrics,
     NoTls,
     OAuth2Proxy,
     OAuth2ProxySettings,
+    Objective,
     OpenIdConnect,
     OtherController,
     Owner,
+    PagerDuty,
     Part,
     Patch,
     Persistent,
@@ -139,11 +156,14 @@ from mcpmesh_k8s import (
     Probes,
     Projected,
     Projection,
+    Prometheus,
+    PrometheusSettings,
     Question,
     RandomKey,
     RateLimit,
     Readiness,
     Redis,
+    RedisExporter,
     RedisSettings,
     Registry,
     RegistrySettings,
@@ -164,7 +184,9 @@ from mcpmesh_k8s import (
     Server,
     ServiceAccountTokenProjection,
     SettingError,
+    Severity,
     Share,
+    Slack,
     SmokeTest,
     SmokeTestSettings,
     SystemPods,
@@ -182,6 +204,7 @@ from mcpmesh_k8s import (
     User,
     Variable,
     Volume,
+    Webhook,
     WeightedPodAffinityTerm,
     Workload,
     WorkloadOptions,
@@ -354,6 +377,34 @@ class Shop:
             self.phase, settings, [Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())], login
         )
 
+    def asks_api(self, access: ApiAccess) -> Workload:
+        return Workload(self.phase, replace(SERVICE, name="reader", api_access=access))
+
+    def tells(self, settings: AlertmanagerSettings) -> Alertmanager:
+        return Alertmanager(self.phase, settings, self.secret("alertmanager", *settings.secret_keys))
+
+    def checks(self, settings: BlackboxSettings, check: HttpCheck) -> Component:
+        Signalling(self.phase, checks=(check,))
+        return self.watched(Blackbox(self.phase, settings))
+
+    def measures(self, metrics: InClusterPrometheus | NoMetrics) -> Workload:
+        metrics.create(self.phase, self.secret)
+        return self.web
+
+    def watched(self, component: Component) -> Component:
+        Prometheus(self.phase, PrometheusSettings(kubelet=None))
+        return component
+
+    def registry(self, settings: RegistrySettings) -> Component:
+        database = Database(name="mesh", roles=("mesh",))
+        given = PostgresSettings(
+            image=images.POSTGRES, compute=LARGE, size="1Gi", databases=(database,), extras=MEASURED
+        )
+        postgres = Postgres(self.phase, given, self.secret("postgres", *given.secret_keys))
+        registry = Registry(self.phase, settings)
+        registry.connects_to(postgres.database("mesh", role="mesh"))
+        return self.watched(registry)
+
     def secret(self, name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
         return Secret(self.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
 
@@ -441,6 +492,23 @@ class Measured(Workload):
         return self._amount
 
 
+class Signalling(Workload):
+    """A service with alerts and checks of its own."""
+
+    def __init__(self, scope: Construct, *, alerts: tuple[Alert, ...] = (), checks: tuple[HttpCheck, ...] = ()) -> None:
+        self._alerts = alerts
+        self._checks = checks
+        super().__init__(scope, WorkloadSettings(name="signalling", container=MAIN))
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        return self._alerts
+
+    @property
+    def http_checks(self) -> tuple[HttpCheck, ...]:
+        return self._checks
+
+
 def sealed(letter: bytes, *, rsa: int = 512, rest: int = 24) -> str:
     """A ciphertext as kubeseal makes it: the length of the session key, the key, and the value with its tag."""
     return base64.b64encode(rsa.to_bytes(2, "big") + letter * (rsa + rest)).decode()
@@ -454,6 +522,7 @@ URGENT = Availability(priority_class="urgent")
 GATEWAY = GatewaySettings(image=IMAGE, compute=SMALL, host="shop.local", https=False)
 PUBLIC_GATEWAY = replace(GATEWAY, host="shop.example.com", https=True, availability=TWO)
 INGRESS = IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls"))
+MEASURED = PodExtras(ports=(Port(name="metrics", number=9999),), metrics=(MetricsEndpoint(),))
 LOGIN = OAuth2ProxySettings(
     image=IMAGE,
     compute=SMALL,
@@ -462,6 +531,10 @@ LOGIN = OAuth2ProxySettings(
     email_domains=("example.com",),
     availability=TWO,
 )
+PODS = ApiRule(resources=("pods",))
+READING = ApiAccess(because="It is a test.", rules=(PODS,))
+TOLD = AlertmanagerSettings(page=PagerDuty(), ticket=Slack(channel="#shop"))
+ELSEWHERE = AddressRange(cidr="203.0.113.7/32")
 MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="2Gi")
 POSTGRES = PostgresSettings(
     image=images.POSTGRES,
@@ -574,9 +647,14 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     ApplicationSettings: case_of(
         lambda _: SHOP,
-        lambda _, settings: (shop := Shop(settings)).routes(
-            Route(path="/", to=shop.admits(HostNetwork(ranges=("10.0.0.0/24",))), audience=Audience.PUBLIC)
-        ),
+        lambda _, settings: (
+            shop := Shop(settings),
+            shop.asks_api(READING),
+            shop.routes(
+                Route(path="/", to=shop.admits(HostNetwork(ranges=("10.0.0.0/24",))), audience=Audience.PUBLIC)
+            ),
+        )[2],
+        api_server=ApiServer(ports=(6443,)),
         name="store",
         namespace="store",
         image_pull_secret="registry",
@@ -754,7 +832,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     GatewaySettings: case(
         PUBLIC_GATEWAY,
-        Shop.gateway,
+        lambda shop, settings: shop.watched(shop.gateway(settings)),
         image=OTHER_IMAGE,
         compute=LARGE,
         host="store.example.com",
@@ -762,6 +840,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         administrators=("owner@example.com",),
         limits=Limits(connections=99),
         availability=Availability(scale=Replicas(count=3)),
+        objective=Objective(answered=0.99),
         workers=3,
         name="gateway",
         extras=MORE,
@@ -951,6 +1030,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         description="The store.",
         survives_a_node=Refused(True, "must keep 1 of its pods"),
     ),
+    Objective: case(
+        Objective(),
+        lambda shop, objective: shop.watched(shop.gateway(replace(PUBLIC_GATEWAY, objective=objective))),
+        answered=0.99,
+        fast=0.9,
+        within_seconds=5.0,
+    ),
     Probe: case(
         PROBE,
         lambda shop, probe: shop.runs(replace(MAIN, probes=Probes(startup=probe, readiness=probe, liveness=probe))),
@@ -999,17 +1085,19 @@ CASES: dict[type[DataclassInstance], Case] = {
         compute=LARGE,
         storage=Persistent(size="1Gi"),
         trace_length=10_001,
+        exporter=None,
         name="cache",
         availability=URGENT,
         extras=MORE,
     ),
     RegistrySettings: case(
         RegistrySettings(image=images.REGISTRY, compute=SMALL),
-        lambda shop, settings: Registry(shop.phase, settings),
+        Shop.registry,
         image=OTHER_IMAGE,
         compute=LARGE,
         log_level="DEBUG",
         unhealthy_after_seconds=21,
+        most_rows=100_001,
         name="mesh",
         availability=URGENT,
         extras=MORE,
@@ -1083,6 +1171,8 @@ CASES: dict[type[DataclassInstance], Case] = {
     TaskSettings: case(
         TaskSettings(name="clean", container=SIDECAR),
         lambda shop, settings: Task(shop.phase, settings),
+        metrics=Refused((MetricsEndpoint(),), "metrics"),
+        api_access=READING,
         name="tidy",
         container=replace(SIDECAR, image=OTHER_IMAGE),
         sidecars=(replace(SIDECAR, name="other"),),
@@ -1158,7 +1248,9 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     WorkloadSettings: case(
         SERVICE,
-        lambda shop, settings: shop.serves_people(Workload(shop.phase, settings)),
+        lambda shop, settings: shop.watched(shop.serves_people(Workload(shop.phase, settings))),
+        metrics=(MetricsEndpoint(port="http"),),
+        api_access=READING,
         name="other",
         container=replace(MAIN, image=OTHER_IMAGE),
         sidecars=(SIDECAR,),
@@ -1271,7 +1363,8 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     PodExtras: case(
         PodExtras(),
-        Shop.adds,
+        lambda shop, extras: shop.watched(shop.adds(extras)),
+        metrics=(MetricsEndpoint(port="http"),),
         labels=(("team", "shop"),),
         annotations=(("example.com/note", "first"),),
         pod_labels=(("team", "shop"),),
@@ -1343,6 +1436,136 @@ CASES: dict[type[DataclassInstance], Case] = {
         weight=2,
         pod_affinity_term=BY_API,
     ),
+    Alert: case(
+        Alert(
+            name="ShopClosed",
+            expression="shop_open == 0",
+            for_minutes=5,
+            severity=Severity.PAGE,
+            summary="The shop is closed",
+            description="Nobody can buy.",
+        ),
+        lambda shop, alert: shop.watched(Signalling(shop.phase, alerts=(alert,))),
+        name="StoreClosed",
+        expression="store_open == 0",
+        for_minutes=6,
+        severity=Severity.TICKET,
+        summary="The store is closed",
+        description="Nobody can sell.",
+    ),
+    AlertmanagerSettings: case(
+        TOLD,
+        Shop.tells,
+        page=Webhook(),
+        ticket=Webhook(),
+        watchdog=Webhook(),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        storage=Claim(mount_path="/alertmanager", size="1Gi"),
+        wait_seconds=61,
+        repeat_hours=13,
+        name="alarms",
+        availability=URGENT,
+        extras=MORE,
+    ),
+    ApiAccess: case(
+        READING,
+        Shop.asks_api,
+        because="It is another test.",
+        rules=(ApiRule(resources=("services",)),),
+        cluster_rules=(ApiRule(resources=("nodes",)),),
+    ),
+    ApiRule: case(
+        PODS,
+        lambda shop, rule: shop.asks_api(replace(READING, rules=(rule,))),
+        resources=("services",),
+        groups=("apps",),
+        verbs=("get",),
+    ),
+    ApiServer: case(
+        ApiServer(),
+        lambda _, server: Shop(replace(SHOP, api_server=server)).asks_api(READING),
+        peers=(ELSEWHERE,),
+        ports=(6443,),
+    ),
+    BlackboxSettings: case_of(
+        lambda _: BlackboxSettings(),
+        lambda shop, settings: shop.checks(settings, HttpCheck(name="web", target=Target(workload=shop.web), path="/")),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        timeout_seconds=6,
+        name="prober",
+        availability=URGENT,
+        extras=MORE,
+    ),
+    HttpCheck: case_of(
+        lambda shop: HttpCheck(name="web", target=Target(workload=shop.web), path="/health"),
+        lambda shop, check: shop.checks(BlackboxSettings(), check),
+        name="shop",
+        target=lambda shop: Target(workload=shop.api),
+        path="/ready",
+        condition="body.open",
+    ),
+    InClusterPrometheus: case(
+        InClusterPrometheus(),
+        Shop.measures,
+        prometheus=PrometheusSettings(retention_days=16),
+        kube_state_metrics=None,
+        blackbox=None,
+        alertmanager=TOLD,
+        priority_class="urgent",
+    ),
+    KubeStateMetricsSettings: case(
+        KubeStateMetricsSettings(),
+        lambda shop, settings: shop.watched(KubeStateMetrics(shop.phase, settings)),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        name="objects",
+        availability=URGENT,
+        extras=MORE,
+    ),
+    Kubelet: case(
+        Kubelet(),
+        lambda shop, kubelet: Prometheus(shop.phase, PrometheusSettings(kubelet=kubelet)),
+        nodes=(ELSEWHERE,),
+    ),
+    MetricsEndpoint: case(
+        MetricsEndpoint(port="http"),
+        lambda shop, endpoint: shop.watched(shop.adds(PodExtras(metrics=(endpoint,)))),
+        port="admin",
+        path="/figures",
+        interval_seconds=60,
+        honor_labels=True,
+    ),
+    NoMetrics: case(NoMetrics(), Shop.measures),
+    PagerDuty: case(PagerDuty(), lambda shop, page: shop.tells(replace(TOLD, page=page)), peer=ELSEWHERE),
+    PrometheusSettings: case(
+        PrometheusSettings(),
+        lambda shop, settings: Prometheus(shop.phase, settings),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        storage=Claim(mount_path="/prometheus", size="1Gi"),
+        retention_days=16,
+        interval_seconds=60,
+        runbooks="https://example.com/runbooks",
+        kubelet=None,
+        name="figures",
+        availability=URGENT,
+        extras=MORE,
+    ),
+    RedisExporter: case(
+        RedisExporter(),
+        lambda shop, exporter: shop.redis(replace(REDIS, exporter=exporter)),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+    ),
+    Slack: case(
+        Slack(channel="#shop"),
+        lambda shop, ticket: shop.tells(replace(TOLD, ticket=ticket)),
+        channel="#store",
+        peer=ELSEWHERE,
+    ),
+    Webhook: case(Webhook(), lambda shop, page: shop.tells(replace(TOLD, page=page)), peer=ELSEWHERE, port=8443),
 }
 
 ONLY_READ = {

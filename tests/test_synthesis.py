@@ -17,6 +17,7 @@ from environments import EVERY, SETTINGS, WITH_LOGIN
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
+    InClusterPrometheus,
     IngressExposure,
     Phase,
     PriorityClass,
@@ -142,7 +143,10 @@ def test_every_environment_has_the_same_construct_paths_but_for_login_and_certif
     answers = (
         {"http01-solver"} if isinstance(exposure, IngressExposure) and isinstance(exposure.tls, Tls) else set[str]()
     )
-    assert {path.rpartition("/")[2] for path in paths[environment] - everywhere} == login | answers
+    metrics = SETTINGS[environment].metrics
+    called = isinstance(metrics, InClusterPrometheus) and metrics.alertmanager is not None
+    alerts = {"alertmanager", "secret-alertmanager"} if called else set[str]()
+    assert {path.rpartition("/")[2] for path in paths[environment] - everywhere} == login | answers | alerts
 
 
 @pytest.mark.parametrize(("ends", "said"), [("", True), ("shop.synth()", False), ("shop.pods", False)])

@@ -457,6 +457,8 @@ def test_where_backups_of_a_cron_job_lie_is_not_forgotten() -> None:
 
 # What Kubernetes does not let change, of the kinds that we render. What a kind is not listed for may all change.
 IMMUTABLE_FIELDS = {
+    "RoleBinding": ("roleRef",),
+    "ClusterRoleBinding": ("roleRef",),
     "Deployment": ("spec.selector",),
     "PersistentVolumeClaim": ("spec.accessModes", "spec.volumeMode", "spec.storageClassName"),
     "PriorityClass": ("value", "preemptionPolicy"),

@@ -98,6 +98,7 @@ class AiInterviewer(Application):
             name=NAME,
             namespace=environment.namespace,
             image_pull_secret=environment.image_pull_secret,
+            api_server=environment.api_server,
             policies=environment.policies,
             platform=environment.platform,
         )
@@ -121,6 +122,7 @@ class AiInterviewer(Application):
         agents = {settings.name: Agent(services, settings) for settings in environment.agents}
         grafana_secret = secret("grafana", *environment.grafana.secret_keys)
         grafana = Grafana(observability, environment.grafana, grafana_secret, tempo)
+        environment.metrics.create(observability, secret)
 
         # Routes.
         login = environment.login.create(access, secret)

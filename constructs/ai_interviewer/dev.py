@@ -14,12 +14,14 @@ from mcpmesh_k8s import (
     ExistingSecrets,
     GatewaySettings,
     GrafanaSettings,
+    InClusterPrometheus,
     IngressExposure,
     IngressNginx,
     MinioSettings,
     Nodes,
     NoTls,
     PostgresSettings,
+    PrometheusSettings,
     RedisSettings,
     RegistrySettings,
     Replicas,
@@ -71,7 +73,8 @@ DEV = EnvironmentSettings(
     ),
     minio=MinioSettings(
         image=images.MINIO,
-        compute=Compute(cpu="500m", memory="512Mi"),
+        # The plan's figure is the limit: as a request it would leave no room for an agent more.
+        compute=Compute(cpu="250m", memory="512Mi", cpu_limit="500m"),
         size="20Gi",
         availability=services.DATA,
     ),
@@ -94,6 +97,12 @@ DEV = EnvironmentSettings(
     routes_to_mesh=True,
     login=DevIdentity(email="developer@example.com"),
     exposure=IngressExposure(controller=IngressNginx(), tls=NoTls()),
+    metrics=InClusterPrometheus(
+        priority_class=services.OBSERVABILITY.priority_class,
+        prometheus=PrometheusSettings(
+            compute=Compute(cpu="50m", memory="256Mi", cpu_limit="250m", memory_limit="384Mi"), retention_days=2
+        ),
+    ),
     grafana=GrafanaSettings(image=images.GRAFANA, compute=SMALL, availability=services.OBSERVABILITY),
 )
 """Development."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mcpmesh_k8s import (
+    AlertmanagerSettings,
     ArgoCdSettings,
     Autoscaling,
     Availability,
@@ -14,6 +15,7 @@ from mcpmesh_k8s import (
     GatewaySettings,
     Google,
     GrafanaSettings,
+    InClusterPrometheus,
     IngressExposure,
     IngressNginx,
     Manual,
@@ -22,12 +24,14 @@ from mcpmesh_k8s import (
     OAuth2ProxySettings,
     Persistent,
     PostgresSettings,
+    PrometheusSettings,
     RedisSettings,
     RegistrySettings,
     Replicas,
     SystemPods,
     TempoSettings,
     Tls,
+    Webhook,
     images,
 )
 from mcpmesh_k8s.operations import SharedCluster
@@ -117,6 +121,14 @@ PROD = EnvironmentSettings(
     exposure=IngressExposure(
         controller=IngressNginx(),
         tls=Tls(secret="ai-interviewer-tls", cluster_issuer="letsencrypt"),
+    ),
+    metrics=InClusterPrometheus(
+        priority_class=services.OBSERVABILITY.priority_class,
+        prometheus=PrometheusSettings(
+            storage=Claim(mount_path="/prometheus", size="10Gi"),
+            runbooks="https://git.example.com/ai-interviewer/deployment/blob/main/docs/runbooks",
+        ),
+        alertmanager=AlertmanagerSettings(page=Webhook(), ticket=Webhook(), watchdog=Webhook()),
     ),
     grafana=GrafanaSettings(
         image=images.GRAFANA,

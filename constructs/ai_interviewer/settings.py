@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mcpmesh_k8s import (
     AgentSettings,
+    ApiServer,
     ApiSettings,
     ArgoCdSettings,
     Budget,
@@ -16,6 +17,7 @@ from mcpmesh_k8s import (
     Image,
     IngressExposure,
     LoginSettings,
+    MetricsSettings,
     MinioSettings,
     Platform,
     PolicyKind,
@@ -59,7 +61,9 @@ class EnvironmentSettings:
         call_rate: How often one client may call the API: a program, or a page that waits for a model, is one request.
         login: Who vouches for people.
         exposure: How people reach the gateway.
+        metrics: Who collects the metrics.
         grafana: Dashboards.
+        api_server: Where the cluster's API server is, for what collects metrics.
     """
 
     name: str
@@ -85,7 +89,9 @@ class EnvironmentSettings:
     call_rate: RateLimit = RateLimit(per_second=20, burst=60)
     login: LoginSettings
     exposure: IngressExposure | GatewayApiExposure
+    metrics: MetricsSettings
     grafana: GrafanaSettings
+    api_server: ApiServer = ApiServer()
 
 
 @dataclass(frozen=True, kw_only=True)

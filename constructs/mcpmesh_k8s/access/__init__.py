@@ -15,7 +15,7 @@ from .exposure import (
     Tls,
     Traefik,
 )
-from .gateway import Gateway, GatewaySettings
+from .gateway import Gateway, GatewaySettings, Objective
 from .login import Login, LoginPages, LoginSettings, NewSecret, Person, Question
 from .oauth2_proxy import GitHub, Google, OAuth2Proxy, OAuth2ProxySettings, OpenIdConnect
 from .routes import Audience, ContentSecurityPolicy, Limits, RateLimit, Route
@@ -42,6 +42,7 @@ __all__ = [
     "NoTls",
     "OAuth2Proxy",
     "OAuth2ProxySettings",
+    "Objective",
     "OpenIdConnect",
     "OtherController",
     "Person",

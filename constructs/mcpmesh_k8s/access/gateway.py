@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
+    Alert,
     Compute,
     Container,
     File,
     Files,
     HttpGet,
     Image,
+    MetricsEndpoint,
     Port,
     Probes,
     Scratch,
     SettingError,
+    Severity,
     Target,
     User,
     Workload,
@@ -28,7 +31,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._configuration import Configuration, read
-from .login import EMAIL, Login
+from .login import EMAIL, Login, Question
 from .routes import Limits, Route, distinct
 
 USER = User(uid=65534, gid=65534)
@@ -38,6 +41,33 @@ _HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9]
 _LISTEN = 8080
 _METRICS = 9145
 _HEALTH = "/-/healthy"
+BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""The seconds by which it counts how long answers take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """How well the gateway serves people, over a month. People are called when it will be missed.
+
+    Args:
+        answered: The share of requests that do not end in an error of ours (5xx). 99.5 % allow 3.6 hours a month.
+        fast: The share of requests that are answered in time. Those that wait for a model take long.
+        within_seconds: What is in time, in seconds: one of those that the gateway counts by.
+    """
+
+    answered: float = 0.995
+    fast: float = 0.95
+    within_seconds: float = 2.5
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be missed, or is never counted."""
+        for field in ("answered", "fast"):
+            if not 0.5 <= getattr(self, field) < 1:
+                raise SettingError(f"Objective.{field}", getattr(self, field), "Give 0.5 to below 1, such as 0.995.")
+        if self.within_seconds not in BOUNDS:
+            raise SettingError(
+                "Objective.within_seconds", self.within_seconds, f"Give one of {', '.join(map(str, BOUNDS))}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +81,7 @@ class GatewaySettings(WorkloadOptions):
         https: Whether people reach the host by HTTPS. A plain request is then sent there, and browsers told to stay.
         administrators: The addresses of those who may use routes for administrators.
         limits: What one client may do, beside the rate of each route.
+        objective: How well it serves people.
         workers: Worker processes. nginx would start one for each core of the node, whatever its limit.
         name: The short name.
     """
@@ -61,6 +92,7 @@ class GatewaySettings(WorkloadOptions):
     https: bool = True
     administrators: tuple[str, ...] = ()
     limits: Limits = Limits()
+    objective: Objective = Objective()
     workers: int = 2
     name: str = "nginx-gateway"
 
@@ -128,6 +160,7 @@ class Gateway(Workload):
             WorkloadSettings(
                 name=settings.name,
                 component="gateway",
+                metrics=(MetricsEndpoint(),),
                 availability=settings.availability,
                 extras=settings.extras,
                 # Longer than the longest answer, so that a rollout lets requests finish.
@@ -167,6 +200,14 @@ class Gateway(Workload):
         self.connects_to(*(Target(workload=to) for to in reached.values()))
 
     @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """Whether its objective is kept, where it is watched."""
+        if not self.metrics:
+            return ()
+        asked = isinstance(self.login.vouching, Question)
+        return (*of_objective(self.name, self.settings.objective), *((_of_login(self.name),) if asked else ()))
+
+    @property
     def longest_timeout(self) -> int:
         """The longest that a route's answer may be silent, in seconds."""
         return max((route.timeout_seconds for route in self.routes), default=60)
@@ -175,3 +216,70 @@ class Gateway(Workload):
     def largest_body_mb(self) -> int:
         """The largest body that a route takes, in MiB."""
         return max((route.body_mb for route in self.routes), default=1)
+
+
+def of_objective(job: str, objective: Objective) -> tuple[Alert, ...]:
+    """How fast the month's allowance is used up: all of it in two days calls people, in five is a ticket.
+
+    The long window says that it matters, the short one that it goes on. A few requests at night are no ratio, so in the
+    long window at least ten must have failed, or been slow.
+    """
+    requests = f'gateway_http_requests_total{{job="{job}", status!="1xx"}}'
+    errors = f'gateway_http_requests_total{{job="{job}", status="5xx"}}'
+    answers = f'gateway_http_request_duration_seconds_count{{job="{job}"}}'
+    # Prometheus 3 says 1.0 where others say 1.
+    bound = f"{objective.within_seconds:g}".replace(".", "[.]") + "([.]0)?"
+    in_time = f'gateway_http_request_duration_seconds_bucket{{job="{job}", le=~"{bound}"}}'
+
+    def failed(window: str) -> str:
+        return f"sum(rate({errors}[{window}])) / sum(rate({requests}[{window}]))"
+
+    def slow(window: str) -> str:
+        return f"1 - sum(rate({in_time}[{window}])) / sum(rate({answers}[{window}]))"
+
+    def burning(name: str, severity: Severity, times: float, windows: tuple[str, str], *, of_errors: bool) -> Alert:
+        long, short = windows
+        ratio, aim = (failed, objective.answered) if of_errors else (slow, objective.fast)
+        limit = f"{times * (1 - aim):.4g}"
+        count = (
+            f"sum(increase({errors}[{long}]))"
+            if of_errors
+            else f"sum(increase({answers}[{long}])) - sum(increase({in_time}[{long}]))"
+        )
+        what = "end in an error" if of_errors else f"take more than {objective.within_seconds:g} seconds"
+        return Alert(
+            name=name,
+            expression=f"({ratio(long)}) > {limit} and ({ratio(short)}) > {limit} and ({count}) > 10",
+            for_minutes=2 if severity is Severity.PAGE else 15,
+            severity=severity,
+            summary=f"{'Far more' if severity is Severity.PAGE else 'More'} requests {what} than the objective allows",
+            description=(
+                f"{{{{ $value | humanizePercentage }}}} did within {long}. "
+                f"The objective allows {100 * (1 - aim):.3g} %."
+            ),
+        )
+
+    fast, gradual = ("1h", "5m"), ("6h", "30m")
+    # 14.4 times: a fiftieth of the month's allowance in an hour; 6 times: a twentieth in six hours. With an objective
+    # of 95 % that is 72 % and 30 % of all requests, which is what slowness for everyone looks like.
+    return (
+        burning("GatewayErrorsFast", Severity.PAGE, 14.4, fast, of_errors=True),
+        burning("GatewayErrorsSlow", Severity.TICKET, 6, gradual, of_errors=True),
+        burning("GatewayLatencyFast", Severity.PAGE, 14.4, fast, of_errors=False),
+        burning("GatewayLatencySlow", Severity.TICKET, 6, gradual, of_errors=False),
+    )
+
+
+def _of_login(job: str) -> Alert:
+    asked = f'gateway_login_asked_total{{job="{job}"}}'
+    failed = f'gateway_login_asked_total{{job="{job}", result="failed"}}'
+    return Alert(
+        name="LoginNotAnswering",
+        expression=(f"sum(rate({failed}[5m])) / sum(rate({asked}[5m])) > 0.1 and sum(increase({failed}[5m])) > 5"),
+        for_minutes=5,
+        severity=Severity.PAGE,
+        summary="The gateway gets no word from the login",
+        description=(
+            "{{ $value | humanizePercentage }} of its questions failed. Nobody gets in whom it does not remember."
+        ),
+    )

@@ -7,6 +7,7 @@ import re
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
+    Alert,
     Compute,
     Container,
     External,
@@ -16,6 +17,7 @@ from mcpmesh_k8s.kubernetes import (
     IssuedKey,
     KeyForm,
     Listener,
+    MetricsEndpoint,
     Peer,
     Port,
     Probes,
@@ -23,6 +25,7 @@ from mcpmesh_k8s.kubernetes import (
     Scratch,
     Secret,
     SettingError,
+    Severity,
     User,
     Variable,
     Workload,
@@ -245,6 +248,7 @@ class OAuth2Proxy(Workload):
             WorkloadSettings(
                 name=settings.name,
                 component="login",
+                metrics=(MetricsEndpoint(),),
                 availability=settings.availability,
                 extras=settings.extras,
                 container=Container(
@@ -275,6 +279,23 @@ class OAuth2Proxy(Workload):
                 port=settings.provider.port,
                 peer=settings.provider.peer,
             )
+        )
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """Whether people get in, where its metrics are read."""
+        if not self.metrics:
+            return ()
+        return (
+            Alert(
+                name="LoginFailing",
+                # Errors, and not their share: for each sign-in the gateway asks a hundred times who somebody is.
+                expression=f'sum(increase(oauth2_proxy_requests_total{{job="{self.name}", code=~"5.."}}[10m])) > 5',
+                for_minutes=5,
+                severity=Severity.PAGE,
+                summary="People cannot sign in",
+                description="The login has failed {{ $value | printf `%.0f` }} times within ten minutes.",
+            ),
         )
 
     @property

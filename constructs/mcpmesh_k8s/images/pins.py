@@ -109,6 +109,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 _LOOKED_AT = date(2026, 11, 25)
+_MONITORING_LOOKED_AT = date(2026, 11, 30)
 _OFFICIAL_IMAGES = "docker-library/official-images"
 
 POSTGRES = Pin(
@@ -533,6 +534,208 @@ OAUTH2_PROXY = Pin(
     ),
 )
 
+PROMETHEUS = Pin(
+    image=Image(repository="prom/prometheus", tag="v3.13.5"),
+    line="3.13, which has long-term support, until July 2027: the plan names no version.",
+    looked_at=_MONITORING_LOOKED_AT,
+    source="prometheus/prometheus, its Go module v0.313.5 of 2026-10-21, which says that it is 3.13.5.",
+    advisories=(
+        Advisory(
+            ids=("CVE-2026-40179", "GHSA-vffh-x6r8-xx99"),
+            what="Names of metrics and values of labels run scripts as who looks at them.",
+            fixed_in="v3.11.2",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+        Advisory(
+            ids=("CVE-2026-42154", "GHSA-8rm2-7qqf-34qm"),
+            what="Anyone who reaches it takes all its memory, with remote reads.",
+            fixed_in="v3.11.3",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+        Advisory(
+            ids=_names("CVE-2026-42151 GHSA-wg65-39gg-5wfj CVE-2026-44903 GHSA-fw8g-cg8f-9j28"),
+            what="It shows a secret of Azure, and in its old pages buckets of histograms run scripts.",
+            fixed_in="v3.11.3",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+        Advisory(
+            ids=("CVE-2026-44990",),
+            what="Its pages let scripts through that they should take out.",
+            fixed_in="v3.13.0",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+        Advisory(
+            ids=("CVE-2026-56852", "GHSA-hrxh-6v49-42gf"),
+            what="Text without an end hangs it, and the server of gRPC lets in what it should refuse.",
+            fixed_in="v3.13.2",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+    ),
+    note="3.16.0 of 2026-11-04 is newer, and gets mends for six weeks. 3.13.5 is built with Go 1.26.10.",
+)
+
+ALERTMANAGER = Pin(
+    image=Image(repository="prom/alertmanager", tag="v0.35.0"),
+    line="0.35, the newest: the plan names no version.",
+    looked_at=_MONITORING_LOOKED_AT,
+    source="prometheus/alertmanager, its Go module v0.35.0 of 2026-11-09.",
+    advisories=(
+        Advisory(
+            ids=("CVE-2023-40577", "GHSA-v86x-5fm3-5p7j"),
+            what="Whoever may send alerts runs scripts as who looks at them.",
+            fixed_in="v0.25.1",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+        Advisory(
+            ids=("CVE-2026-111943",),
+            what="It trusts certificates of authorities whose keys were stolen.",
+            fixed_in="v0.34.2",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+    ),
+    note="Until 0.34.2, pages of other sites could ask it for alerts and set silences. No name was given to that.",
+)
+
+KUBE_STATE_METRICS = Pin(
+    image=Image(repository="registry.k8s.io/kube-state-metrics/kube-state-metrics", tag="v2.20.0"),
+    line="2.20, the newest: the plan names no version.",
+    looked_at=_MONITORING_LOOKED_AT,
+    source="kubernetes/kube-state-metrics, tag v2.20.0 of 2026-08-17, in a copy of 2026-08-21, and its image in use.",
+    advisories=(
+        Advisory(
+            ids=("GHSA-g3c8-4qh2-rhrg",),
+            what="Anyone who reaches it reads its profiles, where its other answers need a login.",
+            fixed_in="v2.19.0",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+        Advisory(
+            ids=("CVE-2026-24051", "CVE-2026-34986", "CVE-2026-39883"),
+            what="Programs on the search path run in its place, and a crafted token ends it.",
+            fixed_in="v2.19.0",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+        Advisory(
+            ids=("CVE-2026-42504",),
+            what="A crafted header takes the processor.",
+            fixed_in="v2.19.1",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+    ),
+    note="It is built with Go 1.26.6. October's mends of Go, 1.26.10, were seen in no release.",
+)
+
+BLACKBOX_EXPORTER = Pin(
+    image=Image(repository="prom/blackbox-exporter", tag="v0.28.0"),
+    line="0.28, the newest: since 0.27 it can judge JSON, and the plan names no version.",
+    looked_at=_MONITORING_LOOKED_AT,
+    source="prometheus/blackbox_exporter, tag v0.28.0 of 2025-12-04, in a copy of 2026-07-24.",
+    advisories=(
+        Advisory(
+            ids=_names("CVE-2020-16248 CVE-2023-26735 GHSA-8jrj-57gq-475g GHSA-939c-3g97-vpvv"),
+            what="Whoever reaches it has it ask any address, and learns whether that answers.",
+            fixed_in="",
+            standing=Standing.OPEN,
+            answer="It is for that. A policy lets only Prometheus reach it, and lets it reach only what is probed.",
+        ),
+        Advisory(
+            ids=_names(
+                "CVE-2025-61726 CVE-2025-61730 CVE-2025-68121 CVE-2026-25679 CVE-2026-27145 CVE-2026-32280 "
+                "CVE-2026-32281 CVE-2026-32283 CVE-2026-33811 CVE-2026-33814 CVE-2026-39821 CVE-2026-42507 "
+                "CVE-2026-56853 CVE-2026-56860 CVE-2026-56862"
+            ),
+            what="Go 1.25.5, of its day: who is probed, or asks it, holds or ends it, or passes for another.",
+            fixed_in="",
+            standing=Standing.OPEN,
+            answer="It asks our own services and the public address, holds no key, and starts again when it ends.",
+        ),
+    ),
+    note="A release with a newer Go was not seen.",
+)
+
+POSTGRES_EXPORTER = Pin(
+    image=Image(repository="quay.io/prometheuscommunity/postgres-exporter", tag="v0.20.1"),
+    line="0.20, the newest: the plan names no version.",
+    looked_at=_MONITORING_LOOKED_AT,
+    source="prometheus-community/postgres_exporter, tag v0.20.1 of 2026-07-07, in a copy of 2026-08-18.",
+    advisories=(
+        Advisory(
+            ids=("CVE-2026-56852", "CVE-2026-56853", "CVE-2026-56862"),
+            what="Go of its day: who asks it, or its server, holds it with connections or text without an end.",
+            fixed_in="",
+            standing=Standing.OPEN,
+            answer="A policy lets only Prometheus reach it, and its server is the one beside it.",
+        ),
+    ),
+    note="A release with a newer Go was not seen.",
+)
+
+REDIS_EXPORTER = Pin(
+    image=Image(repository="oliver006/redis_exporter", tag="v1.91.1"),
+    line="1, the only line: the plan names no version.",
+    looked_at=_MONITORING_LOOKED_AT,
+    source="oliver006/redis_exporter, its release 1.91.1 and the image's tag in public use, both seen on 2026-09-08.",
+    note="Its issue 1104, which has no other name: whoever reaches `/scrape` has it send its password to any address. "
+    "`--disable-scrape-endpoint` closes that.",
+)
+
+LOKI = Pin(
+    image=Image(repository="grafana/loki", tag="3.7.8"),
+    line="3.7, the newest: the plan names no version.",
+    looked_at=_MONITORING_LOOKED_AT,
+    source="grafana/loki, its Go module v3.7.8 of 2026-09-17.",
+    advisories=(
+        Advisory(
+            ids=("CVE-2026-21726", "GHSA-497x-rrr9-68jp"),
+            what="Whoever reaches its rules reads other files.",
+            fixed_in="3.6.4",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+        Advisory(
+            ids=("CVE-2026-39822", "CVE-2026-42505"),
+            what="Files outside of a folder can be reached, and TLS tells which host is asked.",
+            fixed_in="3.7.4",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+    ),
+    note="It is built with Go 1.26.6. October's mends of Go, 1.26.10, were seen in no release.",
+)
+
+ALLOY = Pin(
+    image=Image(repository="grafana/alloy", tag="v1.19.1"),
+    line="1, the only line: the plan names no version.",
+    looked_at=_MONITORING_LOOKED_AT,
+    source="grafana/alloy, tag v1.19.0-rc.3 in a copy of 2026-08-21; v1.19.1 in public use on 2026-08-28.",
+    advisories=(
+        Advisory(
+            ids=("CVE-2024-8975", "GHSA-chqx-36rm-rf8h"),
+            what="On Windows, whoever may write to the disk has it start a program.",
+            fixed_in="v1.4.1",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+        Advisory(
+            ids=("CVE-2026-56852", "GHSA-hrxh-6v49-42gf"),
+            what="Text without an end hangs it, and the server of gRPC lets in what it should refuse.",
+            fixed_in="v1.18.1",
+            standing=Standing.CLOSED,
+            answer="Taken.",
+        ),
+    ),
+    note="A newer release was not seen.",
+)
+
 PINS = (
     POSTGRES,
     REDIS,
@@ -544,5 +747,13 @@ PINS = (
     REGISTRY,
     PYTHON_RUNTIME,
     OAUTH2_PROXY,
+    PROMETHEUS,
+    ALERTMANAGER,
+    KUBE_STATE_METRICS,
+    BLACKBOX_EXPORTER,
+    POSTGRES_EXPORTER,
+    REDIS_EXPORTER,
+    LOKI,
+    ALLOY,
 )
 """Every pin."""

@@ -3,14 +3,15 @@
 from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything imports jsii.
 
 from . import platforms
-from .api import ApiObjectMetadata, argoproj, gateway_api, k8s
+from .api import ApiObjectMetadata, argoproj, gateway_api, k8s, monitoring
+from .api_access import TOKEN_PATH, ApiAccess, ApiRule, ApiServer, ApiToken
 from .application import Application, synthesize
 from .budget import Budget, Nodes, SystemPods
 from .capacity import Share
 from .choice import Choice
 from .component import GROUND_WAVE, Component
 from .container import Container, User, harden
-from .endpoint import Endpoint, Port
+from .endpoint import Endpoint, Port, port_number
 from .errors import OperationError, SettingError, TreeError
 from .extras import PodExtras
 from .guest import Guest, GuestSettings
@@ -46,7 +47,7 @@ from .placement import (
     WeightedPodAffinityTerm,
 )
 from .platforms import Platform, RequestRules
-from .pod import Pod, PodOptions, PodSettings, Readiness, Target
+from .pod import HttpCheck, Pod, PodOptions, PodSettings, Readiness, Target
 from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
@@ -65,6 +66,7 @@ from .secret import (
     SecretSettings,
     SecretSource,
 )
+from .signals import Alert, MetricsEndpoint, Severity
 from .storage import (
     Claim,
     ConfigMapProjection,
@@ -100,10 +102,16 @@ from .workload import (
 
 __all__ = [
     "GROUND_WAVE",
+    "TOKEN_PATH",
     "AddressRange",
     "Affinity",
+    "Alert",
     "Amount",
+    "ApiAccess",
     "ApiObjectMetadata",
+    "ApiRule",
+    "ApiServer",
+    "ApiToken",
     "Application",
     "ApplicationScope",
     "ApplicationSettings",
@@ -135,6 +143,7 @@ __all__ = [
     "GuestSettings",
     "Hook",
     "HostNetwork",
+    "HttpCheck",
     "HttpGet",
     "Image",
     "Internet",
@@ -143,6 +152,7 @@ __all__ = [
     "LabelSelectorRequirement",
     "Listener",
     "Manifest",
+    "MetricsEndpoint",
     "Mover",
     "Namespace",
     "NamespacePods",
@@ -197,6 +207,7 @@ __all__ = [
     "Server",
     "ServiceAccountTokenProjection",
     "SettingError",
+    "Severity",
     "Share",
     "Side",
     "StatefulWorkload",
@@ -228,10 +239,12 @@ __all__ = [
     "harden",
     "in_bytes",
     "k8s",
+    "monitoring",
     "name_of",
     "once",
     "place_of",
     "platforms",
+    "port_number",
     "read_script",
     "refuse_wrong_types",
     "settings_of",

@@ -86,6 +86,7 @@ class Application(ApplicationScope):
         if not self._closed:
             rendered: dict[str, list[Manifest]] = {}
             refused: list[str] = []
+            self.settle()
             components, last = self.components, self.last_waves[1]
             for phase in self.phases:
                 entries: list[tuple[str, str, Manifest]] = []

@@ -12,6 +12,7 @@ from .manifest import Manifest
 from .names import dns_label
 from .patch import Patch, once_each
 from .scope import place_of
+from .signals import Alert
 
 NAME_LABEL = "app.kubernetes.io/name"
 """The one label that selects. The others describe, and may change without replacing an object."""
@@ -41,7 +42,7 @@ class Component(Construct):
         self.full_name = dns_label(f"{type(self).__name__} name", self.application.prefixed(name))
         self.component = component
         self._patches: tuple[Patch, ...] = ()
-        self.application.register(self, id, name)
+        self.application.register(self, id, name, self.settle)
         create(self, scope, id)
 
     @property
@@ -97,6 +98,14 @@ class Component(Construct):
     def patches(self) -> tuple[Patch, ...]:
         """The changes of its objects that no setting says, in the order they are applied."""
         return self._patches
+
+    def settle(self) -> None:
+        """Do what depends on all other components, before anything is rendered. Connections may still be made."""
+
+    @property
+    def alerts(self) -> Sequence[Alert]:
+        """What should wake people about it. What watches the application makes rules of them."""
+        return ()
 
     def problems(self) -> Sequence[str]:
         """What is wrong with it in the tree as it stands, one sentence each; a subclass may say more."""

@@ -12,6 +12,7 @@ from .labels import own_annotations, own_labels
 from .names import dns_subdomain, once
 from .patch import Patch, once_each
 from .placement import Placement
+from .signals import MetricsEndpoint
 from .storage import Volume
 from .values import dataclass
 
@@ -36,6 +37,7 @@ class PodExtras:
             name is the same volume.
         ports: More ports of the main container. Nobody may reach them unless a connection says so:
             ``client.connects_to(Target(workload=..., port="metrics"))`` or ``accepts_from(peer, "metrics")``.
+        metrics: Where more metrics are served, such as on a sidecar's port.
         image_pull_policy: When images of all its containers are pulled; ``IfNotPresent`` is what Kubernetes takes for
             an exact tag.
         image_pull_secrets: The names of existing Secrets with the credentials of more image registries, beside that of
@@ -52,6 +54,7 @@ class PodExtras:
     init_containers: tuple[Container, ...] = ()
     volumes: tuple[Volume, ...] = ()
     ports: tuple[Port, ...] = ()
+    metrics: tuple[MetricsEndpoint, ...] = ()
     image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = ""
     image_pull_secrets: tuple[str, ...] = ()
     patches: tuple[Patch, ...] = ()

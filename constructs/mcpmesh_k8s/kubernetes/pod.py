@@ -10,6 +10,7 @@ from dataclasses import replace
 from constructs import Construct
 
 from .api import k8s
+from .api_access import ApiAccess, ApiToken
 from .component import NAME_LABEL, Component
 from .container import Container, harden_pod
 from .endpoint import Endpoint, Port
@@ -29,6 +30,7 @@ from .network import (
     require_sayable,
 )
 from .quantity import Amount, Compute
+from .signals import MetricsEndpoint
 from .storage import Claim, Files, Volume
 from .values import dataclass
 from .variable import Variable, variables
@@ -72,6 +74,8 @@ class PodSettings(PodOptions):
             there. Those that are added with the extras come after them.
         component: Its role, as the label ``app.kubernetes.io/component``.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
+        metrics: Where it serves metrics.
+        api_access: What it may read of the cluster's API: nothing, and it has no token, unless given.
     """
 
     container: Container
@@ -79,6 +83,8 @@ class PodSettings(PodOptions):
     init_containers: tuple[Container, ...] = ()
     component: str = ""
     termination_grace_seconds: int = 30
+    metrics: tuple[MetricsEndpoint, ...] = ()
+    api_access: ApiAccess | None = None
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself inside one pod."""
@@ -103,7 +109,8 @@ class PodSettings(PodOptions):
     @property
     def main_container(self) -> Container:
         """The main container, with the ports and volumes that are added to it."""
-        ports, volumes = self.extras.ports, self.extras.volumes
+        ports = self.extras.ports
+        volumes = (*([ApiToken()] if self.api_access else []), *self.extras.volumes)
         if not (ports or volumes):
             return self.container
         given = self.container
@@ -169,6 +176,30 @@ class Target:
         return self.workload.endpoint(self.port)
 
 
+@dataclass(frozen=True, kw_only=True)
+class HttpCheck:
+    """What shows from outside whether something works that has no metrics of its own.
+
+    Args:
+        name: What it shows, such as ``backend``; the label ``check`` of its metrics.
+        target: Whom it asks.
+        path: What it asks for.
+        condition: What the JSON of the answer must be, in CEL: ``body.agents.exists(a, a.name == 'x')``. Any answer
+            with a status of 200 to 299 unless given.
+    """
+
+    name: str
+    target: Target
+    path: str
+    condition: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a check that asks for nothing."""
+        dns_label("HttpCheck.name", self.name)
+        if not self.path.startswith("/"):
+            raise SettingError(f"HttpCheck.path of {self.name!r}", self.path, "Give a path, such as '/health'.")
+
+
 class Pod(Component):
     """A pod with an identity of its own: ServiceAccount, NetworkPolicy, connections.
 
@@ -185,8 +216,11 @@ class Pod(Component):
         """The main container, without the variables of its connections."""
         self.sidecars = settings.all_sidecars
         """The containers beside it."""
+        self.api_access = settings.api_access
+        """What it may read of the cluster's API, if anything."""
         self._firsts = settings.all_init_containers
         self.patch(*settings.extras.patches)
+        self._metrics = (*settings.metrics, *settings.extras.metrics)
         self._grace_seconds = settings.termination_grace_seconds
         self._introduced: list[Variable] = []
         self._main: Container | None = None
@@ -195,6 +229,11 @@ class Pod(Component):
         self._awaited: list[Target] = []
         self._clients: dict[str, set[str]] = {}
         self._peers: list[tuple[Peer, str]] = []
+        for endpoint in self._metrics:
+            self.port(endpoint.port)
+        if self.api_access:
+            for peer in self.application.settings.api_server.peers:
+                require_sayable("ApplicationSettings.api_server", peer, self._policies)
 
     @property
     def kind(self) -> str:
@@ -306,6 +345,28 @@ class Pod(Component):
         """Where clients dial one of its ports, the main one unless given."""
         found = self.port(port) if port else self.main_port
         return Endpoint(scheme=found.scheme, host=self.full_name, port=found.number)
+
+    # Who watches it.
+
+    @property
+    def metrics(self) -> tuple[MetricsEndpoint, ...]:
+        """Where it serves metrics."""
+        return self._metrics
+
+    @property
+    def http_checks(self) -> tuple[HttpCheck, ...]:
+        """What shows from outside whether it works, where its metrics do not say so."""
+        return ()
+
+    def add_volume(self, volume: Volume) -> None:
+        """Mount one more volume into the main container, for what depends on all other components.
+
+        Raises:
+            SettingError: Its name, or its folder, is taken.
+        """
+        self.application.require_open(self.full_name)
+        self.container = replace(self.container, volumes=(*self.container.volumes, volume))
+        self._main = None
 
     # Who may come in.
 
@@ -491,12 +552,46 @@ class Pod(Component):
             for files in self.files
         ]
 
+    def identity(self) -> list[Manifest]:
+        """Its ServiceAccount, and what that may read of the cluster's API."""
+        access = self.api_access
+        if access is None:
+            return [self.service_account()]
+        subject = k8s.Subject(kind="ServiceAccount", name=self.full_name, namespace=self.namespace)
+        group = "rbac.authorization.k8s.io"
+        # A ClusterRole is one of the whole cluster's: its name says whose it is.
+        wide = f"{self.namespace}-{self.full_name}"
+        made: list[Manifest] = [self.service_account()]
+        if access.rules:
+            made += [
+                k8s.KubeRole.manifest(metadata=self.metadata(), rules=[rule.render() for rule in access.rules]),
+                k8s.KubeRoleBinding.manifest(
+                    metadata=self.metadata(),
+                    role_ref=k8s.RoleRef(api_group=group, kind="Role", name=self.full_name),
+                    subjects=[subject],
+                ),
+            ]
+        if access.cluster_rules:
+            made += [
+                k8s.KubeClusterRole.manifest(
+                    metadata=self.metadata(wide, namespaced=False),
+                    rules=[rule.render() for rule in access.cluster_rules],
+                ),
+                k8s.KubeClusterRoleBinding.manifest(
+                    metadata=self.metadata(wide, namespaced=False),
+                    role_ref=k8s.RoleRef(api_group=group, kind="ClusterRole", name=wide),
+                    subjects=[subject],
+                ),
+            ]
+        return made
+
     def service_account(self) -> Manifest:
-        """Its own identity, without a token: nothing here talks to the Kubernetes API."""
+        """Its own identity, without a token: whoever may ask the Kubernetes API mounts one itself."""
+        because = {"kubernetes.io/description": self.api_access.because} if self.api_access else None
         pull_secrets = [self.application.settings.image_pull_secret, *self.extras.image_pull_secrets]
         references = [k8s.LocalObjectReference(name=name) for name in dict.fromkeys(filter(None, pull_secrets))]
         return k8s.KubeServiceAccount.manifest(
-            metadata=self.metadata(),
+            metadata=self.metadata(annotations=because),
             automount_service_account_token=False,
             image_pull_secrets=references or None,
         )
@@ -505,7 +600,7 @@ class Pod(Component):
         """Its policy: both directions closed but for its connections. Beside it Cilium's, where a peer needs that.
 
         One rule for each port that has clients, each workload that it connects to, each peer and each listener of
-        outside. DNS is in the baseline.
+        outside. Whoever may ask the cluster's API reaches its server. DNS is in the baseline.
         """
         clients = [
             ingress_rule(
@@ -522,6 +617,9 @@ class Pod(Component):
                 ports.setdefault(target.workload.full_name, set()).add(target.workload.port(target.port).container)
             else:
                 outgoing += target.listeners
+        if self.api_access:
+            server = self.application.settings.api_server
+            outgoing += [Listener(peer=peer, port=port) for port in server.ports for peer in server.peers]
         return pod_policies(
             self.metadata(),
             self.selector,

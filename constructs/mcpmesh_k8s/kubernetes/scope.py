@@ -5,13 +5,14 @@ from __future__ import annotations
 import atexit
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from constructs import Construct
 
 from ._jsii import cdk8s, create
+from .api_access import ApiServer
 from .errors import SettingError, refusals
 from .names import dns_label, dns_subdomain
 from .network import PolicyKind
@@ -54,6 +55,7 @@ class ApplicationSettings:
         platform: What the cluster gives pods that others do not; see ``platforms``.
         pod_templates: Where custom resources, made with plain cdk8s, hold templates of pods. Those of Kubernetes' own
             kinds are known.
+        api_server: Where the cluster's API server is, for the few pods that may ask it.
     """
 
     name: str
@@ -63,6 +65,7 @@ class ApplicationSettings:
     policies: PolicyKind = PolicyKind.KUBERNETES
     platform: Platform = Platform()
     pod_templates: tuple[PodTemplatePath, ...] = ()
+    api_server: ApiServer = ApiServer()
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -116,6 +119,7 @@ class ApplicationScope(cdk8s.App):
         self.settings = settings
         self.directory = directory
         self._registered: dict[str, Construct] = {}
+        self._unsettled: list[Callable[[], None]] = []
         self._phases: list[Phase] = []
         self._closed = False
         self.changes = 0
@@ -130,8 +134,14 @@ class ApplicationScope(cdk8s.App):
         """Say that the application is looked at: a program that ends without writing it has not forgotten to."""
         _unwritten.pop(id(self), None)
 
-    def register(self, construct: Construct, id: str, name: str) -> None:
+    def register(self, construct: Construct, id: str, name: str, settle: Callable[[], None]) -> None:
         """Take a component up in the application.
+
+        Args:
+            construct: The component.
+            id: Its id, unique in the application.
+            name: What people call it.
+            settle: What it does when all others are there.
 
         Raises:
             SettingError: Its name is taken, or the application was rendered already.
@@ -145,6 +155,12 @@ class ApplicationScope(cdk8s.App):
                 f"A {type(self._registered[id]).__name__} has this name already: give each its own.",
             )
         self._registered[id] = construct
+        self._unsettled.append(settle)
+
+    def settle(self) -> None:
+        """Let every component do what depends on all others: each once, in the order they were made."""
+        while self._unsettled:
+            self._unsettled.pop(0)()
 
     def find_all(self, kind: type[C]) -> tuple[C, ...]:
         """Every component of a kind, in the order they were made: ``find_all(Agent)``."""

@@ -91,7 +91,7 @@ class Task(Pod):
 
     def manifests(self) -> list[Manifest]:
         """All its objects."""
-        return [self.service_account(), *self.config_maps(), *self.network_policies(), self.job()]
+        return [*self.identity(), *self.config_maps(), *self.network_policies(), self.job()]
 
     def job(self) -> Manifest:
         """The Job."""

@@ -9,6 +9,9 @@ from .quantity import Amount
 from .scope import ApplicationScope
 from .workload import Workload
 
+API_SERVER = "Kubernetes API"
+"""What people call the cluster's API server."""
+
 
 def topology(application: ApplicationScope) -> str:
     """A Mermaid flowchart of every path that the policies open, by phase.
@@ -17,6 +20,7 @@ def topology(application: ApplicationScope) -> str:
         application: The application; it need not be rendered yet.
     """
     application.look()
+    application.settle()
     lines = ["flowchart LR"]
     for phase in application.phases:
         lines.append(f"  subgraph {phase.name}")
@@ -35,6 +39,9 @@ def topology(application: ApplicationScope) -> str:
             else:
                 outside[target.name] = None
                 edges.append(f"  {pod.name} -->|{target.port}| {_id(target.name)}")
+        if pod.api_access:
+            outside[API_SERVER] = None
+            edges.append(f"  {pod.name} -->|reads| {_id(API_SERVER)}")
     lines += [f"  {_id(name)}([{name}])" for name in outside]
     return "\n".join(lines + edges) + "\n"
 
@@ -47,6 +54,7 @@ def budget(application: ApplicationScope, what: str) -> str:
         what: ``cpu`` in millicores, or ``memory`` in MiB.
     """
     application.look()
+    application.settle()
     if what not in ("cpu", "memory"):
         raise SettingError("budget what", what, "Give 'cpu' or 'memory'.")
     unit = {"cpu": 1, "memory": 2**20}[what]

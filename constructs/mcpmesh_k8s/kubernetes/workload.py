@@ -255,7 +255,7 @@ class Workload(Pod):
     def manifests(self) -> list[Manifest]:
         """All its objects."""
         return [
-            self.service_account(),
+            *self.identity(),
             *self.config_maps(),
             *self.claim_manifests(),
             self.controller(),

@@ -7,7 +7,7 @@ from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .postgres import Postgres, PostgresSettings
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
-from .redis import Ephemeral, Persistent, Redis, RedisSettings, Repair
+from .redis import Ephemeral, Persistent, Redis, RedisExporter, RedisSettings, Repair
 from .registry import Registry, RegistrySettings
 from .tempo import Tempo, TempoSettings
 
@@ -35,6 +35,7 @@ __all__ = [
     "PostgresDatabases",
     "PostgresSettings",
     "Redis",
+    "RedisExporter",
     "RedisSettings",
     "Registry",
     "RegistrySettings",

@@ -13,8 +13,10 @@ from mcpmesh_k8s.kubernetes import (
     Container,
     File,
     Files,
+    HttpCheck,
     HttpGet,
     Image,
+    MetricsEndpoint,
     Port,
     Probes,
     Scratch,
@@ -31,7 +33,7 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-from .registry import LOG_LEVELS
+from .registry import LOG_LEVELS, Registry
 
 USER = User(uid=999, gid=999)
 """The user ``mcp-mesh`` of ``mcpmesh/python-runtime``, which has no fixed number: 999 is the first system user of its
@@ -290,6 +292,7 @@ class Agent(_MeshWorkload):
             WorkloadSettings(
                 name=settings.name,
                 component="agent",
+                metrics=(MetricsEndpoint(port="http"),),
                 availability=settings.availability,
                 extras=settings.extras,
                 termination_grace_seconds=settings.termination_grace_seconds,
@@ -303,6 +306,18 @@ class Agent(_MeshWorkload):
                     variables({"MCP_MESH_AGENT_NAME": settings.name}),
                 ),
             ),
+        )
+
+    @property
+    def http_checks(self) -> tuple[HttpCheck, ...]:
+        """Whether its registry knows it, and takes it for healthy."""
+        # Each of its starts is an entry of its own, whose id has eight digits more. Those of the past stay.
+        known = f"[a.id, a.name].exists(n, n.matches('^{self.name}(-[0-9a-f]{{8}})?$'))"
+        condition = f"body.agents.exists(a, a.status == 'healthy' && {known})"
+        return tuple(
+            HttpCheck(name=self.name, target=Target(workload=target.workload), path="/agents", condition=condition)
+            for target in self.connections
+            if isinstance(target, Target) and isinstance(target.workload, Registry)
         )
 
     @property
@@ -343,3 +358,8 @@ class Api(_MeshWorkload):
                 ),
             ),
         )
+
+    @property
+    def http_checks(self) -> tuple[HttpCheck, ...]:
+        """Whether it answers."""
+        return (HttpCheck(name=self.name, target=Target(workload=self), path=self.settings.readiness_path),)

@@ -15,6 +15,7 @@ from mcpmesh_k8s.kubernetes import (
     Files,
     HttpGet,
     Image,
+    MetricsEndpoint,
     Port,
     Probes,
     Scratch,
@@ -150,6 +151,7 @@ class Grafana(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="dashboards",
+                metrics=(MetricsEndpoint(port="http"),),
                 public_url_variable="GF_SERVER_ROOT_URL",
                 container=Container(
                     name=settings.name,

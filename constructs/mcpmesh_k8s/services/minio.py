@@ -8,6 +8,7 @@ import re
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
+    Alert,
     Claim,
     Compute,
     Container,
@@ -15,12 +16,14 @@ from mcpmesh_k8s.kubernetes import (
     Files,
     HttpGet,
     Image,
+    MetricsEndpoint,
     Port,
     Probes,
     Scratch,
     Secret,
     Server,
     SettingError,
+    Severity,
     Side,
     StatefulWorkload,
     Target,
@@ -96,6 +99,7 @@ class Minio(StatefulWorkload):
             WorkloadSettings(
                 name=settings.name,
                 component="object-storage",
+                metrics=(MetricsEndpoint(port="api", path="/minio/v2/metrics/cluster"),),
                 availability=settings.availability,
                 extras=settings.extras,
                 container=Container(
@@ -111,6 +115,9 @@ class Minio(StatefulWorkload):
                             "MINIO_ROOT_PASSWORD": secret.key("root-password"),
                             # It would look for new releases on the internet, which no policy allows.
                             "MINIO_UPDATE": "off",
+                            # Its metrics are figures without names of objects, and only pods that a policy lets in
+                            # reach it: whoever collects them needs no token.
+                            "MINIO_PROMETHEUS_AUTH_TYPE": "public",
                             # It does not start without one, and this user has none in the image.
                             "HOME": "/tmp",
                         }
@@ -122,6 +129,34 @@ class Minio(StatefulWorkload):
                     ),
                     volumes=(Claim(size=settings.size, storage_class=settings.storage_class), Scratch()),
                 ),
+            ),
+        )
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """What it says of its drives."""
+        job = f'job="{self.name}"'
+        return (
+            Alert(
+                name="MinioDriveOffline",
+                expression=(
+                    f"minio_cluster_drive_offline_total{{{job}}} > 0 or minio_cluster_nodes_offline_total{{{job}}} > 0"
+                ),
+                for_minutes=5,
+                severity=Severity.PAGE,
+                summary="MinIO has lost its drive",
+                description="Objects can be neither read nor written. The claim is broken, or not mounted.",
+            ),
+            Alert(
+                name="MinioNearlyFull",
+                expression=(
+                    f"minio_cluster_capacity_usable_free_bytes{{{job}}} "
+                    f"/ (minio_cluster_capacity_usable_total_bytes{{{job}}} > 0) < 0.15"
+                ),
+                for_minutes=30,
+                severity=Severity.TICKET,
+                summary="MinIO is nearly full",
+                description="{{ $value | humanizePercentage }} is free. When full it refuses uploads.",
             ),
         )
 

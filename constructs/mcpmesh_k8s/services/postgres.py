@@ -8,6 +8,7 @@ from pathlib import Path
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
+    Alert,
     Claim,
     Compute,
     Container,
@@ -24,6 +25,7 @@ from mcpmesh_k8s.kubernetes import (
     SecretKey,
     Server,
     SettingError,
+    Severity,
     Side,
     StatefulWorkload,
     Target,
@@ -188,6 +190,62 @@ class Postgres(StatefulWorkload):
         )
         self.task = PostgresDatabases(scope, self, options, settings.databases, secret)
         """What brings the server to ``settings.databases``."""
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """What its exporter shows, where it has one."""
+        return self._alerts() if self.metrics else ()
+
+    def _alerts(self) -> tuple[Alert, ...]:
+        job = f'job="{self.name}"'
+        connections = Sizing.of(self.settings.compute, self.settings.size).connections
+        return (
+            Alert(
+                name="PostgresUnreachable",
+                expression=f"pg_up{{{job}}} == 0",
+                for_minutes=3,
+                severity=Severity.PAGE,
+                summary="PostgreSQL does not answer",
+                description="The registry and whoever keeps data need it. Its exporter has had no answer.",
+            ),
+            Alert(
+                name="PostgresConnectionsNearLimit",
+                expression=f"sum by (pod) (pg_stat_database_numbackends{{{job}}}) / {connections} > 0.8",
+                for_minutes=5,
+                severity=Severity.TICKET,
+                summary="PostgreSQL has almost all the connections it takes",
+                description="{{ $value | humanizePercentage }} of its connections are open. Then it refuses more.",
+            ),
+            Alert(
+                name="PostgresWraparound",
+                # It begins to freeze at 200 million, and stops taking writes at 2,100 million.
+                expression=f"pg_database_wraparound_age_datfrozenxid_seconds{{{job}}} > 500e6",
+                for_minutes=60,
+                severity=Severity.TICKET,
+                summary="Database {{ $labels.datname }} is not vacuumed",
+                description="Its oldest transaction is {{ $value | humanize }} old. At 2.1G it takes no more writes.",
+            ),
+            Alert(
+                name="PostgresDeadlocks",
+                expression=f"increase(pg_stat_database_deadlocks{{{job}}}[1h]) > 5",
+                for_minutes=5,
+                severity=Severity.TICKET,
+                summary="Transactions of {{ $labels.datname }} lock each other out",
+                description="{{ $value | printf `%.0f` }} were ended within an hour, and their clients saw an error.",
+            ),
+            Alert(
+                name="PostgresTransactionLong",
+                # Autovacuum may be long at work. What idles in a transaction is ended after five minutes.
+                expression=(
+                    "max by (pod, datname, usename) (pg_stat_activity_max_tx_duration"
+                    f'{{{job}, backend_type!~"autovacuum.*"}}) > 1800'
+                ),
+                for_minutes=5,
+                severity=Severity.TICKET,
+                summary="A transaction of {{ $labels.usename }} in {{ $labels.datname }} does not end",
+                description="It has run for {{ $value | humanizeDuration }}: it holds locks, and keeps dead rows.",
+            ),
+        )
 
     def mover(self, side: Side) -> PostgresMover:
         """How its databases move: each is dumped in one snapshot, and restored beside the old one."""

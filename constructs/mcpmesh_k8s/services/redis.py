@@ -6,7 +6,9 @@ from pathlib import Path
 
 from constructs import Construct
 
+from mcpmesh_k8s.images import REDIS_EXPORTER
 from mcpmesh_k8s.kubernetes import (
+    Alert,
     Choice,
     Claim,
     Compute,
@@ -15,6 +17,7 @@ from mcpmesh_k8s.kubernetes import (
     File,
     Files,
     Image,
+    MetricsEndpoint,
     Port,
     Probes,
     Readiness,
@@ -22,6 +25,7 @@ from mcpmesh_k8s.kubernetes import (
     Secret,
     Server,
     SettingError,
+    Severity,
     Side,
     Target,
     TcpSocket,
@@ -51,9 +55,19 @@ _LEAST_MEMORY = 64 * _MEBIBYTE * 2 // 3
 _FIRST_REWRITE = 64 * _MEBIBYTE  # auto-aof-rewrite-min-size of redis.conf
 _PASSWORD_FILE = "/run/redis/password.conf"
 
+STREAM = "mesh:trace"
+"""The stream that the mesh writes its traces to, and the registry reads."""
+
+# A format of printf. What the exporter asks, and nothing else: it reads the value of no key.
+_EXPORTER_USER = (
+    f"user exporter on >%s resetkeys %%R~{STREAM} -@all "
+    "+ping +info +select +latency|latest +slowlog|len +xinfo|stream +xinfo|groups +xinfo|consumers"
+)
+
 _START = (
     ': "${REDIS_PASSWORD:?is not set}"; umask 077; '
     f'printf \'requirepass "%s"\\n\' "$REDIS_PASSWORD" > {_PASSWORD_FILE}; '
+    f'[ -z "$EXPORTER_PASSWORD" ] || printf \'{_EXPORTER_USER}\\n\' "$EXPORTER_PASSWORD" >> {_PASSWORD_FILE}; '
     f"exec redis-server {_CONFIG}/redis.conf"
 )
 _TRIM = (
@@ -105,6 +119,19 @@ class Ephemeral:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RedisExporter:
+    """What tells a collector of metrics how Redis is: a sidecar, whose user can read statistics and nothing else.
+
+    Args:
+        image: The image.
+        compute: CPU and memory.
+    """
+
+    image: Image = REDIS_EXPORTER
+    compute: Compute = Compute(cpu="10m", memory="32Mi", cpu_limit="100m", memory_limit="64Mi")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RedisSettings(WorkloadOptions):
     """A Redis server.
 
@@ -115,6 +142,7 @@ class RedisSettings(WorkloadOptions):
         trace_length: About how many entries the stream of traces keeps. The mesh appends to ``mesh:trace`` for
             ever, and nothing is evicted, so the stream is trimmed every minute. The registry reads it at once. At 1 KiB
             an entry they may take half of what the server holds.
+        exporter: Its metrics; none with ``None``, and its Secret needs one key less.
         name: The short name.
     """
 
@@ -122,6 +150,7 @@ class RedisSettings(WorkloadOptions):
     compute: Compute
     storage: Persistent | Ephemeral = Ephemeral()
     trace_length: int = 10_000
+    exporter: RedisExporter | None = RedisExporter()
     name: str = "redis"
 
     def __post_init__(self) -> None:
@@ -152,7 +181,7 @@ class RedisSettings(WorkloadOptions):
     @property
     def secret_keys(self) -> tuple[str, ...]:
         """The keys its Secret must hold. The password appears in URLs: letters, digits, ``-``, ``_``, ``~``, ``.``."""
-        return ("password",)
+        return ("password", "exporter-password") if self.exporter else ("password",)
 
 
 class Redis(Workload):
@@ -168,7 +197,7 @@ class Redis(Workload):
         self.settings = settings
         self.secret = secret
         password = secret.key("password")
-        storage = settings.storage
+        storage, exporter = settings.storage, settings.exporter
         if isinstance(storage, Persistent):
             data: Volume = Claim(mount_path=_DATA, size=storage.size, storage_class=storage.storage_class)
         else:
@@ -201,7 +230,10 @@ class Redis(Workload):
                     compute=settings.compute,
                     command=("/bin/sh", "-c", _START),
                     ports=(Port(name="redis", number=6379, scheme="redis"),),
-                    variables=variables({"REDIS_PASSWORD": password, "REDISCLI_AUTH": "$(REDIS_PASSWORD)"}),
+                    variables=(
+                        *variables({"REDIS_PASSWORD": password, "REDISCLI_AUTH": "$(REDIS_PASSWORD)"}),
+                        *(variables({"EXPORTER_PASSWORD": secret.key("exporter-password")}) if exporter else ()),
+                    ),
                     probes=Probes.of(
                         Exec(command=("redis-cli", "-e", "ping")), liveness=TcpSocket(port="redis"), startup_seconds=300
                     ),
@@ -224,12 +256,80 @@ class Redis(Workload):
                         variables=variables(
                             {
                                 "REDISCLI_AUTH": password,
-                                "STREAM": "mesh:trace",
+                                "STREAM": STREAM,
                                 "MAX_LENGTH": str(settings.trace_length),
                             }
                         ),
                     ),
+                    *([_exporter(exporter, secret)] if exporter else ()),
                 ),
+                metrics=(MetricsEndpoint(),) if exporter else (),
+            ),
+        )
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """What its exporter shows: nothing is evicted, so a full server refuses writes."""
+        return self._alerts() if self.settings.exporter else ()
+
+    def _alerts(self) -> tuple[Alert, ...]:
+        job, longest = f'job="{self.name}"', self.settings.trace_length * 3
+        return (
+            Alert(
+                name="RedisUnreachable",
+                expression=f"redis_up{{{job}}} == 0",
+                for_minutes=2,
+                severity=Severity.PAGE,
+                summary="Redis does not answer",
+                description="Sessions, and the calls between agents, need it. Its exporter has had no answer.",
+            ),
+            Alert(
+                name="RedisMemoryNearLimit",
+                expression=f"redis_memory_used_bytes{{{job}}} / (redis_memory_max_bytes{{{job}}} > 0) > 0.85",
+                for_minutes=10,
+                severity=Severity.PAGE,
+                summary="Redis is almost full",
+                description="It holds {{ $value | humanizePercentage }} of what it may. When full it refuses writes.",
+            ),
+            Alert(
+                name="RedisConnectionsNearLimit",
+                expression=f"redis_connected_clients{{{job}}} / redis_max_clients{{{job}}} > 0.8",
+                for_minutes=5,
+                severity=Severity.TICKET,
+                summary="Redis has almost all the clients it takes",
+                description="{{ $value | humanizePercentage }} of its connections are open.",
+            ),
+            Alert(
+                name="RedisNotPersisting",
+                expression=(
+                    f"redis_aof_last_write_status{{{job}}} == 0 or redis_aof_last_bgrewrite_status{{{job}}} == 0"
+                ),
+                for_minutes=5,
+                severity=Severity.PAGE,
+                summary="Redis cannot write its append-only file",
+                description="Its disk is full or broken: what changes now is lost with the pod.",
+            ),
+            Alert(
+                name="TraceStreamLong",
+                expression=f'redis_stream_length{{{job}, stream="{STREAM}"}} > {longest}',
+                for_minutes=10,
+                severity=Severity.TICKET,
+                summary="The stream of traces grows",
+                description=(
+                    "It has {{ $value | humanize }} entries, three times what it is trimmed to: the trimming fails."
+                ),
+            ),
+            Alert(
+                name="TracesNotRead",
+                # Identifiers are milliseconds. The lag that Redis counts is 0 where it cannot tell, as after a trim.
+                expression=(
+                    f'(redis_stream_last_generated_id{{{job}, stream="{STREAM}"}} - on (instance, stream) group_right '
+                    f'redis_stream_group_last_delivered_id{{{job}, stream="{STREAM}"}}) / 1000 > 300'
+                ),
+                for_minutes=10,
+                severity=Severity.TICKET,
+                summary="The registry does not keep up with the traces",
+                description="It is {{ $value | humanizeDuration }} behind. What is trimmed before it is read is lost.",
             ),
         )
 
@@ -264,6 +364,32 @@ class Redis(Workload):
                 variables=variables({"REDISCLI_AUTH": password}),
             ),
         )
+
+
+def _exporter(settings: RedisExporter, secret: Secret) -> Container:
+    """The sidecar. It does not ask for what its user may not have: the configuration, the list of clients."""
+    return Container(
+        name="exporter",
+        image=settings.image,
+        user=User(uid=59000, gid=59000),
+        compute=settings.compute,
+        args=(
+            "--redis.addr=redis://localhost:6379",
+            "--redis.user=exporter",
+            f"--check-single-streams={STREAM}",
+            "--streams-exclude-consumer-metrics",
+            "--config-command=-",
+            "--set-client-name=false",
+            "--exclude-latency-histogram-metrics",
+            "--include-metrics-for-empty-databases=false",
+            # Whoever reaches /scrape could have it send its password to any address.
+            "--disable-scrape-endpoint",
+            "--log-format=json",
+        ),
+        ports=(Port(name="metrics", number=9121),),
+        variables=variables({"REDIS_PASSWORD": secret.key("exporter-password")}),
+        probes=Probes.of(TcpSocket(port="metrics")),
+    )
 
 
 def most_memory(compute: Compute) -> int:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
+    Alert,
     Compute,
     Container,
+    HttpCheck,
     HttpGet,
     Image,
     Port,
     Probes,
     SettingError,
+    Severity,
     Target,
     User,
     Workload,
@@ -38,6 +43,8 @@ class RegistrySettings(WorkloadOptions):
         log_level: DEBUG, INFO, WARNING, ERROR or CRITICAL.
         unhealthy_after_seconds: Seconds without a heartbeat after which an agent is unhealthy (an agent sends one
             every 5).
+        most_rows: Rows of one of its tables above which people are told. A row is never deleted, and each start of
+            an agent makes one: 100,000 are years of it, and a list that still takes no second.
         name: The short name.
     """
 
@@ -45,6 +52,7 @@ class RegistrySettings(WorkloadOptions):
     compute: Compute
     log_level: str = "INFO"
     unhealthy_after_seconds: int = 20
+    most_rows: int = 100_000
     name: str = "registry"
 
     def __post_init__(self) -> None:
@@ -56,6 +64,8 @@ class RegistrySettings(WorkloadOptions):
             raise SettingError(
                 "RegistrySettings.unhealthy_after_seconds", self.unhealthy_after_seconds, "Give above 5."
             )
+        if self.most_rows < 1:
+            raise SettingError("RegistrySettings.most_rows", self.most_rows, "Give 1 or more.")
 
 
 class Registry(Workload):
@@ -97,6 +107,35 @@ class Registry(Workload):
                 ),
             ),
         )
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """How its tables grow, where its database shows that."""
+        return tuple(
+            Alert(
+                name="RegistryRowsGrow",
+                expression=(
+                    f'pg_stat_user_tables_n_live_tup{{job="{job}", datname="{database}"}} > {self.settings.most_rows}'
+                ),
+                for_minutes=60,
+                severity=Severity.TICKET,
+                summary="The registry's table {{ $labels.relname }} grows",
+                description="It has {{ $value | humanize }} rows. None is ever deleted, and lists get slower.",
+            )
+            for job, database in self._watched_databases()
+        )
+
+    def _watched_databases(self) -> Iterator[tuple[str, str]]:
+        for target in self.connections:
+            if isinstance(target, Target) and target.workload.metrics:
+                for variable in target.introduction:
+                    if variable.name == "POSTGRES_DB":
+                        yield target.workload.name, str(variable.value)
+
+    @property
+    def http_checks(self) -> tuple[HttpCheck, ...]:
+        """Whether it answers with what is in its database: its own ``/health`` says nothing of that."""
+        return (HttpCheck(name=self.name, target=Target(workload=self), path="/agents"),)
 
     @property
     def target(self) -> Target:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
+    Alert,
     Claim,
     Compute,
     Container,
@@ -12,10 +13,12 @@ from mcpmesh_k8s.kubernetes import (
     Files,
     HttpGet,
     Image,
+    MetricsEndpoint,
     Port,
     Probes,
     Scratch,
     SettingError,
+    Severity,
     Target,
     User,
     Workload,
@@ -119,6 +122,7 @@ class Tempo(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="tracing",
+                metrics=(MetricsEndpoint(port="http"),),
                 one_at_a_time=True,
                 container=Container(
                     name=settings.name,
@@ -151,6 +155,32 @@ class Tempo(Workload):
         )
 
     @property
+    def span_metrics(self) -> bool:
+        """Whether it counts spans, and writes that to a Prometheus."""
+        return False
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """Whether it takes what it is sent, and what spans say of calls."""
+        return (*self._of_intake(), *(_OF_SPANS if self.span_metrics else ()))
+
+    def _of_intake(self) -> tuple[Alert, ...]:
+        job = f'job="{self.name}"'
+        return (
+            Alert(
+                name="SpansRefused",
+                expression=(
+                    f"sum by (pod) (rate(tempo_receiver_refused_spans{{{job}}}[5m])) > 0 "
+                    f"or sum by (pod) (rate(tempo_discarded_spans_total{{{job}}}[5m])) > 0"
+                ),
+                for_minutes=15,
+                severity=Severity.TICKET,
+                summary="Tempo refuses or drops spans",
+                description="{{ $value | humanize }} a second are lost: traces have holes.",
+            ),
+        )
+
+    @property
     def collector(self) -> Target:
         """Where traces are sent: OTLP over gRPC, introduced as the mesh registry reads it."""
         return Target(
@@ -166,3 +196,22 @@ class Tempo(Workload):
                 }
             ),
         )
+
+
+_OF_SPANS = (
+    Alert(
+        name="CallsFailing",
+        # A few calls at night are no ratio: at least five must have failed.
+        expression=(
+            'sum by (service, span_name) (rate(traces_spanmetrics_calls_total{status_code="STATUS_CODE_ERROR"}[10m])) '
+            "/ sum by (service, span_name) (rate(traces_spanmetrics_calls_total[10m])) > 0.1 "
+            "and sum by (service, span_name) "
+            '(increase(traces_spanmetrics_calls_total{status_code="STATUS_CODE_ERROR"}[10m])) > 5'
+        ),
+        for_minutes=5,
+        severity=Severity.PAGE,
+        summary="{{ $labels.span_name }} of {{ $labels.service }} fails",
+        description="{{ $value | humanizePercentage }} of its calls within ten minutes ended in an error.",
+    ),
+)
+"""What counted spans show: which work of an agent fails."""

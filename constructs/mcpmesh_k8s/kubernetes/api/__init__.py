@@ -6,7 +6,7 @@ They are made of the same descriptions as the L1 classes of cdk8s, and are Pytho
 A name, a field or a value that the API does not have is refused at once.
 """
 
-from . import argoproj, bitnami, cilium, external_secrets, gateway_api, k8s
+from . import argoproj, bitnami, cilium, external_secrets, gateway_api, k8s, monitoring
 from .metadata import ApiObjectMetadata
 from .struct import IntOrString, Kind, Quantity, Struct, to_json
 
@@ -22,5 +22,6 @@ __all__ = [
     "external_secrets",
     "gateway_api",
     "k8s",
+    "monitoring",
     "to_json",
 ]

@@ -1,0 +1,82 @@
+"""This module is what a component says to whoever watches it: where its metrics are, and what should wake people."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .choice import Choice
+from .errors import SettingError
+from .names import dns_label
+
+_METRICS_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+_ALERT = re.compile(r"[A-Z][A-Za-z0-9]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsEndpoint:
+    """Where a pod serves metrics in the text format of Prometheus.
+
+    Stated once, with the workload: what collects them, the policies that let it, and the docs follow from it.
+
+    Args:
+        port: The name of the port that serves them.
+        path: The path below which they are.
+        interval_seconds: Seconds between two questions; what the collector is set to unless given. Give more where
+            an answer is dear.
+        honor_labels: Whether the labels inside win over those of the pod: for exporters that speak of others.
+    """
+
+    port: str = "metrics"
+    path: str = "/metrics"
+    interval_seconds: int = 0
+    honor_labels: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no collector could ask for."""
+        dns_label("MetricsEndpoint.port", self.port, 15)
+        if not _METRICS_PATH.fullmatch(self.path):
+            raise SettingError("MetricsEndpoint.path", self.path, "Give a path without a query, such as '/metrics'.")
+        if self.interval_seconds and not 5 <= self.interval_seconds <= 120:
+            raise SettingError("MetricsEndpoint.interval_seconds", self.interval_seconds, "Give 5 to 120, or nothing.")
+
+
+class Severity(Choice):
+    """What an alert asks of people."""
+
+    PAGE = "page", "Somebody looks at once, at night too: people are hurt by it, or will be within the hour."
+    TICKET = "ticket", "Somebody looks on the next working day."
+    NONE = "none", "Nobody looks: it is there for other programs, as the watchdog is."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """A rule by which Prometheus calls people.
+
+    Every alert has a page in ``docs/runbooks/``, named as it is, that says what it means and what to do.
+
+    Args:
+        name: Its name, in words written together: ``RedisUnreachable``.
+        expression: The PromQL that is true for whom it is about. Its labels reach the people.
+        for_minutes: Minutes that it must be true without a break.
+        severity: What it asks of people.
+        summary: One line: what is wrong. ``{{ $labels.pod }}`` stands for a label.
+        description: What it means, and a figure: ``{{ $value }}``.
+    """
+
+    name: str
+    expression: str
+    for_minutes: int
+    severity: Severity
+    summary: str
+    description: str
+
+    def __post_init__(self) -> None:
+        """Refuse what would leave people without a word."""
+        if not _ALERT.fullmatch(self.name):
+            raise SettingError("Alert.name", self.name, "Give words written together, such as 'RedisUnreachable'.")
+        if self.for_minutes < 0:
+            raise SettingError(f"Alert {self.name} for_minutes", self.for_minutes, "Give 0 or more.")
+        for field in ("expression", "summary", "description"):
+            if not str(getattr(self, field)).strip():
+                raise SettingError(f"Alert {self.name} {field}", "", "Say something.")

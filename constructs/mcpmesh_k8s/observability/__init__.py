@@ -1,0 +1,30 @@
+"""This module is how an application is watched: metrics, logs, dashboards, alerts."""
+
+from mcpmesh_k8s.kubernetes import refuse_wrong_types
+
+from .alertmanager import Alertmanager, AlertmanagerSettings, PagerDuty, Receiver, Slack, Webhook
+from .blackbox import Blackbox, BlackboxSettings
+from .kube_state_metrics import KubeStateMetrics, KubeStateMetricsSettings
+from .metrics import InClusterPrometheus, MetricsSettings, NoMetrics
+from .prometheus import Kubelet, Prometheus, PrometheusSettings
+
+__all__ = [
+    "Alertmanager",
+    "AlertmanagerSettings",
+    "Blackbox",
+    "BlackboxSettings",
+    "InClusterPrometheus",
+    "KubeStateMetrics",
+    "KubeStateMetricsSettings",
+    "Kubelet",
+    "MetricsSettings",
+    "NoMetrics",
+    "PagerDuty",
+    "Prometheus",
+    "PrometheusSettings",
+    "Receiver",
+    "Slack",
+    "Webhook",
+]
+
+refuse_wrong_types(globals(), __all__)

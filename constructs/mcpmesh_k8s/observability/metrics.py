@@ -1,0 +1,78 @@
+"""This module is the choice of who collects an application's metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from constructs import Construct
+
+from mcpmesh_k8s.access import NewSecret
+from mcpmesh_k8s.kubernetes import WorkloadOptions
+
+from .alertmanager import Alertmanager, AlertmanagerSettings
+from .blackbox import Blackbox, BlackboxSettings
+from .kube_state_metrics import KubeStateMetrics, KubeStateMetricsSettings
+from .prometheus import Prometheus, PrometheusSettings
+
+S = TypeVar("S", bound=WorkloadOptions)
+
+
+class MetricsSettings(Protocol):
+    """The settings of who collects the metrics, of any kind."""
+
+    def create(self, scope: Construct, secret: NewSecret) -> Prometheus | None:
+        """Make what collects them.
+
+        Args:
+            scope: A Phase, for what it runs.
+            secret: Makes the Secret that it reads.
+
+        Returns:
+            The Prometheus that can be asked, where one runs here.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class InClusterPrometheus:
+    """A Prometheus in the application's namespace. It needs nothing that the cluster does not have.
+
+    Args:
+        prometheus: The server.
+        kube_state_metrics: What says how Deployments, Jobs, claims and pods are; none with ``None``.
+        blackbox: What checks those that have no metrics; none with ``None``.
+        alertmanager: Who is told of alerts; without, they are seen in Grafana alone.
+        priority_class: The name of a PriorityClass of the application for all of these; each may name another.
+    """
+
+    prometheus: PrometheusSettings = PrometheusSettings()
+    kube_state_metrics: KubeStateMetricsSettings | None = KubeStateMetricsSettings()
+    blackbox: BlackboxSettings | None = BlackboxSettings()
+    alertmanager: AlertmanagerSettings | None = None
+    priority_class: str = ""
+
+    def create(self, scope: Construct, secret: NewSecret) -> Prometheus:
+        """Prometheus, and what it asks."""
+        if self.alertmanager:
+            told = self._ranked(self.alertmanager)
+            Alertmanager(scope, told, secret(told.name, *told.secret_keys))
+        if self.kube_state_metrics:
+            KubeStateMetrics(scope, self._ranked(self.kube_state_metrics))
+        if self.blackbox:
+            Blackbox(scope, self._ranked(self.blackbox))
+        return Prometheus(scope, self._ranked(self.prometheus))
+
+    def _ranked(self, settings: S) -> S:
+        availability = settings.availability
+        if availability.priority_class or not self.priority_class:
+            return settings
+        return replace(settings, availability=replace(availability, priority_class=self.priority_class))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoMetrics:
+    """Nobody collects metrics, so nobody is called either, and dashboards show traces alone."""
+
+    def create(self, scope: Construct, secret: NewSecret) -> None:
+        """Nothing."""

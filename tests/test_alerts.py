@@ -1,0 +1,183 @@
+"""This module tries every alert with promtool: each fires at its minute and not before, and is quiet just below.
+
+``alerts/*.yaml`` says for each alert which series make it fire, from which minute on (``since``), at which minute it
+does (``at``), and what people then read; and which series, just below, leave everybody alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mcpmesh_k8s import AlertmanagerSettings, Severity, Webhook
+from mcpmesh_k8s.observability.alertmanager import configuration
+from programs import ROOT
+from watched import RUNBOOKS, watched
+
+CASES: dict[str, dict[str, Any]] = {}
+for _path in sorted((ROOT / "tests/alerts").glob("*.yaml")):
+    for _name, _case in yaml.safe_load(_path.read_text(encoding="utf-8")).items():
+        assert _name not in CASES, _name
+        for _values in (
+            *_case["fires"].get("series", {}).values(),
+            *(_case.get("quiet") or {}).get("series", {}).values(),
+        ):
+            assert isinstance(_values, str), f"{_name}: quote {_values}, which YAML takes for a number."
+        CASES[_name] = _case
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The rules of an application with everything."""
+    return watched(tmp_path_factory.mktemp("watched"))
+
+
+def minutes(text: str) -> int:
+    """Minutes, as ``5m`` says them."""
+    return int(text.removesuffix("m"))
+
+
+def test_every_alert_is_seen_to_fire_and_to_stay_quiet(rules: dict[str, dict[str, Any]]) -> None:
+    assert sorted(CASES) == sorted(rules)
+    # What always fires has no threshold to stay below.
+    assert [name for name, case in CASES.items() if not case.get("quiet")] == ["Watchdog"]
+    for name, case in CASES.items():
+        fires = case["fires"]
+        since = minutes(fires.get("since", "0m"))
+        assert (name, f"{minutes(fires['at']) - since}m") == (name, rules[name]["for"])
+        assert (name, case["severity"]) == (name, rules[name]["labels"]["severity"])
+
+
+def of_promtool(name: str, case: dict[str, Any]) -> list[dict[str, Any]]:
+    """An alert's tests, as promtool takes them."""
+
+    def at(when: str, *expected: dict[str, Any]) -> dict[str, Any]:
+        return {"eval_time": when, "alertname": name, "exp_alerts": list(expected)}
+
+    def tests(of: dict[str, Any], *seen: dict[str, Any]) -> dict[str, Any]:
+        series = [{"series": series, "values": values} for series, values in of.get("series", {}).items()]
+        return {"interval": of.get("interval", "1m"), "input_series": series, "alert_rule_test": list(seen)}
+
+    fires, quiet = case["fires"], case.get("quiet")
+    labels = {label: value for label, value in fires.get("labels", {}).items() if label != "__name__"}
+    told = {
+        "exp_labels": {"severity": case["severity"], **labels},
+        "exp_annotations": {
+            "summary": fires["summary"],
+            "description": fires["description"],
+            "runbook_url": f"{RUNBOOKS}{name}.md",
+        },
+    }
+    before = [at(f"{minutes(fires['at']) - 1}m")] if minutes(fires["at"]) else []
+    return [tests(fires, *before, at(fires["at"], told)), *([tests(quiet, at(quiet["at"]))] if quiet else [])]
+
+
+def test_alerts_fire_at_their_minute_and_not_before(
+    rules: dict[str, dict[str, Any]], tmp_path: Path, needs_prometheus: Path
+) -> None:
+    """One run for all of them: each alert has its own file, so promtool says which it is about."""
+    (tmp_path / "rules.yaml").write_text(json.dumps({"groups": [{"name": "all", "rules": list(rules.values())}]}))
+    files: list[str] = []
+    for name, case in CASES.items():
+        file = tmp_path / f"{name}.yaml"
+        told = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": of_promtool(name, case)}
+        file.write_text(json.dumps(told))
+        files.append(file.name)
+    ran = subprocess.run(
+        [str(needs_prometheus), "test", "rules", *files], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.count("SUCCESS") == len(files)
+
+
+RUNBOOK_PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs/runbooks").glob("*.md")}
+
+
+def test_every_alert_has_its_runbook_and_every_runbook_its_alert(rules: dict[str, dict[str, Any]]) -> None:
+    assert sorted(RUNBOOK_PAGES) == sorted(rules)
+
+
+def workloads() -> set[str]:
+    """The short names of what runs in production."""
+    kinds = re.compile(r"^kind: (?:Deployment|StatefulSet)\nmetadata:\n(?:  .*\n)*?  name: ai-interviewer-(.+)$", re.M)
+    return {name for path in (ROOT / "dist/prod").glob("*.yaml") for name in kinds.findall(path.read_text("utf-8"))}
+
+
+@pytest.mark.parametrize("name", sorted(RUNBOOK_PAGES))
+def test_a_runbook_says_what_how_and_when_with_commands_that_there_are(name: str) -> None:
+    page = RUNBOOK_PAGES[name]
+    assert page.startswith(f"# {name}\n")
+    assert re.findall(r"^## (.*)", page, re.MULTILINE) == ["What it means", "Look", "Do", "Escalate"]
+    known = set(re.findall(r"^(k8s-[a-z-]+):", (ROOT / "k8s.mk").read_text(encoding="utf-8"), re.MULTILINE))
+    running = workloads()
+    for target in re.findall(r"make (k8s-[a-z0-9-]+)", page):
+        assert target in known or target.removeprefix("k8s-logs-") in running, target
+    assert set(re.findall(r"TARGET=([a-z0-9-]+)", page)) <= running
+    assert set(re.findall(r"\]\(([^)]+)\.md\)", page)) <= set(RUNBOOK_PAGES)
+
+
+def told_of(alerts: list[dict[str, str]]) -> dict[tuple[str, tuple[str, ...]], list[str]]:
+    """Who is told of which alerts, group by group, as Alertmanager's documentation says: written anew for this test."""
+    told = configuration(AlertmanagerSettings(page=Webhook(), ticket=Webhook()))
+
+    def matches(matchers: list[str], alert: dict[str, str]) -> bool:
+        for matcher in matchers:
+            label, sign, value = re.fullmatch(r'(\w+)(=|!=)"(.*)"', matcher).groups()  # type: ignore[union-attr]
+            if (alert.get(label, "") == value) != (sign == "="):
+                return False
+        return True
+
+    def silent(alert: dict[str, str]) -> bool:
+        return any(
+            matches(rule["target_matchers"], alert)
+            and any(
+                matches(rule["source_matchers"], other)
+                and other is not alert
+                and all(other.get(label, "") == alert.get(label, "") for label in rule["equal"])
+                for other in alerts
+            )
+            for rule in told["inhibit_rules"]  # type: ignore[attr-defined]
+        )
+
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    top: dict[str, Any] = told["route"]  # type: ignore[assignment]
+    for alert in alerts:
+        if not silent(alert):
+            route = next((route for route in top["routes"] if matches(route["matchers"], alert)), top)
+            by = tuple(alert.get(label, "") for label in route.get("group_by", top["group_by"]))
+            groups.setdefault((route["receiver"], by), []).append(alert["alertname"])
+    return groups
+
+
+def test_the_loss_of_a_node_is_one_page_and_no_ticket_about_what_was_on_it() -> None:
+    page, ticket = Severity.PAGE.value, Severity.TICKET.value
+    lost = [
+        {"alertname": "NodeLost", "severity": page, "node": "b", "job": "kubelet"},
+        {"alertname": "WorkloadUnavailable", "severity": page, "workload": "redis"},
+        {"alertname": "ServiceNotAnswering", "severity": page, "service": "registry", "check": "registry"},
+        {"alertname": "AgentNotInMesh", "severity": page, "service": "one", "check": "one"},
+        {"alertname": "TargetDown", "severity": ticket, "node": "b", "pod": "redis-1", "service": "redis"},
+        {"alertname": "TargetDown", "severity": ticket, "node": "b", "job": "cadvisor"},
+    ]
+    assert told_of(lost) == {
+        ("page", (page,)): ["NodeLost", "WorkloadUnavailable", "ServiceNotAnswering", "AgentNotInMesh"]
+    }
+    # What is on another node is still told.
+    other = {"alertname": "TargetDown", "severity": ticket, "node": "c", "pod": "tempo-1"}
+    assert ("ticket", ("TargetDown",)) in told_of([*lost, other])
+
+
+def test_a_page_about_a_service_needs_no_ticket_and_a_ticket_of_another_stays() -> None:
+    unreachable = {"alertname": "RedisUnreachable", "severity": "page", "pod": "redis-1", "service": "redis"}
+    clients = {"alertname": "RedisConnectionsNearLimit", "severity": "ticket", "pod": "redis-1", "service": "redis"}
+    job = {"alertname": "JobFailed", "severity": "ticket", "job_name": "bucket"}
+    assert told_of([unreachable, clients, job]) == {
+        ("page", ("page",)): ["RedisUnreachable"],
+        ("ticket", ("JobFailed",)): ["JobFailed"],
+    }

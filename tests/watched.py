@@ -1,0 +1,43 @@
+"""This module is an application with everything that an alert may be about, and its rules as rendered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ai_interviewer import PROD
+from ai_interviewer.application import AiInterviewer
+from mcpmesh_k8s import InClusterPrometheus, MetricsEndpoint, PodExtras, Port, Tempo
+
+RUNBOOKS = "https://runbooks.example/"
+
+
+def watched(outdir: Path) -> dict[str, dict[str, Any]]:
+    """The rules of an application whose every part is watched, by the names of alerts."""
+    measured = PodExtras(ports=(Port(name="metrics", number=9999),), metrics=(MetricsEndpoint(),))
+    assert isinstance(PROD.metrics, InClusterPrometheus)
+    environment = replace(
+        PROD,
+        postgres=replace(PROD.postgres, extras=measured),
+        metrics=replace(PROD.metrics, prometheus=replace(PROD.metrics.prometheus, runbooks=RUNBOOKS)),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tempo, "span_metrics", True)
+        AiInterviewer(environment, outdir=outdir).synth()
+    return {rule["alert"]: rule for rule in rules(outdir)}
+
+
+def rules(outdir: Path) -> list[dict[str, Any]]:
+    """Every rule that Prometheus is given."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(outdir.glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            if document and document["kind"] == "ConfigMap":
+                for key, text in document["data"].items():
+                    if key.endswith("alerts.yaml"):
+                        found += [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+    return found
