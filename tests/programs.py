@@ -130,6 +130,25 @@ PROGRAMS = (
         "Debian's `ca-certificates`",
         folders=(str(ROOT / "build/bin"),),
     ),
+    Program(
+        "watching",
+        "collects as rendered, judges it, and tells people",
+        (
+            *("prometheus", "alertmanager", "amtool", "blackbox_exporter", "kube-state-metrics"),
+            *("postgres_exporter", "redis_exporter"),
+        ),
+        brought_by="make build/watching",
+        needs="Go, as the login does",
+        folders=(str(ROOT / "build/watching"),),
+    ),
+    Program(
+        "mesh_registry",
+        "the registry of a later MCP Mesh, which agents of ours register with",
+        ("mcp-mesh-registry",),
+        brought_by="make build/mesh-registry",
+        needs="`@mcpmesh/cli-linux-x64` of npm, on a 64-bit Intel",
+        folders=(str(ROOT / "build/mesh-registry/node_modules/@mcpmesh/cli-linux-x64/bin"),),
+    ),
 )
 
 # What makes the others: nothing of it is started by a test.
