@@ -27,7 +27,7 @@ from mesh_harness import (
     Loopback,
     Manifest,
     Pod,
-    container_of,
+    Secrets,
     find,
     free_port,
     mounted,
@@ -230,6 +230,7 @@ def running_server(
     services: Mapping[str, int] | None = None,
     files: Mapping[str, str] | None = None,
     changes: Mapping[str, str] | None = None,
+    secrets: Secrets = SECRETS,
 ) -> Generator[Pod, None, None]:
     """A rendered container of a program that says by its flags where it listens.
 
@@ -246,6 +247,7 @@ def running_server(
         for one in manifests
         if one["kind"] in ("Deployment", "StatefulSet") and one["metadata"]["name"] == PREFIX + workload
     )
+    root.mkdir(parents=True, exist_ok=True)
     loopback = Loopback(services=services or {}, ports=ports)
     mounts = mounted(manifests, manifest, container, root=root, loopback=loopback)
     for path, text in (files or {}).items():
@@ -259,22 +261,13 @@ def running_server(
     pod = start_pod(
         manifest,
         container,
-        environment=pod_environment(manifest, container, secrets=SECRETS, loopback=loopback),
+        environment=pod_environment(manifest, container, secrets=secrets, loopback=loopback),
         loopback=Loopback(services=services or {}, ports=ports, mounts=mounts),
         root=root,
         entrypoint=entrypoint,
     )
     with serving(pod, ready):
         yield pod
-
-
-def has_container(manifests: Sequence[Manifest], kind: str, workload: str, container: str) -> bool:
-    """Whether a workload is rendered with a container."""
-    try:
-        container_of(find(manifests, kind, PREFIX + workload), container)
-    except ValueError:
-        return False
-    return True
 
 
 def answers(port: int, path: str) -> bool:
@@ -292,9 +285,10 @@ class Recorded:
     Args:
         texts: What it tells, by the path.
         context: With what it speaks TLS; it does not unless given.
+        port: Its port of loopback; any unless given.
     """
 
-    def __init__(self, texts: Mapping[str, str], context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, texts: Mapping[str, str], context: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.asked: list[tuple[str, str]] = []
         recorded = self
 
@@ -311,7 +305,7 @@ class Recorded:
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer((LOCALHOST, 0), Handler)
+        self._server = ThreadingHTTPServer((LOCALHOST, port), Handler)
         if context:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port = int(self._server.server_address[1])

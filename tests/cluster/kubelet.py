@@ -23,7 +23,7 @@ class Kubelet:
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer((LOCALHOST, 0), _Handler)
-        self._server.socket = _context().wrap_socket(self._server.socket, server_side=True)
+        self._server.socket = tls().wrap_socket(self._server.socket, server_side=True)
         self.port: int = self._server.server_address[1]
 
     def start(self) -> None:
@@ -50,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _context() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
     """A certificate that only an API server takes which does not look."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kubelet")])
