@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+Pending = frozenset[tuple[str, str]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
@@ -14,12 +16,45 @@ class Fault:
         stops: What is stopped, by its name in the stack.
         alerts: What becomes pending and nothing else: the alert, and whom it is about.
         killed: Whether it has no time to say so.
+        asked: How many people come while it lasts, whom the gateway must ask the login about.
     """
 
     what: str
     stops: str
-    alerts: frozenset[tuple[str, str]]
+    alerts: Pending
     killed: bool = False
+    asked: int = 0
 
 
-FAULTS: tuple[Fault, ...] = ()
+FAULTS = (
+    Fault(what="Redis is stopped", stops="redis", alerts=frozenset({("RedisUnreachable", "redis")})),
+    Fault(
+        what="PostgreSQL is stopped, so the registry does not answer",
+        stops="postgres",
+        alerts=frozenset({("ServiceNotAnswering", "registry")}),
+    ),
+    Fault(what="the registry is stopped", stops="registry", alerts=frozenset({("ServiceNotAnswering", "registry")})),
+    Fault(
+        what="an agent is killed",
+        stops="pdf-extractor",
+        alerts=frozenset({("AgentNotInMesh", "pdf-extractor"), ("TargetDown", "pdf-extractor")}),
+        killed=True,
+    ),
+    Fault(what="the backend is stopped", stops="backend", alerts=frozenset({("ServiceNotAnswering", "backend")})),
+    Fault(
+        what="a node is lost, with no pod on it",
+        stops="node-1",
+        alerts=frozenset({("NodeLost", "kubelet"), ("TargetDown", "kubelet"), ("TargetDown", "cadvisor")}),
+    ),
+    Fault(
+        what="an exporter is stopped", stops="redis exporter", alerts=frozenset({("TargetDown", "redis")})
+    ),
+    Fault(what="the blackbox exporter is stopped", stops="blackbox", alerts=frozenset({("TargetDown", "blackbox")})),
+    Fault(what="Alertmanager is stopped", stops="alertmanager", alerts=frozenset({("TargetDown", "alertmanager")})),
+    Fault(
+        what="the login is stopped while people come",
+        stops="login",
+        alerts=frozenset({("TargetDown", "oauth2-proxy"), ("LoginNotAnswering", "")}),
+        asked=7,
+    ),
+)

@@ -27,7 +27,6 @@ from mesh_harness import (
     Pod,
     find,
     free_port,
-    is_open,
     pod_environment,
     start_pod,
 )
@@ -188,7 +187,9 @@ def watched_stack(
             def run() -> Generator[Pod, None, None]:
                 loopback = Loopback(services=services, ports={8090: pods[name, 8090]})
                 manifest = find(manifests, "Deployment", PREFIX + name)
-                yield from running(start_agent(manifest, name, folder / name, runtime, loopback), pods[name, 8090])
+                # They take long to start, most of it waiting: all at once, and nobody waits for them here.
+                with start_agent(manifest, name, folder / name, runtime, loopback) as pod:
+                    yield pod
 
             return run
 
@@ -251,8 +252,3 @@ def watched_stack(
         )
         yield Stack(places=places, switches=switches, gateway=gateway, registry=pods["registry", 8000])
 
-
-def running(pod: Pod, port: int) -> Generator[Pod, None, None]:
-    """A server from when its port is open."""
-    with serving(pod, lambda: is_open(port)):
-        yield pod

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Sequence
+import uuid
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,12 @@ import pytest
 from conftest import Manifests, requires
 from drill.faults import FAULTS, Fault
 from drill.stack import Stack, watched_stack
+from gateway_harness import StubUpstream
 from mcpmesh_k8s import OpenIdConnect
-from mesh_harness import Manifest, eventually, find
+from mesh_harness import LOCALHOST, Manifest, eventually, find
+from programs import ROOT
 from test_login_runtime import ISSUER, render
-from watching_harness import PREFIX, RunningPrometheus, rendered_jobs, running_prometheus
+from watching_harness import PREFIX, Json, RunningPrometheus, rendered_jobs, running_prometheus
 
 pytestmark = requires("nginx", "postgresql", "redis", "mesh", "oauth2_proxy", "watching", "mesh_registry")
 SOON = 60.0
@@ -47,8 +50,10 @@ def stack(
     production: Sequence[Manifest], needs_mesh: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Stack, None, None]:
     folder = tmp_path_factory.mktemp("stack")
-    with watched_stack(production, folder, needs_mesh, "http://127.0.0.1:9/") as running:
-        yield running
+    with StubUpstream("people") as people:
+        told = f"http://{LOCALHOST}:{people.port}/"
+        with watched_stack(production, folder, needs_mesh, told) as running:
+            yield running
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +76,88 @@ def all_up(prometheus: RunningPrometheus) -> bool:
 
 def test_all_is_calm(prometheus: RunningPrometheus) -> None:
     assert eventually(lambda: prometheus.alerts() == CALM, SOON), prometheus.alerts()
+
+
+def selectors(node: object) -> Iterator[Json]:
+    """Every selector of an expression that Prometheus has parsed."""
+    if isinstance(node, dict):
+        if node.get("type") in ("vectorSelector", "matrixSelector"):
+            yield node
+        for inner in node.values():
+            yield from selectors(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from selectors(inner)
+
+
+def test_every_rule_is_evaluated_without_an_error_and_finds_what_it_asks_for(
+    prometheus: RunningPrometheus, stack: Stack
+) -> None:
+    # The login counts from its first question on.
+    come(stack, 1)
+    assert eventually(lambda: bool(prometheus.query("oauth2_proxy_requests_total")), SOON)
+    rules = prometheus.rules()
+    assert eventually(lambda: {rule["health"] for rule in prometheus.rules()} == {"ok"}, SOON), [
+        rule for rule in prometheus.rules() if rule["health"] != "ok"
+    ]
+    absent = set[str]()
+    for rule in rules:
+        found = list(selectors(prometheus.ask("parse_query", query=rule["query"])))
+        assert found or rule["name"] == "Watchdog", rule["name"]
+        for selector in found:
+            matchers = selector["matchers"]
+            # A value may be that of a bad day. What it is a value of must be there.
+            labels = [matcher for matcher in matchers if matcher["name"] not in ("__name__", "job")]
+            kept = [matcher for matcher in matchers if matcher not in labels]
+            there = [f'{matcher["name"]}{matcher["type"]}{json.dumps(matcher["value"])}' for matcher in kept]
+            there += [f'{matcher["name"]}!=""' for matcher in labels]
+            if not prometheus.query(f"count({{{','.join(there)}}})"):
+                absent.add(selector["name"] or next(m["value"] for m in matchers if m["name"] == "__name__"))
+    assert absent == ABSENT
+
+
+ABSENT = {
+    # Only when a container waits, was ended, or a Job has failed.
+    "kube_pod_(init_)?container_status_waiting_reason",
+    "kube_pod_container_status_last_terminated_reason",
+    "kube_job_failed",
+    # Only of a check that speaks TLS.
+    "probe_ssl_earliest_cert_expiry",
+}
+"""What rules ask for and a calm application does not say."""
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.stops)
+def test_a_fault_makes_its_alerts_pending_and_no_others(
+    prometheus: RunningPrometheus, stack: Stack, fault: Fault
+) -> None:
+    assert eventually(lambda: prometheus.alerts() == CALM, SOON), prometheus.alerts()
+    expected = {**CALM, **dict.fromkeys(fault.alerts, "pending")}
+    switch = stack.switches[fault.stops]
+    began = time.monotonic()
+    (switch.kill if fault.killed else switch.off)()
+    try:
+        come(stack, fault.asked)
+        assert eventually(lambda: prometheus.alerts() == expected, SOON), prometheus.alerts()
+        seconds = time.monotonic() - began
+        assert not eventually(lambda: prometheus.alerts() != expected, STILL), prometheus.alerts()
+    finally:
+        switch.on()
+    # So many that those who were not let in are few.
+    come(stack, fault.asked * 20)
+    assert eventually(lambda: prometheus.alerts() == CALM, SOON), prometheus.alerts()
+    assert all_up(prometheus)
+    measured(fault, seconds)
+
+
+def come(stack: Stack, people: int) -> None:
+    """People come whom the gateway has not seen."""
+    for _ in range(people):
+        stack.gateway.request("GET", "/api/x", headers=[("Cookie", f"__Host-login={uuid.uuid4().hex}")])
+
+
+def measured(fault: Fault, seconds: float) -> None:
+    """Keep how long it took: `cp build/drill.json tests/drill/measured.json` puts it into the docs."""
+    file = ROOT / "build/drill.json"
+    kept: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**kept, fault.stops: round(seconds)}, indent=2) + "\n")
