@@ -84,9 +84,7 @@ def address(manifests: Sequence[Manifest], service: str) -> str:
     return f"{service}:{port['port']}"
 
 
-def start_agent(
-    manifest: Manifest, name: str, root: Path, runtime: Path, loopback: Loopback, without: str = ""
-) -> Pod:
+def start_agent(manifest: Manifest, name: str, root: Path, runtime: Path, loopback: Loopback, without: str = "") -> Pod:
     """An agent, started as its manifest says, but for one variable."""
     environment = pod_environment(manifest, name, secrets=SECRETS, loopback=loopback, without=without)
     environment["PATH"] = f"{runtime}:{environment['PATH']}"

@@ -46,9 +46,7 @@ FAULTS = (
         stops="node-1",
         alerts=frozenset({("NodeLost", "kubelet"), ("TargetDown", "kubelet"), ("TargetDown", "cadvisor")}),
     ),
-    Fault(
-        what="an exporter is stopped", stops="redis exporter", alerts=frozenset({("TargetDown", "redis")})
-    ),
+    Fault(what="an exporter is stopped", stops="redis exporter", alerts=frozenset({("TargetDown", "redis")})),
     Fault(what="the blackbox exporter is stopped", stops="blackbox", alerts=frozenset({("TargetDown", "blackbox")})),
     Fault(what="Alertmanager is stopped", stops="alertmanager", alerts=frozenset({("TargetDown", "alertmanager")})),
     Fault(

@@ -251,4 +251,3 @@ def watched_stack(
             nodes=nodes,
         )
         yield Stack(places=places, switches=switches, gateway=gateway, registry=pods["registry", 8000])
-

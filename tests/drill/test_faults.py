@@ -109,7 +109,7 @@ def test_every_rule_is_evaluated_without_an_error_and_finds_what_it_asks_for(
             # A value may be that of a bad day. What it is a value of must be there.
             labels = [matcher for matcher in matchers if matcher["name"] not in ("__name__", "job")]
             kept = [matcher for matcher in matchers if matcher not in labels]
-            there = [f'{matcher["name"]}{matcher["type"]}{json.dumps(matcher["value"])}' for matcher in kept]
+            there = [f"{matcher['name']}{matcher['type']}{json.dumps(matcher['value'])}" for matcher in kept]
             there += [f'{matcher["name"]}!=""' for matcher in labels]
             if not prometheus.query(f"count({{{','.join(there)}}})"):
                 absent.add(selector["name"] or next(m["value"] for m in matchers if m["name"] == "__name__"))
