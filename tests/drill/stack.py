@@ -11,7 +11,7 @@ import os
 import signal
 import urllib.request
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -83,11 +83,21 @@ class Switch:
 
     def kill(self) -> None:
         """End it, so that it has no time to say so to anyone."""
-        assert isinstance(self._running, Pod)
-        with suppress(ProcessLookupError):
-            os.killpg(self._running.process.pid, signal.SIGKILL)
-        self._running.process.wait(START)
+        self._signal(signal.SIGKILL)
         self.off()
+
+    @contextmanager
+    def hanging(self) -> Generator[None, None, None]:
+        """It takes connections, and says nothing."""
+        self._signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert isinstance(self._running, Pod)
+        os.killpg(self._running.process.pid, number)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 import uuid
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
@@ -148,6 +149,20 @@ def test_a_fault_makes_its_alerts_pending_and_no_others(
     assert eventually(lambda: prometheus.alerts() == CALM, SOON), prometheus.alerts()
     assert all_up(prometheus)
     measured(fault, seconds)
+
+
+@pytest.mark.parametrize(("store", "port", "says"), [("redis", 9121, "redis_up 0")])
+def test_an_exporter_tells_that_its_store_hangs_before_prometheus_gives_it_up(
+    stack: Stack, store: str, port: int, says: str
+) -> None:
+    """Otherwise only the exporter would be missed, and nobody be called."""
+    url = f"http://{LOCALHOST}:{stack.places.pods[PREFIX + store, port]}/metrics"
+    with stack.switches[store].hanging(), urllib.request.urlopen(url, timeout=SCRAPE) as answer:
+        assert f"\n{says}\n" in answer.read().decode()
+
+
+SCRAPE = 10.0
+"""Seconds that Prometheus waits for an answer, unless it is told otherwise."""
 
 
 def come(stack: Stack, people: int) -> None:
