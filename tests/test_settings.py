@@ -418,8 +418,7 @@ class Shop:
         return Minio(self.phase, settings, self.secret("minio", *settings.secret_keys))
 
     def grafana(self, settings: GrafanaSettings) -> Grafana:
-        tempo = Tempo(self.phase, TEMPO)
-        return Grafana(self.phase, settings, self.secret("grafana", *settings.secret_keys), tempo)
+        return Grafana(self.phase, settings, self.secret("grafana", *settings.secret_keys))
 
     def opens(self, settings: IngressExposure | GatewayApiExposure, *, https: bool = True) -> Exposure:
         gateway = self.gateway(PUBLIC_GATEWAY) if https else self.vouches(DEVELOPER)
