@@ -22,6 +22,7 @@ from ai_interviewer.__main__ import operated
 from conftest import ROOT, read_manifests, requires
 from environments import EVERY
 from mcpmesh_k8s import BuiltImage, Dns, PolicyKind, SettingError
+from mcpmesh_k8s.kubernetes import name_of
 from mcpmesh_k8s.operations import pods
 from mcpmesh_k8s.operations.cli import main
 from mcpmesh_k8s.operations.dns import opens
@@ -1591,8 +1592,8 @@ def test_restart_of_one_workload(operate: Operate, workplace: Workplace) -> None
 
 def no_stores(environment: str) -> set[str]:
     """The short names of Deployments that are no store, as they are rendered."""
-    found = (m for m in read_manifests(ROOT / "dist" / environment) if m["kind"] == "Deployment")
-    return {m["metadata"]["name"].removeprefix("ai-interviewer-") for m in found} - {"redis"}
+    found = (name_of(m) for m in read_manifests(ROOT / "dist" / environment) if m["kind"] == "Deployment")
+    return {name.removeprefix("ai-interviewer-") for name in found} - {"redis"}
 
 
 def test_rollback_stops_every_client_before_compose_starts(
