@@ -35,6 +35,7 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadOptions,
     WorkloadSettings,
     port_number,
+    settings_of,
 )
 from mcpmesh_k8s.services import DataSource, SourceKind
 
@@ -222,7 +223,7 @@ class Alertmanager(Workload):
                     name=settings.name,
                     image=settings.image,
                     user=USER,
-                    compute=settings.compute,
+                    compute=settings_of(scope).platform.raised(settings.compute),
                     args=(
                         f"--config.file={_ETC}/alertmanager.yaml",
                         f"--storage.path={_DATA}",
