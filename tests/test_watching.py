@@ -21,11 +21,21 @@ from conftest import Manifests, requires
 from environments import EVERY, WITH_LOGIN
 from gateway_harness import Answer, StubUpstream
 from mcpmesh_k8s import images
-from mesh_harness import LOCALHOST, eventually, find, free_port
+from mesh_harness import LOCALHOST, SECRETS, Loopback, eventually, find, free_port
 from processes import START
 from programs import ROOT
+from test_mesh_runtime import start_agent
 from test_smoke_runtime import listed
-from watching_harness import PREFIX, Json, Places, RunningPrometheus, answers, running_prometheus, running_server
+from watching_harness import (
+    PREFIX,
+    Json,
+    Places,
+    RunningPrometheus,
+    answers,
+    running_prometheus,
+    running_server,
+    start_registry,
+)
 
 PROD = WITH_LOGIN[0]
 PINNED = {  # the module of each program, and the image that is pinned
@@ -72,7 +82,7 @@ def only_when_asked(prometheus: RunningPrometheus) -> None:
     """Nobody stops it, loads another configuration into it, or deletes samples, by asking for it."""
     for path in ("/-/quit", "/-/reload", "/api/v1/admin/tsdb/delete_series?match[]=up"):
         request = urllib.request.Request(f"http://{LOCALHOST}:{prometheus.port}{path}", method="POST")
-        with pytest.raises(OSError, match="403|500"):
+        with pytest.raises(OSError, match=r"403|500"):
             urllib.request.urlopen(request, timeout=START)
 
 
@@ -139,6 +149,28 @@ def test_the_check_of_an_agent_succeeds_when_the_registry_knows_it_and_takes_it_
         assert (request.method, request.target) == ("GET", "/agents")
         # The registry itself is well as long as it answers.
         assert asks(blackbox, "registry", registry.port) is (answer.status == 200)
+
+
+@requires("watching", "mesh_registry", "mesh", "redis")
+def test_a_real_agent_is_found_in_a_real_registry_until_it_leaves(
+    manifests: Manifests, blackbox: int, needs_mesh: Path, tmp_path: Path
+) -> None:
+    rendered = list(manifests(PROD))
+    registry, agent = free_port(), free_port()
+    services = {f"{PREFIX}registry:8000": registry}
+    database = str(tmp_path / "registry.db")
+    with start_registry(rendered, tmp_path / "registry", registry, services, SECRETS, database) as pod:
+        assert eventually(lambda: answers(registry, "/agents"), START), pod.output
+        assert asks(blackbox, "registry", registry)
+        assert not asks(blackbox, "pdf-extractor", registry)
+        loopback = Loopback(services=services, ports={8090: agent})
+        manifest = find(rendered, "Deployment", f"{PREFIX}pdf-extractor")
+        with start_agent(manifest, "pdf-extractor", tmp_path, needs_mesh, loopback) as started:
+            assert eventually(lambda: asks(blackbox, "pdf-extractor", registry), START), started.output
+            assert not asks(blackbox, "interview-agent", registry)
+            assert started.terminate(START) == 0
+        assert not asks(blackbox, "pdf-extractor", registry)
+        assert asks(blackbox, "registry", registry)
 
 
 # Alertmanager.

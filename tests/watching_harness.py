@@ -1,4 +1,4 @@
-"""This module is what watches the application, on loopback: the rendered Prometheus, blackbox exporter and Alertmanager.
+"""This module is what watches the application, on loopback: Prometheus, Alertmanager and exporters, as rendered.
 
 What is rendered is taken as it stands. Addresses become local ones, and what Prometheus would hear from the API it is
 told in its configuration, with the same meta labels: so the relabelling is the rendered one.
@@ -268,6 +268,31 @@ def running_server(
     )
     with serving(pod, ready):
         yield pod
+
+
+def start_registry(
+    manifests: Sequence[Manifest],
+    root: Path,
+    port: int,
+    services: Mapping[str, int],
+    secrets: Secrets,
+    database: str = "",
+) -> Pod:
+    """The rendered registry with its rendered variables. The program is that of a later MCP Mesh.
+
+    Args:
+        database: The file of a database in the place of the rendered one.
+    """
+    rendered = find(manifests, "Deployment", f"{PREFIX}registry")
+    manifest: Manifest = json.loads(json.dumps(rendered).replace('"0.0.0.0"', f'"{LOCALHOST}"'))
+    loopback = Loopback(services=services, ports={8000: port})
+    environment = pod_environment(manifest, "registry", secrets=secrets, loopback=loopback)
+    if database:
+        environment["DATABASE_URL"] = database
+    root.mkdir(exist_ok=True)
+    return start_pod(
+        manifest, "registry", environment=environment, loopback=loopback, root=root, entrypoint=["mcp-mesh-registry"]
+    )
 
 
 def answers(port: int, path: str) -> bool:

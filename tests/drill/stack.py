@@ -1,4 +1,4 @@
-"""This module is the application on loopback, watched: real programs as they are rendered, each of which can be stopped.
+"""This module is the application on loopback, watched: real programs as they are rendered. Each can be stopped.
 
 What this machine does not have is played: MinIO, Tempo, Grafana, kube-state-metrics and the kubelets say what was
 recorded, and the services behind the gateway are stubs.
@@ -27,10 +27,8 @@ from mesh_harness import (
     Pod,
     find,
     free_port,
-    pod_environment,
-    start_pod,
 )
-from processes import REDIS, START, Account, redis_cli, serving, start_redis
+from processes import REDIS, Account, redis_cli, serving, start_redis
 from test_login_runtime import login, provider
 from test_mesh_runtime import AGENTS, start_agent
 from test_postgres_runtime import POSTGRES, starting
@@ -43,6 +41,7 @@ from watching_harness import (
     pod_ports,
     recording,
     running_server,
+    start_registry,
 )
 
 NODES = ("node-0", "node-1", "node-2")
@@ -123,23 +122,6 @@ class Stack:
         return {agent["id"].rpartition("-")[0]: agent["status"] for agent in listed}
 
 
-def start_registry(manifests: Sequence[Manifest], root: Path, port: int, services: Mapping[str, int]) -> Pod:
-    """The rendered registry, of a later MCP Mesh, with its rendered variables."""
-    rendered = find(manifests, "Deployment", f"{PREFIX}registry")
-    manifest: Manifest = json.loads(json.dumps(rendered).replace('"0.0.0.0"', f'"{LOCALHOST}"'))
-    loopback = Loopback(services=services, ports={8000: port})
-    environment = pod_environment(manifest, "registry", secrets=ALL_SECRETS, loopback=loopback)
-    root.mkdir(exist_ok=True)
-    return start_pod(
-        manifest,
-        "registry",
-        environment=environment,
-        loopback=loopback,
-        root=root,
-        entrypoint=["mcp-mesh-registry"],
-    )
-
-
 @contextmanager
 def watched_stack(
     manifests: Sequence[Manifest], folder: Path, runtime: Path, alertmanager_told: str
@@ -188,7 +170,7 @@ def watched_stack(
         @contextmanager
         def registry() -> Generator[Pod, None, None]:
             port = pods["registry", 8000]
-            started = start_registry(manifests, folder / "registry", port, services)
+            started = start_registry(manifests, folder / "registry", port, services, ALL_SECRETS)
             with serving(started, lambda: answers(port, "/agents")) as pod:
                 yield pod
 
