@@ -244,9 +244,8 @@ class Told:
 def told(manifests: Manifests, needs_watching: Path, tmp_path: Path) -> Generator[Told, None, None]:
     """The Alertmanager of production, which waits seconds where it is told to wait minutes."""
     port = free_port()
-    names = ("page", "ticket", "watchdog")
     with StubUpstream("page") as page, StubUpstream("ticket") as ticket, StubUpstream("watchdog") as watchdog:
-        people = dict(zip(names, (page, ticket, watchdog), strict=True))
+        people: dict[str, StubUpstream] = {"page": page, "ticket": ticket, "watchdog": watchdog}
         with running_server(
             manifests(PROD),
             "alertmanager",

@@ -19,6 +19,7 @@ import pytest
 from conftest import Manifests, requires
 from drill.faults import FAULTS, Fault
 from drill.stack import Stack, watched_stack
+from environments import EVERY, WITH_LOGIN
 from gateway_harness import StubUpstream
 from mcpmesh_k8s import OpenIdConnect
 from mesh_harness import LOCALHOST, Manifest, eventually, find
@@ -27,6 +28,7 @@ from test_login_runtime import ISSUER, render
 from watching_harness import PREFIX, Json, RunningPrometheus, rendered_jobs, running_prometheus
 
 pytestmark = requires("nginx", "postgresql", "redis", "mesh", "oauth2_proxy", "watching", "mesh_registry")
+PROD = WITH_LOGIN[0]
 SOON = 60.0
 """Seconds within which a fault is seen: a registry waits 20 until it takes an agent for gone."""
 
@@ -41,7 +43,7 @@ def production(tmp_path_factory: pytest.TempPathFactory, manifests: Manifests) -
     """Production, with a provider that can be played: what is watched is the same."""
     rendered = render(tmp_path_factory.mktemp("prod"), OpenIdConnect(issuer=ISSUER))
     for name in ("prometheus", "blackbox", "alertmanager"):
-        told = find(manifests("prod"), "ConfigMap", PREFIX + name)["data"]
+        told = find(manifests(PROD), "ConfigMap", PREFIX + name)["data"]
         assert find(rendered, "ConfigMap", PREFIX + name)["data"] == told
     return rendered
 
@@ -97,12 +99,31 @@ def test_every_rule_is_evaluated_without_an_error_and_finds_what_it_asks_for(
     # The login counts from its first question on.
     come(stack, 1)
     assert eventually(lambda: bool(prometheus.query("oauth2_proxy_requests_total")), SOON)
-    rules = prometheus.rules()
+    assert missed(prometheus) == ABSENT
+
+
+@pytest.mark.parametrize("environment", [name for name in EVERY if name != PROD])
+def test_another_environment_is_watched_by_its_own_configuration_too(
+    manifests: Manifests, stack: Stack, environment: str, needs_watching: Path, tmp_path: Path
+) -> None:
+    """Its servers are called and labelled alike: it asks those of production."""
+    rendered = manifests(environment)
+    wanted = set(rendered_jobs(rendered))
+    with running_prometheus(rendered, tmp_path, [str(needs_watching)], stack.places) as running:
+        assert eventually(lambda: set(running.up()) == wanted and all_up(running), SOON), running.up()
+        # Where nobody is told of alerts, none is dropped.
+        told = "alertmanager" in wanted
+        assert missed(running) <= ABSENT | (set() if told else {"prometheus_notifications_dropped_total"})
+        assert eventually(lambda: running.alerts() == CALM, SOON), running.alerts()
+
+
+def missed(prometheus: RunningPrometheus) -> set[str]:
+    """The metrics that rules ask for and nobody has told."""
     assert eventually(lambda: {rule["health"] for rule in prometheus.rules()} == {"ok"}, SOON), [
         rule for rule in prometheus.rules() if rule["health"] != "ok"
     ]
     absent = set[str]()
-    for rule in rules:
+    for rule in prometheus.rules():
         found = list(selectors(prometheus.ask("parse_query", query=rule["query"])))
         assert found or rule["name"] == "Watchdog", rule["name"]
         for selector in found:
@@ -114,7 +135,7 @@ def test_every_rule_is_evaluated_without_an_error_and_finds_what_it_asks_for(
             there += [f'{matcher["name"]}!=""' for matcher in labels]
             if not prometheus.query(f"count({{{','.join(there)}}})"):
                 absent.add(selector["name"] or next(m["value"] for m in matchers if m["name"] == "__name__"))
-    assert absent == ABSENT
+    return absent
 
 
 ABSENT = {
