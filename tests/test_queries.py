@@ -37,7 +37,9 @@ def test_every_query_of_the_docs_can_be_read(language: Language) -> None:
     shown = {
         query: path.name
         for path in sorted((ROOT / "docs").rglob("*.md"))
-        for block in re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        for block in re.findall(
+            rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+        )
         for query in filter(None, map(str.strip, block.split("\n\n")))
     }
     assert errors(language, shown) == {}

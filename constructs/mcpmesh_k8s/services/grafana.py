@@ -52,6 +52,9 @@ provisioning = {etc}/provisioning
 [log]
 mode = console
 
+[log.console]
+format = json
+
 [analytics]
 reporting_enabled = false
 check_for_updates = false
