@@ -119,17 +119,6 @@ def test_it_reads_this_namespace_and_not_itself(rendered: Sequence[Manifest]) ->
     assert of_others[1] == "a-pod-of-others"
 
 
-def test_it_may_read_logs_of_this_namespace_and_nothing_else(rendered: Sequence[Manifest]) -> None:
-    roles = [m for m in rendered if m["kind"].endswith("Role") and "alloy" in m["metadata"]["name"]]
-    assert [role["kind"] for role in roles] == ["Role"]
-    assert [(rule["resources"], rule["verbs"]) for rule in roles[0]["rules"]] == [
-        (["pods"], ["get", "list", "watch"]),
-        (["pods/log"], ["get"]),
-    ]
-    bound = [m for m in rendered if m["kind"].endswith("RoleBinding") and "alloy" in m["metadata"]["name"]]
-    assert [binding["kind"] for binding in bound] == ["RoleBinding"]
-
-
 def deployment(manifests: Sequence[Manifest], name: str) -> dict[str, Any]:
     """The container of one of its Deployments."""
     (found,) = (m for m in manifests if m["kind"] == "Deployment" and m["metadata"]["name"] == f"ai-interviewer-{name}")

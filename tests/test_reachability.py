@@ -45,7 +45,9 @@ smoke-test         -> nginx-gateway 8080, registry 8000
 prometheus         -> redis 9121, minio 9000, tempo 3200, grafana 3000, kube-state-metrics 8080, blackbox 9115
 prometheus         -> nginx-gateway 9145
 prometheus         -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
+prometheus         -> loki 3100, alloy 12345
 blackbox           -> registry 8000, backend 8080
+alloy              -> loki 3100
 """
 # Where nodes and the API server are is not known: private addresses, and with them pods of other namespaces, on those
 # ports alone.
@@ -53,7 +55,11 @@ OTHERS = ("impostor", "ingress-controller", "kube-dns", "metrics")
 TO_THE_CLUSTER = "".join(
     f"{reader} -> {host} {port}\n"
     for host in ("private network", "office network", "home network", "API server", "metadata over IPv6", *OTHERS)
-    for reader, ports in {"prometheus": (443, 6443, 8443, 10250), "kube-state-metrics": (443, 6443, 8443)}.items()
+    for reader, ports in {
+        "prometheus": (443, 6443, 8443, 10250),
+        "kube-state-metrics": (443, 6443, 8443),
+        "alloy": (443, 6443, 8443),
+    }.items()
     for port in ports
 )
 TELLS_PEOPLE = """
@@ -95,6 +101,7 @@ PORTS = (
     443,
     2019,
     3000,
+    3100,
     3200,
     4180,
     4317,
@@ -116,6 +123,7 @@ PORTS = (
     9121,
     9145,
     10250,
+    12345,
     44180,
 )
 
