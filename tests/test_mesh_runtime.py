@@ -75,7 +75,7 @@ class Agent:
     @property
     def port(self) -> int:
         """The local port behind the Service."""
-        (port,) = self.service["spec"]["ports"]
+        port = self.service["spec"]["ports"][0]
         return self.pod.ports[port["targetPort"]]
 
 
@@ -122,7 +122,7 @@ def check_registration(agent: Agent, seconds: float) -> None:
     """The agent is in the registry, under its name, at the host and the port of its Service."""
     assert eventually(lambda: bool(agent.registry.agents), seconds), agent.pod.output
     (registered,) = agent.registry.agents.values()
-    (port,) = agent.service["spec"]["ports"]
+    port = agent.service["spec"]["ports"][0]
     assert registered["agent_id"].startswith(f"{agent.pod.name}-")
     assert registered["http_host"] == agent.service["metadata"]["name"]
     assert registered["http_port"] == agent.port == agent.pod.ports[port["port"]]
