@@ -151,8 +151,11 @@ wheel-check: $(VENV) ## the built wheel does the same where the sources are not
 	@.ci/wheel-check
 
 # What is built for these two is kept outside this folder: only their first run builds anything.
+.PHONY: watching
+watching: $(WATCHING) $(REGISTRY) ## build what watches the application, for the tests that start it; some minutes, once
+
 .PHONY: test-watching
-test-watching: setup $(WATCHING) $(REGISTRY) ## what is rendered to watch, on real programs, while others are stopped; the first run builds some with Go
+test-watching: setup watching ## stop each part of the application in turn, and see what is rendered notice it
 	@.venv/bin/python -m pytest --verbose tests/drill tests/test_watching.py
 
 .PHONY: test-cluster

@@ -145,7 +145,7 @@ PROGRAMS = (
             *("prometheus", "alertmanager", "amtool", "blackbox_exporter", "kube-state-metrics"),
             *("postgres_exporter", "redis_exporter"),
         ),
-        brought_by="make build/watching",
+        brought_by="make watching",
         needs="Go, as the login does",
         folders=(str(ROOT / "build/watching"),),
     ),
@@ -153,7 +153,7 @@ PROGRAMS = (
         "mesh_registry",
         "the registry of a later MCP Mesh, which agents of ours register with",
         ("mcp-mesh-registry",),
-        brought_by="make build/mesh-registry",
+        brought_by="make watching",
         needs="`@mcpmesh/cli-linux-x64` of npm, on a 64-bit Intel",
         folders=(str(ROOT / "build/mesh-registry/node_modules/@mcpmesh/cli-linux-x64/bin"),),
     ),
@@ -229,7 +229,7 @@ def how_to_get(names: Iterable[str]) -> str:
     """The command that brings these programs."""
     chosen = [named(name) for name in names]
     packages = [package for program in chosen for package in program.packages]
-    steps = [program.brought_by for program in chosen if program.brought_by]
+    steps = list(dict.fromkeys(program.brought_by for program in chosen if program.brought_by))
     if packages and look_up("apt-get", PLACES) is None:
         steps.insert(0, f"install what Debian calls {' '.join(packages)}")
     elif packages:

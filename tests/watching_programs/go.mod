@@ -1,4 +1,4 @@
-// What watches the application, as the tests run it: `make build/watching` builds it where there is Go.
+// What watches the application, as the tests run it: `make watching` builds it where there is Go.
 // It is the versions that are pinned, or the nearest that the proxy of Go has: `go get -tool …@vX.Y.Z`, then `go mod tidy`.
 module watching_programs
 
