@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -41,7 +42,9 @@ PREFIX = "ai-interviewer-"
 NAMESPACE = "ai-interviewer"
 RECORDED = ROOT / "tests/recorded-runs"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
-SECOND = "1s"
+OFTEN = "2s"
+"""How often Prometheus asks and judges here. It waits as long for an answer: on a busy machine one second is short."""
+
 Json = dict[str, Any]
 
 
@@ -179,7 +182,7 @@ def running_prometheus(
     entrypoint: Sequence[str],
     places: Places,
     *,
-    interval: str = SECOND,
+    interval: str = OFTEN,
     change: Change | None = None,
 ) -> Generator[RunningPrometheus, None, None]:
     """The rendered Prometheus with its rendered configuration, which asks and judges more often.
@@ -308,7 +311,7 @@ class Recorded:
     """A server that tells the metrics of a recording: it stands for a program that is not on this machine.
 
     Args:
-        texts: What it tells, by the path.
+        texts: What it tells, by the path. ``$grows`` stands for a number that does.
         context: With what it speaks TLS; it does not unless given.
         port: Its port of loopback; any unless given.
     """
@@ -320,7 +323,7 @@ class Recorded:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 recorded.asked.append((self.path, self.headers["Authorization"] or ""))
-                content = texts.get(self.path, "").encode()
+                content = texts.get(self.path, "").replace("$grows", str(int(time.time()))).encode()
                 self.send_response(200 if content else 404)
                 self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
                 self.send_header("Content-Length", str(len(content)))

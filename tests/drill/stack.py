@@ -1,7 +1,7 @@
 """This module is the application on loopback, watched: real programs as they are rendered. Each can be stopped.
 
-What this machine does not have is played: MinIO, Tempo, Grafana, kube-state-metrics and the kubelets say what was
-recorded, and the services behind the gateway are stubs.
+What this machine does not have is played: MinIO, Tempo, Loki, Alloy, Grafana, kube-state-metrics and the kubelets say
+what was recorded, and the services behind the gateway are stubs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ from watching_harness import (
 )
 
 NODES = ("node-0", "node-1", "node-2")
-PLAYED = {"minio": (9000, "/minio/v2/metrics/cluster"), "tempo": (3200, "/metrics"), "grafana": (3000, "/metrics")}
+PLAYED = {"minio": (9000, "/minio/v2/metrics/cluster")} | {
+    name: (port, "/metrics") for name, port in (("tempo", 3200), ("grafana", 3000), ("loki", 3100), ("alloy", 12345))
+}
 KSM = "kube-state-metrics"
 
 
