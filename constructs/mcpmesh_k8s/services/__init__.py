@@ -5,7 +5,7 @@ from mcpmesh_k8s.kubernetes import refuse_wrong_types
 from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
 from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
-from .postgres import Postgres, PostgresSettings
+from .postgres import Postgres, PostgresExporter, PostgresSettings
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
 from .redis import Ephemeral, Persistent, Redis, RedisExporter, RedisSettings, Repair
 from .registry import Registry, RegistrySettings
@@ -33,6 +33,7 @@ __all__ = [
     "Persistent",
     "Postgres",
     "PostgresDatabases",
+    "PostgresExporter",
     "PostgresSettings",
     "Redis",
     "RedisExporter",
