@@ -42,7 +42,7 @@ grafana            -> tempo 3200
 minio-bucket       -> minio 9000
 postgres-databases -> postgres 5432
 smoke-test         -> nginx-gateway 8080, registry 8000
-prometheus         -> redis 9121, minio 9000, tempo 3200, grafana 3000, kube-state-metrics 8080, blackbox 9115
+prometheus         -> postgres 9187, redis 9121, minio 9000, tempo 3200, grafana 3000, kube-state-metrics 8080, blackbox 9115
 prometheus         -> nginx-gateway 9145
 prometheus         -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
 blackbox           -> registry 8000, backend 8080
@@ -64,6 +64,9 @@ TO_THE_MESH = """
 nginx-gateway -> registry 8000
 nginx-gateway -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
 """
+ASKS_OUTSIDE = """
+blackbox -> internet 443, internet-v6 443, ingress-controller 443, ingress-controller 8443
+"""
 SIGN_IN = """
 nginx-gateway -> oauth2-proxy 4180
 oauth2-proxy  -> internet 443, internet-v6 443
@@ -71,7 +74,7 @@ prometheus    -> oauth2-proxy 44180
 """
 ALLOWED = {
     "dev": EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH,
-    "prod": EVERYWHERE + TO_THE_CLUSTER + SIGN_IN + TELLS_PEOPLE,
+    "prod": EVERYWHERE + TO_THE_CLUSTER + SIGN_IN + TELLS_PEOPLE + ASKS_OUTSIDE,
 }
 
 HOSTS = {
@@ -115,6 +118,7 @@ PORTS = (
     9115,
     9121,
     9145,
+    9187,
     10250,
     44180,
 )

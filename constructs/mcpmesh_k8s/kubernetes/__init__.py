@@ -16,6 +16,7 @@ from .errors import OperationError, SettingError, TreeError
 from .extras import PodExtras
 from .guest import Guest, GuestSettings
 from .image import Image
+from .labels import own_labels
 from .manifest import Manifest, Objects, at, containers_of, each, name_of
 from .names import dns_label, once
 from .namespace import Namespace, NamespaceSettings
@@ -242,6 +243,7 @@ __all__ = [
     "monitoring",
     "name_of",
     "once",
+    "own_labels",
     "place_of",
     "platforms",
     "port_number",

@@ -3,9 +3,10 @@
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .alertmanager import Alertmanager, AlertmanagerSettings, PagerDuty, Receiver, Slack, Webhook
-from .blackbox import Blackbox, BlackboxSettings
+from .blackbox import Blackbox, BlackboxSettings, PublicAddress
 from .kube_state_metrics import KubeStateMetrics, KubeStateMetricsSettings
-from .metrics import InClusterPrometheus, MetricsSettings, NoMetrics
+from .metrics import InClusterPrometheus, MetricsSettings, NoMetrics, PrometheusOperator
+from .monitors import Monitors, MonitorsSettings
 from .prometheus import Kubelet, Prometheus, PrometheusSettings
 
 __all__ = [
@@ -18,10 +19,14 @@ __all__ = [
     "KubeStateMetricsSettings",
     "Kubelet",
     "MetricsSettings",
+    "Monitors",
+    "MonitorsSettings",
     "NoMetrics",
     "PagerDuty",
     "Prometheus",
+    "PrometheusOperator",
     "PrometheusSettings",
+    "PublicAddress",
     "Receiver",
     "Slack",
     "Webhook",
