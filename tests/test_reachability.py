@@ -142,6 +142,7 @@ def allowed(environment: str, found: set[Opening]) -> str:
         "TO_THE_MESH": TO_THE_MESH,
         "SIGN_IN": SIGN_IN,
         "TELLS_PEOPLE": TELLS_PEOPLE,
+        "ASKS_OUTSIDE": ASKS_OUTSIDE,
     }
     open_ = ["EVERYWHERE", *(name for name, part in parts.items() if openings_of(part) & found)]
     line = f'"{environment}": {" + ".join(open_)},'
@@ -233,7 +234,7 @@ def test_routes_to_the_mesh_open_no_more_in_a_shared_cluster_than_elsewhere(tmp_
     AiInterviewer(STAGING, outdir=tmp_path / "staging").synth()
     assert_exactly(
         openings_in(read_manifests(tmp_path / "staging")),
-        EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH + SIGN_IN + TELLS_PEOPLE,
+        EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH + SIGN_IN + TELLS_PEOPLE + ASKS_OUTSIDE,
     )
 
 

@@ -33,6 +33,7 @@ from mcpmesh_k8s.kubernetes import (
     Workload,
     WorkloadOptions,
     WorkloadSettings,
+    settings_of,
 )
 
 from .alerts import OF_ADDRESSES, OF_CHECKS
@@ -115,7 +116,7 @@ class Blackbox(Workload):
                     name=settings.name,
                     image=settings.image,
                     user=USER,
-                    compute=settings.compute,
+                    compute=settings_of(scope).platform.raised(settings.compute),
                     args=(f"--config.file={_ETC}/blackbox.yaml", "--log.format=json"),
                     ports=(Port(number=9115),),
                     probes=Probes.of(HttpGet(path="/-/healthy")),
@@ -152,7 +153,7 @@ class Blackbox(Workload):
         for target in (check.target for check in checks):
             if isinstance(target, Target):
                 key = target.workload.full_name, target.port
-                reached.setdefault(key, Target(workload=target.workload, port=target.port))
+                reached.setdefault(key, Target(workload=target.workload, port=target.port, watched=True))
             else:
                 reached.setdefault((target.name, ""), replace(target, introduction=()))
         self.connects_to(*reached.values())
