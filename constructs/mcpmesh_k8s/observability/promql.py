@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+_TEXT = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`"""
 _TOKEN = re.compile(
-    r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)
+    rf"""(?P<text>{_TEXT})
+    | (?P<selector>\{{(?:{_TEXT}|[^}}"'`])*\}})
     | (?P<range>\[[^\]]*\])
     | (?P<labels>\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\))
     | (?P<number>\d[\w.]*)
-    | (?P<braces>\{)
     | (?P<name>[A-Za-z_:][\w:]*)
     | (?P<other>.)""",
     re.VERBOSE | re.DOTALL,
@@ -30,9 +31,11 @@ def confined(expression: str, namespace: str) -> str:
     written: list[str] = []
     for token in _TOKEN.finditer(expression):
         rest = expression[token.end() :].lstrip()
+        if token["selector"]:
+            given = token[0][1:-1].strip()
+            written.append(f"{{{matcher}, {given}}}" if given else f"{{{matcher}}}")
+            continue
         written.append(token[0])
-        if token["braces"]:
-            written.append(matcher if rest.startswith("}") else f"{matcher}, ")
-        elif token["name"] and token["name"].lower() not in _WORDS and not rest.startswith(("(", "{")):
+        if token["name"] and token["name"].lower() not in _WORDS and not rest.startswith(("(", "{")):
             written.append(f"{{{matcher}}}")
     return "".join(written)
