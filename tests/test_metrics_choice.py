@@ -42,7 +42,7 @@ OPERATOR = PrometheusOperator(
     blackbox=BlackboxSettings(public_address=PublicAddress()),
     priority_class="observability",
 )
-CHOICES = {"operator": OPERATOR, "none": NoMetrics()}
+CHOICES: dict[str, MetricsSettings] = {"operator": OPERATOR, "none": NoMetrics()}
 KINDS = ("PodMonitor", "Probe", "PrometheusRule")
 
 # What is asked, and at which port: the workload, the port's name, the path, and what the job is called.
@@ -321,13 +321,13 @@ def test_an_address_without_a_certificate_is_not_asked(tmp_path: Path) -> None:
     manifests = read_manifests(tmp_path)
     assert "public-address" not in blackbox_of(manifests)
     assert "probe_ssl_earliest_cert_expiry" not in str(manifests)
-    (policy,) = (p for p in of_kind(manifests, "NetworkPolicy") if p["metadata"]["name"] == f"{NAMESPACE}-blackbox")  # type: ignore[index]
+    (policy,) = (p for p in of_kind(manifests, "NetworkPolicy") if p["metadata"]["name"] == f"{NAMESPACE}-blackbox")
     assert "ipBlock" not in str(policy)
 
 
 def test_without_the_check_no_way_leads_outside_and_there_is_no_rule(tmp_path: Path) -> None:
     manifests = rendered(tmp_path / "dist", replace(OPERATOR, blackbox=BlackboxSettings()))
-    (policy,) = (p for p in of_kind(manifests, "NetworkPolicy") if p["metadata"]["name"] == f"{NAMESPACE}-blackbox")  # type: ignore[index]
+    (policy,) = (p for p in of_kind(manifests, "NetworkPolicy") if p["metadata"]["name"] == f"{NAMESPACE}-blackbox")
     assert "ipBlock" not in str(policy)
     (rules,) = of_kind(manifests, "PrometheusRule")
     alerts = {rule["alert"] for group in rules["spec"]["groups"] for rule in group["rules"]}

@@ -394,8 +394,8 @@ GOOD = Alert(
         (lambda: replace(GOOD, expression=" "), ("Alert ShopIsShut expression", "Say something")),
         (lambda: replace(GOOD, summary=""), ("Alert ShopIsShut summary", "Say something")),
         (lambda: replace(GOOD, description="\n"), ("Alert ShopIsShut description", "Say something")),
-        (lambda: replace(GOOD, severity="page"), ("Alert", "severity", "'page'")),
-        (lambda: replace(GOOD, for_minutes=1.5), ("Alert", "for_minutes", "1.5")),
+        (lambda: replace(GOOD, severity="page"), ("Alert", "severity", "'page'")),  # type: ignore[arg-type]
+        (lambda: replace(GOOD, for_minutes=1.5), ("Alert", "for_minutes", "1.5")),  # type: ignore[arg-type]
     ],
 )
 def test_an_alert_that_leaves_people_without_a_word_is_refused(
