@@ -30,6 +30,7 @@ from mcpmesh_k8s import (
     Internet,
     MetricsEndpoint,
     Phase,
+    Platform,
     PodExtras,
     Port,
     Prometheus,
@@ -188,6 +189,10 @@ def modules_of(shop: Shop) -> Any:
     return yaml.safe_load(text)["modules"]
 
 
+QUIET = {"method": "GET", "follow_redirects": False}
+"""How anything is asked."""
+
+
 def away(*hosts: str, port: int = 443) -> External:
     """Something of others."""
     return External(name="the till", hosts=hosts, port=port, peer=Internet())
@@ -251,22 +256,29 @@ def test_checks_open_one_way_to_each_whom_they_ask_and_tell_nothing_of_him(tmp_p
         HttpCheck(name="till-open", target=till, path="/open"),
     )
     blackbox = Blackbox(shop.phase, BlackboxSettings(timeout_seconds=7))
+    told = {**QUIET, "fail_if_not_ssl": True, "preferred_ip_protocol": "ip4"}
     modules = modules_of(shop)
-    quiet = {"method": "GET", "follow_redirects": False}
     assert modules == {
-        "web": {"prober": "http", "timeout": "7s", "http": quiet},
+        "web": {"prober": "http", "timeout": "7s", "http": QUIET},
         "web-ready": {
             "prober": "http",
             "timeout": "7s",
-            "http": {**quiet, "fail_if_body_json_not_matches_cel": "body.open"},
+            "http": {**QUIET, "fail_if_body_json_not_matches_cel": "body.open"},
         },
-        "till": {"prober": "http", "timeout": "7s", "http": {**quiet, "fail_if_not_ssl": True}},
-        "till-open": {"prober": "http", "timeout": "7s", "http": {**quiet, "fail_if_not_ssl": True}},
+        "till": {"prober": "http", "timeout": "7s", "http": told},
+        "till-open": {"prober": "http", "timeout": "7s", "http": told},
     }
     inside, outside = shop.one("NetworkPolicy", "shop-blackbox")["spec"]["egress"]
     assert inside["ports"] == [{"port": 8000, "protocol": "TCP"}]
     assert [peer["ipBlock"]["cidr"] for peer in outside["to"]] == ["0.0.0.0/0", "::/0"]
     assert blackbox.variables == ()
+
+
+def test_in_a_cluster_of_ipv6_a_host_outside_is_asked_by_that(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, platform=Platform(ip_families=("IPv6",)))
+    Checked(shop.phase, HttpCheck(name="till", target=away("till.example.com"), path="/up"))
+    Blackbox(shop.phase, BlackboxSettings())
+    assert modules_of(shop)["till"]["http"]["preferred_ip_protocol"] == "ip6"
 
 
 # What is done when all others are there.

@@ -165,6 +165,9 @@ class Blackbox(Workload):
         http: Configuration = {"method": "GET", "follow_redirects": False}
         if isinstance(check.target, External):
             http["fail_if_not_ssl"] = True
+            # A host outside may have addresses of both families, and only those of the cluster's are reached.
+            family = self.application.settings.platform.ip_families[0]
+            http["preferred_ip_protocol"] = "ip4" if family == "IPv4" else "ip6"
         if check.condition:
             http["fail_if_body_json_not_matches_cel"] = check.condition
         return {"prober": "http", "timeout": f"{self.settings.timeout_seconds}s", "http": http}
