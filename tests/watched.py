@@ -6,19 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from ai_interviewer import PROD
 from ai_interviewer.application import AiInterviewer
-from mcpmesh_k8s import (
-    BlackboxSettings,
-    InClusterPrometheus,
-    MonitorsSettings,
-    PrometheusOperator,
-    PublicAddress,
-    Tempo,
-)
+from mcpmesh_k8s import BlackboxSettings, InClusterPrometheus, MonitorsSettings, PrometheusOperator, PublicAddress
 
 RUNBOOKS = "https://runbooks.example/"
 
@@ -30,9 +22,7 @@ def watched(outdir: Path) -> dict[str, dict[str, Any]]:
         PROD,
         metrics=replace(PROD.metrics, prometheus=replace(PROD.metrics.prometheus, runbooks=RUNBOOKS)),
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Tempo, "span_metrics", True)
-        AiInterviewer(environment, outdir=outdir).synth()
+    AiInterviewer(environment, outdir=outdir).synth()
     return {rule["alert"]: rule for rule in rules(outdir)}
 
 

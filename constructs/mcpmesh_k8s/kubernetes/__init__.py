@@ -15,6 +15,7 @@ from .endpoint import Endpoint, Port, port_number
 from .errors import OperationError, SettingError, TreeError
 from .extras import PodExtras
 from .guest import Guest, GuestSettings
+from .identity import EMAIL_HEADER, NAME_HEADER, ROLE_HEADER, IdentityHeaders
 from .image import Image
 from .labels import own_labels
 from .manifest import Manifest, Objects, at, containers_of, each, name_of
@@ -47,7 +48,7 @@ from .placement import (
     Toleration,
     WeightedPodAffinityTerm,
 )
-from .platforms import Platform, RequestRules
+from .platforms import Platform, RequestRules, bracketed
 from .pod import HttpCheck, Pod, PodOptions, PodSettings, Readiness, Target
 from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
@@ -102,7 +103,10 @@ from .workload import (
 )
 
 __all__ = [
+    "EMAIL_HEADER",
     "GROUND_WAVE",
+    "NAME_HEADER",
+    "ROLE_HEADER",
     "TOKEN_PATH",
     "AddressRange",
     "Affinity",
@@ -146,6 +150,7 @@ __all__ = [
     "HostNetwork",
     "HttpCheck",
     "HttpGet",
+    "IdentityHeaders",
     "Image",
     "Internet",
     "IssuedKey",
@@ -230,6 +235,7 @@ __all__ = [
     "WorkloadSettings",
     "argoproj",
     "at",
+    "bracketed",
     "budget",
     "bytes_text",
     "containers_of",

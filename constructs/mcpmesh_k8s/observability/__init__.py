@@ -3,8 +3,11 @@
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .alertmanager import Alertmanager, AlertmanagerSettings, PagerDuty, Receiver, Slack, Webhook
+from .alloy import Alloy, AlloySettings, LogDestination
 from .blackbox import Blackbox, BlackboxSettings, PublicAddress
 from .kube_state_metrics import KubeStateMetrics, KubeStateMetricsSettings
+from .logs import InClusterLoki, LogsSettings, NoLogs, ShippedLogs
+from .loki import Loki, LokiSettings
 from .metrics import InClusterPrometheus, MetricsSettings, NoMetrics, PrometheusOperator
 from .monitors import Monitors, MonitorsSettings
 from .prometheus import Kubelet, Prometheus, PrometheusSettings
@@ -12,15 +15,23 @@ from .prometheus import Kubelet, Prometheus, PrometheusSettings
 __all__ = [
     "Alertmanager",
     "AlertmanagerSettings",
+    "Alloy",
+    "AlloySettings",
     "Blackbox",
     "BlackboxSettings",
+    "InClusterLoki",
     "InClusterPrometheus",
     "KubeStateMetrics",
     "KubeStateMetricsSettings",
     "Kubelet",
+    "LogDestination",
+    "LogsSettings",
+    "Loki",
+    "LokiSettings",
     "MetricsSettings",
     "Monitors",
     "MonitorsSettings",
+    "NoLogs",
     "NoMetrics",
     "PagerDuty",
     "Prometheus",
@@ -28,6 +39,7 @@ __all__ = [
     "PrometheusSettings",
     "PublicAddress",
     "Receiver",
+    "ShippedLogs",
     "Slack",
     "Webhook",
 ]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Protocol
 
 from constructs import Construct
 
 from mcpmesh_k8s.access import NewSecret
-from mcpmesh_k8s.kubernetes import WorkloadOptions
 
+from ._ranks import ranked
 from .alertmanager import Alertmanager, AlertmanagerSettings
 from .blackbox import Blackbox, BlackboxSettings
 from .kube_state_metrics import KubeStateMetrics, KubeStateMetricsSettings
 from .monitors import Monitors, MonitorsSettings
 from .prometheus import Prometheus, PrometheusSettings
-
-S = TypeVar("S", bound=WorkloadOptions)
 
 
 class MetricsSettings(Protocol):
@@ -56,13 +54,13 @@ class InClusterPrometheus:
     def create(self, scope: Construct, secret: NewSecret) -> Prometheus:
         """Prometheus, and what it asks."""
         if self.alertmanager:
-            told = _ranked(self.alertmanager, self.priority_class)
+            told = ranked(self.alertmanager, self.priority_class)
             Alertmanager(scope, told, secret(told.name, *told.secret_keys))
         if self.kube_state_metrics:
-            KubeStateMetrics(scope, _ranked(self.kube_state_metrics, self.priority_class))
+            KubeStateMetrics(scope, ranked(self.kube_state_metrics, self.priority_class))
         if self.blackbox:
-            Blackbox(scope, _ranked(self.blackbox, self.priority_class))
-        return Prometheus(scope, _ranked(self.prometheus, self.priority_class))
+            Blackbox(scope, ranked(self.blackbox, self.priority_class))
+        return Prometheus(scope, ranked(self.prometheus, self.priority_class))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +84,9 @@ class PrometheusOperator:
     def create(self, scope: Construct, secret: NewSecret) -> None:
         """What the operator reads, and what is asked beside."""
         if self.kube_state_metrics:
-            KubeStateMetrics(scope, _ranked(self.kube_state_metrics, self.priority_class))
+            KubeStateMetrics(scope, ranked(self.kube_state_metrics, self.priority_class))
         if self.blackbox:
-            Blackbox(scope, _ranked(self.blackbox, self.priority_class))
+            Blackbox(scope, ranked(self.blackbox, self.priority_class))
         Monitors(scope, self.monitors)
 
 
@@ -98,10 +96,3 @@ class NoMetrics:
 
     def create(self, scope: Construct, secret: NewSecret) -> None:
         """Nothing."""
-
-
-def _ranked(settings: S, priority_class: str) -> S:
-    availability = settings.availability
-    if availability.priority_class or not priority_class:
-        return settings
-    return replace(settings, availability=replace(availability, priority_class=priority_class))
