@@ -1741,6 +1741,7 @@ CASES: dict[type[DataclassInstance], Case] = {
 }
 
 ONLY_READ = {
+    (Target, "watched"): "who only watches a store is no client of it, for the operator's commands",
     (IssuedKey, "issued_by"): "people read it in the table of Secrets and when they are asked for the value",
     (RandomKey, "form"): "it is how the value is made, and no value is rendered",
     (BuiltImage, "dockerfile"): "the operator's commands build it (test_operations.py)",
