@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ai_interviewer import PROD, AiInterviewer
-from conftest import Manifest, Manifests, read_manifests, requires
+from conftest import Manifests, read_manifests, requires
 from environments import EVERY
 from log_pipeline import Pipeline, Reference, configuration, parse
 from mcpmesh_k8s import (
@@ -25,6 +25,7 @@ from mcpmesh_k8s import (
     SettingError,
     ShippedLogs,
 )
+from mesh_harness import Manifest
 from programs import ROOT
 from queries import errors
 
@@ -195,7 +196,7 @@ def test_loki_talks_to_nobody_but_itself(rendered: Sequence[Manifest]) -> None:
 # Elsewhere, or nowhere
 
 
-def with_logs(logs: LogsSettings, folder: Path) -> list[Manifest]:
+def with_logs(logs: LogsSettings, folder: Path) -> Sequence[Manifest]:
     """Production, with another choice."""
     AiInterviewer(replace(PROD, logs=logs), outdir=folder).synth()
     return read_manifests(folder)
