@@ -164,7 +164,6 @@ WATCHING = GoPrograms(
         "amtool": "github.com/prometheus/alertmanager/cmd/amtool",
         "blackbox_exporter": "github.com/prometheus/blackbox_exporter",
         "kube-state-metrics": "k8s.io/kube-state-metrics/v2",
-        "postgres_exporter": "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter",
         "redis_exporter": "github.com/oliver006/redis_exporter",
     },
     # Of all the clouds that Prometheus can ask for targets, ours asks Kubernetes alone.

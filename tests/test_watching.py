@@ -43,13 +43,9 @@ PINNED = {  # the module of each program, and the image that is pinned
     "github.com/prometheus/alertmanager": images.ALERTMANAGER,
     "github.com/prometheus/blackbox_exporter": images.BLACKBOX_EXPORTER,
     "k8s.io/kube-state-metrics/v2": images.KUBE_STATE_METRICS,
-    "github.com/prometheus-community/postgres_exporter": images.POSTGRES_EXPORTER,
     "github.com/oliver006/redis_exporter": images.REDIS_EXPORTER,
 }
-NEAREST = {
-    "github.com/prometheus-community/postgres_exporter": "v0.19.1",
-    "github.com/oliver006/redis_exporter": "v1.88.0",
-}
+NEAREST = {"github.com/oliver006/redis_exporter": "v1.88.0"}
 """What Go's proxy has in the place of the version that is pinned."""
 
 

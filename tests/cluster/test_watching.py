@@ -187,7 +187,7 @@ def test_prometheus_finds_every_pod_that_has_metrics_and_asks_for_no_more_than_i
             assert target["labels"]["service"] == target["labels"]["job"]
 
 
-WITHOUT_METRICS = {"postgres", "registry", "backend", "prometheus"}
+WITHOUT_METRICS = {"registry", "backend", "prometheus"}
 """What Prometheus does not find by the API: itself, and those that are checked and have no metrics."""
 
 

@@ -31,7 +31,7 @@ FAULTS = (
     Fault(
         what="PostgreSQL is stopped, so the registry does not answer",
         stops="postgres",
-        alerts=frozenset({("ServiceNotAnswering", "registry")}),
+        alerts=frozenset({("PostgresUnreachable", "postgres"), ("ServiceNotAnswering", "registry")}),
     ),
     Fault(what="the registry is stopped", stops="registry", alerts=frozenset({("ServiceNotAnswering", "registry")})),
     Fault(
@@ -42,11 +42,20 @@ FAULTS = (
     ),
     Fault(what="the backend is stopped", stops="backend", alerts=frozenset({("ServiceNotAnswering", "backend")})),
     Fault(
-        what="a node is lost, with no pod on it",
+        what="the kubelet of a node is silent",
         stops="node-1",
         alerts=frozenset({("NodeLost", "kubelet"), ("TargetDown", "kubelet"), ("TargetDown", "cadvisor")}),
     ),
-    Fault(what="an exporter is stopped", stops="redis exporter", alerts=frozenset({("TargetDown", "redis")})),
+    Fault(
+        what="the exporter of Redis is stopped",
+        stops="redis exporter",
+        alerts=frozenset({("TargetDown", "redis")}),
+    ),
+    Fault(
+        what="the exporter of PostgreSQL is stopped",
+        stops="postgres exporter",
+        alerts=frozenset({("TargetDown", "postgres")}),
+    ),
     Fault(what="the blackbox exporter is stopped", stops="blackbox", alerts=frozenset({("TargetDown", "blackbox")})),
     Fault(what="Alertmanager is stopped", stops="alertmanager", alerts=frozenset({("TargetDown", "alertmanager")})),
     Fault(

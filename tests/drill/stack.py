@@ -217,8 +217,7 @@ def watched_stack(
         add("redis", redis)
         add("postgres", postgres)
         add("redis exporter", exporter("redis", "redis_exporter", 9121, 6379))
-        if ("postgres", 9187) in pods:
-            add("postgres exporter", exporter("postgres", "postgres_exporter", 9187, 5432))
+        add("postgres exporter", exporter("postgres", "postgres_exporter", 9187, 5432))
         add("backend", lambda: StubUpstream("backend", LOCALHOST, pods["backend", 8080]))
         add("registry", registry)
         provided = stack.enter_context(provider(folder))

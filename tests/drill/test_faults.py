@@ -27,7 +27,9 @@ from programs import ROOT
 from test_login_runtime import ISSUER, render
 from watching_harness import PREFIX, Json, RunningPrometheus, rendered_jobs, running_prometheus
 
-pytestmark = requires("nginx", "postgresql", "redis", "mesh", "oauth2_proxy", "watching", "mesh_registry")
+pytestmark = requires(
+    *("nginx", "postgresql", "postgres_exporter", "redis", "mesh", "oauth2_proxy", "watching", "mesh_registry")
+)
 PROD = WITH_LOGIN[0]
 SOON = 90.0
 """Seconds within which a fault is seen: a registry waits 20 until it takes an agent for gone."""
@@ -174,7 +176,7 @@ def test_a_fault_makes_its_alerts_pending_and_no_others(
     measured(fault, seconds)
 
 
-@pytest.mark.parametrize(("store", "port", "says"), [("redis", 9121, "redis_up 0")])
+@pytest.mark.parametrize(("store", "port", "says"), [("redis", 9121, "redis_up 0"), ("postgres", 9187, "pg_up 0")])
 def test_an_exporter_tells_that_its_store_hangs_before_prometheus_gives_it_up(
     stack: Stack, store: str, port: int, says: str
 ) -> None:
