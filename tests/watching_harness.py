@@ -93,11 +93,13 @@ class Places:
         pods: The local port of a pod's port, by workload and number. Nobody answers for the others.
         services: Ports of Services, as ``host:port``, and the local port behind each.
         nodes: The local port of each node's kubelet.
+        outside: The local port of each host that is asked by its public name.
     """
 
     pods: Mapping[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
     services: Mapping[str, int] = field(default_factory=dict[str, int])
     nodes: Mapping[str, int] = field(default_factory=dict[str, int])
+    outside: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 def discovered(manifests: Sequence[Manifest], role: str, places: Places, nowhere: int) -> list[Json]:
@@ -202,6 +204,9 @@ def running_prometheus(
     told["global"] |= {"scrape_interval": interval, "evaluation_interval": interval, "scrape_timeout": interval}
     for job in told["scrape_configs"]:
         job.pop("scrape_interval", None)
+        for host, local in places.outside.items():
+            for number, target in enumerate(job.get("params", {}).get("target", ())):
+                job["params"]["target"][number] = target.replace(f"//{host}/", f"//{LOCALHOST}:{local}/")
         if change:
             change(job)
             continue

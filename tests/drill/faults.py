@@ -56,6 +56,11 @@ FAULTS = (
         stops="postgres exporter",
         alerts=frozenset({("TargetDown", "postgres")}),
     ),
+    Fault(
+        what="nobody answers at the public address",
+        stops="public address",
+        alerts=frozenset({("PublicAddressUnreachable", "public-address")}),
+    ),
     Fault(what="the blackbox exporter is stopped", stops="blackbox", alerts=frozenset({("TargetDown", "blackbox")})),
     Fault(what="Alertmanager is stopped", stops="alertmanager", alerts=frozenset({("TargetDown", "alertmanager")})),
     Fault(

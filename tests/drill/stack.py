@@ -1,7 +1,7 @@
 """This module is the application on loopback, watched: real programs as they are rendered. Each can be stopped.
 
 What this machine does not have is played: MinIO, Tempo, Loki, Alloy, Grafana, kube-state-metrics and the kubelets say
-what was recorded, and the services behind the gateway are stubs.
+what was recorded, the services behind the gateway are stubs, and so is what stands at the public address.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ PLAYED = {"minio": (9000, "/minio/v2/metrics/cluster")} | {
     name: (port, "/metrics") for name, port in (("tempo", 3200), ("grafana", 3000), ("loki", 3100), ("alloy", 12345))
 }
 KSM = "kube-state-metrics"
+PLENTY = 90
+"""Days for which a certificate is valid that worries nobody."""
 
 
 class AllSecrets(InventedSecrets):
@@ -196,18 +198,21 @@ def watched_stack(
                 folder / f"{workload}-exporter",
                 [program, f"--web.listen-address={LOCALHOST}:{port}"],
                 ports={asks: pods[workload, asks], number: port},
+                services={f"localhost:{asks}": pods[workload, asks]},
                 ready=lambda: answers(port, "/metrics"),
                 secrets=ALL_SECRETS,
             )
 
-        def server(workload: str, program: str, number: int, **files: str) -> Callable[[], AbstractContextManager[Pod]]:
+        def server(
+            workload: str, *program: str, number: int, **files: str
+        ) -> Callable[[], AbstractContextManager[Pod]]:
             port = pods[workload, number]
             return lambda: running_server(
                 manifests,
                 workload,
                 workload,
                 folder / workload,
-                [program, f"--web.listen-address={LOCALHOST}:{port}"],
+                [*program, f"--web.listen-address={LOCALHOST}:{port}"],
                 ports={number: port},
                 services=services,
                 files={f"/etc/alertmanager-secrets/{name}": text for name, text in files.items()},
@@ -224,9 +229,13 @@ def watched_stack(
         ports = (pods[LOGIN, 4180], pods[LOGIN, 44180])
         add("login", lambda: login(manifests, provided, ports[0], metrics=ports[1]))
         gateway = stack.enter_context(running_gateway(manifests, real={LOGIN: ports[0]}, limited=False))
-        add("blackbox", server("blackbox", "blackbox_exporter", 9115))
+        authority = folder / "authority.pem"
+        outside = partial(Recorded, {"/-/healthy": "ok"}, tls(PLENTY, authority), free_port())
+        add("public address", outside)
+        knows = ("env", f"SSL_CERT_FILE={authority}")
+        add("blackbox", server("blackbox", *knows, "blackbox_exporter", number=9115))
         told = dict.fromkeys(("page", "ticket", "watchdog"), alertmanager_told)
-        add("alertmanager", server("alertmanager", "alertmanager", 9093, **told))
+        add("alertmanager", server("alertmanager", "alertmanager", number=9093, **told))
         for name, (number, path) in PLAYED.items():
             stack.enter_context(Recorded({path: recording(name)}, port=pods[name, number]))
         stack.enter_context(Recorded({"/metrics": recording(KSM)}, port=pods[KSM, 8080]))
@@ -242,5 +251,6 @@ def watched_stack(
             },
             services=services,
             nodes=nodes,
+            outside={gateway.host: outside.args[2]},
         )
         yield Stack(places=places, switches=switches, gateway=gateway, registry=pods["registry", 8000])
