@@ -86,21 +86,24 @@ class Switch:
 
     def kill(self) -> None:
         """End it, so that it has no time to say so to anyone."""
-        self._signal(signal.SIGKILL)
+        assert isinstance(self._running, Pod)
+        os.killpg(self._running.process.pid, signal.SIGKILL)
         self.off()
 
     @contextmanager
     def hanging(self) -> Generator[None, None, None]:
         """It takes connections, and says nothing."""
-        self._signal(signal.SIGSTOP)
+        assert isinstance(self._running, Pod)
+        server = self._running.process.pid
+        # PostgreSQL's own processes are in groups of their own.
+        others = [int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()]
         try:
+            for pid in (server, *others):
+                os.kill(pid, signal.SIGSTOP)
             yield
         finally:
-            self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert isinstance(self._running, Pod)
-        os.killpg(self._running.process.pid, number)
+            for pid in (*others, server):
+                os.kill(pid, signal.SIGCONT)
 
 
 @dataclass(frozen=True, kw_only=True)

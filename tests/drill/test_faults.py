@@ -177,15 +177,22 @@ def test_a_fault_makes_its_alerts_pending_and_no_others(
     measured(fault, seconds)
 
 
-@pytest.mark.parametrize(("store", "port", "says"), [("redis", 9121, "redis_up 0"), ("postgres", 9187, "pg_up 0")])
-def test_an_exporter_tells_that_its_store_hangs_before_prometheus_gives_it_up(
-    stack: Stack, store: str, port: int, says: str
-) -> None:
+def test_the_exporter_of_redis_tells_that_it_hangs_before_prometheus_gives_it_up(stack: Stack) -> None:
     """Otherwise only the exporter would be missed, and nobody be called."""
-    url = f"http://{LOCALHOST}:{stack.places.pods[PREFIX + store, port]}/metrics"
-    with stack.switches[store].hanging(), urllib.request.urlopen(url, timeout=SCRAPE) as answer:
-        assert f"\n{says}\n" in answer.read().decode()
+    url = f"http://{LOCALHOST}:{stack.places.pods[f'{PREFIX}redis', 9121]}/metrics"
+    with stack.switches["redis"].hanging(), urllib.request.urlopen(url, timeout=SCRAPE) as answer:
+        assert "\nredis_up 0\n" in answer.read().decode()
 
+
+def test_where_postgresql_hangs_prometheus_waits_in_vain_and_that_is_told(stack: Stack) -> None:
+    """By how long it waited: of an exporter that is away it hears so at once."""
+    url = f"http://{LOCALHOST}:{stack.places.pods[f'{PREFIX}postgres', 9187]}/metrics"
+    with stack.switches["postgres"].hanging(), pytest.raises(TimeoutError):
+        urllib.request.urlopen(url, timeout=WAITED)
+
+
+WAITED = 4.0
+"""Seconds that the rule of ``PostgresUnreachable`` reckons with."""
 
 SCRAPE = 10.0
 """Seconds that Prometheus waits for an answer, unless it is told otherwise."""
