@@ -92,7 +92,7 @@ PROGRAMS = (
     Program(
         "prometheus",
         "checks the rendered rules, and tries each alert",
-        ("promtool",),
+        ("promtool", "prometheus"),
         ("prometheus",),
         services=("prometheus",),
     ),
