@@ -1,4 +1,4 @@
-"""This module is an application's metrics as they are in a real cluster, in a real Prometheus: what dashboards are shown.
+"""This module is an application's metrics in a real Prometheus, as a cluster would have them: what dashboards are shown.
 
 Names and labels are those that programs print, in ``recorded/*.prom``; each file says whose. Which pods there are, and
 what Prometheus adds to their metrics, is read from what is rendered. Values go up and down by a fixed rule, so that a
@@ -16,7 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,29 +46,45 @@ FIRED: tuple[tuple[Labels, tuple[int, int]], ...] = (
     ({"alertname": "Watchdog", "severity": "none", "alertstate": "firing"}, (START, END)),
     (
         {
-            **{"alertname": "AgentNotInMesh", "severity": "page", "alertstate": "pending", "check": "pdf-extractor"},
-            **{"component": "agent", "service": "pdf-extractor", "job": "check-pdf-extractor"},
+            "alertname": "AgentNotInMesh",
+            "severity": "page",
+            "alertstate": "pending",
+            "check": "pdf-extractor",
+            "component": "agent",
+            "service": "pdf-extractor",
+            "job": "check-pdf-extractor",
         },
         (OUTAGE[0], OUTAGE[0] + 300),
     ),
     (
         {
-            **{"alertname": "AgentNotInMesh", "severity": "page", "alertstate": "firing", "check": "pdf-extractor"},
-            **{"component": "agent", "service": "pdf-extractor", "job": "check-pdf-extractor"},
+            "alertname": "AgentNotInMesh",
+            "severity": "page",
+            "alertstate": "firing",
+            "check": "pdf-extractor",
+            "component": "agent",
+            "service": "pdf-extractor",
+            "job": "check-pdf-extractor",
         },
         (OUTAGE[0] + 300, OUTAGE[1]),
     ),
     (
         {
-            **{"alertname": "ClaimFillingUp", "severity": "ticket", "alertstate": "firing", "job": "kubelet"},
+            "alertname": "ClaimFillingUp",
+            "severity": "ticket",
+            "alertstate": "firing",
+            "job": "kubelet",
             "persistentvolumeclaim": "ai-interviewer-prometheus-data",
         },
         (START + 70 * 60, END),
     ),
     (
         {
-            **{"alertname": "ContainerNearMemoryLimit", "severity": "ticket", "alertstate": "pending"},
-            **{"pod": "ai-interviewer-openai-llm-agent-7d9f8b6c5d-x2x4z", "container": "openai-llm-agent"},
+            "alertname": "ContainerNearMemoryLimit",
+            "severity": "ticket",
+            "alertstate": "pending",
+            "pod": "ai-interviewer-openai-llm-agent-7d9f8b6c5d-x2x4z",
+            "container": "openai-llm-agent",
         },
         (END - 8 * 60, END),
     ),
@@ -101,14 +117,19 @@ class Container:
         memory = min(self.memory * (0.45 + 0.5 * share), self.most_memory * 0.93)
         uid = f"{zlib.crc32(self.pod.encode()):08x}"
         return {
-            **{"namespace": namespace, "pod": self.pod, "container": self.name, "uid": uid, "image": self.image},
-            **{"node": self.node, "cpu": f"{self.cpu:g}", "memory": f"{self.memory:.0f}"},
-            **{"most_cpu": f"{self.most_cpu:g}", "most_memory": f"{self.most_memory:.0f}"},
-            **{
-                "cpu_seconds": f"{cpu * 600:.4f}",
-                "used": f"{memory:.0f}",
-                "slowed": f"{max(0.0, share - 0.6) * 900:.1f}",
-            },
+            "namespace": namespace,
+            "pod": self.pod,
+            "container": self.name,
+            "uid": uid,
+            "image": self.image,
+            "node": self.node,
+            "cpu": f"{self.cpu:g}",
+            "memory": f"{self.memory:.0f}",
+            "most_cpu": f"{self.most_cpu:g}",
+            "most_memory": f"{self.most_memory:.0f}",
+            "cpu_seconds": f"{cpu * 600:.4f}",
+            "used": f"{memory:.0f}",
+            "slowed": f"{max(0.0, share - 0.6) * 900:.1f}",
         }
 
 
@@ -164,36 +185,38 @@ class Series:
     value: float
     grows: bool
 
-    def at(self, time: int) -> float | None:
-        """Its value at a time."""
+    def course(self) -> Iterator[tuple[int, float]]:
+        """Its values, by the times at which it has one."""
+        times = range(START, END + 1, STEP)
         if self.name == "ALERTS":
-            return 1 if self._fired(time) else None
+            spans = [span for labels, span in FIRED if labels == self.labels]
+            return ((time, 1.0) for time in times if any(since <= time <= until for since, until in spans))
+        value = self._value()
+        return ((time, value(time)) for time in times)
+
+    def _value(self) -> Callable[[int], float]:
+        recorded = self.value
         if self.name == "probe_success" and self.labels.get("check") == "pdf-extractor":
-            return 0 if OUTAGE[0] <= time < OUTAGE[1] else 1
+            return lambda time: float(not OUTAGE[0] <= time < OUTAGE[1])
         if self.name == "probe_ssl_earliest_cert_expiry":
-            return END + 60 * 86400.0
-        since = time - START + 600
+            return lambda _: END + 60 * 86400.0
+        if recorded > 1e12:  # an identifier of Redis, milliseconds: as far behind as the recorded one
+            return lambda time: time * 1000 - (_NEWEST - recorded) % 60_000
+        if self.name in ("kubelet_volume_stats_used_bytes", "kubelet_volume_stats_available_bytes"):
+            drift = 0.004 / 3600 * (1 if "used" in self.name else -1)
+            return lambda time: recorded * (1 + drift * (time - END))
         # The series of one histogram go together, or its buckets would not be in order.
         own = {key: value for key, value in self.labels.items() if key != "le"}
         seed = zlib.crc32(f"{re.sub('_(bucket|sum|count)$', '', self.name)}{sorted(own.items())}".encode())
-        phase, period = seed % 628 / 100, 2400 + seed % 2400
-        turn = 2 * math.pi / period
+        phase, turn = seed % 628 / 100, 2 * math.pi / (2400 + seed % 2400)
         if self.grows:
-            wave = 0.45 * (math.cos(phase) - math.cos(turn * since + phase)) / turn
-            return self.value / 600 * (since + wave)
-        if self.value > 1e12:  # an identifier of Redis, milliseconds: as far behind as the recorded one
-            return time * 1000 - (_NEWEST - self.value) % 60_000
-        if self.name.startswith("kubelet_volume_stats_") and "capacity" not in self.name and "inodes" not in self.name:
-            drift = 0.004 * (time - END) / 3600 * (1 if "used" in self.name else -1)
-            return self.value * (1 + drift)
-        if float(self.value).is_integer() and (abs(self.value) <= 12 or _FIXED.search(self.name)):
-            return self.value
-        if _FIXED.search(self.name):
-            return self.value
-        return self.value * (1 + 0.09 * math.sin(turn * since + phase) + 0.03 * math.sin(5.3 * turn * since))
-
-    def _fired(self, time: int) -> bool:
-        return any(labels == self.labels and since <= time <= until for labels, (since, until) in FIRED)
+            first = math.cos(phase - 600 * turn)
+            return lambda time: (
+                recorded / 600 * (time - START + 600 + 0.45 * (first - math.cos(turn * (time - START) + phase)) / turn)
+            )
+        if (recorded.is_integer() and abs(recorded) <= 12) or _FIXED.search(self.name):
+            return lambda _: recorded
+        return lambda time: recorded * (1 + 0.09 * math.sin(turn * time + phase) + 0.03 * math.sin(5.3 * turn * time))
 
 
 _NEWEST = 1.796027162466e12 + 900
@@ -246,7 +269,7 @@ def scraped(manifests: Manifests, agents: Iterable[str]) -> Iterator[Series]:
                     targets.append({rule["target_label"]: said(rule, words) for rule in added})
         for target in targets:
             own = {"job": name, **target}
-            yield Series("up", own, 1, grows=False)
+            yield Series("up", own, 1.0, grows=False)
             file = "agent.prom" if name in agents else file_of(name, own.get("service", ""))
             if not file:
                 continue
@@ -265,7 +288,7 @@ def scraped(manifests: Manifests, agents: Iterable[str]) -> Iterator[Series]:
                         seen.add(key)
                         yield Series(series.name, labels, series.value, series.grows)
     yield from read("spans.prom", {})
-    yield from (Series("ALERTS", labels, 1, grows=False) for labels, _ in FIRED)
+    yield from (Series("ALERTS", labels, 1.0, grows=False) for labels, _ in FIRED)
 
 
 def said(rule: Mapping[str, Any], words: Mapping[str, str]) -> str:
@@ -333,9 +356,8 @@ def recorded_store(manifests: Manifests, agents: Iterable[str], folder: Path) ->
     with text.open("w", encoding="utf-8") as file:
         for series in scraped(manifests, agents):
             labels = ",".join(f'{label}="{value}"' for label, value in series.labels.items())
-            for time in range(START, END + 1, STEP):
-                if (value := series.at(time)) is not None:
-                    file.write(f"{series.name}{{{labels}}} {value:.10g} {time}\n")
+            name = f"{series.name}{{{labels}}}"
+            file.writelines(f"{name} {value:.14g} {time}\n" for time, value in series.course())
         file.write("# EOF\n")
     data = folder / "data"
     made = subprocess.run(
