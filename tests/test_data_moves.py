@@ -1084,7 +1084,7 @@ def test_the_stores_are_those_of_the_tree() -> None:
     jobs = ("job/ai-interviewer-postgres-databases", "job/ai-interviewer-minio-bucket")
     assert STORES.clients == (*jobs, *deployments)
     # Traces and dashboards: what keeps a claim and is no store is named.
-    assert STORES.left_out == ("deployment/ai-interviewer-tempo", "deployment/ai-interviewer-grafana")
+    assert STORES.left_out == tuple(f"deployment/ai-interviewer-{name}" for name in ("tempo", "grafana", "prometheus"))
     assert stores_of(AiInterviewer(DEV, outdir="unused")).left_out == ()
 
 

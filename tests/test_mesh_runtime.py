@@ -74,13 +74,13 @@ class Agent:
     @property
     def port(self) -> int:
         """The local port behind the Service."""
-        (port,) = self.service["spec"]["ports"]
+        port = self.service["spec"]["ports"][0]
         return self.pod.ports[port["targetPort"]]
 
 
 def address(manifests: Sequence[Manifest], service: str) -> str:
     """Where clients in the cluster find a Service: ``host:port``."""
-    (port,) = find(manifests, "Service", service)["spec"]["ports"]
+    port = find(manifests, "Service", service)["spec"]["ports"][0]
     return f"{service}:{port['port']}"
 
 
@@ -121,7 +121,7 @@ def check_registration(agent: Agent, seconds: float) -> None:
     """The agent is in the registry, under its name, at the host and the port of its Service."""
     assert eventually(lambda: bool(agent.registry.agents), seconds), agent.pod.output
     (registered,) = agent.registry.agents.values()
-    (port,) = agent.service["spec"]["ports"]
+    port = agent.service["spec"]["ports"][0]
     assert registered["agent_id"].startswith(f"{agent.pod.name}-")
     assert registered["http_host"] == agent.service["metadata"]["name"]
     assert registered["http_port"] == agent.port == agent.pod.ports[port["port"]]

@@ -158,12 +158,14 @@ class Target:
         port: The name of its port; the main one unless given.
         introduction: The variables by which a client finds it.
         readiness: How to wait for it; a target without cannot be waited for.
+        watched: Whether the client only looks how it is, and uses nothing of it.
     """
 
     workload: Pod
     port: str = ""
     introduction: tuple[Variable, ...] = ()
     readiness: Readiness | None = None
+    watched: bool = False
 
     def __post_init__(self) -> None:
         """Fill in the main port."""

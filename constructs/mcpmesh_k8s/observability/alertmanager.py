@@ -34,6 +34,7 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadOptions,
     WorkloadSettings,
     port_number,
+    settings_of,
 )
 
 from .alerts import WATCHDOG
@@ -220,7 +221,7 @@ class Alertmanager(Workload):
                     name=settings.name,
                     image=settings.image,
                     user=USER,
-                    compute=settings.compute,
+                    compute=settings_of(scope).platform.raised(settings.compute),
                     args=(
                         f"--config.file={_ETC}/alertmanager.yaml",
                         f"--storage.path={_DATA}",

@@ -27,6 +27,7 @@ from mcpmesh_k8s.kubernetes import (
     Workload,
     WorkloadOptions,
     WorkloadSettings,
+    settings_of,
 )
 
 from .alerts import OF_CHECKS
@@ -85,7 +86,7 @@ class Blackbox(Workload):
                     name=settings.name,
                     image=settings.image,
                     user=USER,
-                    compute=settings.compute,
+                    compute=settings_of(scope).platform.raised(settings.compute),
                     args=(f"--config.file={_ETC}/blackbox.yaml", "--log.format=json"),
                     ports=(Port(number=9115),),
                     probes=Probes.of(HttpGet(path="/-/healthy")),
@@ -114,7 +115,7 @@ class Blackbox(Workload):
         for check in checks:
             reached.setdefault(
                 (check.target.workload.full_name, check.target.port),
-                Target(workload=check.target.workload, port=check.target.port),
+                Target(workload=check.target.workload, port=check.target.port, watched=True),
             )
         self.connects_to(*reached.values())
         modules = {check.name: self._module(check) for check in checks}

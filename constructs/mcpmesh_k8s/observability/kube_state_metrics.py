@@ -78,7 +78,7 @@ class KubeStateMetrics(Workload):
                     name=settings.name,
                     image=settings.image,
                     user=USER,
-                    compute=settings.compute,
+                    compute=settings_of(scope).platform.raised(settings.compute),
                     args=(
                         "--port=8080",
                         "--telemetry-port=8081",

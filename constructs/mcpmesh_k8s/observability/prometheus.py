@@ -180,7 +180,7 @@ class Prometheus(Workload):
         pods = [pod for pod in self.application.find_all(Pod) if pod is not self]
         for pod in pods:
             for port in dict.fromkeys(endpoint.port for endpoint in pod.metrics):
-                self.connects_to(Target(workload=pod, port=port))
+                self.connects_to(Target(workload=pod, port=port, watched=True))
         self.connects_to(*(target for target in self.application.find_all(Alertmanager) if not self._reaches(target)))
         rules = alerting_rules(self.application.find_all(Component), self.settings.runbooks)
         files = [File(path="prometheus.yaml", content=_text(self.configuration(pods)))]
