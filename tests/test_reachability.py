@@ -38,7 +38,8 @@ interview-agent    -> registry 8000, redis 6379, postgres 5432, claude-llm-agent
 claude-llm-agent   -> registry 8000, redis 6379, openai-llm-agent 8090, internet 443, internet-v6 443
 openai-llm-agent   -> registry 8000, redis 6379, internet 443, internet-v6 443
 registry           -> postgres 5432, redis 6379, tempo 4317
-grafana            -> tempo 3200
+tempo              -> prometheus 9090
+grafana            -> tempo 3200, prometheus 9090
 minio-bucket       -> minio 9000
 postgres-databases -> postgres 5432
 smoke-test         -> nginx-gateway 8080, registry 8000
@@ -58,6 +59,7 @@ TO_THE_CLUSTER = "".join(
 )
 TELLS_PEOPLE = """
 prometheus   -> alertmanager 9093
+grafana      -> alertmanager 9093
 alertmanager -> internet 443, internet-v6 443
 """
 TO_THE_MESH = """

@@ -62,6 +62,7 @@ from mcpmesh_k8s import (
     Count,
     Csi,
     Database,
+    DataSource,
     DevIdentity,
     Dns,
     Dns01,
@@ -91,6 +92,7 @@ from mcpmesh_k8s import (
     Http01,
     HttpCheck,
     HttpGet,
+    IdentityHeaders,
     Image,
     InClusterPrometheus,
     IngressExposure,
@@ -172,6 +174,7 @@ from mcpmesh_k8s import (
     RequestRules,
     Route,
     Row,
+    S3Storage,
     Scratch,
     SealedSecrets,
     SealedValue,
@@ -189,6 +192,8 @@ from mcpmesh_k8s import (
     Slack,
     SmokeTest,
     SmokeTestSettings,
+    SourceKind,
+    SpanMetrics,
     SystemPods,
     Target,
     Task,
@@ -199,6 +204,7 @@ from mcpmesh_k8s import (
     TempoSettings,
     Tls,
     Toleration,
+    TraceLimits,
     Traefik,
     TreeError,
     User,
@@ -349,7 +355,11 @@ class Shop:
         return Gateway(self.phase, GATEWAY, [route], DEVELOPER)
 
     def serves_people(self, workload: Workload) -> Gateway:
-        return self.routes(Route(path="/", to=workload, audience=Audience.PUBLIC))
+        route = Route(path="/", to=workload, audience=Audience.SIGNED_IN, rate=RateLimit(), hand_over_identity=True)
+        return self.routes(route)
+
+    def believes(self, headers: IdentityHeaders) -> Gateway:
+        return self.serves_people(Workload(self.phase, replace(SERVICE, identity_headers=headers)))
 
     def vouches(self, identity: DevIdentity) -> Gateway:
         route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())
@@ -418,8 +428,17 @@ class Shop:
         return Minio(self.phase, settings, self.secret("minio", *settings.secret_keys))
 
     def grafana(self, settings: GrafanaSettings) -> Grafana:
-        tempo = Tempo(self.phase, TEMPO)
-        return Grafana(self.phase, settings, self.secret("grafana", *settings.secret_keys), tempo)
+        return Grafana(self.phase, settings, self.secret("grafana", *settings.secret_keys))
+
+    def shows_what(self, source: DataSource) -> Grafana:
+        """A Grafana that asks it, and a Prometheus of others, if that is another one."""
+        others = () if source.kind is SourceKind.PROMETHEUS else (METRICS_OUTSIDE,)
+        return self.grafana(replace(GRAFANA, data_sources=(source, *others)))
+
+    def traces(self, settings: TempoSettings) -> Component:
+        keys = settings.secret_keys
+        minio = self.minio(MINIO)
+        return self.watched(Tempo(self.phase, settings, self.secret("traces", *keys) if keys else None, minio))
 
     def opens(self, settings: IngressExposure | GatewayApiExposure, *, https: bool = True) -> Exposure:
         gateway = self.gateway(PUBLIC_GATEWAY) if https else self.vouches(DEVELOPER)
@@ -553,6 +572,13 @@ ON_HDD_ONLY = NodeSelectorTerm(match_expressions=(replace(ON_SSD, values=("hdd",
 BY_WEB = PodAffinityTerm(match_labels=(("app.kubernetes.io/name", "shop-web"),))
 BY_API = PodAffinityTerm(match_labels=(("app.kubernetes.io/name", "shop-api"),))
 TEMPO = TempoSettings(image=images.TEMPO, compute=SMALL)
+S3_OUTSIDE = External(name="managed S3", hosts=("s3.example.com",), peer=Internet())
+GRAFANA = GrafanaSettings(image=images.GRAFANA, compute=SMALL)
+METRICS_OUTSIDE = DataSource(
+    kind=SourceKind.PROMETHEUS,
+    at=External(name="metrics", port=9090, peer=NamespacePods(namespace="monitoring")),
+    url="http://metrics.monitoring:9090",
+)
 
 
 @dataclass(frozen=True)
@@ -848,8 +874,9 @@ CASES: dict[type[DataclassInstance], Case] = {
     GitHub: case(GitHub(), Shop.asks_whose, organization="acme"),
     Google: case(Google(), Shop.asks_whose),
     GrafanaSettings: case(
-        GrafanaSettings(image=images.GRAFANA, compute=SMALL),
+        GRAFANA,
         Shop.grafana,
+        data_sources=(METRICS_OUTSIDE,),
         image=OTHER_IMAGE,
         compute=LARGE,
         storage=Claim(mount_path="/var/lib/grafana", size="1Gi"),
@@ -1189,14 +1216,56 @@ CASES: dict[type[DataclassInstance], Case] = {
     TcpSocket: case(OPEN, Shop.asks, port="admin"),
     TempoSettings: case(
         TEMPO,
-        lambda shop, settings: Tempo(shop.phase, settings),
+        Shop.traces,
         image=OTHER_IMAGE,
         compute=LARGE,
         storage=Claim(mount_path="/var/tempo", size="1Gi"),
         retention_hours=25,
+        limits=TraceLimits(live_traces=1),
+        span_metrics=None,
         name="traces",
         availability=URGENT,
         extras=MORE,
+    ),
+    S3Storage: case(
+        S3Storage(),
+        lambda shop, storage: shop.traces(replace(TEMPO, storage=storage)),
+        bucket="spans",
+        outside=S3_OUTSIDE,
+        tls=Given(False, {"outside": S3_OUTSIDE}),
+        region=Given("eu-central-1", {"outside": S3_OUTSIDE}),
+        waiting=Claim(mount_path="/var/tempo", size="256Mi"),
+    ),
+    SpanMetrics: case(
+        SpanMetrics(),
+        lambda shop, counted: shop.traces(replace(TEMPO, span_metrics=counted)),
+        buckets=(1.0, 2.0),
+        dimensions=("mcp.runtime",),
+        without="^heartbeat$",
+        series=100,
+    ),
+    TraceLimits: case(
+        TraceLimits(),
+        lambda shop, limits: shop.traces(replace(TEMPO, limits=limits)),
+        megabytes_per_second=2,
+        burst_megabytes=5,
+        live_traces=1,
+    ),
+    DataSource: case(
+        METRICS_OUTSIDE,
+        Shop.shows_what,
+        kind=SourceKind.LOKI,
+        at=replace(METRICS_OUTSIDE.at, port=9091),
+        url="https://others.example.com",
+        interval_seconds=15,
+        counted=Given(True, {"kind": SourceKind.TEMPO}),
+    ),
+    IdentityHeaders: case(
+        IdentityHeaders(administrator="Admin", other="Viewer"),
+        Shop.believes,
+        administrator="owner",
+        other="guest",
+        variables=HINT,
     ),
     Tls: case(
         Tls(secret="shop-tls"),
@@ -1260,6 +1329,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=TWO,
         one_at_a_time=True,
         public_url_variable="SHOP_URL",
+        identity_headers=IdentityHeaders(administrator="Admin", other="Viewer"),
         extras=MORE,
     ),
     Affinity: case(

@@ -116,12 +116,13 @@ class AiInterviewer(Application):
         redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys))
         minio = Minio(foundation, environment.minio, secret("minio", *environment.minio.secret_keys))
         Bucket(foundation, UPLOADS, minio)
-        tempo = Tempo(foundation, environment.tempo)
+        trace_keys = environment.tempo.secret_keys
+        tempo = Tempo(foundation, environment.tempo, secret("tempo", *trace_keys) if trace_keys else None, minio)
         registry = Registry(mesh, environment.registry)
         backend = Api(services, environment.backend)
         agents = {settings.name: Agent(services, settings) for settings in environment.agents}
         grafana_secret = secret("grafana", *environment.grafana.secret_keys)
-        grafana = Grafana(observability, environment.grafana, grafana_secret, tempo)
+        grafana = Grafana(observability, environment.grafana, grafana_secret)
         environment.metrics.create(observability, secret)
 
         # Routes.
@@ -132,7 +133,8 @@ class AiInterviewer(Application):
         SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME, priority_class="mesh"), gateway, registry)
 
         # Connections: who dials whom. The gateway's are its routes, the bucket task's its server, Grafana's its data
-        # source, and the smoke test's what it asks. What a client cannot be without when it starts, it waits for.
+        # sources, Prometheus' what has metrics, and the smoke test's what it asks. Tempo writes to Prometheus. What a
+        # client cannot be without when it starts, it waits for.
         registry.connects_to(postgres.database("mcpmesh", role="mcpmesh"), redis, wait=True)
         registry.connects_to(tempo.collector)
         backend.connects_to(postgres.database("ai_interviewer", role="backend"), redis, wait=True)

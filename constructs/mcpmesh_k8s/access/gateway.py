@@ -196,6 +196,8 @@ class Gateway(Workload):
             # Links lead below the shortest prefix: the others are below it, or are no place of its own.
             if paths := [route.path for route in self.routes if route.to is to and not route.exact]:
                 to.serve_at(f"{settings.url}{min(paths, key=len)}")
+            if any(route.hand_over_identity for route in self.routes if route.to is to):
+                to.believe_identity()
         # The routes name the services, so the targets' own introductions are not needed.
         self.connects_to(*(Target(workload=to) for to in reached.values()))
 
