@@ -114,6 +114,14 @@ PROGRAMS = (
         folders=(str(ROOT / "node_modules/.bin"),),
     ),
     Program(
+        "grammars",
+        "Grafana's own grammars, which read every query of logs and traces",
+        brought_by="make node_modules/.ready",
+        needs="`@grafana/lezer-logql` and `@grafana/lezer-traceql` of npm",
+        folders=(str(ROOT / "node_modules/@grafana"),),
+        files=tuple(str(ROOT / f"node_modules/@grafana/lezer-{language}") for language in ("logql", "traceql")),
+    ),
+    Program(
         "mesh",
         "the agent runtime, on which the rendered agents start",
         brought_by="make mesh-venv",

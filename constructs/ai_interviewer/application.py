@@ -124,6 +124,7 @@ class AiInterviewer(Application):
         grafana_secret = secret("grafana", *environment.grafana.secret_keys)
         grafana = Grafana(observability, environment.grafana, grafana_secret)
         environment.metrics.create(observability, secret)
+        environment.logs.create(observability, secret)
 
         # Routes.
         login = environment.login.create(access, secret)

@@ -17,6 +17,7 @@ from mcpmesh_k8s import (
     Image,
     IngressExposure,
     LoginSettings,
+    LogsSettings,
     MetricsSettings,
     MinioSettings,
     Platform,
@@ -62,8 +63,9 @@ class EnvironmentSettings:
         login: Who vouches for people.
         exposure: How people reach the gateway.
         metrics: Who collects the metrics.
+        logs: What becomes of the logs.
         grafana: Dashboards.
-        api_server: Where the cluster's API server is, for what collects metrics.
+        api_server: Where the cluster's API server is, for what collects metrics and logs.
     """
 
     name: str
@@ -90,6 +92,7 @@ class EnvironmentSettings:
     login: LoginSettings
     exposure: IngressExposure | GatewayApiExposure
     metrics: MetricsSettings
+    logs: LogsSettings
     grafana: GrafanaSettings
     api_server: ApiServer = ApiServer()
 

@@ -174,6 +174,8 @@ class Gateway(Workload):
                     command=("openresty", "-e", "stderr", "-c", "/etc/gateway/nginx.conf", "-g", "daemon off;"),
                     ports=(Port(number=80, container=_LISTEN), Port(name="metrics", number=_METRICS)),
                     probes=Probes.of(HttpGet(path=_HEALTH)),
+                    # Requests are logged as JSON. nginx's own complaints have one form.
+                    log_pattern=r"^\d{4}/\d\d/\d\d [\d:]{8} \[(?P<level>[a-z]+)\] ",
                     volumes=(
                         Scratch(size="256Mi"),
                         Files(

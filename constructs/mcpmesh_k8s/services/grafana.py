@@ -58,6 +58,9 @@ provisioning = {_PROVISIONING}
 [log]
 mode = console
 
+[log.console]
+format = json
+
 [analytics]
 reporting_enabled = false
 check_for_updates = false

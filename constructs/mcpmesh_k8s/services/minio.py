@@ -108,7 +108,7 @@ class Minio(StatefulWorkload):
                     image=settings.image,
                     user=USER,
                     compute=settings.compute,
-                    args=("server", "/data", "--console-address", ":9001", "--certs-dir", "/tmp/certs"),
+                    args=("server", "/data", "--console-address", ":9001", "--certs-dir", "/tmp/certs", "--json"),
                     ports=(Port(name="api", number=9000), Port(name="console", number=9001)),
                     variables=variables(
                         {

@@ -107,6 +107,7 @@ class Registry(Workload):
                     ),
                     probes=Probes.of(HttpGet(path="/health")),
                     pre_stop_seconds=5,
+                    log_pattern=r"^\[(?P<level>[A-Z]+)\] ",
                 ),
             ),
         )
