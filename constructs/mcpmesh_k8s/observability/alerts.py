@@ -17,15 +17,14 @@ WATCHDOG = Alert(
 )
 
 
-def of_collection(jobs: tuple[str, ...]) -> tuple[Alert, ...]:
-    """What Prometheus knows of its own work.
+def of_targets(jobs: tuple[str, ...]) -> tuple[Alert, ...]:
+    """What shows that nobody knows how something is.
 
     Args:
         jobs: The jobs that have a target at any time.
     """
     missing = " or ".join(f'absent(up{{job="{job}"}})' for job in jobs)
     return (
-        WATCHDOG,
         Alert(
             name="TargetDown",
             expression='up{job!~"check-.*"} == 0',
@@ -42,6 +41,18 @@ def of_collection(jobs: tuple[str, ...]) -> tuple[Alert, ...]:
             summary="No pod of {{ $labels.job }} is watched",
             description="Prometheus has found no pod to ask for fifteen minutes.",
         ),
+    )
+
+
+def of_collection(jobs: tuple[str, ...]) -> tuple[Alert, ...]:
+    """What Prometheus knows of its own work.
+
+    Args:
+        jobs: The jobs that have a target at any time.
+    """
+    return (
+        WATCHDOG,
+        *of_targets(jobs),
         Alert(
             name="PrometheusNotWorking",
             # Alerts are dropped for a moment whenever Alertmanager is deployed: only what goes on counts.
@@ -150,16 +161,17 @@ OF_OBJECTS = (
 )
 """What kube-state-metrics shows."""
 
-OF_NODES = (
-    Alert(
-        name="NodeLost",
-        # When no kubelet answers, it is our way to them that is closed: see TargetDown.
-        expression='up{job="kubelet"} == 0 and on () count(up{job="kubelet"} == 1) > 0',
-        for_minutes=5,
-        severity=Severity.PAGE,
-        summary="Node {{ $labels.node }} does not answer",
-        description="Its kubelet has been silent for five minutes, and others are not. Its pods start elsewhere.",
-    ),
+NODE_LOST = Alert(
+    name="NodeLost",
+    # When no kubelet answers, it is our way to them that is closed: see TargetDown.
+    expression='up{job="kubelet"} == 0 and on () count(up{job="kubelet"} == 1) > 0',
+    for_minutes=5,
+    severity=Severity.PAGE,
+    summary="Node {{ $labels.node }} does not answer",
+    description="Its kubelet has been silent for five minutes, and others are not. Its pods start elsewhere.",
+)
+
+OF_CONTAINERS = (
     Alert(
         name="ContainerNearMemoryLimit",
         expression=(
@@ -205,7 +217,7 @@ OF_NODES = (
         description="{{ $value | humanizePercentage }} of its space or of its inodes is free.",
     ),
 )
-"""What kubelets show."""
+"""What kubelets show of the application's containers and claims."""
 
 OF_CHECKS = (
     Alert(

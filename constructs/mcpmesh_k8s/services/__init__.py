@@ -6,7 +6,7 @@ from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Cod
 from .data_source import DataSource, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
-from .postgres import Postgres, PostgresSettings
+from .postgres import Postgres, PostgresExporter, PostgresSettings
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
 from .redis import Ephemeral, Persistent, Redis, RedisExporter, RedisSettings, Repair
 from .registry import Registry, RegistrySettings
@@ -36,6 +36,7 @@ __all__ = [
     "Persistent",
     "Postgres",
     "PostgresDatabases",
+    "PostgresExporter",
     "PostgresSettings",
     "Redis",
     "RedisExporter",
