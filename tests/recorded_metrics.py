@@ -1,4 +1,4 @@
-"""This module is an application's metrics in a real Prometheus, as a cluster would have them: what dashboards are shown.
+"""This module is an application's metrics in a real Prometheus, as clusters would have them: what dashboards show.
 
 Names and labels are those that programs print, in ``recorded/*.prom``; each file says whose. Which pods there are, and
 what Prometheus adds to their metrics, is read from what is rendered. Values go up and down by a fixed rule, so that a

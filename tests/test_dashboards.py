@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.cog.plugins import register_default_plugins
-from grafana_foundation_sdk.models.dashboard import Dashboard as Model
 
 from ai_interviewer import PROD, AiInterviewer
 from mcpmesh_k8s import Agent, MetricsEndpoint, PodExtras, Port, Tempo
-from mcpmesh_k8s.observability.dashboards import dashboards, rendered
-from recorded_metrics import END, Store, recorded_store
+from mcpmesh_k8s.observability.dashboards import made, rendered
+from recorded_metrics import Store, recorded_store
 
 ALL = {"prometheus", "tempo", "loki"}
 Json = dict[str, Any]
@@ -46,7 +42,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Generator[Whole, None, No
         patch.setattr(Tempo, "span_metrics", True)
         application = AiInterviewer(environment, outdir=tmp_path_factory.mktemp("whole") / "out")
         manifests = [one for phase in application.manifests().values() for one in phase]
-        made = {one.uid: json.loads(rendered(one)) for one in dashboards(application, ALL)}
+        made = {one.uid: json.loads(rendered(one)) for one in made(application, ALL)}
         yield Whole(application, manifests, made)
 
 

@@ -15,6 +15,7 @@ from mcpmesh_k8s import (
     ArgoCdProjectSettings,
     Bucket,
     BucketSettings,
+    Dashboards,
     Exposure,
     Gateway,
     Grafana,
@@ -125,6 +126,7 @@ class AiInterviewer(Application):
         grafana = Grafana(observability, environment.grafana, grafana_secret)
         environment.metrics.create(observability, secret)
         environment.logs.create(observability, secret)
+        Dashboards(observability, environment.dashboards)
 
         # Routes.
         login = environment.login.create(access, secret)

@@ -20,6 +20,7 @@ from mcpmesh_k8s.kubernetes import (
     Scratch,
     SettingError,
     Severity,
+    Target,
     User,
     Workload,
     WorkloadOptions,
@@ -29,6 +30,7 @@ from mcpmesh_k8s.kubernetes import (
     in_bytes,
     variables,
 )
+from mcpmesh_k8s.services import DataSource, SourceKind
 
 USER = User(uid=10001, gid=10001)
 """The user of the image (grafana/loki, cmd/loki/Dockerfile)."""
@@ -186,6 +188,11 @@ class Loki(Workload):
     def push_url(self) -> str:
         """Where lines are sent."""
         return f"{self.endpoint().url}/loki/api/v1/push"
+
+    @property
+    def data_source(self) -> DataSource:
+        """What it holds, as Grafana asks for it."""
+        return DataSource(kind=SourceKind.LOKI, at=Target(workload=self))
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

@@ -142,7 +142,7 @@ def _pods(seen: Seen) -> list[Panel]:
 
 def errors_of(app: str, width: int = 12) -> Lines:
     """What they log as errors."""
-    wrong = 'level=~"error|critical|fatal|ERROR|CRITICAL|FATAL"'
+    wrong = 'level=~"error|critical"'
     return Lines(title="Errors in the logs", of=Logs(ask=f'{{app=~"{app}", {wrong}}}'), width=width)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mcpmesh_k8s.observability.alloy import LEVELS
+
 from .parts import Choose, Dashboard, Graph, Lines, Logs, Row, Type
 from .seen import Seen, names_of
 
@@ -16,7 +18,7 @@ def logs(seen: Seen) -> Dashboard:
         about="What programs say: by workload and level, or all that belongs to one request.",
         inputs=(
             Choose(name="workload", label="Workload", values=names_of(seen.pods)),
-            Choose(name="level", label="Level", of="level"),
+            Choose(name="level", label="Level", values=tuple(level for level, _ in LEVELS)),
             Type(name="request", label="Request's id", value=".*"),
             Type(name="text", label="With", value=""),
         ),

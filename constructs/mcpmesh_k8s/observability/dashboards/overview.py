@@ -156,7 +156,7 @@ def claims() -> Bars:
 
 
 def _errors() -> list[Panel]:
-    wrong = 'level=~"error|critical|fatal|ERROR|CRITICAL|FATAL"'
+    wrong = 'level=~"error|critical"'
     return [
         Graph(
             title="Errors in the logs",

@@ -264,18 +264,14 @@ class Choose:
     Args:
         name: How questions name it, ``$name``.
         label: What people read.
-        values: What can be chosen, where the tree says it.
+        values: What can be chosen.
         only: Whether all of it is these values and no others.
-        of: The label whose values can be chosen otherwise.
-        metric: Of which metric of Prometheus; without one, of Loki.
     """
 
     name: str
     label: str
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...]
     only: bool = False
-    of: str = ""
-    metric: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

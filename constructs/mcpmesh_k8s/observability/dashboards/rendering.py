@@ -150,21 +150,10 @@ def _dashboard(dashboard: Dashboard) -> build.Dashboard:
 
 
 def _choice(item: Choose) -> Builder[model.VariableModel]:
-    everything = model.VariableOption(selected=True, text="All", value="$__all")
-    if item.values:
-        listed = build.CustomVariable(item.name).label(item.label).values(",".join(item.values))
-        everyone = f"({'|'.join(item.values)})" if item.only else ".*"
-        return listed.multi(True).include_all(True).all_value(everyone).current(everything)
-    asked: str | dict[str, object] = f"label_values({item.metric}, {item.of})"
-    if not item.metric:
-        asked = {"label": item.of, "refId": item.name, "stream": "", "type": 1}
-    found = build.QueryVariable(item.name).label(item.label).query(asked).datasource(_source(_asked_of(item)))
-    found.refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(model.VariableSort.ALPHABETICAL_ASC)
-    return found.multi(True).include_all(True).all_value(".*").current(everything)
-
-
-def _asked_of(item: Choose) -> str:
-    return METRICS if item.metric else LOGS
+    listed = build.CustomVariable(item.name).label(item.label).values(",".join(item.values))
+    everyone = f"({'|'.join(item.values)})" if item.only else ".*"
+    current = model.VariableOption(selected=True, text="All", value="$__all")
+    return listed.multi(True).include_all(True).all_value(everyone).current(current)
 
 
 def _field(item: Type) -> Builder[model.VariableModel]:
