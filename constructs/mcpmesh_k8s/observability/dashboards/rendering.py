@@ -61,7 +61,6 @@ _DEFAULTS: dict[str, object] = {
     "fiscalYearStartMonth": 0,
     "footer": {"show": False, "reducer": [], "countRows": False},
     "frameIndex": 0,
-    "instant": False,
     "justifyMode": "auto",
     "maxVizHeight": 300,
     "minVizHeight": 16,
@@ -88,9 +87,14 @@ _Made = (
 )
 
 
+def full(dashboard: Dashboard) -> str:
+    """A dashboard as the builder writes it."""
+    return JSONEncoder().encode(_dashboard(dashboard).build())
+
+
 def rendered(dashboard: Dashboard) -> str:
-    """A dashboard as JSON: the same bytes each time."""
-    return _text(json.loads(JSONEncoder().encode(_dashboard(dashboard).build()))) + "\n"
+    """A dashboard as JSON: the same bytes each time, without what goes without saying."""
+    return _text(json.loads(full(dashboard))) + "\n"
 
 
 def _text(value: object, indent: str = "") -> str:
