@@ -82,6 +82,10 @@ targets: $(VENV) ## k8s.mk, the make targets of the operator's commands
 	@$(OPERATE) makefile >build/k8s.mk
 	@cp build/k8s.mk k8s.mk
 
+.PHONY: pictures
+pictures: $(VENV) ## docs/pictures, each dashboard as Grafana would show it; needs Debian's prometheus
+	@.venv/bin/python docs/draw.py
+
 # Registries that are asked elsewhere, each as HOST=URL.
 REGISTRIES ?=
 

@@ -6,7 +6,6 @@ A picture says what it was drawn from: a test compares that with what is rendere
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
@@ -15,6 +14,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,13 @@ sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "tests")]
 from ai_interviewer import PROD, AiInterviewer  # noqa: E402
 from mcpmesh_k8s import Agent  # noqa: E402
 from mcpmesh_k8s.observability.dashboards import made, rendered  # noqa: E402
+from pictures import PICTURES, digest  # noqa: E402
 from recorded_metrics import END, RECORDED, START, Store, recorded_store  # noqa: E402
 
-PICTURES = ROOT / "docs/pictures"
 DRAWN_FROM = "drawn-from"
 
 PAGE, PANEL, EDGE, TEXT, FAINT, GRID = "#111217", "#181b1f", "#2c3235", "#ccccdc", "#8e8e99", "#2a2d33"
-COLOURS = {"green": "#73bf69", "yellow": "#fade2a", "red": "#f2495c", "blue": "#5794f2"}
+COLOURS = {"green": "#73bf69", "yellow": "#fade2a", "red": "#f2495c", "blue": "#5794f2", "purple": "#b877d9"}
 PALETTE = (
     *("#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#5794f2", "#b877d9", "#37872d", "#fa6400", "#c4162a"),
     *("#1f60c4", "#8f3bb8", "#96d98d", "#ffee52", "#c0d8ff", "#ffb357", "#ff7383", "#ca95e5"),
@@ -52,14 +52,20 @@ Json = dict[str, Any]
 
 # What is asked.
 
-_ASKED = {"$__rate_interval": "4m", "$__range": "2h", "$slow": "5s", "$request": ".*", "$text": ""}
+_ASKED = {"$__rate_interval": "4m", "$__range": "2h"}
 
 
-def asked(text: str) -> str:
-    """A question as Grafana would ask it, with everything chosen."""
-    for name, value in _ASKED.items():
+def asked(text: str, inputs: Mapping[str, str]) -> str:
+    """A question as Grafana would ask it."""
+    for name, value in {**_ASKED, **inputs}.items():
         text = text.replace(name, value)
-    return re.sub(r"\$(agent|service|workload|level)\b", ".*", text)
+    return text
+
+
+def inputs_of(dashboard: Json) -> dict[str, str]:
+    """What stands for the inputs of a dashboard, as it is opened: all, and what is written in its fields."""
+    found = dashboard["templating"].get("list", [])
+    return {f"${item['name']}": item.get("allValue", item["current"].get("value", "")) for item in found}
 
 
 def named(target: Json, labels: Mapping[str, str]) -> str:
@@ -74,14 +80,26 @@ Course = list[tuple[float, float]]
 RECORDS: Json = yaml.safe_load((RECORDED / "lines.yaml").read_text(encoding="utf-8"))
 
 
-def courses(panel: Json, store: Store) -> Iterator[tuple[Json, str, Course]]:
+@dataclass(frozen=True)
+class Asking:
+    """A store that is asked with what is chosen at a dashboard's head."""
+
+    store: Store
+    inputs: Mapping[str, str]
+
+    def question(self, text: str) -> str:
+        """A question as Grafana would ask it."""
+        return asked(text, self.inputs)
+
+
+def courses(panel: Json, asking: Asking) -> Iterator[tuple[Json, str, Course]]:
     """The series of a panel: the question, the name, and the values over time."""
     for target in panel["targets"]:
-        question = asked(target["expr"])
+        question = asking.question(target["expr"])
         if panel["datasource"]["uid"] == "loki":
             yield from ((target, name, course) for name, course in counted(question))
             continue
-        found = store.course(question)
+        found = asking.store.course(question)
         for one in sorted(found, key=lambda series: sorted(series["metric"].items())):
             yield target, named(target, one["metric"]), [(float(at), float(value)) for at, value in one["values"]]
 
@@ -145,10 +163,12 @@ _SUFFIX = {"reqps": " req/s", "ops": " ops/s", "cps": " c/s"}
 
 def coloured(value: float, steps: Sequence[Json]) -> str:
     """The colour of the step that a value has reached."""
-    colour = steps[0]["color"]
-    for step in steps[1:]:
-        if value >= step["value"]:
-            colour = step["color"]
+    reached = [step for step in steps if step["value"] is None or value >= step["value"]]
+    return painted(reached[-1]["color"])
+
+
+def painted(colour: str) -> str:
+    """A colour of Grafana, by its name."""
     return COLOURS.get(colour, colour)
 
 
@@ -195,7 +215,7 @@ class Page:
         key = (text, size, tuple(more.items()))
         if key not in _WIDE:
             drawn = self.text(0, 0, text, size, **more)
-            _WIDE[key] = drawn.get_window_extent(self.canvas.get_renderer()).width
+            _WIDE[key] = drawn.get_window_extent(self.canvas.get_renderer()).width  # type: ignore[no-untyped-call]
             drawn.remove()
         return _WIDE[key]
 
@@ -211,9 +231,10 @@ class Page:
 
     def png(self, drawn_from: str) -> bytes:
         """The picture, in few colours, with what it was drawn from."""
-        self.canvas.draw()
-        image = Image.frombuffer("RGBA", self.canvas.get_width_height(), self.canvas.buffer_rgba())
-        few = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+        self.canvas.draw()  # type: ignore[no-untyped-call]
+        pixels = self.canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+        image = Image.frombuffer("RGBA", self.canvas.get_width_height(), pixels)
+        few = image.convert("RGB").quantize(255, dither=Image.Dither.NONE)
         about = PngImagePlugin.PngInfo()
         about.add_text(DRAWN_FROM, drawn_from)
         file = io.BytesIO()
@@ -225,19 +246,11 @@ _WIDE: dict[object, float] = {}
 Place = tuple[float, float, float, float]
 
 
-def drawn_from(dashboard: Json) -> str:
-    """A digest of what is drawn: the panels, where they are and what they ask."""
-    kept = [
-        {key: panel.get(key) for key in ("title", "type", "gridPos", "targets", "fieldConfig", "transformations")}
-        for panel in dashboard["panels"]
-    ]
-    return hashlib.sha256(json.dumps([dashboard["title"], kept], sort_keys=True).encode()).hexdigest()
-
-
 def draw(dashboard: Json, store: Store) -> bytes:
     """A dashboard as a picture."""
     bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in dashboard["panels"])
     inputs = dashboard["templating"].get("list", [])
+    asking = Asking(store, inputs_of(dashboard))
     head = HEAD if inputs else HEAD - 40
     page = Page(24 * COLUMN + 3 * GAP, head + bottom * (ROW + GAP) + GAP)
     heading(page, dashboard, inputs)
@@ -255,8 +268,8 @@ def draw(dashboard: Json, store: Store) -> bytes:
             left = x + 15 + page.wide(title, 8.5, fontweight="bold")
             page.sheet.add_patch(Circle((left + 5, y + 15), 5, facecolor="none", edgecolor=FAINT, linewidth=0.8))
             page.text(left + 5, y + 15.5, "i", 6, FAINT, ha="center")
-        KINDS[kind(panel)](page, panel, store, (x + 8, y + 28, width - 16, height - 34))
-    return page.png(drawn_from(dashboard))
+        KINDS[kind(panel)](page, panel, asking, (x + 8, y + 28, width - 16, height - 34))
+    return page.png(digest(dashboard))
 
 
 def kind(panel: Json) -> str:
@@ -266,28 +279,28 @@ def kind(panel: Json) -> str:
 
 def heading(page: Page, dashboard: Json, inputs: Sequence[Json]) -> None:
     """The line at the top, and what can be chosen."""
-    page.box(0, 0, page.width, 42, "#181b1f", EDGE, 0)
+    page.box(-4, -4, page.width + 8, 46, PANEL, EDGE)
     x = 16.0
     for word, colour in (
         ("Home", FAINT),
-        ("›", FAINT),
+        (">", FAINT),
         ("Dashboards", FAINT),
-        ("›", FAINT),
+        (">", FAINT),
         (dashboard["title"], TEXT),
     ):
         bold = {"fontweight": "bold"} if colour == TEXT else {}
         page.text(x, 21, word, 10, colour, **bold)
         x += page.wide(word, 10, **bold) + 9
-    hours = dashboard["time"]["from"].removeprefix("now-").removesuffix("h")
     right = page.width - 16.0
-    for label in (f"⟳  {dashboard['refresh']}", f"Last {hours} hour{'s' * (hours != '1')}", "Dashboards  ⌄"):
+    day = datetime.fromtimestamp(END, UTC).strftime("%Y-%m-%d")
+    for label in (f"⟳  {dashboard['refresh']}", f"{day} {clock(SINCE)} to {clock(END)}", "Dashboards  ⌄"):
         wide = page.wide(label, 8.5) + 20
         right -= wide
         page.box(right, 9, wide - 6, 24, "#22252b", EDGE)
         page.text(right + 7, 21, label, 8.5)
     x = 16.0
     for item in inputs:
-        label, chosen = item.get("label", item["name"]), item["current"]["text"] or " "
+        label, chosen = str(item["label"]), str(item["current"]["text"] or " ")
         for word, colour, back in (
             (label, "#6e9fff", "#22252b"),
             (f"{chosen}  ⌄" if item["type"] == "custom" else chosen, TEXT, PANEL),
@@ -314,18 +327,25 @@ def spread(low: float, high: float, unit: str) -> list[float]:
     return [step * place for place in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def graph(page: Page, panel: Json, store: Store, place: Place) -> None:
+def graph(page: Page, panel: Json, asking: Asking, place: Place) -> None:
     """Values over time, with their names below."""
     x, y, width, height = place
-    found = list(courses(panel, store))
+    found = list(courses(panel, asking))
     defaults = panel["fieldConfig"]["defaults"]
     unit, custom = defaults.get("unit", "short"), defaults["custom"]
     stacked = custom.get("stacking", {}).get("mode") == "normal"
-    limits = {one["matcher"]["options"] for one in panel["fieldConfig"].get("overrides", ())}
-    colours = {index: PALETTE[index % len(PALETTE)] for index in range(len(found))}
-    for index, (target, _, _) in enumerate(found):
-        if target["refId"] in limits:
-            colours[index] = COLOURS["red"]
+    overrides = panel["fieldConfig"].get("overrides", ())
+    limits = {one["matcher"]["options"] for one in overrides if one["matcher"]["id"] == "byFrameRefID"}
+    fixed = {
+        one["matcher"]["options"]: told["value"]["fixedColor"]
+        for one in overrides
+        for told in one["properties"]
+        if told["id"] == "color"
+    }
+    colours: dict[int, str] = {}
+    for index, (target, name, _) in enumerate(found):
+        colour = fixed.get(target["refId"] if target["refId"] in limits else name, PALETTE[index % len(PALETTE)])
+        colours[index] = painted(colour)
     lines = legend(page, [(name, colours[index]) for index, (_, name, _) in enumerate(found)], width, height)
     below = 15 * len(lines) + 4
     for line, entries in enumerate(lines):
@@ -362,15 +382,15 @@ def graph(page: Page, panel: Json, store: Store, place: Place) -> None:
     for side in axes.spines.values():
         side.set_visible(False)
     for index, course, ground in series:
-        at = [time for time, _ in course]
+        when = [one for one, _ in course]
         upper = [value + low for (_, value), low in zip(course, ground, strict=True)]
         limit = found[index][0]["refId"] in limits
         if custom.get("drawStyle") == "bars":
-            axes.bar(at, [value for _, value in course], 92, bottom=ground, color=colours[index], linewidth=0)
+            axes.bar(when, [value for _, value in course], 92, bottom=ground, color=colours[index], linewidth=0)
             continue
         if not limit:
-            axes.fill_between(at, ground, upper, color=colours[index], alpha=custom["fillOpacity"] / 100, linewidth=0)
-        axes.plot(at, upper, color=colours[index], linewidth=1.2, linestyle=(0, (5, 4)) if limit else "-")
+            axes.fill_between(when, ground, upper, color=colours[index], alpha=custom["fillOpacity"] / 100, linewidth=0)
+        axes.plot(when, upper, color=colours[index], linewidth=1.2, linestyle=(0, (5, 4)) if limit else "-")
 
 
 def legend(page: Page, entries: list[tuple[str, str]], width: float, height: float) -> list[list[tuple[str, str]]]:
@@ -388,10 +408,10 @@ def legend(page: Page, entries: list[tuple[str, str]], width: float, height: flo
     return lines[: max(1, min(3, int(height / 70)))]
 
 
-def figure(page: Page, panel: Json, store: Store, place: Place) -> None:
+def figure(page: Page, panel: Json, asking: Asking, place: Place) -> None:
     """The last value, large."""
     x, y, width, height = place
-    defaults, found = panel["fieldConfig"]["defaults"], list(courses(panel, store))
+    defaults, found = panel["fieldConfig"]["defaults"], list(courses(panel, asking))
     if not found:
         page.text(x + width / 2, y + height / 2, defaults.get("noValue", "No data"), 18, FAINT, ha="center")
         return
@@ -402,7 +422,7 @@ def figure(page: Page, panel: Json, store: Store, place: Place) -> None:
     for mapping in defaults.get("mappings", ()):
         word = mapping["options"].get(f"{value:g}")
         if word:
-            shown, colour = word["text"], COLOURS.get(word["color"], word["color"])
+            shown, colour = word["text"], painted(word["color"])
     flat = panel["options"]["graphMode"] == "none"
     if not flat:
         axes = page.axes(x - 7, y + height * 0.6, width + 14, height * 0.4 + 5)
@@ -418,11 +438,11 @@ def figure(page: Page, panel: Json, store: Store, place: Place) -> None:
     page.text(x + width / 2, y + height * (0.5 if flat else 0.36), shown, size, colour, ha="center", zorder=5)
 
 
-def bars(page: Page, panel: Json, store: Store, place: Place) -> None:
+def bars(page: Page, panel: Json, asking: Asking, place: Place) -> None:
     """The last value of each series, as a bar."""
     x, y, width, height = place
     defaults = panel["fieldConfig"]["defaults"]
-    found = [(name, course[-1][1]) for _, name, course in courses(panel, store)]
+    found = [(name, course[-1][1]) for _, name, course in courses(panel, asking)]
     room = height / max(len(found), 1)
     names = {name: page.fitting(name, width * 0.42, 7.5) for name, _ in found}
     margin = max([page.wide(name, 7.5) for name in names.values()], default=0) + 8
@@ -436,38 +456,44 @@ def bars(page: Page, panel: Json, store: Store, place: Place) -> None:
         page.text(x + width - 4, top + thick / 2, written(value, defaults["unit"]), 9, colour, ha="right")
 
 
-def states(page: Page, panel: Json, store: Store, place: Place) -> None:
+def stretches(course: Course) -> Iterator[tuple[float, float, float]]:
+    """From when until when a value was the same."""
+    begin, last, value = course[0][0], course[0][0], course[0][1]
+    for time, now in course[1:]:
+        if now != value or time - last > 60:
+            yield begin, last + 60, value
+            begin, value = time, now
+        last = time
+    yield begin, last + 60, value
+
+
+def states(page: Page, panel: Json, asking: Asking, place: Place) -> None:
     """Which state each series was in."""
     x, y, width, height = place
     words = panel["fieldConfig"]["defaults"]["mappings"][0]["options"]
-    found = [(name, course) for _, name, course in courses(panel, store)]
+    found = [(name, course) for _, name, course in courses(panel, asking)]
     names = {name: page.fitting(name, width * 0.3, 7.5) for name, _ in found}
     margin = max([page.wide(name, 7.5) for name in names.values()], default=0) + 10
     whole, room = width - margin - 4, (height - 40) / max(len(found), 1)
+    thick = min(room * 0.7, 34)
+
+    def across_of(time: float) -> float:
+        return x + margin + whole * (min(time, END) - SINCE) / (END - SINCE)
+
     for place_of, (name, course) in enumerate(found):
-        top = y + place_of * room + room * 0.15
-        page.text(x + margin - 10, top + room * 0.35, names[name], 7.5, ha="right")
-        for time, value in course:
-            left = x + margin + whole * (time - SINCE) / (END - SINCE)
+        top = y + place_of * room + (room - thick) / 2
+        page.text(x + margin - 10, top + thick / 2, names[name], 7.5, ha="right")
+        for begin, end, value in stretches(course):
             colour = words[f"{value:g}"]["color"]
-            wide = min(whole * 60 / (END - SINCE) + 0.6, x + margin + whole - left)
-            if wide > 0:
-                page.sheet.add_patch(
-                    Rectangle(
-                        (left, top),
-                        wide,
-                        min(room * 0.7, 34),
-                        facecolor=COLOURS.get(colour, colour),
-                        linewidth=0,
-                        alpha=0.85,
-                    )
-                )
+            left, wide = across_of(begin), across_of(end) - across_of(begin)
+            colour = painted(colour)
+            page.sheet.add_patch(Rectangle((left, top), wide, thick, facecolor=colour, linewidth=0, alpha=0.85))
     for time in range(SINCE - SINCE % 1800 + 1800, END, 1800):
         left = x + margin + whole * (time - SINCE) / (END - SINCE)
         page.text(left, y + height - 30, clock(time), 7.5, FAINT, ha="center")
     across = x + 2
     for word in words.values():
-        page.box(across, y + height - 15, 10, 10, COLOURS.get(word["color"], word["color"]))
+        page.box(across, y + height - 15, 10, 10, painted(word["color"]))
         page.text(across + 15, y + height - 10, word["text"], 7.5)
         across += page.wide(word["text"], 7.5) + 30
 
@@ -491,7 +517,7 @@ def rows_of(
             page.text(left, top + 11, page.fitting(text, room, 8), 8, colour)
 
 
-def table(page: Page, panel: Json, store: Store, place: Place) -> None:
+def table(page: Page, panel: Json, asking: Asking, place: Place) -> None:
     """What is so now."""
     steps = {step["id"]: step["options"] for step in panel["transformations"]}
     renamed: dict[str, str] = steps["organize"]["renameByName"]
@@ -503,7 +529,7 @@ def table(page: Page, panel: Json, store: Store, place: Place) -> None:
     found: dict[tuple[str, ...], dict[str, float]] = {}
     for target in panel["targets"]:
         value_of = f"Value #{target['refId']}" if len(panel["targets"]) > 1 else "Value"
-        for one in store.now(asked(target["expr"])):
+        for one in asking.store.now(asking.question(target["expr"])):
             row = found.setdefault(tuple(one["metric"].get(key, "") for key in keys), {})
             row[renamed[value_of]] = float(one["value"][1])
     columns = [title for key, title in renamed.items() if key.startswith("Value")]
@@ -523,10 +549,9 @@ def table(page: Page, panel: Json, store: Store, place: Place) -> None:
     rows_of(page, place, list(renamed.values()), shown, [1.6] * len(keys) + [1.0] * len(columns))
 
 
-def traces(page: Page, panel: Json, store: Store, place: Place) -> None:
+def traces(page: Page, panel: Json, asking: Asking, place: Place) -> None:
     """The newest traces that match, as far as their question is one of ours."""
-    del store
-    question = asked(panel["targets"][0]["query"])
+    question = asking.question(panel["targets"][0]["query"])
     longer = re.search(r"duration > (\d+)s", question)
     service = re.search(r'service\.name =~ "([^"]*)"', question)
     shown: list[list[Cell]] = []
@@ -540,11 +565,11 @@ def traces(page: Page, panel: Json, store: Store, place: Place) -> None:
     rows_of(page, place, ("Trace ID", "Start time", "Service", "Name", "Duration"), shown, (1.5, 1.4, 1.3, 1.3, 0.8))
 
 
-def call_map(page: Page, panel: Json, store: Store, place: Place) -> None:
+def call_map(page: Page, panel: Json, asking: Asking, place: Place) -> None:
     """Who calls whom, as Tempo's plugin asks for it."""
     del panel
     x, y, width, height = place
-    found = store.now("sum by (client, server) (rate(traces_service_graph_request_total[2h]))")
+    found = asking.store.now("sum by (client, server) (rate(traces_service_graph_request_total[2h]))")
     edges = {(one["metric"]["client"], one["metric"]["server"]): float(one["value"][1]) for one in found}
     callers = sorted({client for client, _ in edges} - {server for _, server in edges})
     called = sorted({server for _, server in edges})
@@ -567,11 +592,10 @@ def call_map(page: Page, panel: Json, store: Store, place: Place) -> None:
         page.text(across, down + 32, name, 7.5, ha="center")
 
 
-def lines(page: Page, panel: Json, store: Store, place: Place) -> None:
+def lines(page: Page, panel: Json, asking: Asking, place: Place) -> None:
     """The newest lines that match, as far as their question is one of ours."""
-    del store
     x, y, width, height = place
-    question = asked(panel["targets"][0]["expr"])
+    question = asking.question(panel["targets"][0]["expr"])
     app, level = re.search(r'app=~"([^"]*)"', question), re.search(r'level=~"([^"]*)"', question)
     down = y + 8
     for since, name, how, _, text in RECORDS["lines"]:
@@ -588,7 +612,7 @@ def lines(page: Page, panel: Json, store: Store, place: Place) -> None:
         down += 19
 
 
-KINDS: dict[str, Callable[[Page, Json, Store, Place], None]] = {
+KINDS: dict[str, Callable[[Page, Json, Asking, Place], None]] = {
     "timeseries": graph,
     "stat": figure,
     "bargauge": bars,

@@ -18,7 +18,7 @@ import urllib.request
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
@@ -184,6 +184,8 @@ class Series:
     labels: Labels
     value: float
     grows: bool
+    parts: tuple[tuple[float, int], ...] = ()
+    """Of a bucket: what it and each bucket below it adds, with what makes it go its own way."""
 
     def course(self) -> Iterator[tuple[int, float]]:
         """Its values, by the times at which it has one."""
@@ -205,18 +207,30 @@ class Series:
         if self.name in ("kubelet_volume_stats_used_bytes", "kubelet_volume_stats_available_bytes"):
             drift = 0.004 / 3600 * (1 if "used" in self.name else -1)
             return lambda time: recorded * (1 + drift * (time - END))
-        # The series of one histogram go together, or its buckets would not be in order.
-        own = {key: value for key, value in self.labels.items() if key != "le"}
-        seed = zlib.crc32(f"{re.sub('_(bucket|sum|count)$', '', self.name)}{sorted(own.items())}".encode())
-        phase, turn = seed % 628 / 100, 2 * math.pi / (2400 + seed % 2400)
+        if self.name == "kube_pod_container_status_restarts_total" and self.labels["container"] == "pdf-extractor":
+            return lambda time: float(time >= OUTAGE[1])
+        seed = seed_of(self.name, self.labels)
         if self.grows:
-            first = math.cos(phase - 600 * turn)
-            return lambda time: (
-                recorded / 600 * (time - START + 600 + 0.45 * (first - math.cos(turn * (time - START) + phase)) / turn)
+            each = [(part / 600, *swing(own)) for part, own in self.parts or ((recorded, seed),)]
+            return lambda time: sum(
+                rate * (time - START + 600 + 0.45 * (first - math.cos(turn * (time - START) + phase)) / turn)
+                for rate, phase, turn, first in each
             )
+        phase, turn, _ = swing(seed)
         if (recorded.is_integer() and abs(recorded) <= 12) or _FIXED.search(self.name):
             return lambda _: recorded
         return lambda time: recorded * (1 + 0.09 * math.sin(turn * time + phase) + 0.03 * math.sin(5.3 * turn * time))
+
+
+def seed_of(name: str, labels: Labels) -> int:
+    """What makes a series go its own way."""
+    return zlib.crc32(f"{name}{sorted(labels.items())}".encode())
+
+
+def swing(seed: int) -> tuple[float, float, float]:
+    """Where in its swing something begins, how fast it turns, and where that was ten minutes before."""
+    phase, turn = seed % 628 / 100, 2 * math.pi / (2400 + seed % 2400)
+    return phase, turn, math.cos(phase - 600 * turn)
 
 
 _NEWEST = 1.796027162466e12 + 900
@@ -227,12 +241,20 @@ def read(file: str, words: Mapping[str, str]) -> Iterator[Series]:
     """The series of a recorded file, its ``$words`` filled in."""
     text = (RECORDED / file).read_text(encoding="utf-8")
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    below: list[tuple[float, int]] = []
     for line in text.splitlines():
         if not line or line.startswith("#"):
             continue
-        name, labels, value = _SAMPLE.fullmatch(Template(line).substitute(words)).groups()  # type: ignore[union-attr]
+        name, told, value = _SAMPLE.fullmatch(Template(line).substitute(words)).groups()  # type: ignore[union-attr]
+        labels: Labels = dict(_LABEL.findall(told or ""))
         kind = kinds.get(name) or kinds[re.sub("_(bucket|sum|count)$", "", name)]
-        yield Series(name, dict(_LABEL.findall(labels or "")), float(value), kind in ("counter", "histogram"))
+        # The buckets of a histogram stand together, the smallest first, and its count after them.
+        if name.endswith("_bucket"):
+            below.append((max(0.0, float(value) - sum(part for part, _ in below)), seed_of(name, labels)))
+        parts = tuple(below) if name.endswith(("_bucket", "_count")) else ()
+        yield Series(name, labels, float(value), kind in ("counter", "histogram"), parts)
+        if name.endswith("_count"):
+            below.clear()
 
 
 def file_of(job: str, pod: str) -> str:
@@ -286,7 +308,7 @@ def scraped(manifests: Manifests, agents: Iterable[str]) -> Iterator[Series]:
                     key = (series.name, *sorted(f"{label}={value}" for label, value in labels.items()))
                     if key not in seen:
                         seen.add(key)
-                        yield Series(series.name, labels, series.value, series.grows)
+                        yield replace(series, labels=labels)
     yield from read("spans.prom", {})
     yield from (Series("ALERTS", labels, 1.0, grows=False) for labels, _ in FIRED)
 

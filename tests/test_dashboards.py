@@ -35,6 +35,7 @@ from mcpmesh_k8s import (
 )
 from mcpmesh_k8s.observability.dashboards import made, rendered
 from mcpmesh_k8s.observability.dashboards.rendering import full
+from pictures import PICTURES, digest
 from queries import errors
 from recorded_metrics import Store, recorded_store
 from watched import rules
@@ -416,3 +417,24 @@ def test_nothing_in_them_is_named_after_this_application() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in sources)
     assert text
     assert not re.findall(r"(?i)interview|claude|openai|resume|pdf", text)
+
+
+# Pictures.
+
+
+def drawn_from(picture: Path) -> str:
+    """What a picture says it was drawn from: a text beside its pixels."""
+    (found,) = re.findall(rb"tEXtdrawn-from\0([0-9a-f]{64})", picture.read_bytes())
+    return str(found.decode())
+
+
+def test_each_dashboard_has_its_picture_and_it_is_current(whole: Whole) -> None:
+    shown = {f"dashboard-{Path(path).stem}.png": dashboard for path, dashboard in whole.dashboards.items()}
+    assert {path.name for path in PICTURES.glob("dashboard-*.png")} == set(shown)
+    old = [name for name, dashboard in shown.items() if drawn_from(PICTURES / name) != digest(dashboard)]
+    assert old == [], "they are drawn anew by `make pictures`"
+
+
+def test_the_docs_show_all_of_them() -> None:
+    text = (PICTURES.parent / "dashboards.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"\(pictures/(.*?)\)", text)) == sorted(path.name for path in PICTURES.glob("*.png"))

@@ -80,7 +80,7 @@ def _calls(chosen: str) -> tuple[Panel, ...]:
     return calls_by_service(chosen), failing_by_service(chosen), seconds_by_service(chosen)
 
 
-def tools(chosen: str) -> Table:
+def tools(chosen: str, height: int = 9) -> Table:
     """Each tool: how often it is called, what fails, and how long it takes."""
     by = "service, span_name"
     every = f"sum by ({by}) (increase({CALLS}{{{chosen}}}[$__range]))"
@@ -106,6 +106,7 @@ def tools(chosen: str) -> Table:
             Column(title="95 % within", unit="s", of=within(0.95)),
         ),
         width=24,
+        height=height,
     )
 
 
@@ -143,7 +144,7 @@ def _pods(seen: Seen) -> list[Panel]:
 def errors_of(app: str, width: int = 12) -> Lines:
     """What they log as errors."""
     wrong = 'level=~"error|critical"'
-    return Lines(title="Errors in the logs", of=Logs(ask=f'{{app=~"{app}", {wrong}}}'), width=width)
+    return Lines(title="Errors in the logs", of=Logs(ask=f'{{app=~"{app}", {wrong}}}'), width=width, height=7)
 
 
 def models(seen: Seen) -> Dashboard:
@@ -155,7 +156,7 @@ def models(seen: Seen) -> Dashboard:
     if seen.span_metrics:
         counted = (
             Row(title="Calls", panels=tuple(_model_calls(chosen))),
-            Row(title="Tools", panels=(tools(chosen),)),
+            Row(title="Tools", panels=(tools(chosen, 6),)),
         )
     return Dashboard(
         name="models",
@@ -172,6 +173,7 @@ def models(seen: Seen) -> Dashboard:
                         title="Calls of more than thirty seconds",
                         of=Spans(ask=f'{{ resource.service.name =~ "{names}" && duration > 30s }}'),
                         width=24,
+                        height=6,
                     ),
                 ),
             ),

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from mcpmesh_k8s.kubernetes import Component
 
-from .parts import GREEN, RED, Column, Dashboard, Figure, Graph, Metric, Panel, Row, States, Steps, Table, Word
+from .parts import (
+    GREEN,
+    RED,
+    SEVERITIES,
+    Column,
+    Dashboard,
+    Figure,
+    Graph,
+    Metric,
+    Panel,
+    Row,
+    States,
+    Steps,
+    Table,
+    Word,
+)
 from .seen import EVERY, Seen, job
 
 _ON = (Word(value=1, text="firing", colour=RED),)
@@ -55,7 +70,7 @@ def _now() -> tuple[Panel, ...]:
             line=False,
         ),
         Figure(
-            title="Targets without metrics",
+            title="Silent targets",
             about="Pods, nodes and checks that Prometheus asks in vain.",
             of=Metric(ask="count(up == 0) or vector(0)"),
             steps=Steps(yellow=1),
@@ -80,6 +95,7 @@ def _now() -> tuple[Panel, ...]:
                 ),
             ),
             width=24,
+            height=7,
         ),
     )
 
@@ -93,7 +109,6 @@ def _then() -> tuple[Panel, ...]:
             ),
             words=_ON,
             width=16,
-            height=10,
         ),
         Graph(
             title="How much fired",
@@ -104,7 +119,7 @@ def _then() -> tuple[Panel, ...]:
                 ),
             ),
             stacked=True,
-            height=10,
+            colours=SEVERITIES,
         ),
     )
 

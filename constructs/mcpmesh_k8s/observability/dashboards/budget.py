@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .overview import claims, memory_by_workload, quota
-from .parts import Bars, Choose, Column, Dashboard, Graph, Metric, Panel, Row, Steps, Table
+from .parts import Choose, Column, Dashboard, Graph, Metric, Panel, Row, Steps, Table
 from .seen import EVERY, Seen, names_of, ratio
 
 _THERE = 'kube_pod_status_phase{phase=~"Pending|Running"} == 1'
@@ -22,7 +22,7 @@ def budget(seen: Seen) -> Dashboard:
             Row(title="By workload", panels=_workloads(seen) if seen.objects and seen.kubelets else ()),
             Row(title="CPU", panels=_cpu(seen) if seen.kubelets else ()),
             Row(title="Memory", panels=_memory(seen) if seen.kubelets else ()),
-            Row(title="Storage", panels=tuple(_storage(seen))),
+            Row(title="Storage", panels=_storage() if seen.kubelets else ()),
             Row(title="Pods", panels=_pods(seen) if seen.objects else ()),
         ),
     )
@@ -100,7 +100,7 @@ def _workloads(seen: Seen) -> tuple[Panel, ...]:
             ),
             sort="Of its memory limit",
             width=24,
-            height=12,
+            height=14,
         ),
     )
 
@@ -143,32 +143,18 @@ def _memory(seen: Seen) -> tuple[Panel, ...]:
     )
 
 
-def _storage(seen: Seen) -> list[Panel]:
-    panels: list[Panel] = []
-    if seen.kubelets:
-        left = "predict_linear(kubelet_volume_stats_available_bytes[6h], 3 * 24 * 3600)"
-        panels += [
-            claims(),
-            Graph(
-                title="Free in three days",
-                about="As claims fill up now. At zero it is full.",
-                unit="bytes",
-                of=(Metric(ask=f"max by (persistentvolumeclaim) ({left})", legend="{{persistentvolumeclaim}}"),),
-            ),
-        ]
-    if seen.objects:
-        panels.append(
-            Bars(
-                title="Claimed",
-                unit="bytes",
-                of=Metric(
-                    ask="max by (persistentvolumeclaim) (kube_persistentvolumeclaim_resource_requests_storage_bytes)",
-                    legend="{{persistentvolumeclaim}}",
-                ),
-                most=32 * 2**30,
-            )
-        )
-    return panels
+def _storage() -> tuple[Panel, ...]:
+    left = "predict_linear(kubelet_volume_stats_available_bytes[6h], 3 * 24 * 3600)"
+    return (
+        claims(),
+        Graph(
+            title="Free in three days",
+            about="As claims fill up now. At zero it is full.",
+            unit="bytes",
+            of=(Metric(ask=f"max by (persistentvolumeclaim) ({left})", legend="{{persistentvolumeclaim}}"),),
+            width=16,
+        ),
+    )
 
 
 def _pods(seen: Seen) -> tuple[Panel, ...]:

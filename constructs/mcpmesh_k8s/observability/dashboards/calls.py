@@ -116,7 +116,7 @@ def _by_service(chosen: str) -> tuple[Panel, ...]:
 
 def failed_calls(selector: str = "", *, width: int = 24) -> Traces:
     """The newest traces with an error."""
-    return Traces(title="Failed calls", of=Spans(ask=f"{{ {selector}status = error }}"), width=width)
+    return Traces(title="Failed calls", of=Spans(ask=f"{{ {selector}status = error }}"), width=width, height=7)
 
 
 def _traces() -> tuple[Panel, ...]:
@@ -128,6 +128,7 @@ def _traces() -> tuple[Panel, ...]:
             about="Longer than what is typed above. A language model takes seconds.",
             of=Spans(ask=f"{{ {chosen} && duration > $slow }}"),
             width=12,
+            height=7,
         ),
         Traces(title="The newest calls", about="A row opens its trace.", of=Spans(ask=f"{{ {chosen} }}"), width=24),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcpmesh_k8s.access import Question
 
-from .parts import Dashboard, Figure, Graph, Lines, Logs, Metric, Panel, Row, Steps
+from .parts import ANSWERS, Dashboard, Figure, Graph, Lines, Logs, Metric, Panel, Row, Steps
 from .seen import EVERY, Seen, job, quantile, ratio
 
 
@@ -78,6 +78,7 @@ def _requests(seen: Seen) -> tuple[Panel, ...]:
             unit="reqps",
             of=(Metric(ask=f"sum by (status) (rate({requests}[{EVERY}]))", legend="{{status}}"),),
             stacked=True,
+            colours=ANSWERS,
         ),
         Graph(
             title="Failed, by route",
@@ -203,5 +204,6 @@ def _lines(seen: Seen) -> tuple[Panel, ...]:
             about="A line has the request's id: the dashboard Logs finds the others of it.",
             of=Logs(ask=f'{{app=~"{app}"}} | json | status >= 500'),
             width=24,
+            height=6,
         ),
     )

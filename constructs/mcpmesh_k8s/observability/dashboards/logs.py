@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from mcpmesh_k8s.observability.alloy import LEVELS
-
-from .parts import Choose, Dashboard, Graph, Lines, Logs, Row, Type
+from .parts import LEVELS, Choose, Dashboard, Graph, Lines, Logs, Row, Type
 from .seen import Seen, names_of
 
 
@@ -39,6 +37,7 @@ def logs(seen: Seen) -> Dashboard:
                         of=(Logs(ask=f"sum by (level) (count_over_time({chosen}[$__auto]))", legend="{{level}}"),),
                         stacked=True,
                         bars=True,
+                        colours=LEVELS,
                         width=12,
                     ),
                 ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .calls import calls_by_service, failed_calls, seconds_by_service
-from .parts import Bars, Dashboard, Figure, Graph, Lines, Logs, Metric, Panel, Row, Steps
+from .parts import ANSWERS, Bars, Dashboard, Figure, Graph, Lines, Logs, Metric, Panel, Row, Steps
 from .seen import EVERY, Seen, job, quantile, ratio
 
 READY = (
@@ -22,7 +22,7 @@ def overview(seen: Seen) -> Dashboard:
             Row(title="Now", panels=tuple(_now(seen))),
             Row(title="People and agents", panels=tuple(_work(seen))),
             Row(title="Room", panels=tuple(_room(seen))),
-            Row(title="What went wrong", panels=(*_errors(), failed_calls(width=12))),
+            Row(title="What went wrong", panels=(*_errors(), failed_calls())),
         ),
     )
 
@@ -45,8 +45,8 @@ def _now(seen: Seen) -> list[Panel]:
     if seen.checks and seen.agents:
         panels.append(
             Figure(
-                title=f"Agents in the mesh, of {len(seen.agents)}",
-                about="The registry knows them and takes them for healthy.",
+                title=f"Agents, of {len(seen.agents)}",
+                about="The registry knows that many, and takes them for healthy.",
                 of=Metric(ask='sum(probe_success{component="agent"})'),
                 steps=Steps(red=len(seen.agents), little_is_bad=True),
             )
@@ -89,16 +89,19 @@ def _work(seen: Seen) -> list[Panel]:
                 unit="reqps",
                 of=(Metric(ask=f"sum by (status) (rate({requests}[{EVERY}]))", legend="{{status}}"),),
                 stacked=True,
+                colours=ANSWERS,
+                width=12,
             ),
             Graph(
                 title="95 % of requests within",
                 about="By the service that answered.",
                 unit="s",
                 of=(Metric(ask=quantile(0.95, buckets, "exported_service"), legend="{{exported_service}}"),),
+                width=12,
             ),
         ]
     if seen.span_metrics:
-        panels += [calls_by_service(), seconds_by_service()]
+        panels += [calls_by_service(width=12), seconds_by_service(width=12)]
     return panels
 
 
@@ -164,7 +167,6 @@ def _errors() -> list[Panel]:
             of=(Logs(ask=f'sum by (app) (count_over_time({{app=~".+", {wrong}}}[$__auto]))', legend="{{app}}"),),
             stacked=True,
             bars=True,
-            width=12,
         ),
-        Lines(title="The newest errors", of=Logs(ask=f'{{app=~".+", {wrong}}}'), width=12),
+        Lines(title="The newest errors", of=Logs(ask=f'{{app=~".+", {wrong}}}'), width=16),
     ]

@@ -12,7 +12,7 @@ TRACES = "tempo"
 LOGS = "loki"
 """The data sources, by the uid under which Grafana knows them."""
 
-GREEN, YELLOW, RED, BLUE, GREY = "green", "yellow", "red", "blue", "#8e8e8e"
+GREEN, YELLOW, RED, BLUE = "green", "yellow", "red", "blue"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +71,11 @@ class Word:
     colour: str
 
 
+ANSWERS = (("1xx", "#8e8e8e"), ("2xx", GREEN), ("3xx", BLUE), ("4xx", YELLOW), ("5xx", RED))
+LEVELS = (("critical", "purple"), ("error", RED), ("warn", YELLOW), ("info", GREEN), ("debug", BLUE))
+SEVERITIES = (("page", RED), ("ticket", YELLOW))
+"""The colours of what is good and bad."""
+
 UP = (Word(value=1, text="up", colour=GREEN), Word(value=0, text="down", colour=RED))
 
 
@@ -112,12 +117,14 @@ class Graph(Panel):
         stacked: Whether the series lie on each other.
         most: Where the scale ends, where that is known.
         bars: Whether each value is a bar: for counts of lines.
+        colours: Of series that have one everywhere, by their names.
     """
 
     of: tuple[Metric | Logs, ...]
     stacked: bool = False
     most: float | None = None
     bars: bool = False
+    colours: tuple[tuple[str, str], ...] = ()
 
     @property
     def questions(self) -> tuple[Question, ...]:

@@ -226,6 +226,9 @@ def _graph(panel: Graph) -> timeseries.Panel:
         made.with_target(_query(question, reference))
         if isinstance(question, Metric) and question.limit:
             made.override_by_query(reference, _LIMIT)
+    for name, colour in panel.colours:
+        fixed = {"fixedColor": colour, "mode": "fixed"}
+        made.override_by_name(name, [model.DynamicConfigValue(id_val="color", value=fixed)])
     return made
 
 
