@@ -572,11 +572,8 @@ BY_API = PodAffinityTerm(match_labels=(("app.kubernetes.io/name", "shop-api"),))
 TEMPO = TempoSettings(image=images.TEMPO, compute=SMALL)
 S3_OUTSIDE = External(name="managed S3", hosts=("s3.example.com",), peer=Internet())
 GRAFANA = GrafanaSettings(image=images.GRAFANA, compute=SMALL)
-METRICS_OUTSIDE = DataSource(
-    kind=SourceKind.PROMETHEUS,
-    at=External(name="metrics", port=9090, peer=NamespacePods(namespace="monitoring")),
-    url="http://metrics.monitoring:9090",
-)
+MONITORING = External(name="metrics", port=9090, peer=NamespacePods(namespace="monitoring"))
+METRICS_OUTSIDE = DataSource(kind=SourceKind.PROMETHEUS, at=MONITORING, url="http://metrics.monitoring:9090")
 
 
 @dataclass(frozen=True)
@@ -1254,7 +1251,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         METRICS_OUTSIDE,
         Shop.shows_what,
         kind=SourceKind.LOKI,
-        at=replace(METRICS_OUTSIDE.at, port=9091),
+        at=replace(MONITORING, port=9091),
         url="https://others.example.com",
         interval_seconds=15,
         counted=Given(True, {"kind": SourceKind.TEMPO}),
