@@ -47,6 +47,7 @@ from gateway_harness import (
     read_response,
     running_gateway,
 )
+from log_pipeline import Pipeline
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
@@ -1223,6 +1224,19 @@ def test_a_longer_line_of_a_request_s_head_is_refused_and_the_log_says_why(gatew
     assert not gateway.arrived
 
 
+# What is stored of its log
+
+
+def test_a_line_is_found_by_its_level_and_by_the_request(gateway: RunningGateway, manifests: Manifests) -> None:
+    answers = [gateway.request("GET", path) for path in ("/api/interviews", "/api/x//y", "/api/interviews")]
+    gateway.logged(*answers)
+    lines = Pipeline.of(manifests("prod")).read("nginx-gateway", "nginx-gateway", gateway.pod.output)
+    levels = {line.metadata["request_id"]: line.level for line in lines}
+    wanted = {answer.request_id: "warn" if answer.status >= 400 else "info" for answer in answers}
+    assert {request_id: levels[request_id] for request_id in wanted} == wanted
+    assert set(wanted.values()) == {"info", "warn"}
+
+
 # Why a service gave no answer
 
 
@@ -1255,6 +1269,8 @@ def test_why_a_service_gave_no_answer_is_in_the_log_and_the_query_is_not(
             lines = gateway.logged(*paths)
             assert [(line["service"], line["problem"]) for line in lines] == [("backend", problem)] * 2
             assert "s3cr3t" not in gateway.pod.output
+            stored = Pipeline.of(manifests("dev")).read("nginx-gateway", "nginx-gateway", gateway.pod.output)
+            assert [line.level for line in stored] == ["error"] * 2
         server.shutdown()
 
 

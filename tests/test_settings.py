@@ -28,6 +28,8 @@ from mcpmesh_k8s import (
     Alert,
     Alertmanager,
     AlertmanagerSettings,
+    Alloy,
+    AlloySettings,
     Amount,
     Api,
     ApiAccess,
@@ -94,6 +96,7 @@ from mcpmesh_k8s import (
     HttpGet,
     IdentityHeaders,
     Image,
+    InClusterLoki,
     InClusterPrometheus,
     IngressExposure,
     IngressNginx,
@@ -106,8 +109,11 @@ from mcpmesh_k8s import (
     LabelSelectorRequirement,
     Limits,
     Listener,
+    LogDestination,
     Login,
     LoginPages,
+    Loki,
+    LokiSettings,
     Manifest,
     Manual,
     MeshSettings,
@@ -122,6 +128,7 @@ from mcpmesh_k8s import (
     Nodes,
     NodeSelectorRequirement,
     NodeSelectorTerm,
+    NoLogs,
     NoMetrics,
     NoTls,
     OAuth2Proxy,
@@ -190,6 +197,7 @@ from mcpmesh_k8s import (
     SettingError,
     Severity,
     Share,
+    ShippedLogs,
     Slack,
     SmokeTest,
     SmokeTestSettings,
@@ -398,6 +406,13 @@ class Shop:
         Signalling(self.phase, checks=(check,))
         return self.watched(Blackbox(self.phase, settings))
 
+    def collects(self, logs: InClusterLoki | ShippedLogs | NoLogs) -> Workload:
+        logs.create(self.phase, self.secret)
+        return self.web
+
+    def sends(self, destination: LogDestination) -> Alloy:
+        return Alloy(self.phase, AlloySettings(), destination)
+
     def measures(self, metrics: InClusterPrometheus | NoMetrics) -> Workload:
         metrics.create(self.phase, self.secret)
         return self.web
@@ -551,6 +566,7 @@ LOGIN = OAuth2ProxySettings(
 PODS = ApiRule(resources=("pods",))
 READING = ApiAccess(because="It is a test.", rules=(PODS,))
 TOLD = AlertmanagerSettings(page=PagerDuty(), ticket=Slack(channel="#shop"))
+LOGS = LogDestination(url="https://logs.example.com/loki/api/v1/push", reached=PARTNER)
 ELSEWHERE = AddressRange(cidr="203.0.113.7/32")
 MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="2Gi")
 POSTGRES = PostgresSettings(
@@ -767,7 +783,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     Container: case(
         MAIN,
-        lambda shop, container: shop.runs(container),
+        lambda shop, container: (shop.sends(LOGS), shop.runs(container))[1],
         name="other",
         image=OTHER_IMAGE,
         user=User(uid=1001, gid=1001),
@@ -781,6 +797,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         working_directory="/app",
         pre_stop_seconds=5,
         writable_root_because="It writes its pid file to /.",
+        log_pattern="^(?P<level>[A-Z]+) ",
     ),
     Database: case(
         Database(name="shop", roles=("shop",)),
@@ -1534,6 +1551,15 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=URGENT,
         extras=MORE,
     ),
+    AlloySettings: case(
+        AlloySettings(),
+        lambda shop, settings: Alloy(shop.phase, settings, LOGS),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        name="collector",
+        availability=URGENT,
+        extras=MORE,
+    ),
     ApiAccess: case(
         READING,
         Shop.asks_api,
@@ -1572,6 +1598,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         path="/ready",
         condition="body.open",
     ),
+    InClusterLoki: case(
+        InClusterLoki(),
+        Shop.collects,
+        loki=LokiSettings(retention_days=3),
+        alloy=AlloySettings(name="collector"),
+        priority_class="urgent",
+    ),
     InClusterPrometheus: case(
         InClusterPrometheus(),
         Shop.measures,
@@ -1595,6 +1628,28 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, kubelet: Prometheus(shop.phase, PrometheusSettings(kubelet=kubelet)),
         nodes=(ELSEWHERE,),
     ),
+    LogDestination: case_of(
+        lambda shop: replace(LOGS, secret=shop.secret("logs", "password")),
+        Shop.sends,
+        url="https://logs.example.net/loki/api/v1/push",
+        reached=lambda shop: Target(workload=shop.web),
+        username="shop",
+        secret=None,
+        tenant="shop",
+        namespace_label=True,
+    ),
+    LokiSettings: case(
+        LokiSettings(),
+        lambda shop, settings: Loki(shop.phase, settings),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        storage=Claim(mount_path="/loki", size="2Gi"),
+        retention_days=3,
+        rate_kib=17,
+        name="lines",
+        availability=URGENT,
+        extras=MORE,
+    ),
     MetricsEndpoint: case(
         MetricsEndpoint(port="http"),
         lambda shop, endpoint: shop.watched(shop.adds(PodExtras(metrics=(endpoint,)))),
@@ -1603,6 +1658,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         interval_seconds=60,
         honor_labels=True,
     ),
+    NoLogs: case(NoLogs(), Shop.collects),
     NoMetrics: case(NoMetrics(), Shop.measures),
     PagerDuty: case(PagerDuty(), lambda shop, page: shop.tells(replace(TOLD, page=page)), peer=ELSEWHERE),
     PostgresExporter: case(
@@ -1627,6 +1683,16 @@ CASES: dict[type[DataclassInstance], Case] = {
         name="figures",
         availability=URGENT,
         extras=MORE,
+    ),
+    ShippedLogs: case(
+        ShippedLogs(url=LOGS.url),
+        Shop.collects,
+        url="https://logs.example.net/loki/api/v1/push",
+        peer=ELSEWHERE,
+        username="shop",
+        tenant="shop",
+        alloy=AlloySettings(name="collector"),
+        priority_class="urgent",
     ),
     RedisExporter: case(
         RedisExporter(),

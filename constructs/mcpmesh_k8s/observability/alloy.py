@@ -46,8 +46,9 @@ USER = User(uid=473, gid=473)
 """The user ``alloy`` of the image (grafana/alloy, Dockerfile)."""
 
 LEVELS = (
-    ("critical", "crit(ical)?|emerg(ency)?|alert|fatal|panic|f"),
-    ("error", "err(or)?|traceback|e"),
+    ("critical", "crit(ical)?|emerg(ency)?|alert|panic"),
+    # To PostgreSQL, what ends a session is fatal.
+    ("error", "err(or)?|fatal|traceback|e|f"),
     ("warn", "warn(ing)?|w|#"),
     ("info", r"info|information|notice|log|detail|hint|query|context|statement|i|\*"),
     ("debug", r"debug[1-5]?|trace|verbose|d|\.|-"),
@@ -208,7 +209,7 @@ class Alloy(Workload):
             "SHORT": _text(f"(?:{self.application.prefixed('')})?(.+)"),
             "FORMATS": "".join(self._formats()),
             "LEVELS": "".join(_level(level, words) for level, words in LEVELS),
-            "OTHERS": _text(f'{{level!="", level!~"{"|".join(level for level, _ in LEVELS)}"}}'),
+            "OTHERS": _text(f'{{level!~"{"|".join(level for level, _ in LEVELS)}"}}'),
             "WRITE": self._write(),
         }
         return re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], _CONFIGURATION)
@@ -315,6 +316,12 @@ loki.process "pods" {
     max_wait_time = "1s"
   }
 
+  // Agents log the address of Redis, with the password inside.
+  stage.replace {
+    expression = `://[^\s:@/]*:([^\s@/]+)@`
+    replace    = "***"
+  }
+
   // JSON, logfmt, and what some programs have of their own.
   stage.match {
     selector = `{pod!=""} |~ "^[{]"`
@@ -327,7 +334,7 @@ loki.process "pods" {
     }
   }
   stage.match {
-    selector = `{pod!=""} !~ "^[{]"`
+    selector = `{pod!=""} |~ "^[A-Za-z_.]+="`
     stage.logfmt {
       mapping = { level = "", request_id = "", trace_id = "" }
     }

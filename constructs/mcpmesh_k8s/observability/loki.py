@@ -191,7 +191,7 @@ class Loki(Workload):
 
     @property
     def data_source(self) -> DataSource:
-        """What it holds, as Grafana asks for it."""
+        """What is stored, as Grafana asks for it."""
         return DataSource(kind=SourceKind.LOKI, at=Target(workload=self))
 
     @property
