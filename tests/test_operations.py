@@ -63,7 +63,7 @@ IMAGES = {
     "openai-llm-agent": ("ai-interviewer-openai-llm-agent:1.0.0", "services/openai_llm_agent/Dockerfile"),
 }
 SECRET_KEYS = {
-    "ai-interviewer-postgres": "backend-password interview-agent-password mcpmesh-password password",
+    "ai-interviewer-postgres": "backend-password exporter-password interview-agent-password mcpmesh-password password",
     "ai-interviewer-redis": "exporter-password password",
     "ai-interviewer-minio": "access-key root-password root-user secret-key",
     "ai-interviewer-grafana": "admin-password admin-user",

@@ -37,6 +37,7 @@ USERS = {
     "oauth2-proxy/oauth2-proxy": "65532:65532",
     "ai-interviewer": "999:999",
     "oliver006/redis_exporter": "59000:59000",
+    "prometheuscommunity/postgres-exporter": "65534:65534",
     "prom/prometheus": "65534:65534",
     "prom/alertmanager": "65534:65534",
     "prom/blackbox-exporter": "65534:65534",
@@ -532,8 +533,8 @@ def test_every_object_is_named_labelled_and_in_its_namespace(rendered: list[Mani
 
 
 def test_a_program_that_waits_is_the_targets_own(rendered: list[Manifest]) -> None:
-    images = {service: containers_of(template)[-1]["image"] for service, _, template in facets.workloads(rendered)}
-    images["redis"] = next(c["image"] for name, c in facets.containers(rendered) if name == "redis/redis")
+    split = [(*name.split("/"), container["image"]) for name, container in facets.containers(rendered)]
+    images = {service: image for service, container, image in split if container == service}
     waits = 0
     for name, container in facets.containers(rendered):
         _, _, target = str(container["name"]).partition("wait-for-")

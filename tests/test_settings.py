@@ -120,6 +120,7 @@ from mcpmesh_k8s import (
     MetricsEndpoint,
     Minio,
     MinioSettings,
+    MonitorsSettings,
     MountedSource,
     Namespace,
     NamespacePods,
@@ -167,7 +168,9 @@ from mcpmesh_k8s import (
     Projected,
     Projection,
     Prometheus,
+    PrometheusOperator,
     PrometheusSettings,
+    PublicAddress,
     Question,
     RandomKey,
     RateLimit,
@@ -413,7 +416,12 @@ class Shop:
     def sends(self, destination: LogDestination) -> Alloy:
         return Alloy(self.phase, AlloySettings(), destination)
 
-    def measures(self, metrics: InClusterPrometheus | NoMetrics) -> Workload:
+    def checks_outside(self, settings: BlackboxSettings) -> Component:
+        """Beside a service, the address of an Ingress with a certificate."""
+        self.opens(INGRESS)
+        return self.checks(settings, HttpCheck(name="web", target=Target(workload=self.web), path="/"))
+
+    def measures(self, metrics: InClusterPrometheus | PrometheusOperator | NoMetrics) -> Workload:
         metrics.create(self.phase, self.secret)
         return self.web
 
@@ -1582,9 +1590,10 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     BlackboxSettings: case_of(
         lambda _: BlackboxSettings(),
-        lambda shop, settings: shop.checks(settings, HttpCheck(name="web", target=Target(workload=shop.web), path="/")),
+        lambda shop, settings: shop.checks_outside(settings),
         image=OTHER_IMAGE,
         compute=LARGE,
+        public_address=PublicAddress(),
         timeout_seconds=6,
         name="prober",
         availability=URGENT,
@@ -1659,6 +1668,15 @@ CASES: dict[type[DataclassInstance], Case] = {
         honor_labels=True,
     ),
     NoLogs: case(NoLogs(), Shop.collects),
+    MonitorsSettings: case(
+        MonitorsSettings(),
+        lambda shop, settings: shop.measures(PrometheusOperator(monitors=settings)),
+        labels=(("release", "stack"),),
+        prometheus=ELSEWHERE,
+        interval_seconds=60,
+        runbooks="https://example.com/runbooks",
+        cluster_metrics=False,
+    ),
     NoMetrics: case(NoMetrics(), Shop.measures),
     PagerDuty: case(PagerDuty(), lambda shop, page: shop.tells(replace(TOLD, page=page)), peer=ELSEWHERE),
     PostgresExporter: case(
@@ -1669,6 +1687,19 @@ CASES: dict[type[DataclassInstance], Case] = {
         image=OTHER_IMAGE,
         compute=LARGE,
         database="store",
+    ),
+    PrometheusOperator: case(
+        PrometheusOperator(),
+        Shop.measures,
+        monitors=MonitorsSettings(interval_seconds=60),
+        kube_state_metrics=KubeStateMetricsSettings(),
+        blackbox=None,
+        priority_class="urgent",
+    ),
+    PublicAddress: case(
+        PublicAddress(),
+        lambda shop, address: shop.checks_outside(BlackboxSettings(public_address=address)),
+        listeners=(Listener(peer=ELSEWHERE, port=443),),
     ),
     PrometheusSettings: case(
         PrometheusSettings(),

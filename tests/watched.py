@@ -10,7 +10,13 @@ import yaml
 
 from ai_interviewer import PROD
 from ai_interviewer.application import AiInterviewer
-from mcpmesh_k8s import InClusterPrometheus
+from mcpmesh_k8s import (
+    BlackboxSettings,
+    InClusterPrometheus,
+    MonitorsSettings,
+    PrometheusOperator,
+    PublicAddress,
+)
 
 RUNBOOKS = "https://runbooks.example/"
 
@@ -24,6 +30,17 @@ def watched(outdir: Path) -> dict[str, dict[str, Any]]:
     )
     AiInterviewer(environment, outdir=outdir).synth()
     return {rule["alert"]: rule for rule in rules(outdir)}
+
+
+def operated_rules(outdir: Path) -> dict[str, dict[str, Any]]:
+    """The rules of an application that a Prometheus of the cluster watches, by the names of alerts."""
+    metrics = PrometheusOperator(
+        monitors=MonitorsSettings(runbooks=RUNBOOKS), blackbox=BlackboxSettings(public_address=PublicAddress())
+    )
+    AiInterviewer(replace(PROD, metrics=metrics), outdir=outdir).synth()
+    documents = [one for path in sorted(outdir.glob("*.yaml")) for one in yaml.safe_load_all(path.read_text("utf-8"))]
+    (found,) = (document["spec"] for document in documents if document and document["kind"] == "PrometheusRule")
+    return {rule["alert"]: rule for group in found["groups"] for rule in group["rules"]}
 
 
 def rules(outdir: Path) -> list[dict[str, Any]]:

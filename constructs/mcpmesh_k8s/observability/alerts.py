@@ -222,7 +222,7 @@ OF_CONTAINERS = (
 OF_CHECKS = (
     Alert(
         name="ServiceNotAnswering",
-        expression='probe_success{component!="agent"} == 0',
+        expression='probe_success{component!~"agent|exposure"} == 0',
         for_minutes=5,
         severity=Severity.PAGE,
         summary="{{ $labels.check }} does not answer",
@@ -236,6 +236,18 @@ OF_CHECKS = (
         severity=Severity.PAGE,
         summary="Agent {{ $labels.check }} is not in the mesh",
         description="The registry does not know it, or takes it for unhealthy: what needs its tools fails.",
+    ),
+)
+"""What the blackbox exporter shows of the application's own services."""
+
+OF_ADDRESSES = (
+    Alert(
+        name="PublicAddressUnreachable",
+        expression='probe_success{component="exposure"} == 0',
+        for_minutes=5,
+        severity=Severity.PAGE,
+        summary="Nobody reaches the public address",
+        description="It has given no good answer for five minutes, by HTTPS and from inside the cluster.",
     ),
     Alert(
         name="CertificateExpiring",
@@ -254,4 +266,4 @@ OF_CHECKS = (
         description="It ends in {{ $value | humanizeDuration }}. Browsers then let nobody in.",
     ),
 )
-"""What the blackbox exporter shows."""
+"""What it shows of addresses outside, which are asked by HTTPS."""

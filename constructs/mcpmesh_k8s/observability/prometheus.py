@@ -111,12 +111,15 @@ class PrometheusSettings(WorkloadOptions):
             raise SettingError("PrometheusSettings.storage", self.storage.mount_path, f"Mount it at {_DATA}.")
         if self.retention_days < 1:
             raise SettingError("PrometheusSettings.retention_days", self.retention_days, "Give 1 or more.")
-        if not 5 <= self.interval_seconds <= 120:
-            raise SettingError(
-                "PrometheusSettings.interval_seconds",
-                self.interval_seconds,
-                "Give 5 to 120: a series is taken for gone after five minutes without a sample.",
-            )
+        require_interval("PrometheusSettings.interval_seconds", self.interval_seconds)
+
+
+def require_interval(where: str, seconds: int) -> None:
+    """Refuse a time between two questions with which alerts would not see what they are about."""
+    if not 5 <= seconds <= 120:
+        raise SettingError(
+            where, seconds, "Give 5 to 120: a series is taken for gone after five minutes without a sample."
+        )
 
 
 class Prometheus(Workload):
@@ -350,11 +353,16 @@ def _rule(alert: Alert, runbooks: str) -> Mapping[str, object]:
         "expr": alert.expression,
         "for": f"{alert.for_minutes}m",
         "labels": {"severity": alert.severity.value},
-        "annotations": {
-            "summary": alert.summary,
-            "description": alert.description,
-            "runbook_url": f"{runbooks.rstrip('/')}/{alert.name}.md",
-        },
+        "annotations": annotations_of(alert, runbooks),
+    }
+
+
+def annotations_of(alert: Alert, runbooks: str) -> dict[str, str]:
+    """What people read of an alert."""
+    return {
+        "summary": alert.summary,
+        "description": alert.description,
+        "runbook_url": f"{runbooks.rstrip('/')}/{alert.name}.md",
     }
 
 
