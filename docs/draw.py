@@ -23,7 +23,7 @@ import matplotlib as mpl
 import yaml
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Rectangle
+from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 from PIL import Image, PngImagePlugin
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +31,7 @@ sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "tests")]
 
 from ai_interviewer import PROD, AiInterviewer  # noqa: E402
 from mcpmesh_k8s import Agent  # noqa: E402
-from mcpmesh_k8s.observability.dashboards import made, rendered  # noqa: E402
+from mcpmesh_k8s.observability._dashboards import made, rendered  # noqa: E402
 from pictures import PICTURES, digest  # noqa: E402
 from recorded_metrics import END, RECORDED, START, Store, recorded_store  # noqa: E402
 
@@ -565,33 +565,6 @@ def traces(page: Page, panel: Json, asking: Asking, place: Place) -> None:
     rows_of(page, place, ("Trace ID", "Start time", "Service", "Name", "Duration"), shown, (1.5, 1.4, 1.3, 1.3, 0.8))
 
 
-def call_map(page: Page, panel: Json, asking: Asking, place: Place) -> None:
-    """Who calls whom, as Tempo's plugin asks for it."""
-    del panel
-    x, y, width, height = place
-    found = asking.store.now("sum by (client, server) (rate(traces_service_graph_request_total[2h]))")
-    edges = {(one["metric"]["client"], one["metric"]["server"]): float(one["value"][1]) for one in found}
-    callers = sorted({client for client, _ in edges} - {server for _, server in edges})
-    called = sorted({server for _, server in edges})
-    spots: dict[str, tuple[float, float]] = {}
-    for column, names in ((0.25, callers), (0.7, called)):
-        for number, name in enumerate(names):
-            spots[name] = (x + width * column, y + height * (number + 0.5) / len(names) - 8)
-    for (client, server), rate in edges.items():
-        (left, upper), (right, lower) = spots[client], spots[server]
-        page.sheet.add_patch(
-            FancyArrowPatch(
-                (left + 24, upper), (right - 24, lower), arrowstyle="-|>", mutation_scale=11, color=FAINT, linewidth=1
-            )
-        )
-        page.text((left + right) / 2, (upper + lower) / 2 - 8, f"{rate:.2f} r/sec", 7, FAINT, ha="center")
-    for name, (across, down) in spots.items():
-        page.sheet.add_patch(Circle((across, down), 22, facecolor=PANEL, edgecolor=COLOURS["green"], linewidth=3))
-        received = sum(rate for (_, server), rate in edges.items() if server == name)
-        page.text(across, down, f"{received:.2f}" if received else "–", 7.5, ha="center")
-        page.text(across, down + 32, name, 7.5, ha="center")
-
-
 def lines(page: Page, panel: Json, asking: Asking, place: Place) -> None:
     """The newest lines that match, as far as their question is one of ours."""
     x, y, width, height = place
@@ -619,7 +592,6 @@ KINDS: dict[str, Callable[[Page, Json, Asking, Place], None]] = {
     "state-timeline": states,
     "table": table,
     "traces": traces,
-    "nodeGraph": call_map,
     "logs": lines,
 }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard as Model
@@ -23,19 +24,23 @@ from conftest import requires
 from mcpmesh_k8s import (
     Agent,
     Component,
-    Dashboards,
     DashboardsSettings,
+    DataSource,
+    External,
     File,
     InClusterPrometheus,
     Manifest,
+    NamespacePods,
     NoLogs,
     NoMetrics,
+    PrometheusOperator,
     SettingError,
     SourceKind,
 )
-from mcpmesh_k8s.observability.dashboards import made, rendered
-from mcpmesh_k8s.observability.dashboards.rendering import full
+from mcpmesh_k8s.observability._dashboards import ABOUT, made, rendered
+from mcpmesh_k8s.observability._dashboards.rendering import full
 from pictures import PICTURES, digest
+from programs import ROOT
 from queries import errors
 from recorded_metrics import Store, recorded_store
 from watched import rules
@@ -356,6 +361,36 @@ def test_without_kubelets_nothing_is_shown_of_what_only_they_know(tmp_path: Path
     assert "redis_memory_used_bytes" in text
 
 
+def test_a_prometheus_of_the_cluster_is_asked_about_this_namespace_alone(tmp_path: Path) -> None:
+    cluster = External(name="the cluster's Prometheus", port=9090, peer=NamespacePods(namespace="monitoring"))
+    asked_for = DataSource(kind=SourceKind.PROMETHEUS, at=cluster, url="http://prometheus.monitoring:9090")
+    environment = replace(PROD, metrics=PrometheusOperator(), grafana=replace(PROD.grafana, data_sources=(asked_for,)))
+    application = AiInterviewer(environment, outdir=tmp_path / "out")
+    manifests: Manifests = [one for phase in application.manifests().values() for one in phase]
+    shown = [panel for _, panel in every_panel(mounted(manifests)) if panel["datasource"]["uid"] == "prometheus"]
+    expressions = [asked(target["expr"]) for panel in shown for target in panel["targets"]]
+    found = [one for text in expressions for one in selectors(text)]
+    assert len(found) > 100
+    assert [one for one in found if 'namespace="ai-interviewer"' not in one] == []
+    # It knows of pods and kubelets, as a cluster's does.
+    assert {"kube_resourcequota", "container_memory_working_set_bytes"} <= {one.partition("{")[0] for one in found}
+
+
+def test_dashboards_of_ones_own_are_where_grafana_looks(tmp_path: Path) -> None:
+    own = File(path="dashboards/sales.json", content="{}")
+    environment = replace(
+        PROD, grafana=replace(PROD.grafana, dashboards=(own,)), dashboards=DashboardsSettings(without=tuple(ABOUT))
+    )
+    application = AiInterviewer(environment, outdir=tmp_path / "out")
+    manifests: Manifests = [one for phase in application.manifests().values() for one in phase]
+    maps = [one["data"] for one in manifests if one["kind"] == "ConfigMap"]
+    (told,) = (data["dashboards__mcp-mesh.yaml"] for data in maps if "dashboards__mcp-mesh.yaml" in data)
+    assert [provider["options"]["path"] for provider in yaml.safe_load(told)["providers"]] == [
+        "/etc/mcpmesh/dashboards"
+    ]
+    assert mounted(manifests) == {}
+
+
 def test_dashboards_can_be_left_out_by_their_names(tmp_path: Path) -> None:
     settings = DashboardsSettings(without=("models", "logs"))
     application = AiInterviewer(replace(PROD, dashboards=settings), outdir=tmp_path / "out")
@@ -412,8 +447,7 @@ def test_forty_agents_are_far_from_the_limit(tmp_path: Path) -> None:
 
 def test_nothing_in_them_is_named_after_this_application() -> None:
     """They serve any: names come from the tree."""
-    folder = Path(Dashboards.__module__.replace(".", "/")).parent
-    sources = (Path(__file__).parent.parent / "constructs" / folder).glob("*.py")
+    sources = (ROOT / "constructs/mcpmesh_k8s/observability/_dashboards").glob("*.py")
     text = "".join(path.read_text(encoding="utf-8") for path in sources)
     assert text
     assert not re.findall(r"(?i)interview|claude|openai|resume|pdf", text)

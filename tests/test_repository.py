@@ -229,7 +229,7 @@ def direct() -> list[Requirement]:
 
 def test_requirements_are_pinned_exactly() -> None:
     for requirement in pins().values():
-        assert re.fullmatch(r"==\d[\w.]*", str(requirement.specifier)), requirement
+        assert re.fullmatch(r"==(\d+!)?\d[\w.]*", str(requirement.specifier)), requirement
 
 
 def test_requirements_are_inside_the_ranges_of_the_library() -> None:

@@ -7,8 +7,9 @@ from mcpmesh_k8s.kubernetes import ApplicationScope, External, Pod
 from mcpmesh_k8s.observability.alertmanager import Alertmanager
 from mcpmesh_k8s.observability.blackbox import Blackbox
 from mcpmesh_k8s.observability.kube_state_metrics import KubeStateMetrics
+from mcpmesh_k8s.observability.monitors import Monitors
 from mcpmesh_k8s.observability.prometheus import Prometheus
-from mcpmesh_k8s.services import Agent, Api, Minio, Postgres, Redis, Tempo
+from mcpmesh_k8s.services import Agent, Minio, Postgres, Redis, Tempo
 
 EVERY = "$__rate_interval"
 """The time over which Grafana lets Prometheus count: never less than four questions to a target."""
@@ -29,7 +30,6 @@ class Seen:
         self.application = application
         self.pods = application.find_all(Pod)
         self.agents = application.find_all(Agent)
-        self.apis = application.find_all(Api)
         self.gateways = application.find_all(Gateway)
         self.logins = application.find_all(OAuth2Proxy)
         self.tempos = application.find_all(Tempo)
@@ -43,14 +43,24 @@ class Seen:
         return any(tempo.span_metrics for tempo in self.tempos)
 
     @property
+    def confined(self) -> bool:
+        """Whether the Prometheus that is asked is one of the cluster, which knows of other namespaces too."""
+        return not self.application.find_all(Prometheus)
+
+    @property
+    def _cluster(self) -> bool:
+        """Whether the cluster's Prometheus asks its kubelets, and a kube-state-metrics of its own."""
+        return any(monitors.settings.cluster_metrics for monitors in self.application.find_all(Monitors))
+
+    @property
     def objects(self) -> bool:
         """Whether the cluster's objects are counted."""
-        return bool(self.application.find_all(KubeStateMetrics))
+        return self._cluster or bool(self.application.find_all(KubeStateMetrics))
 
     @property
     def kubelets(self) -> bool:
         """Whether it is known how much containers and claims use."""
-        return any(prometheus.settings.kubelet for prometheus in self.application.find_all(Prometheus))
+        return self._cluster or any(one.settings.kubelet for one in self.application.find_all(Prometheus))
 
     @property
     def checks(self) -> bool:
@@ -61,11 +71,6 @@ class Seen:
     def alertmanagers(self) -> tuple[Alertmanager, ...]:
         """Who tells people of alerts."""
         return self.application.find_all(Alertmanager)
-
-    @property
-    def mesh(self) -> tuple[str, ...]:
-        """The names of what writes spans."""
-        return names_of((*self.agents, *self.apis))
 
     @property
     def models(self) -> dict[str, tuple[str, ...]]:

@@ -10,7 +10,6 @@ from grafana_foundation_sdk.builders import (
     common,
     logs,
     loki,
-    nodegraph,
     prometheus,
     stat,
     statetimeline,
@@ -31,7 +30,6 @@ from .parts import (
     METRICS,
     TRACES,
     Bars,
-    CallMap,
     Choose,
     Column,
     Dashboard,
@@ -82,9 +80,7 @@ _DEFAULTS: dict[str, object] = {
 }
 """What the builder says of everything, and Grafana takes it for anyhow."""
 
-_Made = (
-    bargauge.Panel | logs.Panel | nodegraph.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
-)
+_Made = bargauge.Panel | logs.Panel | stat.Panel | statetimeline.Panel | table.Panel | timeseries.Panel
 
 
 def full(dashboard: Dashboard) -> str:
@@ -184,8 +180,6 @@ def _drawn(panel: Panel) -> _Made:
             return _table(panel)
         case Traces():
             return _traces(panel)
-        case CallMap():
-            return _call_map()
         case Lines():
             return _lines(panel)
         case _:
@@ -318,11 +312,6 @@ def _spans(spans: Spans) -> tempo.TempoQuery:
 def _traces(panel: Traces) -> table.Panel:
     made = table.Panel().datasource(_source(TRACES)).with_target(_spans(panel.of))
     return made.show_header(True).cell_height(shown.TableCellHeight.SM)
-
-
-def _call_map() -> nodegraph.Panel:
-    asked = tempo.TempoQuery().ref_id("A").query_type("serviceMap")
-    return nodegraph.Panel().datasource(_source(TRACES)).with_target(asked)
 
 
 def _lines(panel: Lines) -> logs.Panel:

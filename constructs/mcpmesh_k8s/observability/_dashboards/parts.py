@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from mcpmesh_k8s.observability.promql import confined
+
 METRICS = "prometheus"
 TRACES = "tempo"
 LOGS = "loki"
@@ -31,6 +33,10 @@ class Metric:
     limit: bool = False
     exemplars: bool = False
     source = METRICS
+
+    def confined(self, namespace: str) -> Metric:
+        """The same, asked of a Prometheus of many namespaces."""
+        return replace(self, ask=confined(self.ask, namespace))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +108,11 @@ class Panel:
         """What it asks."""
         raise NotImplementedError
 
+    def confined(self, namespace: str) -> Panel:
+        """The same, asked of a Prometheus of many namespaces."""
+        del namespace
+        return self
+
     @property
     def sources(self) -> set[str]:
         """The data sources without which it is empty."""
@@ -131,6 +142,11 @@ class Graph(Panel):
         """What is drawn."""
         return self.of
 
+    def confined(self, namespace: str) -> Graph:
+        """Confined, as far as it asks Prometheus."""
+        asked = (one.confined(namespace) if isinstance(one, Metric) else one for one in self.of)
+        return replace(self, of=tuple(asked))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Figure(Panel):
@@ -159,6 +175,10 @@ class Figure(Panel):
         """The one."""
         return (self.of,)
 
+    def confined(self, namespace: str) -> Figure:
+        """Confined."""
+        return replace(self, of=self.of.confined(namespace))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bars(Panel):
@@ -173,6 +193,10 @@ class Bars(Panel):
         """The one."""
         return (self.of,)
 
+    def confined(self, namespace: str) -> Bars:
+        """Confined."""
+        return replace(self, of=self.of.confined(namespace))
+
 
 @dataclass(frozen=True, kw_only=True)
 class States(Panel):
@@ -185,6 +209,10 @@ class States(Panel):
     def questions(self) -> tuple[Question, ...]:
         """The one."""
         return (self.of,)
+
+    def confined(self, namespace: str) -> States:
+        """Confined."""
+        return replace(self, of=self.of.confined(namespace))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +244,12 @@ class Table(Panel):
         """One for each column."""
         return tuple(column.of for column in self.columns)
 
+    def confined(self, namespace: str) -> Table:
+        """Confined."""
+        return replace(
+            self, columns=tuple(replace(column, of=column.of.confined(namespace)) for column in self.columns)
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Traces(Panel):
@@ -227,21 +261,6 @@ class Traces(Panel):
     def questions(self) -> tuple[Question, ...]:
         """The one."""
         return (self.of,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CallMap(Panel):
-    """Services and the calls between them, as Tempo counted them in Prometheus."""
-
-    @property
-    def questions(self) -> tuple[Question, ...]:
-        """None of its own: Tempo's plugin knows what to ask."""
-        return ()
-
-    @property
-    def sources(self) -> set[str]:
-        """Tempo draws it from Prometheus' series."""
-        return {TRACES, METRICS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,6 +333,13 @@ class Dashboard:
     def uid(self) -> str:
         """By what Grafana knows it."""
         return f"mcp-mesh-{self.name}"
+
+    def confined(self, namespace: str) -> Dashboard:
+        """The same, asked of a Prometheus of many namespaces."""
+        rows = tuple(
+            Row(title=row.title, panels=tuple(panel.confined(namespace) for panel in row.panels)) for row in self.rows
+        )
+        return replace(self, rows=rows)
 
     def only(self, sources: set[str]) -> Dashboard:
         """What is left of it when there are these data sources alone."""

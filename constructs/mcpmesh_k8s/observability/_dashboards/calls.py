@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from .parts import CallMap, Choose, Dashboard, Figure, Graph, Metric, Panel, Row, Spans, Steps, Traces, Type
-from .seen import EVERY, Seen, job, quantile, ratio
+from .parts import Choose, Dashboard, Figure, Graph, Metric, Panel, Row, Spans, Steps, Traces, Type
+from .seen import EVERY, Seen, job, names_of, quantile, ratio
 
 CALLS = "traces_spanmetrics_calls_total"
 SECONDS = "traces_spanmetrics_latency"
 ERROR = 'status_code="STATUS_CODE_ERROR"'
+OWN, OTHERS = 'span_name!="proxy_call_wrapper"', 'span_name="proxy_call_wrapper"'
+"""A service's own work, and its calls of others' tools, which are timed there once more."""
 
 
 def calls(seen: Seen) -> Dashboard:
     """Where a call goes, how long each service takes, and where it fails."""
-    chosen = 'service=~"$service"'
+    chosen = f'service=~"$service", {OWN}'
     return Dashboard(
         name="calls",
         title="A call's path",
         about="Where calls go, how long each service takes for them, and where they fail.",
         inputs=(
-            Choose(name="service", label="Service", values=seen.mesh),
+            Choose(name="service", label="Service", values=names_of(seen.agents)),
             Type(name="slow", label="Slow means", value="5s"),
         ),
         rows=(
@@ -60,7 +62,7 @@ def failing(failed: str, every: str) -> Figure:
     )
 
 
-def calls_by_service(chosen: str = "", width: int = 8) -> Graph:
+def calls_by_service(chosen: str = OWN, width: int = 8) -> Graph:
     """How many calls each service answers."""
     return Graph(
         title="Calls by service",
@@ -70,9 +72,9 @@ def calls_by_service(chosen: str = "", width: int = 8) -> Graph:
     )
 
 
-def failing_by_service(chosen: str = "", width: int = 8) -> Graph:
+def failing_by_service(chosen: str = OWN, width: int = 8) -> Graph:
     """How many of them fail."""
-    failed = f"sum by (service) (rate({CALLS}{{{chosen}{', ' if chosen else ''}{ERROR}}}[{EVERY}]))"
+    failed = f"sum by (service) (rate({CALLS}{{{chosen}, {ERROR}}}[{EVERY}]))"
     every = f"sum by (service) (rate({CALLS}{{{chosen}}}[{EVERY}]))"
     return Graph(
         title="Failing by service",
@@ -83,7 +85,7 @@ def failing_by_service(chosen: str = "", width: int = 8) -> Graph:
     )
 
 
-def seconds_by_service(chosen: str = "", width: int = 8) -> Graph:
+def seconds_by_service(chosen: str = OWN, width: int = 8) -> Graph:
     """How long they take."""
     return Graph(
         title="95 % of calls within",
@@ -103,11 +105,15 @@ def _by_service(chosen: str) -> tuple[Panel, ...]:
         calls_by_service(chosen, 12),
         failing_by_service(chosen, 12),
         seconds_by_service(chosen, 12),
-        CallMap(
-            title="Who calls whom",
-            about=(
-                "What Tempo could pair: a caller appears when it wrote a span of its own for the call. The registry "
-                "writes what was answered, so agents appear with `user` before them."
+        Graph(
+            title="Calls of others' tools",
+            about="By who calls. Whom it calls, its spans do not say: its traces do.",
+            unit="reqps",
+            of=(
+                Metric(
+                    ask=f'sum by (service) (rate({CALLS}{{{OTHERS}, service=~"$service"}}[{EVERY}]))',
+                    legend="{{service}}",
+                ),
             ),
             width=12,
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .calls import CALLS, ERROR, SECONDS, calls_by_service, failed_calls, failing_by_service, seconds_by_service
+from .calls import CALLS, ERROR, OWN, SECONDS, calls_by_service, failed_calls, failing_by_service, seconds_by_service
 from .parts import (
     GREEN,
     RED,
@@ -30,7 +30,7 @@ _KNOWN = (Word(value=1, text="in the mesh", colour=GREEN), Word(value=0, text="m
 
 def agents(seen: Seen) -> Dashboard:
     """Whether agents are in the mesh, and how their tools do."""
-    chosen = 'service=~"$agent"'
+    chosen = f'service=~"$agent", {OWN}'
     return Dashboard(
         name="agents",
         title="Agents",
@@ -150,7 +150,7 @@ def errors_of(app: str, width: int = 12) -> Lines:
 def models(seen: Seen) -> Dashboard:
     """How calls of models do."""
     names = "|".join(seen.models)
-    chosen = f'service=~"{names}"'
+    chosen = f'service=~"{names}", {OWN}'
     whom = "; ".join(f"{agent} calls {' and '.join(outside)}" for agent, outside in seen.models.items())
     counted: tuple[Row, ...] = ()
     if seen.span_metrics:

@@ -9,7 +9,7 @@ from constructs import Construct
 from mcpmesh_k8s.kubernetes import Component, File, Manifest, SettingError, dataclass
 from mcpmesh_k8s.services import SourceKind
 
-from .making import ABOUT, made, rendered
+from ._dashboards import ABOUT, made, rendered
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from .stores import stores
 ABOUT: dict[str, tuple[Callable[[Seen], Dashboard], Callable[[Seen], object]]] = {
     "overview": (overview, lambda _: True),
     "gateway": (gateway, lambda seen: seen.gateways),
-    "calls": (calls, lambda seen: seen.mesh),
+    "calls": (calls, lambda seen: seen.agents),
     "agents": (agents, lambda seen: seen.agents),
     "models": (models, lambda seen: seen.models),
     "stores": (stores, lambda _: True),
@@ -44,11 +44,13 @@ def made(application: ApplicationScope, sources: Collection[str], without: Colle
     for name, (make, is_there) in ABOUT.items():
         if name not in without and is_there(seen):
             dashboard = make(seen).only(set(sources))
+            if seen.confined:
+                dashboard = dashboard.confined(application.settings.namespace)
             if dashboard.rows:
                 yield dashboard
 
 
 def rendered(dashboard: Dashboard) -> str:
     """A dashboard as JSON. Grafana's builder is imported now: it takes a twentieth of a synthesis."""
-    write: Callable[[Dashboard], str] = import_module("mcpmesh_k8s.observability.dashboards.rendering").rendered
+    write: Callable[[Dashboard], str] = import_module("mcpmesh_k8s.observability._dashboards.rendering").rendered
     return write(dashboard)
