@@ -52,6 +52,8 @@ ASKED = {
     ("minio", "api", "/minio/v2/metrics/cluster", "minio"),
     ("tempo", "http", "/metrics", "tempo"),
     ("grafana", "http", "/metrics", "grafana"),
+    ("loki", "http", "/metrics", "loki"),
+    ("alloy", "http", "/metrics", "alloy"),
     ("blackbox", "http", "/metrics", "blackbox"),
     ("nginx-gateway", "metrics", "/metrics", "nginx-gateway"),
     ("oauth2-proxy", "metrics", "/metrics", "oauth2-proxy"),
@@ -94,14 +96,17 @@ def test_where_nobody_collects_nothing_of_it_is_there(chosen: Mapping[str, list[
     names = {str(manifest["metadata"]["name"]) for manifest in chosen["none"]}  # type: ignore[index]
     assert not {f"{NAMESPACE}-{name}" for name in ("prometheus", "blackbox", "kube-state-metrics")} & names
     kinds = {str(manifest["kind"]) for manifest in chosen["none"]}
-    assert not kinds & {*KINDS, "Role", "ClusterRole"}
+    assert not kinds & {*KINDS, "ClusterRole"}
+    # Alloy reads logs, whoever collects metrics.
+    assert [manifest["metadata"]["name"] for manifest in of_kind(chosen["none"], "Role")] == [f"{NAMESPACE}-alloy"]
 
 
 def test_the_cluster_s_prometheus_needs_no_right_of_ours_and_no_server(operated: list[Any]) -> None:
     names = {manifest["metadata"]["name"] for manifest in operated}
     assert f"{NAMESPACE}-prometheus" not in names
     assert f"{NAMESPACE}-alertmanager" not in names
-    assert not {manifest["kind"] for manifest in operated} & {"Role", "ClusterRole", "ServiceMonitor"}
+    assert not {manifest["kind"] for manifest in operated} & {"ClusterRole", "ServiceMonitor"}
+    assert [manifest["metadata"]["name"] for manifest in of_kind(operated, "Role")] == [f"{NAMESPACE}-alloy"]
 
 
 def test_each_metrics_endpoint_has_one_monitor_that_the_operator_selects(operated: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -257,12 +258,15 @@ def test_routes_to_the_mesh_open_no_more_in_a_shared_cluster_than_elsewhere(tmp_
     )
 
 
+_OWN = ("prometheus", "blackbox", "kube-state-metrics")
 WITHOUT_OWN = "\n".join(
-    line for line in (EVERYWHERE + SIGN_IN).splitlines() if not line.startswith(("prometheus", "blackbox"))
+    re.sub(r",? prometheus 9090", "", line)
+    for line in (EVERYWHERE + SIGN_IN + TO_THE_CLUSTER).splitlines()
+    if not line.startswith(_OWN) and not re.search(r"-> prometheus 9090$", line)
 )
 ASKED_BY_THE_CLUSTER = """
 collector -> postgres 9187, redis 9121, minio 9000, tempo 3200, grafana 3000, blackbox 9115
-collector -> nginx-gateway 9145, oauth2-proxy 44180
+collector -> nginx-gateway 9145, oauth2-proxy 44180, loki 3100, alloy 12345
 collector -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
 blackbox  -> registry 8000, backend 8080
 """

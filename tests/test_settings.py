@@ -900,7 +900,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     GitHub: case(GitHub(), Shop.asks_whose, organization="acme"),
     Google: case(Google(), Shop.asks_whose),
-    DashboardsSettings: case(DashboardsSettings(), Shop.dashboards, without=("stores",)),
+    DashboardsSettings: case(DashboardsSettings(), Shop.dashboards, without=("overview",)),
     GrafanaSettings: case(
         GRAFANA,
         Shop.grafana,
@@ -1675,7 +1675,6 @@ CASES: dict[type[DataclassInstance], Case] = {
         interval_seconds=60,
         honor_labels=True,
     ),
-    NoLogs: case(NoLogs(), Shop.collects),
     MonitorsSettings: case(
         MonitorsSettings(),
         lambda shop, settings: shop.measures(PrometheusOperator(monitors=settings)),
@@ -1685,6 +1684,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         runbooks="https://example.com/runbooks",
         cluster_metrics=False,
     ),
+    NoLogs: case(NoLogs(), Shop.collects),
     NoMetrics: case(NoMetrics(), Shop.measures),
     PagerDuty: case(PagerDuty(), lambda shop, page: shop.tells(replace(TOLD, page=page)), peer=ELSEWHERE),
     PostgresExporter: case(
@@ -1749,6 +1749,7 @@ CASES: dict[type[DataclassInstance], Case] = {
 }
 
 ONLY_READ = {
+    (Target, "watched"): "who only watches a store is no client of it, for the operator's commands",
     (IssuedKey, "issued_by"): "people read it in the table of Secrets and when they are asked for the value",
     (RandomKey, "form"): "it is how the value is made, and no value is rendered",
     (BuiltImage, "dockerfile"): "the operator's commands build it (test_operations.py)",

@@ -10,13 +10,7 @@ import yaml
 
 from ai_interviewer import PROD
 from ai_interviewer.application import AiInterviewer
-from mcpmesh_k8s import (
-    BlackboxSettings,
-    InClusterPrometheus,
-    MonitorsSettings,
-    PrometheusOperator,
-    PublicAddress,
-)
+from mcpmesh_k8s import BlackboxSettings, InClusterPrometheus, MonitorsSettings, PrometheusOperator, PublicAddress
 
 RUNBOOKS = "https://runbooks.example/"
 

@@ -115,7 +115,7 @@ class Registry(Workload):
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
-        """How its tables grow, where its database shows that, and whether it passes traces on."""
+        """How its tables grow, where its database's exporter counts them, and whether it passes traces on."""
         return (*self._of_rows(), *self._of_traces())
 
     def _of_traces(self) -> Iterator[Alert]:
@@ -137,7 +137,6 @@ class Registry(Workload):
             )
 
     def _of_rows(self) -> tuple[Alert, ...]:
-        """How its tables grow, where the exporter beside its database counts them."""
         return tuple(
             Alert(
                 name="RegistryRowsGrow",

@@ -1,4 +1,4 @@
-"""This module is the dashboards of an application, one module each, made of what is in the tree; and how they are written."""
+"""This module is the dashboards of an application, one module each, made of what is in the tree."""
 
 from .making import ABOUT, made, rendered
 
