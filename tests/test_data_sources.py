@@ -14,7 +14,7 @@ import pytest
 import yaml
 from constructs import Construct
 
-from conftest import Manifests, close, read_manifests
+from conftest import Manifests, close, read_manifests, requires
 from environments import EVERY
 from mcpmesh_k8s import (
     Alertmanager,
@@ -48,6 +48,7 @@ from mcpmesh_k8s import (
 )
 from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
 from mesh_harness import Manifest, find
+from queries import errors
 
 SMALL = Compute(cpu="100m", memory="256Mi")
 GRAFANA = GrafanaSettings(image=images.GRAFANA, compute=SMALL)
@@ -235,6 +236,22 @@ def test_the_id_of_a_trace_is_found_in_a_line(tmp_path: Path, line: str) -> None
     assert found[1] == "0af7651916cd43dd8448eb211c80319c"
     # Tempo takes hexadecimal digits alone, so one with dashes would lead nowhere.
     assert not re.search(pattern, "trace_id=1322f09d-baee-4241-a45d-a4ee78dc199f parent=none")
+
+
+@pytest.mark.parametrize("environment", EVERY)
+def test_grafana_ties_logs_by_the_labels_that_alloy_sets(manifests: Manifests, environment: str) -> None:
+    sources = provisioned(manifests(environment), "ai-interviewer")
+    text = find(manifests(environment), "ConfigMap", "ai-interviewer-alloy")["data"]["config.alloy"]
+    (tag,) = sources["tempo"]["jsonData"]["tracesToLogsV2"]["tags"]
+    assert tag["value"] in re.findall(r'target_label *= "(\w+)"', text)
+    (kept,) = re.findall(r"stage\.structured_metadata \{ values = \{(.*?)\}", text)
+    assert sources["loki"]["jsonData"]["derivedFields"][0]["matcherRegex"] in re.findall(r"(\w+) = ", kept)
+
+
+@requires("grammars")
+def test_grafana_s_own_grammar_reads_what_a_request_leads_to(tmp_path: Path) -> None:
+    request = provisioned(rendered(tmp_path, ("loki",)), "shop")["loki"]["jsonData"]["derivedFields"][0]
+    assert errors("logql", [request["url"].replace("$${__value.raw}", "0af7651916cd43dd")]) == {}
 
 
 def test_promtool_reads_what_a_span_leads_to(tmp_path: Path, needs_prometheus: Path) -> None:
