@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from conftest import Manifest
+from mesh_harness import Manifest
 
 Value: TypeAlias = "str | float | list[Value] | dict[str, Value] | Reference"
 

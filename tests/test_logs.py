@@ -12,23 +12,37 @@ import pytest
 import yaml
 
 from ai_interviewer import PROD, AiInterviewer
-from conftest import Manifest, Manifests, read_manifests, requires
+from conftest import Manifests, read_manifests, requires
 from environments import EVERY
 from log_pipeline import Pipeline, Reference, configuration, parse
 from mcpmesh_k8s import (
     AddressRange,
     Claim,
+    Compute,
+    Container,
+    Image,
     InClusterLoki,
     LogsSettings,
     LokiSettings,
     NoLogs,
+    Phase,
     SettingError,
     ShippedLogs,
+    User,
+    Workload,
+    WorkloadSettings,
 )
+from mesh_harness import Manifest
 from programs import ROOT
 from queries import errors
 
 SAMPLES: dict[str, list[dict[str, Any]]] = yaml.safe_load((ROOT / "tests/log_samples.yaml").read_text(encoding="utf-8"))
+WEB = Container(
+    name="web",
+    image=Image(repository="acme/web", tag="1.2.3"),
+    user=User(uid=1000, gid=1000),
+    compute=Compute(cpu="10m", memory="16Mi"),
+)
 LINES = [(app, sample) for app, samples in SAMPLES.items() for sample in samples]
 
 
@@ -195,7 +209,7 @@ def test_loki_talks_to_nobody_but_itself(rendered: Sequence[Manifest]) -> None:
 # Elsewhere, or nowhere
 
 
-def with_logs(logs: LogsSettings, folder: Path) -> list[Manifest]:
+def with_logs(logs: LogsSettings, folder: Path) -> Sequence[Manifest]:
     """Production, with another choice."""
     AiInterviewer(replace(PROD, logs=logs), outdir=folder).synth()
     return read_manifests(folder)
@@ -277,5 +291,44 @@ def test_storage_that_would_be_full_before_anything_is_deleted_is_refused() -> N
     assert "10Gi" in str(refused.value)
 
 
-def test_the_default_needs_nothing_else() -> None:
-    assert InClusterLoki().loki.storage.mount_path == "/loki"
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (
+            {"storage": Claim(mount_path="/data", size="10Gi")},
+            "LokiSettings.storage: '/data' was given. Mount it at /loki",
+        ),
+        ({"retention_days": 0}, "LokiSettings.retention_days: 0 was given. Give 1 or more"),
+        ({"rate_kib": 0}, "LokiSettings.rate_kib: 0 was given. Give 1 or more"),
+    ],
+)
+def test_a_loki_that_would_keep_nothing_is_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingError, match=re.escape(words)):
+        replace(InClusterLoki().loki, **wrong)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^[A-Z]+",
+        "^(?P<severity>[A-Z]+)",
+        "^(?P<level>[A-Z]+) (?P<app>.*)",
+        "^(?P<level>[A-Z]+",
+        "^(?=x)(?P<level>[A-Z]+)",
+        "^(?P<level>[A-Z]+)(?!x)",
+        r"^(x)(?P<level>[A-Z]+)\1",
+    ],
+)
+def test_a_form_that_names_no_level_or_that_alloy_does_not_read_is_refused(pattern: str) -> None:
+    with pytest.raises(SettingError, match="Container 'web' log_pattern"):
+        replace(WEB, log_pattern=pattern)
+
+
+def test_a_form_with_any_sign_is_read_as_it_was_given(tmp_path: Path) -> None:
+    """Quotes, backslashes and backquotes mean something to Alloy, and to LogQL."""
+    pattern = r"""^`"\t{2}' (?P<level>\w+)"""
+    application = AiInterviewer(PROD, outdir=tmp_path)
+    Workload(Phase(application, "more"), WorkloadSettings(name="web", container=replace(WEB, log_pattern=pattern)))
+    application.synth()
+    (read,) = Pipeline.of(read_manifests(tmp_path)).read("web", "web", "`\"\t\t' WARNING x")
+    assert read.level == "warn"

@@ -122,8 +122,7 @@ class AiInterviewer(Application):
         registry = Registry(mesh, environment.registry)
         backend = Api(services, environment.backend)
         agents = {settings.name: Agent(services, settings) for settings in environment.agents}
-        grafana_secret = secret("grafana", *environment.grafana.secret_keys)
-        grafana = Grafana(observability, environment.grafana, grafana_secret)
+        grafana = Grafana(observability, environment.grafana, secret("grafana", *environment.grafana.secret_keys))
         environment.metrics.create(observability, secret)
         environment.logs.create(observability, secret)
         Dashboards(observability, environment.dashboards)
@@ -135,9 +134,8 @@ class AiInterviewer(Application):
         Exposure(access, environment.exposure, gateway)
         SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME, priority_class="mesh"), gateway, registry)
 
-        # Connections: who dials whom. The gateway's are its routes, the bucket task's its server, Grafana's its data
-        # sources, Prometheus' what has metrics, and the smoke test's what it asks. Tempo writes to Prometheus. What a
-        # client cannot be without when it starts, it waits for.
+        # Connections: who dials whom. Those of the gateway, of tasks and of what watches follow from what they are for.
+        # What a client cannot be without when it starts, it waits for.
         registry.connects_to(postgres.database("mcpmesh", role="mcpmesh"), redis, wait=True)
         registry.connects_to(tempo.collector)
         backend.connects_to(postgres.database("ai_interviewer", role="backend"), redis, wait=True)

@@ -39,6 +39,7 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadSettings,
     dataclass,
     in_bytes,
+    settings_of,
     variables,
 )
 
@@ -132,7 +133,7 @@ class Alloy(Workload):
                     name=settings.name,
                     image=settings.image,
                     user=USER,
-                    compute=settings.compute,
+                    compute=settings_of(scope).platform.raised(settings.compute),
                     args=(
                         "run",
                         f"{_ETC}/config.alloy",

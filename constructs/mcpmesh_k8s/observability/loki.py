@@ -28,6 +28,7 @@ from mcpmesh_k8s.kubernetes import (
     bytes_text,
     dataclass,
     in_bytes,
+    settings_of,
     variables,
 )
 from mcpmesh_k8s.services import DataSource, SourceKind
@@ -166,7 +167,7 @@ class Loki(Workload):
                     name=settings.name,
                     image=settings.image,
                     user=USER,
-                    compute=settings.compute,
+                    compute=settings_of(scope).platform.raised(settings.compute),
                     args=(f"-config.file={_ETC}/loki.yaml",),
                     ports=(Port(number=3100),),
                     variables=variables({"GOMEMLIMIT": f"{_memory(settings) * 9 // 10}MiB"}),
