@@ -23,8 +23,6 @@ from mcpmesh_k8s.kubernetes import (
     read_script,
 )
 
-from .postgres_databases import EXPORTER
-
 ROLES = "roles.json"
 
 _FILES = Path(__file__).with_name("postgres_files")
@@ -318,8 +316,7 @@ class PostgresMover(Mover):
         renames = [f'ALTER DATABASE "{name}" RENAME TO "{kept}"' for name, kept in plan.old.items()]
         renames += [f'ALTER DATABASE "{name}_import" RENAME TO "{name}"' for name in names]
         if renames:
-            # Its sessions are no client's, and would be in the way. It comes back by itself.
-            self._run("swapping the databases", "execute", ";".join([_END_SESSIONS_OF_EXPORTER, *renames]))
+            self._run("swapping the databases", "execute", ";".join([_sql("end-exporter"), *renames]))
         for name in names:
             kept = plan.old.get(name)
             self.side.say(
@@ -330,9 +327,6 @@ class PostgresMover(Mover):
     def discard(self) -> None:
         """Drop what an import left that did not come to its end."""
         self._run("dropping what was restored", "discard", _MARK, *self.databases)
-
-
-_END_SESSIONS_OF_EXPORTER = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{EXPORTER}'"
 
 
 def _sql(name: str) -> str:
