@@ -1083,8 +1083,9 @@ def test_the_stores_are_those_of_the_tree() -> None:
     deployments = tuple(f"deployment/ai-interviewer-{name}" for name in names)
     jobs = ("job/ai-interviewer-postgres-databases", "job/ai-interviewer-minio-bucket")
     assert STORES.clients == (*jobs, *deployments)
-    # Traces and dashboards: what keeps a claim and is no store is named.
-    assert STORES.left_out == tuple(f"deployment/ai-interviewer-{name}" for name in ("tempo", "grafana", "prometheus"))
+    # Traces, dashboards, metrics and logs: what keeps a claim and is no store is named.
+    kept = ("tempo", "grafana", "prometheus", "loki")
+    assert STORES.left_out == tuple(f"deployment/ai-interviewer-{name}" for name in kept)
     assert stores_of(AiInterviewer(DEV, outdir="unused")).left_out == ()
 
 
