@@ -12,7 +12,7 @@ import shlex
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -63,7 +63,7 @@ IMAGES = {
     "openai-llm-agent": ("ai-interviewer-openai-llm-agent:1.0.0", "services/openai_llm_agent/Dockerfile"),
 }
 SECRET_KEYS = {
-    "ai-interviewer-postgres": "backend-password interview-agent-password mcpmesh-password password",
+    "ai-interviewer-postgres": "backend-password exporter-password interview-agent-password mcpmesh-password password",
     "ai-interviewer-redis": "exporter-password password",
     "ai-interviewer-minio": "access-key root-password root-user secret-key",
     "ai-interviewer-grafana": "admin-password admin-user",
@@ -1399,7 +1399,7 @@ def controller(name: str, kind: str = "Deployment", **more: object) -> dict[str,
 def running(name: str, *, restarts: int = 0, reason: str = "", **more: object) -> dict[str, object]:
     """A pod of a service, which is well unless there is a reason."""
     state: dict[str, object] = {"waiting": {"reason": reason}} if reason else {"running": {}}
-    made = (datetime.now(timezone.utc) - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = (datetime.now(UTC) - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
     labels = {"app.kubernetes.io/name": f"ai-interviewer-{name}"}
     return {
         "kind": "Pod",
