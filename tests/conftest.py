@@ -28,9 +28,10 @@ LACKS = "lacks"
 # Modules whose tests stay together and take long begin first, the longest at the head: the last worker ends soon
 # after the others.
 LONGEST = (
-    *("test_data_moves", "test_postgres_databases", "test_gateway_runtime", "test_platforms", "test_gateway_attacks"),
-    *("test_login_runtime", "test_smoke_runtime", "test_operations", "test_kubectl", "test_new_environment"),
-    *("test_mesh_runtime", "test_redis_runtime", "test_command_line", "test_programs", "test_health_runtime"),
+    *("test_data_moves", "test_postgres_databases", "test_gateway_runtime", "test_alerts", "test_gateway_attacks"),
+    *("test_login_runtime", "test_new_environment", "test_platforms", "test_smoke_runtime", "test_operations"),
+    *("test_kubectl", "test_mesh_runtime", "test_redis_runtime", "test_command_line", "test_programs"),
+    *("test_health_runtime",),
 )
 ONLY_ASKED = pytest.StashKey[OnlyAsked]()
 
