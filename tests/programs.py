@@ -127,8 +127,8 @@ PROGRAMS = (
     Program(
         "mesh",
         "the agent runtime, on which the rendered agents start",
-        brought_by="make mesh-venv PYTHON=python3.11",
-        needs="`mcp-mesh` of PyPI, on Python 3.11 or newer",
+        brought_by="make mesh-venv",
+        needs="`mcp-mesh` of PyPI",
         folders=(str(ROOT / ".venv-mesh/bin"),),
         files=(str(ROOT / ".venv-mesh/lib/*/site-packages/mesh"),),
     ),

@@ -63,6 +63,8 @@ from mcpmesh_k8s import (
     Content,
     Count,
     Csi,
+    Dashboards,
+    DashboardsSettings,
     Database,
     DataSource,
     DevIdentity,
@@ -451,6 +453,11 @@ class Shop:
 
     def grafana(self, settings: GrafanaSettings) -> Grafana:
         return Grafana(self.phase, settings, self.secret("grafana", *settings.secret_keys))
+
+    def dashboards(self, settings: DashboardsSettings) -> Grafana:
+        """In a Grafana, which mounts them."""
+        Dashboards(self.phase, settings)
+        return self.grafana(replace(GRAFANA, data_sources=(METRICS_OUTSIDE,)))
 
     def shows_what(self, source: DataSource) -> Grafana:
         """A Grafana that asks it, and a Prometheus of others, if that is another one."""
@@ -893,6 +900,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     GitHub: case(GitHub(), Shop.asks_whose, organization="acme"),
     Google: case(Google(), Shop.asks_whose),
+    DashboardsSettings: case(DashboardsSettings(), Shop.dashboards, without=("overview",)),
     GrafanaSettings: case(
         GRAFANA,
         Shop.grafana,
@@ -973,7 +981,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         extras=MORE,
     ),
     MountedSource: case(
-        MountedSource(image=IMAGE, folder=PACKAGE / "services" / "dashboards"),
+        MountedSource(image=IMAGE, folder=PACKAGE / "services" / "postgres_files"),
         Shop.runs_code,
         image=OTHER_IMAGE,
         folder=PACKAGE / "kubernetes" / "_api_objects",

@@ -10,6 +10,7 @@ from mcpmesh_k8s import (
     ApiSettings,
     ArgoCdSettings,
     Budget,
+    DashboardsSettings,
     Dns,
     GatewayApiExposure,
     GatewaySettings,
@@ -64,7 +65,8 @@ class EnvironmentSettings:
         exposure: How people reach the gateway.
         metrics: Who collects the metrics.
         logs: What becomes of the logs.
-        grafana: Dashboards.
+        grafana: What shows all of it.
+        dashboards: Which dashboards there are.
         api_server: Where the cluster's API server is, for what collects metrics and logs.
     """
 
@@ -94,6 +96,7 @@ class EnvironmentSettings:
     metrics: MetricsSettings
     logs: LogsSettings
     grafana: GrafanaSettings
+    dashboards: DashboardsSettings = DashboardsSettings()
     api_server: ApiServer = ApiServer()
 
 

@@ -5,6 +5,7 @@ from mcpmesh_k8s.kubernetes import refuse_wrong_types
 from .alertmanager import Alertmanager, AlertmanagerSettings, PagerDuty, Receiver, Slack, Webhook
 from .alloy import Alloy, AlloySettings, LogDestination
 from .blackbox import Blackbox, BlackboxSettings, PublicAddress
+from .dashboards import Dashboards, DashboardsSettings
 from .kube_state_metrics import KubeStateMetrics, KubeStateMetricsSettings
 from .logs import InClusterLoki, LogsSettings, NoLogs, ShippedLogs
 from .loki import Loki, LokiSettings
@@ -19,6 +20,8 @@ __all__ = [
     "AlloySettings",
     "Blackbox",
     "BlackboxSettings",
+    "Dashboards",
+    "DashboardsSettings",
     "InClusterLoki",
     "InClusterPrometheus",
     "KubeStateMetrics",

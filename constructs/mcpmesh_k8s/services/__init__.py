@@ -3,7 +3,7 @@
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
-from .data_source import DataSource, HasDataSource, SourceKind, TakesSamples
+from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .postgres import Postgres, PostgresExporter, PostgresSettings
@@ -28,6 +28,7 @@ __all__ = [
     "Ephemeral",
     "Grafana",
     "GrafanaSettings",
+    "HasDashboards",
     "HasDataSource",
     "MeshSettings",
     "Minio",
