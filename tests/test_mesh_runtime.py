@@ -86,8 +86,10 @@ def address(manifests: Sequence[Manifest], service: str) -> str:
     return f"{service}:{port['port']}"
 
 
-def start_agent(manifest: Manifest, name: str, root: Path, runtime: Path, loopback: Loopback, without: str = "") -> Pod:
-    """An agent, started as its manifest says, but for one variable."""
+def start_agent(
+    manifest: Manifest, name: str, root: Path, runtime: Path, loopback: Loopback, without: Collection[str] = ()
+) -> Pod:
+    """An agent, started as its manifest says, but for some variables."""
     environment = pod_environment(manifest, name, secrets=SECRETS, loopback=loopback, without=without)
     environment["PATH"] = f"{runtime}:{environment['PATH']}"
     shutil.copytree(SAMPLE, root / "app" / AGENTS[name], dirs_exist_ok=True)

@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -205,11 +205,11 @@ class Told:
 
     port: int
     people: Mapping[str, StubUpstream]
-    since: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def say(self, *alerts: Mapping[str, str], over: bool = False) -> None:
         """Say what fires, as Prometheus does."""
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         body = [
             {
                 "labels": labels,
