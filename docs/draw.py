@@ -232,7 +232,7 @@ class Page:
     def png(self, drawn_from: str) -> bytes:
         """The picture, in few colours, with what it was drawn from."""
         self.canvas.draw()  # type: ignore[no-untyped-call]
-        pixels = self.canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+        pixels = bytes(self.canvas.buffer_rgba())  # type: ignore[no-untyped-call]
         image = Image.frombuffer("RGBA", self.canvas.get_width_height(), pixels)
         few = image.convert("RGB").quantize(255, dither=Image.Dither.NONE)
         about = PngImagePlugin.PngInfo()
