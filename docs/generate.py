@@ -442,12 +442,16 @@ def cost() -> str:
     """What observability adds to each environment, and how much of it each part is."""
 
     def unwatched(whole: EnvironmentSettings) -> EnvironmentSettings:
-        stores = {"redis": replace(whole.redis, exporter=None), "postgres": replace(whole.postgres, exporter=None)}
-        return replace(whole, metrics=NoMetrics(), **stores)
+        return replace(
+            whole,
+            metrics=NoMetrics(),
+            redis=replace(whole.redis, exporter=None),
+            postgres=replace(whole.postgres, exporter=None),
+        )
 
-    def less_metrics(whole: EnvironmentSettings, part: str) -> EnvironmentSettings:
+    def collecting(whole: EnvironmentSettings) -> InClusterPrometheus:
         assert isinstance(whole.metrics, InClusterPrometheus)
-        return replace(whole, metrics=replace(whole.metrics, **{part: None}))
+        return whole.metrics
 
     def size(whole: EnvironmentSettings) -> tuple[Amount, int, int]:
         made = application(whole)
@@ -459,9 +463,15 @@ def cost() -> str:
         "all of it": lambda whole: replace(unwatched(whole), logs=NoLogs()),
         "metrics, alerts and exporters: `metrics=NoMetrics()`, and `exporter=None` of both stores": unwatched,
         "logs: `logs=NoLogs()`": lambda whole: replace(whole, logs=NoLogs()),
-        "Alertmanager: `alertmanager=None`": lambda whole: less_metrics(whole, "alertmanager"),
-        "kube-state-metrics: `kube_state_metrics=None`": lambda whole: less_metrics(whole, "kube_state_metrics"),
-        "the blackbox exporter: `blackbox=None`": lambda whole: less_metrics(whole, "blackbox"),
+        "Alertmanager: `alertmanager=None`": lambda whole: replace(
+            whole, metrics=replace(collecting(whole), alertmanager=None)
+        ),
+        "kube-state-metrics: `kube_state_metrics=None`": lambda whole: replace(
+            whole, metrics=replace(collecting(whole), kube_state_metrics=None)
+        ),
+        "the blackbox exporter: `blackbox=None`": lambda whole: replace(
+            whole, metrics=replace(collecting(whole), blackbox=None)
+        ),
     }
     rows: list[tuple[str, ...]] = []
     for environment in ENVIRONMENTS:

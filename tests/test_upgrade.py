@@ -491,7 +491,7 @@ def changed(manifest: Mapping[str, object], path: Sequence[str], value: object) 
     result = dict(manifest)
     place: Any = result
     for key in path[:-1]:
-        index = int(key) if isinstance(place, list) else key
+        index: Any = int(key) if isinstance(place, list) else key
         place[index] = copy.copy(place[index])
         place = place[index]
     place[int(path[-1]) if isinstance(place, list) else path[-1]] = value
