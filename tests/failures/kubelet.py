@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -103,7 +103,6 @@ class Container:
         pace: How many times as fast as it should the kubelet's clock runs.
 
     Attributes:
-        began: When it was started for the first time.
         ready: Whether the Service would send it requests.
         restarts: How often it was started again, and why.
         waited: The log of each init container.
@@ -113,7 +112,6 @@ class Container:
     def __init__(self, program: Program, pace: float) -> None:
         self.program = program
         self.pace = pace
-        self.began = 0.0
         self.ready = False
         self.restarts: list[Restart] = []
         self.waited: dict[str, str] = {}
@@ -133,6 +131,11 @@ class Container:
         """What runs now."""
         assert self._pod, "it has not begun"
         return self._pod
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has been started."""
+        return self._pod is not None
 
     def start(self) -> None:
         """Begin to look after it."""
@@ -185,7 +188,6 @@ class Container:
                 self._run(name, init)
             if self._stop.is_set():
                 return
-            self.began = time.monotonic()
             self._pod = self.program.begin()
             while True:
                 why = self._watch()
@@ -251,37 +253,47 @@ class Container:
         return why
 
     def _ask(self, pod: Pod, ends: Ends) -> str:
-        failed = dict.fromkeys(("startupProbe", "readinessProbe", "livenessProbe"), 0)
-        kinds: Sequence[str] = ("startupProbe",)
-        due = {"startupProbe": time.monotonic()}
-        while True:
-            kind = min(kinds, key=lambda kind: due[kind])
-            if ends.within(due[kind] - time.monotonic()):
-                return "ended"
-            if self._stop.is_set():
-                return "stopped"
-            if self._deleted.is_set():
-                os.eventfd_read(self._wake)
-                return "deleted"
-            question: Manifest = pod.spec[kind]
-            period = question["periodSeconds"] / self.pace
-            due[kind] = max(due[kind] + period, time.monotonic())
-            waits = min(max(question["timeoutSeconds"] / self.pace, SHORTEST), question["timeoutSeconds"])
-            said = probe({**question, "timeoutSeconds": waits}, pod)
-            well = said in WELL or (said.isdecimal() and 200 <= int(said) < 400)
-            failed[kind] = 0 if well else failed[kind] + 1
-            if kind == "startupProbe" and well:
-                kinds = ("readinessProbe", "livenessProbe")
-                due = dict.fromkeys(kinds, time.monotonic())
-            elif kind == "readinessProbe":
-                if well:
-                    self.ready = True
-                elif failed[kind] >= question["failureThreshold"]:
-                    self.ready = False
-            if kind != "readinessProbe" and failed[kind] >= question["failureThreshold"]:
-                if ends.within(0):
-                    return "ended"
-                return kind
+        """Ask whether it has started, and from then on whether it is alive, until either fails: why it ends."""
+        over = threading.Event()
+        try:
+            for kind in ("startupProbe", "livenessProbe"):
+                failed, question = 0, pod.spec[kind]
+                due = time.monotonic()
+                while True:
+                    if ends.within(due - time.monotonic()):
+                        return "ended"
+                    if self._stop.is_set():
+                        return "stopped"
+                    if self._deleted.is_set():
+                        os.eventfd_read(self._wake)
+                        return "deleted"
+                    due = max(due + question["periodSeconds"] / self.pace, time.monotonic())
+                    well = self._is_well(question, pod)
+                    failed = 0 if well else failed + 1
+                    if failed >= question["failureThreshold"]:
+                        return "ended" if ends.within(0) else kind
+                    if well and kind == "startupProbe":
+                        break
+                if kind == "startupProbe":
+                    threading.Thread(target=self._ask_readiness, args=(pod, over), daemon=True).start()
+            raise AssertionError
+        finally:
+            over.set()
+
+    def _ask_readiness(self, pod: Pod, over: threading.Event) -> None:
+        failed, question = 0, pod.spec["readinessProbe"]
+        due = time.monotonic()
+        while not over.wait(max(due - time.monotonic(), 0)):
+            due = max(due + question["periodSeconds"] / self.pace, time.monotonic())
+            well = self._is_well(question, pod)
+            failed = 0 if well else failed + 1
+            if (well or failed >= question["failureThreshold"]) and not over.is_set():
+                self.ready = well
+
+    def _is_well(self, question: Manifest, pod: Pod) -> bool:
+        seconds: float = question["timeoutSeconds"]
+        said = probe({**question, "timeoutSeconds": max(seconds / self.pace, min(seconds, SHORTEST))}, pod)
+        return said in WELL or (said.isdecimal() and 200 <= int(said) < 400)
 
     def _stop_container(self, pod: Pod, ends: Ends, why: str) -> None:
         """Stop it as its manifest says: what it does before, the signal, and the time until it is killed."""

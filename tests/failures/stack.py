@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -19,13 +18,14 @@ from pathlib import Path
 from drill.stack import ALL_SECRETS, Programs, local_ports
 from failures.kubelet import Container, Program
 from gateway_harness import LOGIN, RunningGateway, running_gateway
+from mcpmesh_k8s.services.redis import STREAM
 from mesh_harness import (
     LOCALHOST,
     SECRETS,
     Loopback,
     Manifest,
     Pod,
-    container_of,
+    eventually,
     find,
     pod_environment,
     start_pod,
@@ -54,7 +54,9 @@ def hurried(manifests: Sequence[Manifest], pace: float) -> list[Manifest]:
         if manifest["kind"] == "Deployment":
             for container in manifest["spec"]["template"]["spec"]["containers"]:
                 if container["name"] in ("registry", *AGENTS):
-                    told = CLOCKS | {one["name"]: int(one["value"]) for one in container["env"] if one["name"] in CLOCKS}
+                    told = CLOCKS | {
+                        one["name"]: int(one["value"]) for one in container["env"] if one["name"] in CLOCKS
+                    }
                     container["env"] = [
                         *(one for one in container["env"] if one["name"] not in CLOCKS),
                         *({"name": name, "value": str(max(round(of / pace), 1))} for name, of in told.items()),
@@ -139,6 +141,28 @@ class Running:
         }
         asked = {name: self.asking.submit(question) for name, question in questions.items()}
         return {name: answer.result() for name, answer in asked.items()}
+
+    def untraced(self) -> set[str]:
+        """Whose calls leave no trace, and whether the registry has not read those that are there."""
+        silent = {name for name in AGENTS if not self.is_traced(name)}
+        if not eventually(lambda: self.last_trace() == self.read_trace(), PATIENCE * 5):
+            silent.add("registry")
+        return silent
+
+    def is_traced(self, agent: str) -> bool:
+        """Whether a call of an agent leaves a trace."""
+        before = self.last_trace()
+        assert self.calls(agent), agent
+        return eventually(lambda: self.last_trace() != before, PATIENCE)
+
+    def last_trace(self) -> str:
+        """The last entry of the stream."""
+        return str(json.loads(self.redis("XINFO", "STREAM", STREAM))["last-generated-id"])
+
+    def read_trace(self) -> str:
+        """The last entry that the registry has been given."""
+        (group,) = json.loads(self.redis("XINFO", "GROUPS", STREAM))
+        return str(group["last-delivered-id"])
 
     def well(self) -> bool:
         """Whether all works, and everything is ready."""

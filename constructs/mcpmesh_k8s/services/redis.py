@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from constructs import Construct
@@ -19,6 +20,7 @@ from mcpmesh_k8s.kubernetes import (
     Image,
     MetricsEndpoint,
     Port,
+    Probe,
     Probes,
     Readiness,
     Scratch,
@@ -206,6 +208,8 @@ class Redis(Workload):
             data: Volume = Claim(mount_path=_DATA, size=storage.size, storage_class=storage.storage_class)
         else:
             data = Scratch(name="data", mount_path=_DATA, size=storage.size)
+        # Without -e an error is an answer too: alive is who says that he still loads. One that hangs takes connections.
+        alive = Exec(command=("redis-cli", "ping"))
         repairs: tuple[Container, ...] = ()
         if isinstance(storage, Persistent) and storage.repair is not None:
             script = read_script(_FILES / "repair.sh")
@@ -239,8 +243,15 @@ class Redis(Workload):
                         *variables({"REDIS_PASSWORD": password, "REDISCLI_AUTH": "$(REDIS_PASSWORD)"}),
                         *(variables({"EXPORTER_PASSWORD": secret.key("exporter-password")}) if exporter else ()),
                     ),
-                    probes=Probes.of(
-                        Exec(command=("redis-cli", "-e", "ping")), liveness=TcpSocket(port="redis"), startup_seconds=300
+                    probes=replace(
+                        Probes.of(
+                            Exec(command=("redis-cli", "-e", "ping")),
+                            liveness=alive,
+                            startup_seconds=300,
+                            hung_grace_seconds=10,
+                        ),
+                        # Agents wait for it too, and are taken for dead after 43 seconds.
+                        liveness=Probe(check=alive, period_seconds=5, failure_threshold=5),
                     ),
                     volumes=(
                         data,
