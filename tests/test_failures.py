@@ -32,12 +32,21 @@ WAITED_FOR = ("redis", "postgres", "registry")
 """Whom agents wait for without an end."""
 
 
+def running(manifests: Sequence[Manifest]) -> list[Manifest]:
+    """What runs for good."""
+    return [one for one in manifests if one["kind"] in ("Deployment", "StatefulSet")]
+
+
+def pod_of(manifest: Manifest) -> Any:
+    """What a workload says of its pods."""
+    return manifest["spec"]["template"]["spec"]
+
+
 def containers(manifests: Sequence[Manifest]) -> Iterator[tuple[str, Any]]:
     """Every container that runs for good, with the name of its workload."""
-    for manifest in manifests:
-        if manifest["kind"] in ("Deployment", "StatefulSet"):
-            for container in manifest["spec"]["template"]["spec"]["containers"]:
-                yield manifest["metadata"]["name"].removeprefix(PREFIX), container
+    for manifest in running(manifests):
+        for container in pod_of(manifest)["containers"]:
+            yield manifest["metadata"]["name"].removeprefix(PREFIX), container
 
 
 @pytest.mark.parametrize("environment", EVERY)
@@ -83,12 +92,10 @@ def test_whom_agents_wait_for_is_killed_before_the_agents_are_taken_for_dead(
 
 @pytest.mark.parametrize("environment", EVERY)
 def test_who_hangs_is_not_given_the_time_of_those_who_finish(manifests: Manifests, environment: str) -> None:
-    for manifest in manifests(environment):
-        if manifest["kind"] in ("Deployment", "StatefulSet"):
-            pod = manifest["spec"]["template"]["spec"]
-            for container in pod["containers"]:
-                for kind in ("startupProbe", "livenessProbe"):
-                    grace = container.get(kind, {}).get(
-                        "terminationGracePeriodSeconds", pod["terminationGracePeriodSeconds"]
-                    )
-                    assert grace <= 120, (manifest["metadata"]["name"], container["name"], kind)
+    graces = {
+        one["metadata"]["name"]: pod_of(one)["terminationGracePeriodSeconds"] for one in running(manifests(environment))
+    }
+    for workload, container in containers(manifests(environment)):
+        for kind in ("startupProbe", "livenessProbe"):
+            grace = container.get(kind, {}).get("terminationGracePeriodSeconds", graces[PREFIX + workload])
+            assert grace <= 120, (workload, container["name"], kind)

@@ -33,6 +33,7 @@ class Failure:
 
     Args:
         ends: Who ends without a word.
+        pause: Seconds until the first of them is started again, as it has ended before; the others are at once.
         hangs: Who stands still: he takes connections, and says nothing.
         away: What may fail meanwhile. Nothing else may.
         within: Seconds until all works again by itself.
@@ -42,6 +43,7 @@ class Failure:
     """
 
     ends: tuple[str, ...] = ()
+    pause: int = 0
     hangs: tuple[str, ...] = ()
     away: frozenset[str] = NOTHING
     within: int = STARTS
@@ -52,7 +54,13 @@ class Failure:
     @property
     def name(self) -> str:
         """How it is called."""
-        return " and ".join((*(f"{one} ends" for one in self.ends), *(f"{one} hangs" for one in self.hangs)))
+        again = " again and again" if self.pause else ""
+        return " and ".join(
+            (
+                *(f"{one} ends{again if one == self.ends[0] else ''}" for one in self.ends),
+                *(f"{one} hangs" for one in self.hangs),
+            )
+        )
 
 
 # Who was struck is started again, and nobody else: an agent least of all, whoever else is away.
@@ -75,7 +83,8 @@ FAILURES = (
     Failure(ends=("redis", "registry"), away=frozenset({MESH})),
     Failure(ends=("postgres", "registry"), away=frozenset({MESH})),
     Failure(ends=("redis", AGENT), away=frozenset({MESH, AGENT})),
-    Failure(ends=("registry", AGENT), away=frozenset({MESH, AGENT})),
+    Failure(ends=("redis", AGENT), pause=80, away=frozenset({MESH, AGENT}), within=80 + STARTS),
+    Failure(ends=("redis", "registry"), pause=80, away=frozenset({MESH}), within=80 + STARTS),
     Failure(ends=("nginx-gateway", "oauth2-proxy"), away=frozenset({WAY_IN})),
     Failure(ends=("nginx-gateway", "backend"), away=frozenset({WAY_IN})),
     Failure(hangs=("redis", "postgres"), away=AGENTS | {MESH}, within=SOON + STARTS),

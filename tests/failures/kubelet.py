@@ -123,6 +123,7 @@ class Container:
         self._deleted = threading.Event()
         self._gone = threading.Event()
         self._pause = 0.0
+        self._failed = 0
         self._pod: Pod | None = None
         self._thread = threading.Thread(target=self._look_after, daemon=True)
 
@@ -152,8 +153,13 @@ class Container:
         if self._thread.is_alive():
             self._thread.join(30)
 
-    def kill(self) -> None:
-        """It ends without a word, and all of it with it, as in a container."""
+    def kill(self, pause: float = 0) -> None:
+        """It ends without a word, and all of it with it, as in a container.
+
+        Args:
+            pause: Seconds until it is started again, as it has ended before.
+        """
+        self._pause = pause
         signal_all(self.pod.process.pid, signal.SIGKILL)
 
     def hang(self) -> None:
@@ -174,9 +180,10 @@ class Container:
         return time.monotonic() - began
 
     def calm(self) -> None:
-        """It has run for so long that the kubelet has forgotten its restarts."""
+        """It has run for so long that the kubelet has forgotten its restarts, and the last question went well."""
         self.restarts = []
         self._pause = 0.0
+        self._failed = 0
 
     def waiting_log(self, name: str) -> str:
         """What an init container has said so far."""
@@ -257,7 +264,7 @@ class Container:
         over = threading.Event()
         try:
             for kind in ("startupProbe", "livenessProbe"):
-                failed, question = 0, pod.spec[kind]
+                self._failed, question = 0, pod.spec[kind]
                 due = time.monotonic()
                 while True:
                     if ends.within(due - time.monotonic()):
@@ -269,8 +276,8 @@ class Container:
                         return "deleted"
                     due = max(due + question["periodSeconds"] / self.pace, time.monotonic())
                     well = self._is_well(question, pod)
-                    failed = 0 if well else failed + 1
-                    if failed >= question["failureThreshold"]:
+                    self._failed = 0 if well else self._failed + 1
+                    if self._failed >= question["failureThreshold"]:
                         return "ended" if ends.within(0) else kind
                     if well and kind == "startupProbe":
                         break

@@ -97,8 +97,8 @@ def test_who_restarts_and_whether_all_works_again(start: Start, failure: Failure
         one.calm()
     struck = (*failure.ends, *failure.hangs)
     began = time.monotonic()
-    for name in failure.ends:
-        containers[name].kill()
+    for number, name in enumerate(failure.ends):
+        containers[name].kill(0 if number else failure.pause)
     for name in failure.hangs:
         containers[name].hang()
     away = set[str]()
@@ -110,8 +110,8 @@ def test_who_restarts_and_whether_all_works_again(start: Start, failure: Failure
         return back and all(works.values()) and all(one.ready for one in containers.values())
 
     if failure.by_hand:
-        # As long as a liveness takes to fail, and half of that again.
-        assert not eventually(well, 95 / PACE)
+        # Longer than a liveness takes to fail.
+        assert not eventually(well, 70 / PACE)
         assert not any(containers[name].restarts for name in struck)
         for name in struck:
             containers[name].wake()
@@ -123,11 +123,10 @@ def test_who_restarts_and_whether_all_works_again(start: Start, failure: Failure
         # Until the last one is started again it is the kubelet's clock that counts.
         seconds = (last - began) * PACE + (time.monotonic() - last)
     untraced = running.untraced()
-    print(failure.name, round(seconds), "away", sorted(away), seen(containers), untraced)
     assert set(seen(containers)) == (set() if failure.by_hand else {*struck})
     assert away <= failure.away
     assert seconds <= failure.within
-    measured(failure, seconds)
+    measured(failure, seconds, away)
     for name in untraced:
         containers[name].kill()
     assert untraced == failure.untraced
@@ -161,8 +160,9 @@ def test_a_stop_lets_the_requests_under_way_finish(start: Start, name: str) -> N
     assert eventually(running.well, SOON), running.works()
 
 
-def measured(failure: Failure, seconds: float) -> None:
-    """Keep how long it took, for `make failures` to put into the docs."""
+def measured(failure: Failure, seconds: float, away: set[str]) -> None:
+    """Keep what was seen, for `make failures` to put into the docs."""
     file = ROOT / "build/failures.json"
-    kept: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
-    file.write_text(json.dumps({**kept, failure.name: round(seconds)}, indent=2) + "\n")
+    kept: dict[str, object] = json.loads(file.read_text()) if file.exists() else {}
+    row = {"seconds": round(seconds), "away": sorted(away)}
+    file.write_text(json.dumps({**kept, failure.name: row}, indent=2) + "\n")
