@@ -156,6 +156,7 @@ BASE = (
         "basename",
         "cat",
         "chmod",
+        "comm",
         "cp",
         "cut",
         "date",
@@ -167,7 +168,7 @@ BASE = (
         "env",
         "expr",
     ),
-    *("false", "find", "grep", "head", "id", "kill", "ls", "mkdir", "mktemp", "mv", "od", "printf", "ps", "rm", "sed"),
+    *("false", "find", "grep", "head", "id", "kill", "ln", "ls", "mkdir", "mktemp", "mv", "od", "printf", "ps", "rm", "sed"),
     *("seq", "setpriv", "sha256sum", "sleep", "sort", "stat", "sync", "tail", "tee", "test", "timeout", "touch", "tr"),
     *("true", "uname", "uniq", "wc", "xargs"),
 )

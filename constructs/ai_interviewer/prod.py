@@ -7,8 +7,10 @@ from mcpmesh_k8s import (
     ArgoCdSettings,
     Autoscaling,
     Availability,
+    Backup,
     Budget,
     Claim,
+    ClaimTarget,
     ClusterName,
     Compute,
     ExternalSecrets,
@@ -74,6 +76,7 @@ PROD = EnvironmentSettings(
         size="10Gi",
         databases=services.DATABASES,
         availability=services.DATA,
+        backup=Backup(target=ClaimTarget(size="20Gi"), priority_class=services.OBSERVABILITY.priority_class),
     ),
     redis=RedisSettings(
         image=images.REDIS,

@@ -17,7 +17,7 @@ from .extras import PodExtras
 from .guest import Guest, GuestSettings
 from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of
-from .names import dns_label, once
+from .names import dns_label, dns_subdomain, once
 from .namespace import Namespace, NamespaceSettings
 from .network import (
     AddressRange,
@@ -52,6 +52,7 @@ from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Compute, bytes_text, in_bytes
+from .schedule import Schedule
 from .scope import ApplicationScope, ApplicationSettings, Phase, PodTemplatePath, place_of, settings_of
 from .secret import (
     ExistingSecrets,
@@ -194,6 +195,7 @@ __all__ = [
     "Replicas",
     "RequestRules",
     "Row",
+    "Schedule",
     "Scratch",
     "SealedSecrets",
     "SealedValue",
@@ -234,6 +236,7 @@ __all__ = [
     "containers_of",
     "dataclass",
     "dns_label",
+    "dns_subdomain",
     "each",
     "gateway_api",
     "harden",

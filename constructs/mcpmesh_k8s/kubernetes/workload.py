@@ -265,19 +265,6 @@ class Workload(Pod):
             *self.disruption_budget(),
         ]
 
-    def claim_manifests(self) -> list[Manifest]:
-        """The claims that the Deployment mounts. They outlive it: ArgoCD never deletes them."""
-        return [
-            k8s.KubePersistentVolumeClaim.manifest(
-                metadata=self.metadata(
-                    claim.object_name(self.full_name),
-                    annotations={"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"},
-                ),
-                spec=claim.spec(),
-            )
-            for claim in self.claims
-        ]
-
     def controller(self) -> Manifest:
         """The Deployment. A rollout starts a new pod first where there is room for one, and else ends an old one."""
         surge = self.surge_pods
@@ -442,7 +429,7 @@ class StatefulWorkload(Workload):
                         metadata=k8s.ObjectMeta(
                             name=claim.name,
                             labels=self.selector,
-                            annotations={"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"},
+                            annotations=self.claim_annotations(),
                         ),
                         spec=claim.spec(),
                     )

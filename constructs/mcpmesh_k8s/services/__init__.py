@@ -3,6 +3,15 @@
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
+from .backup import (
+    Backup,
+    BackupProgram,
+    ClaimTarget,
+    RestoreDrill,
+    Retention,
+    S3Target,
+    StoreBackup,
+)
 from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .postgres import Postgres, PostgresSettings
@@ -18,9 +27,12 @@ __all__ = [
     "AgentSettings",
     "Api",
     "ApiSettings",
+    "Backup",
+    "BackupProgram",
     "Bucket",
     "BucketSettings",
     "BuiltImage",
+    "ClaimTarget",
     "Code",
     "Database",
     "Ephemeral",
@@ -40,6 +52,10 @@ __all__ = [
     "Registry",
     "RegistrySettings",
     "Repair",
+    "RestoreDrill",
+    "Retention",
+    "S3Target",
+    "StoreBackup",
     "Tempo",
     "TempoSettings",
     "role_key",

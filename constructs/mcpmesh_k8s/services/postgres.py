@@ -16,6 +16,7 @@ from mcpmesh_k8s.kubernetes import (
     File,
     Files,
     Image,
+    IssuedKey,
     PodExtras,
     Port,
     Probes,
@@ -41,7 +42,9 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._postgres_mover import PostgresMover
+from .backup import Backup, BackupProgram, StoreBackup
 from .postgres_databases import (
+    BACKUP,
     SUPERUSER,
     USER,
     Database,
@@ -76,6 +79,7 @@ class PostgresSettings(WorkloadOptions):
         databases: What it holds. A task brings the server to it at each deployment, and never drops anything.
         databases_extras: What is added to the pods of that task. Unless given, they may run where the server may, and
             their image is pulled as the server's is.
+        backup: How it is backed up; not at all with ``None``. Its Secret then needs no key for that.
         name: The short name. The task's is ``<name>-databases``.
     """
 
@@ -85,6 +89,7 @@ class PostgresSettings(WorkloadOptions):
     storage_class: str = ""
     databases: tuple[Database, ...]
     databases_extras: PodExtras | None = None
+    backup: Backup | None = None
     name: str = "postgres"
 
     def __post_init__(self) -> None:
@@ -94,9 +99,10 @@ class PostgresSettings(WorkloadOptions):
         once("PostgresSettings.databases", [database.name for database in self.databases])
 
     @property
-    def secret_keys(self) -> tuple[str, ...]:
-        """The keys its Secret must hold: the superuser's password and one for each role."""
-        return ("password", *(role_key(role) for role in roles_of(self.databases)))
+    def secret_keys(self) -> tuple[str | IssuedKey, ...]:
+        """The keys its Secret must hold: the superuser's password, one for each role, and what its backup needs."""
+        backup = (role_key(BACKUP), *self.backup.secret_keys) if self.backup else ()
+        return ("password", *(role_key(role) for role in roles_of(self.databases)), *backup)
 
 
 class Postgres(StatefulWorkload):
@@ -188,8 +194,44 @@ class Postgres(StatefulWorkload):
                 image_pull_secrets=settings.extras.image_pull_secrets,
             ),
         )
-        self.task = PostgresDatabases(scope, self, options, settings.databases, secret)
+        self.task = PostgresDatabases(
+            scope, self, options, settings.databases, secret, backed_up=settings.backup is not None
+        )
         """What brings the server to ``settings.databases``."""
+        self.backup = (
+            StoreBackup(scope, self, "postgres", settings.backup, self._backup_program(), secret)
+            if settings.backup
+            else None
+        )
+        """What backs it up, where something does."""
+
+    def _backup_program(self) -> BackupProgram:
+        """Dumps in custom format, each of one snapshot, and the roles without their passwords: the Secret has those."""
+        endpoint = self.endpoint("postgres")
+        scripts = ("take.sh", "try.sh", "dump.sh", "inventory.sh")
+        names = " ".join(database.name for database in self.settings.databases)
+        return BackupProgram(
+            image=self.settings.image,
+            user=USER,
+            files=(
+                *(File(path=name, content=read_script(_FILES / name)) for name in scripts),
+                *(
+                    File(path=name, content=(_FILES / name).read_text(encoding="utf-8"))
+                    for name in ("inventory.sql", "state.sql")
+                ),
+            ),
+            variables=variables(
+                {
+                    "DATABASES": names,
+                    "PGHOST": endpoint.host,
+                    "PGPORT": str(endpoint.port),
+                    "PGCONNECT_TIMEOUT": "5",
+                    "PGSSLMODE": "disable",
+                    "POSTGRES_USER": BACKUP,
+                    "PGPASSWORD": self.secret.key(role_key(BACKUP)),
+                }
+            ),
+        )
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

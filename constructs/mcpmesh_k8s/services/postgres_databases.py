@@ -38,11 +38,14 @@ DATABASES_FILE = "databases.json"
 
 SUPERUSER = "postgres"
 
+BACKUP = "backup"
+"""The role that backs up: it reads everything. The SQL of ``postgres_files`` says it too."""
+
 _FILES = Path(__file__).with_name("postgres_files")
 _FOLDER = "/etc/postgres-databases"
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _EXTENSION = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
-_TAKEN = (SUPERUSER, "template0", "template1", "public")
+_TAKEN = (SUPERUSER, BACKUP, "template0", "template1", "public")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +103,7 @@ class PostgresDatabases(Task):
         options: The task's name, how important it is, and what is added to its pods.
         databases: What the server shall hold.
         secret: The server's Secret.
+        backed_up: Whether there shall be a role that backs up.
     """
 
     def __init__(
@@ -109,11 +113,15 @@ class PostgresDatabases(Task):
         options: TaskOptions,
         databases: tuple[Database, ...],
         secret: Secret,
+        *,
+        backed_up: bool = False,
     ) -> None:
         endpoint = server.endpoint("postgres")
         passwords = tuple(
-            Variable(name=f"{role.upper()}_PASSWORD", value=secret.key(role_key(role))) for role in roles_of(databases)
+            Variable(name=f"{role.upper()}_PASSWORD", value=secret.key(role_key(role)))
+            for role in (*roles_of(databases), *([BACKUP] if backed_up else []))
         )
+        sql = ("databases.sql", "schemas.sql", *(["backup.sql"] if backed_up else []))
         super().__init__(
             scope,
             TaskSettings(
@@ -145,7 +153,7 @@ class PostgresDatabases(Task):
                             mount_path=_FOLDER,
                             files=(
                                 File(path="databases.sh", content=read_script(_FILES / "databases.sh")),
-                                *(File(path=name, content=_sql(name)) for name in ("databases.sql", "schemas.sql")),
+                                *(File(path=name, content=_sql(name)) for name in sql),
                                 File(path=DATABASES_FILE, content=_as_json(databases)),
                             ),
                         ),

@@ -1,0 +1,128 @@
+"""This module is the pods that back up and try backups, as processes of this machine: their rendered scripts and variables."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mesh_harness import Loopback, Manifest, Secrets, container_of, find, mounted, pod_environment
+from processes import START, Account
+
+BACKUPS = "/backups"
+PLACES = ("BACKUPS", "SCRATCH")
+
+
+def job_of(manifests: Sequence[Manifest], name: str) -> Manifest:
+    """The Job that a CronJob makes."""
+    cron_job = find(manifests, "CronJob", name)
+    return {**cron_job, "spec": cron_job["spec"]["jobTemplate"]["spec"]}
+
+
+@dataclass(kw_only=True)
+class BackupPod:
+    """A pod of a CronJob. What it mounts stays between two runs.
+
+    Args:
+        manifests: The rendered manifests.
+        name: The CronJob.
+        root: The folder of what it mounts.
+        secrets: The values of its Secrets.
+        variables: Variables that are others on this machine, such as where the server is.
+        before: What starts its commands as somebody else.
+        account: Who that is.
+    """
+
+    manifests: Sequence[Manifest]
+    name: str
+    root: Path
+    secrets: Secrets
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    account: Account | None = None
+
+    def __post_init__(self) -> None:
+        """Mount its volumes."""
+        self.job = job_of(self.manifests, self.name)
+        spec = self.job["spec"]["template"]["spec"]
+        self.containers = [c["name"] for c in (*spec.get("initContainers", []), *spec["containers"])]
+        self.mounts: dict[str, Path] = {}
+        for container in self.containers:
+            self.mounts |= mounted(self.manifests, self.job, container, root=self.root, loopback=Loopback())
+        if self.account:
+            self.account.own(*(path for path in self.mounts.values()))
+
+    @property
+    def backups(self) -> Path:
+        """Its claim, or what stands for it."""
+        return self.mounts[BACKUPS]
+
+    @property
+    def names(self) -> list[str]:
+        """What is in the claim."""
+        return sorted(os.listdir(self.backups))
+
+    def command(self, container: str, *words: str) -> tuple[list[str], dict[str, str]]:
+        """What a container starts, and its variables; another command of its image where words are given."""
+        places = Loopback(mounts=self.mounts)
+        environment = pod_environment(self.job, container, secrets=self.secrets, loopback=Loopback())
+        environment |= {name: places.command(environment[name]) for name in (*PLACES, "HOME") if name in environment}
+        command = words or container_of(self.job, container)["command"]
+        before = self.account.command if self.account else ()
+        return [*before, *(places.command(word) for word in command)], {**environment, **self.variables}
+
+    def start(self, container: str, *words: str, **variables: str) -> subprocess.Popen[str]:
+        """Start a container."""
+        command, environment = self.command(container, *words)
+        return subprocess.Popen(
+            command,
+            env={**environment, **variables},
+            cwd=self.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *, status: int = 0, **variables: str) -> str:
+        """Run its containers one after the other, and return what they say. The last, or one before it, ends so."""
+        said = ""
+        for container in self.containers:
+            process = self.start(container, **variables)
+            said += process.communicate(timeout=START)[0]
+            if process.returncode:
+                break
+        assert process.returncode == status, said
+        return said
+
+    def ask(self, script: str, *words: str, status: int = 0) -> bytes:
+        """What one of its scripts prints, as an operator's command calls it in the last container."""
+        command, environment = self.command(self.containers[-1], "/bin/sh", f"/etc/backup/{script}.sh", *words)
+        done = subprocess.run(command, env=environment, cwd=self.root, capture_output=True, timeout=START)
+        assert done.returncode == status, done.stderr.decode()
+        return done.stdout if status == 0 else done.stderr
+
+    def listed(self) -> list[dict[str, Any]]:
+        """The manifests of what there is."""
+        return [json.loads(line) for line in self.ask("list").splitlines()]
+
+
+@dataclass(kw_only=True)
+class Clock:
+    """A ``date`` that says what it is told, on a path of its own."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        """Put it there."""
+        self.folder.mkdir()
+        script = self.folder / "date"
+        script.write_text('#!/bin/sh\ncase "$*" in *%s) exec /bin/date "$@" ;; esac\ncat "${0%/*}/now"\n')
+        script.chmod(0o755)
+
+    def says(self, now: str) -> dict[str, str]:
+        """The variables with which it is that moment, such as ``20261130T023000Z``."""
+        (self.folder / "now").write_text(f"{now}\n")
+        return {"PATH": f"{self.folder}:{os.environ['PATH']}"}
