@@ -1,7 +1,9 @@
-"""This module is the pods that back up and try backups, as processes of this machine: their rendered scripts and variables."""
+"""This module is the pods that back up and try backups, as processes of this machine, with their rendered scripts."""
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from typing import Any
 
 from mesh_harness import Loopback, Manifest, Secrets, container_of, find, mounted, pod_environment
 from processes import START, Account
+from stand_ins import StandIns
 
 BACKUPS = "/backups"
 PLACES = ("BACKUPS", "SCRATCH")
@@ -61,7 +64,7 @@ class BackupPod:
     @property
     def names(self) -> list[str]:
         """What is in the claim."""
-        return sorted(os.listdir(self.backups))
+        return sorted(path.name for path in self.backups.iterdir())
 
     def command(self, container: str, *words: str) -> tuple[list[str], dict[str, str]]:
         """What a container starts, and its variables; another command of its image where words are given."""
@@ -126,3 +129,60 @@ class Clock:
         """The variables with which it is that moment, such as ``20261130T023000Z``."""
         (self.folder / "now").write_text(f"{now}\n")
         return {"PATH": f"{self.folder}:{os.environ['PATH']}"}
+
+
+KUBECTL = """\
+#!/bin/sh
+# Executes beside a server, or in a pod that reads backups, what it is asked to. All else a stand-in answers.
+here=${0%/*}
+case "$*" in
+CASES*) exec "$here/others/kubectl" "$@" ;;
+esac
+while [ "$1" != -- ]; do shift; done
+shift
+for word; do
+    shift
+    case "$word" in /etc/backup/*) word="$root$word" ;; esac
+    set -- "$@" "$word"
+done
+cd "$root" && . "$environment" "$@"
+"""
+
+
+class Cluster:
+    """A ``kubectl`` for a cluster whose containers are processes of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.others = StandIns(folder / "others", "kubectl")
+        self._cases = ""
+        answer = self.others.answer
+        answer("kubectl", "^config get-contexts", "trial\n")
+        answer("kubectl", "^config view ", json.dumps({"clusters": [{"cluster": {"extensions": [MINIKUBE]}}]}))
+        answer("kubectl", "get --raw=/readyz", "ok")
+        answer("kubectl", "get namespace ai-interviewer$", "ai-interviewer")
+        missing = 'error: the server doesn\'t have a resource type "applications"'
+        answer("kubectl", "get applications.argoproj.io", status=1, stderr=missing)
+        answer("kubectl", " (apply|delete|wait|patch|scale) ", "done\n")
+        answer("kubectl", " get [a-z,]+ (--selector=.* )?--output[= ]json$", '{"items": []}')
+
+    def executes(self, target: str, container: str, environment: Mapping[str, str], root: Path) -> None:
+        """Let a container be a process with these variables, started in this folder."""
+        number = self._cases.count("\n")
+        file = self.folder / f"environment.{number}"
+        words = shlex.join(f"{name}={value}" for name, value in environment.items())
+        file.write_text(f'exec {shutil.which("env")} -i {words} "$@"\n')
+        pattern = f'*" exec -i {target} --container {container} -- "*'
+        self._cases += f"{pattern}) root={shlex.quote(str(root))} environment={shlex.quote(str(file))} ;;\n"
+        program = self.folder / "kubectl"
+        program.write_text(KUBECTL.replace("CASES", self._cases))
+        program.chmod(0o755)
+
+    def reads(self, pod: BackupPod) -> None:
+        """Let the backups of a pod be read."""
+        _, environment = pod.command(pod.containers[-1])
+        self.executes(f"pod/{pod.name}-reader", pod.containers[-1], environment, pod.root)
+
+
+MINIKUBE = {"extension": {"provider": "minikube.sigs.k8s.io"}}

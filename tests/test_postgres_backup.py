@@ -1,22 +1,15 @@
 """This module is the proof that PostgreSQL is backed up by the rendered task, on the real server."""
 
-import json
-import os
-import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Generator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from backup_harness import BackupPod, Clock
+from backup_harness import BackupPod
 from conftest import Manifests
-from mesh_harness import LOCALHOST, Manifest, eventually, free_port
+from mesh_harness import LOCALHOST, Manifest, free_port
 from processes import Account
-from test_postgres_runtime import SECRETS, START, Server, account, starting
+from test_postgres_runtime import SECRETS, Server, account, starting
 
 __all__ = ["account"]
 
@@ -81,7 +74,7 @@ def test_a_backup_is_complete_and_says_what_is_in_it(pod: BackupPod) -> None:
     (name,) = pod.names
     assert f"event=backup store=postgres name={name} bytes=" in said
     (manifest,) = pod.listed()
-    files = sorted(os.listdir(pod.backups / name / "data"))
+    files = sorted(path.name for path in (pod.backups / name / "data").iterdir())
     assert files == [
         "ai_interviewer.counts",
         "ai_interviewer.dump",
@@ -96,4 +89,6 @@ def test_a_backup_is_complete_and_says_what_is_in_it(pod: BackupPod) -> None:
     counts = {row[1]: row[2] for row in manifest["taken"]["facts"]["inventory"]["ai_interviewer"] if row[0] == "count"}
     assert counts == {QUOTED: 2, "table backend.own": 2, "large objects": 0}
     assert "role" in (pod.backups / name / "data/globals.sql").read_text().lower()
-    assert "SCRAM" not in "".join((pod.backups / name / "data" / file).read_text() for file in ("globals.sql", "roles.json"))
+    assert "SCRAM" not in "".join(
+        (pod.backups / name / "data" / file).read_text() for file in ("globals.sql", "roles.json")
+    )

@@ -3,6 +3,7 @@
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
+from .backup import FOLDER as BACKUP_SCRIPTS
 from .backup import (
     Backup,
     BackupProgram,
@@ -21,6 +22,7 @@ from .registry import Registry, RegistrySettings
 from .tempo import Tempo, TempoSettings
 
 __all__ = [
+    "BACKUP_SCRIPTS",
     "DATABASES_FILE",
     "USER",
     "Agent",

@@ -24,7 +24,7 @@ from mcpmesh_k8s.kubernetes import (
     PodExtras,
     Schedule,
     Scratch,
-    Secret,
+    SecretKey,
     SettingError,
     Severity,
     Target,
@@ -34,6 +34,7 @@ from mcpmesh_k8s.kubernetes import (
     Variable,
     Volume,
     dataclass,
+    dns_label,
     dns_subdomain,
     in_bytes,
     k8s,
@@ -111,7 +112,9 @@ class S3Target:
         peer: Where it is, as far as a policy can say; the internet unless given.
         bucket: The bucket. It must be there.
         prefix: Where in it, with a slash at the end; each store has a folder of its name there.
-        issued_by: Who issues its keys, for whoever fills in the Secret.
+        secret: The Secret with its keys, without the application's prefix: ``Secret(...)`` of ``secret_keys``. Several
+            stores may share it.
+        issued_by: Who issues the keys, for whoever fills in the Secret.
         scratch: Room on the node for one backup, until it has been sent.
         image: The image of ``mc``, which sends.
         http_because: Why it is reached without TLS. Empty, as it should be, means with TLS.
@@ -122,6 +125,7 @@ class S3Target:
     peer: Peer = Internet()
     bucket: str
     prefix: str = ""
+    secret: str = "backup-bucket"
     issued_by: str = "whoever runs the bucket of backups"
     scratch: str = "2Gi"
     image: Image = MINIO_CLIENT
@@ -130,12 +134,18 @@ class S3Target:
     def __post_init__(self) -> None:
         """Check the names and the size."""
         dns_subdomain("S3Target.host", self.host)
+        dns_label("S3Target.secret", self.secret)
         port_number("S3Target.port", self.port)
         in_bytes("S3Target.scratch", self.scratch)
         if not _BUCKET.fullmatch(self.bucket):
             raise SettingError("S3Target.bucket", self.bucket, "Give 3 to 63 of a-z, 0-9, '.' and '-'.")
         if not _PREFIX.fullmatch(self.prefix):
             raise SettingError("S3Target.prefix", self.prefix, "Give folders with a slash, such as 'prod/'.")
+
+    @property
+    def secret_keys(self) -> tuple[IssuedKey, ...]:
+        """The keys that its Secret must hold."""
+        return tuple(IssuedKey(key=key, issued_by=self.issued_by) for key in ("access-key", "secret-key"))
 
     @property
     def external(self) -> External:
@@ -199,14 +209,6 @@ class Backup:
         if self.deadline_seconds < 1:
             raise SettingError("Backup.deadline_seconds", self.deadline_seconds, "Give 1 or more.")
 
-    @property
-    def secret_keys(self) -> tuple[IssuedKey, ...]:
-        """The keys that the Secret of the store must hold for the target."""
-        if isinstance(self.target, ClaimTarget):
-            return ()
-        issuer = self.target.issued_by
-        return tuple(IssuedKey(key=f"bucket-{what}-key", issued_by=issuer) for what in ("access", "secret"))
-
 
 @dataclass(frozen=True, kw_only=True)
 class BackupProgram:
@@ -263,12 +265,9 @@ class StoreBackup(Task):
         port: The name of the port that is asked.
         backup: Its settings.
         program: What the store brings.
-        secret: The store's Secret, which holds ``backup.secret_keys``.
     """
 
-    def __init__(
-        self, scope: Construct, store: Pod, port: str, backup: Backup, program: BackupProgram, secret: Secret
-    ) -> None:
+    def __init__(self, scope: Construct, store: Pod, port: str, backup: Backup, program: BackupProgram) -> None:
         self.store = store
         self.settings = backup
         name, target = f"{store.name}-backup", backup.target
@@ -296,11 +295,7 @@ class StoreBackup(Task):
             variables=(*variables({"STORE": store.name, "BACKUPS": BACKUPS, **retention}), *program.variables),
             volumes=volumes,
         )
-        container = (
-            take
-            if isinstance(target, ClaimTarget)
-            else _sender(name, target, "send", backup, volumes, store.name, secret)
-        )
+        container = take if isinstance(target, ClaimTarget) else _sender(name, target, "send", backup, volumes, store)
         super().__init__(
             scope,
             TaskSettings(
@@ -320,7 +315,7 @@ class StoreBackup(Task):
         self.connects_to(Target(workload=store, port=port))
         if isinstance(target, S3Target):
             self.connects_to(target.external)
-        self.drill = _Drill(scope, self, backup.drill, program, secret) if backup.drill else None
+        self.drill = _Drill(scope, self, backup.drill, program) if backup.drill else None
         """What tries the newest backup, where there is something."""
 
     @property
@@ -340,9 +335,7 @@ class StoreBackup(Task):
 class _Drill(Task):
     """The task that tries the newest backup."""
 
-    def __init__(
-        self, scope: Construct, backup: StoreBackup, drill: RestoreDrill, program: BackupProgram, secret: Secret
-    ) -> None:
+    def __init__(self, scope: Construct, backup: StoreBackup, drill: RestoreDrill, program: BackupProgram) -> None:
         self._backup = backup
         self._drill = drill
         name, settings = f"{backup.store.name}-drill", backup.settings
@@ -363,7 +356,7 @@ class _Drill(Task):
         fetch = (
             ()
             if isinstance(target, ClaimTarget)
-            else (_sender("fetch", target, "fetch", settings, (scripts, Scratch(), place), backup.store.name, secret),)
+            else (_sender("fetch", target, "fetch", settings, (scripts, Scratch(), place), backup.store),)
         )
         super().__init__(
             scope,
@@ -435,10 +428,10 @@ def _sender(
     script: str,
     backup: Backup,
     volumes: tuple[Volume, ...],
-    store: str,
-    secret: Secret,
+    store: Pod,
 ) -> Container:
     """The one container that has the keys of the bucket."""
+    secret = store.application.prefixed(target.secret)
     return Container(
         name=name,
         image=target.image,
@@ -447,11 +440,11 @@ def _sender(
         command=("/bin/sh", f"{FOLDER}/{script}.sh"),
         variables=variables(
             {
-                "STORE": store,
+                "STORE": store.name,
                 "BACKUPS": BACKUPS,
-                "BUCKET": f"target/{target.bucket}/{target.prefix}{store}",
-                "BUCKET_ACCESS_KEY": secret.key("bucket-access-key"),
-                "BUCKET_SECRET_KEY": secret.key("bucket-secret-key"),
+                "BUCKET": f"target/{target.bucket}/{target.prefix}{store.name}",
+                "BUCKET_ACCESS_KEY": SecretKey(secret=secret, key="access-key"),
+                "BUCKET_SECRET_KEY": SecretKey(secret=secret, key="secret-key"),
                 "MC_HOST_target": target.url,
                 # Where it keeps its own settings.
                 "HOME": "/tmp",

@@ -16,7 +16,6 @@ from mcpmesh_k8s.kubernetes import (
     File,
     Files,
     Image,
-    IssuedKey,
     PodExtras,
     Port,
     Probes,
@@ -99,10 +98,10 @@ class PostgresSettings(WorkloadOptions):
         once("PostgresSettings.databases", [database.name for database in self.databases])
 
     @property
-    def secret_keys(self) -> tuple[str | IssuedKey, ...]:
-        """The keys its Secret must hold: the superuser's password, one for each role, and what its backup needs."""
-        backup = (role_key(BACKUP), *self.backup.secret_keys) if self.backup else ()
-        return ("password", *(role_key(role) for role in roles_of(self.databases)), *backup)
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys its Secret must hold: the superuser's password, one for each role, and one for its backup."""
+        roles = (*roles_of(self.databases), *([BACKUP] if self.backup else []))
+        return ("password", *(role_key(role) for role in roles))
 
 
 class Postgres(StatefulWorkload):
@@ -199,9 +198,7 @@ class Postgres(StatefulWorkload):
         )
         """What brings the server to ``settings.databases``."""
         self.backup = (
-            StoreBackup(scope, self, "postgres", settings.backup, self._backup_program(), secret)
-            if settings.backup
-            else None
+            StoreBackup(scope, self, "postgres", settings.backup, self._backup_program()) if settings.backup else None
         )
         """What backs it up, where something does."""
 

@@ -249,14 +249,14 @@ class ClusterSide(_Side):
         running = {
             f"{item['kind'].lower()}/{item['metadata']['name']}"
             for item in listed["items"]
-            # A Job counts the pods that have not ended.
-            if item.get("status", {}).get("active" if item["kind"] == "Job" else "replicas", 0)
+            # A Job counts the pods that have not ended, and a CronJob names such Jobs.
+            if item.get("status", {}).get("active" if item["kind"].endswith("Job") else "replicas", 0)
         }
         return sorted(running & set(stores.clients))
 
     def stopping(self, clients: Sequence[str]) -> str:
         """The command that stops clients."""
-        jobs = [client for client in clients if client.startswith("job/")]
+        jobs = [client for client in clients if client.startswith(("job/", "cronjob/"))]
         scaled = [client for client in clients if client not in jobs]
         commands = [self.kubectl.command("scale", "--replicas=0", *scaled)] if scaled else []
         commands += [self.kubectl.command("delete", *jobs)] if jobs else []
