@@ -6,12 +6,15 @@ from mcpmesh_k8s import (
     AgentSettings,
     ApiSettings,
     Availability,
+    Backup,
     BuiltImage,
+    ClaimTarget,
     Compute,
     Database,
     External,
     Internet,
     Platform,
+    Schedule,
     Secret,
     SecretKey,
     variables,
@@ -37,6 +40,15 @@ DATABASES = (
     Database(name="ai_interviewer", roles=("backend", "interview_agent")),
 )
 """The registry's database, and the application's own with a role for each service that connects."""
+
+
+def backup(size: str, *, at: str) -> Backup:
+    """Backups of a store each night, on a claim of this size. They give way to everything else."""
+    return Backup(
+        target=ClaimTarget(size=size),
+        schedule=Schedule(cron=at),
+        priority_class=OBSERVABILITY.priority_class,
+    )
 
 
 def backend(

@@ -4,6 +4,8 @@
 set -eu
 umask 077
 export LC_ALL=C
+# shellcheck disable=SC2034
+here="$(dirname "$0")"
 fail() {
   echo "error: $*" >&2
   exit 1

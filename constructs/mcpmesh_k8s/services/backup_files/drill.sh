@@ -1,7 +1,6 @@
 # Tries the newest backup of $STORE in $BACKUPS: all its files are what they were, and a server that is thrown away loads
 # them and holds what was counted.
 . ./common.sh
-here="$(dirname "$0")"
 began="$(date -u +%s)"
 cd "$BACKUPS" || fail "there is no $BACKUPS"
 newest=''

@@ -2,7 +2,6 @@
 # retention does not keep. What is no backup of this store is left alone.
 . ./common.sh
 . ./make.sh
-here="$(dirname "$0")"
 # The day of the week follows from the number of days since 1970, which was a Thursday. Weeks begin on Monday.
 week_of() {
   year="${1%????}" rest="${1#????}"
