@@ -107,6 +107,15 @@ class BackupPod:
         assert done.returncode == status, done.stderr.decode()
         return done.stdout if status == 0 else done.stderr
 
+    def script(self, name: str, text: str) -> None:
+        """Let one of its scripts be another."""
+        (self.mounts["/etc/backup"] / name).write_text(text)
+
+    def limited(self, limit: str) -> tuple[str, ...]:
+        """What the first container starts, with a limit of a shell."""
+        command = container_of(self.job, self.containers[0])["command"]
+        return ("/bin/sh", "-c", f"{limit}; exec {shlex.join(command)}")
+
     def listed(self) -> list[dict[str, Any]]:
         """The manifests of what there is."""
         return [json.loads(line) for line in self.ask("list").splitlines()]
