@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mesh_harness import Loopback, Manifest, Secrets, container_of, find, mounted, pod_environment
+from mesh_harness import Loopback, Manifest, Secrets, container_of, find, free_port, mounted, pod_environment
 from processes import START, Account
 from stand_ins import StandIns
 
@@ -126,6 +126,7 @@ class Clock:
     """A ``date`` that says what it is told, on a path of its own."""
 
     folder: Path
+    path: str = ""
 
     def __post_init__(self) -> None:
         """Put it there."""
@@ -137,7 +138,7 @@ class Clock:
     def says(self, now: str) -> dict[str, str]:
         """The variables with which it is that moment, such as ``20261130T023000Z``."""
         (self.folder / "now").write_text(f"{now}\n")
-        return {"PATH": f"{self.folder}:{os.environ['PATH']}"}
+        return {"PATH": f"{self.folder}:{self.path or os.environ['PATH']}"}
 
 
 KUBECTL = """\
@@ -151,7 +152,10 @@ while [ "$1" != -- ]; do shift; done
 shift
 for word; do
     shift
-    case "$word" in /etc/backup/*) word="$root$word" ;; esac
+    case "$word" in
+    /etc/backup/*) word="$root$word" ;;
+    16379) word=BESIDE ;;
+    esac
     set -- "$@" "$word"
 done
 cd "$root" && . "$environment" "$@"
@@ -166,6 +170,7 @@ class Cluster:
         folder.mkdir()
         self.others = StandIns(folder / "others", "kubectl")
         self._cases = ""
+        self._beside = str(free_port())
         answer = self.others.answer
         answer("kubectl", "^config get-contexts", "trial\n")
         answer("kubectl", "^config view ", json.dumps({"clusters": [{"cluster": {"extensions": [MINIKUBE]}}]}))
@@ -185,7 +190,7 @@ class Cluster:
         pattern = f'*" exec -i {target} --container {container} -- "*'
         self._cases += f"{pattern}) root={shlex.quote(str(root))} environment={shlex.quote(str(file))} ;;\n"
         program = self.folder / "kubectl"
-        program.write_text(KUBECTL.replace("CASES", self._cases))
+        program.write_text(KUBECTL.replace("CASES", self._cases).replace("BESIDE", self._beside))
         program.chmod(0o755)
 
     def reads(self, pod: BackupPod) -> None:
@@ -195,3 +200,54 @@ class Cluster:
 
 
 MINIKUBE = {"extension": {"provider": "minikube.sigs.k8s.io"}}
+
+
+MC = """\
+#!/bin/sh
+# Stands in for mc: an alias is a folder beside, and its keys are compared. There is no command that removes anything.
+set -eu
+here=${0%/*}
+[ "$1" = --quiet ] || { [ "$1" = --version ] && echo "mc version stand-in" && exit; exit 1; }
+shift
+printf '%s\\n' "$*" >>"$here/said"
+place() {
+    alias=${1%%/*}
+    eval "url=\\${MC_HOST_$alias:-}"
+    [ "$url" = "$(cat "$here/$alias.url")" ] || { echo "error: access denied to $alias" >&2; exit 1; }
+    echo "$here/$1"
+}
+case "$1" in
+ls)
+    at=$(place "$2")
+    cd "$at" 2>/dev/null || exit 0
+    for name in *; do [ ! -d "$name" ] || echo "[2026-11-30 02:30:00 UTC]     0B $name/"; done ;;
+cat) cat "$(place "$2")" ;;
+cp)
+    [ ! -e "$here/fault" ] || . "$here/fault"
+    to=$(place "$3")
+    mkdir -p "${to%/*}"
+    cat "$2" >"$to" ;;
+*) echo "error: $*" >&2; exit 1 ;;
+esac
+"""
+
+
+class Bucket:
+    """A bucket out of the cluster, and a stand-in for ``mc`` that knows its keys."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        folder.mkdir()
+        (folder / "mc").write_text(MC)
+        (folder / "mc").chmod(0o755)
+        (folder / "target.url").write_text(url)
+        self.path = f"{folder}:{os.environ['PATH']}"
+
+    def fails(self, how: str) -> None:
+        """Let the next copies meet this."""
+        (self.folder / "fault").write_text(how)
+
+    @property
+    def said(self) -> list[str]:
+        """What mc was asked, in its order."""
+        return (self.folder / "said").read_text().splitlines()

@@ -184,22 +184,24 @@ def test_what_is_no_backup_of_the_store_is_left_alone(pod: BackupPod, clock: Clo
 
 def test_a_run_that_is_cut_short_anywhere_leaves_the_one_before(pod: BackupPod, clock: Clock, tmp_path: Path) -> None:
     """The whole pod is killed before the first program that it starts, before the second, and so on to its end."""
-    programs, counter = tmp_path / "programs", tmp_path / "left"
+    programs, counter = tmp_path / "programs", tmp_path / "started"
     programs.mkdir()
     for name in PROGRAMS:
         real = clock.folder / "date" if name == "date" else shutil.which(name)
         (programs / name).write_text(
-            f'#!/bin/sh\nread -r left <{counter}\n[ "$left" != 0 ] || kill -9 0\n'
-            f'echo $((left - 1)) >{counter}\nexec {real} "$@"\n'
+            f"#!/bin/sh\nread -r cut <{counter}.cut\nprintf x >>{counter}\n"
+            f'[ "$({shutil.which("wc")} -c <{counter})" -le "$cut" ] || kill -9 0\nexec {real} "$@"\n'
         )
         (programs / name).chmod(0o755)
     pod.run(**clock.says("20261129T023000Z"))
     plant(pod, ["20250101T023000Z"])
+    before = shutil.copytree(pod.backups, tmp_path / "before")
     time_of = clock.says("20261130T023000Z")
     path = {"PATH": f"{programs}:{os.environ['PATH']}"}
     cut, removed = 0, 0
     while True:
-        counter.write_text(f"{cut}\n")
+        counter.write_text("")
+        counter.with_name("started.cut").write_text(f"{cut}\n")
         process = pod.start("redis-backup", **(time_of | path), KEEP_MONTHLY="0", KEEP_DAILY="1")
         said, _ = process.communicate(timeout=20)
         there = [manifest["name"] for manifest in pod.listed()]
@@ -210,9 +212,10 @@ def test_a_run_that_is_cut_short_anywhere_leaves_the_one_before(pod: BackupPod, 
             break
         assert process.returncode == -signal.SIGKILL, said
         if "20261130T023000Z" in there:
-            # What follows is removal alone. The next run has another moment.
+            # What follows is removal alone. The next begins anew.
             removed += 1
-            time_of = clock.says(f"20261130T02{30 + removed}00Z")
+            shutil.rmtree(pod.backups)
+            shutil.copytree(before, pod.backups)
         cut += 1
     assert cut > 15
     assert removed

@@ -116,6 +116,8 @@ class AiInterviewer(Application):
         redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys))
         minio = Minio(foundation, environment.minio, secret("minio", *environment.minio.secret_keys))
         Bucket(foundation, UPLOADS, minio)
+        for target in environment.backup_buckets:
+            secret(target.secret, *target.secret_keys)
         tempo = Tempo(foundation, environment.tempo)
         registry = Registry(mesh, environment.registry)
         backend = Api(services, environment.backend)

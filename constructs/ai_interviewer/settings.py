@@ -25,6 +25,7 @@ from mcpmesh_k8s import (
     RateLimit,
     RedisSettings,
     RegistrySettings,
+    S3Target,
     SecretSource,
     SettingError,
     TempoSettings,
@@ -92,6 +93,13 @@ class EnvironmentSettings:
     metrics: MetricsSettings
     grafana: GrafanaSettings
     api_server: ApiServer = ApiServer()
+
+    @property
+    def backup_buckets(self) -> tuple[S3Target, ...]:
+        """The buckets that backups go to, each Secret once."""
+        stores = (self.postgres, self.redis, self.minio)
+        targets = (store.backup.target for store in stores if store.backup)
+        return tuple({target.secret: target for target in targets if isinstance(target, S3Target)}.values())
 
 
 @dataclass(frozen=True, kw_only=True)
