@@ -300,7 +300,7 @@ def test_every_pod_has_a_place_in_one_order(manifests: Manifests, environment: s
         order.setdefault(value, set()).add(service)
     login = {"oauth2-proxy"} & set().union(*order.values())
     agents = {"pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent"}
-    told = {"alertmanager"} & set().union(*order.values())
+    told = {"alertmanager", "postgres-backup", "redis-backup", "minio-backup"} & set().union(*order.values())
     assert [order[value] for value in sorted(order, reverse=True)] == [
         {"postgres", "postgres-databases", "redis", "minio", "minio-bucket"},
         {"nginx-gateway"} | login,
@@ -343,7 +343,8 @@ def test_an_order_of_its_own_belongs_to_each_namespace() -> None:
 def test_after_the_loss_of_a_node_interviews_can_be_held(settings: EnvironmentSettings) -> None:
     (namespace,) = AiInterviewer(settings, outdir="unused").find_all(Namespace)
     lost = {share.pod.name for share in namespace.shares() if not share.left}
-    assert lost == {"tempo", "grafana", "prometheus", "kube-state-metrics", "blackbox", "alertmanager"}
+    backups = {"postgres-backup", "redis-backup", "minio-backup"}
+    assert lost == backups | {"tempo", "grafana", "prometheus", "kube-state-metrics", "blackbox", "alertmanager"}
     # The figures of the plan as requests have no such room: they are limits, where they can be.
     plan = {"postgres": Compute(cpu="2", memory="2Gi"), "minio": Compute(cpu="1", memory="1Gi")}
     asked = replace(

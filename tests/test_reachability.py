@@ -60,6 +60,11 @@ TELLS_PEOPLE = """
 prometheus   -> alertmanager 9093
 alertmanager -> internet 443, internet-v6 443
 """
+BACKS_UP = """
+postgres-backup -> postgres 5432
+redis-backup    -> redis 6379
+minio-backup    -> minio 9000
+"""
 TO_THE_MESH = """
 nginx-gateway -> registry 8000
 nginx-gateway -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
@@ -71,7 +76,7 @@ prometheus    -> oauth2-proxy 44180
 """
 ALLOWED = {
     "dev": EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH,
-    "prod": EVERYWHERE + TO_THE_CLUSTER + SIGN_IN + TELLS_PEOPLE,
+    "prod": EVERYWHERE + TO_THE_CLUSTER + SIGN_IN + TELLS_PEOPLE + BACKS_UP,
 }
 
 HOSTS = {
@@ -229,7 +234,7 @@ def test_routes_to_the_mesh_open_no_more_in_a_shared_cluster_than_elsewhere(tmp_
     AiInterviewer(STAGING, outdir=tmp_path / "staging").synth()
     assert_exactly(
         openings_in(read_manifests(tmp_path / "staging")),
-        EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH + SIGN_IN + TELLS_PEOPLE,
+        EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH + SIGN_IN + TELLS_PEOPLE + BACKS_UP,
     )
 
 

@@ -44,6 +44,8 @@ from mcpmesh_k8s import (
     Automated,
     Autoscaling,
     Availability,
+    Backup,
+    BackupProgram,
     Blackbox,
     BlackboxSettings,
     Bucket,
@@ -51,6 +53,7 @@ from mcpmesh_k8s import (
     Budget,
     BuiltImage,
     Claim,
+    ClaimTarget,
     ClusterName,
     ClusterSelector,
     ClusterServer,
@@ -170,8 +173,12 @@ from mcpmesh_k8s import (
     Repair,
     Replicas,
     RequestRules,
+    RestoreDrill,
+    Retention,
     Route,
     Row,
+    S3Target,
+    Schedule,
     Scratch,
     SealedSecrets,
     SealedValue,
@@ -189,6 +196,7 @@ from mcpmesh_k8s import (
     Slack,
     SmokeTest,
     SmokeTestSettings,
+    StoreBackup,
     SystemPods,
     Target,
     Task,
@@ -414,6 +422,11 @@ class Shop:
     def redis(self, settings: RedisSettings) -> Redis:
         return Redis(self.phase, settings, self.secret("redis", *settings.secret_keys))
 
+    def backs_up(self, backup: Backup) -> Redis:
+        if isinstance(backup.target, S3Target):
+            self.secret(backup.target.secret, *backup.target.secret_keys)
+        return self.redis(replace(REDIS, backup=backup))
+
     def minio(self, settings: MinioSettings) -> Minio:
         return Minio(self.phase, settings, self.secret("minio", *settings.secret_keys))
 
@@ -544,6 +557,8 @@ POSTGRES = PostgresSettings(
 )
 PROJECT = ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git")
 REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
+NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
+ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
 SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
 SECRET = SecretSettings(name="token", keys=("token",), source=STORE)
 SERVICE = WorkloadSettings(name="extra", container=MAIN)
@@ -921,6 +936,8 @@ CASES: dict[type[DataclassInstance], Case] = {
         compute=LARGE,
         size="3Gi",
         storage_class="fast",
+        backup=NIGHTLY,
+        client=Given(OTHER_IMAGE, {"backup": NIGHTLY}),
         name="objects",
         availability=URGENT,
         extras=MORE,
@@ -1018,6 +1035,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         storage_class="fast",
         databases=(Database(name="store", roles=("store",)),),
         databases_extras=MORE,
+        backup=NIGHTLY,
         name="database",
         availability=URGENT,
         extras=MORE,
@@ -1086,6 +1104,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         storage=Persistent(size="1Gi"),
         trace_length=10_001,
         exporter=None,
+        backup=NIGHTLY,
         name="cache",
         availability=URGENT,
         extras=MORE,
@@ -1184,6 +1203,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         retries=7,
         keep_seconds=3601,
         hook=Hook.AFTER_ALL,
+        schedule=Schedule(cron="0 3 * * *"),
         extras=MORE,
     ),
     TcpSocket: case(OPEN, Shop.asks, port="admin"),
@@ -1559,6 +1579,72 @@ CASES: dict[type[DataclassInstance], Case] = {
         image=OTHER_IMAGE,
         compute=LARGE,
     ),
+    Backup: case(
+        NIGHTLY,
+        Shop.backs_up,
+        target=ClaimTarget(size="2Gi"),
+        schedule=Schedule(cron="31 2 * * *"),
+        compute=LARGE,
+        deadline_seconds=601,
+        drill=RestoreDrill(),
+        priority_class="urgent",
+        extras=MORE,
+    ),
+    BackupProgram: case(
+        BackupProgram(image=IMAGE, user=User(uid=1000, gid=1000), files=(File(path="take.sh", content="exit 1"),)),
+        lambda shop, program: StoreBackup(
+            shop.phase, shop.web, "http", replace(NIGHTLY, drill=RestoreDrill()), program
+        ),
+        image=OTHER_IMAGE,
+        user=User(uid=1001, gid=1001),
+        files=(File(path="take.sh", content="exit 2"),),
+        variables=HINT,
+        trial=HINT,
+    ),
+    ClaimTarget: case(
+        ClaimTarget(size="1Gi"),
+        lambda shop, target: shop.backs_up(replace(NIGHTLY, target=target)),
+        size="2Gi",
+        storage_class="fast",
+        retention=Retention(daily=8),
+    ),
+    RestoreDrill: case(
+        RestoreDrill(),
+        lambda shop, drill: shop.backs_up(replace(NIGHTLY, drill=drill)),
+        schedule=Schedule(cron="0 5 * * 0"),
+        scratch="3Gi",
+        compute=LARGE,
+        deadline_seconds=601,
+    ),
+    Retention: case(
+        Retention(),
+        lambda shop, retention: shop.backs_up(Backup(target=ClaimTarget(size="1Gi", retention=retention))),
+        daily=8,
+        weekly=5,
+        monthly=7,
+    ),
+    S3Target: case(
+        ELSEWHERE_KEPT,
+        lambda shop, target: shop.backs_up(replace(NIGHTLY, target=target)),
+        host="s3.example.org",
+        port=8443,
+        peer=ELSEWHERE,
+        bucket="more-backups",
+        prefix="prod/",
+        secret="bucket",
+        scratch="3Gi",
+        image=OTHER_IMAGE,
+        http_because="It is a test.",
+    ),
+    Schedule: case(
+        Schedule(cron="30 2 * * *"),
+        lambda shop, schedule: Task(shop.phase, TaskSettings(name="clean", container=SIDECAR, schedule=schedule)),
+        cron="31 2 * * *",
+        time_zone="Europe/Berlin",
+        starting_deadline_seconds=3601,
+        keep_succeeded=2,
+        keep_failed=2,
+    ),
     Slack: case(
         Slack(channel="#shop"),
         lambda shop, ticket: shop.tells(replace(TOLD, ticket=ticket)),
@@ -1570,6 +1656,7 @@ CASES: dict[type[DataclassInstance], Case] = {
 
 ONLY_READ = {
     (IssuedKey, "issued_by"): "people read it in the table of Secrets and when they are asked for the value",
+    (S3Target, "issued_by"): "people read it as they read IssuedKey.issued_by (test_bucket_backup.py)",
     (RandomKey, "form"): "it is how the value is made, and no value is rendered",
     (BuiltImage, "dockerfile"): "the operator's commands build it (test_operations.py)",
     (BuiltImage, "build_context"): "the operator's commands build in it (test_operations.py)",

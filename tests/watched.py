@@ -11,7 +11,7 @@ import yaml
 
 from ai_interviewer import PROD
 from ai_interviewer.application import AiInterviewer
-from mcpmesh_k8s import InClusterPrometheus, MetricsEndpoint, PodExtras, Port, Tempo
+from mcpmesh_k8s import InClusterPrometheus, MetricsEndpoint, PodExtras, Port, RestoreDrill, Tempo
 
 RUNBOOKS = "https://runbooks.example/"
 
@@ -20,9 +20,11 @@ def watched(outdir: Path) -> dict[str, dict[str, Any]]:
     """The rules of an application whose every part is watched, by the names of alerts."""
     measured = PodExtras(ports=(Port(name="metrics", number=9999),), metrics=(MetricsEndpoint(),))
     assert isinstance(PROD.metrics, InClusterPrometheus)
+    assert PROD.minio.backup
     environment = replace(
         PROD,
         postgres=replace(PROD.postgres, extras=measured),
+        minio=replace(PROD.minio, backup=replace(PROD.minio.backup, drill=RestoreDrill())),
         metrics=replace(PROD.metrics, prometheus=replace(PROD.metrics.prometheus, runbooks=RUNBOOKS)),
     )
     with pytest.MonkeyPatch.context() as patch:

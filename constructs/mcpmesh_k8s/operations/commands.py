@@ -265,7 +265,7 @@ Owners = Annotated[
 ]
 StoreName = Annotated[
     str,
-    typer.Option("--store", metavar="NAME", help="The store by its short name, such as postgres.", show_default=False),
+    typer.Option("--store", metavar="NAME", help="A store by its short name.", show_default=False),
 ]
 FromBackup = Annotated[
     str,
@@ -663,7 +663,7 @@ def verify(
     require_same(rows)
 
 
-@command("restore", CHANGE, "dev", "dev --store postgres", "prod --store postgres --from newest --confirm prod")
+@command("restore", CHANGE, "prod", "prod --store NAME --from newest --confirm prod")
 def restore(
     given: typer.Context,
     environment: Env,

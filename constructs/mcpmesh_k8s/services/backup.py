@@ -172,7 +172,7 @@ class RestoreDrill:
 
     schedule: Schedule = Schedule(cron="30 4 * * 0")
     scratch: str = "2Gi"
-    compute: Compute = Compute(cpu="20m", memory="128Mi", cpu_limit="500m", memory_limit="256Mi")
+    compute: Compute = Compute(cpu="50m", memory="128Mi", cpu_limit="500m", memory_limit="256Mi")
     deadline_seconds: int = 3 * 3600
 
     def __post_init__(self) -> None:
@@ -198,7 +198,7 @@ class Backup:
 
     target: ClaimTarget | S3Target
     schedule: Schedule = Schedule(cron="30 2 * * *")
-    compute: Compute = Compute(cpu="20m", memory="64Mi", cpu_limit="500m", memory_limit="128Mi")
+    compute: Compute = Compute(cpu="50m", memory="64Mi", cpu_limit="500m", memory_limit="128Mi")
     deadline_seconds: int = 3 * 3600
     drill: RestoreDrill | None = None
     priority_class: str = ""
