@@ -1,15 +1,19 @@
 """This module is the pods that back up and try backups, as processes of this machine, with their rendered scripts."""
 
+import hashlib
 import json
 import os
 import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ai_interviewer import PROD, AiInterviewer
+from conftest import read_manifests
+from mcpmesh_k8s import RestoreDrill
 from mesh_harness import Loopback, Manifest, Secrets, container_of, find, free_port, mounted, pod_environment
 from processes import START, Account
 from stand_ins import StandIns
@@ -251,3 +255,37 @@ class Bucket:
     def said(self) -> list[str]:
         """What mc was asked, in its order."""
         return (self.folder / "said").read_text().splitlines()
+
+
+def drilled(outdir: Path) -> Sequence[Manifest]:
+    """Production, whose newest backups are tried."""
+    assert PROD.postgres.backup
+    assert PROD.redis.backup
+    assert PROD.minio.backup
+    drill = RestoreDrill()
+    environment = replace(
+        PROD,
+        postgres=replace(PROD.postgres, backup=replace(PROD.postgres.backup, drill=drill)),
+        redis=replace(PROD.redis, backup=replace(PROD.redis.backup, drill=drill)),
+        minio=replace(PROD.minio, backup=replace(PROD.minio.backup, drill=drill)),
+    )
+    AiInterviewer(environment, outdir=outdir).synth()
+    return read_manifests(outdir)
+
+
+def copy_claim(pod: BackupPod, drill: BackupPod) -> None:
+    """Give a drill what a backup wrote, as its own: in a cluster the group of the claim may read it."""
+    shutil.copytree(pod.backups, drill.backups, dirs_exist_ok=True)
+    if drill.account:
+        drill.account.own(*drill.backups.rglob("*"))
+
+
+def seal(folder: Path) -> None:
+    """Let the checksums of a backup be those of its files, as of one who changed both."""
+    lines = [line.split(" ", 2) for line in (folder / "sums").read_text().splitlines()]
+    files = {path: (folder / "data" / path).read_bytes() for _, _, path in lines}
+    sums = "".join(f"{hashlib.sha256(data).hexdigest()} {len(data)} {path}\n" for path, data in files.items())
+    (folder / "sums").write_text(sums)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["sums"] = hashlib.sha256(sums.encode()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest, separators=(",", ":")) + "\n")

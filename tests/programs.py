@@ -77,7 +77,7 @@ PROGRAMS = (
     Program(
         "postgresql",
         "runs the rendered PostgreSQL, and moves its data",
-        ("postgres", "initdb", "psql", "pg_isready", "pg_dump", "pg_dumpall", "pg_restore"),
+        ("postgres", "initdb", "psql", "pg_ctl", "pg_isready", "pg_dump", "pg_dumpall", "pg_restore"),
         ("postgresql",),
         folders=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"),
         services=("postgresql",),

@@ -15,7 +15,7 @@ pg_ctl --wait --log="$SCRATCH/log" --options="-c listen_addresses='' -c unix_soc
 for dump in "$1"/*.dump; do
   database="${dump##*/}"
   database="${database%.dump}"
-  createdb --username=postgres --template=template0 "$database"
+  psql --no-psqlrc --quiet --username=postgres --dbname=postgres --command="CREATE DATABASE \"$database\" TEMPLATE template0"
   # Whose things are is in the dump, and needs no proof here; the roles are not there.
   pg_restore --exit-on-error --no-owner --no-privileges --username=postgres --dbname="$database" "$dump"
   POSTGRES_USER=postgres sh "$here/inventory.sh" "$database" "$(cat "$here/inventory.sql")" |
