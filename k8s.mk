@@ -25,7 +25,7 @@
 #                                   cluster.
 #   OWNER="DATABASE:SCHEMA:ROLE …"  Who owns what belonged to the source's superuser, where that cannot be known. May
 #                                   be repeated.
-#   STORE=NAME                      The store by its short name, such as postgres.
+#   STORE=NAME                      A store by its short name.
 #
 # Only what is given to make counts: a shell may have a variable of such a name for a purpose of its own. The file that
 # includes this one says in OPERATE what is called, in VENV what must be there first, and in ANYWHERE which variables

@@ -111,6 +111,11 @@ class BackupPod:
         assert done.returncode == status, done.stderr.decode()
         return done.stdout if status == 0 else done.stderr
 
+    def forget(self) -> None:
+        """Empty the claim: a moment has one backup, and tests have many in a second."""
+        for name in self.names:
+            shutil.rmtree(self.backups / name)
+
     def script(self, name: str, text: str) -> None:
         """Let one of its scripts be another."""
         (self.mounts["/etc/backup"] / name).write_text(text)
@@ -196,6 +201,10 @@ class Cluster:
         program = self.folder / "kubectl"
         program.write_text(KUBECTL.replace("CASES", self._cases).replace("BESIDE", self._beside))
         program.chmod(0o755)
+
+    def forwards(self, target: str, port: int) -> None:
+        """Let a port be one of this machine."""
+        self.others.answer("kubectl", f"port-forward {target} ", f"Forwarding from 127.0.0.1:{port} -> 1\n")
 
     def reads(self, pod: BackupPod) -> None:
         """Let the backups of a pod be read."""

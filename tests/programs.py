@@ -166,9 +166,10 @@ BASE = (
         "du",
         "echo",
         "env",
-        "expr",
     ),
     *(
+        "echo",
+        "expr",
         "false",
         "find",
         "grep",
@@ -177,17 +178,14 @@ BASE = (
         "kill",
         "ln",
         "ls",
+        "md5sum",
         "mkdir",
         "mktemp",
         "mv",
         "od",
-        "printf",
-        "ps",
-        "rm",
-        "sed",
     ),
-    *("seq", "setpriv", "sha256sum", "sleep", "sort", "stat", "sync", "tail", "tee", "test", "timeout", "touch", "tr"),
-    *("true", "uname", "uniq", "wc", "xargs"),
+    *("printf", "ps", "rm", "rmdir", "sed", "seq", "setpriv", "sha256sum", "sleep", "sort", "stat", "sync", "tail"),
+    *("tee", "test", "timeout", "touch", "tr", "true", "uname", "uniq", "wc", "xargs"),
 )
 
 

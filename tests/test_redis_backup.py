@@ -141,12 +141,14 @@ def test_each_command_that_its_user_may_give_is_needed(redis: Pod, pod: BackupPo
     pod.run()
     for missing in ("-sync", "-ping"):
         ask(redis, "ACL", "SETUSER", "backup", "+sync", "+ping", missing)
+        pod.forget()
         # Nobody waits for a server that never says PONG.
         said = pod.run(status=1, PATH=impatient(pod))
         assert "no permissions to run" in said or "does not answer" in said
     # Without REPLCONF the server writes the dump beside its data, and sends that.
     ask(redis, "ACL", "SETUSER", "backup", "+ping", "-replconf")
     assert beside(redis) == []
+    pod.forget()
     pod.run()
     assert beside(redis) == ["dump.rdb"]
 

@@ -16,7 +16,7 @@ from .errors import OperationError, SettingError, TreeError
 from .extras import PodExtras
 from .guest import Guest, GuestSettings
 from .image import Image
-from .manifest import Manifest, Objects, at, containers_of, each, name_of
+from .manifest import Manifest, Objects, at, containers_of, each, name_of, template_of
 from .names import dns_label, dns_subdomain, once
 from .namespace import Namespace, NamespaceSettings
 from .network import (
@@ -252,6 +252,7 @@ __all__ = [
     "refuse_wrong_types",
     "settings_of",
     "synthesize",
+    "template_of",
     "topology",
     "variables",
 ]

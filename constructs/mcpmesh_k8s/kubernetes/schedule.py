@@ -14,8 +14,8 @@ from .values import dataclass
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 6))
 _PART = re.compile(r"(?:\*|(?P<first>\d{1,2})(?:-(?P<last>\d{1,2}))?)(?:/(?P<step>\d{1,2}))?")
 _ZONE = re.compile(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*")
-_DAYS = [date(2023, 1, 1) + timedelta(days=number) for number in range(4 * 366)]
-"""Long enough for every day that there is, the 29th of February too."""
+_DAYS = [date(2023, 1, 1) + timedelta(days=number) for number in range(8 * 366)]
+"""Long enough for two of every day that there is, the 29th of February too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,8 @@ class Schedule:
 
     def __post_init__(self) -> None:
         """Refuse a schedule that Kubernetes would refuse, and one that never comes."""
+        for index in range(len(_FIELDS)):
+            self._numbers(index)
         if not any(self._days()):
             raise SettingError("Schedule.cron", self.cron, "There is no such day. Give one that comes every year.")
         if not _ZONE.fullmatch(self.time_zone) or self.time_zone == "Local" or not _is_known(self.time_zone):

@@ -149,7 +149,6 @@ class Task(Pod):
                 failed_jobs_history_limit=schedule.keep_failed,
                 suspend=False,
                 job_template=k8s.JobTemplateSpec(
-                    metadata=k8s.ObjectMeta(labels=self.labels()),
                     spec=self._job_spec(
                         "Never",
                         k8s.PodFailurePolicy(

@@ -37,6 +37,7 @@ KEPT = ("Namespace", "PersistentVolumeClaim", "ExternalSecret", "SealedSecret")
 
 PASSING = (
     "configmap",
+    "cronjob",
     "deployment",
     "horizontalpodautoscaler",
     "ingress",
