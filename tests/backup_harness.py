@@ -19,6 +19,7 @@ from processes import START, Account
 from stand_ins import StandIns
 
 BACKUPS = "/backups"
+NO_OTHERS: Mapping[str, str] = {}
 PLACES = ("BACKUPS", "SCRATCH")
 
 
@@ -79,7 +80,7 @@ class BackupPod:
         before = self.account.command if self.account else ()
         return [*before, *(places.command(word) for word in command)], {**environment, **self.variables}
 
-    def start(self, container: str, *words: str, **variables: str) -> subprocess.Popen[str]:
+    def start(self, container: str, *words: str, variables: Mapping[str, str] = NO_OTHERS) -> subprocess.Popen[str]:
         """Start a container."""
         command, environment = self.command(container, *words)
         return subprocess.Popen(
@@ -93,15 +94,16 @@ class BackupPod:
             start_new_session=True,
         )
 
-    def run(self, *, status: int = 0, **variables: str) -> str:
+    def run(self, variables: Mapping[str, str] = NO_OTHERS, *, status: int = 0) -> str:
         """Run its containers one after the other, and return what they say. The last, or one before it, ends so."""
-        said = ""
+        said, ended = "", 0
         for container in self.containers:
-            process = self.start(container, **variables)
+            process = self.start(container, variables=variables)
             said += process.communicate(timeout=START)[0]
-            if process.returncode:
+            ended = process.returncode
+            if ended:
                 break
-        assert process.returncode == status, said
+        assert ended == status, said
         return said
 
     def ask(self, script: str, *words: str, status: int = 0) -> bytes:

@@ -76,7 +76,7 @@ def test_only_the_container_that_sends_has_the_keys_and_it_alone_has_no_password
 
 
 def test_a_backup_is_sent_and_its_manifest_comes_last(pod: BackupPod, bucket: Bucket, at: Clock) -> None:
-    said = pod.run(**at.says("20261130T023000Z"))
+    said = pod.run(at.says("20261130T023000Z"))
     assert "event=backup store=redis name=20261130T023000Z bytes=" in said
     place = "target/backups/prod/redis/20261130T023000Z"
     copies = [words.split(f" {place}/")[1] for words in bucket.said if words.startswith("cp ")]
@@ -91,29 +91,29 @@ def test_a_backup_is_sent_and_its_manifest_comes_last(pod: BackupPod, bucket: Bu
 
 @pytest.mark.parametrize("last", ["data/other", "sums", "manifest.json"])
 def test_what_was_not_sent_to_its_end_is_no_backup(pod: BackupPod, bucket: Bucket, at: Clock, last: str) -> None:
-    pod.run(**at.says("20261129T023000Z"))
+    pod.run(at.says("20261129T023000Z"))
     bucket.fails(f'case "$3" in */{last}) echo "error: the bucket is full" >&2; exit 1 ;; esac')
-    said = pod.run(status=1, **at.says("20261130T023000Z"))
+    said = pod.run(at.says("20261130T023000Z"), status=1)
     assert f"error: the bucket is full\nerror: {last} could not be sent: see above\n" in said
     assert [manifest["name"] for manifest in pod.listed()] == ["20261129T023000Z"]
 
 
 def test_what_arrives_as_something_else_is_told(pod: BackupPod, bucket: Bucket, at: Clock) -> None:
     bucket.fails('case "$3" in */data/other) set -- cp /dev/null "$3" ;; esac')
-    assert "data/other did not arrive as it was sent" in pod.run(status=1, **at.says("20261130T023000Z"))
+    assert "data/other did not arrive as it was sent" in pod.run(at.says("20261130T023000Z"), status=1)
     assert pod.listed() == []
 
 
 def test_with_other_keys_nothing_is_sent(pod: BackupPod, bucket: Bucket, at: Clock) -> None:
     (bucket.folder / "target.url").write_text("https://other:keys@s3.example.com:443")
-    said = pod.run(status=1, **at.says("20261130T023000Z"))
+    said = pod.run(at.says("20261130T023000Z"), status=1)
     assert "access denied" in said
     assert "the bucket cannot be listed: see above" in said
 
 
 def test_a_clock_that_went_back_is_told(pod: BackupPod, at: Clock) -> None:
-    pod.run(**at.says("20300101T000000Z"))
-    said = pod.run(status=1, **at.says("20261130T023000Z"))
+    pod.run(at.says("20300101T000000Z"))
+    said = pod.run(at.says("20261130T023000Z"), status=1)
     assert "the clock says 20261130T023000Z, which is before the backup 20300101T000000Z" in said
     assert [manifest["name"] for manifest in pod.listed()] == ["20261130T023000Z", "20300101T000000Z"]
 
@@ -122,9 +122,9 @@ def test_a_drill_fetches_the_newest_whole_one(
     rendered: Sequence[Manifest], pod: BackupPod, bucket: Bucket, at: Clock, tmp_path: Path
 ) -> None:
     for night in (28, 29):
-        pod.run(**at.says(f"202611{night}T023000Z"))
+        pod.run(at.says(f"202611{night}T023000Z"))
     bucket.fails('case "$3" in */manifest.json) exit 1 ;; esac')
-    pod.run(status=1, **at.says("20261130T023000Z"))
+    pod.run(at.says("20261130T023000Z"), status=1)
     drill = BackupPod(
         manifests=rendered,
         name="ai-interviewer-redis-drill",

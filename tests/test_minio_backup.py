@@ -146,7 +146,7 @@ def test_with_other_keys_there_is_no_backup(pod: BackupPod, storage: Storage, tm
     (impatient / "sleep").write_text("#!/bin/sh\n")
     (impatient / "sleep").chmod(0o755)
     pod.script("take.sh", (pod.mounts["/etc/backup"] / "take.sh").read_text().replace("left=60", "left=2"))
-    said = pod.run(status=1, PATH=f"{impatient}:{storage.path}")
+    said = pod.run({"PATH": f"{impatient}:{storage.path}"}, status=1)
     assert "error: the object storage does not answer" in said
     assert pod.names == []
 

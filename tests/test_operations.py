@@ -230,6 +230,7 @@ TARGETS = {
     "k8s-import-data": "import-data dev",
     "k8s-verify-data": "verify-data dev",
     "k8s-restart": "restart dev",
+    "k8s-restore": "restore dev",
     "k8s-rollback": "rollback dev",
     "k8s-clean": "clean dev",
 }
@@ -1405,13 +1406,11 @@ def running(name: str, *, restarts: int = 0, reason: str = "", **more: object) -
 
 def status_of(operate: Operate, workplace: Workplace, *items: dict[str, object]) -> dict[str, str]:
     """The rows of the table that `status` shows, by service."""
-    pattern = (
-        "get deployments,statefulsets,jobs,pods --selector=app.kubernetes.io/part-of=ai-interviewer --output=json$"
-    )
+    pattern = "get deployments,statefulsets,jobs,cronjobs,pods --selector=app.kubernetes.io/part-of=ai-interviewer --output=json$"
     workplace.stand_ins.answer("kubectl", pattern, json.dumps({"items": items}))
     result = operate("status", "dev")
     assert (result.status, result.err) == (0, "")
-    assert workplace.stand_ins.lines()[-1].startswith(f"{DEV_KUBECTL} get deployments,statefulsets,jobs,pods ")
+    assert workplace.stand_ins.lines()[-1].startswith(f"{DEV_KUBECTL} get deployments,statefulsets,jobs,cronjobs,pods ")
     lines = result.out.splitlines()
     assert lines[1].split("  ")[0] == "service"
     return {line.split()[0]: " ".join(line.split()[1:]) for line in lines[3:]}
@@ -1439,6 +1438,28 @@ def test_status_is_one_line_for_each_service(operate: Operate, workplace: Workpl
     assert rows["smoke-test"].split()[:2] == ["1", "1"]
     assert rows["grafana"].endswith("stopped: deploy again")
     assert rows["old"].endswith("no longer rendered")
+
+
+@pytest.mark.parametrize(
+    ("spec", "state", "said"),
+    [
+        ({}, {}, ""),
+        ({}, {"lastScheduleTime": "2026-11-30T02:30:00Z", "lastSuccessfulTime": "2026-11-30T02:31:00Z"}, ""),
+        ({}, {"lastScheduleTime": "2026-11-30T02:30:00Z", "active": [{"name": "now"}]}, ""),
+        (
+            {},
+            {"lastScheduleTime": "2026-11-30T02:30:00Z", "lastSuccessfulTime": "2026-11-29T02:31:00Z"},
+            "its run of 2026-11-30T02:30:00Z has not succeeded",
+        ),
+        ({"suspend": True}, {}, "suspended: deploy again"),
+    ],
+)
+def test_of_a_task_with_a_schedule_the_last_run_counts(
+    spec: dict[str, object], state: dict[str, object], said: str
+) -> None:
+    found = {"kind": "CronJob", "metadata": {"name": "shop-nightly"}, "spec": spec, "status": state}
+    service = pods.service_of("nightly", found, found, ())
+    assert (service.kind, service.wanted, service.ready, service.wrong) == ("CronJob", 1, int(not said), said)
 
 
 def test_status_names_an_image_that_is_not_the_rendered_one(operate: Operate, workplace: Workplace) -> None:

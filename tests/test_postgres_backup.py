@@ -143,7 +143,7 @@ def test_a_server_that_is_away_is_waited_for_and_then_told(pod: BackupPod, tmp_p
     (patient / "sleep").write_text(f"#!/bin/sh\necho slept >>{tmp_path}/slept\n")
     (patient / "sleep").chmod(0o755)
     nobody = str(free_port())
-    said = pod.run(status=1, PGPORT=nobody, PATH=f"{patient}:{os.environ['PATH']}")
+    said = pod.run({"PGPORT": nobody, "PATH": f"{patient}:{os.environ['PATH']}"}, status=1)
     assert f"error: {LOCALHOST}:{nobody} takes nobody in: psql: error: connection to server" in said
     assert (tmp_path / "slept").read_text().count("slept") == 59
     assert pod.names == []

@@ -143,7 +143,7 @@ def test_each_command_that_its_user_may_give_is_needed(redis: Pod, pod: BackupPo
         ask(redis, "ACL", "SETUSER", "backup", "+sync", "+ping", missing)
         pod.forget()
         # Nobody waits for a server that never says PONG.
-        said = pod.run(status=1, PATH=impatient(pod))
+        said = pod.run({"PATH": impatient(pod)}, status=1)
         assert "no permissions to run" in said or "does not answer" in said
     # Without REPLCONF the server writes the dump beside its data, and sends that.
     ask(redis, "ACL", "SETUSER", "backup", "+ping", "-replconf")
@@ -165,7 +165,7 @@ def impatient(pod: BackupPod) -> str:
 
 def test_a_server_that_is_away_is_told(pod: BackupPod) -> None:
     nobody = str(free_port())
-    said = pod.run(status=1, REDIS_PORT=nobody, PATH=impatient(pod))
+    said = pod.run({"REDIS_PORT": nobody, "PATH": impatient(pod)}, status=1)
     assert f"error: {LOCALHOST}:{nobody} does not answer: Could not connect to Redis" in said
     assert pod.names == []
 

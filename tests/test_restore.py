@@ -97,7 +97,7 @@ def test_what_was_lost_comes_back_to_the_byte(
     with served(rendered, account) as server:
         cluster = connect(tmp_path, server, pod)
         (name,) = pod.names
-        status, said = operate("restore", "trial")
+        status, said = operate("restore", "trial", "--store=postgres")
         assert (status, name in said) == (0, True), said
         status, said = operate("restore", "trial", "--store=postgres", "--from=newest", f"--data={export}")
         assert status == 0, said

@@ -56,7 +56,7 @@ def test_a_task_with_a_schedule_is_a_cron_job() -> None:
     assert at(job, "podFailurePolicy")["rules"] == [
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     ]
-    kubernetes_validate.validate(cron_job, "1.27", strict=True)
+    kubernetes_validate.validate(dict(cron_job), "1.27", strict=True)
     # It brings its claim, and ArgoCD waits for neither.
     for manifest in (cron_job, rendered["PersistentVolumeClaim"]):
         notes = at(manifest, "metadata", "annotations")

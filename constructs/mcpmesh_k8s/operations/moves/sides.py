@@ -246,17 +246,21 @@ class ClusterSide(_Side):
         if not kinds:
             return []
         listed = json.loads(self.kubectl.output("get", ",".join(kinds), "--output", "json"))
-        running = {
-            f"{item['kind'].lower()}/{item['metadata']['name']}"
-            for item in listed["items"]
-            # A Job counts the pods that have not ended, and a CronJob names such Jobs.
-            if item.get("status", {}).get("active" if item["kind"].endswith("Job") else "replicas", 0)
-        }
-        return sorted(running & set(stores.clients))
+        running = list[str]()
+        for item in listed["items"]:
+            client, status = f"{item['kind'].lower()}/{item['metadata']['name']}", item.get("status", {})
+            if client not in stores.clients:
+                continue
+            if item["kind"] == "CronJob":
+                running += ["job/" + str(job["name"]) for job in status.get("active", ())]
+            # A Job counts the pods that have not ended.
+            elif status.get("active" if item["kind"] == "Job" else "replicas", 0):
+                running.append(client)
+        return sorted(running)
 
     def stopping(self, clients: Sequence[str]) -> str:
         """The command that stops clients."""
-        jobs = [client for client in clients if client.startswith(("job/", "cronjob/"))]
+        jobs = [client for client in clients if client.startswith("job/")]
         scaled = [client for client in clients if client not in jobs]
         commands = [self.kubectl.command("scale", "--replicas=0", *scaled)] if scaled else []
         commands += [self.kubectl.command("delete", *jobs)] if jobs else []
