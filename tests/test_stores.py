@@ -400,7 +400,7 @@ def test_of_a_client_with_a_schedule_the_job_is_named_that_runs(ends: Ends) -> N
         "status": {"active": [{"name": "shop-nightly-1"}]},
     }
     (ends.root / "bin/running").write_text(json.dumps({"items": [nightly]}))
-    with pytest.raises(OperationError, match="delete job/shop-nightly-1$"):
+    with pytest.raises(OperationError, match=r"delete job/shop-nightly-1$"):
         export_data(CLUSTER, stores, ends.root / "out")
     (ends.root / "bin/running").write_text(json.dumps({"items": [{**nightly, "status": {"active": []}}]}))
     export_data(CLUSTER, stores, ends.root / "out")
