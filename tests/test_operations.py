@@ -1406,7 +1406,8 @@ def running(name: str, *, restarts: int = 0, reason: str = "", **more: object) -
 
 def status_of(operate: Operate, workplace: Workplace, *items: dict[str, object]) -> dict[str, str]:
     """The rows of the table that `status` shows, by service."""
-    pattern = "get deployments,statefulsets,jobs,cronjobs,pods --selector=app.kubernetes.io/part-of=ai-interviewer --output=json$"
+    kinds = "deployments,statefulsets,jobs,cronjobs,pods"
+    pattern = f"get {kinds} --selector=app.kubernetes.io/part-of=ai-interviewer --output=json$"
     workplace.stand_ins.answer("kubectl", pattern, json.dumps({"items": items}))
     result = operate("status", "dev")
     assert (result.status, result.err) == (0, "")
