@@ -41,6 +41,7 @@ RESOURCES: Mapping[str, str] = {
     "batch/v1": "Job CronJob",
     "networking.k8s.io/v1": "NetworkPolicy Ingress IngressClass",
     "policy/v1": "PodDisruptionBudget",
+    "rbac.authorization.k8s.io/v1": "ClusterRole ClusterRoleBinding Role RoleBinding",
     "autoscaling/v2": "HorizontalPodAutoscaler",
     "scheduling.k8s.io/v1": "PriorityClass",
     "storage.k8s.io/v1": "StorageClass",
@@ -50,7 +51,10 @@ RESOURCES: Mapping[str, str] = {
 }
 """The kinds that the server knows unless it is told others, by apiVersion."""
 
-_CLUSTER_SCOPED = ("CustomResourceDefinition", "IngressClass", "Namespace", "PriorityClass", "StorageClass")
+_CLUSTER_SCOPED = (
+    *("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "IngressClass", "Namespace"),
+    *("PriorityClass", "StorageClass"),
+)
 _SCALED = ("Deployment", "StatefulSet", "ReplicaSet")
 _VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 _REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 415: "UnsupportedMediaType", 422: "Invalid"}

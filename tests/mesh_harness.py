@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -307,7 +307,7 @@ class StandInRegistry:
         registry = self
 
         def now() -> str:
-            return datetime.now(timezone.utc).isoformat()
+            return datetime.now(UTC).isoformat()
 
         class Handler(BaseHTTPRequestHandler):
             def reply(self, status: int, body: Mapping[str, Any] | None = None) -> None:

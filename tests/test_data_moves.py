@@ -619,6 +619,24 @@ def test_open_sessions_are_named_and_nothing_is_touched(stage: Stage, exported: 
             stage.cluster.sql("postgres", end)
 
 
+def test_the_session_of_the_exporter_is_no_client_s_and_ends_by_itself(stage: Stage, imported: Path) -> None:
+    command = ["psql", "--username=exporter", "--dbname=mcpmesh", "--command=SELECT pg_sleep(60)"]
+    environment = {**stage.cluster.postgres, "PGAPPNAME": "collects"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as session:
+        try:
+            there = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'collects' AND query <> '';"
+            while stage.cluster.sql("postgres", there) == ["0"]:
+                time.sleep(0.05)
+            assert all(row.ok for row in import_data(CLUSTER, STORES, imported))
+            _, said = session.communicate(timeout=10)
+        finally:
+            session.kill()
+    assert b"terminating connection due to administrator command" in said
+    # Whom it finds in place of the one before has let it in.
+    enters = "SELECT has_database_privilege('exporter', 'mcpmesh', 'CONNECT');"
+    assert stage.cluster.sql("postgres", enters) == ["t"]
+
+
 def test_an_object_of_the_same_name_is_never_overwritten(stage: Stage, exported: Path) -> None:
     file = stage.cluster.objects / BUCKET / "empty.bin"
     kept = file.read_bytes() if file.exists() else None
@@ -752,7 +770,7 @@ def test_roles_arrive_with_members_and_grants_but_cannot_log_in_and_rule_nothing
 
 def test_the_roles_of_the_target_keep_their_passwords(stage: Stage, imported: Path) -> None:
     asked = "SELECT rolname FROM pg_authid WHERE rolcanlogin AND rolpassword LIKE 'SCRAM%' ORDER BY 1;"
-    assert stage.cluster.sql("postgres", asked) == ["backend", "interview_agent", "mcpmesh", "postgres"]
+    assert stage.cluster.sql("postgres", asked) == ["backend", "exporter", "interview_agent", "mcpmesh", "postgres"]
 
 
 def test_every_key_arrives_with_its_type_and_its_end(stage: Stage, imported: Path) -> None:
@@ -1083,8 +1101,9 @@ def test_the_stores_are_those_of_the_tree() -> None:
     deployments = tuple(f"deployment/ai-interviewer-{name}" for name in names)
     jobs = ("job/ai-interviewer-postgres-databases", "job/ai-interviewer-minio-bucket")
     assert STORES.clients == (*jobs, *deployments)
-    # Traces and dashboards: what keeps a claim and is no store is named.
-    assert STORES.left_out == ("deployment/ai-interviewer-tempo", "deployment/ai-interviewer-grafana")
+    # Traces, dashboards, metrics and logs: what keeps a claim and is no store is named.
+    watching = ("tempo", "grafana", "prometheus", "loki")
+    assert STORES.left_out == tuple(f"deployment/ai-interviewer-{name}" for name in watching)
     assert stores_of(AiInterviewer(DEV, outdir="unused")).left_out == ()
 
 

@@ -38,6 +38,7 @@ from mcpmesh_k8s import (
 )
 from mcpmesh_k8s.kubernetes.manifest import at
 from mcpmesh_k8s.kubernetes.pod_security import violations
+from mcpmesh_k8s.kubernetes.quantity import in_bytes
 from policy_evaluator import JSON, Cluster, Host, Namespace, Pod, namespaces_of, pods_of, policies_of
 
 NAMESPACE = "ai-interviewer"
@@ -129,7 +130,7 @@ def test_the_quota_has_room_for_the_solver_and_its_service(tmp_path: Path) -> No
     assert millis(room["requests.cpu"]) - millis(none["requests.cpu"]) == 10
     assert millis(room["limits.cpu"]) - millis(none["limits.cpu"]) == 100
     for kind in ("requests.memory", "limits.memory"):
-        assert int(room[kind].removesuffix("Mi")) - int(none[kind].removesuffix("Mi")) == 64
+        assert in_bytes(kind, room[kind]) - in_bytes(kind, none[kind]) == 64 * 2**20
     assert [one["services.nodeports"] for one in (room, none, inside)] == ["1", "0", "0"]
     assert room["services.loadbalancers"] == "0"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings
-from conftest import Manifests, close, read_manifests, requires
+from conftest import ROOT, Manifests, close, read_manifests, requires
 from gateway_harness import LOGIN, PREFIX, running_gateway
 from mcpmesh_k8s import (
     Agent,
@@ -117,7 +117,7 @@ def pods(manifests: Sequence[Manifest]) -> Iterator[Manifest]:
 
 def test_where_the_cluster_assigns_users_nothing_names_one(tmp_path: Path) -> None:
     found = list(pods(rendered(tmp_path / "prod", platforms.OPENSHIFT)))
-    assert len(found) == 16
+    assert len(found) == len(list(pods(read_manifests(ROOT / "dist/prod"))))
     for pod in found:
         for context in (pod, *pod["containers"], *pod.get("initContainers", [])):
             security = context["securityContext"]
@@ -176,7 +176,9 @@ def test_what_listens_on_ipv4_alone_is_told_of(tmp_path: Path) -> None:
 
 def test_pods_run_where_their_images_can(tmp_path: Path) -> None:
     found = list(pods(rendered(tmp_path / "prod", Platform(architecture="arm64"))))
-    assert [pod["nodeSelector"] for pod in found] == [{"kubernetes.io/arch": "arm64"}] * 16
+    assert found
+    for pod in found:
+        assert pod["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
 
 
 def test_of_two_kinds_of_nodes_the_pods_own_word_counts() -> None:

@@ -134,7 +134,7 @@ def forget(server: Server) -> None:
     server.ask(
         "GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC",
         *(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)" for name in DATABASES),
-        *(f"DROP ROLE IF EXISTS {role}" for role in KEYS),
+        *(f"DROP ROLE IF EXISTS {role}" for role in (*KEYS, "exporter")),
     )
 
 

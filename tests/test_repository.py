@@ -13,13 +13,13 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomli
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -28,7 +28,7 @@ from conftest import requires
 from environments import EVERY
 
 ROOT = Path(__file__).resolve().parent.parent
-PYPROJECT: dict[str, Any] = tomli.loads((ROOT / "pyproject.toml").read_text())
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MAKEFILE = "".join((ROOT / name).read_text() for name in ("Makefile", "k8s.mk"))
 BINARIES = Path(sys.executable).parent
 
@@ -229,7 +229,7 @@ def direct() -> list[Requirement]:
 
 def test_requirements_are_pinned_exactly() -> None:
     for requirement in pins().values():
-        assert re.fullmatch(r"==\d[\w.]*", str(requirement.specifier)), requirement
+        assert re.fullmatch(r"==(\d+!)?\d[\w.]*", str(requirement.specifier)), requirement
 
 
 def test_requirements_are_inside_the_ranges_of_the_library() -> None:

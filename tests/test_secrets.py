@@ -54,6 +54,7 @@ PRODUCTION = {
     "ai-interviewer-postgres/backend-password": "POSTGRES_BACKEND_PASSWORD",
     "ai-interviewer-postgres/interview-agent-password": "POSTGRES_INTERVIEW_AGENT_PASSWORD",
     "ai-interviewer-postgres/backup-password": "POSTGRES_BACKUP_PASSWORD",
+    "ai-interviewer-postgres/exporter-password": "POSTGRES_EXPORTER_PASSWORD",
     "ai-interviewer-redis/password": "REDIS_PASSWORD",
     "ai-interviewer-redis/exporter-password": "REDIS_EXPORTER_PASSWORD",
     "ai-interviewer-redis/backup-password": "REDIS_BACKUP_PASSWORD",

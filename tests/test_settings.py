@@ -28,6 +28,8 @@ from mcpmesh_k8s import (
     Alert,
     Alertmanager,
     AlertmanagerSettings,
+    Alloy,
+    AlloySettings,
     Amount,
     Api,
     ApiAccess,
@@ -64,7 +66,10 @@ from mcpmesh_k8s import (
     Content,
     Count,
     Csi,
+    Dashboards,
+    DashboardsSettings,
     Database,
+    DataSource,
     DevIdentity,
     Dns,
     Dns01,
@@ -94,7 +99,9 @@ from mcpmesh_k8s import (
     Http01,
     HttpCheck,
     HttpGet,
+    IdentityHeaders,
     Image,
+    InClusterLoki,
     InClusterPrometheus,
     IngressExposure,
     IngressNginx,
@@ -107,14 +114,18 @@ from mcpmesh_k8s import (
     LabelSelectorRequirement,
     Limits,
     Listener,
+    LogDestination,
     Login,
     LoginPages,
+    Loki,
+    LokiSettings,
     Manifest,
     Manual,
     MeshSettings,
     MetricsEndpoint,
     Minio,
     MinioSettings,
+    MonitorsSettings,
     MountedSource,
     Namespace,
     NamespacePods,
@@ -123,6 +134,7 @@ from mcpmesh_k8s import (
     Nodes,
     NodeSelectorRequirement,
     NodeSelectorTerm,
+    NoLogs,
     NoMetrics,
     NoTls,
     OAuth2Proxy,
@@ -151,6 +163,7 @@ from mcpmesh_k8s import (
     PolicyKind,
     Port,
     Postgres,
+    PostgresExporter,
     PostgresSettings,
     PreferredSchedulingTerm,
     PriorityClass,
@@ -160,7 +173,9 @@ from mcpmesh_k8s import (
     Projected,
     Projection,
     Prometheus,
+    PrometheusOperator,
     PrometheusSettings,
+    PublicAddress,
     Question,
     RandomKey,
     RateLimit,
@@ -177,6 +192,7 @@ from mcpmesh_k8s import (
     Retention,
     Route,
     Row,
+    S3Storage,
     S3Target,
     Schedule,
     Scratch,
@@ -193,9 +209,12 @@ from mcpmesh_k8s import (
     SettingError,
     Severity,
     Share,
+    ShippedLogs,
     Slack,
     SmokeTest,
     SmokeTestSettings,
+    SourceKind,
+    SpanMetrics,
     StoreBackup,
     SystemPods,
     Target,
@@ -207,6 +226,7 @@ from mcpmesh_k8s import (
     TempoSettings,
     Tls,
     Toleration,
+    TraceLimits,
     Traefik,
     TreeError,
     User,
@@ -357,7 +377,11 @@ class Shop:
         return Gateway(self.phase, GATEWAY, [route], DEVELOPER)
 
     def serves_people(self, workload: Workload) -> Gateway:
-        return self.routes(Route(path="/", to=workload, audience=Audience.PUBLIC))
+        route = Route(path="/", to=workload, audience=Audience.SIGNED_IN, rate=RateLimit(), hand_over_identity=True)
+        return self.routes(route)
+
+    def believes(self, headers: IdentityHeaders) -> Gateway:
+        return self.serves_people(Workload(self.phase, replace(SERVICE, identity_headers=headers)))
 
     def vouches(self, identity: DevIdentity) -> Gateway:
         route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())
@@ -395,7 +419,19 @@ class Shop:
         Signalling(self.phase, checks=(check,))
         return self.watched(Blackbox(self.phase, settings))
 
-    def measures(self, metrics: InClusterPrometheus | NoMetrics) -> Workload:
+    def collects(self, logs: InClusterLoki | ShippedLogs | NoLogs) -> Workload:
+        logs.create(self.phase, self.secret)
+        return self.web
+
+    def sends(self, destination: LogDestination) -> Alloy:
+        return Alloy(self.phase, AlloySettings(), destination)
+
+    def checks_outside(self, settings: BlackboxSettings) -> Component:
+        """Beside a service, the address of an Ingress with a certificate."""
+        self.opens(INGRESS)
+        return self.checks(settings, HttpCheck(name="web", target=Target(workload=self.web), path="/"))
+
+    def measures(self, metrics: InClusterPrometheus | PrometheusOperator | NoMetrics) -> Workload:
         metrics.create(self.phase, self.secret)
         return self.web
 
@@ -405,9 +441,7 @@ class Shop:
 
     def registry(self, settings: RegistrySettings) -> Component:
         database = Database(name="mesh", roles=("mesh",))
-        given = PostgresSettings(
-            image=images.POSTGRES, compute=LARGE, size="1Gi", databases=(database,), extras=MEASURED
-        )
+        given = PostgresSettings(image=images.POSTGRES, compute=LARGE, size="1Gi", databases=(database,))
         postgres = Postgres(self.phase, given, self.secret("postgres", *given.secret_keys))
         registry = Registry(self.phase, settings)
         registry.connects_to(postgres.database("mesh", role="mesh"))
@@ -431,8 +465,22 @@ class Shop:
         return Minio(self.phase, settings, self.secret("minio", *settings.secret_keys))
 
     def grafana(self, settings: GrafanaSettings) -> Grafana:
-        tempo = Tempo(self.phase, TEMPO)
-        return Grafana(self.phase, settings, self.secret("grafana", *settings.secret_keys), tempo)
+        return Grafana(self.phase, settings, self.secret("grafana", *settings.secret_keys))
+
+    def dashboards(self, settings: DashboardsSettings) -> Grafana:
+        """In a Grafana, which mounts them."""
+        Dashboards(self.phase, settings)
+        return self.grafana(replace(GRAFANA, data_sources=(METRICS_OUTSIDE,)))
+
+    def shows_what(self, source: DataSource) -> Grafana:
+        """A Grafana that asks it, and a Prometheus of others, if that is another one."""
+        others = () if source.kind is SourceKind.PROMETHEUS else (METRICS_OUTSIDE,)
+        return self.grafana(replace(GRAFANA, data_sources=(source, *others)))
+
+    def traces(self, settings: TempoSettings) -> Component:
+        keys = settings.secret_keys
+        minio = self.minio(MINIO)
+        return self.watched(Tempo(self.phase, settings, self.secret("traces", *keys) if keys else None, minio))
 
     def opens(self, settings: IngressExposure | GatewayApiExposure, *, https: bool = True) -> Exposure:
         gateway = self.gateway(PUBLIC_GATEWAY) if https else self.vouches(DEVELOPER)
@@ -535,7 +583,6 @@ URGENT = Availability(priority_class="urgent")
 GATEWAY = GatewaySettings(image=IMAGE, compute=SMALL, host="shop.local", https=False)
 PUBLIC_GATEWAY = replace(GATEWAY, host="shop.example.com", https=True, availability=TWO)
 INGRESS = IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls"))
-MEASURED = PodExtras(ports=(Port(name="metrics", number=9999),), metrics=(MetricsEndpoint(),))
 LOGIN = OAuth2ProxySettings(
     image=IMAGE,
     compute=SMALL,
@@ -547,6 +594,7 @@ LOGIN = OAuth2ProxySettings(
 PODS = ApiRule(resources=("pods",))
 READING = ApiAccess(because="It is a test.", rules=(PODS,))
 TOLD = AlertmanagerSettings(page=PagerDuty(), ticket=Slack(channel="#shop"))
+LOGS = LogDestination(url="https://logs.example.com/loki/api/v1/push", reached=PARTNER)
 ELSEWHERE = AddressRange(cidr="203.0.113.7/32")
 MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="2Gi")
 POSTGRES = PostgresSettings(
@@ -568,6 +616,10 @@ ON_HDD_ONLY = NodeSelectorTerm(match_expressions=(replace(ON_SSD, values=("hdd",
 BY_WEB = PodAffinityTerm(match_labels=(("app.kubernetes.io/name", "shop-web"),))
 BY_API = PodAffinityTerm(match_labels=(("app.kubernetes.io/name", "shop-api"),))
 TEMPO = TempoSettings(image=images.TEMPO, compute=SMALL)
+S3_OUTSIDE = External(name="managed S3", hosts=("s3.example.com",), peer=Internet())
+GRAFANA = GrafanaSettings(image=images.GRAFANA, compute=SMALL)
+MONITORING = External(name="metrics", port=9090, peer=NamespacePods(namespace="monitoring"))
+METRICS_OUTSIDE = DataSource(kind=SourceKind.PROMETHEUS, at=MONITORING, url="http://metrics.monitoring:9090")
 
 
 @dataclass(frozen=True)
@@ -761,7 +813,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     Container: case(
         MAIN,
-        lambda shop, container: shop.runs(container),
+        lambda shop, container: (shop.sends(LOGS), shop.runs(container))[1],
         name="other",
         image=OTHER_IMAGE,
         user=User(uid=1001, gid=1001),
@@ -775,6 +827,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         working_directory="/app",
         pre_stop_seconds=5,
         writable_root_because="It writes its pid file to /.",
+        log_pattern="^(?P<level>[A-Z]+) ",
     ),
     Database: case(
         Database(name="shop", roles=("shop",)),
@@ -862,9 +915,11 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     GitHub: case(GitHub(), Shop.asks_whose, organization="acme"),
     Google: case(Google(), Shop.asks_whose),
+    DashboardsSettings: case(DashboardsSettings(), Shop.dashboards, without=("overview",)),
     GrafanaSettings: case(
-        GrafanaSettings(image=images.GRAFANA, compute=SMALL),
+        GRAFANA,
         Shop.grafana,
+        data_sources=(METRICS_OUTSIDE,),
         image=OTHER_IMAGE,
         compute=LARGE,
         storage=Claim(mount_path="/var/lib/grafana", size="1Gi"),
@@ -943,7 +998,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         extras=MORE,
     ),
     MountedSource: case(
-        MountedSource(image=IMAGE, folder=PACKAGE / "services" / "dashboards"),
+        MountedSource(image=IMAGE, folder=PACKAGE / "services" / "postgres_files"),
         Shop.runs_code,
         image=OTHER_IMAGE,
         folder=PACKAGE / "kubernetes" / "_api_objects",
@@ -1036,6 +1091,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         databases=(Database(name="store", roles=("store",)),),
         databases_extras=MORE,
         backup=NIGHTLY,
+        exporter=None,
         name="database",
         availability=URGENT,
         extras=MORE,
@@ -1209,14 +1265,56 @@ CASES: dict[type[DataclassInstance], Case] = {
     TcpSocket: case(OPEN, Shop.asks, port="admin"),
     TempoSettings: case(
         TEMPO,
-        lambda shop, settings: Tempo(shop.phase, settings),
+        Shop.traces,
         image=OTHER_IMAGE,
         compute=LARGE,
         storage=Claim(mount_path="/var/tempo", size="1Gi"),
         retention_hours=25,
+        limits=TraceLimits(live_traces=1),
+        span_metrics=None,
         name="traces",
         availability=URGENT,
         extras=MORE,
+    ),
+    S3Storage: case(
+        S3Storage(),
+        lambda shop, storage: shop.traces(replace(TEMPO, storage=storage)),
+        bucket="spans",
+        outside=S3_OUTSIDE,
+        tls=Given(False, {"outside": S3_OUTSIDE}),
+        region=Given("eu-central-1", {"outside": S3_OUTSIDE}),
+        waiting=Claim(mount_path="/var/tempo", size="256Mi"),
+    ),
+    SpanMetrics: case(
+        SpanMetrics(),
+        lambda shop, counted: shop.traces(replace(TEMPO, span_metrics=counted)),
+        buckets=(1.0, 2.0),
+        dimensions=("mcp.runtime",),
+        without="^heartbeat$",
+        series=100,
+    ),
+    TraceLimits: case(
+        TraceLimits(),
+        lambda shop, limits: shop.traces(replace(TEMPO, limits=limits)),
+        megabytes_per_second=2,
+        burst_megabytes=5,
+        live_traces=1,
+    ),
+    DataSource: case(
+        METRICS_OUTSIDE,
+        Shop.shows_what,
+        kind=SourceKind.LOKI,
+        at=replace(MONITORING, port=9091),
+        url="https://others.example.com",
+        interval_seconds=15,
+        counted=Given(True, {"kind": SourceKind.TEMPO}),
+    ),
+    IdentityHeaders: case(
+        IdentityHeaders(administrator="Admin", other="Viewer"),
+        Shop.believes,
+        administrator="owner",
+        other="guest",
+        variables=HINT,
     ),
     Tls: case(
         Tls(secret="shop-tls"),
@@ -1280,6 +1378,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=TWO,
         one_at_a_time=True,
         public_url_variable="SHOP_URL",
+        identity_headers=IdentityHeaders(administrator="Admin", other="Viewer"),
         extras=MORE,
     ),
     Affinity: case(
@@ -1488,6 +1587,15 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=URGENT,
         extras=MORE,
     ),
+    AlloySettings: case(
+        AlloySettings(),
+        lambda shop, settings: Alloy(shop.phase, settings, LOGS),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        name="collector",
+        availability=URGENT,
+        extras=MORE,
+    ),
     ApiAccess: case(
         READING,
         Shop.asks_api,
@@ -1510,9 +1618,10 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     BlackboxSettings: case_of(
         lambda _: BlackboxSettings(),
-        lambda shop, settings: shop.checks(settings, HttpCheck(name="web", target=Target(workload=shop.web), path="/")),
+        lambda shop, settings: shop.checks_outside(settings),
         image=OTHER_IMAGE,
         compute=LARGE,
+        public_address=PublicAddress(),
         timeout_seconds=6,
         name="prober",
         availability=URGENT,
@@ -1525,6 +1634,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         target=lambda shop: Target(workload=shop.api),
         path="/ready",
         condition="body.open",
+    ),
+    InClusterLoki: case(
+        InClusterLoki(),
+        Shop.collects,
+        loki=LokiSettings(retention_days=3),
+        alloy=AlloySettings(name="collector"),
+        priority_class="urgent",
     ),
     InClusterPrometheus: case(
         InClusterPrometheus(),
@@ -1549,6 +1665,28 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, kubelet: Prometheus(shop.phase, PrometheusSettings(kubelet=kubelet)),
         nodes=(ELSEWHERE,),
     ),
+    LogDestination: case_of(
+        lambda shop: replace(LOGS, secret=shop.secret("logs", "password")),
+        Shop.sends,
+        url="https://logs.example.net/loki/api/v1/push",
+        reached=lambda shop: Target(workload=shop.web),
+        username="shop",
+        secret=None,
+        tenant="shop",
+        namespace_label=True,
+    ),
+    LokiSettings: case(
+        LokiSettings(),
+        lambda shop, settings: Loki(shop.phase, settings),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        storage=Claim(mount_path="/loki", size="2Gi"),
+        retention_days=3,
+        rate_kib=17,
+        name="lines",
+        availability=URGENT,
+        extras=MORE,
+    ),
     MetricsEndpoint: case(
         MetricsEndpoint(port="http"),
         lambda shop, endpoint: shop.watched(shop.adds(PodExtras(metrics=(endpoint,)))),
@@ -1557,8 +1695,40 @@ CASES: dict[type[DataclassInstance], Case] = {
         interval_seconds=60,
         honor_labels=True,
     ),
+    MonitorsSettings: case(
+        MonitorsSettings(),
+        lambda shop, settings: shop.measures(PrometheusOperator(monitors=settings)),
+        labels=(("release", "stack"),),
+        prometheus=ELSEWHERE,
+        interval_seconds=60,
+        runbooks="https://example.com/runbooks",
+        cluster_metrics=False,
+    ),
+    NoLogs: case(NoLogs(), Shop.collects),
     NoMetrics: case(NoMetrics(), Shop.measures),
     PagerDuty: case(PagerDuty(), lambda shop, page: shop.tells(replace(TOLD, page=page)), peer=ELSEWHERE),
+    PostgresExporter: case(
+        PostgresExporter(),
+        lambda shop, exporter: shop.postgres(
+            replace(POSTGRES, exporter=exporter, databases=(*POSTGRES.databases, Database(name="store", roles=("a",))))
+        ),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        database="store",
+    ),
+    PrometheusOperator: case(
+        PrometheusOperator(),
+        Shop.measures,
+        monitors=MonitorsSettings(interval_seconds=60),
+        kube_state_metrics=KubeStateMetricsSettings(),
+        blackbox=None,
+        priority_class="urgent",
+    ),
+    PublicAddress: case(
+        PublicAddress(),
+        lambda shop, address: shop.checks_outside(BlackboxSettings(public_address=address)),
+        listeners=(Listener(peer=ELSEWHERE, port=443),),
+    ),
     PrometheusSettings: case(
         PrometheusSettings(),
         lambda shop, settings: Prometheus(shop.phase, settings),
@@ -1572,6 +1742,16 @@ CASES: dict[type[DataclassInstance], Case] = {
         name="figures",
         availability=URGENT,
         extras=MORE,
+    ),
+    ShippedLogs: case(
+        ShippedLogs(url=LOGS.url),
+        Shop.collects,
+        url="https://logs.example.net/loki/api/v1/push",
+        peer=ELSEWHERE,
+        username="shop",
+        tenant="shop",
+        alloy=AlloySettings(name="collector"),
+        priority_class="urgent",
     ),
     RedisExporter: case(
         RedisExporter(),
@@ -1655,6 +1835,7 @@ CASES: dict[type[DataclassInstance], Case] = {
 }
 
 ONLY_READ = {
+    (Target, "watched"): "who only watches a store is no client of it, for the operator's commands",
     (IssuedKey, "issued_by"): "people read it in the table of Secrets and when they are asked for the value",
     (S3Target, "issued_by"): "people read it as they read IssuedKey.issued_by (test_bucket_backup.py)",
     (RandomKey, "form"): "it is how the value is made, and no value is rendered",

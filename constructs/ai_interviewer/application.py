@@ -15,6 +15,7 @@ from mcpmesh_k8s import (
     ArgoCdProjectSettings,
     Bucket,
     BucketSettings,
+    Dashboards,
     Exposure,
     Gateway,
     Grafana,
@@ -118,13 +119,15 @@ class AiInterviewer(Application):
         Bucket(foundation, UPLOADS, minio)
         for target in environment.backup_buckets:
             secret(target.secret, *target.secret_keys)
-        tempo = Tempo(foundation, environment.tempo)
+        trace_keys = environment.tempo.secret_keys
+        tempo = Tempo(foundation, environment.tempo, secret("tempo", *trace_keys) if trace_keys else None, minio)
         registry = Registry(mesh, environment.registry)
         backend = Api(services, environment.backend)
         agents = {settings.name: Agent(services, settings) for settings in environment.agents}
-        grafana_secret = secret("grafana", *environment.grafana.secret_keys)
-        grafana = Grafana(observability, environment.grafana, grafana_secret, tempo)
+        grafana = Grafana(observability, environment.grafana, secret("grafana", *environment.grafana.secret_keys))
         environment.metrics.create(observability, secret)
+        environment.logs.create(observability, secret)
+        Dashboards(observability, environment.dashboards)
 
         # Routes.
         login = environment.login.create(access, secret)
@@ -133,8 +136,8 @@ class AiInterviewer(Application):
         Exposure(access, environment.exposure, gateway)
         SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME, priority_class="mesh"), gateway, registry)
 
-        # Connections: who dials whom. The gateway's are its routes, the bucket task's its server, Grafana's its data
-        # source, and the smoke test's what it asks. What a client cannot be without when it starts, it waits for.
+        # Connections: who dials whom. Those of the gateway, of tasks and of what watches follow from what they are for.
+        # What a client cannot be without when it starts, it waits for.
         registry.connects_to(postgres.database("mcpmesh", role="mcpmesh"), redis, wait=True)
         registry.connects_to(tempo.collector)
         backend.connects_to(postgres.database("ai_interviewer", role="backend"), redis, wait=True)

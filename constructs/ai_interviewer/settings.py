@@ -10,6 +10,7 @@ from mcpmesh_k8s import (
     ApiSettings,
     ArgoCdSettings,
     Budget,
+    DashboardsSettings,
     Dns,
     GatewayApiExposure,
     GatewaySettings,
@@ -17,6 +18,7 @@ from mcpmesh_k8s import (
     Image,
     IngressExposure,
     LoginSettings,
+    LogsSettings,
     MetricsSettings,
     MinioSettings,
     Platform,
@@ -63,8 +65,10 @@ class EnvironmentSettings:
         login: Who vouches for people.
         exposure: How people reach the gateway.
         metrics: Who collects the metrics.
-        grafana: Dashboards.
-        api_server: Where the cluster's API server is, for what collects metrics.
+        logs: What becomes of the logs.
+        grafana: What shows all of it.
+        dashboards: Which dashboards there are.
+        api_server: Where the cluster's API server is, for what collects metrics and logs.
     """
 
     name: str
@@ -91,7 +95,9 @@ class EnvironmentSettings:
     login: LoginSettings
     exposure: IngressExposure | GatewayApiExposure
     metrics: MetricsSettings
+    logs: LogsSettings
     grafana: GrafanaSettings
+    dashboards: DashboardsSettings = DashboardsSettings()
     api_server: ApiServer = ApiServer()
 
     @property

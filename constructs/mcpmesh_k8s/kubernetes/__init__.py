@@ -15,7 +15,9 @@ from .endpoint import Endpoint, Port, port_number
 from .errors import OperationError, SettingError, TreeError
 from .extras import PodExtras
 from .guest import Guest, GuestSettings
+from .identity import EMAIL_HEADER, NAME_HEADER, ROLE_HEADER, IdentityHeaders
 from .image import Image
+from .labels import own_labels
 from .manifest import Manifest, Objects, at, containers_of, each, name_of, template_of
 from .names import dns_label, dns_subdomain, once
 from .namespace import Namespace, NamespaceSettings
@@ -46,7 +48,7 @@ from .placement import (
     Toleration,
     WeightedPodAffinityTerm,
 )
-from .platforms import Platform, RequestRules
+from .platforms import Platform, RequestRules, bracketed
 from .pod import HttpCheck, Pod, PodOptions, PodSettings, Readiness, Target
 from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
@@ -102,7 +104,10 @@ from .workload import (
 )
 
 __all__ = [
+    "EMAIL_HEADER",
     "GROUND_WAVE",
+    "NAME_HEADER",
+    "ROLE_HEADER",
     "TOKEN_PATH",
     "AddressRange",
     "Affinity",
@@ -146,6 +151,7 @@ __all__ = [
     "HostNetwork",
     "HttpCheck",
     "HttpGet",
+    "IdentityHeaders",
     "Image",
     "Internet",
     "IssuedKey",
@@ -231,6 +237,7 @@ __all__ = [
     "WorkloadSettings",
     "argoproj",
     "at",
+    "bracketed",
     "budget",
     "bytes_text",
     "containers_of",
@@ -245,6 +252,7 @@ __all__ = [
     "monitoring",
     "name_of",
     "once",
+    "own_labels",
     "place_of",
     "platforms",
     "port_number",

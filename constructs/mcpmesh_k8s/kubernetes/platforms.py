@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 from .errors import SettingError
 from .names import once
-from .quantity import Amount, in_bytes, millicores
+from .quantity import Amount, Compute, bytes_text, cpu_text, in_bytes, millicores
 from .values import dataclass
 
 IpFamily = Literal["IPv4", "IPv6"]
@@ -62,6 +63,20 @@ class RequestRules:
         if asked.memory > most:
             yield f"at most {self.most_memory_per_cpu} of memory for each CPU, so more CPU"
 
+    def raised(self, compute: Compute) -> Compute:
+        """What a pod of one container, that asks for so much, is given."""
+        asked, most = compute.requests, compute.limits
+        cpu = max(asked.cpu, millicores("cpu", self.cpu))
+        least = in_bytes("memory", self.least_memory_per_cpu) * cpu // 1000
+        memory = max(asked.memory, in_bytes("memory", self.memory), least)
+        return replace(
+            compute,
+            cpu=cpu_text(cpu),
+            memory=bytes_text(memory),
+            cpu_limit=cpu_text(max(cpu, most.cpu)),
+            memory_limit=bytes_text(max(memory, most.memory)),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
@@ -94,6 +109,10 @@ class Platform:
     def dual_stack(self) -> bool:
         """Whether there are addresses of both families."""
         return len(self.ip_families) == 2
+
+    def raised(self, compute: Compute) -> Compute:
+        """What a small pod asks for here: for those whose need lies below what the cluster gives any pod."""
+        return self.requests.raised(compute) if self.requests else compute
 
     @property
     def node_selector(self) -> dict[str, str]:

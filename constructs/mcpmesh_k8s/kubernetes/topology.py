@@ -14,7 +14,7 @@ API_SERVER = "Kubernetes API"
 
 
 def topology(application: ApplicationScope) -> str:
-    """A Mermaid flowchart of every path that the policies open, by phase.
+    """A Mermaid flowchart of every path that the policies open, by phase; dotted where a client only watches.
 
     Args:
         application: The application; it need not be rendered yet.
@@ -35,7 +35,8 @@ def topology(application: ApplicationScope) -> str:
                 edges.append(f"  {_id(peer.title)} -->|{pod.port(port).number}| {pod.name}")
         for target in pod.connections:
             if isinstance(target, Target):
-                edges.append(f"  {pod.name} -->|{target.endpoint.port}| {target.workload.name}")
+                arrow = "-.->" if target.watched else "-->"
+                edges.append(f"  {pod.name} {arrow}|{target.endpoint.port}| {target.workload.name}")
             else:
                 outside[target.name] = None
                 edges.append(f"  {pod.name} -->|{target.port}| {_id(target.name)}")

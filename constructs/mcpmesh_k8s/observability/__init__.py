@@ -3,26 +3,46 @@
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .alertmanager import Alertmanager, AlertmanagerSettings, PagerDuty, Receiver, Slack, Webhook
-from .blackbox import Blackbox, BlackboxSettings
+from .alloy import Alloy, AlloySettings, LogDestination
+from .blackbox import Blackbox, BlackboxSettings, PublicAddress
+from .dashboards import Dashboards, DashboardsSettings
 from .kube_state_metrics import KubeStateMetrics, KubeStateMetricsSettings
-from .metrics import InClusterPrometheus, MetricsSettings, NoMetrics
+from .logs import InClusterLoki, LogsSettings, NoLogs, ShippedLogs
+from .loki import Loki, LokiSettings
+from .metrics import InClusterPrometheus, MetricsSettings, NoMetrics, PrometheusOperator
+from .monitors import Monitors, MonitorsSettings
 from .prometheus import Kubelet, Prometheus, PrometheusSettings
 
 __all__ = [
     "Alertmanager",
     "AlertmanagerSettings",
+    "Alloy",
+    "AlloySettings",
     "Blackbox",
     "BlackboxSettings",
+    "Dashboards",
+    "DashboardsSettings",
+    "InClusterLoki",
     "InClusterPrometheus",
     "KubeStateMetrics",
     "KubeStateMetricsSettings",
     "Kubelet",
+    "LogDestination",
+    "LogsSettings",
+    "Loki",
+    "LokiSettings",
     "MetricsSettings",
+    "Monitors",
+    "MonitorsSettings",
+    "NoLogs",
     "NoMetrics",
     "PagerDuty",
     "Prometheus",
+    "PrometheusOperator",
     "PrometheusSettings",
+    "PublicAddress",
     "Receiver",
+    "ShippedLogs",
     "Slack",
     "Webhook",
 ]

@@ -29,12 +29,15 @@ from mcpmesh_k8s.kubernetes import (
     SecretFiles,
     SettingError,
     Severity,
+    Target,
     User,
     Workload,
     WorkloadOptions,
     WorkloadSettings,
     port_number,
+    settings_of,
 )
+from mcpmesh_k8s.services import DataSource, SourceKind
 
 from .alerts import WATCHDOG
 from .blackbox import Configuration
@@ -220,7 +223,7 @@ class Alertmanager(Workload):
                     name=settings.name,
                     image=settings.image,
                     user=USER,
-                    compute=settings.compute,
+                    compute=settings_of(scope).platform.raised(settings.compute),
                     args=(
                         f"--config.file={_ETC}/alertmanager.yaml",
                         f"--storage.path={_DATA}",
@@ -246,6 +249,11 @@ class Alertmanager(Workload):
         reached = {(receiver.peer, receiver.port): name for name, receiver in settings.receivers.items()}
         for (peer, port), name in reached.items():
             self.connects_to(External(name=f"receiver {name}", port=port, peer=peer))
+
+    @property
+    def data_source(self) -> DataSource:
+        """Its alerts and silences, as Grafana asks for them."""
+        return DataSource(kind=SourceKind.ALERTMANAGER, at=Target(workload=self))
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

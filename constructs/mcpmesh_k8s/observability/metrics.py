@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Protocol
 
 from constructs import Construct
 
 from mcpmesh_k8s.access import NewSecret
-from mcpmesh_k8s.kubernetes import WorkloadOptions
 
+from ._ranks import ranked
 from .alertmanager import Alertmanager, AlertmanagerSettings
 from .blackbox import Blackbox, BlackboxSettings
 from .kube_state_metrics import KubeStateMetrics, KubeStateMetricsSettings
+from .monitors import Monitors, MonitorsSettings
 from .prometheus import Prometheus, PrometheusSettings
-
-S = TypeVar("S", bound=WorkloadOptions)
 
 
 class MetricsSettings(Protocol):
@@ -55,19 +54,40 @@ class InClusterPrometheus:
     def create(self, scope: Construct, secret: NewSecret) -> Prometheus:
         """Prometheus, and what it asks."""
         if self.alertmanager:
-            told = self._ranked(self.alertmanager)
+            told = ranked(self.alertmanager, self.priority_class)
             Alertmanager(scope, told, secret(told.name, *told.secret_keys))
         if self.kube_state_metrics:
-            KubeStateMetrics(scope, self._ranked(self.kube_state_metrics))
+            KubeStateMetrics(scope, ranked(self.kube_state_metrics, self.priority_class))
         if self.blackbox:
-            Blackbox(scope, self._ranked(self.blackbox))
-        return Prometheus(scope, self._ranked(self.prometheus))
+            Blackbox(scope, ranked(self.blackbox, self.priority_class))
+        return Prometheus(scope, ranked(self.prometheus, self.priority_class))
 
-    def _ranked(self, settings: S) -> S:
-        availability = settings.availability
-        if availability.priority_class or not self.priority_class:
-            return settings
-        return replace(settings, availability=replace(availability, priority_class=self.priority_class))
+
+@dataclass(frozen=True, kw_only=True)
+class PrometheusOperator:
+    """A Prometheus that the cluster has, run by its operator. It is told by custom resources, and let in by policies.
+
+    Alertmanager, dashboards and retention are that of the cluster too.
+
+    Args:
+        monitors: What the operator selects by, and who asks.
+        kube_state_metrics: One of the application's own, for a cluster whose Prometheus asks none.
+        blackbox: What checks those that have no metrics; none with ``None``.
+        priority_class: The name of a PriorityClass of the application for all of these; each may name another.
+    """
+
+    monitors: MonitorsSettings = MonitorsSettings()
+    kube_state_metrics: KubeStateMetricsSettings | None = None
+    blackbox: BlackboxSettings | None = BlackboxSettings()
+    priority_class: str = ""
+
+    def create(self, scope: Construct, secret: NewSecret) -> None:
+        """What the operator reads, and what is asked beside."""
+        if self.kube_state_metrics:
+            KubeStateMetrics(scope, ranked(self.kube_state_metrics, self.priority_class))
+        if self.blackbox:
+            Blackbox(scope, ranked(self.blackbox, self.priority_class))
+        Monitors(scope, self.monitors)
 
 
 @dataclass(frozen=True, kw_only=True)

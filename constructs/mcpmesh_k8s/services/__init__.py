@@ -13,13 +13,14 @@ from .backup import (
     S3Target,
     StoreBackup,
 )
+from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
-from .postgres import Postgres, PostgresSettings
+from .postgres import Postgres, PostgresExporter, PostgresSettings
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
 from .redis import Ephemeral, Persistent, Redis, RedisExporter, RedisSettings, Repair
 from .registry import Registry, RegistrySettings
-from .tempo import Tempo, TempoSettings
+from .tempo import S3Storage, SpanMetrics, Tempo, TempoSettings, TraceLimits
 
 __all__ = [
     "BACKUP_SCRIPTS",
@@ -36,10 +37,13 @@ __all__ = [
     "BuiltImage",
     "ClaimTarget",
     "Code",
+    "DataSource",
     "Database",
     "Ephemeral",
     "Grafana",
     "GrafanaSettings",
+    "HasDashboards",
+    "HasDataSource",
     "MeshSettings",
     "Minio",
     "MinioSettings",
@@ -47,6 +51,7 @@ __all__ = [
     "Persistent",
     "Postgres",
     "PostgresDatabases",
+    "PostgresExporter",
     "PostgresSettings",
     "Redis",
     "RedisExporter",
@@ -56,10 +61,15 @@ __all__ = [
     "Repair",
     "RestoreDrill",
     "Retention",
+    "S3Storage",
     "S3Target",
+    "SourceKind",
+    "SpanMetrics",
     "StoreBackup",
+    "TakesSamples",
     "Tempo",
     "TempoSettings",
+    "TraceLimits",
     "role_key",
 ]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from constructs import Construct
 
+from mcpmesh_k8s.images import POSTGRES_EXPORTER
 from mcpmesh_k8s.kubernetes import (
     Alert,
     Claim,
@@ -16,6 +17,7 @@ from mcpmesh_k8s.kubernetes import (
     File,
     Files,
     Image,
+    MetricsEndpoint,
     PodExtras,
     Port,
     Probes,
@@ -31,6 +33,7 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     TaskOptions,
     TcpSocket,
+    User,
     WorkloadOptions,
     WorkloadSettings,
     dataclass,
@@ -44,6 +47,7 @@ from ._postgres_mover import PostgresMover
 from .backup import Backup, BackupProgram, StoreBackup
 from .postgres_databases import (
     BACKUP,
+    EXPORTER,
     SUPERUSER,
     USER,
     Database,
@@ -67,6 +71,24 @@ _LEAST_DISK = 512  # MiB
 
 
 @dataclass(frozen=True, kw_only=True)
+class PostgresExporter:
+    """What tells a collector of metrics how PostgreSQL is: a sidecar, whose role sees statistics and reads no table.
+
+    The statistics hold the statements that clients run at the moment, and so what is written into them.
+
+    Args:
+        image: The image.
+        compute: CPU and memory.
+        database: The database that it enters, and whose tables it counts: a server tells of the tables of one at a
+            time. The first of the server's unless given.
+    """
+
+    image: Image = POSTGRES_EXPORTER
+    compute: Compute = Compute(cpu="10m", memory="32Mi", cpu_limit="100m", memory_limit="64Mi")
+    database: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PostgresSettings(WorkloadOptions):
     """A PostgreSQL server.
 
@@ -79,6 +101,7 @@ class PostgresSettings(WorkloadOptions):
         databases_extras: What is added to the pods of that task. Unless given, they may run where the server may, and
             their image is pulled as the server's is.
         backup: How it is backed up; not at all with ``None``. Its Secret then needs no key for that.
+        exporter: Its metrics; none with ``None``, and its Secret needs one key less.
         name: The short name. The task's is ``<name>-databases``.
     """
 
@@ -89,19 +112,33 @@ class PostgresSettings(WorkloadOptions):
     databases: tuple[Database, ...]
     databases_extras: PodExtras | None = None
     backup: Backup | None = None
+    exporter: PostgresExporter | None = PostgresExporter()
     name: str = "postgres"
 
     def __post_init__(self) -> None:
         """Refuse a database that is named twice, and sizes that cannot work."""
         super().__post_init__()
         Sizing.of(self.compute, self.size)
-        once("PostgresSettings.databases", [database.name for database in self.databases])
+        names = [database.name for database in self.databases]
+        once("PostgresSettings.databases", names)
+        if self.exporter and self.exporter.database and self.exporter.database not in names:
+            raise SettingError(
+                "PostgresExporter.database", self.exporter.database, f"Give one of the server's: {', '.join(names)}."
+            )
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
-        """The keys its Secret must hold: the superuser's password, one for each role, and one for its backup."""
-        roles = (*roles_of(self.databases), *([BACKUP] if self.backup else []))
-        return ("password", *(role_key(role) for role in roles))
+        """The keys its Secret must hold: the superuser's password, and one for each role, of whatever kind."""
+        others = [*([EXPORTER] if self.exporter else []), *([BACKUP] if self.backup else [])]
+        return ("password", *(role_key(role) for role in (*roles_of(self.databases), *others)))
+
+    @property
+    def counted_database(self) -> str:
+        """The database whose tables the exporter counts; none where there is no exporter."""
+        if not self.exporter:
+            return ""
+        names = [self.exporter.database, *(database.name for database in self.databases), SUPERUSER]
+        return next(filter(None, names))
 
 
 class Postgres(StatefulWorkload):
@@ -153,6 +190,7 @@ class Postgres(StatefulWorkload):
                     user=USER,
                     compute=settings.compute,
                     args=("-c", f"config_file={_CONFIG}/postgresql.conf"),
+                    log_pattern=_LOG,
                     ports=(Port(name="postgres", number=5432, scheme="postgresql"),),
                     variables=place,
                     probes=Probes.of(
@@ -180,6 +218,8 @@ class Postgres(StatefulWorkload):
                         ),
                     ),
                 ),
+                sidecars=(_exporter(settings, settings.exporter, secret),) if settings.exporter else (),
+                metrics=(MetricsEndpoint(),) if settings.exporter else (),
             ),
         )
         options = TaskOptions(
@@ -194,7 +234,13 @@ class Postgres(StatefulWorkload):
             ),
         )
         self.task = PostgresDatabases(
-            scope, self, options, settings.databases, secret, backed_up=settings.backup is not None
+            scope,
+            self,
+            options,
+            settings.databases,
+            secret,
+            exporter=settings.counted_database,
+            backed_up=settings.backup is not None,
         )
         """What brings the server to ``settings.databases``."""
         self.backup = (
@@ -232,8 +278,8 @@ class Postgres(StatefulWorkload):
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
-        """What its exporter shows, where it has one."""
-        return self._alerts() if self.metrics else ()
+        """What its exporter shows."""
+        return self._alerts() if self.settings.exporter else ()
 
     def _alerts(self) -> tuple[Alert, ...]:
         job = f'job="{self.name}"'
@@ -343,6 +389,28 @@ class Postgres(StatefulWorkload):
         )
 
 
+def _exporter(settings: PostgresSettings, exporter: PostgresExporter, secret: Secret) -> Container:
+    """The sidecar. Its role is made by the task, so at a first start it waits for that."""
+    return Container(
+        name=EXPORTER,
+        image=exporter.image,
+        user=User(uid=65534, gid=65534),
+        compute=exporter.compute,
+        args=("--collector.database_wraparound", "--log.format=json"),
+        ports=(Port(name="metrics", number=9187),),
+        variables=variables(
+            {
+                # Without the password: what it cannot parse, it logs.
+                "DATA_SOURCE_NAME": (
+                    f"postgresql://{EXPORTER}@localhost:5432/{settings.counted_database}?sslmode=disable"
+                ),
+                "PGPASSWORD": secret.key(role_key(EXPORTER)),
+            }
+        ),
+        probes=Probes.of(TcpSocket(port="metrics")),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sizing:
     """What a server may ask of its pod, in MiB, so that all of it together fits.
@@ -393,6 +461,11 @@ class Sizing:
         )
 
 
+# The server writes JSON to files alone, which nobody else can read. So what stands before a message is logfmt, and the
+# message is text.
+_LOG_PREFIX = 'time="%m" pid=%p state=%e %quser="%u" database="%d" '
+_LOG = r'^time="[^"]*" pid=\d+ state=\w{5} (user="[^"]*" database="[^"]*" )?(?P<level>[A-Z]+[1-5]?):  '
+
 # Who is in the container needs no password, and nobody comes in from elsewhere without one.
 _ACCESS = """\
 local all all trust
@@ -437,6 +510,7 @@ def configuration(compute: Compute, size: str) -> str:
         "idle_in_transaction_session_timeout": "'5min'",
         "log_min_duration_statement": "'1s'",
         "log_lock_waits": "on",
+        "log_line_prefix": f"'{_LOG_PREFIX}'",
         "timezone": "'UTC'",
         "log_timezone": "'UTC'",
     }

@@ -41,11 +41,14 @@ SUPERUSER = "postgres"
 BACKUP = "backup"
 """The role that backs up: it reads everything. The SQL of ``postgres_files`` says it too."""
 
+EXPORTER = "exporter"
+"""The role that reads statistics, and the sidecar that has it. The SQL of ``postgres_files`` says it too."""
+
 _FILES = Path(__file__).with_name("postgres_files")
 _FOLDER = "/etc/postgres-databases"
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _EXTENSION = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
-_TAKEN = (SUPERUSER, BACKUP, "template0", "template1", "public")
+_TAKEN = (SUPERUSER, EXPORTER, BACKUP, "template0", "template1", "public")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +106,7 @@ class PostgresDatabases(Task):
         options: The task's name, how important it is, and what is added to its pods.
         databases: What the server shall hold.
         secret: The server's Secret.
+        exporter: The database that the exporter enters; none where there is no exporter.
         backed_up: Whether there shall be a role that backs up.
     """
 
@@ -114,14 +118,14 @@ class PostgresDatabases(Task):
         databases: tuple[Database, ...],
         secret: Secret,
         *,
-        backed_up: bool = False,
+        exporter: str,
+        backed_up: bool,
     ) -> None:
         endpoint = server.endpoint("postgres")
-        passwords = tuple(
-            Variable(name=f"{role.upper()}_PASSWORD", value=secret.key(role_key(role)))
-            for role in (*roles_of(databases), *([BACKUP] if backed_up else []))
-        )
-        sql = ("databases.sql", "schemas.sql", *(["backup.sql"] if backed_up else []))
+        roles = (*roles_of(databases), *([EXPORTER] if exporter else []), *([BACKUP] if backed_up else []))
+        passwords = tuple(Variable(name=f"{role.upper()}_PASSWORD", value=secret.key(role_key(role))) for role in roles)
+        more = [*(["exporter.sql"] if exporter else []), *(["backup.sql"] if backed_up else [])]
+        sql = ("databases.sql", "schemas.sql", *more)
         super().__init__(
             scope,
             TaskSettings(
@@ -146,6 +150,7 @@ class PostgresDatabases(Task):
                                 "SECRET_NAME": secret.full_name,
                             }
                         ),
+                        *(variables({"EXPORTER_DATABASE": exporter}) if exporter else ()),
                         *passwords,
                     ),
                     volumes=(

@@ -51,7 +51,7 @@ class Stores:
     Args:
         stores: What can be moved, in the order it was made.
         left_out: What keeps a claim and cannot be moved, as ``statefulset/shop-qdrant``.
-        clients: What connects to a store in the cluster, as ``deployment/shop-registry``.
+        clients: What uses a store in the cluster, as ``deployment/shop-registry``.
     """
 
     stores: tuple[Store, ...]
@@ -79,7 +79,10 @@ def stores_of(application: Application) -> Stores:
         clients=tuple(
             client.reference
             for client in clients
-            if any(isinstance(target, Target) and target.workload in servers for target in client.connections)
+            if any(
+                isinstance(target, Target) and target.workload in servers and not target.watched
+                for target in client.connections
+            )
         ),
     )
 
