@@ -89,7 +89,7 @@ def test_a_backup_is_named_by_its_moment_and_says_what_is_in_it(pod: BackupPod, 
     require_whole(pod, "20261130T023000Z")
     (manifest,) = pod.listed()
     assert manifest["taken"] == {"version": "7", "facts": {"keys": 1}}
-    assert (pod.backups / "20261130T023000Z").stat().st_mode & 0o077 == 0
+    assert (pod.backups / "20261130T023000Z").stat().st_mode & 0o777 == 0o750
 
 
 def test_what_is_read_is_what_was_written(pod: BackupPod, clock: Clock) -> None:

@@ -89,6 +89,14 @@ def test_a_backup_is_sent_and_its_manifest_comes_last(pod: BackupPod, bucket: Bu
     assert content == b"one" + (bucket.folder / place / "data/other").read_bytes()
 
 
+def test_the_container_that_sends_may_read_what_another_user_wrote(pod: BackupPod, at: Clock) -> None:
+    """The volume's group is theirs, and what is made in it has it: so it must be the group's to read."""
+    pod.run(at.says("20261130T023000Z"))
+    for path in (pod.backups / "staged", *(pod.backups / "staged").rglob("*")):
+        needed = 0o050 if path.is_dir() else 0o040
+        assert path.stat().st_mode & 0o077 == needed, path
+
+
 @pytest.mark.parametrize("last", ["data/other", "sums", "manifest.json"])
 def test_what_was_not_sent_to_its_end_is_no_backup(pod: BackupPod, bucket: Bucket, at: Clock, last: str) -> None:
     pod.run(at.says("20261129T023000Z"))

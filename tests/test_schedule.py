@@ -16,6 +16,8 @@ from mcpmesh_k8s import (
     Hook,
     Image,
     Phase,
+    Placement,
+    PodExtras,
     Schedule,
     SettingError,
     Task,
@@ -153,3 +155,10 @@ def test_an_alert_is_late_by_the_schedule() -> None:
         if task.name == "redis-backup"
     }
     assert said["BackupStale"].endswith(f"> {7 * DAY + 3600 + 3 * 3600 + 3600}")
+
+
+def test_a_backup_runs_where_its_server_may() -> None:
+    placed = PodExtras(placement=Placement(node_selector=(("disk", "fast"),)), image_pull_secrets=("mirror",))
+    application = AiInterviewer(replace(PROD, redis=replace(PROD.redis, extras=placed)), outdir="unused")
+    (task,) = [task for task in application.find_all(Task) if task.name == "redis-backup"]
+    assert task.extras == placed

@@ -193,7 +193,8 @@ class Backup:
         deadline_seconds: Seconds after which a run has failed.
         drill: How often one is restored to see whether it can be; never unless given.
         priority_class: The name of a PriorityClass of the application; the cluster's default unless given.
-        extras: What is added to its pods, and to those of the drill.
+        extras: What is added to its pods, and to those of the drill. Unless given, they may run where the server may,
+            and images are pulled as the server's is.
     """
 
     target: ClaimTarget | S3Target
@@ -202,7 +203,7 @@ class Backup:
     deadline_seconds: int = 3 * 3600
     drill: RestoreDrill | None = None
     priority_class: str = ""
-    extras: PodExtras = PodExtras()
+    extras: PodExtras | None = None
 
     def __post_init__(self) -> None:
         """Check the deadline."""
@@ -270,6 +271,12 @@ class StoreBackup(Task):
     def __init__(self, scope: Construct, store: Pod, port: str, backup: Backup, program: BackupProgram) -> None:
         self.store = store
         self.settings = backup
+        there = store.extras
+        extras = backup.extras or PodExtras(
+            placement=there.placement,
+            image_pull_policy=there.image_pull_policy,
+            image_pull_secrets=there.image_pull_secrets,
+        )
         name, target = f"{store.name}-backup", backup.target
         scripts = Files(mount_path=FOLDER, files=(*program.files, *_scripts(target)))
         if isinstance(target, ClaimTarget):
@@ -302,7 +309,7 @@ class StoreBackup(Task):
                 name=name,
                 component="backup",
                 priority_class=backup.priority_class,
-                extras=backup.extras,
+                extras=extras,
                 container=container,
                 init_containers=() if container is take else (take,),
                 deadline_seconds=backup.deadline_seconds,
@@ -364,7 +371,7 @@ class _Drill(Task):
                 name=name,
                 component="backup",
                 priority_class=settings.priority_class,
-                extras=settings.extras,
+                extras=backup.extras,
                 container=Container(
                     name=name,
                     image=program.image,

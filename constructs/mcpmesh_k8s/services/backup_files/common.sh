@@ -2,7 +2,8 @@
 # holds the data, "sums" with checksum, size and path of each file, and "manifest.json", which is written last.
 # The images have a shell and what coreutils brings, and nothing else is used here.
 set -eu
-umask 077
+# The group is that of the volume: of one pod, whose containers may be of several users.
+umask 027
 export LC_ALL=C
 # shellcheck disable=SC2034
 here="$(dirname "$0")"
