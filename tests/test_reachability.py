@@ -160,6 +160,7 @@ def allowed(environment: str, found: set[Opening]) -> str:
         "SIGN_IN": SIGN_IN,
         "TELLS_PEOPLE": TELLS_PEOPLE,
         "ASKS_OUTSIDE": ASKS_OUTSIDE,
+        "BACKS_UP": BACKS_UP,
     }
     open_ = ["EVERYWHERE", *(name for name, part in parts.items() if openings_of(part) & found)]
     line = f'"{environment}": {" + ".join(open_)},'
@@ -266,7 +267,7 @@ def test_routes_to_the_mesh_open_no_more_in_a_shared_cluster_than_elsewhere(tmp_
 _OWN = ("prometheus", "blackbox", "kube-state-metrics")
 WITHOUT_OWN = "\n".join(
     re.sub(r",? prometheus 9090", "", line)
-    for line in (EVERYWHERE + SIGN_IN + TO_THE_CLUSTER).splitlines()
+    for line in (EVERYWHERE + SIGN_IN + TO_THE_CLUSTER + BACKS_UP).splitlines()
     if not line.startswith(_OWN) and not re.search(r"-> prometheus 9090$", line)
 )
 ASKED_BY_THE_CLUSTER = """
