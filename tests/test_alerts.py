@@ -91,7 +91,7 @@ def of_promtool(name: str, case: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def judge(promtool: Path, folder: Path, tests: dict[str, list[dict[str, Any]]], rules: dict[str, Any]) -> None:
-    """One run for all alerts. Each has a file of its own, so promtool says which it is about, and its own rule alone."""
+    """One run for all alerts. Each has a file of its own, so promtool says which it is about, and its rule alone."""
     for name, of_alert in tests.items():
         rule = {"groups": [{"name": "all", "rules": [rules[name]]}]}
         (folder / f"{name}-rule.yaml").write_text(json.dumps(rule))
