@@ -78,6 +78,17 @@ ANTHROPIC_KEY = IssuedKey(key="api-key", issued_by="Anthropic, console.anthropic
 OPENAI_KEY = IssuedKey(key="api-key", issued_by="OpenAI, platform.openai.com")
 
 
+def _settings(environment: EnvironmentSettings) -> ApplicationSettings:
+    return ApplicationSettings(
+        name=NAME,
+        namespace=environment.namespace,
+        image_pull_secret=environment.image_pull_secret,
+        api_server=environment.api_server,
+        policies=environment.policies,
+        platform=environment.platform,
+    )
+
+
 class AiInterviewer(Application):
     """The whole application in one environment.
 
@@ -95,15 +106,7 @@ class AiInterviewer(Application):
                 "EnvironmentSettings.name", ARGOCD, f"dist/{ARGOCD} holds what ArgoCD is told. Give it another name."
             )
         self.environment = environment
-        settings = ApplicationSettings(
-            name=NAME,
-            namespace=environment.namespace,
-            image_pull_secret=environment.image_pull_secret,
-            api_server=environment.api_server,
-            policies=environment.policies,
-            platform=environment.platform,
-        )
-        super().__init__(settings, outdir=outdir)
+        super().__init__(_settings(environment), outdir=outdir)
         foundation, mesh, services, access, observability = (Phase(self, name) for name in PHASES)
 
         def secret(name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
