@@ -70,6 +70,8 @@ PRIORITIES = (
         name="backend", value=30_000, description="The backend, of which one is enough.", survives_a_node=True
     ),
     PriorityClassSettings(name="observability", value=10_000, description="What nobody needs for an interview."),
+    # Below what has no class: whoever adds a pod need not make room for what runs for a minute at night.
+    PriorityClassSettings(name="backups", value=-10_000, description="Runs of a schedule, which may wait for room."),
 )
 """The order in which pods get room when the nodes are full."""
 
