@@ -134,8 +134,7 @@ class AiInterviewer(Application):
         Exposure(access, environment.exposure, gateway)
         SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME, priority_class="mesh"), gateway, registry)
 
-        # Connections: who dials whom. Those of the gateway, of tasks and of what watches follow from what they are for.
-        # What a client cannot be without when it starts, it waits for.
+        # Connections: who dials whom, where it follows from nothing else. What a client needs to start, it waits for.
         registry.connects_to(postgres.database("mcpmesh", role="mcpmesh"), redis, wait=True)
         registry.connects_to(tempo.collector)
         backend.connects_to(postgres.database("ai_interviewer", role="backend"), redis, wait=True)
