@@ -25,6 +25,7 @@ from mcpmesh_k8s import BuiltImage, Dns, PolicyKind, SettingError
 from mcpmesh_k8s.kubernetes import name_of
 from mcpmesh_k8s.operations import pods
 from mcpmesh_k8s.operations.cli import main
+from mcpmesh_k8s.operations.cluster import measures_pods
 from mcpmesh_k8s.operations.dns import opens
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError, captured, require
 from mesh_harness import eventually, find
@@ -45,6 +46,7 @@ DOCKER_ENV = 'export DOCKER_TLS_VERIFY="1"\nexport DOCKER_HOST="tcp://192.168.49
 API_VERSIONS = "\n".join(
     (
         "apps/v1",
+        "autoscaling.k8s.io/v1",
         "autoscaling/v2",
         "batch/v1",
         "external-secrets.io/v1",
@@ -1008,6 +1010,33 @@ def test_the_controller_of_a_missing_kind_is_named(operate: Operate, workplace: 
     assert "ExternalSecret (external-secrets.io/v1): install the External Secrets Operator." in result.err
 
 
+def test_a_cluster_that_cannot_watch_sizes_is_told_what_to_install(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", " api-versions$", API_VERSIONS.replace("autoscaling.k8s.io/v1\n", ""))
+    for command in ("setup", "deploy"):
+        result = operate(command, "prod", "--confirm", "prod")
+        assert result.status == 1
+        assert (
+            "lacks VerticalPodAutoscaler (autoscaling.k8s.io/v1): install the VerticalPodAutoscaler, of which its "
+            "recommender alone must run where nothing is changed." in result.err
+        )
+    assert not any(re.search(" (apply|create) ", line) for line in workplace.stand_ins.lines())
+
+
+@pytest.mark.parametrize(
+    ("measure", "measured"),
+    [
+        ({"kind": "HorizontalPodAutoscaler", "spec": {"metrics": [{"type": "Resource"}]}}, True),
+        ({"kind": "HorizontalPodAutoscaler", "spec": {"metrics": [{"type": "External"}]}}, False),
+        ({"kind": "ScaledObject", "spec": {"triggers": [{"type": "prometheus"}, {"type": "cpu"}]}}, True),
+        ({"kind": "ScaledObject", "spec": {"triggers": [{"type": "prometheus"}]}}, False),
+        ({"kind": "VerticalPodAutoscaler", "spec": {}}, True),
+        ({"kind": "Deployment", "spec": {"triggers": [{"type": "cpu"}]}}, False),
+    ],
+)
+def test_who_measures_pods_needs_the_metrics_api(measure: dict[str, object], measured: bool) -> None:
+    assert measures_pods([measure]) is measured
+
+
 def test_a_secret_that_is_made_by_hand_is_missed_before_anything_is_applied(
     operate: Operate, workplace: Workplace
 ) -> None:
@@ -1058,6 +1087,19 @@ def test_what_is_no_longer_rendered_is_named_and_left_alone(operate: Operate, wo
     assert "No longer rendered, and still there: deployment/ai-interviewer-old-agent\n" in result.out
     assert f"{DEV_KUBECTL} delete deployment/ai-interviewer-old-agent" in result.out
     assert not any("delete deployment" in line for line in workplace.stand_ins.lines())
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_an_autoscaler_that_is_left_behind_is_looked_for_where_the_cluster_knows_its_kind(
+    operate: Operate, workplace: Workplace, served: bool
+) -> None:
+    """It would go on scaling. Where the kind is not known, kubectl would fail."""
+    more = "keda.sh/v1alpha1\n" if served else ""
+    workplace.stand_ins.answer("kubectl", " api-versions$", API_VERSIONS + "\n" + more)
+    assert operate("deploy", "dev").status == 0
+    (asked,) = [line for line in workplace.stand_ins.lines() if "get configmap," in line]
+    assert ("scaledobject" in asked) is served
+    assert "verticalpodautoscaler" in asked
 
 
 def test_a_deployment_can_be_repeated(operate: Operate, workplace: Workplace) -> None:

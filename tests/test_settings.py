@@ -169,6 +169,8 @@ from mcpmesh_k8s import (
     RegistrySettings,
     Repair,
     Replicas,
+    RequestCount,
+    RequestRate,
     RequestRules,
     Route,
     Row,
@@ -201,8 +203,10 @@ from mcpmesh_k8s import (
     Toleration,
     Traefik,
     TreeError,
+    UpdateMode,
     User,
     Variable,
+    VerticalScaling,
     Volume,
     Webhook,
     WeightedPodAffinityTerm,
@@ -390,6 +394,18 @@ class Shop:
     def measures(self, metrics: InClusterPrometheus | NoMetrics) -> Workload:
         metrics.create(self.phase, self.secret)
         return self.web
+
+    def scales(self, scale: RequestRate) -> Component:
+        """A service behind a gateway whose requests are counted."""
+        web = Workload(self.phase, replace(SERVICE, name="scaled", availability=Availability(scale=scale)))
+        Gateway(self.phase, GATEWAY, [Route(path="/", to=web, audience=Audience.PUBLIC)], DEVELOPER)
+        return self.watched(web)
+
+    def counts(self, count: RequestCount) -> Component:
+        scale = RequestRate(minimum=1, maximum=2, per_pod=5.0)
+        web = Workload(self.phase, replace(SERVICE, name="scaled", availability=Availability(scale=scale)))
+        web.count_requests(count)
+        return web
 
     def watched(self, component: Component) -> Component:
         Prometheus(self.phase, PrometheusSettings(kubelet=None))
@@ -686,6 +702,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         Availability(scale=Replicas(count=3)),
         lambda shop, availability: Workload(shop.phase, replace(SERVICE, availability=availability)),
         scale=Replicas(count=4),
+        vertical=VerticalScaling(),
         min_available=1,
         spread=True,
         priority_class="urgent",
@@ -696,6 +713,27 @@ CASES: dict[type[DataclassInstance], Case] = {
         minimum=3,
         maximum=5,
         cpu_percent=71,
+    ),
+    RequestRate: case(
+        RequestRate(minimum=1, maximum=2, per_pod=5.0),
+        Shop.scales,
+        minimum=2,
+        maximum=3,
+        cpu_percent=71,
+        per_pod=6.5,
+        keda=NamespacePods(namespace="kube-system"),
+    ),
+    RequestCount: case(
+        RequestCount(server="http://prometheus.monitoring:9090", query="up"),
+        Shop.counts,
+        server="http://prometheus.observability:9090",
+        query="down",
+    ),
+    VerticalScaling: case(
+        VerticalScaling(),
+        lambda shop, vertical: Workload(shop.phase, replace(SERVICE, availability=Availability(vertical=vertical))),
+        mode=UpdateMode.INITIAL,
+        resources=("memory",),
     ),
     BucketSettings: case(
         BucketSettings(image=images.MINIO_CLIENT, bucket="uploads"),
