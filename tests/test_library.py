@@ -46,6 +46,7 @@ from mcpmesh_k8s import (
     Readiness,
     Registry,
     RegistrySettings,
+    RequestRate,
     Secret,
     SecretSettings,
     Target,

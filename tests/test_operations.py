@@ -74,6 +74,8 @@ SECRET_KEYS = {
 }
 KEYS = sum(len(keys.split()) for keys in SECRET_KEYS.values())
 EVERY_SECRET = "".join(f"{name} {keys}\n" for name, keys in SECRET_KEYS.items())
+COUNTS = {"spec": {"hard": {"pods": "1"}}, "status": {"hard": {"pods": "1"}}}
+"""A quota that counts already."""
 PODS = json.dumps({"items": [{"metadata": {"name": "a"}, "status": {"phase": "Running"}}]})
 COMPLETE = json.dumps({"status": {"conditions": [{"type": "Complete", "status": "True"}]}})
 
@@ -152,6 +154,7 @@ class Workplace:
         answer("kubectl", "get deployment/.* --output=jsonpath", "3")
         no_argocd = 'error: the server doesn\'t have a resource type "applications"'
         answer("kubectl", "get applications.argoproj.io", "", status=1, stderr=no_argocd)
+        answer("kubectl", "get resourcequota ai-interviewer --output=json$", json.dumps(COUNTS))
         answer("kubectl", " (create|patch|scale|logs|get [a-z,]+$|get pods --output=wide$) ?", "done\n")
         answer("minikube", "^--profile minikube status$", "Running\n")
         answer("minikube", "^--profile minikube addons enable ")
@@ -720,7 +723,6 @@ def of_before(name: str, size: str) -> dict[str, object]:
 
 
 THERE = "get statefulsets,persistentvolumeclaims --output=json$"
-COUNTS = {"spec": {"hard": {"pods": "1"}}, "status": {"hard": {"pods": "1"}}}
 
 
 @pytest.mark.parametrize("command", ["deploy", "make-way"])
@@ -736,7 +738,6 @@ def test_what_is_in_the_way_of_a_larger_claim_is_done_first_and_said(
     ]
     workplace.stand_ins.answer("kubectl", THERE, json.dumps({"items": items}))
     late = {**COUNTS, "status": {"hard": {"pods": "0"}}}
-    workplace.stand_ins.answer("kubectl", "get resourcequota ai-interviewer --output=json$", json.dumps(COUNTS))
     workplace.stand_ins.answer("kubectl", "get resourcequota ai-interviewer --output=json$", json.dumps(late), times=2)
     result = operate(command, "dev")
     assert (result.status, result.err) == (0, "")
@@ -765,6 +766,33 @@ def test_what_is_in_the_way_of_a_larger_claim_is_done_first_and_said(
         "delete statefulset/ai-interviewer-minio --cascade=orphan --wait",
     ]
     assert len(calls) == 7 if command == "make-way" else " apply " in calls[7].line
+
+
+def test_the_quota_counts_before_the_first_claim_is_made(operate: Operate, workplace: Workplace) -> None:
+    """One that was just made refuses every claim, until the cluster has reckoned what it says."""
+    assert operate("deploy", "prod", "--confirm", "prod").status == 0
+    calls = [call for call in workplace.stand_ins.calls if re.search(r" apply |get resourcequota", call.line)]
+    first = {one["kind"] for one in json.loads(calls[0].stdin)["items"]}
+    assert first == {"ResourceQuota", "LimitRange"}
+    assert "get resourcequota" in calls[1].line
+    assert "PersistentVolumeClaim" in {one["kind"] for one in json.loads(calls[2].stdin)["items"]}
+
+
+@pytest.mark.parametrize("command", ["deploy", "make-way", "diff"])
+def test_claims_that_nothing_renders_any_more_are_named_when_they_leave_no_room_to_grow(
+    operate: Operate, workplace: Workplace, command: str
+) -> None:
+    """The quota follows from what is rendered, and the cluster counts every claim that is there."""
+    items = [of_before("minio", "10Gi"), claimed("minio", "10Gi"), claimed("old", "5Gi")]
+    workplace.stand_ins.answer("kubectl", THERE, json.dumps({"items": items}))
+    result = operate(command, "dev")
+    words = (
+        "All claims together are 35Gi, and the quota that is rendered has 30Gi: nothing is rendered any more of "
+        "data-ai-interviewer-old-0. Delete what nobody needs, or mount it as an ExistingClaim"
+    )
+    assert words in (result.out if command == "diff" else result.err)
+    assert (result.status == 1) or command == "diff"
+    assert not any(re.search(" (apply|patch|delete) ", line) for line in workplace.stand_ins.lines())
 
 
 def test_a_statefulset_is_not_taken_away_for_what_its_successor_could_not_have(

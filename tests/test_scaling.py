@@ -333,7 +333,7 @@ def replace_part(part: str, scale: Replicas | Autoscaling) -> object:
     """Production with another scale of one of its parts."""
     settings = getattr(PROD, part)
     changed = replace(settings, availability=replace(settings.availability, scale=scale))
-    return AiInterviewer(cast("EnvironmentSettings", replace(PROD, **{part: changed})), outdir="unused")
+    return AiInterviewer(replace(PROD, **{part: changed}), outdir="unused")
 
 
 def agent_by_requests() -> EnvironmentSettings:
@@ -362,7 +362,7 @@ BY_ANOTHER: Rendered = {
     "metadata": {"name": "another", "namespace": "shop"},
     "spec": {"scaleTargetRef": {"name": "shop-web"}, "triggers": []},
 }
-BY_SIZE = vertical.VerticalPodAutoscaler.manifest(
+BY_SIZE: Rendered = vertical.VerticalPodAutoscaler.manifest(
     metadata=ApiObjectMetadata(name="another", namespace="shop"),
     spec=vertical.VerticalPodAutoscalerSpec(
         target_ref=vertical.VerticalPodAutoscalerSpecTargetRef(kind="Deployment", name="shop-web")

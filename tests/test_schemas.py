@@ -142,12 +142,14 @@ def monitors() -> list[Manifest]:
     ]
 
 
-BY_REQUESTS = scaled_object(
-    ApiObjectMetadata(name="shop"),
-    "Deployment",
-    "shop",
-    RequestRate(minimum=1, maximum=2, per_pod=0.5),
-    RequestCount(server="http://prometheus:9090", query="up"),
+BY_REQUESTS: Manifest = dict(
+    scaled_object(
+        ApiObjectMetadata(name="shop"),
+        "Deployment",
+        "shop",
+        RequestRate(minimum=1, maximum=2, per_pod=0.5),
+        RequestCount(server="http://prometheus:9090", query="up"),
+    )
 )
 
 

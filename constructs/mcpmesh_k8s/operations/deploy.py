@@ -188,11 +188,7 @@ def show_leftovers(environment: Environment, kubectl: Kubectl, phases: Sequence[
     known = {kind for version, kind in PASSING_OF_OTHERS.items() if version in served}
     kinds = sorted(rendered_kinds.union(PASSING, known) - {"job", "persistentvolumeclaim"})
     rendered = {reference(manifest) for manifest in namespaced}
-    found = json.loads(
-        kubectl.output(
-            "get", ",".join(kinds), f"--selector={environment.selector}", "--output=json"
-        )
-    )
+    found = json.loads(kubectl.output("get", ",".join(kinds), f"--selector={environment.selector}", "--output=json"))
     left = [
         reference(item)
         for item in each(found, "items")
