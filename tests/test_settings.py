@@ -104,6 +104,8 @@ from mcpmesh_k8s import (
     LabelSelectorRequirement,
     Limits,
     Listener,
+    LoadTest,
+    LoadTestSettings,
     Login,
     LoginPages,
     Manifest,
@@ -537,6 +539,7 @@ TWO = Availability(scale=Replicas(count=2))
 URGENT = Availability(priority_class="urgent")
 GATEWAY = GatewaySettings(image=IMAGE, compute=SMALL, host="shop.local", https=False)
 PUBLIC_GATEWAY = replace(GATEWAY, host="shop.example.com", https=True, availability=TWO)
+LOCUST_FILE = Path(__file__).parent.parent / "constructs/ai_interviewer/_interview_load.py"
 INGRESS = IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls"))
 MEASURED = PodExtras(ports=(Port(name="metrics", number=9999),), metrics=(MetricsEndpoint(),))
 LOGIN = OAuth2ProxySettings(
@@ -1187,6 +1190,21 @@ CASES: dict[type[DataclassInstance], Case] = {
         deadline_seconds=301,
         compute=LARGE,
         name="check",
+        extras=MORE,
+        priority_class="urgent",
+    ),
+    LoadTestSettings: case(
+        LoadTestSettings(image=IMAGE),
+        lambda shop, settings: LoadTest(shop.phase, settings, shop.gateway(PUBLIC_GATEWAY), LOCUST_FILE),
+        image=OTHER_IMAGE,
+        users=11,
+        users_per_second=2,
+        seconds=121,
+        most_errors=0.02,
+        most_milliseconds=500,
+        variables=(Variable(name="LOAD_ANSWERS", value="3"),),
+        compute=LARGE,
+        name="many",
         extras=MORE,
         priority_class="urgent",
     ),

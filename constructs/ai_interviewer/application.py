@@ -19,6 +19,7 @@ from mcpmesh_k8s import (
     Gateway,
     Grafana,
     IssuedKey,
+    LoadTest,
     Minio,
     Namespace,
     NamespaceSettings,
@@ -74,6 +75,9 @@ PRIORITIES = (
 
 UPLOADS = BucketSettings(image=images.MINIO_CLIENT, bucket=BUCKET, public_prefix=RESUMES, priority_class="data")
 ANTHROPIC_KEY = IssuedKey(key="api-key", issued_by="Anthropic, console.anthropic.com")
+COOKIES = IssuedKey(key="cookies", issued_by="people who signed in: the cookies of a browser, a line for each person")
+INTERVIEW = Path(__file__).with_name("_interview_load.py")
+"""The interview that a load test walks through."""
 OPENAI_KEY = IssuedKey(key="api-key", issued_by="OpenAI, platform.openai.com")
 
 
@@ -130,6 +134,10 @@ class AiInterviewer(Application):
         gateway = Gateway(access, environment.gateway, reached, login)
         Exposure(access, environment.exposure, gateway)
         SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME, priority_class="mesh"), gateway, registry)
+        if environment.load_test:
+            # Where people sign in, somebody who did says as whom the test comes.
+            cookies = secret("load-test", COOKIES).key("cookies") if login.pages else None
+            LoadTest(access, environment.load_test, gateway, INTERVIEW, cookies)
 
         # Connections: who dials whom. The gateway's are its routes, the bucket task's its server, Grafana's its data
         # source, and the smoke test's what it asks. What a client cannot be without when it starts, it waits for.

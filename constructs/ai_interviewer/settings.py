@@ -16,6 +16,7 @@ from mcpmesh_k8s import (
     GrafanaSettings,
     Image,
     IngressExposure,
+    LoadTestSettings,
     LoginSettings,
     MetricsSettings,
     MinioSettings,
@@ -64,6 +65,8 @@ class EnvironmentSettings:
         metrics: Who collects the metrics.
         grafana: Dashboards.
         api_server: Where the cluster's API server is, for what collects metrics.
+        load_test: People who interview themselves after each deployment, as many at once; none unless given. It writes
+            interviews and asks the models: it is for a rehearsal, and never for production.
     """
 
     name: str
@@ -92,6 +95,7 @@ class EnvironmentSettings:
     metrics: MetricsSettings
     grafana: GrafanaSettings
     api_server: ApiServer = ApiServer()
+    load_test: LoadTestSettings | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
