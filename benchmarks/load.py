@@ -25,7 +25,9 @@ from load_harness import PERSON, Load, cpu_seconds, run_locust, stub_services  #
 from mesh_harness import LOCALHOST  # noqa: E402
 from programs import PLACES  # noqa: E402
 
-STEPS = (5, 10, 20, 40, 80, 120, 160, 240, 320, 480)
+STEPS = (10, 40, 120, 240, 360, 480, 600, 800, 1000)
+ONE = (2, 4, 6, 8, 12, 20)
+"""How many windows one person has open."""
 PICTURE = ROOT / "docs/load.svg"
 PAGE = ROOT / "docs/load.md"
 
@@ -170,10 +172,10 @@ def main() -> int:
     if given.write:
         series: dict[str, list[Measured]] = {}
         texts: dict[str, str] = {}
-        for name, cookies in (("many people", PERSON), ("one person", "__Host-login=person-1")):
+        for name, cookies, steps in (("many people", PERSON, STEPS), ("one person", "__Host-login=person-1", ONE)):
             with here(given.seconds, cookies) as measure:
                 print(f"{name}\n{HEAD}")
-                found, borne = knee(measure, STEPS, given.milliseconds, given.errors)
+                found, borne = knee(measure, steps, given.milliseconds, given.errors)
             series[name] = found
             texts[name] = "\n".join([HEAD, *map(line_of, found), "", f"The knee: {borne} at once are borne."])
             texts[f"steps of {name}"] = of_steps(found[-2 if len(found) > 1 else -1].load)
