@@ -88,6 +88,13 @@ def knee(measure: Measure, steps: Sequence[int], milliseconds: int, errors: floa
     return found, borne
 
 
+def said_of(found: Sequence[Measured], borne: int) -> str:
+    """What the search found."""
+    if found[-1].load.users == borne:
+        return f"No bound was crossed: {borne} at once are borne, and maybe more."
+    return f"The knee: {borne} at once are borne."
+
+
 HEAD = (
     "| people | requests/s | 50 of 100 within | 95 of 100 within | failed | gateway's CPU a request |\n"
     "| ---: | ---: | ---: | ---: | ---: | ---: |"
@@ -177,8 +184,10 @@ def main() -> int:
                 print(f"{name}\n{HEAD}")
                 found, borne = knee(measure, steps, given.milliseconds, given.errors)
             series[name] = found
-            texts[name] = "\n".join([HEAD, *map(line_of, found), "", f"The knee: {borne} at once are borne."])
-            texts[f"steps of {name}"] = of_steps(found[-2 if len(found) > 1 else -1].load)
+            texts[name] = "\n".join([HEAD, *map(line_of, found), "", said_of(found, borne)])
+            texts[f"steps of {name}"] = of_steps(
+                next((one.load for one in found if one.load.users == borne), found[0].load)
+            )
         draw(series, given.milliseconds)
         write({name: text for name, text in texts.items() if name != "steps of one person"})
         return 0
@@ -186,7 +195,7 @@ def main() -> int:
         if given.knee:
             print(HEAD)
             found, borne = knee(measure, STEPS, given.milliseconds, given.errors)
-            print(f"\nThe knee: {borne} people at once are borne.\n\n{of_steps(found[-1].load)}")
+            print(f"\n{said_of(found, borne)}\n\n{of_steps(found[-1].load)}")
             return 0 if borne else 1
         one = measure(given.users)
         print(f"{HEAD}\n{line_of(one)}\n\n{of_steps(one.load)}")

@@ -92,7 +92,7 @@ PROGRAMS = (
     Program(
         "prometheus",
         "checks the rendered rules, and tries each alert",
-        ("promtool",),
+        ("promtool", "prometheus"),
         ("prometheus",),
         services=("prometheus",),
     ),
@@ -112,6 +112,14 @@ PROGRAMS = (
         brought_by="make node_modules/.ready",
         needs="`cdk8s-cli` of npm",
         folders=(str(ROOT / "node_modules/.bin"),),
+    ),
+    Program(
+        "grammars",
+        "Grafana's own grammars, which read every query of logs and traces",
+        brought_by="make node_modules/.ready",
+        needs="`@grafana/lezer-logql` and `@grafana/lezer-traceql` of npm",
+        folders=(str(ROOT / "node_modules/@grafana"),),
+        files=tuple(str(ROOT / f"node_modules/@grafana/lezer-{language}") for language in ("logql", "traceql")),
     ),
     Program(
         "mesh",

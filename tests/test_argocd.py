@@ -51,7 +51,7 @@ WAVES = {
     1: {"registry"},
     2: {"backend", "pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent"},
     3: {"nginx-gateway", "oauth2-proxy"},
-    4: {"grafana", "prometheus", "kube-state-metrics", "blackbox", "alertmanager"},
+    4: {"grafana", "prometheus", "kube-state-metrics", "blackbox", "alertmanager", "loki", "alloy"},
     5: {"smoke-test"},
 }
 GROUND, LAST = -1, 6

@@ -118,7 +118,7 @@ def test_the_topology_shows_every_workload_and_names_no_node_twice(environment: 
     picture = topology(whole)
     inside = [line.strip() for line in picture.splitlines() if re.fullmatch(r" {4}[a-z0-9-]+", line)]
     assert sorted(inside) == sorted(pod.name for pod in whole.pods)
-    edges = re.findall(r"^  ([a-z0-9-]+) -->\|(?:\d+|reads)\| ([a-z0-9-]+)$", picture, re.MULTILINE)
+    edges = re.findall(r"^  ([a-z0-9-]+) -\.?->\|(?:\d+|reads)\| ([a-z0-9-]+)$", picture, re.MULTILINE)
     assert ("outside-ingress-nginx", "nginx-gateway") in edges
     assert ("claude-llm-agent", "outside-anthropic-api") in edges
     assert (("nginx-gateway", "registry") in edges) is environment.routes_to_mesh

@@ -47,6 +47,7 @@ FORGED = tuple(
         *(f"X-Forwarded-{of}" for of in ("Host", "User", "Email", "Groups", "Preferred-Username", "Access-Token")),
         *(f"X-Forwarded-{of}" for of in ("Uri", "Prefix", "Port", "Server", "Proto-Version", "Client-Cert")),
         *(f"X-Auth-Request-{of}" for of in ("Email", "User", "Groups", "Preferred-Username", "Access-Token")),
+        *("X-Auth-Request-Name", "X-Auth-Request-Role", "X_Auth_Request_Role", "X-Auth_Request_Name"),
         *("X-Auth-Request-Redirect", "X-Auth-User", "X-Auth-Email", "X-Auth-Token", "X-Auth", "X-Authenticated-User"),
         *("X-User", "X-User-Id", "X-User-Email", "X-UserName", "X-Email", "X-Groups", "X-Access-Token"),
         *("Remote-User", "Remote-Groups", "Remote-Email", "X-Remote-User", "X-Remote-Group", "X-WEBAUTH-USER"),

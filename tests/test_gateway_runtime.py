@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from configparser import ConfigParser
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cache, partial
@@ -46,6 +47,7 @@ from gateway_harness import (
     read_response,
     running_gateway,
 )
+from log_pipeline import Pipeline
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
@@ -57,6 +59,9 @@ from mcpmesh_k8s import (
     ExistingSecrets,
     Gateway,
     GatewaySettings,
+    Grafana,
+    GrafanaSettings,
+    IdentityHeaders,
     IssuedKey,
     LoginSettings,
     OAuth2ProxySettings,
@@ -71,9 +76,10 @@ from mcpmesh_k8s import (
     Workload,
     WorkloadSettings,
     images,
+    variables,
 )
 from mcpmesh_k8s.access._configuration import quoted
-from mesh_harness import LOCALHOST, eventually, free_port, probe
+from mesh_harness import LOCALHOST, eventually, find, free_port, probe
 from processes import START
 
 DATA, GRAFANA, PAGES = ContentSecurityPolicy.DATA, ContentSecurityPolicy.GRAFANA, ContentSecurityPolicy.PAGES
@@ -449,6 +455,33 @@ def test_who_has_no_name_is_called_by_the_address(gateways: Callable[[str], Runn
 def test_nobody_else_is_told_who_asks(gateway: RunningGateway, target: str) -> None:
     _, request = arrives(gateway, "GET", target, headers=[("Authorization", "Bearer x.y.z")])
     assert "Authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [("dev", [DEVELOPER, "Developer", "Admin"]), ("prod", [ADMINISTRATOR, "Alice", "Admin"])],
+)
+def test_grafana_is_told_who_asks_in_the_headers_that_it_reads_and_by_nobody_else(
+    gateways: Callable[[str], RunningGateway], manifests: Manifests, environment: str, told: list[str]
+) -> None:
+    given = find(manifests(environment), "ConfigMap", "ai-interviewer-grafana")["data"]["grafana.ini"]
+    proxy = ConfigParser()
+    proxy.read_string(given)
+    of_fields = dict(pair.split(":") for pair in proxy["auth.proxy"]["headers"].split())
+    names = [proxy["auth.proxy"]["header_name"], of_fields["Name"], of_fields["Role"]]
+    lies = [(name, lie) for name in names for lie in (ALICE, "Admin")]
+    spelled = [(name.lower().replace("-", "_"), lie) for name, lie in lies]
+    for headers in ([], lies, spelled, [(name.upper(), lie) for name, lie in lies]):
+        gateway = fresh(gateways(environment))
+        name, request = arrives(gateway, "GET", "/grafana/d/overview", headers=headers)
+        assert name == "grafana"
+        assert [request.headers.get_all(name) for name in names] == [[value] for value in told]
+        # Nothing that a program may take for one of these.
+        assert sum(name.lower().replace("_", "-").startswith("x-auth-request") for name in request.headers) == 3
+        for target in (*SIGNED_IN, *PUBLIC):
+            fresh(gateway)
+            _, request = arrives(gateway, "GET", target, headers=headers)
+            assert not [name for name in request.headers if name.lower().replace("_", "-").startswith("x-auth")]
 
 
 def test_only_grafana_gets_cookies_and_those_are_its_own(gateway: RunningGateway) -> None:
@@ -1191,6 +1224,19 @@ def test_a_longer_line_of_a_request_s_head_is_refused_and_the_log_says_why(gatew
     assert not gateway.arrived
 
 
+# What is stored of its log
+
+
+def test_a_line_is_found_by_its_level_and_by_the_request(gateway: RunningGateway, manifests: Manifests) -> None:
+    answers = [gateway.request("GET", path) for path in ("/api/interviews", "/api/x//y", "/api/interviews")]
+    gateway.logged(*answers)
+    lines = Pipeline.of(manifests("prod")).read("nginx-gateway", "nginx-gateway", gateway.pod.output)
+    levels = {line.metadata["request_id"]: line.level for line in lines}
+    wanted = {answer.request_id: "warn" if answer.status >= 400 else "info" for answer in answers}
+    assert {request_id: levels[request_id] for request_id in wanted} == wanted
+    assert set(wanted.values()) == {"info", "warn"}
+
+
 # Why a service gave no answer
 
 
@@ -1223,6 +1269,8 @@ def test_why_a_service_gave_no_answer_is_in_the_log_and_the_query_is_not(
             lines = gateway.logged(*paths)
             assert [(line["service"], line["problem"]) for line in lines] == [("backend", problem)] * 2
             assert "s3cr3t" not in gateway.pod.output
+            stored = Pipeline.of(manifests("dev")).read("nginx-gateway", "nginx-gateway", gateway.pod.output)
+            assert [line.level for line in stored] == ["error"] * 2
         server.shutdown()
 
 
@@ -1641,6 +1689,16 @@ def portal(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Gener
         name="backend", image=images.OPENRESTY, user=User(uid=1, gid=1), compute=compute, ports=(Port(number=8000),)
     )
     backend = Workload(phase, WorkloadSettings(name="backend", container=container))
+    boards = Workload(
+        phase,
+        WorkloadSettings(
+            name="boards",
+            container=replace(container, name="boards"),
+            identity_headers=IdentityHeaders(
+                administrator="owner", other="guest", variables=variables({"BELIEVE_HEADERS": "true"})
+            ),
+        ),
+    )
 
     def secret(name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
         return Secret(phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
@@ -1651,6 +1709,8 @@ def portal(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Gener
     routes = (
         Route(path="/", to=backend, audience=Audience.SIGNED_IN, rate=rate, hand_over_identity=True),
         Route(path="/admin/", to=backend, audience=Audience.ADMINISTRATOR, rate=rate),
+        Route(path="/boards/", to=boards, audience=Audience.SIGNED_IN, rate=rate, hand_over_identity=True),
+        Route(path="/boards/public/", to=boards, audience=Audience.PUBLIC),
         # What nginx or Lua would take for something else, if it were not told as data.
         Route(path="/odd", to=backend, audience=Audience.PUBLIC, content_security_policy=ODD),
     )
@@ -1686,6 +1746,55 @@ def test_another_kind_of_login_vouches_at_its_own_path_with_its_own_headers(port
     assert portal.request("GET", "/admin/").status == 503
     asked.answer = lambda _: Answer(status=202, headers={"Remote-Email": ADMINISTRATOR})
     assert portal.request("GET", "/admin/").status == 200
+
+
+@pytest.mark.parametrize(
+    ("email", "name", "told"),
+    [
+        (ADMINISTRATOR, "Ann", [ADMINISTRATOR, "Ann", "owner"]),
+        (ALICE.upper(), "Zoë", [ALICE, "Zoë", "guest"]),
+        (ALICE, "", [ALICE, ALICE, "guest"]),
+    ],
+)
+def test_what_reads_headers_is_told_who_asks_in_its_own_words(
+    portal: RunningGateway, email: str, name: str, told: list[str]
+) -> None:
+    portal.forget()
+    # As bytes: http.server writes Latin-1.
+    said = {"Remote-Email": email, "Remote-Name": name.encode().decode("latin-1"), "Remote-User": "7"}
+    portal.upstreams["portal"].answer = lambda _: Answer(status=202, headers=said)
+    assert portal.request("GET", "/boards/x", headers=[("X-Auth-Request-Role", "owner")]).status == 200
+    (request,) = portal.upstreams["boards"].requests
+    heard = [request.headers.get_all(f"X-Auth-Request-{of}") for of in ("Email", "Name", "Role")]
+    assert [[value.encode("latin-1").decode() for value in values or []] for values in heard] == [[v] for v in told]
+    assert "Authorization" not in request.headers
+    # Where nobody has to sign in, nobody is known, and what one says of oneself is not passed on.
+    assert portal.request("GET", "/boards/public/x", headers=[("X-Auth-Request-Email", ADMINISTRATOR)]).status == 200
+    (*_, request) = portal.upstreams["boards"].requests
+    assert not [name for name in request.headers if name.lower().startswith("x-auth")]
+
+
+def test_what_reads_headers_believes_them_where_a_gateway_sends_them_and_nowhere_else(
+    tmp_path: Path, manifests: Manifests
+) -> None:
+    def believing(environment: str) -> dict[str, str]:
+        deployment = find(manifests(environment), "Deployment", "ai-interviewer-grafana")
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        return {v["name"]: v["value"] for v in container["env"] if v["name"].startswith("GF_AUTH_")}
+
+    told = {"GF_AUTH_PROXY_ENABLED": "true", "GF_AUTH_DISABLE_SIGNOUT_MENU": "true"}
+    assert believing("dev") == believing("prod") == told
+    alone = Application(ApplicationSettings(name="shop"), outdir=tmp_path / "shop")
+    phase = Phase(alone, "all")
+    secret = Secret(
+        phase, SecretSettings(name="grafana", keys=("admin-user", "admin-password"), source=ExistingSecrets())
+    )
+    grafana = Grafana(phase, GrafanaSettings(image=images.GRAFANA, compute=Compute(cpu="1", memory="1Gi")), secret)
+    close(phase)
+    alone.synth()
+    names = {variable.name for variable in grafana.variables}
+    assert "GF_SECURITY_ADMIN_PASSWORD" in names
+    assert not names & set(told)
 
 
 def arrives_at_backend(gateway: RunningGateway, target: str) -> Request:

@@ -32,6 +32,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ai_interviewer import PROD, AiInterviewer
 from conftest import read_manifests, requires
 from gateway_harness import LOGIN, PREFIX, Answer, Request, Response, RunningGateway, StubUpstream, running_gateway
+from log_pipeline import Pipeline
 from mcpmesh_k8s import GitHub, Google, OAuth2ProxySettings, OpenIdConnect
 from mcpmesh_k8s.access.oauth2_proxy import Provider
 from mesh_harness import (
@@ -683,6 +684,20 @@ def test_github_tells_groups_unasked_and_whoever_has_too_many_is_named(
             assert (b">Try again</a>" in came_back.body) == (came_back.status == 502)
             problems = [line["problem"] for line in browser.gateway.logged(came_back, called)]
             assert problems == ["" if status < 500 else problem for status in statuses]
+
+
+def test_its_log_is_logfmt_and_names_the_request(way: Way, rendered: list[Manifest]) -> None:
+    browser = Browser(way=way)
+    assert browser.sign_in(ALICE).status == 302
+    refused = browser.get("/oauth2/callback?code=none&state=none:%2F")
+    assert refused.status >= 400
+    stored = Pipeline.of(rendered).read("oauth2-proxy", "oauth2-proxy", way.logins[0].output)
+    assert all(re.match(r'time="[^"]+" (level|file)=', line.text) for line in stored), way.logins[0].output
+    signed_in = [line for line in stored if "status=AuthSuccess" in line.text]
+    assert {line.level for line in signed_in} == {"info"}
+    assert any(line.metadata.get("request_id") == refused.request_id for line in stored), way.logins[0].output
+    (alone,) = {line.level for line in stored if "status=AuthFailure" in line.text}
+    assert alone == "warn"
 
 
 # Everyone behind one address

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Manifests
+from log_pipeline import Pipeline
 from mesh_harness import (
     LOCALHOST,
     SECRETS,
@@ -200,6 +201,29 @@ def test_an_agent_answers_each_of_its_probes(agents: Mapping[str, Agent], name: 
 @pytest.mark.parametrize("name", AGENTS)
 def test_a_tool_call_leaves_a_trace_in_redis(agents: Mapping[str, Agent], name: str) -> None:
     check_traces(agents[name], START)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_how_bad_each_line_of_its_log_is_can_be_read(
+    agents: Mapping[str, Agent], dev: Sequence[Manifest], name: str
+) -> None:
+    check_registration(agents[name], START)
+    lines = Pipeline.of(dev).read(name, name, agents[name].pod.output)
+    for level, word in (("info", "INFO"), ("warn", "WARNING")):
+        assert {line.level for line in lines if line.text.startswith(word)} == {level}, agents[name].pod.output
+    # Some lines are printed, and not logged.
+    assert sum(not line.level for line in lines) < len(lines) / 5, agents[name].pod.output
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_the_password_that_an_agent_logs_is_not_stored(
+    agents: Mapping[str, Agent], dev: Sequence[Manifest], name: str
+) -> None:
+    check_registration(agents[name], START)
+    assert PASSWORD in agents[name].pod.output
+    stored = "\n".join(line.text for line in Pipeline.of(dev).read(name, name, agents[name].pod.output))
+    assert PASSWORD not in stored
+    assert "redis://:***@127.0.0.1:" in stored
 
 
 @pytest.mark.parametrize("name", AGENTS)

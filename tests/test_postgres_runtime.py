@@ -20,6 +20,7 @@ import pytest
 
 from conftest import Manifests
 from environments import EVERY
+from log_pipeline import Pipeline
 from mesh_harness import (
     LOCALHOST,
     InventedSecrets,
@@ -287,6 +288,18 @@ def test_the_clients_are_all_that_are_given_a_database(manifests: Manifests, env
 
 def test_its_probes_succeed(server: Server) -> None:
     assert server.probes() == {"startupProbe": "open", "readinessProbe": "exit 0", "livenessProbe": "open"}
+
+
+def test_how_bad_each_line_of_its_log_is_can_be_read(server: Server) -> None:
+    assert server.psql("SELECT 1\n  FROM nowhere").returncode == 1
+    assert server.psql("DO $$ BEGIN RAISE WARNING 'level=critical'; END $$").returncode == 0
+    lines = Pipeline.of(server.manifests).read("postgres", "postgres", server.pod.output)
+    levels = {line.level for line in lines if line.text.startswith("time=")}
+    assert levels == {"info", "warn", "error"}, server.pod.output
+    (failed,) = (line for line in lines if 'relation "nowhere" does not exist' in line.text)
+    assert (failed.level, 'user="postgres" database="' in failed.text) == ("error", True)
+    # A statement of several lines is one.
+    assert any(line.text.endswith("STATEMENT:  SELECT 1\n\t  FROM nowhere") for line in lines)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -41,6 +41,8 @@ USERS = {
     "prom/alertmanager": "65534:65534",
     "prom/blackbox-exporter": "65534:65534",
     "kube-state-metrics/kube-state-metrics": "65534:65534",
+    "grafana/loki": "10001:10001",
+    "grafana/alloy": "473:473",
 }
 UNITS = {"": 1.0, "m": 0.001, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30}
 
@@ -122,6 +124,10 @@ READERS = {
         ("Role", "apps", "deployments statefulsets", "list watch"),
         ("Role", "autoscaling", "horizontalpodautoscalers", "list watch"),
         ("Role", "batch", "cronjobs jobs", "list watch"),
+    },
+    "alloy": {
+        ("Role", "", "pods", "get list watch"),
+        ("Role", "", "pods/log", "get"),
     },
 }
 
@@ -218,7 +224,7 @@ def test_everything_that_serves_is_probed(rendered: list[Manifest]) -> None:
             assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys(), name
     # The login is a service of its own where people sign in, and Alertmanager where people are told.
     told = sum(name == "alertmanager/alertmanager" for name, _ in facets.containers(rendered))
-    assert served == 16 + told + len(logins(rendered))
+    assert served == 18 + told + len(logins(rendered))
 
 
 def test_the_exporter_of_redis_sends_its_password_to_no_address_that_it_is_asked_about(

@@ -38,14 +38,17 @@ interview-agent    -> registry 8000, redis 6379, postgres 5432, claude-llm-agent
 claude-llm-agent   -> registry 8000, redis 6379, openai-llm-agent 8090, internet 443, internet-v6 443
 openai-llm-agent   -> registry 8000, redis 6379, internet 443, internet-v6 443
 registry           -> postgres 5432, redis 6379, tempo 4317
-grafana            -> tempo 3200
+tempo              -> prometheus 9090
+grafana            -> tempo 3200, prometheus 9090, loki 3100
 minio-bucket       -> minio 9000
 postgres-databases -> postgres 5432
 smoke-test         -> nginx-gateway 8080, registry 8000
 prometheus         -> redis 9121, minio 9000, tempo 3200, grafana 3000, kube-state-metrics 8080, blackbox 9115
 prometheus         -> nginx-gateway 9145
 prometheus         -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
+prometheus         -> loki 3100, alloy 12345
 blackbox           -> registry 8000, backend 8080
+alloy              -> loki 3100
 """
 # Where nodes and the API server are is not known: private addresses, and with them pods of other namespaces, on those
 # ports alone.
@@ -53,11 +56,16 @@ OTHERS = ("impostor", "ingress-controller", "kube-dns", "metrics")
 TO_THE_CLUSTER = "".join(
     f"{reader} -> {host} {port}\n"
     for host in ("private network", "office network", "home network", "API server", "metadata over IPv6", *OTHERS)
-    for reader, ports in {"prometheus": (443, 6443, 8443, 10250), "kube-state-metrics": (443, 6443, 8443)}.items()
+    for reader, ports in {
+        "prometheus": (443, 6443, 8443, 10250),
+        "kube-state-metrics": (443, 6443, 8443),
+        "alloy": (443, 6443, 8443),
+    }.items()
     for port in ports
 )
 TELLS_PEOPLE = """
 prometheus   -> alertmanager 9093
+grafana      -> alertmanager 9093
 alertmanager -> internet 443, internet-v6 443
 """
 TO_THE_MESH = """
@@ -95,6 +103,7 @@ PORTS = (
     443,
     2019,
     3000,
+    3100,
     3200,
     4180,
     4317,
@@ -116,6 +125,7 @@ PORTS = (
     9121,
     9145,
     10250,
+    12345,
     44180,
 )
 

@@ -21,6 +21,7 @@ import pytest
 from ai_interviewer import PROD, AiInterviewer
 from conftest import Manifests, read_manifests, requires
 from environments import EVERY, SETTINGS
+from log_pipeline import Pipeline
 from mcpmesh_k8s import Compute, Ephemeral, Persistent, Repair
 from mesh_harness import LOCALHOST, SECRETS, Loopback, Manifest, Pod, eventually, find, free_port, is_open, probe
 from processes import REDIS, START, redis_cli, serving, start_beside_redis, start_redis
@@ -97,6 +98,12 @@ def test_what_is_too_much_is_refused_and_nothing_is_lost(redis: Pod) -> None:
     finally:
         ask(redis, "CONFIG", "SET", "maxmemory", memory["maxmemory"])
         ask(redis, "FLUSHALL")
+
+
+def test_how_bad_each_line_of_its_log_is_can_be_read(redis: Pod, rendered: Sequence[Manifest]) -> None:
+    lines = Pipeline.of(rendered).read("redis", "redis", redis.output)
+    assert {line.level for line in lines} <= {"info", "warn"}
+    assert "info" in {line.level for line in lines if "Ready to accept connections" in line.text}
 
 
 def test_its_probe_fails_with_another_password(redis: Pod) -> None:
@@ -393,5 +400,7 @@ def test_the_sidecar_outlives_a_redis_that_is_away_and_ends_at_once_when_asked_t
 ) -> None:
     with trimming(rendered, tmp_path, free_port()) as pod:
         assert eventually(lambda: f"trim of {STREAM} failed" in pod.output, START)
+        lines = Pipeline.of(rendered).read("redis", "trim-traces", pod.output)
+        assert {line.level for line in lines if "trim of" in line.text} == {"error"}
         assert pod.process.poll() is None
         assert pod.terminate(5) == 0

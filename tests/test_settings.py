@@ -28,6 +28,8 @@ from mcpmesh_k8s import (
     Alert,
     Alertmanager,
     AlertmanagerSettings,
+    Alloy,
+    AlloySettings,
     Amount,
     Api,
     ApiAccess,
@@ -62,6 +64,7 @@ from mcpmesh_k8s import (
     Count,
     Csi,
     Database,
+    DataSource,
     DevIdentity,
     Dns,
     Dns01,
@@ -91,7 +94,9 @@ from mcpmesh_k8s import (
     Http01,
     HttpCheck,
     HttpGet,
+    IdentityHeaders,
     Image,
+    InClusterLoki,
     InClusterPrometheus,
     IngressExposure,
     IngressNginx,
@@ -106,8 +111,11 @@ from mcpmesh_k8s import (
     Listener,
     LoadTest,
     LoadTestSettings,
+    LogDestination,
     Login,
     LoginPages,
+    Loki,
+    LokiSettings,
     Manifest,
     Manual,
     MeshSettings,
@@ -122,6 +130,7 @@ from mcpmesh_k8s import (
     Nodes,
     NodeSelectorRequirement,
     NodeSelectorTerm,
+    NoLogs,
     NoMetrics,
     NoTls,
     OAuth2Proxy,
@@ -176,6 +185,7 @@ from mcpmesh_k8s import (
     RequestRules,
     Route,
     Row,
+    S3Storage,
     Scratch,
     SealedSecrets,
     SealedValue,
@@ -190,9 +200,12 @@ from mcpmesh_k8s import (
     SettingError,
     Severity,
     Share,
+    ShippedLogs,
     Slack,
     SmokeTest,
     SmokeTestSettings,
+    SourceKind,
+    SpanMetrics,
     SystemPods,
     Target,
     Task,
@@ -203,6 +216,7 @@ from mcpmesh_k8s import (
     TempoSettings,
     Tls,
     Toleration,
+    TraceLimits,
     Traefik,
     TreeError,
     UpdateMode,
@@ -355,7 +369,11 @@ class Shop:
         return Gateway(self.phase, GATEWAY, [route], DEVELOPER)
 
     def serves_people(self, workload: Workload) -> Gateway:
-        return self.routes(Route(path="/", to=workload, audience=Audience.PUBLIC))
+        route = Route(path="/", to=workload, audience=Audience.SIGNED_IN, rate=RateLimit(), hand_over_identity=True)
+        return self.routes(route)
+
+    def believes(self, headers: IdentityHeaders) -> Gateway:
+        return self.serves_people(Workload(self.phase, replace(SERVICE, identity_headers=headers)))
 
     def vouches(self, identity: DevIdentity) -> Gateway:
         route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())
@@ -392,6 +410,13 @@ class Shop:
     def checks(self, settings: BlackboxSettings, check: HttpCheck) -> Component:
         Signalling(self.phase, checks=(check,))
         return self.watched(Blackbox(self.phase, settings))
+
+    def collects(self, logs: InClusterLoki | ShippedLogs | NoLogs) -> Workload:
+        logs.create(self.phase, self.secret)
+        return self.web
+
+    def sends(self, destination: LogDestination) -> Alloy:
+        return Alloy(self.phase, AlloySettings(), destination)
 
     def measures(self, metrics: InClusterPrometheus | NoMetrics) -> Workload:
         metrics.create(self.phase, self.secret)
@@ -436,8 +461,17 @@ class Shop:
         return Minio(self.phase, settings, self.secret("minio", *settings.secret_keys))
 
     def grafana(self, settings: GrafanaSettings) -> Grafana:
-        tempo = Tempo(self.phase, TEMPO)
-        return Grafana(self.phase, settings, self.secret("grafana", *settings.secret_keys), tempo)
+        return Grafana(self.phase, settings, self.secret("grafana", *settings.secret_keys))
+
+    def shows_what(self, source: DataSource) -> Grafana:
+        """A Grafana that asks it, and a Prometheus of others, if that is another one."""
+        others = () if source.kind is SourceKind.PROMETHEUS else (METRICS_OUTSIDE,)
+        return self.grafana(replace(GRAFANA, data_sources=(source, *others)))
+
+    def traces(self, settings: TempoSettings) -> Component:
+        keys = settings.secret_keys
+        minio = self.minio(MINIO)
+        return self.watched(Tempo(self.phase, settings, self.secret("traces", *keys) if keys else None, minio))
 
     def opens(self, settings: IngressExposure | GatewayApiExposure, *, https: bool = True) -> Exposure:
         gateway = self.gateway(PUBLIC_GATEWAY) if https else self.vouches(DEVELOPER)
@@ -553,6 +587,7 @@ LOGIN = OAuth2ProxySettings(
 PODS = ApiRule(resources=("pods",))
 READING = ApiAccess(because="It is a test.", rules=(PODS,))
 TOLD = AlertmanagerSettings(page=PagerDuty(), ticket=Slack(channel="#shop"))
+LOGS = LogDestination(url="https://logs.example.com/loki/api/v1/push", reached=PARTNER)
 ELSEWHERE = AddressRange(cidr="203.0.113.7/32")
 MINIO = MinioSettings(image=images.MINIO, compute=SMALL, size="2Gi")
 POSTGRES = PostgresSettings(
@@ -572,6 +607,10 @@ ON_HDD_ONLY = NodeSelectorTerm(match_expressions=(replace(ON_SSD, values=("hdd",
 BY_WEB = PodAffinityTerm(match_labels=(("app.kubernetes.io/name", "shop-web"),))
 BY_API = PodAffinityTerm(match_labels=(("app.kubernetes.io/name", "shop-api"),))
 TEMPO = TempoSettings(image=images.TEMPO, compute=SMALL)
+S3_OUTSIDE = External(name="managed S3", hosts=("s3.example.com",), peer=Internet())
+GRAFANA = GrafanaSettings(image=images.GRAFANA, compute=SMALL)
+MONITORING = External(name="metrics", port=9090, peer=NamespacePods(namespace="monitoring"))
+METRICS_OUTSIDE = DataSource(kind=SourceKind.PROMETHEUS, at=MONITORING, url="http://metrics.monitoring:9090")
 
 
 @dataclass(frozen=True)
@@ -787,7 +826,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     Container: case(
         MAIN,
-        lambda shop, container: shop.runs(container),
+        lambda shop, container: (shop.sends(LOGS), shop.runs(container))[1],
         name="other",
         image=OTHER_IMAGE,
         user=User(uid=1001, gid=1001),
@@ -801,6 +840,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         working_directory="/app",
         pre_stop_seconds=5,
         writable_root_because="It writes its pid file to /.",
+        log_pattern="^(?P<level>[A-Z]+) ",
     ),
     Database: case(
         Database(name="shop", roles=("shop",)),
@@ -889,8 +929,9 @@ CASES: dict[type[DataclassInstance], Case] = {
     GitHub: case(GitHub(), Shop.asks_whose, organization="acme"),
     Google: case(Google(), Shop.asks_whose),
     GrafanaSettings: case(
-        GrafanaSettings(image=images.GRAFANA, compute=SMALL),
+        GRAFANA,
         Shop.grafana,
+        data_sources=(METRICS_OUTSIDE,),
         image=OTHER_IMAGE,
         compute=LARGE,
         storage=Claim(mount_path="/var/lib/grafana", size="1Gi"),
@@ -1245,14 +1286,56 @@ CASES: dict[type[DataclassInstance], Case] = {
     TcpSocket: case(OPEN, Shop.asks, port="admin"),
     TempoSettings: case(
         TEMPO,
-        lambda shop, settings: Tempo(shop.phase, settings),
+        Shop.traces,
         image=OTHER_IMAGE,
         compute=LARGE,
         storage=Claim(mount_path="/var/tempo", size="1Gi"),
         retention_hours=25,
+        limits=TraceLimits(live_traces=1),
+        span_metrics=None,
         name="traces",
         availability=URGENT,
         extras=MORE,
+    ),
+    S3Storage: case(
+        S3Storage(),
+        lambda shop, storage: shop.traces(replace(TEMPO, storage=storage)),
+        bucket="spans",
+        outside=S3_OUTSIDE,
+        tls=Given(False, {"outside": S3_OUTSIDE}),
+        region=Given("eu-central-1", {"outside": S3_OUTSIDE}),
+        waiting=Claim(mount_path="/var/tempo", size="256Mi"),
+    ),
+    SpanMetrics: case(
+        SpanMetrics(),
+        lambda shop, counted: shop.traces(replace(TEMPO, span_metrics=counted)),
+        buckets=(1.0, 2.0),
+        dimensions=("mcp.runtime",),
+        without="^heartbeat$",
+        series=100,
+    ),
+    TraceLimits: case(
+        TraceLimits(),
+        lambda shop, limits: shop.traces(replace(TEMPO, limits=limits)),
+        megabytes_per_second=2,
+        burst_megabytes=5,
+        live_traces=1,
+    ),
+    DataSource: case(
+        METRICS_OUTSIDE,
+        Shop.shows_what,
+        kind=SourceKind.LOKI,
+        at=replace(MONITORING, port=9091),
+        url="https://others.example.com",
+        interval_seconds=15,
+        counted=Given(True, {"kind": SourceKind.TEMPO}),
+    ),
+    IdentityHeaders: case(
+        IdentityHeaders(administrator="Admin", other="Viewer"),
+        Shop.believes,
+        administrator="owner",
+        other="guest",
+        variables=HINT,
     ),
     Tls: case(
         Tls(secret="shop-tls"),
@@ -1316,6 +1399,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=TWO,
         one_at_a_time=True,
         public_url_variable="SHOP_URL",
+        identity_headers=IdentityHeaders(administrator="Admin", other="Viewer"),
         extras=MORE,
     ),
     Affinity: case(
@@ -1524,6 +1608,15 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=URGENT,
         extras=MORE,
     ),
+    AlloySettings: case(
+        AlloySettings(),
+        lambda shop, settings: Alloy(shop.phase, settings, LOGS),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        name="collector",
+        availability=URGENT,
+        extras=MORE,
+    ),
     ApiAccess: case(
         READING,
         Shop.asks_api,
@@ -1562,6 +1655,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         path="/ready",
         condition="body.open",
     ),
+    InClusterLoki: case(
+        InClusterLoki(),
+        Shop.collects,
+        loki=LokiSettings(retention_days=3),
+        alloy=AlloySettings(name="collector"),
+        priority_class="urgent",
+    ),
     InClusterPrometheus: case(
         InClusterPrometheus(),
         Shop.measures,
@@ -1585,6 +1685,28 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, kubelet: Prometheus(shop.phase, PrometheusSettings(kubelet=kubelet)),
         nodes=(ELSEWHERE,),
     ),
+    LogDestination: case_of(
+        lambda shop: replace(LOGS, secret=shop.secret("logs", "password")),
+        Shop.sends,
+        url="https://logs.example.net/loki/api/v1/push",
+        reached=lambda shop: Target(workload=shop.web),
+        username="shop",
+        secret=None,
+        tenant="shop",
+        namespace_label=True,
+    ),
+    LokiSettings: case(
+        LokiSettings(),
+        lambda shop, settings: Loki(shop.phase, settings),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        storage=Claim(mount_path="/loki", size="2Gi"),
+        retention_days=3,
+        rate_kib=17,
+        name="lines",
+        availability=URGENT,
+        extras=MORE,
+    ),
     MetricsEndpoint: case(
         MetricsEndpoint(port="http"),
         lambda shop, endpoint: shop.watched(shop.adds(PodExtras(metrics=(endpoint,)))),
@@ -1593,6 +1715,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         interval_seconds=60,
         honor_labels=True,
     ),
+    NoLogs: case(NoLogs(), Shop.collects),
     NoMetrics: case(NoMetrics(), Shop.measures),
     PagerDuty: case(PagerDuty(), lambda shop, page: shop.tells(replace(TOLD, page=page)), peer=ELSEWHERE),
     PrometheusSettings: case(
@@ -1608,6 +1731,16 @@ CASES: dict[type[DataclassInstance], Case] = {
         name="figures",
         availability=URGENT,
         extras=MORE,
+    ),
+    ShippedLogs: case(
+        ShippedLogs(url=LOGS.url),
+        Shop.collects,
+        url="https://logs.example.net/loki/api/v1/push",
+        peer=ELSEWHERE,
+        username="shop",
+        tenant="shop",
+        alloy=AlloySettings(name="collector"),
+        priority_class="urgent",
     ),
     RedisExporter: case(
         RedisExporter(),

@@ -6,12 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from ai_interviewer import PROD
 from ai_interviewer.application import AiInterviewer
-from mcpmesh_k8s import InClusterPrometheus, MetricsEndpoint, PodExtras, Port, Tempo
+from mcpmesh_k8s import InClusterPrometheus, MetricsEndpoint, PodExtras, Port
 
 RUNBOOKS = "https://runbooks.example/"
 
@@ -25,9 +24,7 @@ def watched(outdir: Path) -> dict[str, dict[str, Any]]:
         postgres=replace(PROD.postgres, extras=measured),
         metrics=replace(PROD.metrics, prometheus=replace(PROD.metrics.prometheus, runbooks=RUNBOOKS)),
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Tempo, "span_metrics", True)
-        AiInterviewer(environment, outdir=outdir).synth()
+    AiInterviewer(environment, outdir=outdir).synth()
     return {rule["alert"]: rule for rule in rules(outdir)}
 
 

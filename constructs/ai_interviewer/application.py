@@ -120,13 +120,14 @@ class AiInterviewer(Application):
         redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys))
         minio = Minio(foundation, environment.minio, secret("minio", *environment.minio.secret_keys))
         Bucket(foundation, UPLOADS, minio)
-        tempo = Tempo(foundation, environment.tempo)
+        trace_keys = environment.tempo.secret_keys
+        tempo = Tempo(foundation, environment.tempo, secret("tempo", *trace_keys) if trace_keys else None, minio)
         registry = Registry(mesh, environment.registry)
         backend = Api(services, environment.backend)
         agents = {settings.name: Agent(services, settings) for settings in environment.agents}
-        grafana_secret = secret("grafana", *environment.grafana.secret_keys)
-        grafana = Grafana(observability, environment.grafana, grafana_secret, tempo)
+        grafana = Grafana(observability, environment.grafana, secret("grafana", *environment.grafana.secret_keys))
         environment.metrics.create(observability, secret)
+        environment.logs.create(observability, secret)
 
         # Routes.
         login = environment.login.create(access, secret)
@@ -139,8 +140,8 @@ class AiInterviewer(Application):
             cookies = secret("load-test", COOKIES).key("cookies") if login.pages else None
             LoadTest(access, environment.load_test, gateway, INTERVIEW, cookies)
 
-        # Connections: who dials whom. The gateway's are its routes, the bucket task's its server, Grafana's its data
-        # source, and the smoke test's what it asks. What a client cannot be without when it starts, it waits for.
+        # Connections: who dials whom. Those of the gateway, of tasks and of what watches follow from what they are for.
+        # What a client cannot be without when it starts, it waits for.
         registry.connects_to(postgres.database("mcpmesh", role="mcpmesh"), redis, wait=True)
         registry.connects_to(tempo.collector)
         backend.connects_to(postgres.database("ai_interviewer", role="backend"), redis, wait=True)

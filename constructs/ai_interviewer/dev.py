@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mcpmesh_k8s import (
+    AlloySettings,
     ArgoCdSettings,
     Automated,
     Availability,
@@ -14,9 +15,11 @@ from mcpmesh_k8s import (
     ExistingSecrets,
     GatewaySettings,
     GrafanaSettings,
+    InClusterLoki,
     InClusterPrometheus,
     IngressExposure,
     IngressNginx,
+    LokiSettings,
     MinioSettings,
     Nodes,
     NoTls,
@@ -102,6 +105,11 @@ DEV = EnvironmentSettings(
         prometheus=PrometheusSettings(
             compute=Compute(cpu="50m", memory="256Mi", cpu_limit="250m", memory_limit="384Mi"), retention_days=2
         ),
+    ),
+    logs=InClusterLoki(
+        priority_class=services.OBSERVABILITY.priority_class,
+        loki=LokiSettings(compute=Compute(cpu="25m", memory="160Mi", cpu_limit="250m", memory_limit="320Mi")),
+        alloy=AlloySettings(compute=Compute(cpu="10m", memory="96Mi", cpu_limit="100m", memory_limit="192Mi")),
     ),
     grafana=GrafanaSettings(image=images.GRAFANA, compute=SMALL, availability=services.OBSERVABILITY),
 )

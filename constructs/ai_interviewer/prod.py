@@ -15,9 +15,11 @@ from mcpmesh_k8s import (
     GatewaySettings,
     Google,
     GrafanaSettings,
+    InClusterLoki,
     InClusterPrometheus,
     IngressExposure,
     IngressNginx,
+    LokiSettings,
     Manual,
     MinioSettings,
     Nodes,
@@ -132,6 +134,10 @@ PROD = EnvironmentSettings(
             runbooks="https://git.example.com/ai-interviewer/deployment/blob/main/docs/runbooks",
         ),
         alertmanager=AlertmanagerSettings(page=Webhook(), ticket=Webhook(), watchdog=Webhook()),
+    ),
+    logs=InClusterLoki(
+        priority_class=services.OBSERVABILITY.priority_class,
+        loki=LokiSettings(storage=Claim(mount_path="/loki", size="10Gi"), retention_days=7, rate_kib=48),
     ),
     grafana=GrafanaSettings(
         image=images.GRAFANA,

@@ -29,6 +29,7 @@ def to_people(environment: EnvironmentSettings, backend: Api, grafana: Grafana) 
             path="/grafana/",
             to=grafana,
             audience=Audience.ADMINISTRATOR,
+            hand_over_identity=True,
             cookies=True,
             rate=environment.page_rate,
             websocket=True,

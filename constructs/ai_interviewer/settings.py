@@ -18,6 +18,7 @@ from mcpmesh_k8s import (
     IngressExposure,
     LoadTestSettings,
     LoginSettings,
+    LogsSettings,
     MetricsSettings,
     MinioSettings,
     Platform,
@@ -63,8 +64,9 @@ class EnvironmentSettings:
         login: Who vouches for people.
         exposure: How people reach the gateway.
         metrics: Who collects the metrics.
+        logs: What becomes of the logs.
         grafana: Dashboards.
-        api_server: Where the cluster's API server is, for what collects metrics.
+        api_server: Where the cluster's API server is, for what collects metrics and logs.
         load_test: People who interview themselves after each deployment, as many at once; none unless given. It writes
             interviews and asks the models: it is for a rehearsal, and never for production.
     """
@@ -93,6 +95,7 @@ class EnvironmentSettings:
     login: LoginSettings
     exposure: IngressExposure | GatewayApiExposure
     metrics: MetricsSettings
+    logs: LogsSettings
     grafana: GrafanaSettings
     api_server: ApiServer = ApiServer()
     load_test: LoadTestSettings | None = None

@@ -26,6 +26,10 @@ def test_there_is_no_difference_between_what_is_rendered_and_what_is_there(deplo
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+SHARED = {"ClusterRole", "ClusterRoleBinding", "Namespace", "PriorityClass"}
+"""The kinds of what is rendered and is in no namespace: each name says whose it is."""
+
+
 def test_another_one_of_the_application_in_the_cluster_leaves_this_one_alone(
     expendable: Deployed, tmp_path: Path
 ) -> None:
@@ -41,11 +45,12 @@ def test_another_one_of_the_application_in_the_cluster_leaves_this_one_alone(
         assert len(done.stdout.splitlines()) == len(others)
         assert versions(expendable) == before
         shared = [one for one in others if "namespace" not in one["metadata"]]
-        assert {one["kind"] for one in shared} == {"Namespace", "PriorityClass"}
+        assert {one["kind"] for one in shared} == SHARED
     finally:
         expendable.do("delete", "namespace", namespace, "--ignore-not-found")
-        classes = [one["metadata"]["name"] for one in others if one["kind"] == "PriorityClass"]
-        expendable.do("delete", "priorityclasses", "--ignore-not-found", *classes)
+        for kind in sorted(SHARED - {"Namespace"}):
+            names = [one["metadata"]["name"] for one in others if one["kind"] == kind]
+            expendable.do("delete", kind, "--ignore-not-found", *names)
 
 
 def versions(deployed: Deployed) -> dict[tuple[str, str], str]:

@@ -140,7 +140,7 @@ class Configuration:
         }
 
     def _told(self, route: Route, *, of_login: bool) -> dict[str, object]:
-        endpoint, vouching = route.to.endpoint(), self.login.vouching
+        endpoint, vouching, headers = route.to.endpoint(), self.login.vouching, route.to.identity_headers
         return {
             "service": route.to.name,
             "host": f"{endpoint.host}.{self.service_domain}",
@@ -149,6 +149,12 @@ class Configuration:
             "of_login": of_login,
             "audience": route.audience.value,
             "hand_over_identity": route.hand_over_identity,
+            # In headers, with its own words for a role; or else in a token.
+            **(
+                {"roles": {"administrator": headers.administrator, "other": headers.other}}
+                if headers and route.hand_over_identity
+                else {}
+            ),
             "cookies": route.cookies,
             "websocket": route.websocket,
             "content_security_policy": route.content_security_policy,

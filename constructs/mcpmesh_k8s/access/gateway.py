@@ -174,6 +174,8 @@ class Gateway(Workload):
                     command=("openresty", "-e", "stderr", "-c", "/etc/gateway/nginx.conf", "-g", "daemon off;"),
                     ports=(Port(number=80, container=_LISTEN), Port(name="metrics", number=_METRICS)),
                     probes=Probes.of(HttpGet(path=_HEALTH)),
+                    # Requests are logged as JSON. nginx's own complaints have one form.
+                    log_pattern=r"^\d{4}/\d\d/\d\d [\d:]{8} \[(?P<level>[a-z]+)\] ",
                     volumes=(
                         Scratch(size="256Mi"),
                         Files(
@@ -196,6 +198,8 @@ class Gateway(Workload):
             # Links lead below the shortest prefix: the others are below it, or are no place of its own.
             if paths := [route.path for route in self.routes if route.to is to and not route.exact]:
                 to.serve_at(f"{settings.url}{min(paths, key=len)}")
+            if any(route.hand_over_identity for route in self.routes if route.to is to):
+                to.believe_identity()
         # The routes name the services, so the targets' own introductions are not needed.
         self.connects_to(*(Target(workload=to) for to in reached.values()))
 

@@ -204,6 +204,17 @@ class OAuth2ProxySettings(WorkloadOptions):
         return OAuth2Proxy(scope, self, secret(self.name, *self.secret_keys))
 
 
+# Logfmt. Of its other lines it does not say how bad they are.
+_LOG_FORMATS = {
+    "OAUTH2_PROXY_STANDARD_LOGGING_FORMAT": 'time="{{.Timestamp}}" file={{.File}} msg={{printf "%q" .Message}}',
+    "OAUTH2_PROXY_AUTH_LOGGING_FORMAT": (
+        'time="{{.Timestamp}}" level={{if eq .Status "AuthSuccess"}}info{{else}}warn{{end}} status={{.Status}} '
+        'request_id={{printf "%q" .RequestID}} client={{.Client}} user={{printf "%q" .Username}} '
+        'msg={{printf "%q" .Message}}'
+    ),
+}
+
+
 class OAuth2Proxy(Workload):
     """oauth2-proxy: it signs people in with a provider, and tells the gateway who they are.
 
@@ -241,6 +252,7 @@ class OAuth2Proxy(Workload):
             "OAUTH2_PROXY_SESSION_COOKIE_MINIMAL": "true",
             # Its request log holds the provider's codes; the gateway logs every request without them.
             "OAUTH2_PROXY_REQUEST_LOGGING": "false",
+            **_LOG_FORMATS,
             **settings.provider.variables(),
         }
         super().__init__(

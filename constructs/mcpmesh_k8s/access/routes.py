@@ -101,7 +101,8 @@ class Route:
         path: A prefix that ends with ``/``, or one exact path.
         to: The workload that answers; its first port is used.
         audience: Who may use it.
-        hand_over_identity: Whether the service is told who asks, by an unsigned bearer token.
+        hand_over_identity: Whether the service is told who asks: by headers, where it reads them
+            (``WorkloadSettings.identity_headers``), and else by an unsigned bearer token.
         cookies: Whether the service has cookies of its own. The login's cookies are never passed on.
         upstream_path: What the path becomes on the way; the same unless given. Only for an exact path.
         body_mb: The largest request body, in MiB.

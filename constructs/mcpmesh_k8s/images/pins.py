@@ -307,7 +307,7 @@ TEMPO = Pin(
             what="The key that encrypts traces in S3 is shown.",
             fixed_in="2.10.3",
             standing=Standing.UNUSED,
-            answer="Traces lie on a disk.",
+            answer="None is given: whoever runs the S3 encrypts.",
             unused=("encryption_key",),
         ),
     ),
@@ -332,7 +332,7 @@ GRAFANA = Pin(
             what="Whoever may look reaches other addresses of Tempo than queries.",
             fixed_in="none of 11.4",
             standing=Standing.OPEN,
-            answer="Only administrators reach Grafana, and Tempo holds nothing but traces and has no key.",
+            answer="Only administrators reach Grafana, and Tempo holds nothing but traces and shows no key.",
         ),
         Advisory(
             ids=("CVE-2026-28380",),

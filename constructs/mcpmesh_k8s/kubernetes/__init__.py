@@ -15,6 +15,7 @@ from .endpoint import Endpoint, Port, port_number
 from .errors import OperationError, SettingError, TreeError
 from .extras import PodExtras
 from .guest import Guest, GuestSettings
+from .identity import EMAIL_HEADER, NAME_HEADER, ROLE_HEADER, IdentityHeaders
 from .image import Image
 from .manifest import Manifest, Objects, at, containers_of, each, name_of
 from .names import dns_label, once
@@ -46,7 +47,7 @@ from .placement import (
     Toleration,
     WeightedPodAffinityTerm,
 )
-from .platforms import Platform, RequestRules
+from .platforms import Platform, RequestRules, bracketed
 from .pod import HttpCheck, Pod, PodOptions, PodSettings, Readiness, Target
 from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
@@ -109,7 +110,10 @@ from .workload import (
 )
 
 __all__ = [
+    "EMAIL_HEADER",
     "GROUND_WAVE",
+    "NAME_HEADER",
+    "ROLE_HEADER",
     "SCALERS",
     "TOKEN_PATH",
     "AddressRange",
@@ -154,6 +158,7 @@ __all__ = [
     "HostNetwork",
     "HttpCheck",
     "HttpGet",
+    "IdentityHeaders",
     "Image",
     "Internet",
     "IssuedKey",
@@ -242,6 +247,7 @@ __all__ = [
     "WorkloadSettings",
     "argoproj",
     "at",
+    "bracketed",
     "budget",
     "bytes_text",
     "containers_of",

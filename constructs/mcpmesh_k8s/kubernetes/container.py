@@ -9,6 +9,7 @@ from .image import Image
 from .names import dns_label, once
 from .probe import HttpGet, Probes, TcpSocket
 from .quantity import Amount, Compute
+from .signals import line_pattern
 from .storage import Volume
 from .values import dataclass
 from .variable import Variable
@@ -61,6 +62,8 @@ class Container:
             The image needs a ``sleep``.
         writable_root_because: Why this image must write to its root file system. Empty, as it should be,
             keeps the root read-only.
+        log_pattern: How the level of a line of its log is found, where that is neither JSON nor logfmt: a regular
+            expression (RE2) with a group ``level``, such as ``^(?P<level>[A-Z]+):``. What collects logs reads it.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Container:
     working_directory: str = ""
     pre_stop_seconds: int = 0
     writable_root_because: str = ""
+    log_pattern: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself inside one container."""
@@ -99,6 +103,8 @@ class Container:
                 raise SettingError(f"{where} probe port", probe.check.port, f"Give one of its ports: {sorted(names)}.")
         if self.pre_stop_seconds < 0:
             raise SettingError(f"{where} pre_stop_seconds", self.pre_stop_seconds, "Give 0 or more.")
+        if self.log_pattern:
+            line_pattern(f"{where} log_pattern", self.log_pattern)
 
     @property
     def requests(self) -> Amount:

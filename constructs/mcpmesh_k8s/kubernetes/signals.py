@@ -1,4 +1,7 @@
-"""This module is what a component says to whoever watches it: where its metrics are, and what should wake people."""
+"""This module is what a component says to whoever watches it.
+
+Where its metrics are, what should wake people, and how its log is read.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from .names import dns_label
 
 _METRICS_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 _ALERT = re.compile(r"[A-Z][A-Za-z0-9]*")
+_NOT_RE2 = re.compile(r"\(\?(=|!|<=|<!|P=|\()|\\[1-9]")
+"""Looking ahead or back, conditions, and references to a group: Python has them, and RE2 does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +85,14 @@ class Alert:
         for field in ("expression", "summary", "description"):
             if not str(getattr(self, field)).strip():
                 raise SettingError(f"Alert {self.name} {field}", "", "Say something.")
+
+
+def line_pattern(where: str, pattern: str) -> None:
+    """Refuse a regular expression that RE2 does not read, or that finds no level."""
+    instead = r"Give a regular expression of RE2 with a group of this name, such as '^\[(?P<level>[A-Z]+)\]'."
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error:
+        raise SettingError(where, pattern, instead) from None
+    if list(groups) != ["level"] or _NOT_RE2.search(pattern):
+        raise SettingError(where, pattern, instead)

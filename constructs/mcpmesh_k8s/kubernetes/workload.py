@@ -6,6 +6,7 @@ from constructs import Construct
 
 from .api import ApiObjectMetadata, k8s
 from .errors import SettingError
+from .identity import IdentityHeaders
 from .manifest import Manifest
 from .names import MAX_STATEFUL_SET, dns_label
 from .pod import Pod, PodOptions, PodSettings, Target
@@ -85,12 +86,14 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
             for it in any case. Give the reason, as a sentence: whoever asks for more pods is told.
         public_url_variable: The variable by which it learns the address that people type, where it builds links with
             it. A gateway sets it.
+        identity_headers: How it is told who asks, where it reads that from headers. A gateway tells it.
         ipv4_only: Whether its program listens on addresses of IPv4 alone. Where a cluster has both families, its
             Service has one of IPv4; where IPv6 is the first or the only one, it is refused.
     """
 
     one_at_a_time: bool | str = False
     public_url_variable: str = ""
+    identity_headers: IdentityHeaders | None = None
     ipv4_only: bool = False
 
     def __post_init__(self) -> None:
@@ -121,6 +124,8 @@ class Workload(Pod):
         self.public_url = ""
         """Where people reach it, when a gateway serves it below a path."""
         self._counted: RequestCount | None = None
+        self.identity_headers = settings.identity_headers
+        """How a gateway tells it who asks; by a token where nothing is said."""
         self._ipv4_only = settings.ipv4_only
         families = self.application.settings.platform.ip_families
         if self._ipv4_only and families[0] != "IPv4":
@@ -177,6 +182,11 @@ class Workload(Pod):
         """The variables that tell it its public address."""
         name = self._public_url_variable
         return (Variable(name=name, value=self.public_url),) if name else ()
+
+    def believe_identity(self) -> None:
+        """Have it believe who a gateway says that asks; the gateway calls it."""
+        if self.identity_headers:
+            self.add_variables(self.identity_headers.variables)
 
     # How many run.
 

@@ -3,26 +3,38 @@
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .alertmanager import Alertmanager, AlertmanagerSettings, PagerDuty, Receiver, Slack, Webhook
+from .alloy import Alloy, AlloySettings, LogDestination
 from .blackbox import Blackbox, BlackboxSettings
 from .kube_state_metrics import KubeStateMetrics, KubeStateMetricsSettings
+from .logs import InClusterLoki, LogsSettings, NoLogs, ShippedLogs
+from .loki import Loki, LokiSettings
 from .metrics import InClusterPrometheus, MetricsSettings, NoMetrics
 from .prometheus import Kubelet, Prometheus, PrometheusSettings
 
 __all__ = [
     "Alertmanager",
     "AlertmanagerSettings",
+    "Alloy",
+    "AlloySettings",
     "Blackbox",
     "BlackboxSettings",
+    "InClusterLoki",
     "InClusterPrometheus",
     "KubeStateMetrics",
     "KubeStateMetricsSettings",
     "Kubelet",
+    "LogDestination",
+    "LogsSettings",
+    "Loki",
+    "LokiSettings",
     "MetricsSettings",
+    "NoLogs",
     "NoMetrics",
     "PagerDuty",
     "Prometheus",
     "PrometheusSettings",
     "Receiver",
+    "ShippedLogs",
     "Slack",
     "Webhook",
 ]

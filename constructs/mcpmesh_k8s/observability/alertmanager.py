@@ -29,6 +29,7 @@ from mcpmesh_k8s.kubernetes import (
     SecretFiles,
     SettingError,
     Severity,
+    Target,
     User,
     Workload,
     WorkloadOptions,
@@ -36,6 +37,7 @@ from mcpmesh_k8s.kubernetes import (
     port_number,
     settings_of,
 )
+from mcpmesh_k8s.services import DataSource, SourceKind
 
 from .alerts import WATCHDOG
 from .blackbox import Configuration
@@ -247,6 +249,11 @@ class Alertmanager(Workload):
         reached = {(receiver.peer, receiver.port): name for name, receiver in settings.receivers.items()}
         for (peer, port), name in reached.items():
             self.connects_to(External(name=f"receiver {name}", port=port, peer=peer))
+
+    @property
+    def data_source(self) -> DataSource:
+        """Its alerts and silences, as Grafana asks for them."""
+        return DataSource(kind=SourceKind.ALERTMANAGER, at=Target(workload=self))
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

@@ -86,6 +86,7 @@ class KubeStateMetrics(Workload):
                         f"--resources={','.join(resources)}",
                     ),
                     ports=(Port(number=8080), Port(name="telemetry", number=8081)),
+                    log_pattern=r"^(?P<level>[IWEF])\d{4} ",
                     probes=Probes.of(HttpGet(path="/readyz", port="telemetry"), liveness=HttpGet(path="/healthz")),
                 ),
             ),

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Protocol
 
 from constructs import Construct
 
 from mcpmesh_k8s.access import NewSecret
-from mcpmesh_k8s.kubernetes import WorkloadOptions
 
+from ._ranks import ranked
 from .alertmanager import Alertmanager, AlertmanagerSettings
 from .blackbox import Blackbox, BlackboxSettings
 from .kube_state_metrics import KubeStateMetrics, KubeStateMetricsSettings
 from .prometheus import Prometheus, PrometheusSettings
-
-S = TypeVar("S", bound=WorkloadOptions)
 
 
 class MetricsSettings(Protocol):
@@ -55,19 +53,13 @@ class InClusterPrometheus:
     def create(self, scope: Construct, secret: NewSecret) -> Prometheus:
         """Prometheus, and what it asks."""
         if self.alertmanager:
-            told = self._ranked(self.alertmanager)
+            told = ranked(self.alertmanager, self.priority_class)
             Alertmanager(scope, told, secret(told.name, *told.secret_keys))
         if self.kube_state_metrics:
-            KubeStateMetrics(scope, self._ranked(self.kube_state_metrics))
+            KubeStateMetrics(scope, ranked(self.kube_state_metrics, self.priority_class))
         if self.blackbox:
-            Blackbox(scope, self._ranked(self.blackbox))
-        return Prometheus(scope, self._ranked(self.prometheus))
-
-    def _ranked(self, settings: S) -> S:
-        availability = settings.availability
-        if availability.priority_class or not self.priority_class:
-            return settings
-        return replace(settings, availability=replace(availability, priority_class=self.priority_class))
+            Blackbox(scope, ranked(self.blackbox, self.priority_class))
+        return Prometheus(scope, ranked(self.prometheus, self.priority_class))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,7 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadSettings,
     in_bytes,
 )
+from mcpmesh_k8s.services import DataSource, SourceKind
 
 from .alertmanager import Alertmanager
 from .alerts import OF_NODES, of_collection
@@ -218,6 +219,17 @@ class Prometheus(Workload):
         jobs = tuple(job_name(pod, endpoint) for pod in pods for endpoint in pod.metrics)
         kubelets = ("kubelet", "cadvisor") if self.settings.kubelet else ()
         return (*of_collection((self.name, *jobs, *kubelets)), *(OF_NODES if kubelets else ()))
+
+    @property
+    def data_source(self) -> DataSource:
+        """What it has collected, as Grafana asks for it."""
+        every = self.settings.interval_seconds
+        return DataSource(kind=SourceKind.PROMETHEUS, at=Target(workload=self), interval_seconds=every)
+
+    @property
+    def remote_write_url(self) -> str:
+        """Where others write samples to it."""
+        return f"{self.endpoint().url}/api/v1/write"
 
     def _reaches(self, workload: Workload) -> bool:
         return any(isinstance(target, Target) and target.workload is workload for target in self.connections)

@@ -3,13 +3,14 @@
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
+from .data_source import DataSource, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .postgres import Postgres, PostgresSettings
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
 from .redis import Ephemeral, Persistent, Redis, RedisExporter, RedisSettings, Repair
 from .registry import Registry, RegistrySettings
-from .tempo import Tempo, TempoSettings
+from .tempo import S3Storage, SpanMetrics, Tempo, TempoSettings, TraceLimits
 
 __all__ = [
     "DATABASES_FILE",
@@ -22,10 +23,12 @@ __all__ = [
     "BucketSettings",
     "BuiltImage",
     "Code",
+    "DataSource",
     "Database",
     "Ephemeral",
     "Grafana",
     "GrafanaSettings",
+    "HasDataSource",
     "MeshSettings",
     "Minio",
     "MinioSettings",
@@ -40,8 +43,13 @@ __all__ = [
     "Registry",
     "RegistrySettings",
     "Repair",
+    "S3Storage",
+    "SourceKind",
+    "SpanMetrics",
+    "TakesSamples",
     "Tempo",
     "TempoSettings",
+    "TraceLimits",
     "role_key",
 ]
 

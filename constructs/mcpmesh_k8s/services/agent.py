@@ -198,6 +198,10 @@ class ApiSettings(MeshSettings):
     public_url_variable: str = ""
 
 
+_LOG = r"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL|Traceback)\b"
+"""The lines of the runtime, which has no other form, and of uvicorn. What code logs as JSON is read as JSON."""
+
+
 def _mesh_variables(settings: MeshSettings, full_name: str, port: Port) -> tuple[Variable, ...]:
     """What the mesh runtime reads. ``POD_IP`` is left out: it ties sessions to a pod that may be gone."""
     return variables(
@@ -240,6 +244,7 @@ def _mesh_container(
             *settings.code.files,
         ),
         pre_stop_seconds=10,
+        log_pattern=_LOG,
     )
 
 

@@ -1,19 +1,25 @@
-"""This module is Grafana: dashboards over the mesh's traces."""
+"""This module is Grafana: dashboards over metrics, traces and logs, each tied to the others."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import yaml
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
+    EMAIL_HEADER,
+    NAME_HEADER,
+    ROLE_HEADER,
     Claim,
     Compute,
     Container,
     File,
     Files,
     HttpGet,
+    IdentityHeaders,
     Image,
     MetricsEndpoint,
     Port,
@@ -21,7 +27,6 @@ from mcpmesh_k8s.kubernetes import (
     Scratch,
     Secret,
     SettingError,
-    Target,
     User,
     Variable,
     Workload,
@@ -32,25 +37,29 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-from .tempo import Tempo
+from .data_source import DataSource, HasDataSource, SourceKind
 
 USER = User(uid=472, gid=0, volume_gid=472)
 """The user of the image; its files belong to the root group."""
 
 _ETC = "/etc/mcpmesh"
+_PROVISIONING = "/etc/mcpmesh-provisioning"
 _DATA = "/var/lib/grafana"
 _LEAST_DISK = 64 * 2**20
 
-_INI = """\
+_INI = f"""\
 [server]
 http_port = 3000
 
 [paths]
-data = {data}
-provisioning = {etc}/provisioning
+data = {_DATA}
+provisioning = {_PROVISIONING}
 
 [log]
 mode = console
+
+[log.console]
+format = json
 
 [analytics]
 reporting_enabled = false
@@ -69,23 +78,18 @@ allow_sign_up = false
 [auth.anonymous]
 enabled = false
 
+[auth.proxy]
+enabled = false
+header_name = {EMAIL_HEADER}
+header_property = email
+headers = Name:{NAME_HEADER} Role:{ROLE_HEADER}
+auto_sign_up = true
+
 [dashboards]
-default_home_dashboard_path = {etc}/dashboards/mcp-mesh-overview.json
+default_home_dashboard_path = {_ETC}/dashboards/mcp-mesh-overview.json
 """
 
-_DATA_SOURCE = """\
-apiVersion: 1
-datasources:
-  - name: Tempo
-    uid: tempo
-    type: tempo
-    access: proxy
-    url: {url}
-    isDefault: true
-    editable: false
-"""
-
-_PROVIDER = """\
+_PROVIDER = f"""\
 apiVersion: 1
 providers:
   - name: MCP Mesh
@@ -93,7 +97,7 @@ providers:
     disableDeletion: true
     allowUiUpdates: false
     options:
-      path: {etc}/dashboards
+      path: {_ETC}/dashboards
 """
 
 
@@ -106,6 +110,8 @@ class GrafanaSettings(WorkloadOptions):
         compute: CPU and memory.
         storage: Where users and preferences lie: a claim, or scratch space that is lost with the pod; 64Mi at least.
             Data sources and dashboards come with the deployment and need none.
+        data_sources: What it asks that the application does not run, such as the cluster's Prometheus. What the
+            application runs it finds by itself. It has one of each kind.
         dashboards: More dashboards, each a JSON file.
         name: The short name.
     """
@@ -113,6 +119,7 @@ class GrafanaSettings(WorkloadOptions):
     image: Image
     compute: Compute
     storage: Claim | Scratch = Scratch(name="data", mount_path=_DATA, size="256Mi")
+    data_sources: tuple[DataSource, ...] = ()
     dashboards: tuple[File, ...] = ()
     name: str = "grafana"
 
@@ -132,16 +139,19 @@ class GrafanaSettings(WorkloadOptions):
 
 
 class Grafana(Workload):
-    """Grafana with Tempo as its data source. A gateway tells it where people reach it, and below which path.
+    """Grafana, with everything of the application as data sources that can be asked: metrics, traces, logs, alerts.
+
+    A gateway tells it where people reach it, and below which path. Where it also says who asks
+    (``Route.hand_over_identity``), people are known by that: administrators as Admin, anyone else as Viewer. Else they
+    sign in by the password of the first administrator.
 
     Args:
         scope: A Phase.
         settings: Image, storage and dashboards.
         secret: A Secret that holds ``settings.secret_keys``.
-        tempo: Where the traces are. It is connected.
     """
 
-    def __init__(self, scope: Construct, settings: GrafanaSettings, secret: Secret, tempo: Tempo) -> None:
+    def __init__(self, scope: Construct, settings: GrafanaSettings, secret: Secret) -> None:
         self.settings = settings
         overview = Path(__file__).with_name("dashboards").joinpath("mcp-mesh-overview.json").read_text(encoding="utf-8")
         super().__init__(
@@ -153,6 +163,12 @@ class Grafana(Workload):
                 component="dashboards",
                 metrics=(MetricsEndpoint(port="http"),),
                 public_url_variable="GF_SERVER_ROOT_URL",
+                identity_headers=IdentityHeaders(
+                    administrator="Admin",
+                    other="Viewer",
+                    # Who signs out there is signed in again by the next request.
+                    variables=variables({"GF_AUTH_PROXY_ENABLED": "true", "GF_AUTH_DISABLE_SIGNOUT_MENU": "true"}),
+                ),
                 container=Container(
                     name=settings.name,
                     image=settings.image,
@@ -162,7 +178,7 @@ class Grafana(Workload):
                     variables=variables(
                         {
                             "GF_PATHS_CONFIG": f"{_ETC}/grafana.ini",
-                            "GF_PATHS_PROVISIONING": f"{_ETC}/provisioning",
+                            "GF_PATHS_PROVISIONING": _PROVISIONING,
                             "GF_SECURITY_ADMIN_USER": secret.key("admin-user"),
                             "GF_SECURITY_ADMIN_PASSWORD": secret.key("admin-password"),
                         }
@@ -175,15 +191,7 @@ class Grafana(Workload):
                         Files(
                             mount_path=_ETC,
                             files=(
-                                File(path="grafana.ini", content=_INI.format(etc=_ETC, data=_DATA)),
-                                File(
-                                    path="provisioning/datasources/tempo.yaml",
-                                    content=_DATA_SOURCE.format(url=tempo.endpoint().url),
-                                ),
-                                File(
-                                    path="provisioning/dashboards/mcp-mesh.yaml",
-                                    content=_PROVIDER.format(etc=_ETC),
-                                ),
+                                File(path="grafana.ini", content=_INI),
                                 File(path="dashboards/mcp-mesh-overview.json", content=overview),
                                 *settings.dashboards,
                             ),
@@ -193,9 +201,165 @@ class Grafana(Workload):
                 ),
             ),
         )
-        self.connects_to(Target(workload=tempo))
+
+    def settle(self) -> None:
+        """Connect to everything that can be asked, and tell Grafana."""
+        found = self.data_sources
+        for source in found.values():
+            if source.at not in self.connections:
+                self.connects_to(source.at)
+        # On a claim, Grafana would keep what there was before.
+        gone = [{"name": kind.value.capitalize(), "orgId": 1} for kind in SourceKind if kind not in found]
+        told = {"apiVersion": 1, "deleteDatasources": gone, "datasources": provisioned(found)}
+        files = (
+            File(path="datasources/mcp-mesh.yaml", content=yaml.safe_dump(told, sort_keys=False, width=110)),
+            File(path="dashboards/mcp-mesh.yaml", content=_PROVIDER),
+        )
+        self.add_volume(Files(name="provisioning", mount_path=_PROVISIONING, files=files))
+
+    @property
+    def data_sources(self) -> dict[SourceKind, DataSource]:
+        """What it asks, by kind: what the application runs, and what its settings name.
+
+        Raises:
+            SettingError: There are two of one kind: dashboards would not know which is meant.
+        """
+        given = [pod.data_source for pod in self.application.find_all(Workload) if isinstance(pod, HasDataSource)]
+        found: dict[SourceKind, DataSource] = {}
+        for source in (*given, *self.settings.data_sources):
+            if source.kind in found:
+                raise SettingError(
+                    f"{self.full_name} data source",
+                    source.kind.value,
+                    f"There is one at {found[source.kind].url}, and one at {source.url}. Give one of each kind.",
+                )
+            found[source.kind] = source
+        return {kind: found[kind] for kind in SourceKind if kind in found}
 
     def public_variables(self) -> tuple[Variable, ...]:
         """Where its links lead, and whether it is served below a path: the gateway passes that on."""
         below = urlsplit(self.public_url).path != "/"
         return (*super().public_variables(), *variables({"GF_SERVER_SERVE_FROM_SUB_PATH": str(below).lower()}))
+
+
+_CALLS = "traces_spanmetrics_calls_total"
+_DURATIONS = "traces_spanmetrics_latency_bucket"
+# Grafana puts its own environment in place of a single '$'.
+_OF_SPAN = (
+    ("Calls a second", f"sum by (span_name) (rate({_CALLS}{{$$__tags}}[5m]))"),
+    (
+        "Share that fails",
+        f'sum by (span_name) (rate({_CALLS}{{$$__tags, status_code="STATUS_CODE_ERROR"}}[5m])) '
+        f"/ sum by (span_name) (rate({_CALLS}{{$$__tags}}[5m]))",
+    ),
+    (
+        "95 of 100 end within",
+        f"histogram_quantile(0.95, sum by (le, span_name) (rate({_DURATIONS}{{$$__tags}}[5m])))",
+    ),
+)
+_VALUE = "$${__value.raw}"
+
+Told = Mapping[str, object]
+"""A part of what Grafana is told."""
+
+
+def provisioned(sources: Mapping[SourceKind, DataSource]) -> list[Told]:
+    """What Grafana is told of its data sources: each is tied to those others that there are.
+
+    The first is asked where nothing else is said.
+    """
+    ties = {
+        SourceKind.PROMETHEUS: _of_metrics,
+        SourceKind.TEMPO: _of_traces,
+        SourceKind.LOKI: _of_logs,
+        SourceKind.ALERTMANAGER: _of_alerts,
+    }
+    return [
+        {
+            "name": kind.value.capitalize(),
+            "uid": kind.value,
+            "type": kind.value,
+            "access": "proxy",
+            "url": source.url,
+            "isDefault": number == 0 and kind is not SourceKind.ALERTMANAGER,
+            "editable": False,
+            "jsonData": ties[kind](source, sources),
+        }
+        for number, (kind, source) in enumerate(sources.items())
+    ]
+
+
+def _uid(kind: SourceKind) -> dict[str, object]:
+    return {"datasourceUid": kind.value}
+
+
+def _counted(sources: Mapping[SourceKind, DataSource]) -> bool:
+    tempo = sources.get(SourceKind.TEMPO)
+    return tempo is not None and tempo.counted and SourceKind.PROMETHEUS in sources
+
+
+def _of_metrics(source: DataSource, sources: Mapping[SourceKind, DataSource]) -> Told:
+    told: dict[str, object] = {"httpMethod": "POST", "prometheusType": "Prometheus"}
+    if source.interval_seconds:
+        told["timeInterval"] = f"{source.interval_seconds}s"
+    if SourceKind.ALERTMANAGER in sources:
+        told["alertmanagerUid"] = SourceKind.ALERTMANAGER.value
+    if _counted(sources):
+        told["exemplarTraceIdDestinations"] = [{"name": "trace_id", **_uid(SourceKind.TEMPO)}]
+    return told
+
+
+def _of_traces(source: DataSource, sources: Mapping[SourceKind, DataSource]) -> Told:
+    del source
+    told: dict[str, object] = {"nodeGraph": {"enabled": True}}
+    if SourceKind.LOKI in sources:
+        told["tracesToLogsV2"] = {
+            **_uid(SourceKind.LOKI),
+            "spanStartTimeShift": "-5m",
+            "spanEndTimeShift": "5m",
+            # An agent's name in the mesh is that of its workload. What it logs seldom names a trace.
+            "tags": [{"key": "service.name", "value": "app"}],
+            "filterByTraceID": False,
+            "filterBySpanID": False,
+            "customQuery": False,
+        }
+    if _counted(sources):
+        told["tracesToMetrics"] = {
+            **_uid(SourceKind.PROMETHEUS),
+            "spanStartTimeShift": "-30m",
+            "spanEndTimeShift": "30m",
+            "tags": [{"key": "service.name", "value": "service"}],
+            "queries": [{"name": name, "query": query} for name, query in _OF_SPAN],
+        }
+        told["serviceMap"] = _uid(SourceKind.PROMETHEUS)
+    return told
+
+
+def _of_logs(source: DataSource, sources: Mapping[SourceKind, DataSource]) -> Told:
+    del source
+    request = {
+        "name": "request",
+        "matcherType": "label",
+        "matcherRegex": "request_id",
+        "url": f'{{app=~".+"}} | request_id=`{_VALUE}`',
+        "urlDisplayLabel": "All that this request logged",
+        **_uid(SourceKind.LOKI),
+    }
+    trace = {
+        "name": "trace",
+        "matcherType": "regex",
+        "matcherRegex": r"""[tT]race_?[iI][dD]["']?\s*[=:]\s*["']?([0-9a-f]{32})\b""",
+        "url": _VALUE,
+        "urlDisplayLabel": "Its trace",
+        **_uid(SourceKind.TEMPO),
+    }
+    # Its own rules are not used: Grafana need not ask for them.
+    return {
+        "manageAlerts": False,
+        "derivedFields": [request, *([trace] if SourceKind.TEMPO in sources else [])],
+    }
+
+
+def _of_alerts(source: DataSource, sources: Mapping[SourceKind, DataSource]) -> Told:
+    del source, sources
+    return {"implementation": "prometheus", "handleGrafanaManagedAlerts": False}

@@ -44,7 +44,8 @@ USER = User(uid=1000, gid=1000)
 """The image's own user is root; MinIO's Helm chart runs it as this one."""
 
 _LEAST_DISK = 2 * 2**30
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+"""What a bucket may be called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,7 @@ class Minio(StatefulWorkload):
                     image=settings.image,
                     user=USER,
                     compute=settings.compute,
-                    args=("server", "/data", "--console-address", ":9001", "--certs-dir", "/tmp/certs"),
+                    args=("server", "/data", "--console-address", ":9001", "--certs-dir", "/tmp/certs", "--json"),
                     ports=(Port(name="api", number=9000), Port(name="console", number=9001)),
                     variables=variables(
                         {
@@ -168,11 +169,16 @@ class Minio(StatefulWorkload):
     @property
     def target(self) -> Target:
         """The API, for a client with keys: ``MINIO_HOST``, ``MINIO_ENDPOINT``, ``_ACCESS_KEY``, ``_SECRET_KEY``."""
-        keys = {
-            "MINIO_ACCESS_KEY": self.secret.key("access-key"),
-            "MINIO_SECRET_KEY": self.secret.key("secret-key"),
-        }
-        return Target(workload=self, port="api", introduction=(*self.anonymous.introduction, *variables(keys)))
+        return self.target_with(self.secret)
+
+    def target_with(self, keys: Secret) -> Target:
+        """The API, for a client with the keys of a user of its own.
+
+        Args:
+            keys: A Secret that holds ``access-key`` and ``secret-key``.
+        """
+        given = {"MINIO_ACCESS_KEY": keys.key("access-key"), "MINIO_SECRET_KEY": keys.key("secret-key")}
+        return Target(workload=self, port="api", introduction=(*self.anonymous.introduction, *variables(given)))
 
     @property
     def anonymous(self) -> Target:
@@ -205,7 +211,7 @@ class BucketSettings(TaskOptions):
     def __post_init__(self) -> None:
         """Check bucket and prefix."""
         super().__post_init__()
-        if not _BUCKET.fullmatch(self.bucket):
+        if not BUCKET_NAME.fullmatch(self.bucket):
             raise SettingError("BucketSettings.bucket", self.bucket, "Give 3 to 63 of a-z, 0-9, '.' and '-'.")
         if self.public_prefix and not re.fullmatch(r"([\w-]+/)+", self.public_prefix):
             raise SettingError(
@@ -224,9 +230,11 @@ class Bucket(Task):
         scope: A Phase.
         settings: Bucket and prefix.
         minio: The server.
+        keys: A Secret that holds the ``access-key`` and ``secret-key`` of the bucket's user; those of MinIO's own
+            Secret unless given. Buckets with the same keys have one user, which can use them all.
     """
 
-    def __init__(self, scope: Construct, settings: BucketSettings, minio: Minio) -> None:
+    def __init__(self, scope: Construct, settings: BucketSettings, minio: Minio, keys: Secret | None = None) -> None:
         self.settings = settings
         self.minio = minio
         endpoint = minio.endpoint("api")
@@ -267,7 +275,7 @@ class Bucket(Task):
                 ),
             ),
         )
-        self.connects_to(minio)
+        self.connects_to(minio.target_with(keys or minio.secret))
 
 
 _MAKE_BUCKET = """\

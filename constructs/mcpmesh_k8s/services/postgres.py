@@ -148,6 +148,7 @@ class Postgres(StatefulWorkload):
                     user=USER,
                     compute=settings.compute,
                     args=("-c", f"config_file={_CONFIG}/postgresql.conf"),
+                    log_pattern=_LOG,
                     ports=(Port(name="postgres", number=5432, scheme="postgresql"),),
                     variables=place,
                     probes=Probes.of(
@@ -354,6 +355,11 @@ class Sizing:
         )
 
 
+# The server writes JSON to files alone, which nobody else can read. So what stands before a message is logfmt, and the
+# message is text.
+_LOG_PREFIX = 'time="%m" pid=%p state=%e %quser="%u" database="%d" '
+_LOG = r'^time="[^"]*" pid=\d+ state=\w{5} (user="[^"]*" database="[^"]*" )?(?P<level>[A-Z]+[1-5]?):  '
+
 # Who is in the container needs no password, and nobody comes in from elsewhere without one.
 _ACCESS = """\
 local all all trust
@@ -398,6 +404,7 @@ def configuration(compute: Compute, size: str) -> str:
         "idle_in_transaction_session_timeout": "'5min'",
         "log_min_duration_statement": "'1s'",
         "log_lock_waits": "on",
+        "log_line_prefix": f"'{_LOG_PREFIX}'",
         "timezone": "'UTC'",
         "log_timezone": "'UTC'",
     }

@@ -70,9 +70,13 @@ _START = (
     f'[ -z "$EXPORTER_PASSWORD" ] || printf \'{_EXPORTER_USER}\\n\' "$EXPORTER_PASSWORD" >> {_PASSWORD_FILE}; '
     f"exec redis-server {_CONFIG}/redis.conf"
 )
+_LOG = r"^\d+:[CMSX] \d\d \w{3} \d{4} [\d:.]+ (?P<level>[-.*#]) "
+"""Its lines have a sign for the level: it has no other form."""
+
 _TRIM = (
     "trap 'exit 0' TERM INT; while :; do "
-    'timeout 10 redis-cli -e XTRIM "$STREAM" MAXLEN "~" "$MAX_LENGTH" >/dev/null || echo "trim of $STREAM failed"; '
+    'timeout 10 redis-cli -e XTRIM "$STREAM" MAXLEN "~" "$MAX_LENGTH" >/dev/null || '
+    'echo "level=error msg=\\"trim of $STREAM failed\\""; '
     "sleep 60 & wait $!; done"
 )
 
@@ -230,6 +234,7 @@ class Redis(Workload):
                     compute=settings.compute,
                     command=("/bin/sh", "-c", _START),
                     ports=(Port(name="redis", number=6379, scheme="redis"),),
+                    log_pattern=_LOG,
                     variables=(
                         *variables({"REDIS_PASSWORD": password, "REDISCLI_AUTH": "$(REDIS_PASSWORD)"}),
                         *(variables({"EXPORTER_PASSWORD": secret.key("exporter-password")}) if exporter else ()),

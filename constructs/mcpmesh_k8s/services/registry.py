@@ -26,6 +26,9 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
+from .redis import STREAM, Redis
+from .tempo import Tempo
+
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """What registry and runtime take; in capitals, as the application's code wants them."""
 
@@ -104,13 +107,35 @@ class Registry(Workload):
                     ),
                     probes=Probes.of(HttpGet(path="/health")),
                     pre_stop_seconds=5,
+                    log_pattern=r"^\[(?P<level>[A-Z]+)\] ",
                 ),
             ),
         )
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
-        """How its tables grow, where its database shows that."""
+        """How its tables grow, where its database shows that, and whether it passes traces on."""
+        return (*self._of_rows(), *self._of_traces())
+
+    def _of_traces(self) -> Iterator[Alert]:
+        """What agents write to Redis, and Tempo gets nothing of, where both are watched."""
+        reached = [target.workload for target in self.connections if isinstance(target, Target)]
+        redis = next((pod for pod in reached if isinstance(pod, Redis) and pod.metrics), None)
+        tempo = next((pod for pod in reached if isinstance(pod, Tempo) and pod.metrics), None)
+        if redis and tempo:
+            written = f'redis_stream_entries_added_total{{job="{redis.name}", stream="{STREAM}"}}'
+            arrived = f'tempo_distributor_spans_received_total{{job="{tempo.name}"}}'
+            yield Alert(
+                name="SpansNotArriving",
+                # The registry starts without tracing where it does not find Redis, and says nothing more.
+                expression=f"sum(increase({written}[15m])) > 20 unless on () sum(increase({arrived}[15m])) > 0",
+                for_minutes=15,
+                severity=Severity.TICKET,
+                summary="No span arrives at Tempo",
+                description="Agents wrote {{ $value | humanize }} within fifteen minutes. The registry passes none on.",
+            )
+
+    def _of_rows(self) -> tuple[Alert, ...]:
         return tuple(
             Alert(
                 name="RegistryRowsGrow",

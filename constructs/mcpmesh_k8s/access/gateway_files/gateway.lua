@@ -608,6 +608,11 @@ gateway.authorize = guarded(function()
     end
     if route.hand_over_identity then
         local name = legible(who.name) and who.name or email
+        if route.roles then
+            ngx.var.upstream_email, ngx.var.upstream_name = email, name
+            ngx.var.upstream_role = settings.administrators[email] and route.roles.administrator or route.roles.other
+            return
+        end
         local subject = legible(who.subject) and who.subject or email
         ngx.var.upstream_authorization = "Bearer " .. token(email, name, subject)
     end
