@@ -23,6 +23,7 @@ from mcpmesh_k8s import (
     Minio,
     Namespace,
     NamespaceSettings,
+    NewSecret,
     Phase,
     Postgres,
     PriorityClass,
@@ -81,6 +82,17 @@ INTERVIEW = Path(__file__).with_name("_interview_load.py")
 OPENAI_KEY = IssuedKey(key="api-key", issued_by="OpenAI, platform.openai.com")
 
 
+def add_tests(
+    scope: Phase, environment: EnvironmentSettings, gateway: Gateway, registry: Registry, secret: NewSecret
+) -> None:
+    """What is run after each deployment: whether all is well, and where it is wanted, how much is borne."""
+    SmokeTest(scope, SmokeTestSettings(image=images.PYTHON_RUNTIME, priority_class="mesh"), gateway, registry)
+    if environment.load_test:
+        # Where people sign in, somebody who did says as whom the test comes.
+        cookies = secret("load-test", COOKIES).key("cookies") if gateway.login.pages else None
+        LoadTest(scope, environment.load_test, gateway, INTERVIEW, cookies)
+
+
 class AiInterviewer(Application):
     """The whole application in one environment.
 
@@ -134,11 +146,7 @@ class AiInterviewer(Application):
         reached = [*to_people(environment, backend, grafana), *to_mesh(environment, registry, agents)]
         gateway = Gateway(access, environment.gateway, reached, login)
         Exposure(access, environment.exposure, gateway)
-        SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME, priority_class="mesh"), gateway, registry)
-        if environment.load_test:
-            # Where people sign in, somebody who did says as whom the test comes.
-            cookies = secret("load-test", COOKIES).key("cookies") if login.pages else None
-            LoadTest(access, environment.load_test, gateway, INTERVIEW, cookies)
+        add_tests(access, environment, gateway, registry, secret)
 
         # Connections: who dials whom. Those of the gateway, of tasks and of what watches follow from what they are for.
         # What a client cannot be without when it starts, it waits for.

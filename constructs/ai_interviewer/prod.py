@@ -60,15 +60,15 @@ PROD = EnvironmentSettings(
         memory="16Gi",
         # The plan's 8 CPU and 16 GiB as three nodes, a zone each. One may be lost.
         nodes=(Nodes(count=3, cpu="2700m", memory="5632Mi", ephemeral_storage="40Gi", zones=3),),
-        # What the manifests of CoreDNS, ingress-nginx, metrics-server and the VerticalPodAutoscaler request; of the
-        # others, what is usual.
+        # What the manifests of CoreDNS, ingress-nginx and metrics-server request; of the others, what is usual. That of
+        # the VerticalPodAutoscaler requests 500Mi, for far more pods: docs/scaling.md says what to give it.
         system=(
             SystemPods(name="network", cpu="200m", memory="64Mi"),
             SystemPods(name="coredns", cpu="100m", memory="70Mi", count=2),
             SystemPods(name="ingress-nginx", cpu="100m", memory="90Mi", count=1),
             SystemPods(name="metrics-server", cpu="100m", memory="200Mi", count=1),
             SystemPods(name="external-secrets", cpu="100m", memory="128Mi", count=1),
-            SystemPods(name="vpa-recommender", cpu="50m", memory="500Mi", count=1),
+            SystemPods(name="vpa-recommender", cpu="50m", memory="200Mi", count=1),
         ),
     ),
     secrets=ExternalSecrets(store="ai-interviewer", prefix="ai-interviewer/prod"),
