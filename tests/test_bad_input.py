@@ -371,7 +371,7 @@ CASES = {
         ),
     ),
     "requests beyond the CPU of the cluster": Case(
-        ("Budget.cpu of ai-interviewer", "2 CPU", "All requests together are", "postgres 1 CPU"),
+        ("Budget.cpu of ai-interviewer", "2 CPU", "All requests together are", "postgres 1010m CPU"),
         environment(lambda: replace(DEV, budget=Budget(cpu="2", memory="8Gi"))),
     ),
     "requests beyond the memory of the cluster": Case(

@@ -36,7 +36,7 @@ SMALL = Compute(cpu="100m", memory="128Mi")
 ANYONE = User(uid=1000, gid=1000)
 
 
-class Name(str, enum.Enum):
+class Name(str, enum.Enum):  # noqa: UP042 - a StrEnum prints as its text
     """A text for Python, which it prints as another one."""
 
     SHOP = "shop"

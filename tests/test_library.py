@@ -22,7 +22,7 @@ import ai_interviewer
 import mcpmesh_k8s
 import test_extras
 import test_settings
-from ai_interviewer import ENVIRONMENTS, AiInterviewer, ArgoCd
+from ai_interviewer import ENVIRONMENTS, PROD, AiInterviewer, ArgoCd
 from conftest import close, read_manifests
 from gateway_api import BEHIND_GATEWAY_API
 from many_clusters import MANY_CLUSTERS
@@ -43,6 +43,7 @@ from mcpmesh_k8s import (
     MountedSource,
     Phase,
     Port,
+    PrometheusOperator,
     Readiness,
     Registry,
     RegistrySettings,
@@ -71,6 +72,7 @@ NOT_FOR_USERS = {
     "Capacity": "how a Namespace finds out what its shares() say",
     "FreeNode": "what a Budget makes of its nodes",
     "Room": "what a FreeNode has",
+    "Relabeling": "what those who collect metrics are told of a MetricsEndpoint",
     "Scaled": "what the commands and checks read of an autoscaler",
 }
 """Public classes of public modules that are not exported, each with the reason."""
@@ -214,6 +216,7 @@ def test_what_a_public_function_returns_is_what_it_says() -> None:
             *environments,
             ArgoCd(environments, outdir="unused/argocd"),
             AiInterviewer(BEHIND_GATEWAY_API, outdir="unused/gateway-api"),
+            AiInterviewer(replace(PROD, metrics=PrometheusOperator()), outdir="unused/operator"),
             many := AiInterviewer(MANY_CLUSTERS, outdir="unused/many-clusters"),
             ArgoCd([many], outdir="unused/many-argocd"),
         ):
@@ -339,7 +342,17 @@ def test_the_library_knows_no_application() -> None:
 def test_the_library_imports_what_it_is_installed_with_and_nothing_else() -> None:
     """``typing_extensions`` and ``_typeshed`` are imported where only a type checker looks, which brings them."""
     for_checkers = {"_typeshed", "typing_extensions"}
-    allowed = {"cdk8s", "constructs", "dotenv", "jsii", "mcpmesh_k8s_node", "rich", "typer", "yaml"} | for_checkers
+    allowed = {
+        "cdk8s",
+        "constructs",
+        "dotenv",
+        "grafana_foundation_sdk",
+        "jsii",
+        "mcpmesh_k8s_node",
+        "rich",
+        "typer",
+        "yaml",
+    } | for_checkers
     imported: set[str] = set()
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
     for node in (node for tree in trees for node in ast.walk(tree)):

@@ -12,7 +12,7 @@ import shlex
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,8 @@ from mcpmesh_k8s.operations.dns import opens
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError, captured, require
 from mesh_harness import eventually, find
 from stand_ins import StandIns
+
+pytestmark = pytest.mark.usefixtures("commands_are_made_once")
 
 OPERATED = [operated(settings) for settings in ENVIRONMENTS]
 DEV_KUBECTL = "kubectl --context minikube --namespace ai-interviewer"
@@ -65,7 +67,7 @@ IMAGES = {
     "openai-llm-agent": ("ai-interviewer-openai-llm-agent:1.0.0", "services/openai_llm_agent/Dockerfile"),
 }
 SECRET_KEYS = {
-    "ai-interviewer-postgres": "backend-password interview-agent-password mcpmesh-password password",
+    "ai-interviewer-postgres": "backend-password exporter-password interview-agent-password mcpmesh-password password",
     "ai-interviewer-redis": "exporter-password password",
     "ai-interviewer-minio": "access-key root-password root-user secret-key",
     "ai-interviewer-grafana": "admin-password admin-user",
@@ -1469,7 +1471,7 @@ def controller(name: str, kind: str = "Deployment", **more: object) -> dict[str,
 def running(name: str, *, restarts: int = 0, reason: str = "", **more: object) -> dict[str, object]:
     """A pod of a service, which is well unless there is a reason."""
     state: dict[str, object] = {"waiting": {"reason": reason}} if reason else {"running": {}}
-    made = (datetime.now(timezone.utc) - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = (datetime.now(UTC) - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
     labels = {"app.kubernetes.io/name": f"ai-interviewer-{name}"}
     return {
         "kind": "Pod",

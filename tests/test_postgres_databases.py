@@ -134,7 +134,7 @@ def forget(server: Server) -> None:
     server.ask(
         "GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC",
         *(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)" for name in DATABASES),
-        *(f"DROP ROLE IF EXISTS {role}" for role in KEYS),
+        *(f"DROP ROLE IF EXISTS {role}" for role in (*KEYS, "exporter")),
     )
 
 
@@ -349,6 +349,10 @@ def test_what_was_changed_by_hand_is_healed(made: tuple[Server, list[str]], what
     assert server.bring() != f"{DONE}\n", "It found nothing."
     assert comparable(server.everything()) == before
     require_clients(server)
+
+
+def test_after_every_healing_nothing_is_left_to_do(made: tuple[Server, list[str]]) -> None:
+    server, _ = made
     assert server.bring() == f"{DONE}\n"
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from ai_interviewer import AiInterviewer
+from ai_interviewer import PROD, AiInterviewer
 from conftest import Manifest, Manifests, read_manifests
 from environments import EVERY, STAGING, said_of
+from mcpmesh_k8s import MetricsSettings, NoMetrics, PrometheusOperator
 from policy_evaluator import (
     JSON,
     Cluster,
@@ -43,8 +45,8 @@ grafana            -> tempo 3200, prometheus 9090, loki 3100
 minio-bucket       -> minio 9000
 postgres-databases -> postgres 5432
 smoke-test         -> nginx-gateway 8080, registry 8000
-prometheus         -> redis 9121, minio 9000, tempo 3200, grafana 3000, kube-state-metrics 8080, blackbox 9115
-prometheus         -> nginx-gateway 9145
+prometheus         -> postgres 9187, redis 9121, minio 9000, tempo 3200, grafana 3000
+prometheus         -> kube-state-metrics 8080, blackbox 9115, nginx-gateway 9145
 prometheus         -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
 prometheus         -> loki 3100, alloy 12345
 blackbox           -> registry 8000, backend 8080
@@ -52,7 +54,7 @@ alloy              -> loki 3100
 """
 # Where nodes and the API server are is not known: private addresses, and with them pods of other namespaces, on those
 # ports alone.
-OTHERS = ("impostor", "ingress-controller", "kube-dns", "metrics")
+OTHERS = ("impostor", "ingress-controller", "kube-dns", "metrics", "collector", "neighbour")
 TO_THE_CLUSTER = "".join(
     f"{reader} -> {host} {port}\n"
     for host in ("private network", "office network", "home network", "API server", "metadata over IPv6", *OTHERS)
@@ -72,6 +74,9 @@ TO_THE_MESH = """
 nginx-gateway -> registry 8000
 nginx-gateway -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
 """
+ASKS_OUTSIDE = """
+blackbox -> internet 443, internet-v6 443, ingress-controller 443, ingress-controller 8443
+"""
 SIGN_IN = """
 nginx-gateway -> oauth2-proxy 4180
 oauth2-proxy  -> internet 443, internet-v6 443
@@ -79,7 +84,7 @@ prometheus    -> oauth2-proxy 44180
 """
 ALLOWED = {
     "dev": EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH,
-    "prod": EVERYWHERE + TO_THE_CLUSTER + SIGN_IN + TELLS_PEOPLE,
+    "prod": EVERYWHERE + TO_THE_CLUSTER + SIGN_IN + TELLS_PEOPLE + ASKS_OUTSIDE,
 }
 
 HOSTS = {
@@ -124,6 +129,7 @@ PORTS = (
     9115,
     9121,
     9145,
+    9187,
     10250,
     12345,
     44180,
@@ -148,6 +154,7 @@ def allowed(environment: str, found: set[Opening]) -> str:
         "TO_THE_MESH": TO_THE_MESH,
         "SIGN_IN": SIGN_IN,
         "TELLS_PEOPLE": TELLS_PEOPLE,
+        "ASKS_OUTSIDE": ASKS_OUTSIDE,
     }
     open_ = ["EVERYWHERE", *(name for name, part in parts.items() if openings_of(part) & found)]
     line = f'"{environment}": {" + ".join(open_)},'
@@ -165,7 +172,7 @@ def openings_in(manifests: list[Manifest]) -> set[Opening]:
     cluster = Cluster(
         namespaces=[
             *namespaces_of(rendered),
-            *(Namespace(name=name) for name in ("ingress-nginx", "kube-system", "default")),
+            *(Namespace(name=name) for name in ("ingress-nginx", "kube-system", "default", "monitoring")),
         ],
         policies=policies_of(rendered),
     )
@@ -195,6 +202,12 @@ def openings_in(manifests: list[Manifest]) -> set[Opening]:
         labels={"app.kubernetes.io/name": "ingress-nginx"},
         ip="10.244.0.204",
     )
+    collector = Pod(
+        name="collector", namespace="monitoring", labels={"app.kubernetes.io/name": "prometheus"}, ip="10.244.0.205"
+    )
+    neighbour = Pod(
+        name="neighbour", namespace="monitoring", labels={"app.kubernetes.io/name": "node-exporter"}, ip="10.244.0.206"
+    )
     ends: dict[str, Pod | Host] = {
         **inside,
         "stranger": stranger,
@@ -202,6 +215,8 @@ def openings_in(manifests: list[Manifest]) -> set[Opening]:
         "kube-dns": dns,
         "metrics": metrics,
         "ingress-controller": controller,
+        "collector": collector,
+        "neighbour": neighbour,
         **{name: Host(name=name, ip=ip) for name, ip in HOSTS.items()},
     }
     ours = {name for name, end in ends.items() if isinstance(end, Pod) and end.namespace == NAMESPACE}
@@ -239,8 +254,34 @@ def test_routes_to_the_mesh_open_no_more_in_a_shared_cluster_than_elsewhere(tmp_
     AiInterviewer(STAGING, outdir=tmp_path / "staging").synth()
     assert_exactly(
         openings_in(read_manifests(tmp_path / "staging")),
-        EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH + SIGN_IN + TELLS_PEOPLE,
+        EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH + SIGN_IN + TELLS_PEOPLE + ASKS_OUTSIDE,
     )
+
+
+_OWN = ("prometheus", "blackbox", "kube-state-metrics")
+WITHOUT_OWN = "\n".join(
+    re.sub(r",? prometheus 9090", "", line)
+    for line in (EVERYWHERE + SIGN_IN + TO_THE_CLUSTER).splitlines()
+    if not line.startswith(_OWN) and not re.search(r"-> prometheus 9090$", line)
+)
+ASKED_BY_THE_CLUSTER = """
+collector -> postgres 9187, redis 9121, minio 9000, tempo 3200, grafana 3000, blackbox 9115
+collector -> nginx-gateway 9145, oauth2-proxy 44180, loki 3100, alloy 12345
+collector -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
+blackbox  -> registry 8000, backend 8080
+"""
+
+
+@pytest.mark.parametrize(
+    ("metrics", "table"),
+    [(NoMetrics(), WITHOUT_OWN), (PrometheusOperator(), WITHOUT_OWN + ASKED_BY_THE_CLUSTER)],
+    ids=["none", "operator"],
+)
+def test_who_collects_elsewhere_is_let_into_what_has_metrics_and_who_does_not_opens_nothing(
+    tmp_path: Path, metrics: MetricsSettings, table: str
+) -> None:
+    AiInterviewer(replace(PROD, metrics=metrics), outdir=tmp_path / "dist").synth()
+    assert_exactly(openings_in(read_manifests(tmp_path / "dist")), table)
 
 
 def test_every_pod_is_selected_by_a_policy_of_its_own_in_both_directions(

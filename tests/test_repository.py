@@ -13,13 +13,13 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomli
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -28,7 +28,7 @@ from conftest import requires
 from environments import EVERY
 
 ROOT = Path(__file__).resolve().parent.parent
-PYPROJECT: dict[str, Any] = tomli.loads((ROOT / "pyproject.toml").read_text())
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MAKEFILE = "".join((ROOT / name).read_text() for name in ("Makefile", "k8s.mk"))
 BINARIES = Path(sys.executable).parent
 
@@ -229,7 +229,7 @@ def direct() -> list[Requirement]:
 
 def test_requirements_are_pinned_exactly() -> None:
     for requirement in pins().values():
-        assert re.fullmatch(r"==\d[\w.]*", str(requirement.specifier)), requirement
+        assert re.fullmatch(r"==(\d+!)?\d[\w.]*", str(requirement.specifier)), requirement
 
 
 def test_requirements_are_inside_the_ranges_of_the_library() -> None:
@@ -291,6 +291,28 @@ def test_the_tools_of_package_json_are_pinned_exactly() -> None:
     for name, entry in lock["packages"].items():
         assert "resolved" not in entry
         assert not name or entry.get("inBundle") or entry["integrity"].startswith("sha512-")
+
+
+def test_a_document_that_is_out_of_date_is_named_and_only_written_when_that_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from docs import generate
+
+    document = tmp_path / "page.md"
+    document.write_text("of yesterday")
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+    monkeypatch.setattr(generate, "outputs", lambda: {document: "of today"})
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["docs/generate.py", *arguments])
+        status = generate.main()
+        return status, "".join(capsys.readouterr())
+
+    assert run("--check") == (1, "page.md is out of date: run `make docs` and commit the result.\n")
+    assert document.read_text() == "of yesterday"
+    assert run() == (0, "wrote page.md\n")
+    assert document.read_text() == "of today"
+    assert run("--check") == (0, "the documentation is current\n")
 
 
 def test_the_generated_classes_load_with_the_pinned_jsii(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ PRODUCTION = {
     "ai-interviewer-postgres/mcpmesh-password": "POSTGRES_MCPMESH_PASSWORD",
     "ai-interviewer-postgres/backend-password": "POSTGRES_BACKEND_PASSWORD",
     "ai-interviewer-postgres/interview-agent-password": "POSTGRES_INTERVIEW_AGENT_PASSWORD",
+    "ai-interviewer-postgres/exporter-password": "POSTGRES_EXPORTER_PASSWORD",
     "ai-interviewer-redis/password": "REDIS_PASSWORD",
     "ai-interviewer-redis/exporter-password": "REDIS_EXPORTER_PASSWORD",
     "ai-interviewer-alertmanager/page": "ALERTMANAGER_PAGE",

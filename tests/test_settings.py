@@ -63,6 +63,8 @@ from mcpmesh_k8s import (
     Content,
     Count,
     Csi,
+    Dashboards,
+    DashboardsSettings,
     Database,
     DataSource,
     DevIdentity,
@@ -122,6 +124,7 @@ from mcpmesh_k8s import (
     MetricsEndpoint,
     Minio,
     MinioSettings,
+    MonitorsSettings,
     MountedSource,
     Namespace,
     NamespacePods,
@@ -159,6 +162,7 @@ from mcpmesh_k8s import (
     PolicyKind,
     Port,
     Postgres,
+    PostgresExporter,
     PostgresSettings,
     PreferredSchedulingTerm,
     PriorityClass,
@@ -168,7 +172,9 @@ from mcpmesh_k8s import (
     Projected,
     Projection,
     Prometheus,
+    PrometheusOperator,
     PrometheusSettings,
+    PublicAddress,
     Question,
     RandomKey,
     RateLimit,
@@ -418,7 +424,12 @@ class Shop:
     def sends(self, destination: LogDestination) -> Alloy:
         return Alloy(self.phase, AlloySettings(), destination)
 
-    def measures(self, metrics: InClusterPrometheus | NoMetrics) -> Workload:
+    def checks_outside(self, settings: BlackboxSettings) -> Component:
+        """Beside a service, the address of an Ingress with a certificate."""
+        self.opens(INGRESS)
+        return self.checks(settings, HttpCheck(name="web", target=Target(workload=self.web), path="/"))
+
+    def measures(self, metrics: InClusterPrometheus | PrometheusOperator | NoMetrics) -> Workload:
         metrics.create(self.phase, self.secret)
         return self.web
 
@@ -440,9 +451,7 @@ class Shop:
 
     def registry(self, settings: RegistrySettings) -> Component:
         database = Database(name="mesh", roles=("mesh",))
-        given = PostgresSettings(
-            image=images.POSTGRES, compute=LARGE, size="1Gi", databases=(database,), extras=MEASURED
-        )
+        given = PostgresSettings(image=images.POSTGRES, compute=LARGE, size="1Gi", databases=(database,))
         postgres = Postgres(self.phase, given, self.secret("postgres", *given.secret_keys))
         registry = Registry(self.phase, settings)
         registry.connects_to(postgres.database("mesh", role="mesh"))
@@ -462,6 +471,11 @@ class Shop:
 
     def grafana(self, settings: GrafanaSettings) -> Grafana:
         return Grafana(self.phase, settings, self.secret("grafana", *settings.secret_keys))
+
+    def dashboards(self, settings: DashboardsSettings) -> Grafana:
+        """In a Grafana, which mounts them."""
+        Dashboards(self.phase, settings)
+        return self.grafana(replace(GRAFANA, data_sources=(METRICS_OUTSIDE,)))
 
     def shows_what(self, source: DataSource) -> Grafana:
         """A Grafana that asks it, and a Prometheus of others, if that is another one."""
@@ -575,7 +589,6 @@ GATEWAY = GatewaySettings(image=IMAGE, compute=SMALL, host="shop.local", https=F
 PUBLIC_GATEWAY = replace(GATEWAY, host="shop.example.com", https=True, availability=TWO)
 LOCUST_FILE = Path(__file__).parent.parent / "constructs/ai_interviewer/_interview_load.py"
 INGRESS = IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls"))
-MEASURED = PodExtras(ports=(Port(name="metrics", number=9999),), metrics=(MetricsEndpoint(),))
 LOGIN = OAuth2ProxySettings(
     image=IMAGE,
     compute=SMALL,
@@ -928,6 +941,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     GitHub: case(GitHub(), Shop.asks_whose, organization="acme"),
     Google: case(Google(), Shop.asks_whose),
+    DashboardsSettings: case(DashboardsSettings(), Shop.dashboards, without=("overview",)),
     GrafanaSettings: case(
         GRAFANA,
         Shop.grafana,
@@ -1008,7 +1022,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         extras=MORE,
     ),
     MountedSource: case(
-        MountedSource(image=IMAGE, folder=PACKAGE / "services" / "dashboards"),
+        MountedSource(image=IMAGE, folder=PACKAGE / "services" / "postgres_files"),
         Shop.runs_code,
         image=OTHER_IMAGE,
         folder=PACKAGE / "kubernetes" / "_api_objects",
@@ -1100,6 +1114,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         storage_class="fast",
         databases=(Database(name="store", roles=("store",)),),
         databases_extras=MORE,
+        exporter=None,
         name="database",
         availability=URGENT,
         extras=MORE,
@@ -1639,9 +1654,10 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     BlackboxSettings: case_of(
         lambda _: BlackboxSettings(),
-        lambda shop, settings: shop.checks(settings, HttpCheck(name="web", target=Target(workload=shop.web), path="/")),
+        lambda shop, settings: shop.checks_outside(settings),
         image=OTHER_IMAGE,
         compute=LARGE,
+        public_address=PublicAddress(),
         timeout_seconds=6,
         name="prober",
         availability=URGENT,
@@ -1715,9 +1731,40 @@ CASES: dict[type[DataclassInstance], Case] = {
         interval_seconds=60,
         honor_labels=True,
     ),
+    MonitorsSettings: case(
+        MonitorsSettings(),
+        lambda shop, settings: shop.measures(PrometheusOperator(monitors=settings)),
+        labels=(("release", "stack"),),
+        prometheus=ELSEWHERE,
+        interval_seconds=60,
+        runbooks="https://example.com/runbooks",
+        cluster_metrics=False,
+    ),
     NoLogs: case(NoLogs(), Shop.collects),
     NoMetrics: case(NoMetrics(), Shop.measures),
     PagerDuty: case(PagerDuty(), lambda shop, page: shop.tells(replace(TOLD, page=page)), peer=ELSEWHERE),
+    PostgresExporter: case(
+        PostgresExporter(),
+        lambda shop, exporter: shop.postgres(
+            replace(POSTGRES, exporter=exporter, databases=(*POSTGRES.databases, Database(name="store", roles=("a",))))
+        ),
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        database="store",
+    ),
+    PrometheusOperator: case(
+        PrometheusOperator(),
+        Shop.measures,
+        monitors=MonitorsSettings(interval_seconds=60),
+        kube_state_metrics=KubeStateMetricsSettings(),
+        blackbox=None,
+        priority_class="urgent",
+    ),
+    PublicAddress: case(
+        PublicAddress(),
+        lambda shop, address: shop.checks_outside(BlackboxSettings(public_address=address)),
+        listeners=(Listener(peer=ELSEWHERE, port=443),),
+    ),
     PrometheusSettings: case(
         PrometheusSettings(),
         lambda shop, settings: Prometheus(shop.phase, settings),
@@ -1758,6 +1805,7 @@ CASES: dict[type[DataclassInstance], Case] = {
 }
 
 ONLY_READ = {
+    (Target, "watched"): "who only watches a store is no client of it, for the operator's commands",
     (IssuedKey, "issued_by"): "people read it in the table of Secrets and when they are asked for the value",
     (RandomKey, "form"): "it is how the value is made, and no value is rendered",
     (BuiltImage, "dockerfile"): "the operator's commands build it (test_operations.py)",

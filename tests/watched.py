@@ -10,22 +10,31 @@ import yaml
 
 from ai_interviewer import PROD
 from ai_interviewer.application import AiInterviewer
-from mcpmesh_k8s import InClusterPrometheus, MetricsEndpoint, PodExtras, Port
+from mcpmesh_k8s import BlackboxSettings, InClusterPrometheus, MonitorsSettings, PrometheusOperator, PublicAddress
 
 RUNBOOKS = "https://runbooks.example/"
 
 
 def watched(outdir: Path) -> dict[str, dict[str, Any]]:
     """The rules of an application whose every part is watched, by the names of alerts."""
-    measured = PodExtras(ports=(Port(name="metrics", number=9999),), metrics=(MetricsEndpoint(),))
     assert isinstance(PROD.metrics, InClusterPrometheus)
     environment = replace(
         PROD,
-        postgres=replace(PROD.postgres, extras=measured),
         metrics=replace(PROD.metrics, prometheus=replace(PROD.metrics.prometheus, runbooks=RUNBOOKS)),
     )
     AiInterviewer(environment, outdir=outdir).synth()
     return {rule["alert"]: rule for rule in rules(outdir)}
+
+
+def operated_rules(outdir: Path) -> dict[str, dict[str, Any]]:
+    """The rules of an application that a Prometheus of the cluster watches, by the names of alerts."""
+    metrics = PrometheusOperator(
+        monitors=MonitorsSettings(runbooks=RUNBOOKS), blackbox=BlackboxSettings(public_address=PublicAddress())
+    )
+    AiInterviewer(replace(PROD, metrics=metrics), outdir=outdir).synth()
+    documents = [one for path in sorted(outdir.glob("*.yaml")) for one in yaml.safe_load_all(path.read_text("utf-8"))]
+    (found,) = (document["spec"] for document in documents if document and document["kind"] == "PrometheusRule")
+    return {rule["alert"]: rule for group in found["groups"] for rule in group["rules"]}
 
 
 def rules(outdir: Path) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from mcpmesh_k8s import (
     ArgoCdProjectSettings,
     Bucket,
     BucketSettings,
+    Dashboards,
     Exposure,
     Gateway,
     Grafana,
@@ -140,6 +141,7 @@ class AiInterviewer(Application):
         grafana = Grafana(observability, environment.grafana, secret("grafana", *environment.grafana.secret_keys))
         environment.metrics.create(observability, secret)
         environment.logs.create(observability, secret)
+        Dashboards(observability, environment.dashboards)
 
         # Routes.
         login = environment.login.create(access, secret)

@@ -7,6 +7,7 @@ from mcpmesh_k8s import (
     ArgoCdSettings,
     Autoscaling,
     Availability,
+    BlackboxSettings,
     Budget,
     Claim,
     ClusterName,
@@ -27,6 +28,7 @@ from mcpmesh_k8s import (
     Persistent,
     PostgresSettings,
     PrometheusSettings,
+    PublicAddress,
     RedisSettings,
     RegistrySettings,
     Replicas,
@@ -133,6 +135,7 @@ PROD = EnvironmentSettings(
             storage=Claim(mount_path="/prometheus", size="10Gi"),
             runbooks="https://git.example.com/ai-interviewer/deployment/blob/main/docs/runbooks",
         ),
+        blackbox=BlackboxSettings(public_address=PublicAddress()),
         alertmanager=AlertmanagerSettings(page=Webhook(), ticket=Webhook(), watchdog=Webhook()),
     ),
     logs=InClusterLoki(

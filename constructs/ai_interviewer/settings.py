@@ -10,6 +10,7 @@ from mcpmesh_k8s import (
     ApiSettings,
     ArgoCdSettings,
     Budget,
+    DashboardsSettings,
     Dns,
     GatewayApiExposure,
     GatewaySettings,
@@ -65,7 +66,8 @@ class EnvironmentSettings:
         exposure: How people reach the gateway.
         metrics: Who collects the metrics.
         logs: What becomes of the logs.
-        grafana: Dashboards.
+        grafana: What shows all of it.
+        dashboards: Which dashboards there are.
         api_server: Where the cluster's API server is, for what collects metrics and logs.
         load_test: People who interview themselves after each deployment, as many at once; none unless given. It writes
             interviews and asks the models: it is for a rehearsal, and never for production.
@@ -97,6 +99,7 @@ class EnvironmentSettings:
     metrics: MetricsSettings
     logs: LogsSettings
     grafana: GrafanaSettings
+    dashboards: DashboardsSettings = DashboardsSettings()
     api_server: ApiServer = ApiServer()
     load_test: LoadTestSettings | None = None
 

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 
 from mcpmesh_k8s import Nodes
@@ -369,7 +369,7 @@ def _path(pod: Object) -> str:
 
 
 def _now(*, micro: bool = False) -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S" + (".%fZ" if micro else "Z"))
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S" + (".%fZ" if micro else "Z"))
 
 
 def _address(number: int) -> str:

@@ -230,6 +230,11 @@ class Gateway(Workload):
         return max((route.timeout_seconds for route in self.routes), default=60)
 
     @property
+    def health_path(self) -> str:
+        """What it answers to anybody, at its host too, for as long as it works."""
+        return _HEALTH
+
+    @property
     def largest_body_mb(self) -> int:
         """The largest body that a route takes, in MiB."""
         return max((route.body_mb for route in self.routes), default=1)

@@ -17,6 +17,7 @@ from .extras import PodExtras
 from .guest import Guest, GuestSettings
 from .identity import EMAIL_HEADER, NAME_HEADER, ROLE_HEADER, IdentityHeaders
 from .image import Image
+from .labels import own_labels
 from .manifest import Manifest, Objects, at, containers_of, each, name_of
 from .names import dns_label, once
 from .namespace import Namespace, NamespaceSettings
@@ -262,6 +263,7 @@ __all__ = [
     "monitoring",
     "name_of",
     "once",
+    "own_labels",
     "place_of",
     "platforms",
     "port_number",

@@ -184,14 +184,14 @@ class HttpCheck:
 
     Args:
         name: What it shows, such as ``backend``; the label ``check`` of its metrics.
-        target: Whom it asks.
+        target: Whom it asks: a workload, or by HTTPS a host outside the application.
         path: What it asks for.
         condition: What the JSON of the answer must be, in CEL: ``body.agents.exists(a, a.name == 'x')``. Any answer
             with a status of 200 to 299 unless given.
     """
 
     name: str
-    target: Target
+    target: Target | External
     path: str
     condition: str = ""
 
@@ -200,6 +200,18 @@ class HttpCheck:
         dns_label("HttpCheck.name", self.name)
         if not self.path.startswith("/"):
             raise SettingError(f"HttpCheck.path of {self.name!r}", self.path, "Give a path, such as '/health'.")
+        if isinstance(self.target, External) and not self.target.hosts:
+            raise SettingError(
+                f"HttpCheck.target of {self.name!r}", self.target.name, "Give it the host that is asked: hosts=(…,)."
+            )
+
+    @property
+    def url(self) -> str:
+        """What is asked for."""
+        if isinstance(self.target, Target):
+            return f"{self.target.endpoint.url}{self.path}"
+        port = "" if self.target.port == 443 else f":{self.target.port}"
+        return f"https://{self.target.hosts[0]}{port}{self.path}"
 
 
 class Pod(Component):

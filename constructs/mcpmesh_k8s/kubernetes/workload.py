@@ -123,7 +123,7 @@ class Workload(Pod):
         self._public_url_variable = settings.public_url_variable
         self.public_url = ""
         """Where people reach it, when a gateway serves it below a path."""
-        self._counted: RequestCount | None = None
+        self._request_count: RequestCount | None = None
         self.identity_headers = settings.identity_headers
         """How a gateway tells it who asks; by a token where nothing is said."""
         self._ipv4_only = settings.ipv4_only
@@ -193,12 +193,12 @@ class Workload(Pod):
     def count_requests(self, counted: RequestCount) -> None:
         """Tell it where requests to it are counted, for a `RequestRate`; what counts them calls it."""
         self.application.require_open(self.full_name)
-        self._counted = counted
+        self._request_count = counted
 
     @property
     def counted(self) -> RequestCount | None:
         """Where requests to it are counted, if anybody counts them."""
-        return self._counted
+        return self._request_count
 
     @property
     def requests(self) -> Amount:
@@ -331,8 +331,8 @@ class Workload(Pod):
         scale, vertical, made = self.availability.scale, self.availability.vertical, list[Manifest]()
         metadata = ApiObjectMetadata(name=self.full_name, namespace=self.namespace, labels=self.labels())
         if isinstance(scale, RequestRate):
-            if self._counted:
-                made.append(scaled_object(metadata, self.kind, self.full_name, scale, self._counted))
+            if self._request_count:
+                made.append(scaled_object(metadata, self.kind, self.full_name, scale, self._request_count))
         elif isinstance(scale, Autoscaling):
             made.append(horizontal_autoscaler(self.metadata(), self.kind, self.full_name, scale))
         if vertical:

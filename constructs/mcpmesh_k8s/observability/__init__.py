@@ -4,11 +4,13 @@ from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .alertmanager import Alertmanager, AlertmanagerSettings, PagerDuty, Receiver, Slack, Webhook
 from .alloy import Alloy, AlloySettings, LogDestination
-from .blackbox import Blackbox, BlackboxSettings
+from .blackbox import Blackbox, BlackboxSettings, PublicAddress
+from .dashboards import Dashboards, DashboardsSettings
 from .kube_state_metrics import KubeStateMetrics, KubeStateMetricsSettings
 from .logs import InClusterLoki, LogsSettings, NoLogs, ShippedLogs
 from .loki import Loki, LokiSettings
-from .metrics import InClusterPrometheus, MetricsSettings, NoMetrics
+from .metrics import InClusterPrometheus, MetricsSettings, NoMetrics, PrometheusOperator
+from .monitors import Monitors, MonitorsSettings
 from .prometheus import Kubelet, Prometheus, PrometheusSettings
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "AlloySettings",
     "Blackbox",
     "BlackboxSettings",
+    "Dashboards",
+    "DashboardsSettings",
     "InClusterLoki",
     "InClusterPrometheus",
     "KubeStateMetrics",
@@ -28,11 +32,15 @@ __all__ = [
     "Loki",
     "LokiSettings",
     "MetricsSettings",
+    "Monitors",
+    "MonitorsSettings",
     "NoLogs",
     "NoMetrics",
     "PagerDuty",
     "Prometheus",
+    "PrometheusOperator",
     "PrometheusSettings",
+    "PublicAddress",
     "Receiver",
     "ShippedLogs",
     "Slack",

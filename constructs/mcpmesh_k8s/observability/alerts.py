@@ -17,15 +17,14 @@ WATCHDOG = Alert(
 )
 
 
-def of_collection(jobs: tuple[str, ...]) -> tuple[Alert, ...]:
-    """What Prometheus knows of its own work.
+def of_targets(jobs: tuple[str, ...]) -> tuple[Alert, ...]:
+    """What shows that nobody knows how something is.
 
     Args:
         jobs: The jobs that have a target at any time.
     """
     missing = " or ".join(f'absent(up{{job="{job}"}})' for job in jobs)
     return (
-        WATCHDOG,
         Alert(
             name="TargetDown",
             expression='up{job!~"check-.*"} == 0',
@@ -42,6 +41,18 @@ def of_collection(jobs: tuple[str, ...]) -> tuple[Alert, ...]:
             summary="No pod of {{ $labels.job }} is watched",
             description="Prometheus has found no pod to ask for fifteen minutes.",
         ),
+    )
+
+
+def of_collection(jobs: tuple[str, ...]) -> tuple[Alert, ...]:
+    """What Prometheus knows of its own work.
+
+    Args:
+        jobs: The jobs that have a target at any time.
+    """
+    return (
+        WATCHDOG,
+        *of_targets(jobs),
         Alert(
             name="PrometheusNotWorking",
             # Alerts are dropped for a moment whenever Alertmanager is deployed: only what goes on counts.
@@ -150,16 +161,17 @@ OF_OBJECTS = (
 )
 """What kube-state-metrics shows."""
 
-OF_NODES = (
-    Alert(
-        name="NodeLost",
-        # When no kubelet answers, it is our way to them that is closed: see TargetDown.
-        expression='up{job="kubelet"} == 0 and on () count(up{job="kubelet"} == 1) > 0',
-        for_minutes=5,
-        severity=Severity.PAGE,
-        summary="Node {{ $labels.node }} does not answer",
-        description="Its kubelet has been silent for five minutes, and others are not. Its pods start elsewhere.",
-    ),
+NODE_LOST = Alert(
+    name="NodeLost",
+    # When no kubelet answers, it is our way to them that is closed: see TargetDown.
+    expression='up{job="kubelet"} == 0 and on () count(up{job="kubelet"} == 1) > 0',
+    for_minutes=5,
+    severity=Severity.PAGE,
+    summary="Node {{ $labels.node }} does not answer",
+    description="Its kubelet has been silent for five minutes, and others are not. Its pods start elsewhere.",
+)
+
+OF_CONTAINERS = (
     Alert(
         name="ContainerNearMemoryLimit",
         expression=(
@@ -205,12 +217,12 @@ OF_NODES = (
         description="{{ $value | humanizePercentage }} of its space or of its inodes is free.",
     ),
 )
-"""What kubelets show."""
+"""What kubelets show of the application's containers and claims."""
 
 OF_CHECKS = (
     Alert(
         name="ServiceNotAnswering",
-        expression='probe_success{component!="agent"} == 0',
+        expression='probe_success{component!~"agent|exposure"} == 0',
         for_minutes=5,
         severity=Severity.PAGE,
         summary="{{ $labels.check }} does not answer",
@@ -224,6 +236,18 @@ OF_CHECKS = (
         severity=Severity.PAGE,
         summary="Agent {{ $labels.check }} is not in the mesh",
         description="The registry does not know it, or takes it for unhealthy: what needs its tools fails.",
+    ),
+)
+"""What the blackbox exporter shows of the application's own services."""
+
+OF_ADDRESSES = (
+    Alert(
+        name="PublicAddressUnreachable",
+        expression='probe_success{component="exposure"} == 0',
+        for_minutes=5,
+        severity=Severity.PAGE,
+        summary="Nobody reaches the public address",
+        description="It has given no good answer for five minutes, by HTTPS and from inside the cluster.",
     ),
     Alert(
         name="CertificateExpiring",
@@ -242,4 +266,4 @@ OF_CHECKS = (
         description="It ends in {{ $value | humanizeDuration }}. Browsers then let nobody in.",
     ),
 )
-"""What the blackbox exporter shows."""
+"""What it shows of addresses outside, which are asked by HTTPS."""

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import yaml
 from constructs import Construct
 
+from mcpmesh_k8s.access import Exposure
 from mcpmesh_k8s.images import BLACKBOX_EXPORTER
 from mcpmesh_k8s.kubernetes import (
     Alert,
+    Component,
     Compute,
     Container,
+    External,
     File,
     Files,
     HttpCheck,
     HttpGet,
     Image,
+    Internet,
+    Listener,
     MetricsEndpoint,
     Pod,
     Port,
@@ -30,7 +36,7 @@ from mcpmesh_k8s.kubernetes import (
     settings_of,
 )
 
-from .alerts import OF_CHECKS
+from .alerts import OF_ADDRESSES, OF_CHECKS
 
 USER = User(uid=65534, gid=65534)
 """The user ``nobody``: the image names none (prometheus/blackbox_exporter, Dockerfile)."""
@@ -42,18 +48,42 @@ Configuration = dict[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
+class PublicAddress:
+    """A check of the address that people use, by HTTPS and with its certificate, through DNS and what stands before.
+
+    It opens a way out of the cluster for the pod that asks. A policy cannot name a host, so the way is to every address
+    that may be it.
+
+    Args:
+        listeners: Where the address is, as a policy sees it. Unless given: the internet on 443, and who stands before
+            the gateway on 443 and 8443. Many clusters lead their own pods straight there, and a policy then sees the
+            pods of the controller with their own port, which those are.
+    """
+
+    listeners: tuple[Listener, ...] = ()
+
+    def of(self, exposure: Exposure) -> External:
+        """The address, of an exposure."""
+        before = [Listener(peer=peer, port=port) for peer in exposure.peers for port in (443, 8443)]
+        listeners = self.listeners or tuple(dict.fromkeys((Listener(peer=Internet(), port=443), *before)))
+        return External(name="the public address", hosts=(exposure.gateway.settings.host,), peer=listeners)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BlackboxSettings(WorkloadOptions):
     """A blackbox exporter.
 
     Args:
         image: The image.
         compute: CPU and memory.
+        public_address: Whether it asks at the address that people use, too, where that has a certificate.
         timeout_seconds: Seconds after which a check has failed.
         name: The short name.
     """
 
     image: Image = BLACKBOX_EXPORTER
     compute: Compute = Compute(cpu="10m", memory="32Mi", cpu_limit="100m", memory_limit="64Mi")
+    public_address: PublicAddress | None = None
     timeout_seconds: int = 5
     name: str = "blackbox"
 
@@ -97,12 +127,20 @@ class Blackbox(Workload):
     @property
     def alerts(self) -> tuple[Alert, ...]:
         """What its checks show."""
-        return OF_CHECKS
+        outside = any(isinstance(check.target, External) for _, check in self.all_checks)
+        return (*OF_CHECKS, *(OF_ADDRESSES if outside else ()))
 
     @property
-    def all_checks(self) -> tuple[tuple[Pod, HttpCheck], ...]:
+    def all_checks(self) -> tuple[tuple[Component, HttpCheck], ...]:
         """The checks of all components, each with whom it is about."""
-        return tuple((pod, check) for pod in self.application.find_all(Pod) for check in pod.http_checks)
+        inside = [(pod, check) for pod in self.application.find_all(Pod) for check in pod.http_checks]
+        return (*inside, *self._public_checks())
+
+    def _public_checks(self) -> Iterator[tuple[Component, HttpCheck]]:
+        for exposure in self.application.find_all(Exposure) if self.settings.public_address else ():
+            if exposure.settings.https and self.settings.public_address:
+                target = self.settings.public_address.of(exposure)
+                yield exposure, HttpCheck(name="public-address", target=target, path=exposure.gateway.health_path)
 
     def settle(self) -> None:
         """Connect to everything that a check asks."""
@@ -111,12 +149,13 @@ class Blackbox(Workload):
         for name in names:
             if names.count(name) > 1:
                 raise SettingError("HttpCheck.name", name, "Two checks have it. Give each its own.")
-        reached: dict[tuple[str, str], Target] = {}
-        for check in checks:
-            reached.setdefault(
-                (check.target.workload.full_name, check.target.port),
-                Target(workload=check.target.workload, port=check.target.port, watched=True),
-            )
+        reached: dict[tuple[str, str], Target | External] = {}
+        for target in (check.target for check in checks):
+            if isinstance(target, Target):
+                key = target.workload.full_name, target.port
+                reached.setdefault(key, Target(workload=target.workload, port=target.port, watched=True))
+            else:
+                reached.setdefault((target.name, ""), replace(target, introduction=()))
         self.connects_to(*reached.values())
         modules = {check.name: self._module(check) for check in checks}
         text = yaml.safe_dump({"modules": modules or {"http": {"prober": "http"}}}, sort_keys=False, width=110)
@@ -124,23 +163,31 @@ class Blackbox(Workload):
 
     def _module(self, check: HttpCheck) -> Configuration:
         http: Configuration = {"method": "GET", "follow_redirects": False}
+        if isinstance(check.target, External):
+            http["fail_if_not_ssl"] = True
+            # A host outside may have addresses of both families, and only those of the cluster's are reached.
+            family = self.application.settings.platform.ip_families[0]
+            http["preferred_ip_protocol"] = "ip4" if family == "IPv4" else "ip6"
         if check.condition:
             http["fail_if_body_json_not_matches_cel"] = check.condition
         return {"prober": "http", "timeout": f"{self.settings.timeout_seconds}s", "http": http}
+
+    def job_of(self, check: HttpCheck) -> str:
+        """The job of a check."""
+        return f"check-{check.name}"
+
+    def labels_of(self, owner: Component, check: HttpCheck) -> dict[str, str]:
+        """The labels of a check's series, beside those of every job."""
+        return {"check": check.name, "component": owner.component, "service": owner.name}
 
     def scrape_jobs(self) -> list[Configuration]:
         """How Prometheus asks it: a job for each check, with the check's name in the label ``check``."""
         return [
             {
-                "job_name": f"check-{check.name}",
+                "job_name": self.job_of(check),
                 "metrics_path": "/probe",
-                "params": {"module": [check.name], "target": [f"{check.target.endpoint.url}{check.path}"]},
-                "static_configs": [
-                    {
-                        "targets": [self.endpoint().authority],
-                        "labels": {"check": check.name, "component": pod.component, "service": pod.name},
-                    }
-                ],
+                "params": {"module": [check.name], "target": [check.url]},
+                "static_configs": [{"targets": [self.endpoint().authority], "labels": self.labels_of(owner, check)}],
             }
-            for pod, check in self.all_checks
+            for owner, check in self.all_checks
         ]

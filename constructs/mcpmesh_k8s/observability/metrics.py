@@ -13,6 +13,7 @@ from ._ranks import ranked
 from .alertmanager import Alertmanager, AlertmanagerSettings
 from .blackbox import Blackbox, BlackboxSettings
 from .kube_state_metrics import KubeStateMetrics, KubeStateMetricsSettings
+from .monitors import Monitors, MonitorsSettings
 from .prometheus import Prometheus, PrometheusSettings
 
 
@@ -60,6 +61,33 @@ class InClusterPrometheus:
         if self.blackbox:
             Blackbox(scope, ranked(self.blackbox, self.priority_class))
         return Prometheus(scope, ranked(self.prometheus, self.priority_class))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrometheusOperator:
+    """A Prometheus that the cluster has, run by its operator. It is told by custom resources, and let in by policies.
+
+    Alertmanager, dashboards and retention are that of the cluster too.
+
+    Args:
+        monitors: What the operator selects by, and who asks.
+        kube_state_metrics: One of the application's own, for a cluster whose Prometheus asks none.
+        blackbox: What checks those that have no metrics; none with ``None``.
+        priority_class: The name of a PriorityClass of the application for all of these; each may name another.
+    """
+
+    monitors: MonitorsSettings = MonitorsSettings()
+    kube_state_metrics: KubeStateMetricsSettings | None = None
+    blackbox: BlackboxSettings | None = BlackboxSettings()
+    priority_class: str = ""
+
+    def create(self, scope: Construct, secret: NewSecret) -> None:
+        """What the operator reads, and what is asked beside."""
+        if self.kube_state_metrics:
+            KubeStateMetrics(scope, ranked(self.kube_state_metrics, self.priority_class))
+        if self.blackbox:
+            Blackbox(scope, ranked(self.blackbox, self.priority_class))
+        Monitors(scope, self.monitors)
 
 
 @dataclass(frozen=True, kw_only=True)

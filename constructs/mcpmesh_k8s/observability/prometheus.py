@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import yaml
 from constructs import Construct
@@ -44,7 +45,7 @@ from mcpmesh_k8s.kubernetes import (
 from mcpmesh_k8s.services import DataSource, SourceKind
 
 from .alertmanager import Alertmanager
-from .alerts import OF_NODES, of_collection
+from .alerts import NODE_LOST, OF_CONTAINERS, of_collection
 from .blackbox import Blackbox, Configuration
 
 USER = User(uid=65534, gid=65534)
@@ -113,12 +114,15 @@ class PrometheusSettings(WorkloadOptions):
             raise SettingError("PrometheusSettings.storage", self.storage.mount_path, f"Mount it at {_DATA}.")
         if self.retention_days < 1:
             raise SettingError("PrometheusSettings.retention_days", self.retention_days, "Give 1 or more.")
-        if not 5 <= self.interval_seconds <= 120:
-            raise SettingError(
-                "PrometheusSettings.interval_seconds",
-                self.interval_seconds,
-                "Give 5 to 120: a series is taken for gone after five minutes without a sample.",
-            )
+        require_interval("PrometheusSettings.interval_seconds", self.interval_seconds)
+
+
+def require_interval(where: str, seconds: int) -> None:
+    """Refuse a time between two questions with which alerts would not see what they are about."""
+    if not 5 <= seconds <= 120:
+        raise SettingError(
+            where, seconds, "Give 5 to 120: a series is taken for gone after five minutes without a sample."
+        )
 
 
 class Prometheus(Workload):
@@ -218,7 +222,7 @@ class Prometheus(Workload):
         pods = self.application.find_all(Pod)
         jobs = tuple(job_name(pod, endpoint) for pod in pods for endpoint in pod.metrics)
         kubelets = ("kubelet", "cadvisor") if self.settings.kubelet else ()
-        return (*of_collection((self.name, *jobs, *kubelets)), *(OF_NODES if kubelets else ()))
+        return (*of_collection((self.name, *jobs, *kubelets)), *((NODE_LOST, *OF_CONTAINERS) if kubelets else ()))
 
     @property
     def data_source(self) -> DataSource:
@@ -260,31 +264,18 @@ class Prometheus(Workload):
             job["scrape_interval"] = f"{endpoint.interval_seconds}s"
         if endpoint.honor_labels:
             job["honor_labels"] = True
-        found: list[Configuration] = [
-            {
-                "source_labels": [
-                    "__meta_kubernetes_pod_label_app_kubernetes_io_name",
-                    "__meta_kubernetes_pod_container_port_name",
-                ],
-                "regex": f"{pod.full_name};{endpoint.port}",
-                "action": "keep",
-            },
-            {
-                "source_labels": ["__meta_kubernetes_pod_phase"],
-                "regex": "Pending|Succeeded|Failed|Unknown",
-                "action": "drop",
-            },
-            {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "instance"},
-        ]
-        # Who speaks of others says itself whom it means: an alert about a Job is not one about what reports it.
-        if not endpoint.honor_labels:
-            found.append({"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"})
-            found.append({"source_labels": ["__meta_kubernetes_pod_node_name"], "target_label": "node"})
-            found.append({"target_label": "service", "replacement": pod.name})
+        asked = Relabeling(
+            source_labels=(
+                "__meta_kubernetes_pod_label_app_kubernetes_io_name",
+                "__meta_kubernetes_pod_container_port_name",
+            ),
+            regex=f"{pod.full_name};{endpoint.port}",
+            action="keep",
+        )
         job |= {
             "metrics_path": endpoint.path,
             "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [self.namespace]}}],
-            "relabel_configs": found,
+            "relabel_configs": [step.configuration() for step in (asked, *relabelings(pod, endpoint))],
         }
         return job
 
@@ -309,6 +300,55 @@ CONTAINER_METRICS = (
     "container_(cpu_usage_seconds_total|cpu_cfs_(throttled_)?periods_total|memory_working_set_bytes|oom_events_total)"
 )
 """What is kept of cAdvisor's hundred metrics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relabeling:
+    """A step that changes the labels of what is asked, or leaves it out.
+
+    Args:
+        source_labels: The labels whose values are joined by ``;``.
+        regex: What they must match as a whole.
+        action: What is done; a label is written unless given.
+        target_label: The label that is written.
+        replacement: What is written; the joined values unless given.
+    """
+
+    source_labels: tuple[str, ...] = ()
+    regex: str = ""
+    action: Literal["", "keep", "drop", "labeldrop"] = ""
+    target_label: str = ""
+    replacement: str = ""
+
+    def configuration(self) -> Configuration:
+        """The step as Prometheus is told it."""
+        given: Configuration = {
+            "source_labels": list(self.source_labels),
+            "regex": self.regex,
+            "action": self.action,
+            "target_label": self.target_label,
+            "replacement": self.replacement,
+        }
+        return {name: value for name, value in given.items() if value}
+
+
+def relabelings(pod: Pod, endpoint: MetricsEndpoint) -> tuple[Relabeling, ...]:
+    """Which of a workload's pods are asked, and what their series are called, whoever collects them."""
+    name = ("__meta_kubernetes_pod_name",)
+    steps = [
+        Relabeling(
+            source_labels=("__meta_kubernetes_pod_phase",), regex="Pending|Succeeded|Failed|Unknown", action="drop"
+        ),
+        Relabeling(source_labels=name, target_label="instance"),
+    ]
+    # Who speaks of others says itself whom it means: an alert about a Job is not one about what reports it.
+    if not endpoint.honor_labels:
+        steps += [
+            Relabeling(source_labels=name, target_label="pod"),
+            Relabeling(source_labels=("__meta_kubernetes_pod_node_name",), target_label="node"),
+            Relabeling(target_label="service", replacement=pod.name),
+        ]
+    return tuple(steps)
 
 
 def job_name(pod: Pod, endpoint: MetricsEndpoint) -> str:
@@ -336,11 +376,16 @@ def _rule(alert: Alert, runbooks: str) -> Mapping[str, object]:
         "expr": alert.expression,
         "for": f"{alert.for_minutes}m",
         "labels": {"severity": alert.severity.value},
-        "annotations": {
-            "summary": alert.summary,
-            "description": alert.description,
-            "runbook_url": f"{runbooks.rstrip('/')}/{alert.name}.md",
-        },
+        "annotations": annotations_of(alert, runbooks),
+    }
+
+
+def annotations_of(alert: Alert, runbooks: str) -> dict[str, str]:
+    """What people read of an alert."""
+    return {
+        "summary": alert.summary,
+        "description": alert.description,
+        "runbook_url": f"{runbooks.rstrip('/')}/{alert.name}.md",
     }
 
 

@@ -128,7 +128,7 @@ def owner(text: str) -> Owner:
     return Owner(database=parts[0], schema=parts[1], role=parts[2])
 
 
-class Place(str, enum.Enum):
+class Place(enum.StrEnum):
     """Where data are."""
 
     CLUSTER = "cluster"

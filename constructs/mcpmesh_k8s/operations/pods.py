@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from mcpmesh_k8s.kubernetes import Manifest, at, each, name_of
 
@@ -103,7 +103,7 @@ def service_of(
 
 def show_services(services: Sequence[Service]) -> None:
     """Show one line for each service."""
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     rows = [
         (one.name, str(one.wanted), str(one.ready), str(one.restarts), age(one.created, now), one.image, one.wrong)
         for one in services
@@ -116,7 +116,7 @@ def age(created: str, now: datetime) -> str:
     """How long ago a time of Kubernetes was, in its largest unit; empty for none."""
     if not created:
         return ""
-    seconds = int((now - datetime.strptime(created, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)).total_seconds())
+    seconds = int((now - datetime.strptime(created, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)).total_seconds())
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size:
             return f"{seconds // size}{unit}"
@@ -151,7 +151,7 @@ def show_warnings(kubectl: Kubectl) -> None:
         listed = json.loads(kubectl.output("get", ",".join(kind.lower() for kind in kinds), "--output=json"))
         present = {at(item, "metadata").get("uid") for item in each(listed, "items")}
     rows: list[tuple[str, ...]] = []
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     for event in sorted(events, key=_last_seen):
         about = at(event, "involvedObject")
         if about.get("kind") not in KNOWN or about.get("uid") in present:

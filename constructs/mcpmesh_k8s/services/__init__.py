@@ -3,10 +3,10 @@
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
-from .data_source import DataSource, HasDataSource, SourceKind, TakesSamples
+from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
-from .postgres import Postgres, PostgresSettings
+from .postgres import Postgres, PostgresExporter, PostgresSettings
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
 from .redis import Ephemeral, Persistent, Redis, RedisExporter, RedisSettings, Repair
 from .registry import Registry, RegistrySettings
@@ -28,6 +28,7 @@ __all__ = [
     "Ephemeral",
     "Grafana",
     "GrafanaSettings",
+    "HasDashboards",
     "HasDataSource",
     "MeshSettings",
     "Minio",
@@ -36,6 +37,7 @@ __all__ = [
     "Persistent",
     "Postgres",
     "PostgresDatabases",
+    "PostgresExporter",
     "PostgresSettings",
     "Redis",
     "RedisExporter",

@@ -316,7 +316,7 @@ class PostgresMover(Mover):
         renames = [f'ALTER DATABASE "{name}" RENAME TO "{kept}"' for name, kept in plan.old.items()]
         renames += [f'ALTER DATABASE "{name}_import" RENAME TO "{name}"' for name in names]
         if renames:
-            self._run("swapping the databases", "execute", ";".join(renames))
+            self._run("swapping the databases", "execute", ";".join([_sql("end-exporter"), *renames]))
         for name in names:
             kept = plan.old.get(name)
             self.side.say(

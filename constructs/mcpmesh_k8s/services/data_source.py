@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from mcpmesh_k8s.kubernetes import Choice, External, SettingError, Target, dataclass
+from mcpmesh_k8s.kubernetes import Choice, External, File, SettingError, Target, dataclass
 
 
 class SourceKind(Choice):
@@ -57,6 +58,19 @@ class HasDataSource(Protocol):
     @property
     def data_source(self) -> DataSource:
         """What it is, and where."""
+        ...
+
+
+@runtime_checkable
+class HasDashboards(Protocol):
+    """What has dashboards for the Grafana of the same application, which finds it by itself."""
+
+    def dashboards(self, sources: Sequence[SourceKind]) -> Sequence[File]:
+        """Its dashboards, each a JSON file. Grafana opens with the first that there is.
+
+        Args:
+            sources: What can be asked. A panel that asks another would be empty.
+        """
         ...
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 import yaml
@@ -14,6 +14,7 @@ from mcpmesh_k8s.kubernetes import (
     NAME_HEADER,
     ROLE_HEADER,
     Claim,
+    Component,
     Compute,
     Container,
     File,
@@ -37,13 +38,14 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-from .data_source import DataSource, HasDataSource, SourceKind
+from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind
 
 USER = User(uid=472, gid=0, volume_gid=472)
 """The user of the image; its files belong to the root group."""
 
 _ETC = "/etc/mcpmesh"
 _PROVISIONING = "/etc/mcpmesh-provisioning"
+_DASHBOARDS = "/etc/mcpmesh-dashboards"
 _DATA = "/var/lib/grafana"
 _LEAST_DISK = 64 * 2**20
 
@@ -84,20 +86,6 @@ header_name = {EMAIL_HEADER}
 header_property = email
 headers = Name:{NAME_HEADER} Role:{ROLE_HEADER}
 auto_sign_up = true
-
-[dashboards]
-default_home_dashboard_path = {_ETC}/dashboards/mcp-mesh-overview.json
-"""
-
-_PROVIDER = f"""\
-apiVersion: 1
-providers:
-  - name: MCP Mesh
-    type: file
-    disableDeletion: true
-    allowUiUpdates: false
-    options:
-      path: {_ETC}/dashboards
 """
 
 
@@ -112,7 +100,7 @@ class GrafanaSettings(WorkloadOptions):
             Data sources and dashboards come with the deployment and need none.
         data_sources: What it asks that the application does not run, such as the cluster's Prometheus. What the
             application runs it finds by itself. It has one of each kind.
-        dashboards: More dashboards, each a JSON file.
+        dashboards: More dashboards, each a JSON file below ``dashboards/``. Those of components it finds by itself.
         name: The short name.
     """
 
@@ -153,7 +141,6 @@ class Grafana(Workload):
 
     def __init__(self, scope: Construct, settings: GrafanaSettings, secret: Secret) -> None:
         self.settings = settings
-        overview = Path(__file__).with_name("dashboards").joinpath("mcp-mesh-overview.json").read_text(encoding="utf-8")
         super().__init__(
             scope,
             WorkloadSettings(
@@ -192,7 +179,6 @@ class Grafana(Workload):
                             mount_path=_ETC,
                             files=(
                                 File(path="grafana.ini", content=_INI),
-                                File(path="dashboards/mcp-mesh-overview.json", content=overview),
                                 *settings.dashboards,
                             ),
                         ),
@@ -213,9 +199,38 @@ class Grafana(Workload):
         told = {"apiVersion": 1, "deleteDatasources": gone, "datasources": provisioned(found)}
         files = (
             File(path="datasources/mcp-mesh.yaml", content=yaml.safe_dump(told, sort_keys=False, width=110)),
-            File(path="dashboards/mcp-mesh.yaml", content=_PROVIDER),
+            File(path="dashboards/mcp-mesh.yaml", content=yaml.safe_dump(self._show(tuple(found)), sort_keys=False)),
         )
         self.add_volume(Files(name="provisioning", mount_path=_PROVISIONING, files=files))
+
+    def _show(self, sources: Sequence[SourceKind]) -> Told:
+        """Mount all dashboards, each from a ConfigMap of its own, and say where they are."""
+        brought = [one for one in self.application.find_all(Component) if isinstance(one, HasDashboards)]
+        files = [file for component in brought for file in component.dashboards(sources)]
+        for file in files:
+            name = PurePosixPath(file.path).stem
+            try:
+                shown = Files(name=f"dashboard-{name}", mount_path=f"{_DASHBOARDS}/{name}", files=(file,))
+            except SettingError as error:
+                instead = "A ConfigMap holds at most 1 MiB: leave it out, or make several of it."
+                raise SettingError(f"dashboard {name!r}", error.given, instead) from None
+            self.add_volume(shown)
+        if files:
+            first = f"{_DASHBOARDS}/{PurePosixPath(files[0].path).stem}/{files[0].path}"
+            self.add_variables(variables({"GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": first}))
+        places = {"MCP Mesh": _DASHBOARDS} if files else {}
+        places |= {"Own": f"{_ETC}/dashboards"} if self.settings.dashboards else {}
+        providers = [
+            {
+                "name": name,
+                "type": "file",
+                "disableDeletion": True,
+                "allowUiUpdates": False,
+                "options": {"path": path},
+            }
+            for name, path in places.items()
+        ]
+        return {"apiVersion": 1, "providers": providers}
 
     @property
     def data_sources(self) -> dict[SourceKind, DataSource]:

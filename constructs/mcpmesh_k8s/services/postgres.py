@@ -7,6 +7,7 @@ from pathlib import Path
 
 from constructs import Construct
 
+from mcpmesh_k8s.images import POSTGRES_EXPORTER
 from mcpmesh_k8s.kubernetes import (
     Alert,
     Claim,
@@ -16,6 +17,7 @@ from mcpmesh_k8s.kubernetes import (
     File,
     Files,
     Image,
+    MetricsEndpoint,
     PodExtras,
     Port,
     Probes,
@@ -31,6 +33,7 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     TaskOptions,
     TcpSocket,
+    User,
     WorkloadOptions,
     WorkloadSettings,
     dataclass,
@@ -42,6 +45,7 @@ from mcpmesh_k8s.kubernetes import (
 
 from ._postgres_mover import PostgresMover
 from .postgres_databases import (
+    EXPORTER,
     SUPERUSER,
     USER,
     Database,
@@ -65,6 +69,24 @@ _LEAST_DISK = 512  # MiB
 
 
 @dataclass(frozen=True, kw_only=True)
+class PostgresExporter:
+    """What tells a collector of metrics how PostgreSQL is: a sidecar, whose role sees statistics and reads no table.
+
+    The statistics hold the statements that clients run at the moment, and so what is written into them.
+
+    Args:
+        image: The image.
+        compute: CPU and memory.
+        database: The database that it enters, and whose tables it counts: a server tells of the tables of one at a
+            time. The first of the server's unless given.
+    """
+
+    image: Image = POSTGRES_EXPORTER
+    compute: Compute = Compute(cpu="10m", memory="32Mi", cpu_limit="100m", memory_limit="64Mi")
+    database: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PostgresSettings(WorkloadOptions):
     """A PostgreSQL server.
 
@@ -76,6 +98,7 @@ class PostgresSettings(WorkloadOptions):
         databases: What it holds. A task brings the server to it at each deployment, and never drops anything.
         databases_extras: What is added to the pods of that task. Unless given, they may run where the server may, and
             their image is pulled as the server's is.
+        exporter: Its metrics; none with ``None``, and its Secret needs one key less.
         name: The short name. The task's is ``<name>-databases``.
     """
 
@@ -85,18 +108,33 @@ class PostgresSettings(WorkloadOptions):
     storage_class: str = ""
     databases: tuple[Database, ...]
     databases_extras: PodExtras | None = None
+    exporter: PostgresExporter | None = PostgresExporter()
     name: str = "postgres"
 
     def __post_init__(self) -> None:
         """Refuse a database that is named twice, and sizes that cannot work."""
         super().__post_init__()
         Sizing.of(self.compute, self.size)
-        once("PostgresSettings.databases", [database.name for database in self.databases])
+        names = [database.name for database in self.databases]
+        once("PostgresSettings.databases", names)
+        if self.exporter and self.exporter.database and self.exporter.database not in names:
+            raise SettingError(
+                "PostgresExporter.database", self.exporter.database, f"Give one of the server's: {', '.join(names)}."
+            )
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
-        """The keys its Secret must hold: the superuser's password and one for each role."""
-        return ("password", *(role_key(role) for role in roles_of(self.databases)))
+        """The keys its Secret must hold: the superuser's password, one for each role, and one for the exporter."""
+        exporter = [EXPORTER] if self.exporter else []
+        return ("password", *(role_key(role) for role in (*roles_of(self.databases), *exporter)))
+
+    @property
+    def counted_database(self) -> str:
+        """The database whose tables the exporter counts; none where there is no exporter."""
+        if not self.exporter:
+            return ""
+        names = [self.exporter.database, *(database.name for database in self.databases), SUPERUSER]
+        return next(filter(None, names))
 
 
 class Postgres(StatefulWorkload):
@@ -176,6 +214,8 @@ class Postgres(StatefulWorkload):
                         ),
                     ),
                 ),
+                sidecars=(_exporter(settings, settings.exporter, secret),) if settings.exporter else (),
+                metrics=(MetricsEndpoint(),) if settings.exporter else (),
             ),
         )
         options = TaskOptions(
@@ -189,13 +229,15 @@ class Postgres(StatefulWorkload):
                 image_pull_secrets=settings.extras.image_pull_secrets,
             ),
         )
-        self.task = PostgresDatabases(scope, self, options, settings.databases, secret)
+        self.task = PostgresDatabases(
+            scope, self, options, settings.databases, secret, exporter=settings.counted_database
+        )
         """What brings the server to ``settings.databases``."""
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
-        """What its exporter shows, where it has one."""
-        return self._alerts() if self.metrics else ()
+        """What its exporter shows."""
+        return self._alerts() if self.settings.exporter else ()
 
     def _alerts(self) -> tuple[Alert, ...]:
         job = f'job="{self.name}"'
@@ -303,6 +345,28 @@ class Postgres(StatefulWorkload):
                 advice=f"{self.task.reference} makes both: its log says why it has not, and a deployment runs it again",
             ),
         )
+
+
+def _exporter(settings: PostgresSettings, exporter: PostgresExporter, secret: Secret) -> Container:
+    """The sidecar. Its role is made by the task, so at a first start it waits for that."""
+    return Container(
+        name=EXPORTER,
+        image=exporter.image,
+        user=User(uid=65534, gid=65534),
+        compute=exporter.compute,
+        args=("--collector.database_wraparound", "--log.format=json"),
+        ports=(Port(name="metrics", number=9187),),
+        variables=variables(
+            {
+                # Without the password: what it cannot parse, it logs.
+                "DATA_SOURCE_NAME": (
+                    f"postgresql://{EXPORTER}@localhost:5432/{settings.counted_database}?sslmode=disable"
+                ),
+                "PGPASSWORD": secret.key(role_key(EXPORTER)),
+            }
+        ),
+        probes=Probes.of(TcpSocket(port="metrics")),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

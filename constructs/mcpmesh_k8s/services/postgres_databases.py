@@ -38,11 +38,14 @@ DATABASES_FILE = "databases.json"
 
 SUPERUSER = "postgres"
 
+EXPORTER = "exporter"
+"""The role that reads statistics, and the sidecar that has it. The SQL of ``postgres_files`` says it too."""
+
 _FILES = Path(__file__).with_name("postgres_files")
 _FOLDER = "/etc/postgres-databases"
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _EXTENSION = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
-_TAKEN = (SUPERUSER, "template0", "template1", "public")
+_TAKEN = (SUPERUSER, EXPORTER, "template0", "template1", "public")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +103,7 @@ class PostgresDatabases(Task):
         options: The task's name, how important it is, and what is added to its pods.
         databases: What the server shall hold.
         secret: The server's Secret.
+        exporter: The database that the exporter enters; none where there is no exporter.
     """
 
     def __init__(
@@ -109,11 +113,12 @@ class PostgresDatabases(Task):
         options: TaskOptions,
         databases: tuple[Database, ...],
         secret: Secret,
+        exporter: str,
     ) -> None:
         endpoint = server.endpoint("postgres")
-        passwords = tuple(
-            Variable(name=f"{role.upper()}_PASSWORD", value=secret.key(role_key(role))) for role in roles_of(databases)
-        )
+        roles = (*roles_of(databases), *([EXPORTER] if exporter else []))
+        passwords = tuple(Variable(name=f"{role.upper()}_PASSWORD", value=secret.key(role_key(role))) for role in roles)
+        sql = ("databases.sql", "schemas.sql", *(["exporter.sql"] if exporter else []))
         super().__init__(
             scope,
             TaskSettings(
@@ -138,6 +143,7 @@ class PostgresDatabases(Task):
                                 "SECRET_NAME": secret.full_name,
                             }
                         ),
+                        *(variables({"EXPORTER_DATABASE": exporter}) if exporter else ()),
                         *passwords,
                     ),
                     volumes=(
@@ -145,7 +151,7 @@ class PostgresDatabases(Task):
                             mount_path=_FOLDER,
                             files=(
                                 File(path="databases.sh", content=read_script(_FILES / "databases.sh")),
-                                *(File(path=name, content=_sql(name)) for name in ("databases.sql", "schemas.sql")),
+                                *(File(path=name, content=_sql(name)) for name in sql),
                                 File(path=DATABASES_FILE, content=_as_json(databases)),
                             ),
                         ),

@@ -26,6 +26,7 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
+from .postgres import Postgres
 from .redis import STREAM, Redis
 from .tempo import Tempo
 
@@ -114,7 +115,7 @@ class Registry(Workload):
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
-        """How its tables grow, where its database shows that, and whether it passes traces on."""
+        """How its tables grow, where its database's exporter counts them, and whether it passes traces on."""
         return (*self._of_rows(), *self._of_traces())
 
     def _of_traces(self) -> Iterator[Alert]:
@@ -140,22 +141,23 @@ class Registry(Workload):
             Alert(
                 name="RegistryRowsGrow",
                 expression=(
-                    f'pg_stat_user_tables_n_live_tup{{job="{job}", datname="{database}"}} > {self.settings.most_rows}'
+                    f'pg_stat_user_tables_n_live_tup{{job="{server.name}", datname="{database}"}} '
+                    f"> {self.settings.most_rows}"
                 ),
                 for_minutes=60,
                 severity=Severity.TICKET,
                 summary="The registry's table {{ $labels.relname }} grows",
                 description="It has {{ $value | humanize }} rows. None is ever deleted, and lists get slower.",
             )
-            for job, database in self._watched_databases()
+            for server, database in self._counted()
         )
 
-    def _watched_databases(self) -> Iterator[tuple[str, str]]:
+    def _counted(self) -> Iterator[tuple[Postgres, str]]:
         for target in self.connections:
-            if isinstance(target, Target) and target.workload.metrics:
-                for variable in target.introduction:
-                    if variable.name == "POSTGRES_DB":
-                        yield target.workload.name, str(variable.value)
+            if isinstance(target, Target) and isinstance(target.workload, Postgres):
+                counted = target.workload.settings.counted_database
+                if any((variable.name, variable.value) == ("POSTGRES_DB", counted) for variable in target.introduction):
+                    yield target.workload, counted
 
     @property
     def http_checks(self) -> tuple[HttpCheck, ...]:

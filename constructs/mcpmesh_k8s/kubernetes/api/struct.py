@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Generic, NoReturn, ParamSpec
 
@@ -20,7 +20,9 @@ from mcpmesh_k8s.kubernetes.errors import SettingError
 from .naming import json_name, nearest
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, dataclass_transform
+    from typing import Self
+
+    from typing_extensions import dataclass_transform
 else:
 
     def dataclass_transform(**_):
@@ -280,7 +282,7 @@ def to_json(value: object) -> object:
     if isinstance(value, Enum | IntOrString | Quantity):
         return value.value
     if isinstance(value, datetime):
-        return value.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, Mapping):
         return to_json(dict(value))
     if value is None or _is_str(value) or _is_number(value):

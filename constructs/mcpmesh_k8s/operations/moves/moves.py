@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mcpmesh_k8s.kubernetes import Content, Mover, OperationError, Owner, Part, Place, Row
@@ -83,7 +83,7 @@ def export_data(source: Side, stores: Stores, folder: Path, *, live: bool = Fals
             manifest = Manifest(
                 format=FORMAT,
                 source=str(source),
-                made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                made=datetime.now(UTC).isoformat(timespec="seconds"),
                 files={name: Content.of(staging / name) for name in files_of(staging)},
                 stores=parts,
                 left_out=stores.left_out,

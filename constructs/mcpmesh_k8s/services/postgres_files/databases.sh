@@ -36,6 +36,7 @@ steady() {
 }
 list() { printf '%s\n' "$1" | ask --dbname=postgres --set=wanted="$wanted"; }
 make_databases() { ask --dbname=postgres --set=wanted="$wanted" --file="$folder/databases.sql"; }
+make_exporter() { ask --dbname=postgres --set=database="$database" --file="$folder/exporter.sql"; }
 make_schemas() { ask --dbname="$database" --set=wanted="$wanted" --file="$folder/schemas.sql"; }
 # As the client does it, so that it proves all that the client needs.
 log_in() {
@@ -76,4 +77,9 @@ for database in $databases; do
     give_password
   done
 done
+if [ -n "${EXPORTER_DATABASE:-}" ]; then
+  database="$EXPORTER_DATABASE" role=exporter
+  steady make_exporter || fail "role $role is not as it should be: see above"
+  give_password
+fi
 echo "roles and databases are what the settings say"

@@ -14,6 +14,6 @@ SELECT json_build_object(
     SELECT coalesce(json_agg(json_build_object('database', datname, 'role', usename, 'client',
       coalesce(nullif(application_name, ''), host(client_addr), 'the socket')) ORDER BY pid), '[]')
     FROM pg_stat_activity
-    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname IS NOT NULL
+    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname IS NOT NULL AND usename <> 'exporter'
   )
 );
