@@ -70,7 +70,7 @@ PROD = EnvironmentSettings(
             SystemPods(name="ingress-nginx", cpu="100m", memory="90Mi", count=1),
             SystemPods(name="metrics-server", cpu="100m", memory="200Mi", count=1),
             SystemPods(name="external-secrets", cpu="100m", memory="128Mi", count=1),
-            SystemPods(name="vpa-recommender", cpu="50m", memory="200Mi", count=1),
+            SystemPods(name="vpa-recommender", cpu="50m", memory="128Mi", count=1),
         ),
     ),
     secrets=ExternalSecrets(store="ai-interviewer", prefix="ai-interviewer/prod"),
