@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "tests")]
 
 from ai_interviewer import ENVIRONMENTS, AiInterviewer, EnvironmentSettings  # noqa: E402
+from drill.faults import FAULTS  # noqa: E402
 from mcpmesh_k8s import (  # noqa: E402
     Audience,
     Compute,
@@ -415,6 +416,28 @@ def alerts() -> str:
     return table(("alert and its runbook", "severity", "after", "what people read"), rows)
 
 
+def faults() -> str:
+    """What becomes pending when something is stopped, as `make test-watching` sees it."""
+    with tempfile.TemporaryDirectory() as outdir:
+        rules = watched(Path(outdir))
+    seconds = json.loads((ROOT / "tests/drill/measured.json").read_text(encoding="utf-8"))
+    rows = [
+        (
+            fault.what,
+            ", ".join(
+                f"[{name}](runbooks/{name}.md)" + (f" of {whom}" if whom else "") for name, whom in sorted(fault.alerts)
+            ),
+            f"{max(seconds[fault.stops], 1)} s",
+            ", ".join(
+                f"{rules[name]['labels']['severity']} after {rules[name]['for']}"
+                for name in sorted({name for name, _ in fault.alerts})
+            ),
+        )
+        for fault in FAULTS
+    ]
+    return table(("what happens", "becomes pending, and nothing else", "within", "who is told"), rows)
+
+
 def cost() -> str:
     """What observability adds to each environment, and how much of it each part is."""
 
@@ -490,6 +513,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "managed s3": lambda: example("managed_s3.py"),
     "pins": pins,
     "alerts": alerts,
+    "faults": faults,
     "cost of observability": cost,
     "advisories": advisories,
     "programs": programs,

@@ -183,8 +183,11 @@ def mounted(
         path, volume = paths[mount["mountPath"]], volumes[mount["name"]]
         path.mkdir(parents=True, exist_ok=True)
         if "configMap" in volume:
-            for file, text in find(manifests, "ConfigMap", volume["configMap"]["name"])["data"].items():
-                (path / file).write_text(translation.command(text))
+            data = find(manifests, "ConfigMap", volume["configMap"]["name"])["data"]
+            for item in volume["configMap"].get("items") or [{"key": key, "path": key} for key in data]:
+                file = path / item["path"]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(translation.command(data[item["key"]]))
     return paths
 
 

@@ -222,17 +222,19 @@ def login(
     provider: Provided,
     port: int,
     *,
+    metrics: int = 0,
     expires: str = "",
     more: Mapping[str, str] | None = None,
 ) -> Generator[Pod, None, None]:
     """The rendered login on a port of loopback.
 
     Args:
+        metrics: The port of its metrics; any unless given.
         expires: How long a session lasts, where a test cannot wait as long as the settings say.
         more: Variables that are not rendered.
     """
     manifest = find(manifests, "Deployment", PREFIX + LOGIN)
-    loopback = Loopback(ports={4180: port, 44180: free_port()})
+    loopback = Loopback(ports={4180: port, 44180: metrics or free_port()})
     environment = pod_environment(manifest, LOGIN, secrets=SECRETS, loopback=loopback)
     rewritten = {
         f"OAUTH2_PROXY_{of}_ADDRESS": (f"0.0.0.0:{there}", f"{LOCALHOST}:{here}")

@@ -86,6 +86,18 @@ def address(manifests: Sequence[Manifest], service: str) -> str:
     return f"{service}:{port['port']}"
 
 
+def start_agent(
+    manifest: Manifest, name: str, root: Path, runtime: Path, loopback: Loopback, without: Collection[str] = ()
+) -> Pod:
+    """An agent, started as its manifest says, but for some variables."""
+    environment = pod_environment(manifest, name, secrets=SECRETS, loopback=loopback, without=without)
+    environment["PATH"] = f"{runtime}:{environment['PATH']}"
+    shutil.copytree(SAMPLE, root / "app" / AGENTS[name], dirs_exist_ok=True)
+    return start_pod(
+        manifest, name, environment=environment, loopback=loopback, root=root / "app", entrypoint=["python"]
+    )
+
+
 @contextmanager
 def running_agent(
     manifests: Sequence[Manifest], name: str, root: Path, runtime: Path, without: Collection[str] = ()
@@ -102,19 +114,7 @@ def running_agent(
             services={address(manifests, REGISTRY): registry.port, address(manifests, REDIS): redis_port},
             ports={port["containerPort"]: free_port() for port in spec["ports"]},
         )
-        environment = pod_environment(manifest, name, secrets=SECRETS, loopback=loopback, without=without)
-        environment["PATH"] = f"{runtime}:{environment['PATH']}"
-        shutil.copytree(SAMPLE, root / "app" / AGENTS[name])
-        pod = stack.enter_context(
-            start_pod(
-                manifest,
-                name,
-                environment=environment,
-                loopback=loopback,
-                root=root / "app",
-                entrypoint=["python"],
-            )
-        )
+        pod = stack.enter_context(start_agent(manifest, name, root, runtime, loopback, without))
         service = find(manifests, "Service", PREFIX + name)
         yield Agent(pod=pod, service=service, registry=registry, redis_port=redis_port)
 
