@@ -45,8 +45,8 @@ class OnlyAsked:
             paths = [folder for folder in folders if folder != BINARIES]
             for folder in (*folders, *map(Path, PLACES)):
                 paths += [(folder / command).resolve() for command in program.commands]
-            for path in paths:
-                self._owners.setdefault(path, set()).add(program.name)
+            for owned in paths:
+                self._owners.setdefault(owned, set()).add(program.name)
         chosen = [Path(node) for node in (os.environ.get("JSII_NODE"),) if node]
         self._everywhere = {path.resolve() for path in (Path(sys.executable), *base.values(), *chosen)}
         self._own = [ROOT, Path(tempfile.gettempdir()).resolve()]
