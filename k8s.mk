@@ -17,14 +17,15 @@
 #   JSON=1                          Answer in JSON, and print nothing else.
 #   FOLLOW=1                        Go on with new log lines.
 #   LINES=NUMBER                    How many old log lines of each container. Unless given: 100.
-#   DATA=FOLDER                     The folder of an export: where it is, or where a new one shall be.
-#   FROM=cluster|compose            What is exported: the cluster, or the stack of Docker Compose. Unless given:
-#                                   cluster.
+#   DATA=FOLDER                     Where the backup is fetched to, and what was there is kept beside; named after it
+#                                   unless given.
+#   FROM=BACKUP                     The backup by its name, or newest; what there is is listed unless given.
 #   LIVE=1                          Export although something may write.
 #   TO=cluster|compose              Where the data go: the cluster, or the stack of Docker Compose. Unless given:
 #                                   cluster.
 #   OWNER="DATABASE:SCHEMA:ROLE …"  Who owns what belonged to the source's superuser, where that cannot be known. May
 #                                   be repeated.
+#   STORE=NAME                      A store by its short name.
 #
 # Only what is given to make counts: a shell may have a variable of such a name for a purpose of its own. The file that
 # includes this one says in OPERATE what is called, in VENV what must be there first, and in ANYWHERE which variables
@@ -62,6 +63,7 @@ with-LIVE = $(call flag,--live,LIVE)
 with-TO = $(call one,--to,TO)
 with-OWNERS = $(call each,--owner,OWNERS)
 with-OWNER = $(call each,--owner,OWNER)
+with-STORE = $(call one,--store,STORE)
 
 with = $(foreach name,$(takes-$(1)),$(with-$(name)))
 takes-k8s-quick-dev := ENV CONFIRM APP_DIR ENV_FILE HOSTS_FILE ADDRESS
@@ -90,6 +92,7 @@ takes-k8s-restart := ENV TARGET CONTEXT CONFIRM
 takes-k8s-export-data := ENV DATA CONTEXT APP_DIR FROM LIVE
 takes-k8s-import-data := ENV DATA CONTEXT CONFIRM APP_DIR TO OWNER OWNERS
 takes-k8s-verify-data := ENV DATA CONTEXT APP_DIR TO FROM JSON
+takes-k8s-restore := ENV CONTEXT CONFIRM STORE FROM DATA OWNER OWNERS
 takes-k8s-rollback := ENV CONTEXT CONFIRM APP_DIR DATA OWNER OWNERS
 takes-k8s-clean := ENV CONTEXT CONFIRM
 
@@ -212,6 +215,10 @@ k8s-import-data: $(VENV) ## import an export into the cluster, or into Docker Co
 .PHONY: k8s-verify-data
 k8s-verify-data: $(VENV) ## compare what is in the cluster, or in Docker Compose, with an export
 	@$(OPERATE) verify-data $(call with,k8s-verify-data)
+
+.PHONY: k8s-restore
+k8s-restore: $(VENV) ## list the backups, or bring one back; what is there now is kept, and all but the stores is stopped meanwhile
+	@$(OPERATE) restore $(call with,k8s-restore)
 
 .PHONY: k8s-rollback
 k8s-rollback: $(VENV) ## go back to Docker Compose: stop everything in the cluster but the stores, and start the stack

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from mcpmesh_k8s import Application, Namespace
-from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of, template_of
 
 Table = dict[str, object]
 
-POD_KINDS = ("Deployment", "StatefulSet", "Job")
+POD_KINDS = ("Deployment", "StatefulSet", "Job", "CronJob")
 PREFIX = "ai-interviewer-"
 
 
@@ -21,7 +21,7 @@ def short(name: object) -> str:
 def workloads(manifests: list[Table]) -> list[tuple[str, Table, Mapping[str, object]]]:
     """Every object that runs pods: its short name, itself, its pod template."""
     return [
-        (short(name_of(manifest)), manifest, at(manifest, "spec", "template"))
+        (short(name_of(manifest)), manifest, template_of(manifest))
         for manifest in manifests
         if manifest["kind"] in POD_KINDS
     ]

@@ -80,7 +80,7 @@ PROGRAMS = (
     Program(
         "postgresql",
         "runs the rendered PostgreSQL, and moves its data",
-        ("postgres", "initdb", "psql", "pg_isready", "pg_dump", "pg_dumpall", "pg_restore"),
+        ("postgres", "initdb", "psql", "pg_ctl", "pg_isready", "pg_dump", "pg_dumpall", "pg_restore"),
         ("postgresql",),
         folders=("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"),
         services=("postgresql",),
@@ -187,26 +187,10 @@ MAKES = (
 
 # What every machine has: POSIX, and the packages without which Debian does not run.
 BASE = (
-    *(
-        "sh",
-        "awk",
-        "basename",
-        "cat",
-        "chmod",
-        "cp",
-        "cut",
-        "date",
-        "df",
-        "diff",
-        "dirname",
-        "du",
-        "echo",
-        "env",
-        "expr",
-    ),
-    *("false", "find", "grep", "head", "id", "kill", "ls", "mkdir", "mktemp", "mv", "od", "printf", "ps", "rm", "sed"),
-    *("seq", "setpriv", "sha256sum", "sleep", "sort", "stat", "sync", "tail", "tee", "test", "timeout", "touch", "tr"),
-    *("true", "uname", "uniq", "wc", "xargs"),
+    *("sh", "awk", "basename", "cat", "chmod", "comm", "cp", "cut", "date", "df", "diff", "dirname", "du", "env"),
+    *("echo", "expr", "false", "find", "grep", "head", "id", "kill", "ln", "ls", "md5sum", "mkdir", "mktemp", "mv"),
+    *("od", "printf", "ps", "rm", "rmdir", "sed", "seq", "setpriv", "sha256sum", "sleep", "sort", "stat", "sync"),
+    *("tail", "tee", "test", "timeout", "touch", "tr", "true", "uname", "uniq", "wc", "xargs"),
 )
 
 

@@ -301,12 +301,14 @@ def test_every_pod_has_a_place_in_one_order(manifests: Manifests, environment: s
     login = {"oauth2-proxy"} & set().union(*order.values())
     agents = {"pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent"}
     told = {"alertmanager"} & set().union(*order.values())
+    backups = {"postgres-backup", "redis-backup", "minio-backup"} & set().union(*order.values())
     assert [order[value] for value in sorted(order, reverse=True)] == [
         {"postgres", "postgres-databases", "redis", "minio", "minio-bucket"},
         {"nginx-gateway"} | login,
         {"registry", "smoke-test"} | agents,
         {"backend"},
         {"tempo", "grafana", "prometheus", "kube-state-metrics", "blackbox", "loki", "alloy"} | told,
+        *([backups] if backups else []),
     ]
 
 
@@ -343,8 +345,9 @@ def test_an_order_of_its_own_belongs_to_each_namespace() -> None:
 def test_after_the_loss_of_a_node_interviews_can_be_held(settings: EnvironmentSettings) -> None:
     (namespace,) = AiInterviewer(settings, outdir="unused").find_all(Namespace)
     lost = {share.pod.name for share in namespace.shares() if not share.left}
+    backups = {"postgres-backup", "redis-backup", "minio-backup"}
     watching = {"prometheus", "kube-state-metrics", "blackbox", "alertmanager", "loki", "alloy"}
-    assert lost == {"tempo", "grafana"} | watching
+    assert lost == {"tempo", "grafana"} | watching | backups
     # The figures of the plan as requests have no such room: they are limits, where they can be.
     plan = {"postgres": Compute(cpu="2", memory="2Gi"), "minio": Compute(cpu="1", memory="1Gi")}
     asked = replace(

@@ -54,6 +54,7 @@ TAKES = {
     "export-data": "--data --context --app-dir --from --live",
     "import-data": "--data --context --confirm --app-dir --to --owner --owners",
     "verify-data": "--data --context --app-dir --from --to --json",
+    "restore": "--context --confirm --store --from --data --owner --owners",
     "rollback": "--data --context --confirm --app-dir --owner --owners",
     "clean": "--context --confirm",
 }
@@ -355,7 +356,9 @@ def test_the_schema_is_one_and_knows_no_other_field() -> None:
 
 def test_status_answers_in_json(operate: Operate, workplace: Workplace) -> None:
     items = [controller("redis"), running("redis", restarts=2, reason="CrashLoopBackOff")]
-    workplace.stand_ins.answer("kubectl", "get deployments,statefulsets,jobs,pods ", json.dumps({"items": items}))
+    workplace.stand_ins.answer(
+        "kubectl", "get deployments,statefulsets,jobs,cronjobs,pods ", json.dumps({"items": items})
+    )
     result = operate("status", "dev", "--json")
     answer = valid("status", result.out)
     assert (answer["environment"], answer["context"], answer["namespace"]) == ("dev", "minikube", "ai-interviewer")

@@ -102,7 +102,7 @@ def test_a_new_environment_is_looked_at_by_everything(tree: Tree) -> None:
     assert lines == {
         "ALLOWED": (
             "test_reachability",
-            '"staging": EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH + SIGN_IN + TELLS_PEOPLE,',
+            '"staging": EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH + SIGN_IN + TELLS_PEOPLE + ASKS_OUTSIDE + BACKS_UP,',
         ),
         "CLUSTERS": ("test_properties", '"staging": (<CPU>, <memory in GiB>),'),
         "DESTINATIONS": ("test_argocd", '"staging": {"name": "…"},'),

@@ -70,6 +70,11 @@ prometheus   -> alertmanager 9093
 grafana      -> alertmanager 9093
 alertmanager -> internet 443, internet-v6 443
 """
+BACKS_UP = """
+postgres-backup -> postgres 5432
+redis-backup    -> redis 6379
+minio-backup    -> minio 9000
+"""
 TO_THE_MESH = """
 nginx-gateway -> registry 8000
 nginx-gateway -> pdf-extractor 8090, interview-agent 8090, claude-llm-agent 8090, openai-llm-agent 8090
@@ -84,7 +89,7 @@ prometheus    -> oauth2-proxy 44180
 """
 ALLOWED = {
     "dev": EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH,
-    "prod": EVERYWHERE + TO_THE_CLUSTER + SIGN_IN + TELLS_PEOPLE + ASKS_OUTSIDE,
+    "prod": EVERYWHERE + TO_THE_CLUSTER + SIGN_IN + TELLS_PEOPLE + ASKS_OUTSIDE + BACKS_UP,
 }
 
 HOSTS = {
@@ -155,6 +160,7 @@ def allowed(environment: str, found: set[Opening]) -> str:
         "SIGN_IN": SIGN_IN,
         "TELLS_PEOPLE": TELLS_PEOPLE,
         "ASKS_OUTSIDE": ASKS_OUTSIDE,
+        "BACKS_UP": BACKS_UP,
     }
     open_ = ["EVERYWHERE", *(name for name, part in parts.items() if openings_of(part) & found)]
     line = f'"{environment}": {" + ".join(open_)},'
@@ -254,14 +260,14 @@ def test_routes_to_the_mesh_open_no_more_in_a_shared_cluster_than_elsewhere(tmp_
     AiInterviewer(STAGING, outdir=tmp_path / "staging").synth()
     assert_exactly(
         openings_in(read_manifests(tmp_path / "staging")),
-        EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH + SIGN_IN + TELLS_PEOPLE + ASKS_OUTSIDE,
+        EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH + SIGN_IN + TELLS_PEOPLE + ASKS_OUTSIDE + BACKS_UP,
     )
 
 
 _OWN = ("prometheus", "blackbox", "kube-state-metrics")
 WITHOUT_OWN = "\n".join(
     re.sub(r",? prometheus 9090", "", line)
-    for line in (EVERYWHERE + SIGN_IN + TO_THE_CLUSTER).splitlines()
+    for line in (EVERYWHERE + SIGN_IN + TO_THE_CLUSTER + BACKS_UP).splitlines()
     if not line.startswith(_OWN) and not re.search(r"-> prometheus 9090$", line)
 )
 ASKED_BY_THE_CLUSTER = """

@@ -366,7 +366,7 @@ def test_a_first_start_has_nothing_to_repair(tmp_path: Path) -> None:
 
 def test_without_a_password_it_does_not_start(rendered: Sequence[Manifest], tmp_path: Path) -> None:
     port = free_port()
-    given = {(REDIS, "password"): "", (REDIS, "exporter-password"): "x"}
+    given = {(REDIS, "password"): "", (REDIS, "exporter-password"): "x", (REDIS, "backup-password"): "x"}
     with start_redis(rendered, tmp_path, port, secrets=given) as pod:
         assert pod.process.wait(START) != 0
         assert "REDIS_PASSWORD: is not set" in pod.output

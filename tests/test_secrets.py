@@ -37,7 +37,7 @@ from mcpmesh_k8s import (
     WorkloadSettings,
     images,
 )
-from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
+from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of, template_of
 
 
 def phase() -> Phase:
@@ -53,9 +53,11 @@ PRODUCTION = {
     "ai-interviewer-postgres/mcpmesh-password": "POSTGRES_MCPMESH_PASSWORD",
     "ai-interviewer-postgres/backend-password": "POSTGRES_BACKEND_PASSWORD",
     "ai-interviewer-postgres/interview-agent-password": "POSTGRES_INTERVIEW_AGENT_PASSWORD",
+    "ai-interviewer-postgres/backup-password": "POSTGRES_BACKUP_PASSWORD",
     "ai-interviewer-postgres/exporter-password": "POSTGRES_EXPORTER_PASSWORD",
     "ai-interviewer-redis/password": "REDIS_PASSWORD",
     "ai-interviewer-redis/exporter-password": "REDIS_EXPORTER_PASSWORD",
+    "ai-interviewer-redis/backup-password": "REDIS_BACKUP_PASSWORD",
     "ai-interviewer-alertmanager/page": "ALERTMANAGER_PAGE",
     "ai-interviewer-alertmanager/ticket": "ALERTMANAGER_TICKET",
     "ai-interviewer-alertmanager/watchdog": "ALERTMANAGER_WATCHDOG",
@@ -63,6 +65,8 @@ PRODUCTION = {
     "ai-interviewer-minio/root-password": "MINIO_ROOT_PASSWORD",
     "ai-interviewer-minio/access-key": "MINIO_ACCESS_KEY",
     "ai-interviewer-minio/secret-key": "MINIO_SECRET_KEY",
+    "ai-interviewer-minio/backup-access-key": "MINIO_BACKUP_ACCESS_KEY",
+    "ai-interviewer-minio/backup-secret-key": "MINIO_BACKUP_SECRET_KEY",
     "ai-interviewer-grafana/admin-user": "GRAFANA_ADMIN_USER",
     "ai-interviewer-grafana/admin-password": "GRAFANA_ADMIN_PASSWORD",
     "ai-interviewer-oauth2-proxy/client-id": "OAUTH2_PROXY_CLIENT_ID",
@@ -98,7 +102,7 @@ def test_every_made_up_value_is_hexadecimal_but_the_key_of_the_cookies() -> None
 def test_the_readers_of_a_key_are_the_pods_whose_manifests_refer_to_it(manifests: Manifests) -> None:
     found: dict[tuple[object, object], set[str]] = {}
     for manifest in manifests("prod"):
-        for container in containers_of(at(manifest, "spec", "template")):
+        for container in containers_of(template_of(manifest)):
             for variable in each(container, "env"):
                 reference = at(variable, "valueFrom", "secretKeyRef")
                 if reference:

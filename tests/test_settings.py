@@ -46,6 +46,8 @@ from mcpmesh_k8s import (
     Automated,
     Autoscaling,
     Availability,
+    Backup,
+    BackupProgram,
     Blackbox,
     BlackboxSettings,
     Bucket,
@@ -53,6 +55,7 @@ from mcpmesh_k8s import (
     Budget,
     BuiltImage,
     Claim,
+    ClaimTarget,
     ClusterName,
     ClusterSelector,
     ClusterServer,
@@ -111,6 +114,8 @@ from mcpmesh_k8s import (
     LabelSelectorRequirement,
     Limits,
     Listener,
+    LoadTest,
+    LoadTestSettings,
     LogDestination,
     Login,
     LoginPages,
@@ -184,10 +189,16 @@ from mcpmesh_k8s import (
     RegistrySettings,
     Repair,
     Replicas,
+    RequestCount,
+    RequestRate,
     RequestRules,
+    RestoreDrill,
+    Retention,
     Route,
     Row,
     S3Storage,
+    S3Target,
+    Schedule,
     Scratch,
     SealedSecrets,
     SealedValue,
@@ -208,6 +219,7 @@ from mcpmesh_k8s import (
     SmokeTestSettings,
     SourceKind,
     SpanMetrics,
+    StoreBackup,
     SystemPods,
     Target,
     Task,
@@ -221,8 +233,10 @@ from mcpmesh_k8s import (
     TraceLimits,
     Traefik,
     TreeError,
+    UpdateMode,
     User,
     Variable,
+    VerticalScaling,
     Volume,
     Webhook,
     WeightedPodAffinityTerm,
@@ -427,6 +441,18 @@ class Shop:
         metrics.create(self.phase, self.secret)
         return self.web
 
+    def scales(self, scale: RequestRate) -> Component:
+        """A service behind a gateway whose requests are counted."""
+        web = Workload(self.phase, replace(SERVICE, name="scaled", availability=Availability(scale=scale)))
+        Gateway(self.phase, GATEWAY, [Route(path="/", to=web, audience=Audience.PUBLIC)], DEVELOPER)
+        return self.watched(web)
+
+    def counts(self, count: RequestCount) -> Component:
+        scale = RequestRate(minimum=1, maximum=2, per_pod=5.0)
+        web = Workload(self.phase, replace(SERVICE, name="scaled", availability=Availability(scale=scale)))
+        web.count_requests(count)
+        return web
+
     def watched(self, component: Component) -> Component:
         Prometheus(self.phase, PrometheusSettings(kubelet=None))
         return component
@@ -447,6 +473,11 @@ class Shop:
 
     def redis(self, settings: RedisSettings) -> Redis:
         return Redis(self.phase, settings, self.secret("redis", *settings.secret_keys))
+
+    def backs_up(self, backup: Backup) -> Redis:
+        if isinstance(backup.target, S3Target):
+            self.secret(backup.target.secret, *backup.target.secret_keys)
+        return self.redis(replace(REDIS, backup=backup))
 
     def minio(self, settings: MinioSettings) -> Minio:
         return Minio(self.phase, settings, self.secret("minio", *settings.secret_keys))
@@ -569,6 +600,7 @@ TWO = Availability(scale=Replicas(count=2))
 URGENT = Availability(priority_class="urgent")
 GATEWAY = GatewaySettings(image=IMAGE, compute=SMALL, host="shop.local", https=False)
 PUBLIC_GATEWAY = replace(GATEWAY, host="shop.example.com", https=True, availability=TWO)
+LOCUST_FILE = Path(__file__).parent.parent / "constructs/ai_interviewer/_interview_load.py"
 INGRESS = IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls"))
 LOGIN = OAuth2ProxySettings(
     image=IMAGE,
@@ -592,6 +624,8 @@ POSTGRES = PostgresSettings(
 )
 PROJECT = ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git")
 REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
+NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
+ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
 SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
 SECRET = SecretSettings(name="token", keys=("token",), source=STORE)
 SERVICE = WorkloadSettings(name="extra", container=MAIN)
@@ -738,6 +772,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         Availability(scale=Replicas(count=3)),
         lambda shop, availability: Workload(shop.phase, replace(SERVICE, availability=availability)),
         scale=Replicas(count=4),
+        vertical=VerticalScaling(),
         min_available=1,
         spread=True,
         priority_class="urgent",
@@ -748,6 +783,27 @@ CASES: dict[type[DataclassInstance], Case] = {
         minimum=3,
         maximum=5,
         cpu_percent=71,
+    ),
+    RequestRate: case(
+        RequestRate(minimum=1, maximum=2, per_pod=5.0),
+        Shop.scales,
+        minimum=2,
+        maximum=3,
+        cpu_percent=71,
+        per_pod=6.5,
+        keda=NamespacePods(namespace="kube-system"),
+    ),
+    RequestCount: case(
+        RequestCount(server="http://prometheus.monitoring:9090", query="up"),
+        Shop.counts,
+        server="http://prometheus.observability:9090",
+        query="down",
+    ),
+    VerticalScaling: case(
+        VerticalScaling(),
+        lambda shop, vertical: Workload(shop.phase, replace(SERVICE, availability=Availability(vertical=vertical))),
+        mode=UpdateMode.INITIAL,
+        resources=("memory",),
     ),
     BucketSettings: case(
         BucketSettings(image=images.MINIO_CLIENT, bucket="uploads"),
@@ -976,6 +1032,8 @@ CASES: dict[type[DataclassInstance], Case] = {
         compute=LARGE,
         size="3Gi",
         storage_class="fast",
+        backup=NIGHTLY,
+        client=Given(OTHER_IMAGE, {"backup": NIGHTLY}),
         name="objects",
         availability=URGENT,
         extras=MORE,
@@ -1073,6 +1131,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         storage_class="fast",
         databases=(Database(name="store", roles=("store",)),),
         databases_extras=MORE,
+        backup=NIGHTLY,
         exporter=None,
         name="database",
         availability=URGENT,
@@ -1143,6 +1202,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         storage=Persistent(size="1Gi"),
         trace_length=10_001,
         exporter=None,
+        backup=NIGHTLY,
         name="cache",
         availability=URGENT,
         extras=MORE,
@@ -1209,6 +1269,21 @@ CASES: dict[type[DataclassInstance], Case] = {
         extras=MORE,
         priority_class="urgent",
     ),
+    LoadTestSettings: case(
+        LoadTestSettings(image=IMAGE),
+        lambda shop, settings: LoadTest(shop.phase, settings, shop.gateway(PUBLIC_GATEWAY), LOCUST_FILE),
+        image=OTHER_IMAGE,
+        users=11,
+        users_per_second=2,
+        seconds=121,
+        most_errors=0.02,
+        most_milliseconds=500,
+        variables=(Variable(name="LOAD_ANSWERS", value="3"),),
+        compute=LARGE,
+        name="many",
+        extras=MORE,
+        priority_class="urgent",
+    ),
     SystemPods: case(
         SystemPods(name="dns", cpu="10m", memory="10Mi"),
         lambda shop, pods: shop.stands_on(NODES, pods),
@@ -1241,6 +1316,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         retries=7,
         keep_seconds=3601,
         hook=Hook.AFTER_ALL,
+        schedule=Schedule(cron="0 3 * * *"),
         extras=MORE,
     ),
     TcpSocket: case(OPEN, Shop.asks, port="admin"),
@@ -1740,6 +1816,72 @@ CASES: dict[type[DataclassInstance], Case] = {
         image=OTHER_IMAGE,
         compute=LARGE,
     ),
+    Backup: case(
+        NIGHTLY,
+        Shop.backs_up,
+        target=ClaimTarget(size="2Gi"),
+        schedule=Schedule(cron="31 2 * * *"),
+        compute=LARGE,
+        deadline_seconds=601,
+        drill=RestoreDrill(),
+        priority_class="urgent",
+        extras=MORE,
+    ),
+    BackupProgram: case(
+        BackupProgram(image=IMAGE, user=User(uid=1000, gid=1000), files=(File(path="take.sh", content="exit 1"),)),
+        lambda shop, program: StoreBackup(
+            shop.phase, shop.web, "http", replace(NIGHTLY, drill=RestoreDrill()), program
+        ),
+        image=OTHER_IMAGE,
+        user=User(uid=1001, gid=1001),
+        files=(File(path="take.sh", content="exit 2"),),
+        variables=HINT,
+        trial=HINT,
+    ),
+    ClaimTarget: case(
+        ClaimTarget(size="1Gi"),
+        lambda shop, target: shop.backs_up(replace(NIGHTLY, target=target)),
+        size="2Gi",
+        storage_class="fast",
+        retention=Retention(daily=8),
+    ),
+    RestoreDrill: case(
+        RestoreDrill(),
+        lambda shop, drill: shop.backs_up(replace(NIGHTLY, drill=drill)),
+        schedule=Schedule(cron="0 5 * * 0"),
+        scratch="3Gi",
+        compute=LARGE,
+        deadline_seconds=601,
+    ),
+    Retention: case(
+        Retention(),
+        lambda shop, retention: shop.backs_up(Backup(target=ClaimTarget(size="1Gi", retention=retention))),
+        daily=8,
+        weekly=5,
+        monthly=7,
+    ),
+    S3Target: case(
+        ELSEWHERE_KEPT,
+        lambda shop, target: shop.backs_up(replace(NIGHTLY, target=target)),
+        host="s3.example.org",
+        port=8443,
+        peer=ELSEWHERE,
+        bucket="more-backups",
+        prefix="prod/",
+        secret="bucket",
+        scratch="3Gi",
+        image=OTHER_IMAGE,
+        http_because="It is a test.",
+    ),
+    Schedule: case(
+        Schedule(cron="30 2 * * *"),
+        lambda shop, schedule: Task(shop.phase, TaskSettings(name="clean", container=SIDECAR, schedule=schedule)),
+        cron="31 2 * * *",
+        time_zone="Europe/Berlin",
+        starting_deadline_seconds=3601,
+        keep_succeeded=2,
+        keep_failed=2,
+    ),
     Slack: case(
         Slack(channel="#shop"),
         lambda shop, ticket: shop.tells(replace(TOLD, ticket=ticket)),
@@ -1752,6 +1894,7 @@ CASES: dict[type[DataclassInstance], Case] = {
 ONLY_READ = {
     (Target, "watched"): "who only watches a store is no client of it, for the operator's commands",
     (IssuedKey, "issued_by"): "people read it in the table of Secrets and when they are asked for the value",
+    (S3Target, "issued_by"): "people read it as they read IssuedKey.issued_by (test_bucket_backup.py)",
     (RandomKey, "form"): "it is how the value is made, and no value is rendered",
     (BuiltImage, "dockerfile"): "the operator's commands build it (test_operations.py)",
     (BuiltImage, "build_context"): "the operator's commands build in it (test_operations.py)",

@@ -392,6 +392,20 @@ def test_a_client_of_any_kind_that_runs_is_named_with_the_command_that_stops_it(
     export_data(CLUSTER, stores_of(shop("files")), ends.root / "out")
 
 
+def test_of_a_client_with_a_schedule_the_job_is_named_that_runs(ends: Ends) -> None:
+    stores = replace(stores_of(shop("files")), clients=("cronjob/shop-nightly",))
+    nightly = {
+        "kind": "CronJob",
+        "metadata": {"name": "shop-nightly"},
+        "status": {"active": [{"name": "shop-nightly-1"}]},
+    }
+    (ends.root / "bin/running").write_text(json.dumps({"items": [nightly]}))
+    with pytest.raises(OperationError, match=r"delete job/shop-nightly-1$"):
+        export_data(CLUSTER, stores, ends.root / "out")
+    (ends.root / "bin/running").write_text(json.dumps({"items": [{**nightly, "status": {"active": []}}]}))
+    export_data(CLUSTER, stores, ends.root / "out")
+
+
 # --- none, two of a kind, another ---
 
 

@@ -512,6 +512,8 @@ def grown(text: str) -> list[str]:
 
 def mounts_a_claim(manifest: Object, path: tuple[str, ...]) -> bool:
     """Whether a field says where a claim is mounted."""
+    if path[:2] == ("spec", "jobTemplate"):
+        return mounts_a_claim(manifest["spec"]["jobTemplate"], path[2:])
     pod = manifest["spec"].get("template", {}).get("spec", {}) if "spec" in manifest else {}
     claims = {volume["name"] for volume in pod.get("volumes", []) if "persistentVolumeClaim" in volume}
     claims |= {claim["metadata"]["name"] for claim in manifest.get("spec", {}).get("volumeClaimTemplates", [])}

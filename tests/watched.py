@@ -10,7 +10,15 @@ import yaml
 
 from ai_interviewer import PROD
 from ai_interviewer.application import AiInterviewer
-from mcpmesh_k8s import BlackboxSettings, InClusterPrometheus, MonitorsSettings, PrometheusOperator, PublicAddress
+from mcpmesh_k8s import (
+    BlackboxSettings,
+    InClusterPrometheus,
+    MetricsSettings,
+    MonitorsSettings,
+    PrometheusOperator,
+    PublicAddress,
+    RestoreDrill,
+)
 
 RUNBOOKS = "https://runbooks.example/"
 
@@ -18,11 +26,8 @@ RUNBOOKS = "https://runbooks.example/"
 def watched(outdir: Path) -> dict[str, dict[str, Any]]:
     """The rules of an application whose every part is watched, by the names of alerts."""
     assert isinstance(PROD.metrics, InClusterPrometheus)
-    environment = replace(
-        PROD,
-        metrics=replace(PROD.metrics, prometheus=replace(PROD.metrics.prometheus, runbooks=RUNBOOKS)),
-    )
-    AiInterviewer(environment, outdir=outdir).synth()
+    metrics = replace(PROD.metrics, prometheus=replace(PROD.metrics.prometheus, runbooks=RUNBOOKS))
+    with_everything(metrics, outdir)
     return {rule["alert"]: rule for rule in rules(outdir)}
 
 
@@ -31,10 +36,17 @@ def operated_rules(outdir: Path) -> dict[str, dict[str, Any]]:
     metrics = PrometheusOperator(
         monitors=MonitorsSettings(runbooks=RUNBOOKS), blackbox=BlackboxSettings(public_address=PublicAddress())
     )
-    AiInterviewer(replace(PROD, metrics=metrics), outdir=outdir).synth()
+    with_everything(metrics, outdir)
     documents = [one for path in sorted(outdir.glob("*.yaml")) for one in yaml.safe_load_all(path.read_text("utf-8"))]
     (found,) = (document["spec"] for document in documents if document and document["kind"] == "PrometheusRule")
     return {rule["alert"]: rule for group in found["groups"] for rule in group["rules"]}
+
+
+def with_everything(metrics: MetricsSettings, outdir: Path) -> None:
+    """Write production with everything that an alert may be about: backups that are tried, too."""
+    assert PROD.minio.backup
+    minio = replace(PROD.minio, backup=replace(PROD.minio.backup, drill=RestoreDrill()))
+    AiInterviewer(replace(PROD, minio=minio, metrics=metrics), outdir=outdir).synth()
 
 
 def rules(outdir: Path) -> list[dict[str, Any]]:

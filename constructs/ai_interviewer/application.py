@@ -20,9 +20,11 @@ from mcpmesh_k8s import (
     Gateway,
     Grafana,
     IssuedKey,
+    LoadTest,
     Minio,
     Namespace,
     NamespaceSettings,
+    NewSecret,
     Phase,
     Postgres,
     PriorityClass,
@@ -70,12 +72,39 @@ PRIORITIES = (
         name="backend", value=30_000, description="The backend, of which one is enough.", survives_a_node=True
     ),
     PriorityClassSettings(name="observability", value=10_000, description="What nobody needs for an interview."),
+    # Below what has no class: whoever adds a pod need not make room for what runs for a minute at night.
+    PriorityClassSettings(name="backups", value=-10_000, description="Runs of a schedule, which may wait for room."),
 )
 """The order in which pods get room when the nodes are full."""
 
 UPLOADS = BucketSettings(image=images.MINIO_CLIENT, bucket=BUCKET, public_prefix=RESUMES, priority_class="data")
 ANTHROPIC_KEY = IssuedKey(key="api-key", issued_by="Anthropic, console.anthropic.com")
+COOKIES = IssuedKey(key="cookies", issued_by="people who signed in: the cookies of a browser, a line for each person")
+INTERVIEW = Path(__file__).with_name("_interview_load.py")
+"""The interview that a load test walks through."""
 OPENAI_KEY = IssuedKey(key="api-key", issued_by="OpenAI, platform.openai.com")
+
+
+def _settings(environment: EnvironmentSettings) -> ApplicationSettings:
+    return ApplicationSettings(
+        name=NAME,
+        namespace=environment.namespace,
+        image_pull_secret=environment.image_pull_secret,
+        api_server=environment.api_server,
+        policies=environment.policies,
+        platform=environment.platform,
+    )
+
+
+def add_tests(
+    scope: Phase, environment: EnvironmentSettings, gateway: Gateway, registry: Registry, secret: NewSecret
+) -> None:
+    """What is run after each deployment: whether all is well, and where it is wanted, how much is borne."""
+    SmokeTest(scope, SmokeTestSettings(image=images.PYTHON_RUNTIME, priority_class="mesh"), gateway, registry)
+    if environment.load_test:
+        # Where people sign in, somebody who did says as whom the test comes.
+        cookies = secret("load-test", COOKIES).key("cookies") if gateway.login.pages else None
+        LoadTest(scope, environment.load_test, gateway, INTERVIEW, cookies)
 
 
 class AiInterviewer(Application):
@@ -95,15 +124,7 @@ class AiInterviewer(Application):
                 "EnvironmentSettings.name", ARGOCD, f"dist/{ARGOCD} holds what ArgoCD is told. Give it another name."
             )
         self.environment = environment
-        settings = ApplicationSettings(
-            name=NAME,
-            namespace=environment.namespace,
-            image_pull_secret=environment.image_pull_secret,
-            api_server=environment.api_server,
-            policies=environment.policies,
-            platform=environment.platform,
-        )
-        super().__init__(settings, outdir=outdir)
+        super().__init__(_settings(environment), outdir=outdir)
         foundation, mesh, services, access, observability = (Phase(self, name) for name in PHASES)
 
         def secret(name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
@@ -117,6 +138,8 @@ class AiInterviewer(Application):
         redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys))
         minio = Minio(foundation, environment.minio, secret("minio", *environment.minio.secret_keys))
         Bucket(foundation, UPLOADS, minio)
+        for target in environment.backup_buckets:
+            secret(target.secret, *target.secret_keys)
         trace_keys = environment.tempo.secret_keys
         tempo = Tempo(foundation, environment.tempo, secret("tempo", *trace_keys) if trace_keys else None, minio)
         registry = Registry(mesh, environment.registry)
@@ -132,10 +155,9 @@ class AiInterviewer(Application):
         reached = [*to_people(environment, backend, grafana), *to_mesh(environment, registry, agents)]
         gateway = Gateway(access, environment.gateway, reached, login)
         Exposure(access, environment.exposure, gateway)
-        SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME, priority_class="mesh"), gateway, registry)
+        add_tests(access, environment, gateway, registry, secret)
 
-        # Connections: who dials whom. Those of the gateway, of tasks and of what watches follow from what they are for.
-        # What a client cannot be without when it starts, it waits for.
+        # Connections: who dials whom, where it follows from nothing else. What a client needs to start, it waits for.
         registry.connects_to(postgres.database("mcpmesh", role="mcpmesh"), redis, wait=True)
         registry.connects_to(tempo.collector)
         backend.connects_to(postgres.database("ai_interviewer", role="backend"), redis, wait=True)

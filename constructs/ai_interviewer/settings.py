@@ -17,6 +17,7 @@ from mcpmesh_k8s import (
     GrafanaSettings,
     Image,
     IngressExposure,
+    LoadTestSettings,
     LoginSettings,
     LogsSettings,
     MetricsSettings,
@@ -27,6 +28,7 @@ from mcpmesh_k8s import (
     RateLimit,
     RedisSettings,
     RegistrySettings,
+    S3Target,
     SecretSource,
     SettingError,
     TempoSettings,
@@ -68,6 +70,8 @@ class EnvironmentSettings:
         grafana: What shows all of it.
         dashboards: Which dashboards there are.
         api_server: Where the cluster's API server is, for what collects metrics and logs.
+        load_test: People who interview themselves after each deployment, as many at once; none unless given. It writes
+            interviews and asks the models: it is for a rehearsal, and never for production.
     """
 
     name: str
@@ -98,6 +102,14 @@ class EnvironmentSettings:
     grafana: GrafanaSettings
     dashboards: DashboardsSettings = DashboardsSettings()
     api_server: ApiServer = ApiServer()
+    load_test: LoadTestSettings | None = None
+
+    @property
+    def backup_buckets(self) -> tuple[S3Target, ...]:
+        """The buckets that backups go to, each Secret once."""
+        stores = (self.postgres, self.redis, self.minio)
+        targets = (store.backup.target for store in stores if store.backup)
+        return tuple({target.secret: target for target in targets if isinstance(target, S3Target)}.values())
 
 
 @dataclass(frozen=True, kw_only=True)

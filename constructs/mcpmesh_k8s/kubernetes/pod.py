@@ -42,6 +42,9 @@ WAIT = (
 )
 """The program of an init container that waits: the arguments are the target's readiness command."""
 
+IGNORE_HEALTH = {"argocd.argoproj.io/ignore-healthcheck": "true"}
+"""The annotation by which ArgoCD leaves an object out of the application's health."""
+
 WAIT_COMPUTE = Compute(cpu="10m", memory="32Mi", cpu_limit="100m", memory_limit="64Mi")
 """Enough for a command-line client such as ``redis-cli`` or ``pg_isready``."""
 
@@ -568,6 +571,20 @@ class Pod(Component):
                 data=files.data,
             )
             for files in self.files
+        ]
+
+    def claim_annotations(self) -> dict[str, str]:
+        """What tells ArgoCD that its claims outlive it."""
+        return {"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"}
+
+    def claim_manifests(self) -> list[Manifest]:
+        """The claims that it mounts. They outlive it: ArgoCD never deletes them."""
+        return [
+            k8s.KubePersistentVolumeClaim.manifest(
+                metadata=self.metadata(claim.object_name(self.full_name), annotations=self.claim_annotations()),
+                spec=claim.spec(),
+            )
+            for claim in self.claims
         ]
 
     def identity(self) -> list[Manifest]:

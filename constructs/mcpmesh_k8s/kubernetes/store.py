@@ -279,6 +279,23 @@ class Mover(ABC):
         """Whether it has the database that an owner is named for."""
         return False
 
+    def part(self, version: str, facts: Mapping[str, object]) -> Part:
+        """What an export would say of the data of a backup, whose files are those of an export.
+
+        Args:
+            version: The version of the program, as the backup says it.
+            facts: What the backup's ``take.sh`` printed.
+        """
+        return Part(kind=self.kind, version=version, facts=facts)
+
+    def present(self) -> str:
+        """What is there now, in words; nothing where it is empty. Nothing is changed.
+
+        Raises:
+            OperationError: It could not be read.
+        """
+        return "data, as far as is known"
+
     @abstractmethod
     def export(self, place: Place) -> Part:
         """Write all data below the folder, and read them back. The source is only read.

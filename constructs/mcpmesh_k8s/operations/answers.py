@@ -14,9 +14,9 @@ class Service:
 
     Args:
         name: Its short name, such as ``backend``.
-        kind: What controls its pods: ``Deployment``, ``StatefulSet`` or ``Job``.
+        kind: What controls its pods: ``Deployment``, ``StatefulSet``, ``Job`` or ``CronJob``.
         wanted: Pods that there should be.
-        ready: Pods that are ready; of a Job those that succeeded.
+        ready: Pods that are ready; of a Job those that succeeded, of a CronJob 1 unless its last run did not.
         restarts: How often containers of its pods were started again.
         created: When its youngest pod was made, in UTC, such as ``2026-01-31T12:00:00Z``; empty without pods.
         image: The image of its main container, as the cluster has it; empty when the cluster has none.

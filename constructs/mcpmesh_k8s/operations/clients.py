@@ -23,13 +23,16 @@ def clients_of(environment: Environment) -> list[Workload]:
 
 
 def stop_clients(environment: Environment, kubectl: Kubectl, pause: float = 3) -> None:
-    """Scale everything but the stores to zero, and wait until no such pod is left. A task that runs ends by itself.
+    """Scale everything but the stores to zero, and wait until no such pod is left.
+
+    A task that runs ends by itself. None starts by its schedule.
 
     Raises:
         OperationError: Pods are still there after the time they are given.
     """
     clients = clients_of(environment)
     tasks = [pod for pod in environment.application.pods if isinstance(pod, Task)]
+    suspend(environment, kubectl, True)
     names = [pod.full_name for pod in (*clients, *tasks)]
     if clients:
         kubectl.do("scale", "--replicas=0", *(client.reference for client in clients))
@@ -50,6 +53,15 @@ def start_clients(environment: Environment, kubectl: Kubectl) -> None:
     """Scale everything back to what is rendered, in the order of the phases; an autoscaler goes on from there."""
     for client in clients_of(environment):
         kubectl.do("scale", f"--replicas={client.availability.scale.least}", client.reference)
+    suspend(environment, kubectl, False)
+
+
+def suspend(environment: Environment, kubectl: Kubectl, stopped: bool) -> None:
+    """Let no task with a schedule start by itself, or let them again."""
+    patch = json.dumps({"spec": {"suspend": stopped}})
+    for task in environment.application.find_all(Task):
+        if task.schedule:
+            kubectl.do("patch", task.reference, "--type=merge", f"--patch={patch}")
 
 
 def stop_compose(compose: ComposeSide, stores: Stores) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar, cast
 
 import typer
 
-from . import build, clients, cluster, deploy, dns, health, hosts, pods, secrets, way
+from . import backups, build, clients, cluster, deploy, dns, health, hosts, pods, secrets, way
 from .answers import Address, Addresses, Compared, Finding, Health, Secrets, Shown, ShownWorkload, Status, Verification
 from .environment import Build, Environment, Minikube
 from .moves import (
@@ -260,6 +260,37 @@ Owners = Annotated[
         metavar="DATABASE:SCHEMA:ROLE",
         parser=owner,
         help="Who owns what belonged to the source's superuser, where that cannot be known. May be repeated.",
+        show_default=False,
+    ),
+]
+StoreName = Annotated[
+    str,
+    typer.Option("--store", metavar="NAME", help="A store by its short name.", show_default=False),
+]
+FromBackup = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="BACKUP",
+        help="The backup by its name, or newest; what there is is listed unless given.",
+        show_default=False,
+    ),
+]
+Fetched = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="FOLDER",
+        help="Where the backup is fetched to, and what was there is kept beside; named after it unless given.",
+        show_default=False,
+    ),
+]
+ConfirmRestore = Annotated[
+    str,
+    typer.Option(
+        "--confirm",
+        metavar="WORD",
+        help="Your consent: the environment's name, to change a cluster that is no minikube, and to replace data.",
         show_default=False,
     ),
 ]
@@ -630,6 +661,51 @@ def verify(
     else:
         show_rows(rows)
     require_same(rows)
+
+
+@command("restore", CHANGE, "prod", "prod --store NAME --from newest --confirm prod")
+def restore(
+    given: typer.Context,
+    environment: Env,
+    context: Context = "",
+    confirm: ConfirmRestore = "",
+    store: StoreName = "",
+    backup: FromBackup = "",
+    data: Fetched = None,
+    owners: Owners = None,
+) -> None:
+    """List the backups, or bring one back; what is there now is kept, and all but the stores is stopped meanwhile."""
+    who = operator(given, environment, context, confirm)
+    if not backup:
+        sources = [backups.chosen(who.environment, store)] if store else backups.backups_of(who.environment).values()
+        kubectl = who.in_namespace(who.look())
+        found = list[backups.Backup]()
+        for source in sources:
+            with backups.reading(who.environment, kubectl, source) as reader:
+                found += reader.backups()
+        show_table(("store", "backup", "made", "bytes", "files", "took"), backups.rows_of(found))
+        return
+    if not store:
+        raise UsageError("Say which store it is a backup of: STORE=<its name>.")
+    source = backups.chosen(who.environment, store)
+    kubectl = who.in_namespace(who.change())
+    side, stores = ClusterSide(kubectl=kubectl), backups.only(who.stores, store)
+    require_programs(side, stores)
+    cluster.require_no_self_heal(kubectl)
+    present = stores.stores[0].mover(side).present()
+    if present and confirm != environment:
+        raise OperationError(
+            f"{store} is not empty: {present}. It is kept, and the backup takes its place, with CONFIRM={environment}."
+        )
+    with backups.reading(who.environment, kubectl, source) as reader:
+        wanted = reader.find(backup)
+        folder = data or Path("..", f"{who.environment.application.settings.name}-{store}-{wanted.name}")
+        backups.fetch(side, reader, wanted, folder)
+    with application_stopped():
+        clients.stop_clients(who.environment, kubectl)
+        with progress("import"):
+            import_data(side, stores, folder, owners=owners or [])
+        clients.start_clients(who.environment, kubectl)
 
 
 @command("rollback", CHANGE, "dev --data ../back")

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from mcpmesh_k8s.kubernetes import Manifest, at, each, name_of
+from mcpmesh_k8s.kubernetes import Manifest, at, each, name_of, template_of
 
 from .answers import Service
 from .environment import Environment
 from .programs import Kubectl
 from .terminal import show, show_table
 
-CONTROLLERS = ("Deployment", "StatefulSet", "Job")
+CONTROLLERS = ("Deployment", "StatefulSet", "Job", "CronJob")
 """What runs the pods of a service."""
 
 KNOWN = (
@@ -23,6 +23,7 @@ KNOWN = (
     "ReplicaSet",
     "StatefulSet",
     "Job",
+    "CronJob",
     "HorizontalPodAutoscaler",
     "PersistentVolumeClaim",
     "PodDisruptionBudget",
@@ -69,6 +70,10 @@ def service_of(
     spec, state = at(controller, "spec"), at(found, "status")
     wanted = _number(spec, "completions" if is_job else "replicas", 1)
     ready = _number(state, "succeeded" if is_job else "readyReplicas", 0)
+    late = ""
+    if kind == "CronJob":
+        late = late_of(spec, state)
+        ready = 0 if late else 1
     # A pod that is being ended no longer counts, nor one that failed where another took its place.
     alive = [
         pod
@@ -84,7 +89,7 @@ def service_of(
     elif wanted == 0:
         wrong = "stopped: deploy again"
     else:
-        wrong = "; ".join(_reasons([] if is_job and ready >= wanted else alive))
+        wrong = "; ".join(_reasons([] if is_job and ready >= wanted else alive)) or late
         if not wrong and ready < wanted and not (is_job and state.get("active")):
             wrong = f"{ready} of {wanted} ready"
         if not wrong and image != _image(rendered):
@@ -99,6 +104,14 @@ def service_of(
         image=image,
         wrong=wrong,
     )
+
+
+def late_of(spec: Mapping[str, object], state: Mapping[str, object]) -> str:
+    """Why a task with a schedule is not as it should be: its last run failed, or there is none any more."""
+    if spec.get("suspend"):
+        return "suspended: deploy again"
+    last, good = str(state.get("lastScheduleTime") or ""), str(state.get("lastSuccessfulTime") or "")
+    return f"its run of {last} has not succeeded" if last > good and not state.get("active") else ""
 
 
 def show_services(services: Sequence[Service]) -> None:
@@ -212,7 +225,7 @@ def _reasons(pods: Iterable[Mapping[str, object]]) -> list[str]:
 
 def _image(controller: Mapping[str, object] | None) -> str:
     """The image of a controller's main container; empty when there is none."""
-    containers = list(each(controller, "spec", "template", "spec", "containers"))
+    containers = list(each(template_of(controller), "spec", "containers")) if controller else []
     return str(containers[0].get("image", "")) if containers else ""
 
 

@@ -3,6 +3,16 @@
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
+from .backup import FOLDER as BACKUP_SCRIPTS
+from .backup import (
+    Backup,
+    BackupProgram,
+    ClaimTarget,
+    RestoreDrill,
+    Retention,
+    S3Target,
+    StoreBackup,
+)
 from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
@@ -13,15 +23,19 @@ from .registry import Registry, RegistrySettings
 from .tempo import S3Storage, SpanMetrics, Tempo, TempoSettings, TraceLimits
 
 __all__ = [
+    "BACKUP_SCRIPTS",
     "DATABASES_FILE",
     "USER",
     "Agent",
     "AgentSettings",
     "Api",
     "ApiSettings",
+    "Backup",
+    "BackupProgram",
     "Bucket",
     "BucketSettings",
     "BuiltImage",
+    "ClaimTarget",
     "Code",
     "DataSource",
     "Database",
@@ -45,9 +59,13 @@ __all__ = [
     "Registry",
     "RegistrySettings",
     "Repair",
+    "RestoreDrill",
+    "Retention",
     "S3Storage",
+    "S3Target",
     "SourceKind",
     "SpanMetrics",
+    "StoreBackup",
     "TakesSamples",
     "Tempo",
     "TempoSettings",

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from mcpmesh_k8s.kubernetes import (
     Content,
@@ -140,6 +140,28 @@ class MinioMover(Mover):
         user, password = self.side.run(self.server, "reading its keys", read_script(_FILES / "keys.sh")).splitlines()
         with tempfile.TemporaryDirectory(prefix="mc-") as settings, self.side.address(self.server) as authority:
             yield _Client(self.side, authority, (user, password), Path(settings))
+
+    def part(self, version: str, facts: Mapping[str, object]) -> Part:
+        """A backup has what mc says of each object."""
+        objects = Part(kind=self.kind, version=version, facts=facts).read(
+            lambda given: {
+                bucket: {
+                    str(said["name"]).removeprefix(f"{_ALIAS}/").removeprefix(f"{bucket}/"): _attributes(
+                        said.get("metadata") or {}
+                    )
+                    for said in lines
+                    if said.get("type") == "file"
+                }
+                for bucket, lines in cast("Mapping[str, Sequence[Mapping[str, Any]]]", given["buckets"]).items()
+            }
+        )
+        return Part(kind=self.kind, version=version, facts=dict(objects))
+
+    def present(self) -> str:
+        """How many objects its buckets have."""
+        with self._client() as mc:
+            counts = {bucket: len(mc.objects(bucket)) for bucket in self.buckets}
+        return ", ".join(f"{count} objects in bucket {bucket}" for bucket, count in counts.items() if count)
 
     def export(self, place: Place) -> Part:
         """Mirror each bucket into a folder of its name."""

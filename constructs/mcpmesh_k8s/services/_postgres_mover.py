@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -140,6 +140,22 @@ class PostgresMover(Mover):
         """Whether it has the database."""
         return owner.database in self.databases
 
+    def part(self, version: str, facts: Mapping[str, object]) -> Part:
+        """A backup has the inventory line by line."""
+        counted = Part(kind=self.kind, version=version, facts=facts).read(
+            lambda given: {
+                name: asdict(_inventory(lines))
+                for name, lines in cast("Mapping[str, Sequence[Sequence[Any]]]", given["inventory"]).items()
+            }
+        )
+        return Part(kind=self.kind, version=version, facts={"databases": counted})
+
+    def present(self) -> str:
+        """The tables, sequences and views of its databases."""
+        there = [name for name in self.databases if name in self._state().databases]
+        counts = {name: int(self._run(f"looking into database {name}", "occupied", name)) for name in there}
+        return ", ".join(f"{count} tables and sequences in database {name}" for name, count in counts.items() if count)
+
     def export(self, place: Place) -> Part:
         """Write the roles, and a dump of each database."""
         state = self._state()
@@ -163,7 +179,7 @@ class PostgresMover(Mover):
                     stdout=archive,
                     heading=True,
                 ).splitlines()
-            dumped = _inventory(lines)
+            dumped = _inventory(map(json.loads, lines))
             exported[name] = asdict(dumped)
             self._read_archive(place, name)
             self.side.say(
@@ -179,7 +195,7 @@ class PostgresMover(Mover):
     def _counts_of(self, database: str) -> tuple[Count, ...]:
         """The tables, sequences and large objects of a database, as they are now."""
         lines = self._run(f"counting database {database}", "inventory", database, _sql("inventory")).splitlines()
-        return _inventory(lines).counts
+        return _inventory(map(json.loads, lines)).counts
 
     def count(self, part: Part, place: Place) -> list[Row]:
         """Compare every table, sequence and large object."""
@@ -344,8 +360,8 @@ def _free_name(database: str, taken: Sequence[str]) -> str:
     return f"{database}_before_{number}"
 
 
-def _inventory(lines: Sequence[str]) -> DatabaseDump:
-    facts = [json.loads(line) for line in lines]
+def _inventory(lines: Iterable[Sequence[Any]]) -> DatabaseDump:
+    facts = list(lines)
     return DatabaseDump(
         size=next(fact[1] for fact in facts if fact[0] == "size"),
         counts=tuple(Count(what=fact[1], count=fact[2], checksum=fact[3]) for fact in facts if fact[0] == "count"),

@@ -122,6 +122,11 @@ class RedisMover(Mover):
             keys=number(r"(\d+) keys read"), expiring=number(r"(\d+) expires"), memory=number(r"used-mem = '(\d+)'")
         )
 
+    def present(self) -> str:
+        """How many keys it has."""
+        keys = sum(keys for keys, _ in _keyspace(self._run("counting", "keyspace")).values())
+        return f"{keys} keys" if keys else ""
+
     def export(self, place: Place) -> Part:
         """Write a dump."""
         dumped = self._dump(place.folder / DUMP)

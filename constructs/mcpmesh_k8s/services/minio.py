@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from constructs import Construct
 
+from mcpmesh_k8s.images import MINIO_CLIENT
 from mcpmesh_k8s.kubernetes import (
     Alert,
     Claim,
@@ -35,14 +37,17 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadSettings,
     dataclass,
     in_bytes,
+    read_script,
     variables,
 )
 
 from ._minio_mover import MinioMover
+from .backup import Backup, BackupProgram, StoreBackup
 
 USER = User(uid=1000, gid=1000)
 """The image's own user is root; MinIO's Helm chart runs it as this one."""
 
+_FILES = Path(__file__).with_name("minio_files")
 _LEAST_DISK = 2 * 2**30
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 """What a bucket may be called."""
@@ -58,6 +63,8 @@ class MinioSettings(WorkloadOptions):
         size: How much storage is claimed, 2Gi at least: MinIO takes an upload whose size it does not know only where
             1 GiB is free (``diskAssumeUnknownSize``), and fills a disk to 99 per cent.
         storage_class: The storage class; the cluster's default unless given.
+        backup: How it is backed up; not at all with ``None``, and its Secret needs two keys less.
+        client: The image of ``mc``, which copies the objects for a backup.
         name: The short name.
     """
 
@@ -65,6 +72,8 @@ class MinioSettings(WorkloadOptions):
     compute: Compute
     size: str
     storage_class: str = ""
+    backup: Backup | None = None
+    client: Image = MINIO_CLIENT
     name: str = "minio"
 
     def __post_init__(self) -> None:
@@ -77,10 +86,11 @@ class MinioSettings(WorkloadOptions):
     def secret_keys(self) -> tuple[str, ...]:
         """The keys its Secret must hold.
 
-        The root account's name and password, and a client's (at least 3 and 8 characters). The root password
-        appears in a URL: letters, digits, ``-``, ``_``, ``~``, ``.``.
+        The root account's name and password, and those of a client and of the backup (at least 3 and 8 characters). The
+        root's and the backup's appear in a URL: letters, digits, ``-``, ``_``, ``~``, ``.``.
         """
-        return ("root-user", "root-password", "access-key", "secret-key")
+        backup = ("backup-access-key", "backup-secret-key") if self.backup else ()
+        return ("root-user", "root-password", "access-key", "secret-key", *backup)
 
 
 class Minio(StatefulWorkload):
@@ -130,6 +140,28 @@ class Minio(StatefulWorkload):
                     ),
                     volumes=(Claim(size=settings.size, storage_class=settings.storage_class), Scratch()),
                 ),
+            ),
+        )
+        self.backup = (
+            StoreBackup(scope, self, "api", settings.backup, self._backup_program()) if settings.backup else None
+        )
+        """What backs it up, where something does."""
+
+    def _backup_program(self) -> BackupProgram:
+        """A copy of every bucket that the backup's user may read: of each object as it is now."""
+        authority = self.endpoint("api").authority
+        return BackupProgram(
+            image=self.settings.client,
+            user=USER,
+            files=tuple(File(path=name, content=read_script(_FILES / name)) for name in ("take.sh", "try.sh")),
+            variables=variables(
+                {
+                    "BACKUP_ACCESS_KEY": self.secret.key("backup-access-key"),
+                    "BACKUP_SECRET_KEY": self.secret.key("backup-secret-key"),
+                    "MC_HOST_store": f"http://$(BACKUP_ACCESS_KEY):$(BACKUP_SECRET_KEY)@{authority}",
+                    # Where it keeps its own settings.
+                    "HOME": "/tmp",
+                }
             ),
         )
 
@@ -259,6 +291,14 @@ class Bucket(Task):
                             # Where it keeps its own settings.
                             "HOME": "/tmp",
                             "BUCKET": settings.bucket,
+                            **(
+                                {
+                                    "BACKUP_ACCESS_KEY": minio.secret.key("backup-access-key"),
+                                    "BACKUP_SECRET_KEY": minio.secret.key("backup-secret-key"),
+                                }
+                                if minio.settings.backup
+                                else {}
+                            ),
                         }
                     ),
                     volumes=(
@@ -266,9 +306,17 @@ class Bucket(Task):
                         Files(
                             mount_path="/etc/bucket",
                             files=(
-                                File(path="make-bucket.sh", content=_MAKE_BUCKET),
+                                File(
+                                    path="make-bucket.sh",
+                                    content=f"{_MAKE_BUCKET}{_ADMIT_BACKUP if minio.settings.backup else ''}{_READY}",
+                                ),
                                 File(path="public.json", content=public_policy(settings)),
                                 File(path="client.json", content=client_policy(settings)),
+                                *(
+                                    [File(path="backup.json", content=backup_policy(settings))]
+                                    if minio.settings.backup
+                                    else []
+                                ),
                             ),
                         ),
                     ),
@@ -291,6 +339,15 @@ mc --quiet admin policy create store "$BUCKET" /etc/bucket/client.json
 # It reads both keys from its input: an argument could be seen in the list of processes.
 printf '%s\\n' "$MINIO_ACCESS_KEY" "$MINIO_SECRET_KEY" | mc --quiet admin user add store
 mc --quiet admin policy attach store "$BUCKET" --user "$MINIO_ACCESS_KEY"
+"""
+
+_ADMIT_BACKUP = """\
+mc --quiet admin policy create store "$BUCKET-backup" /etc/bucket/backup.json
+printf '%s\\n' "$BACKUP_ACCESS_KEY" "$BACKUP_SECRET_KEY" | mc --quiet admin user add store
+mc --quiet admin policy attach store "$BUCKET-backup" --user "$BACKUP_ACCESS_KEY"
+"""
+
+_READY = """\
 echo "the bucket $BUCKET is ready"
 """
 
@@ -311,6 +368,18 @@ def public_policy(settings: BucketSettings) -> str:
                 "Action": ["s3:GetObject"],
                 "Resource": [f"arn:aws:s3:::{settings.bucket}/{settings.public_prefix}*"],
             }
+        ]
+    )
+
+
+def backup_policy(settings: BucketSettings) -> str:
+    """What the backup's user may do: list this bucket, and read its objects."""
+    bucket = f"arn:aws:s3:::{settings.bucket}"
+    return _policy(
+        [
+            {"Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:ListBucket"], "Resource": [bucket]},
+            {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"{bucket}/*"]},
+            {"Effect": "Deny", "Action": ["admin:*"]},
         ]
     )
 

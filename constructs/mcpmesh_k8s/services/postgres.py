@@ -46,7 +46,9 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._postgres_mover import PostgresMover
+from .backup import Backup, BackupProgram, StoreBackup
 from .postgres_databases import (
+    BACKUP,
     EXPORTER,
     SUPERUSER,
     USER,
@@ -100,6 +102,7 @@ class PostgresSettings(WorkloadOptions):
         databases: What it holds. A task brings the server to it at each deployment, and never drops anything.
         databases_extras: What is added to the pods of that task. Unless given, they may run where the server may, and
             their image is pulled as the server's is.
+        backup: How it is backed up; not at all with ``None``. Its Secret then needs no key for that.
         exporter: Its metrics; none with ``None``, and its Secret needs one key less.
         name: The short name. The task's is ``<name>-databases``.
     """
@@ -110,6 +113,7 @@ class PostgresSettings(WorkloadOptions):
     storage_class: str = ""
     databases: tuple[Database, ...]
     databases_extras: PodExtras | None = None
+    backup: Backup | None = None
     exporter: PostgresExporter | None = PostgresExporter()
     name: str = "postgres"
 
@@ -126,9 +130,9 @@ class PostgresSettings(WorkloadOptions):
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
-        """The keys its Secret must hold: the superuser's password, one for each role, and one for the exporter."""
-        exporter = [EXPORTER] if self.exporter else []
-        return ("password", *(role_key(role) for role in (*roles_of(self.databases), *exporter)))
+        """The keys its Secret must hold: the superuser's password, and one for each role, of whatever kind."""
+        others = [*([EXPORTER] if self.exporter else []), *([BACKUP] if self.backup else [])]
+        return ("password", *(role_key(role) for role in (*roles_of(self.databases), *others)))
 
     @property
     def counted_database(self) -> str:
@@ -227,9 +231,47 @@ class Postgres(StatefulWorkload):
             ),
         )
         self.task = PostgresDatabases(
-            scope, self, options, settings.databases, secret, exporter=settings.counted_database
+            scope,
+            self,
+            options,
+            settings.databases,
+            secret,
+            exporter=settings.counted_database,
+            backed_up=settings.backup is not None,
         )
         """What brings the server to ``settings.databases``."""
+        self.backup = (
+            StoreBackup(scope, self, "postgres", settings.backup, self._backup_program()) if settings.backup else None
+        )
+        """What backs it up, where something does."""
+
+    def _backup_program(self) -> BackupProgram:
+        """Dumps in custom format, each of one snapshot, and the roles without their passwords: the Secret has those."""
+        endpoint = self.endpoint("postgres")
+        scripts = ("take.sh", "try.sh", "dump.sh", "inventory.sh")
+        names = " ".join(database.name for database in self.settings.databases)
+        return BackupProgram(
+            image=self.settings.image,
+            user=USER,
+            files=(
+                *(File(path=name, content=read_script(_FILES / name)) for name in scripts),
+                *(
+                    File(path=name, content=(_FILES / name).read_text(encoding="utf-8"))
+                    for name in ("inventory.sql", "state.sql")
+                ),
+            ),
+            variables=variables(
+                {
+                    "DATABASES": names,
+                    "PGHOST": endpoint.host,
+                    "PGPORT": str(endpoint.port),
+                    "PGCONNECT_TIMEOUT": "5",
+                    "PGSSLMODE": "disable",
+                    "POSTGRES_USER": BACKUP,
+                    "PGPASSWORD": self.secret.key(role_key(BACKUP)),
+                }
+            ),
+        )
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

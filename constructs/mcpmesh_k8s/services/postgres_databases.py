@@ -38,6 +38,9 @@ DATABASES_FILE = "databases.json"
 
 SUPERUSER = "postgres"
 
+BACKUP = "backup"
+"""The role that backs up: it reads everything. The SQL of ``postgres_files`` says it too."""
+
 EXPORTER = "exporter"
 """The role that reads statistics, and the sidecar that has it. The SQL of ``postgres_files`` says it too."""
 
@@ -45,7 +48,7 @@ _FILES = Path(__file__).with_name("postgres_files")
 _FOLDER = "/etc/postgres-databases"
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _EXTENSION = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
-_TAKEN = (SUPERUSER, EXPORTER, "template0", "template1", "public")
+_TAKEN = (SUPERUSER, EXPORTER, BACKUP, "template0", "template1", "public")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +107,7 @@ class PostgresDatabases(Task):
         databases: What the server shall hold.
         secret: The server's Secret.
         exporter: The database that the exporter enters; none where there is no exporter.
+        backed_up: Whether there shall be a role that backs up.
     """
 
     def __init__(
@@ -113,12 +117,15 @@ class PostgresDatabases(Task):
         options: TaskOptions,
         databases: tuple[Database, ...],
         secret: Secret,
+        *,
         exporter: str,
+        backed_up: bool,
     ) -> None:
         endpoint = server.endpoint("postgres")
-        roles = (*roles_of(databases), *([EXPORTER] if exporter else []))
+        roles = (*roles_of(databases), *([EXPORTER] if exporter else []), *([BACKUP] if backed_up else []))
         passwords = tuple(Variable(name=f"{role.upper()}_PASSWORD", value=secret.key(role_key(role))) for role in roles)
-        sql = ("databases.sql", "schemas.sql", *(["exporter.sql"] if exporter else []))
+        more = [*(["exporter.sql"] if exporter else []), *(["backup.sql"] if backed_up else [])]
+        sql = ("databases.sql", "schemas.sql", *more)
         super().__init__(
             scope,
             TaskSettings(

@@ -44,6 +44,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._redis_mover import RedisMover
+from .backup import Backup, BackupProgram, StoreBackup
 
 USER = User(uid=999, gid=1000)
 """The user ``redis`` of the alpine images (docker-library/redis)."""
@@ -66,12 +67,16 @@ _EXPORTER_USER = (
     "+ping +info +select +latency|latest +slowlog|len +xinfo|stream +xinfo|groups +xinfo|consumers"
 )
 
+# What a replica asks before it is sent everything, and nothing else: it can neither name a key nor write one.
+_BACKUP_USER = "user backup on >%s resetkeys resetchannels -@all +ping +sync +psync +replconf"
+
 _START = (
     ': "${REDIS_PASSWORD:?is not set}"; umask 077; '
     f'printf \'requirepass "%s"\\n\' "$REDIS_PASSWORD" > {_PASSWORD_FILE}; '
     f'[ -z "$EXPORTER_PASSWORD" ] || printf \'{_EXPORTER_USER}\\n\' "$EXPORTER_PASSWORD" >> {_PASSWORD_FILE}; '
-    f"exec redis-server {_CONFIG}/redis.conf"
 )
+_MAKE_BACKUP_USER = f"printf '{_BACKUP_USER}\\n' \"$BACKUP_PASSWORD\" >> {_PASSWORD_FILE}; "
+_SERVE = f"exec redis-server {_CONFIG}/redis.conf"
 _LOG = r"^\d+:[CMSX] \d\d \w{3} \d{4} [\d:.]+ (?P<level>[-.*#]) "
 """Its lines have a sign for the level: it has no other form."""
 
@@ -149,6 +154,7 @@ class RedisSettings(WorkloadOptions):
             ever, and nothing is evicted, so the stream is trimmed every minute. The registry reads it at once. At 1 KiB
             an entry they may take half of what the server holds.
         exporter: Its metrics; none with ``None``, and its Secret needs one key less.
+        backup: How it is backed up; not at all with ``None``, and its Secret needs one key less.
         name: The short name.
     """
 
@@ -157,6 +163,7 @@ class RedisSettings(WorkloadOptions):
     storage: Persistent | Ephemeral = Ephemeral()
     trace_length: int = 10_000
     exporter: RedisExporter | None = RedisExporter()
+    backup: Backup | None = None
     name: str = "redis"
 
     def __post_init__(self) -> None:
@@ -187,7 +194,8 @@ class RedisSettings(WorkloadOptions):
     @property
     def secret_keys(self) -> tuple[str, ...]:
         """The keys its Secret must hold. The password appears in URLs: letters, digits, ``-``, ``_``, ``~``, ``.``."""
-        return ("password", "exporter-password") if self.exporter else ("password",)
+        exporter, backup = ["exporter-password"] if self.exporter else [], ["backup-password"] if self.backup else []
+        return ("password", *exporter, *backup)
 
 
 class Redis(Workload):
@@ -203,7 +211,7 @@ class Redis(Workload):
         self.settings = settings
         self.secret = secret
         password = secret.key("password")
-        storage, exporter = settings.storage, settings.exporter
+        storage, exporter, backup = settings.storage, settings.exporter, settings.backup
         if isinstance(storage, Persistent):
             data: Volume = Claim(mount_path=_DATA, size=storage.size, storage_class=storage.storage_class)
         else:
@@ -230,18 +238,19 @@ class Redis(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 init_containers=repairs,
-                one_at_a_time=True,
+                one_at_a_time="It is one store with one writer.",
                 container=Container(
                     name=settings.name,
                     image=settings.image,
                     user=USER,
                     compute=settings.compute,
-                    command=("/bin/sh", "-c", _START),
+                    command=("/bin/sh", "-c", f"{_START}{_MAKE_BACKUP_USER if backup else ''}{_SERVE}"),
                     ports=(Port(name="redis", number=6379, scheme="redis"),),
                     log_pattern=_LOG,
                     variables=(
                         *variables({"REDIS_PASSWORD": password, "REDISCLI_AUTH": "$(REDIS_PASSWORD)"}),
                         *(variables({"EXPORTER_PASSWORD": secret.key("exporter-password")}) if exporter else ()),
+                        *(variables({"BACKUP_PASSWORD": secret.key("backup-password")}) if backup else ()),
                     ),
                     probes=replace(
                         Probes.of(
@@ -280,6 +289,25 @@ class Redis(Workload):
                     *([_exporter(exporter, secret)] if exporter else ()),
                 ),
                 metrics=(MetricsEndpoint(),) if exporter else (),
+            ),
+        )
+        self.backup = StoreBackup(scope, self, "redis", backup, self._backup_program()) if backup else None
+        """What backs it up, where something does."""
+
+    def _backup_program(self) -> BackupProgram:
+        """A dump that the server sends as to a replica."""
+        endpoint = self.endpoint("redis")
+        return BackupProgram(
+            image=self.settings.image,
+            user=USER,
+            files=tuple(File(path=name, content=read_script(_FILES / name)) for name in ("take.sh", "try.sh")),
+            variables=variables(
+                {
+                    "REDIS_HOST": endpoint.host,
+                    "REDIS_PORT": str(endpoint.port),
+                    "REDIS_USER": "backup",
+                    "REDISCLI_AUTH": self.secret.key("backup-password"),
+                }
             ),
         )
 

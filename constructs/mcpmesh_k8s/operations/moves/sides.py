@@ -249,13 +249,17 @@ class ClusterSide(_Side):
         if not kinds:
             return []
         listed = json.loads(self.kubectl.output("get", ",".join(kinds), "--output", "json"))
-        running = {
-            f"{item['kind'].lower()}/{item['metadata']['name']}"
-            for item in listed["items"]
+        running = list[str]()
+        for item in listed["items"]:
+            client, status = f"{item['kind'].lower()}/{item['metadata']['name']}", item.get("status", {})
+            if client not in stores.clients:
+                continue
+            if item["kind"] == "CronJob":
+                running += ["job/" + str(job["name"]) for job in status.get("active", ())]
             # A Job counts the pods that have not ended.
-            if item.get("status", {}).get("active" if item["kind"] == "Job" else "replicas", 0)
-        }
-        return sorted(running & set(stores.clients))
+            elif status.get("active" if item["kind"] == "Job" else "replicas", 0):
+                running.append(client)
+        return sorted(running)
 
     def stopping(self, clients: Sequence[str]) -> str:
         """The command that stops clients."""

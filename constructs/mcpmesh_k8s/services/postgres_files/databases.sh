@@ -37,6 +37,7 @@ steady() {
 list() { printf '%s\n' "$1" | ask --dbname=postgres --set=wanted="$wanted"; }
 make_databases() { ask --dbname=postgres --set=wanted="$wanted" --file="$folder/databases.sql"; }
 make_exporter() { ask --dbname=postgres --set=database="$database" --file="$folder/exporter.sql"; }
+make_backup() { ask --dbname=postgres --set=databases="$names" --file="$folder/backup.sql"; }
 make_schemas() { ask --dbname="$database" --set=wanted="$wanted" --file="$folder/schemas.sql"; }
 # As the client does it, so that it proves all that the client needs.
 log_in() {
@@ -80,6 +81,14 @@ done
 if [ -n "${EXPORTER_DATABASE:-}" ]; then
   database="$EXPORTER_DATABASE" role=exporter
   steady make_exporter || fail "role $role is not as it should be: see above"
+  give_password
+fi
+if [ -e "$folder/backup.sql" ]; then
+  role=backup
+  names="$(steady list "SELECT json_agg(w ->> 'name') FROM json_array_elements(:'wanted') AS w")"
+  steady make_backup || fail "role $role is not as it should be: see above"
+  # It enters every database: the server's own is enough to see that it may.
+  database=postgres
   give_password
 fi
 echo "roles and databases are what the settings say"

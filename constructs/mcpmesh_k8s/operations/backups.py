@@ -1,0 +1,271 @@
+"""This module is backups as an operator sees them: what there is, and one of them as an export on this machine.
+
+A backup holds what an export holds of one store. So once it is fetched, it is brought in as any export is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import IO, cast
+
+from mcpmesh_k8s.kubernetes import Content, OperationError, Store, at, each, name_of
+from mcpmesh_k8s.services import BACKUP_SCRIPTS, StoreBackup
+
+from .environment import Environment
+from .moves import ClusterSide, Manifest, Stores
+from .moves.export import FORMAT, private
+from .programs import Kubectl, UsageError, output
+from .terminal import progress, show
+
+NEWEST = "newest"
+"""What is given for the name of the last backup."""
+
+READING = 6 * 3600
+"""Seconds after which a pod that reads ends by itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backup:
+    """A backup that there is.
+
+    Args:
+        store: What it is of.
+        name: Its moment, in UTC.
+        size: Bytes of all its files.
+        files: How many.
+        seconds: How long it took.
+        sums: The checksum of the list of its files.
+        version: The version of the program that it was made of.
+        facts: What the store's mover needs to know of it.
+    """
+
+    store: str
+    name: str
+    size: int
+    files: int
+    seconds: int
+    sums: str
+    version: str
+    facts: dict[str, object]
+
+    @property
+    def made(self) -> str:
+        """When it was made, as people read it."""
+        return datetime.strptime(self.name, "%Y%m%dT%H%M%SZ").strftime("%Y-%m-%d %H:%M:%S UTC")
+
+    @staticmethod
+    def of(line: str) -> Backup:
+        """What a manifest says.
+
+        Raises:
+            OperationError: It is damaged.
+        """
+        try:
+            given = json.loads(line)
+            return Backup(
+                store=str(given["store"]),
+                name=str(given["name"]),
+                size=int(given["bytes"]),
+                files=int(given["files"]),
+                seconds=int(given["seconds"]),
+                sums=str(given["sums"]),
+                version=str(given["taken"]["version"]),
+                facts=dict(given["taken"]["facts"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise OperationError(f"A manifest of a backup is damaged ({error!r}): {line[:80]}") from None
+
+
+def backups_of(environment: Environment) -> dict[str, StoreBackup]:
+    """What backs up a store, by the store's name."""
+    found = environment.application.find_all(StoreBackup)
+    return {backup.store.name: backup for backup in found if isinstance(backup.store, Store)}
+
+
+def chosen(environment: Environment, store: str) -> StoreBackup:
+    """What backs up the store of this name.
+
+    Raises:
+        UsageError: There is no such store, or nothing backs it up.
+    """
+    known = backups_of(environment)
+    if store not in known:
+        has = f"only: {', '.join(known)}" if known else "and no store of this environment has any"
+        raise UsageError(f"There are no backups of {store!r}, {has}.")
+    return known[store]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A pod that reads the backups of a store. It has the identity and the volumes of the one that makes them.
+
+    Args:
+        kubectl: How the cluster is reached.
+        backup: What makes them.
+        pod: The pod, as kubectl names it.
+        container: The container in it.
+    """
+
+    kubectl: Kubectl
+    backup: StoreBackup
+    pod: str
+    container: str
+
+    def _command(self, script: str, *words: str) -> list[str]:
+        run = ("/bin/sh", f"{BACKUP_SCRIPTS}/{script}.sh", *words)
+        return self.kubectl.command("exec", "-i", self.pod, "--container", self.container, "--", *run)
+
+    def backups(self) -> list[Backup]:
+        """What there is, the oldest first."""
+        listed = output(self._command("list"), timeout=600)
+        return sorted((Backup.of(line) for line in listed.splitlines() if line), key=lambda found: found.name)
+
+    def find(self, name: str) -> Backup:
+        """The backup of this name, or the newest.
+
+        Raises:
+            OperationError: There is none.
+        """
+        there = self.backups()
+        for backup in reversed(there):
+            if name in (NEWEST, backup.name):
+                return backup
+        names = ", ".join(backup.name for backup in there[-5:]) or "there is none at all"
+        raise OperationError(f"There is no backup {name} of {self.backup.store.name}, only: {names}.")
+
+    def fetch(self, backup: Backup, folder: Path) -> dict[str, Content]:
+        """Write its files below a folder, and return what is in each.
+
+        Raises:
+            OperationError: A file is not what was written, or something is missing.
+        """
+        with tempfile.TemporaryFile() as said:
+            with subprocess.Popen(
+                self._command("read", backup.name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said
+            ) as process:
+                assert process.stdout is not None
+                try:
+                    files = dict(_received(process.stdout, backup, folder))
+                    rest = process.stdout.read(1)
+                except BaseException:
+                    process.kill()
+                    raise
+            if process.returncode or rest:
+                said.seek(0)
+                word = said.read().decode(errors="replace").strip().splitlines() or ["no word"]
+                raise OperationError(f"The backup {backup.name} could not be read: {word[-1]}")
+        return files
+
+
+def _received(stream: IO[bytes], backup: Backup, folder: Path) -> Iterator[tuple[str, Content]]:
+    """Each file that comes, once it was found to be what the manifest says."""
+    lines = list[bytes]()
+    while (line := stream.readline()) not in (b"\n", b""):
+        lines.append(line)
+    if hashlib.sha256(b"".join(lines)).hexdigest() != backup.sums:
+        raise OperationError(f"The backup {backup.name} is damaged: the list of its files is not that of its manifest.")
+    for line in lines:
+        checksum, size, path = line.decode().rstrip("\n").split(" ", 2)
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise OperationError(f"The backup {backup.name} has a file {path!r}, which would be written elsewhere.")
+        content = Content(size=int(size), sha256=checksum)
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("xb") as file:
+            left = content.size
+            while left and (chunk := stream.read(min(left, 2**20))):
+                file.write(chunk)
+                left -= len(chunk)
+        if Content.of(place) != content:
+            raise OperationError(f"The backup {backup.name} is damaged: {path} is not what was written.")
+        yield path, content
+
+
+@contextmanager
+def reading(environment: Environment, kubectl: Kubectl, backup: StoreBackup) -> Generator[Reader]:
+    """A pod that reads the backups of a store, while the block runs.
+
+    Raises:
+        OperationError: It does not start.
+    """
+    rendered = next(
+        manifest
+        for group in environment.application.manifests().values()
+        for manifest in group
+        if (manifest["kind"], name_of(manifest)) == (backup.kind, backup.full_name)
+    )
+    template = at(rendered, "spec", "jobTemplate", "spec", "template")
+    container = dict(next(iter(each(template, "spec", "containers"))))
+    wait = {"command": ["/bin/sh", "-c", f"trap 'exit 0' TERM; sleep {READING} & wait $!"]}
+    spec = {key: value for key, value in at(template, "spec").items() if key != "initContainers"}
+    name = f"{backup.full_name}-reader"
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": at(template, "metadata").get("labels")},
+        "spec": {**spec, "activeDeadlineSeconds": READING, "containers": [{**container, **wait}]},
+    }
+    kubectl.output("delete", "pod", name, "--ignore-not-found", "--wait", timeout=180)
+    try:
+        kubectl.output("apply", "--filename=-", stdin=json.dumps(pod))
+        with progress(f"pod/{name} starts"):
+            kubectl.output("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=300s", timeout=330)
+        yield Reader(kubectl=kubectl, backup=backup, pod=f"pod/{name}", container=str(container["name"]))
+    finally:
+        kubectl.output("delete", "pod", name, "--ignore-not-found", "--wait", timeout=180)
+
+
+def fetch(side: ClusterSide, reader: Reader, backup: Backup, folder: Path) -> None:
+    """Make an export of a backup. One that was fetched before is taken as it is, once all of it was found right.
+
+    Raises:
+        OperationError: The folder holds something else, or the backup is damaged.
+    """
+    source = f"backup {backup.name} of {backup.store}, {side}"
+    if folder.exists():
+        if Manifest.read(folder).source != source:
+            raise OperationError(f"{folder} exists, and is not the {source}. Name another folder with DATA=.")
+        show(f"{folder} has it already")
+        return
+    store = cast("Store", reader.backup.store)
+    staging = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        with private(), progress(f"fetch of {backup.size} bytes"):
+            (staging / backup.store).mkdir(parents=True)
+            files = reader.fetch(backup, staging / backup.store)
+            Manifest(
+                format=FORMAT,
+                source=source,
+                made=backup.made,
+                files={f"{backup.store}/{path}": content for path, content in files.items()},
+                stores={backup.store: store.mover(side).part(backup.version, backup.facts)},
+            ).write(staging)
+        staging.rename(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    show(f"fetched to {folder}; it holds personal data, and only you can read it: delete it when all is well")
+
+
+def only(stores: Stores, name: str) -> Stores:
+    """One of the stores."""
+    return Stores(
+        stores=tuple(store for store in stores.stores if store.name == name), left_out=(), clients=stores.clients
+    )
+
+
+def rows_of(backups: Sequence[Backup]) -> list[tuple[str, ...]]:
+    """What people see of backups, the newest first."""
+    return [
+        (one.store, one.name, one.made, f"{one.size}", f"{one.files}", f"{one.seconds} s")
+        for one in sorted(backups, key=lambda found: (found.store, found.name), reverse=True)
+    ]

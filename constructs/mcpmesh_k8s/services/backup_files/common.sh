@@ -1,0 +1,32 @@
+# What all scripts of backups share. $STORE is the store. A backup is a folder that is named by its moment, in UTC. It
+# holds the data, "sums" with checksum, size and path of each file, and "manifest.json", which is written last.
+# The images have a shell and what coreutils brings, and nothing else is used here.
+set -eu
+# The group is that of the volume: of one pod, whose containers may be of several users.
+umask 027
+export LC_ALL=C
+# shellcheck disable=SC2034
+here="$(dirname "$0")"
+fail() {
+  echo "error: $*" >&2
+  exit 1
+}
+is_name() {
+  case "$1" in
+    [0-9][0-9][0-9][0-9][01][0-9][0-3][0-9]T[0-2][0-9][0-5][0-9][0-6][0-9]Z) return 0 ;;
+  esac
+  return 1
+}
+# Digits that can be compared: 20261130T023000Z is 20261130023000.
+moment() {
+  rest="${1#*T}"
+  echo "${1%T*}${rest%Z}"
+}
+# Whether the folder $1 is a complete backup of this store, and nobody else's.
+is_backup() {
+  is_name "$1" && [ ! -L "$1" ] && [ -f "$1/sums" ] && [ -f "$1/manifest.json" ] || return 1
+  case "$(head -c 200 "$1/manifest.json")" in
+    '{"format":1,"store":"'"$STORE"'","name":"'"$1"'",'*) return 0 ;;
+  esac
+  return 1
+}

@@ -1,0 +1,23 @@
+# Tries the newest backup of $STORE in $BACKUPS: all its files are what they were, and a server that is thrown away loads
+# them and holds what was counted.
+. ./common.sh
+began="$(date -u +%s)"
+cd "$BACKUPS" || fail "there is no $BACKUPS"
+newest=''
+for found in *; do
+  if is_backup "$found"; then newest="$found"; fi
+done
+[ -n "$newest" ] || fail "$BACKUPS has no backup of $STORE"
+sum="$(sha256sum <"$newest/sums")"
+case "$(head -c 400 "$newest/manifest.json")" in
+  *'"sums":"'"${sum%% *}"'"'*) ;;
+  *) fail "the backup $newest of $STORE is damaged: its sums are not those of its manifest" ;;
+esac
+bytes=0
+while read -r sum size path; do
+  found="$(sha256sum <"$newest/data/$path")" || fail "the backup $newest of $STORE is damaged: $path is missing"
+  [ "${found%% *}" = "$sum" ] || fail "the backup $newest of $STORE is damaged: $path is not what was written"
+  bytes=$((bytes + size))
+done <"$newest/sums"
+sh "$here/try.sh" "$PWD/$newest/data" || fail "the backup $newest of $STORE cannot be restored: see above"
+echo "event=drill store=$STORE name=$newest bytes=$bytes seconds=$(($(date -u +%s) - began))"
