@@ -447,14 +447,15 @@ def failures() -> str:
             failure.name,
             "nobody" if failure.by_hand else in_words((*failure.ends, *failure.hangs)),
             in_words(seen[failure.name]["away"]) if seen[failure.name]["away"] else "nothing",
-            "by hand: " + in_words([f"[{name}](runbooks/{name}.md)" for name in failure.alerts])
-            if failure.by_hand
-            else f"{max(seen[failure.name]['seconds'], 1)} s",
-            "" if failure.by_hand else f"{failure.within} s",
+            "–" if failure.by_hand else f"{max(seen[failure.name]['seconds'], 1)} s",
+            "–" if failure.by_hand else f"{failure.within} s",
+            "all of it" if failure.by_hand else ", ".join(f"traces of {one}" for one in sorted(failure.untraced)),
+            in_words([f"[{name}](runbooks/{name}.md)" for name in failure.alerts]) if failure.alerts else "",
         )
         for failure in FAILURES
     ]
-    return table(("what happens", "is started again", "did not work meanwhile", "all works after", "at most"), rows)
+    head = ("what happens", "is started again", "did not work meanwhile", "all works after", "at most")
+    return table((*head, "never by itself", "so people are told by"), rows)
 
 
 def cost() -> str:

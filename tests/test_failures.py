@@ -15,6 +15,7 @@ from conftest import Manifests
 from environments import EVERY, WITH_LOGIN
 from failures.expected import FAILURES
 from mesh_harness import Manifest, container_of, find
+from programs import ROOT
 from watching_harness import PREFIX
 
 UNSEEN = {
@@ -66,6 +67,9 @@ def test_what_does_not_come_back_by_itself_is_told(manifests: Manifests) -> None
     for failure in FAILURES:
         assert bool(failure.alerts) is bool(failure.by_hand or failure.untraced), failure.name
         assert set(failure.alerts) <= alerts(rendered)
+        pages = [(ROOT / f"docs/runbooks/{alert}.md").read_text(encoding="utf-8") for alert in failure.alerts]
+        for name in failure.untraced:
+            assert any(f"TARGET={name}" in page and "do not trace" in page for page in pages), name
         assert all(UNSEEN[name, name] == {*failure.alerts} for name in failure.hangs if failure.by_hand)
 
 
