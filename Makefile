@@ -165,6 +165,7 @@ test-watching: setup watching ## stop each part of the application in turn, and 
 
 .PHONY: test-failures
 test-failures: setup $(REGISTRY) ## end and hang each part of the application, and see who restarts and what recovers
+	@rm -f build/failures.json
 	@.venv/bin/python -m pytest --verbose tests/failures
 
 .PHONY: failures

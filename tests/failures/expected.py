@@ -38,7 +38,7 @@ class Failure:
         away: What may fail meanwhile. Nothing else may.
         within: Seconds until all works again by itself.
         by_hand: Whether it does not, for no probe sees it.
-        untraced: Whose calls leave no trace from then on; the registry where it passes none on.
+        untraced: Which agents leave no trace from then on, and the registry if it reads none.
         alerts: What tells people of what does not come back by itself.
     """
 
@@ -86,25 +86,22 @@ FAILURES = (
     # Init containers run once for each pod, and a container that is started again waits for nobody.
     Failure(
         ends=("redis", AGENT),
-        pause=80,
+        pause=120,
         away=frozenset({MESH, AGENT}),
-        within=80 + STARTS,
+        within=120 + STARTS,
         untraced=frozenset({AGENT}),
         alerts=("RedisUnreachable",),
     ),
     Failure(
         ends=("redis", "registry"),
-        pause=80,
+        pause=40,
         away=frozenset({MESH}),
-        within=80 + STARTS,
-        untraced=frozenset({"registry"}),
-        alerts=("RedisUnreachable", "SpansNotArriving"),
+        within=40 + STARTS,
     ),
     Failure(ends=("nginx-gateway", "oauth2-proxy"), away=frozenset({WAY_IN})),
     Failure(ends=("nginx-gateway", "backend"), away=frozenset({WAY_IN})),
     Failure(hangs=("redis", "postgres"), away=AGENTS | {MESH}, within=SOON + STARTS),
     Failure(hangs=("redis", "registry"), away=AGENTS | {MESH}, within=SOON + STARTS),
     Failure(ends=("registry",), hangs=("postgres",), away=AGENTS | {MESH}, within=SOON + STARTS),
-    Failure(ends=(AGENT,), hangs=("redis",), away=AGENTS | {MESH}, within=SOON + STARTS),
     Failure(ends=(AGENT,), hangs=("registry",), away=AGENTS | {MESH}, within=SOON + STARTS),
 )

@@ -40,6 +40,9 @@ SAMPLE = Path(__file__).parents[1] / "mesh/backend_app"
 PATIENCE = 2.0
 """Seconds that a caller waits for an answer here."""
 
+READS = 60.0
+"""Seconds until a registry has read what is there: after an outage of Redis it takes its time to ask again."""
+
 CLOCKS = {  # what else counts seconds, and what it counts by itself
     "MCP_MESH_HEALTH_INTERVAL": 5,
     "HEALTH_CHECK_INTERVAL": 10,
@@ -145,7 +148,7 @@ class Running:
     def untraced(self) -> set[str]:
         """Whose calls leave no trace, and whether the registry has not read those that are there."""
         silent = {name for name in AGENTS if not self.is_traced(name)}
-        if not eventually(lambda: self.last_trace() == self.read_trace(), PATIENCE * 5):
+        if not eventually(lambda: self.last_trace() == self.read_trace(), READS):
             silent.add("registry")
         return silent
 
