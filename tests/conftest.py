@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import pickle
 import pkgutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cdk8s
 import pytest
@@ -26,9 +28,10 @@ LACKS = "lacks"
 # Modules whose tests stay together and take long begin first, the longest at the head: the last worker ends soon
 # after the others.
 LONGEST = (
-    *("test_data_moves", "test_postgres_databases", "test_gateway_runtime", "test_platforms", "test_gateway_attacks"),
-    *("test_login_runtime", "test_smoke_runtime", "test_operations", "test_kubectl", "test_new_environment"),
-    *("test_mesh_runtime", "test_redis_runtime", "test_command_line", "test_programs", "test_health_runtime"),
+    *("test_data_moves", "test_postgres_databases", "test_gateway_runtime", "test_alerts", "test_gateway_attacks"),
+    *("test_login_runtime", "test_new_environment", "test_platforms", "test_smoke_runtime", "test_operations"),
+    *("test_kubectl", "test_mesh_runtime", "test_redis_runtime", "test_command_line", "test_programs"),
+    *("test_health_runtime",),
 )
 ONLY_ASKED = pytest.StashKey[OnlyAsked]()
 
@@ -75,12 +78,39 @@ def for_many_clusters(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest
 
 @pytest.fixture(scope="module")
 def schemas_are_read_once() -> Generator[None, None, None]:
-    """The package reads and parses all definitions of a version again for each object, which took most of the time."""
+    """For each object the package reads all definitions of a version again, and lists the versions."""
     import kubernetes_validate
 
-    reader = f"{kubernetes_validate.validate.__module__}.schema_contents"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, cache(pkgutil.resolve_name(reader)))
+        for name in ("schema_contents", "all_versions"):
+            reader = f"{kubernetes_validate.validate.__module__}.{name}"
+            patch.setattr(reader, cache(pkgutil.resolve_name(reader)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def commands_are_made_once() -> Generator[None, None, None]:
+    """A process makes the command line once, and reads dist/ once. In a test that runs a hundred commands, too."""
+    import typer
+
+    from mcpmesh_k8s.operations import Environment, cli, rendered
+    from mcpmesh_k8s.operations.terminal import is_fancy
+
+    make, read, build = cli.command_line, rendered.load, typer.main.get_command
+
+    @cache
+    def made(program: str, environments: Sequence[Environment], fancy: bool) -> typer.Typer:
+        return make(program, environments)
+
+    @cache
+    def pickled(text: str) -> bytes:
+        return pickle.dumps(read(text))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "command_line", lambda program, of: made(program, tuple(of), is_fancy()))
+        patch.setattr(typer.main, "get_command", cache(build))
+        # A copy each time: whoever changes what he was given changes nothing for others.
+        patch.setattr(rendered, "load", lambda text: pickle.loads(pickled(text)))
         yield
 
 
@@ -97,8 +127,12 @@ def read_manifests(folder: Path) -> list[Manifest]:
     """All objects of a folder's YAML files, in the order they are applied."""
     files = sorted(folder.glob("*.yaml"))
     assert files, f"{folder} holds no YAML: run `make synth`"
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [document for path in files for document in yaml.load_all(path.read_text(encoding="utf-8"), loader)]
+    return [document for path in files for document in documents_of(path.read_text(encoding="utf-8"))]
+
+
+def documents_of(text: str) -> list[Any]:
+    """The documents of a YAML text, read by libyaml where PyYAML has it: the other way takes many times as long."""
+    return list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 @pytest.fixture(scope="session")

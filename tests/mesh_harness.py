@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -128,12 +128,12 @@ def expand(text: str, environment: Mapping[str, str]) -> str:
 
 
 def pod_environment(
-    manifest: Manifest, container: str, *, secrets: Secrets, loopback: Loopback, without: str = ""
+    manifest: Manifest, container: str, *, secrets: Secrets, loopback: Loopback, without: Collection[str] = ()
 ) -> dict[str, str]:
     """The variables of a container, resolved from its ``env`` as the kubelet does, and nothing else but PATH.
 
     Args:
-        without: A variable to leave out, as if the manifest did not have it.
+        without: Variables to leave out, as if the manifest did not have them.
 
     Raises:
         LookupError: A key of a Secret that is not given, or a variable to leave out that is not there.
@@ -146,9 +146,9 @@ def pod_environment(
     spec = container_of(manifest, container)
     if "envFrom" in spec:
         raise ValueError(f"envFrom of container {container} cannot be resolved.")
-    variables = [v for v in spec.get("env", []) if v["name"] != without]
-    if without and len(variables) == len(spec.get("env", [])):
-        raise LookupError(f"Container {container} has no variable {without}.")
+    variables = [v for v in spec.get("env", []) if v["name"] not in without]
+    if len(variables) + len(without) != len(spec.get("env", [])):
+        raise LookupError(f"Container {container} lacks a variable of {without}.")
     resolved: dict[str, str] = {}
     for variable in variables:
         match variable.get("valueFrom"):
@@ -183,8 +183,11 @@ def mounted(
         path, volume = paths[mount["mountPath"]], volumes[mount["name"]]
         path.mkdir(parents=True, exist_ok=True)
         if "configMap" in volume:
-            for file, text in find(manifests, "ConfigMap", volume["configMap"]["name"])["data"].items():
-                (path / file).write_text(translation.command(text))
+            data = find(manifests, "ConfigMap", volume["configMap"]["name"])["data"]
+            for item in volume["configMap"].get("items") or [{"key": key, "path": key} for key in data]:
+                file = path / item["path"]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(translation.command(data[item["key"]]))
     return paths
 
 

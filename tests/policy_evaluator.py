@@ -143,6 +143,10 @@ class Cluster:
     namespaces: Sequence[Namespace]
     policies: Sequence[Policy]
     cilium: bool = False
+    # What governs an end, which is asked again for each port: the end itself keeps its id from being another's.
+    _governing: dict[tuple[int, Direction], tuple[End, list[Policy]]] = field(
+        default_factory=dict[tuple[int, Direction], "tuple[End, list[Policy]]"], init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         names = [it.name for it in self.namespaces] + [f"{it.kind} {it.namespace}/{it.name}" for it in self.policies]
@@ -171,7 +175,10 @@ class Cluster:
         return self._permits(source, "Egress", outward) and self._permits(destination, "Ingress", inward)
 
     def _permits(self, end: End, direction: Direction, attempt: Attempt) -> bool:
-        governing = [policy for policy in self.policies if policy.governs(end, direction)]
+        if (id(end), direction) not in self._governing:
+            governing = [policy for policy in self.policies if policy.governs(end, direction)]
+            self._governing[id(end), direction] = end, governing
+        _, governing = self._governing[id(end), direction]
         return not governing or any(rule(attempt) for policy in governing for rule in policy.rules[direction])
 
     def _namespace_labels(self, end: End) -> Labels:

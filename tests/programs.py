@@ -148,6 +148,25 @@ PROGRAMS = (
         needs=_NEEDS_GO,
         folders=(str(ROOT / "build/bin"),),
     ),
+    Program(
+        "watching",
+        "collects as rendered, judges it, and tells people",
+        (
+            *("prometheus", "alertmanager", "amtool", "blackbox_exporter", "kube-state-metrics"),
+            "redis_exporter",
+        ),
+        brought_by="make watching",
+        needs="Go, as the login does",
+        folders=(str(ROOT / "build/watching"),),
+    ),
+    Program(
+        "mesh_registry",
+        "the registry of a later MCP Mesh, which agents of ours register with",
+        ("mcp-mesh-registry",),
+        brought_by="make watching",
+        needs="`@mcpmesh/cli-linux-x64` of npm, on a 64-bit Intel",
+        folders=(str(ROOT / "build/mesh-registry/node_modules/@mcpmesh/cli-linux-x64/bin"),),
+    ),
 )
 
 # What makes the others: nothing of it is started by a test.
@@ -204,7 +223,7 @@ def how_to_get(names: Iterable[str]) -> str:
     """The command that brings these programs."""
     chosen = [named(name) for name in names]
     packages = [package for program in chosen for package in program.packages]
-    steps = [program.brought_by for program in chosen if program.brought_by]
+    steps = list(dict.fromkeys(program.brought_by for program in chosen if program.brought_by))
     if packages and look_up("apt-get", PLACES) is None:
         steps.insert(0, f"install what Debian calls {' '.join(packages)}")
     elif packages:

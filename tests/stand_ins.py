@@ -17,14 +17,15 @@ _PROGRAM = """\
 folder=${0%/*} program=${0##*/} line="$*"
 if [ -t 0 ]; then : >"$folder/stdin.$$"; else command -p cat >"$folder/stdin.$$"; fi
 printf '%s\\0' "$program" "$$" "${DOCKER_HOST+set}" "${DOCKER_HOST-}" "$#" "$@" >>"$folder/calls"
-number=$(command -p awk -f "$folder/answers" -- "$program" "$line" "$folder")
+number=$(command -p awk -f "$folder/answers" -f "$folder/last" -- "$program" "$line" "$folder")
 [ -n "$number" ] || { printf '%s\\n' "unexpected call: $program $line" >&2; exit 1; }
 . "$folder/answer.$number"
 """
-_NUMBER = """\
+_FIRST = """\
 function given(number,    text) { getline text < (ARGV[3] "/given." number); return length(text) }
-BEGIN {
-%sexit }
+"""
+_LAST = """\
+BEGIN { print number; exit }
 """
 
 
@@ -52,12 +53,13 @@ class StandIns:
 
     def __init__(self, folder: Path, *programs: str) -> None:
         self.folder = folder
-        self._answers: list[str] = []
+        self._answers = 0
         folder.mkdir()
         for program in programs:
             (folder / program).write_text(_PROGRAM)
             (folder / program).chmod(0o755)
-        self._write()
+        (folder / "answers").write_text(_FIRST)
+        (folder / "last").write_text(_LAST)
 
     def answer(
         self,
@@ -85,7 +87,7 @@ class StandIns:
             copies: Files that it copies, by the numbers of the arguments that name them.
         """
         assert not re.search(r"\\\w|[*+?]\?|\(\?", pattern), f"POSIX has no {pattern}"
-        number = len(self._answers)
+        number = self._answers
         asked = f'ARGV[1] == "{program}" && ARGV[2] ~ /{pattern.replace("/", chr(92) + "/")}/'
         steps = [f"printf %s {shlex.quote(stdout)}", f"printf %s {shlex.quote(stderr)} >&2"]
         if times is not None:
@@ -96,11 +98,9 @@ class StandIns:
             assert status == 0, "it becomes a `sleep`, so that whoever stops it stops all of it"
             steps.append(f"PATH=/usr/bin:/bin exec sleep {seconds}")
         (self.folder / f"answer.{number}").write_text("\n".join([*steps, f"exit {status}", ""]))
-        self._answers.insert(0, f"if ({asked}) {{ print {number}; exit }}\n")
-        self._write()
-
-    def _write(self) -> None:
-        (self.folder / "answers").write_text(_NUMBER % "".join(self._answers))
+        with (self.folder / "answers").open("a") as answers:
+            answers.write(f"BEGIN {{ if ({asked}) number = {number} }}\n")
+        self._answers += 1
 
     @property
     def calls(self) -> list[Call]:

@@ -9,13 +9,25 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from mcpmesh_k8s import AlertmanagerSettings, Severity, Webhook
+from ai_interviewer import PROD, AiInterviewer
+from mcpmesh_k8s import (
+    Alertmanager,
+    AlertmanagerSettings,
+    External,
+    InClusterPrometheus,
+    Internet,
+    NamespacePods,
+    PagerDuty,
+    Severity,
+    Webhook,
+)
 from mcpmesh_k8s.observability.alertmanager import configuration
 from programs import ROOT
 from watched import RUNBOOKS, operated_rules, watched
@@ -248,3 +260,15 @@ def test_a_page_about_a_service_needs_no_ticket_and_a_ticket_of_another_stays() 
         ("page", ("page",)): ["RedisUnreachable"],
         ("ticket", ("JobFailed",)): ["JobFailed"],
     }
+
+
+def test_receivers_behind_one_peer_are_one_connection_that_names_them_all(tmp_path: Path) -> None:
+    assert isinstance(PROD.metrics, InClusterPrometheus)
+    chat = NamespacePods(namespace="chat", labels=(("app", "chat"),))
+    told = AlertmanagerSettings(
+        page=PagerDuty(), ticket=Webhook(peer=chat, port=8080), watchdog=Webhook(peer=Internet(), port=443)
+    )
+    application = AiInterviewer(replace(PROD, metrics=replace(PROD.metrics, alertmanager=told)), outdir=tmp_path)
+    (alertmanager,) = application.find_all(Alertmanager)
+    reached = [(one.name, one.port, one.peer) for one in alertmanager.connections if isinstance(one, External)]
+    assert reached == [("receiver page/watchdog", 443, Internet()), ("receiver ticket", 8080, chat)]

@@ -25,6 +25,8 @@ from mcpmesh_k8s import Application, ApplicationSettings, Phase, TreeError
 from mcpmesh_k8s.operations.cli import main
 from test_operations import OPERATED
 
+pytestmark = pytest.mark.usefixtures("commands_are_made_once")
+
 ROOT = Path(__file__).parent.parent
 NAMESPACE = "ai-interviewer"
 APPLY = ("apply", "--server-side", "--field-manager=tests", "--filename")

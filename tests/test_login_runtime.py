@@ -222,17 +222,19 @@ def login(
     provider: Provided,
     port: int,
     *,
+    metrics: int = 0,
     expires: str = "",
     more: Mapping[str, str] | None = None,
 ) -> Generator[Pod, None, None]:
     """The rendered login on a port of loopback.
 
     Args:
+        metrics: The port of its metrics; any unless given.
         expires: How long a session lasts, where a test cannot wait as long as the settings say.
         more: Variables that are not rendered.
     """
     manifest = find(manifests, "Deployment", PREFIX + LOGIN)
-    loopback = Loopback(ports={4180: port, 44180: free_port()})
+    loopback = Loopback(ports={4180: port, 44180: metrics or free_port()})
     environment = pod_environment(manifest, LOGIN, secrets=SECRETS, loopback=loopback)
     rewritten = {
         f"OAUTH2_PROXY_{of}_ADDRESS": (f"0.0.0.0:{there}", f"{LOCALHOST}:{here}")
@@ -953,12 +955,12 @@ def test_a_rollout_of_the_login_turns_nobody_away(rendered: list[Manifest], prov
 
 def test_its_log_says_who_signed_in_and_from_which_address(alice: Browser) -> None:
     def lines() -> list[str]:
-        return [line for line in alice.way.logins[0].output.splitlines() if line.startswith(f"{alice.address} ")]
+        return [line for line in alice.way.logins[0].output.splitlines() if f" client={alice.address} " in line]
 
     assert eventually(lambda: bool(lines()), START)
     (line,) = lines()
-    assert "[AuthSuccess]" in line
-    assert str(ALICE["email"]) in line
+    assert " status=AuthSuccess " in line
+    assert f' user="{ALICE["email"]}" ' in line
 
 
 def test_no_log_holds_a_code_a_state_a_cookie_or_a_token(way: Way) -> None:

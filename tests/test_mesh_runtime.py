@@ -8,10 +8,11 @@ import json
 import shutil
 import time
 import urllib.request
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,11 +86,23 @@ def address(manifests: Sequence[Manifest], service: str) -> str:
     return f"{service}:{port['port']}"
 
 
+def start_agent(
+    manifest: Manifest, name: str, root: Path, runtime: Path, loopback: Loopback, without: Collection[str] = ()
+) -> Pod:
+    """An agent, started as its manifest says, but for some variables."""
+    environment = pod_environment(manifest, name, secrets=SECRETS, loopback=loopback, without=without)
+    environment["PATH"] = f"{runtime}:{environment['PATH']}"
+    shutil.copytree(SAMPLE, root / "app" / AGENTS[name], dirs_exist_ok=True)
+    return start_pod(
+        manifest, name, environment=environment, loopback=loopback, root=root / "app", entrypoint=["python"]
+    )
+
+
 @contextmanager
 def running_agent(
-    manifests: Sequence[Manifest], name: str, root: Path, runtime: Path, without: str = ""
+    manifests: Sequence[Manifest], name: str, root: Path, runtime: Path, without: Collection[str] = ()
 ) -> Generator[Agent, None, None]:
-    """An agent with servers of its own, started as its manifest says, but for one variable."""
+    """An agent with servers of its own, started as its manifest says, but for some variables."""
     manifest = find(manifests, "Deployment", PREFIX + name)
     spec = container_of(manifest, name)
     with ExitStack() as stack:
@@ -101,31 +114,38 @@ def running_agent(
             services={address(manifests, REGISTRY): registry.port, address(manifests, REDIS): redis_port},
             ports={port["containerPort"]: free_port() for port in spec["ports"]},
         )
-        environment = pod_environment(manifest, name, secrets=SECRETS, loopback=loopback, without=without)
-        environment["PATH"] = f"{runtime}:{environment['PATH']}"
-        shutil.copytree(SAMPLE, root / "app" / AGENTS[name])
-        pod = stack.enter_context(
-            start_pod(
-                manifest,
-                name,
-                environment=environment,
-                loopback=loopback,
-                root=root / "app",
-                entrypoint=["python"],
-            )
-        )
+        pod = stack.enter_context(start_agent(manifest, name, root, runtime, loopback, without))
         service = find(manifests, "Service", PREFIX + name)
         yield Agent(pod=pod, service=service, registry=registry, redis_port=redis_port)
 
 
+def registered(agent: Agent, seconds: float) -> Mapping[str, Any]:
+    """What the registry was told of the agent."""
+    assert eventually(lambda: bool(agent.registry.agents), seconds), agent.pod.output
+    (told,) = agent.registry.agents.values()
+    return told
+
+
+def check_name(agent: Agent, seconds: float) -> None:
+    """The agent is in the registry under its name."""
+    assert registered(agent, seconds)["agent_id"].startswith(f"{agent.pod.name}-")
+
+
+def check_host(agent: Agent, seconds: float) -> None:
+    """It is there at the host of its Service."""
+    assert registered(agent, seconds)["http_host"] == agent.service["metadata"]["name"]
+
+
+def check_port(agent: Agent, seconds: float) -> None:
+    """It is there at the port of its Service."""
+    port = agent.service["spec"]["ports"][0]
+    assert registered(agent, seconds)["http_port"] == agent.port == agent.pod.ports[port["port"]]
+
+
 def check_registration(agent: Agent, seconds: float) -> None:
     """The agent is in the registry, under its name, at the host and the port of its Service."""
-    assert eventually(lambda: bool(agent.registry.agents), seconds), agent.pod.output
-    (registered,) = agent.registry.agents.values()
-    port = agent.service["spec"]["ports"][0]
-    assert registered["agent_id"].startswith(f"{agent.pod.name}-")
-    assert registered["http_host"] == agent.service["metadata"]["name"]
-    assert registered["http_port"] == agent.port == agent.pod.ports[port["port"]]
+    for check in (check_name, check_host, check_port):
+        check(agent, seconds)
 
 
 def check_probes(agent: Agent, seconds: float) -> None:
@@ -159,28 +179,33 @@ def check_departure(agent: Agent, seconds: float) -> None:
 
 
 Check = Callable[[Agent, float], None]
-CHECKS: tuple[Check, ...] = (check_registration, check_probes, check_traces, check_departure)
+CHECKS: tuple[Check, ...] = (check_name, check_host, check_port, check_probes, check_traces, check_departure)
 
 # What no longer holds when a variable is missing from the manifest.
 NEEDED: Mapping[str, set[Check]] = {
-    "MCP_MESH_REGISTRY_URL": {check_registration, check_departure},
-    "MCP_MESH_AGENT_NAME": {check_registration},
-    "MCP_MESH_HTTP_HOST": {check_registration},
-    "MCP_MESH_HTTP_PORT": {check_registration, check_probes, check_traces},
+    "MCP_MESH_REGISTRY_URL": {check_name, check_host, check_port, check_departure},
+    "MCP_MESH_AGENT_NAME": {check_name},
+    "MCP_MESH_HTTP_HOST": {check_host},
+    "MCP_MESH_HTTP_PORT": {check_port, check_probes, check_traces},
     "REDIS_URL": {check_traces},
     "MCP_MESH_DISTRIBUTED_TRACING_ENABLED": {check_traces},
 }
+# Variables that one agent lacks together, where no check fails for two of them: what fails says which is missing.
+TOGETHER: Sequence[tuple[str, ...]] = (
+    ("MCP_MESH_AGENT_NAME", "MCP_MESH_HTTP_HOST", "REDIS_URL"),
+    ("MCP_MESH_REGISTRY_URL", "MCP_MESH_DISTRIBUTED_TRACING_ENABLED"),
+    ("MCP_MESH_HTTP_PORT",),
+)
+LACKING = ["+".join(names) for names in TOGETHER]
 
 
 @pytest.fixture(scope="module")
 def agents(
     dev: Sequence[Manifest], runtime: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[str, Agent]]:
-    """Every agent by its name, and the first one without a variable by that variable's name.
-
-    All start at once: most of a start is waiting.
-    """
-    starts = {name: (name, "") for name in AGENTS} | {variable: (FIRST, variable) for variable in NEEDED}
+    """Every agent by its name, and the first one without some variables by their names."""
+    starts: dict[str, tuple[str, Collection[str]]] = {name: (name, ()) for name in AGENTS}
+    starts |= {key: (FIRST, names) for key, names in zip(LACKING, TOGETHER, strict=True)}
     with ExitStack() as stack:
         yield {
             key: stack.enter_context(running_agent(dev, name, tmp_path_factory.mktemp(key), runtime, without))
@@ -232,9 +257,15 @@ def test_sigterm_takes_an_agent_out_of_the_registry(agents: Mapping[str, Agent],
     check_departure(agents[name], START)
 
 
-@pytest.mark.parametrize("variable", NEEDED)
-def test_without_a_variable_the_proof_fails(agents: Mapping[str, Agent], variable: str) -> None:
-    agent = agents[variable]
+def test_each_variable_is_missing_once_and_no_check_fails_for_two() -> None:
+    assert sorted(name for names in TOGETHER for name in names) == sorted(NEEDED)
+    for names in TOGETHER:
+        assert len(set[Check]().union(*(NEEDED[name] for name in names))) == sum(len(NEEDED[name]) for name in names)
+
+
+@pytest.mark.parametrize("lacking", LACKING)
+def test_without_a_variable_the_proof_fails(agents: Mapping[str, Agent], lacking: str) -> None:
+    agent = agents[lacking]
     assert eventually(lambda: bool(agent.registry.agents) or is_open(agent.port), START), agent.pod.output
     failed = set[Check]()
     for check in CHECKS:
@@ -242,7 +273,7 @@ def test_without_a_variable_the_proof_fails(agents: Mapping[str, Agent], variabl
             check(agent, 0.5)
         except (AssertionError, OSError):
             failed.add(check)
-    assert failed == NEEDED[variable]
+    assert failed == set[Check]().union(*(NEEDED[name] for name in lacking.split("+")))
 
 
 def test_redis_answers_its_probes_and_obeys_its_rules(dev: Sequence[Manifest], tmp_path: Path) -> None:

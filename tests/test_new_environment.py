@@ -91,11 +91,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
 
 @requires("make")
 def test_a_new_environment_is_looked_at_by_everything(tree: Tree) -> None:
-    # What is committed says nothing of it yet, and each check says so.
-    stale = tree.python("docs/generate.py", "--check")
-    assert stale.returncode == 1
-    for document in WRITTEN:
-        assert f"{document} is out of date" in stale.stderr
+    # What is committed says nothing of it yet.
     targets = tree.python("-m", "ai_interviewer", "makefile").stdout
     assert targets != (tree.folder / "k8s.mk").read_text()
 
@@ -119,7 +115,10 @@ def test_a_new_environment_is_looked_at_by_everything(tree: Tree) -> None:
     for table, (file, line) in lines.items():
         line = line.replace("<CPU>, <memory in GiB>", "8, 16").replace("…", "staging")
         tree.edit(f"tests/{file}.py", rf"^{table} = \{{$", f"{table} = {{\n    {line}")
-    assert tree.python("docs/generate.py").returncode == 0
+    documents = tree.python("docs/generate.py")
+    assert documents.returncode == 0
+    for document in WRITTEN:
+        assert f"wrote {document}\n" in documents.stdout, f"{document} was not out of date"
     (tree.folder / "k8s.mk").write_text(targets)
     proven = tree.pytest("--snapshot-update", *(f"tests/test_{name}.py" for name in FAST), *ITS)
     assert proven.returncode == 0, proven.stdout

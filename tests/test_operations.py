@@ -30,6 +30,8 @@ from mcpmesh_k8s.operations.programs import Kubectl, OperationError, captured, r
 from mesh_harness import eventually, find
 from stand_ins import StandIns
 
+pytestmark = pytest.mark.usefixtures("commands_are_made_once")
+
 OPERATED = [operated(settings) for settings in ENVIRONMENTS]
 DEV_KUBECTL = "kubectl --context minikube --namespace ai-interviewer"
 PROD_KUBECTL = "kubectl --context ai-interviewer-prod --namespace ai-interviewer"

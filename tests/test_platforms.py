@@ -323,8 +323,9 @@ def test_postgres_is_there(manifests: Manifests, platform: Platform, ipv6: bool,
     account = Account.unprivileged()
 
     def ask() -> None:
-        with account.folder() as folder, starting(manifests("prod"), account, folder, 5432) as server:
-            server.bring()
+        with account.folder(of_data=True) as folder, starting(manifests("prod"), account, folder, 5432) as server:
+            password = server.client("backend")["PGPASSWORD"].replace("'", "''")
+            server.ask(f"CREATE ROLE backend LOGIN PASSWORD '{password}'", "CREATE DATABASE ai_interviewer")
             postgres_is_there(server, at)
 
     with own_network(ipv6=ipv6) as inside:

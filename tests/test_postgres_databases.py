@@ -349,6 +349,10 @@ def test_what_was_changed_by_hand_is_healed(made: tuple[Server, list[str]], what
     assert server.bring() != f"{DONE}\n", "It found nothing."
     assert comparable(server.everything()) == before
     require_clients(server)
+
+
+def test_after_every_healing_nothing_is_left_to_do(made: tuple[Server, list[str]]) -> None:
+    server, _ = made
     assert server.bring() == f"{DONE}\n"
 
 

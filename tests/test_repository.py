@@ -293,6 +293,28 @@ def test_the_tools_of_package_json_are_pinned_exactly() -> None:
         assert not name or entry.get("inBundle") or entry["integrity"].startswith("sha512-")
 
 
+def test_a_document_that_is_out_of_date_is_named_and_only_written_when_that_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from docs import generate
+
+    document = tmp_path / "page.md"
+    document.write_text("of yesterday")
+    monkeypatch.setattr(generate, "ROOT", tmp_path)
+    monkeypatch.setattr(generate, "outputs", lambda: {document: "of today"})
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["docs/generate.py", *arguments])
+        status = generate.main()
+        return status, "".join(capsys.readouterr())
+
+    assert run("--check") == (1, "page.md is out of date: run `make docs` and commit the result.\n")
+    assert document.read_text() == "of yesterday"
+    assert run() == (0, "wrote page.md\n")
+    assert document.read_text() == "of today"
+    assert run("--check") == (0, "the documentation is current\n")
+
+
 def test_the_generated_classes_load_with_the_pinned_jsii(tmp_path: Path) -> None:
     """A process of its own: the other tests shall not depend on which module started jsii."""
     program = """
@@ -356,7 +378,8 @@ def test_make_check_is_everything() -> None:
 
 def test_ci_runs_what_a_person_runs() -> None:
     commands = (ROOT / ".ci/run").read_text().splitlines()
-    assert [line for line in commands if line.startswith("make ")] == ["make setup", "make check", "make test-cluster"]
+    made = [line.removeprefix("make ") for line in commands if line.startswith("make ")]
+    assert made == ["setup", "watching", "check", "test-watching", "test-cluster"]
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     steps = workflow["jobs"]["check"]["steps"]
     assert steps[-1]["run"] == "bash .ci/run"

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from conftest import Manifests
+from conftest import Manifests, documents_of
 from environments import EVERY
 from mcpmesh_k8s.operations.programs import OperationError
 from mcpmesh_k8s.operations.upgrade import breaking_changes, compare, main
@@ -183,7 +182,7 @@ EVERYTHING = (
 
 
 def read(*documents: str) -> list[Object]:
-    return [yaml.safe_load(document) for document in documents]
+    return [documents_of(document)[0] for document in documents]
 
 
 def found(before: Sequence[Mapping[str, object]], after: Sequence[Mapping[str, object]]) -> list[str]:
@@ -339,7 +338,8 @@ ACCEPTED = {
 def test_what_a_cluster_refuses_or_loses_is_named(named: str) -> None:
     document, *changes = REFUSED[named]
     before = read(*EVERYTHING)
-    after = [yaml.safe_load(replaced(document, *changes)) if x == yaml.safe_load(document) else x for x in before]
+    old, new = read(document, replaced(document, *changes))
+    after = [new if x == old else x for x in before]
     assert after != before
     assert found(before, after) == [named.partition(" ")[0]]
     assert found(before, before) == []
@@ -349,7 +349,8 @@ def test_what_a_cluster_refuses_or_loses_is_named(named: str) -> None:
 def test_what_a_cluster_takes_is_let_through(what: str) -> None:
     document, *changes = ACCEPTED[what]
     before = read(*EVERYTHING)
-    after = [yaml.safe_load(replaced(document, *changes)) if x == yaml.safe_load(document) else x for x in before]
+    old, new = read(document, replaced(document, *changes))
+    after = [new if x == old else x for x in before]
     assert after != before
     assert found(before, after) == []
 
@@ -370,14 +371,14 @@ def test_the_value_of_a_secret_is_never_printed() -> None:
 
 
 def test_of_a_namespace_that_is_renamed_only_the_namespace_is_named() -> None:
-    after = [yaml.safe_load(document.replace("namespace: shop", "namespace: store")) for document in EVERYTHING]
+    after = read(*(document.replace("namespace: shop", "namespace: store") for document in EVERYTHING))
     after[0]["metadata"]["name"] = "store"
     # ArgoCD, which lies elsewhere, is told to deploy elsewhere too.
     assert found(read(*EVERYTHING), after) == ["Namespace/shop:gone", "Application/shop:destination"]
 
 
 def test_objects_may_come_and_those_may_go_that_nothing_hangs_on() -> None:
-    config = yaml.safe_load(IMMUTABLE) | {"metadata": {"name": "more", "namespace": "shop"}}
+    config = read(IMMUTABLE)[0] | {"metadata": {"name": "more", "namespace": "shop"}}
     assert found(read(*EVERYTHING), [*read(*EVERYTHING), config]) == []
     deployment = replaced(DEPLOYMENT, "name: web, namespace", "name: www, namespace")
     assert found([*read(deployment, IMMUTABLE, PRIORITY), config], read(IMMUTABLE)) == []
@@ -396,7 +397,7 @@ def test_a_claim_cannot_move_to_another_volume() -> None:
 
 
 def test_a_set_of_pods_that_keeps_nothing_may_go() -> None:
-    document = yaml.safe_load(STATEFUL_SET)
+    document = read(STATEFUL_SET)[0]
     del document["spec"]["volumeClaimTemplates"]
     assert found([document], []) == []
 
@@ -443,7 +444,7 @@ def test_a_count_of_one_may_be_left_to_an_autoscaler() -> None:
 
 
 def test_where_backups_of_a_cron_job_lie_is_not_forgotten() -> None:
-    template = yaml.safe_load(DEPLOYMENT)["spec"]["template"]
+    template = read(DEPLOYMENT)[0]["spec"]["template"]
     before: Object = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "backup", "namespace": "shop"}}
     before["spec"] = {"schedule": "0 3 * * *", "jobTemplate": {"spec": {"template": template}}}
     after = copy.deepcopy(before)
@@ -486,11 +487,13 @@ def leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 
 def changed(manifest: Mapping[str, object], path: Sequence[str], value: object) -> Object:
-    """A copy with another value at a path."""
-    result = copy.deepcopy(dict(manifest))
+    """A copy with another value at a path; what does not lead there is shared."""
+    result = dict(manifest)
     place: Any = result
     for key in path[:-1]:
-        place = place[int(key) if isinstance(place, list) else key]
+        index: Any = int(key) if isinstance(place, list) else key
+        place[index] = copy.copy(place[index])
+        place = place[index]
     place[int(path[-1]) if isinstance(place, list) else path[-1]] = value
     return result
 

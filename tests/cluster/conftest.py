@@ -9,8 +9,8 @@ import pytest
 from _pytest.capture import CaptureManager
 
 from ai_interviewer import ENVIRONMENTS, EnvironmentSettings
-from cluster.build import LINK
 from cluster.environment import Deployed, Say, named, running
+from go_programs import CONTROL_PLANE
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +29,8 @@ def say(request: pytest.FixtureRequest) -> Say:
 @pytest.fixture(scope="session")
 def built() -> Path:
     """The folder with the programs of a control plane."""
-    assert LINK.exists(), f"{LINK} is not there: make test-cluster builds it"
-    return LINK
+    assert CONTROL_PLANE.link.exists(), f"{CONTROL_PLANE.link} is not there: make test-cluster builds it"
+    return CONTROL_PLANE.link
 
 
 @pytest.fixture(scope="session", params=ENVIRONMENTS, ids=named)

@@ -16,13 +16,21 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from .api import Api, ApiError
+from .api import Api, ApiError, Object
 
 LOCALHOST = "127.0.0.1"
 START = 120.0
 """Seconds that the API server may take until it answers, on a busy machine."""
 
 STOP = 2.0
+_AUDIT = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}],
+}
+"""What the API server writes down: all that pods ask, as they would ask with their tokens."""
+
 _REQUESTS = ("--kube-api-qps=300", "--kube-api-burst=600")
 
 
@@ -44,22 +52,44 @@ class ControlPlane:
     @property
     def api(self) -> Api:
         """Its API server."""
-        return Api(url=self._url, token=self.token, authority=self._authority)
+        return Api(url=self._url, token=self.token, authority=self.authority)
 
     @property
-    def _authority(self) -> Path:
-        """The API server signs its certificate with a key of its own, and puts both certificates here."""
+    def authority(self) -> Path:
+        """Whose certificate the API server has: it signs it with a key of its own, and puts both here."""
         return self.folder / "certificates" / "apiserver.crt"
 
-    def kubeconfig(self, *contexts: str) -> Path:
-        """A kubeconfig whose contexts all lead here; the first is the current one."""
+    @property
+    def _asked(self) -> Path:
+        return self.folder / "audit.log"
+
+    def asked_by(self, namespace: str, account: str) -> list[Object]:
+        """What was asked by a ServiceAccount, and what it was told, as the API server wrote it down."""
+        who = f"system:serviceaccount:{namespace}:{account}"
+        # The last line may be half written.
+        lines = self._asked.read_text().splitlines(keepends=True) if self._asked.exists() else []
+        events: list[Object] = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [event for event in events if event["user"]["username"] == who]
+
+    def token_of(self, namespace: str, account: str) -> str:
+        """A token as the kubelet gives it to a pod of a ServiceAccount."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        asked: Object = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        return str(self.api.create(path, asked)["status"]["token"])
+
+    def kubeconfig(self, *contexts: str, token: str = "") -> Path:
+        """A kubeconfig whose contexts all lead here; the first is the current one.
+
+        Args:
+            token: Whose it is; the administrator's unless given.
+        """
         path = self.folder / f"{contexts[0]}.kubeconfig"
-        cluster = {"server": self._url, "certificate-authority": str(self._authority)}
+        cluster = {"server": self._url, "certificate-authority": str(self.authority)}
         document = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "loopback", "cluster": cluster}],
-            "users": [{"name": "administrator", "user": {"token": self.token}}],
+            "users": [{"name": "administrator", "user": {"token": token or self.token}}],
             "contexts": [
                 {"name": name, "context": {"cluster": "loopback", "user": "administrator"}} for name in contexts
             ],
@@ -97,13 +127,17 @@ class ControlPlane:
             f"--initial-cluster=default=http://{LOCALHOST}:{peers}",
             "--unsafe-no-fsync",
         )
+        policy = self.folder / "audit.json"
+        policy.write_text(json.dumps(_AUDIT))
         self._run(
             "kube-apiserver",
+            f"--audit-policy-file={policy}",
+            f"--audit-log-path={self._asked}",
             f"--etcd-servers={etcd}",
             f"--bind-address={LOCALHOST}",
             f"--advertise-address={LOCALHOST}",
             f"--secure-port={secure}",
-            f"--cert-dir={self._authority.parent}",
+            f"--cert-dir={self.authority.parent}",
             f"--token-auth-file={tokens}",
             "--authorization-mode=RBAC",
             # As everywhere: who may not is told so by Pod Security.
@@ -123,7 +157,7 @@ class ControlPlane:
             "--secure-port=0",
             "--leader-elect=false",
             f"--service-account-private-key-file={key}",
-            f"--root-ca-file={self._authority}",
+            f"--root-ca-file={self.authority}",
             # Autoscalers read metrics from a custom resource here, which has no other form.
             "--kube-api-content-type=application/json",
             "--horizontal-pod-autoscaler-sync-period=2s",

@@ -23,7 +23,7 @@ class Kubelet:
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer((LOCALHOST, 0), _Handler)
-        self._server.socket = _context().wrap_socket(self._server.socket, server_side=True)
+        self._server.socket = tls().wrap_socket(self._server.socket, server_side=True)
         self.port: int = self._server.server_address[1]
 
     def start(self) -> None:
@@ -50,8 +50,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _context() -> ssl.SSLContext:
-    """A certificate that only an API server takes which does not look."""
+def tls(days: int = 1, kept: Path | None = None) -> ssl.SSLContext:
+    """A certificate of this machine's own, which is taken by who does not look, or knows it.
+
+    Args:
+        days: How long it is valid.
+        kept: The file for who shall know it.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kubelet")])
     now = datetime.datetime.now(datetime.UTC)
@@ -62,10 +67,12 @@ def _context() -> ssl.SSLContext:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOCALHOST))]), critical=False)
         .sign(key, hashes.SHA256())
     )
+    if kept:
+        kept.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "kubelet.pem")

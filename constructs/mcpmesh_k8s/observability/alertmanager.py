@@ -246,9 +246,12 @@ class Alertmanager(Workload):
                 ),
             ),
         )
-        reached = {(receiver.peer, receiver.port): name for name, receiver in settings.receivers.items()}
-        for (peer, port), name in reached.items():
-            self.connects_to(External(name=f"receiver {name}", port=port, peer=peer))
+        # Several may be behind one peer: that is one connection, of all of them.
+        reached: dict[tuple[Peer, int], list[str]] = {}
+        for name, receiver in settings.receivers.items():
+            reached.setdefault((receiver.peer, receiver.port), []).append(name)
+        for (peer, port), names in reached.items():
+            self.connects_to(External(name=f"receiver {'/'.join(names)}", port=port, peer=peer))
 
     @property
     def data_source(self) -> DataSource:

@@ -103,9 +103,11 @@ OF_OBJECTS = (
     Alert(
         name="PodNotReady",
         expression=(
-            'sum by (pod) (kube_pod_status_ready{condition=~"false|unknown"}) == 1 '
+            '(sum by (pod) (kube_pod_status_ready{condition=~"false|unknown"}) == 1 '
             # What has ended, or was driven off its node, is an object and no more.
-            'and on (pod) kube_pod_status_phase{phase=~"Pending|Running|Unknown"} == 1'
+            'and on (pod) kube_pod_status_phase{phase=~"Pending|Running|Unknown"} == 1) '
+            # With its node, so that who is called about a lost node gets no ticket about each pod that was on it.
+            "* on (pod) group_left (node) max by (pod, node) (kube_pod_info)"
         ),
         for_minutes=15,
         severity=Severity.TICKET,

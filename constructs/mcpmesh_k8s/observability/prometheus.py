@@ -146,9 +146,9 @@ class Prometheus(Workload):
                 termination_grace_seconds=120,
                 api_access=ApiAccess(
                     because="It finds the pods that it asks for their metrics.",
-                    rules=(ApiRule(resources=("pods",)),),
+                    rules=(ApiRule(resources=("pods",), verbs=("list", "watch")),),
                     cluster_rules=(
-                        ApiRule(resources=("nodes",)),
+                        ApiRule(resources=("nodes",), verbs=("list", "watch")),
                         ApiRule(resources=("nodes/metrics",), verbs=("get",)),
                     )
                     if settings.kubelet

@@ -287,7 +287,11 @@ class Postgres(StatefulWorkload):
         return (
             Alert(
                 name="PostgresUnreachable",
-                expression=f"pg_up{{{job}}} == 0",
+                # Where PostgreSQL takes connections and says nothing, its exporter waits until Prometheus gives it up.
+                expression=(
+                    f"pg_up{{{job}}} == 0 or (up{{{job}}} == 0 and on (instance, pod) "
+                    f"scrape_duration_seconds{{{job}}} > 4)"
+                ),
                 for_minutes=3,
                 severity=Severity.PAGE,
                 summary="PostgreSQL does not answer",

@@ -409,6 +409,8 @@ def _exporter(settings: RedisExporter, secret: Secret) -> Container:
         args=(
             "--redis.addr=redis://localhost:6379",
             "--redis.user=exporter",
+            # Before Prometheus gives up after ten seconds: that Redis hangs is said by redis_up.
+            "--connection-timeout=4s",
             f"--check-single-streams={STREAM}",
             "--streams-exclude-consumer-metrics",
             "--config-command=-",

@@ -292,7 +292,7 @@ def _table(panel: Table) -> table.Panel:
     if len(panel.columns) > 1:
         made.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
     made.with_transformation(model.DataTransformerConfig(id_val="organize", options=organize))
-    first = panel.sort or panel.columns[0].title
+    first = panel.sort or next(iter(panel.columns)).title
     return made.sort_by([common.TableSortByFieldState().display_name(first).desc(True)])
 
 
