@@ -209,9 +209,10 @@ class End:
 
 
 def ask_redis(port: int, password: str, *command: str) -> object:
-    """The answer to a command; a text when it is an error."""
+    """The answer to a command; a text when it is an error. A server without a password knows no users."""
+    named = ["--user", "operator"] if password else []
     done = subprocess.run(
-        ["redis-cli", "-h", LOCALHOST, "-p", str(port), "--json", *command],
+        ["redis-cli", "-h", LOCALHOST, "-p", str(port), *named, "--json", *command],
         env={"REDISCLI_AUTH": password} if password else {},
         capture_output=True,
         text=True,
@@ -320,7 +321,7 @@ class Stage:
             minio = str(free_port())
             authorities[f"{LOCALHOST}:{minio}"] = {"keys": list(keys), "root": str(end.objects)}
             path = wrapped_redis_cli(self.folder / f"path-{end.program}", end.redis_port)
-            password = {"REDISCLI_AUTH": end.redis_password} if end.redis_password else {}
+            password = {"REDISCLI_USER": "operator", "REDISCLI_AUTH": end.redis_password} if end.redis_password else {}
             environments: dict[str, dict[str, str]] = {
                 "postgres": dict(end.postgres),
                 "redis": {"PATH": path, **password},
@@ -398,7 +399,7 @@ def staged(rendered: Sequence[Manifest], account: Account, folder: Path) -> Gene
     for name in ("compose-objects", "cluster-objects", "compose-redis", "cluster-redis"):
         (folder / name).mkdir()
     (folder / "cluster-objects" / BUCKET).mkdir()
-    password = SECRETS[REDIS, "password"]
+    password = SECRETS[REDIS, "operator-password"]
     cluster_port = free_port()
     with (
         account.folder(of_data=True) as compose_folder,

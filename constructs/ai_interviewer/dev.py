@@ -70,6 +70,7 @@ DEV = EnvironmentSettings(
     ),
     redis=RedisSettings(
         image=images.REDIS,
+        users=services.REDIS_USERS,
         compute=Compute(cpu="100m", memory="256Mi"),
         storage=Ephemeral(),
         availability=services.DATA,

@@ -82,6 +82,7 @@ PROD = EnvironmentSettings(
     ),
     redis=RedisSettings(
         image=images.REDIS,
+        users=services.REDIS_USERS,
         compute=Compute(cpu="200m", memory="512Mi"),
         storage=Persistent(size="5Gi"),
         availability=services.DATA,

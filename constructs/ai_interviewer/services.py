@@ -14,6 +14,7 @@ from mcpmesh_k8s import (
     External,
     Internet,
     Platform,
+    RedisUser,
     Schedule,
     Secret,
     SecretKey,
@@ -40,6 +41,20 @@ DATABASES = (
     Database(name="ai_interviewer", roles=("backend", "interview_agent")),
 )
 """The registry's database, and the application's own with a role for each service that connects."""
+
+REDIS_USERS = (
+    RedisUser(
+        name="backend",
+        keys=(
+            *("user:*", "roles:*", "user_interview:*", "user_role_lookup:*"),
+            *("interview_session:*", "interview_expire_lock:*"),
+        ),
+        commands=("get", "set", "setex", "del", "scan", "sadd", "srem", "smembers"),
+    ),
+    # The interview-agent gives a password and no name.
+    RedisUser(name="default", keys=("interview_session:*",), commands=("get", "set", "info")),
+)
+"""Which keys of Redis are whose."""
 
 
 def backup(size: str, *, at: str) -> Backup:

@@ -164,7 +164,7 @@ def watched_stack(
             port = pods["redis", 6379]
             pong = "PONG"
             started = start_redis(manifests, folder / "redis", port)
-            with serving(started, lambda: pong in redis_cli(port, SECRETS[REDIS, "password"], "PING")) as pod:
+            with serving(started, lambda: pong in redis_cli(port, SECRETS[REDIS, "operator-password"], "PING")) as pod:
                 yield pod
 
         @contextmanager

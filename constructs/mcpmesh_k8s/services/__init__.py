@@ -18,7 +18,7 @@ from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .postgres import Postgres, PostgresExporter, PostgresSettings
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
-from .redis import Ephemeral, Persistent, Redis, RedisExporter, RedisSettings, Repair
+from .redis import Ephemeral, Persistent, Redis, RedisExporter, RedisSettings, RedisUser, Repair
 from .registry import Registry, RegistrySettings
 from .tempo import S3Storage, SpanMetrics, Tempo, TempoSettings, TraceLimits
 
@@ -56,6 +56,7 @@ __all__ = [
     "Redis",
     "RedisExporter",
     "RedisSettings",
+    "RedisUser",
     "Registry",
     "RegistrySettings",
     "Repair",
