@@ -65,7 +65,7 @@ format: $(VENV) ## format the sources and repair what the linter can
 
 # The operator's commands. What they take is refused by those that do not take it.
 OPERATE := .venv/bin/python -m ai_interviewer
-ANYWHERE := PYTHON PYTEST_FLAGS SYSTEM_PACKAGES REGISTRIES ALLOW BASE
+ANYWHERE := PYTHON PYTEST_FLAGS SYSTEM_PACKAGES REGISTRIES ALLOW BASE HOST ARGS
 include k8s.mk
 
 ##@ Generated files: committed, and proven current by `make generated`
@@ -179,6 +179,14 @@ bench: $(VENV) ## how long a synthesis takes, and how much memory
 .PHONY: bench-gateway
 bench-gateway: $(VENV) ## what the gateway costs beside a bare proxy; needs nginx with Lua, and wrk
 	@.venv/bin/python benchmarks/gateway.py
+
+# A gateway's address; the rendered one is started here unless given. ARGS: see docs/load.md.
+HOST ?=
+ARGS ?=
+
+.PHONY: load
+load: $(VENV) ## an interview by many people at once, at HOST=URL; ARGS=--knee finds how many are borne
+	@.venv/bin/python benchmarks/load.py $(if $(HOST),--host "$(HOST)") $(ARGS)
 
 ##@ Upgrades
 

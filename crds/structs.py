@@ -85,9 +85,19 @@ def sources(imports: Path) -> tuple[Source, ...]:
             package=imports / "io/k8s/networking/gateway",
         ),
         Source(
+            module="keda",
+            about="the custom resource of KEDA.",
+            package=imports / "sh/keda",
+        ),
+        Source(
             module="monitoring",
             about="the custom resources of the Prometheus Operator.",
             package=imports / "com/coreos/monitoring",
+        ),
+        Source(
+            module="vertical",
+            about="the custom resource of the VerticalPodAutoscaler.",
+            package=imports / "io/k8s/autoscaling",
         ),
     )
 

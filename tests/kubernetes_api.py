@@ -43,6 +43,7 @@ RESOURCES: Mapping[str, str] = {
     "policy/v1": "PodDisruptionBudget",
     "rbac.authorization.k8s.io/v1": "ClusterRole ClusterRoleBinding Role RoleBinding",
     "autoscaling/v2": "HorizontalPodAutoscaler",
+    "autoscaling.k8s.io/v1": "VerticalPodAutoscaler",
     "scheduling.k8s.io/v1": "PriorityClass",
     "storage.k8s.io/v1": "StorageClass",
     "apiextensions.k8s.io/v1": "CustomResourceDefinition",

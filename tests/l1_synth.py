@@ -24,7 +24,9 @@ from cdk8s_plus_27 import k8s  # noqa: E402
 from imports.com import bitnami  # noqa: E402
 from imports.com.coreos import monitoring  # noqa: E402
 from imports.io import argoproj, cilium, external_secrets  # noqa: E402
+from imports.io.k8s import autoscaling as vertical  # noqa: E402
 from imports.io.k8s.networking import gateway as gateway_api  # noqa: E402
+from imports.sh import keda  # noqa: E402
 
 
 class StatefulSet:
@@ -51,8 +53,10 @@ vars(real).update(
     external_secrets=external_secrets,
     gateway_api=gateway_api,
     k8s=real_k8s,
+    keda=keda,
     monitoring=monitoring,
     to_json=lambda manifest: manifest,
+    vertical=vertical,
 )
 sys.modules["mcpmesh_k8s.kubernetes.api"] = real
 

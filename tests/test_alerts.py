@@ -90,22 +90,28 @@ def of_promtool(name: str, case: dict[str, Any]) -> list[dict[str, Any]]:
     return [tests(fires, *before, at(fires["at"], told)), *([tests(quiet, at(quiet["at"]))] if quiet else [])]
 
 
+def judge(promtool: Path, folder: Path, tests: dict[str, list[dict[str, Any]]], rules: dict[str, Any]) -> None:
+    """One run for all alerts. Each has a file of its own, so promtool says which it is about, and its rule alone."""
+    for name, of_alert in tests.items():
+        rule = {"groups": [{"name": "all", "rules": [rules[name]]}]}
+        (folder / f"{name}-rule.yaml").write_text(json.dumps(rule))
+        told = {"rule_files": [f"{name}-rule.yaml"], "evaluation_interval": "1m", "tests": of_alert}
+        (folder / f"{name}.yaml").write_text(json.dumps(told))
+    ran = subprocess.run(
+        [str(promtool), "test", "rules", *(f"{name}.yaml" for name in tests)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.count("SUCCESS") == len(tests) > 30
+
+
 def test_alerts_fire_at_their_minute_and_not_before(
     rules: dict[str, dict[str, Any]], tmp_path: Path, needs_prometheus: Path
 ) -> None:
-    """One run for all of them: each alert has its own file, so promtool says which it is about."""
-    (tmp_path / "rules.yaml").write_text(json.dumps({"groups": [{"name": "all", "rules": list(rules.values())}]}))
-    files: list[str] = []
-    for name, case in CASES.items():
-        file = tmp_path / f"{name}.yaml"
-        told = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": of_promtool(name, case)}
-        file.write_text(json.dumps(told))
-        files.append(file.name)
-    ran = subprocess.run(
-        [str(needs_prometheus), "test", "rules", *files], cwd=tmp_path, capture_output=True, text=True, timeout=300
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stdout.count("SUCCESS") == len(files)
+    judge(needs_prometheus, tmp_path, {name: of_promtool(name, case) for name, case in CASES.items()}, rules)
 
 
 OPERATED = "ai-interviewer"
@@ -154,25 +160,16 @@ def test_a_prometheus_of_many_namespaces_judges_this_one_alone(
     operated: dict[str, dict[str, Any]], tmp_path: Path, needs_prometheus: Path
 ) -> None:
     """The cases of our own Prometheus are those of this one; and what happens elsewhere calls nobody."""
-    (tmp_path / "rules.yaml").write_text(json.dumps({"groups": [{"name": "all", "rules": list(operated.values())}]}))
-    files: list[str] = []
+    tests: dict[str, list[dict[str, Any]]] = {}
     for name in operated:
-        tests = of_promtool(name, in_namespace(CASES[name], OPERATED))
+        tests[name] = of_promtool(name, in_namespace(CASES[name], OPERATED))
         elsewhere = in_namespace(CASES[name], "another")
         # What is missing here is missing, whatever is there.
         if name != "TargetMissing":
             (first, *_) = of_promtool(name, elsewhere)
             told = [{**test, "exp_alerts": []} for test in first["alert_rule_test"]]
-            tests.append({**first, "alert_rule_test": told})
-        file = tmp_path / f"{name}.yaml"
-        told_of_it = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}
-        file.write_text(json.dumps(told_of_it))
-        files.append(file.name)
-    ran = subprocess.run(
-        [str(needs_prometheus), "test", "rules", *files], cwd=tmp_path, capture_output=True, text=True, timeout=300
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stdout.count("SUCCESS") == len(files) > 30
+            tests[name].append({**first, "alert_rule_test": told})
+    judge(needs_prometheus, tmp_path, tests, operated)
 
 
 RUNBOOK_PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs/runbooks").glob("*.md")}

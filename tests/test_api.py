@@ -34,7 +34,9 @@ from imports.com.coreos import monitoring as cdk8s_monitoring
 from imports.io import argoproj as cdk8s_argoproj
 from imports.io import cilium as cdk8s_cilium
 from imports.io import external_secrets as cdk8s_external_secrets
+from imports.io.k8s import autoscaling as cdk8s_vertical
 from imports.io.k8s.networking import gateway as cdk8s_gateway
+from imports.sh import keda as cdk8s_keda
 from mcpmesh_k8s import Compute, Container, Image, SettingError, User, harden, k8s
 from mcpmesh_k8s.kubernetes.api import (
     IntOrString,
@@ -46,8 +48,10 @@ from mcpmesh_k8s.kubernetes.api import (
     cilium,
     external_secrets,
     gateway_api,
+    keda,
     metadata,
     monitoring,
+    vertical,
 )
 
 MOMENT = datetime(2020, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -135,7 +139,9 @@ ORIGINS = (
     Origin(cilium, cdk8s_cilium, cdk8s_cilium),
     Origin(external_secrets, cdk8s_external_secrets, cdk8s_external_secrets),
     Origin(gateway_api, cdk8s_gateway, cdk8s_gateway),
+    Origin(keda, cdk8s_keda, cdk8s_keda),
     Origin(monitoring, cdk8s_monitoring, cdk8s_monitoring),
+    Origin(vertical, cdk8s_vertical, cdk8s_vertical),
 )
 ALL = (*ORIGINS, CDK8S)
 

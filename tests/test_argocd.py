@@ -58,7 +58,7 @@ WAVES = {
 GROUND, LAST = -1, 6
 
 # What ArgoCD calls Degraded at first, or Progressing for ever: its own checks of health, as of 2026.
-UNSTEADY = {"HorizontalPodAutoscaler", "PodDisruptionBudget", "Ingress"}
+UNSTEADY = {"HorizontalPodAutoscaler", "PodDisruptionBudget", "Ingress", "VerticalPodAutoscaler"}
 
 # Where ArgoCD deploys each environment.
 DESTINATIONS = {

@@ -40,7 +40,7 @@ def named(pair: tuple[Pin, Advisory]) -> str:
 
 def test_every_image_that_is_offered_has_a_pin_and_every_pin_is_offered() -> None:
     offered = {value.repository: value for value in vars(images).values() if isinstance(value, Image)}
-    assert len(offered) == 18
+    assert len(offered) == 19
     assert offered.keys() == BY_REPOSITORY.keys()
     assert {repository: image.tag for repository, image in offered.items()} == {
         repository: pin.image.tag for repository, pin in BY_REPOSITORY.items()

@@ -47,6 +47,7 @@ from mcpmesh_k8s import (
     Readiness,
     Registry,
     RegistrySettings,
+    RequestRate,
     Secret,
     SecretSettings,
     Target,
@@ -72,6 +73,7 @@ NOT_FOR_USERS = {
     "FreeNode": "what a Budget makes of its nodes",
     "Room": "what a FreeNode has",
     "Relabeling": "what those who collect metrics are told of a MetricsEndpoint",
+    "Scaled": "what the commands and checks read of an autoscaler",
 }
 """Public classes of public modules that are not exported, each with the reason."""
 
@@ -222,6 +224,7 @@ def test_what_a_public_function_returns_is_what_it_says() -> None:
         shop = test_settings.Shop()
         shop.secret("keys", "tls.key", "tls.crt")
         shop.web.accepts_from(HostNetwork(ranges=("10.0.0.0/24",)))
+        shop.scales(RequestRate(minimum=1, maximum=2, per_pod=5.0))
         Application.of(shop.adds(replace(test_extras.EXTRAS, patches=(test_extras.DNS,)))).manifests()
     finally:
         sys.setprofile(None)

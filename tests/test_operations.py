@@ -25,6 +25,7 @@ from mcpmesh_k8s import BuiltImage, Dns, PolicyKind, SettingError
 from mcpmesh_k8s.kubernetes import name_of
 from mcpmesh_k8s.operations import pods
 from mcpmesh_k8s.operations.cli import main
+from mcpmesh_k8s.operations.cluster import measures_pods
 from mcpmesh_k8s.operations.dns import opens
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError, captured, require
 from mesh_harness import eventually, find
@@ -47,6 +48,7 @@ DOCKER_ENV = 'export DOCKER_TLS_VERIFY="1"\nexport DOCKER_HOST="tcp://192.168.49
 API_VERSIONS = "\n".join(
     (
         "apps/v1",
+        "autoscaling.k8s.io/v1",
         "autoscaling/v2",
         "batch/v1",
         "external-secrets.io/v1",
@@ -74,6 +76,8 @@ SECRET_KEYS = {
 }
 KEYS = sum(len(keys.split()) for keys in SECRET_KEYS.values())
 EVERY_SECRET = "".join(f"{name} {keys}\n" for name, keys in SECRET_KEYS.items())
+COUNTS = {"spec": {"hard": {"pods": "1"}}, "status": {"hard": {"pods": "1"}}}
+"""A quota that counts already."""
 PODS = json.dumps({"items": [{"metadata": {"name": "a"}, "status": {"phase": "Running"}}]})
 COMPLETE = json.dumps({"status": {"conditions": [{"type": "Complete", "status": "True"}]}})
 
@@ -152,6 +156,7 @@ class Workplace:
         answer("kubectl", "get deployment/.* --output=jsonpath", "3")
         no_argocd = 'error: the server doesn\'t have a resource type "applications"'
         answer("kubectl", "get applications.argoproj.io", "", status=1, stderr=no_argocd)
+        answer("kubectl", "get resourcequota ai-interviewer --output=json$", json.dumps(COUNTS))
         answer("kubectl", " (create|patch|scale|logs|get [a-z,]+$|get pods --output=wide$) ?", "done\n")
         answer("minikube", "^--profile minikube status$", "Running\n")
         answer("minikube", "^--profile minikube addons enable ")
@@ -721,7 +726,6 @@ def of_before(name: str, size: str) -> dict[str, object]:
 
 
 THERE = "get statefulsets,persistentvolumeclaims --output=json$"
-COUNTS = {"spec": {"hard": {"pods": "1"}}, "status": {"hard": {"pods": "1"}}}
 
 
 @pytest.mark.parametrize("command", ["deploy", "make-way"])
@@ -737,7 +741,6 @@ def test_what_is_in_the_way_of_a_larger_claim_is_done_first_and_said(
     ]
     workplace.stand_ins.answer("kubectl", THERE, json.dumps({"items": items}))
     late = {**COUNTS, "status": {"hard": {"pods": "0"}}}
-    workplace.stand_ins.answer("kubectl", "get resourcequota ai-interviewer --output=json$", json.dumps(COUNTS))
     workplace.stand_ins.answer("kubectl", "get resourcequota ai-interviewer --output=json$", json.dumps(late), times=2)
     result = operate(command, "dev")
     assert (result.status, result.err) == (0, "")
@@ -766,6 +769,33 @@ def test_what_is_in_the_way_of_a_larger_claim_is_done_first_and_said(
         "delete statefulset/ai-interviewer-minio --cascade=orphan --wait",
     ]
     assert len(calls) == 7 if command == "make-way" else " apply " in calls[7].line
+
+
+def test_the_quota_counts_before_the_first_claim_is_made(operate: Operate, workplace: Workplace) -> None:
+    """One that was just made refuses every claim, until the cluster has reckoned what it says."""
+    assert operate("deploy", "prod", "--confirm", "prod").status == 0
+    calls = [call for call in workplace.stand_ins.calls if re.search(r" apply |get resourcequota", call.line)]
+    first = {one["kind"] for one in json.loads(calls[0].stdin)["items"]}
+    assert first == {"ResourceQuota", "LimitRange"}
+    assert "get resourcequota" in calls[1].line
+    assert "PersistentVolumeClaim" in {one["kind"] for one in json.loads(calls[2].stdin)["items"]}
+
+
+@pytest.mark.parametrize("command", ["deploy", "make-way", "diff"])
+def test_claims_that_nothing_renders_any_more_are_named_when_they_leave_no_room_to_grow(
+    operate: Operate, workplace: Workplace, command: str
+) -> None:
+    """The quota follows from what is rendered, and the cluster counts every claim that is there."""
+    items = [of_before("minio", "10Gi"), claimed("minio", "10Gi"), claimed("old", "5Gi")]
+    workplace.stand_ins.answer("kubectl", THERE, json.dumps({"items": items}))
+    result = operate(command, "dev")
+    words = (
+        "All claims together are 35Gi, and the quota that is rendered has 30Gi: nothing is rendered any more of "
+        "data-ai-interviewer-old-0. Delete what nobody needs, or mount it as an ExistingClaim"
+    )
+    assert words in (result.out if command == "diff" else result.err)
+    assert (result.status == 1) or command == "diff"
+    assert not any(re.search(" (apply|patch|delete) ", line) for line in workplace.stand_ins.lines())
 
 
 def test_a_statefulset_is_not_taken_away_for_what_its_successor_could_not_have(
@@ -1011,6 +1041,33 @@ def test_the_controller_of_a_missing_kind_is_named(operate: Operate, workplace: 
     assert "ExternalSecret (external-secrets.io/v1): install the External Secrets Operator." in result.err
 
 
+def test_a_cluster_that_cannot_watch_sizes_is_told_what_to_install(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", " api-versions$", API_VERSIONS.replace("autoscaling.k8s.io/v1\n", ""))
+    for command in ("setup", "deploy"):
+        result = operate(command, "prod", "--confirm", "prod")
+        assert result.status == 1
+        assert (
+            "lacks VerticalPodAutoscaler (autoscaling.k8s.io/v1): install the VerticalPodAutoscaler, of which its "
+            "recommender alone must run where nothing is changed." in result.err
+        )
+    assert not any(re.search(" (apply|create) ", line) for line in workplace.stand_ins.lines())
+
+
+@pytest.mark.parametrize(
+    ("measure", "measured"),
+    [
+        ({"kind": "HorizontalPodAutoscaler", "spec": {"metrics": [{"type": "Resource"}]}}, True),
+        ({"kind": "HorizontalPodAutoscaler", "spec": {"metrics": [{"type": "External"}]}}, False),
+        ({"kind": "ScaledObject", "spec": {"triggers": [{"type": "prometheus"}, {"type": "cpu"}]}}, True),
+        ({"kind": "ScaledObject", "spec": {"triggers": [{"type": "prometheus"}]}}, False),
+        ({"kind": "VerticalPodAutoscaler", "spec": {}}, True),
+        ({"kind": "Deployment", "spec": {"triggers": [{"type": "cpu"}]}}, False),
+    ],
+)
+def test_who_measures_pods_needs_the_metrics_api(measure: dict[str, object], measured: bool) -> None:
+    assert measures_pods([measure]) is measured
+
+
 def test_a_secret_that_is_made_by_hand_is_missed_before_anything_is_applied(
     operate: Operate, workplace: Workplace
 ) -> None:
@@ -1061,6 +1118,19 @@ def test_what_is_no_longer_rendered_is_named_and_left_alone(operate: Operate, wo
     assert "No longer rendered, and still there: deployment/ai-interviewer-old-agent\n" in result.out
     assert f"{DEV_KUBECTL} delete deployment/ai-interviewer-old-agent" in result.out
     assert not any("delete deployment" in line for line in workplace.stand_ins.lines())
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_an_autoscaler_that_is_left_behind_is_looked_for_where_the_cluster_knows_its_kind(
+    operate: Operate, workplace: Workplace, served: bool
+) -> None:
+    """It would go on scaling. Where the kind is not known, kubectl would fail."""
+    more = "keda.sh/v1alpha1\n" if served else ""
+    workplace.stand_ins.answer("kubectl", " api-versions$", API_VERSIONS + "\n" + more)
+    assert operate("deploy", "dev").status == 0
+    (asked,) = [line for line in workplace.stand_ins.lines() if "get configmap," in line]
+    assert ("scaledobject" in asked) is served
+    assert "verticalpodautoscaler" in asked
 
 
 def test_a_deployment_can_be_repeated(operate: Operate, workplace: Workplace) -> None:

@@ -117,8 +117,8 @@ def test_nothing_may_escalate(rendered: list[Manifest]) -> None:
 # Who may read the cluster's API, and what: (scope, groups, resources, verbs). Nobody else has a token.
 READERS = {
     "prometheus": {
-        ("Role", "", "pods", "get list watch"),
-        ("ClusterRole", "", "nodes", "get list watch"),
+        ("Role", "", "pods", "list watch"),
+        ("ClusterRole", "", "nodes", "list watch"),
         ("ClusterRole", "", "nodes/metrics", "get"),
     },
     "kube-state-metrics": {

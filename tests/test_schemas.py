@@ -16,7 +16,9 @@ from jsonschema.validators import validator_for
 
 from conftest import ROOT, Manifest, Manifests, documents_of
 from environments import EVERY
+from mcpmesh_k8s.kubernetes import RequestCount, RequestRate
 from mcpmesh_k8s.kubernetes.api import ApiObjectMetadata, monitoring
+from mcpmesh_k8s.kubernetes.scaling import scaled_object
 
 pytestmark = pytest.mark.usefixtures("schemas_are_read_once")
 
@@ -159,6 +161,17 @@ def monitors() -> list[Manifest]:
     ]
 
 
+BY_REQUESTS: Manifest = dict(
+    scaled_object(
+        ApiObjectMetadata(name="shop"),
+        "Deployment",
+        "shop",
+        RequestRate(minimum=1, maximum=2, per_pod=0.5),
+        RequestCount(server="http://prometheus:9090", query="up"),
+    )
+)
+
+
 def is_custom(manifest: Manifest) -> bool:
     return (str(manifest["apiVersion"]), str(manifest["kind"])) in CUSTOM
 
@@ -175,7 +188,8 @@ def test_every_object_is_valid_in_every_version(manifests: Manifests, environmen
 def test_every_custom_resource_is_valid(
     manifests: Manifests, behind_gateway_api: list[Manifest], for_many_clusters: list[Manifest]
 ) -> None:
-    rendered = (*manifests("prod"), *manifests("argocd"), *behind_gateway_api, *for_many_clusters, *monitors())
+    there = (*manifests("prod"), *manifests("argocd"), *behind_gateway_api, *for_many_clusters)
+    rendered = (*there, *monitors(), BY_REQUESTS)
     objects = [manifest for manifest in rendered if is_custom(manifest)]
     kinds = {(str(manifest["apiVersion"]), str(manifest["kind"])) for manifest in objects}
     assert kinds == set(CUSTOM), "a schema that nothing is proven with"

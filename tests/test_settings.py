@@ -114,6 +114,8 @@ from mcpmesh_k8s import (
     LabelSelectorRequirement,
     Limits,
     Listener,
+    LoadTest,
+    LoadTestSettings,
     LogDestination,
     Login,
     LoginPages,
@@ -187,6 +189,8 @@ from mcpmesh_k8s import (
     RegistrySettings,
     Repair,
     Replicas,
+    RequestCount,
+    RequestRate,
     RequestRules,
     RestoreDrill,
     Retention,
@@ -229,8 +233,10 @@ from mcpmesh_k8s import (
     TraceLimits,
     Traefik,
     TreeError,
+    UpdateMode,
     User,
     Variable,
+    VerticalScaling,
     Volume,
     Webhook,
     WeightedPodAffinityTerm,
@@ -435,6 +441,18 @@ class Shop:
         metrics.create(self.phase, self.secret)
         return self.web
 
+    def scales(self, scale: RequestRate) -> Component:
+        """A service behind a gateway whose requests are counted."""
+        web = Workload(self.phase, replace(SERVICE, name="scaled", availability=Availability(scale=scale)))
+        Gateway(self.phase, GATEWAY, [Route(path="/", to=web, audience=Audience.PUBLIC)], DEVELOPER)
+        return self.watched(web)
+
+    def counts(self, count: RequestCount) -> Component:
+        scale = RequestRate(minimum=1, maximum=2, per_pod=5.0)
+        web = Workload(self.phase, replace(SERVICE, name="scaled", availability=Availability(scale=scale)))
+        web.count_requests(count)
+        return web
+
     def watched(self, component: Component) -> Component:
         Prometheus(self.phase, PrometheusSettings(kubelet=None))
         return component
@@ -582,6 +600,7 @@ TWO = Availability(scale=Replicas(count=2))
 URGENT = Availability(priority_class="urgent")
 GATEWAY = GatewaySettings(image=IMAGE, compute=SMALL, host="shop.local", https=False)
 PUBLIC_GATEWAY = replace(GATEWAY, host="shop.example.com", https=True, availability=TWO)
+LOCUST_FILE = Path(__file__).parent.parent / "constructs/ai_interviewer/_interview_load.py"
 INGRESS = IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls"))
 LOGIN = OAuth2ProxySettings(
     image=IMAGE,
@@ -753,6 +772,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         Availability(scale=Replicas(count=3)),
         lambda shop, availability: Workload(shop.phase, replace(SERVICE, availability=availability)),
         scale=Replicas(count=4),
+        vertical=VerticalScaling(),
         min_available=1,
         spread=True,
         priority_class="urgent",
@@ -763,6 +783,27 @@ CASES: dict[type[DataclassInstance], Case] = {
         minimum=3,
         maximum=5,
         cpu_percent=71,
+    ),
+    RequestRate: case(
+        RequestRate(minimum=1, maximum=2, per_pod=5.0),
+        Shop.scales,
+        minimum=2,
+        maximum=3,
+        cpu_percent=71,
+        per_pod=6.5,
+        keda=NamespacePods(namespace="kube-system"),
+    ),
+    RequestCount: case(
+        RequestCount(server="http://prometheus.monitoring:9090", query="up"),
+        Shop.counts,
+        server="http://prometheus.observability:9090",
+        query="down",
+    ),
+    VerticalScaling: case(
+        VerticalScaling(),
+        lambda shop, vertical: Workload(shop.phase, replace(SERVICE, availability=Availability(vertical=vertical))),
+        mode=UpdateMode.INITIAL,
+        resources=("memory",),
     ),
     BucketSettings: case(
         BucketSettings(image=images.MINIO_CLIENT, bucket="uploads"),
@@ -1224,6 +1265,21 @@ CASES: dict[type[DataclassInstance], Case] = {
         deadline_seconds=301,
         compute=LARGE,
         name="check",
+        extras=MORE,
+        priority_class="urgent",
+    ),
+    LoadTestSettings: case(
+        LoadTestSettings(image=IMAGE),
+        lambda shop, settings: LoadTest(shop.phase, settings, shop.gateway(PUBLIC_GATEWAY), LOCUST_FILE),
+        image=OTHER_IMAGE,
+        users=11,
+        users_per_second=2,
+        seconds=121,
+        most_errors=0.02,
+        most_milliseconds=500,
+        variables=(Variable(name="LOAD_ANSWERS", value="3"),),
+        compute=LARGE,
+        name="many",
         extras=MORE,
         priority_class="urgent",
     ),

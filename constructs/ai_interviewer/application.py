@@ -20,9 +20,11 @@ from mcpmesh_k8s import (
     Gateway,
     Grafana,
     IssuedKey,
+    LoadTest,
     Minio,
     Namespace,
     NamespaceSettings,
+    NewSecret,
     Phase,
     Postgres,
     PriorityClass,
@@ -75,7 +77,21 @@ PRIORITIES = (
 
 UPLOADS = BucketSettings(image=images.MINIO_CLIENT, bucket=BUCKET, public_prefix=RESUMES, priority_class="data")
 ANTHROPIC_KEY = IssuedKey(key="api-key", issued_by="Anthropic, console.anthropic.com")
+COOKIES = IssuedKey(key="cookies", issued_by="people who signed in: the cookies of a browser, a line for each person")
+INTERVIEW = Path(__file__).with_name("_interview_load.py")
+"""The interview that a load test walks through."""
 OPENAI_KEY = IssuedKey(key="api-key", issued_by="OpenAI, platform.openai.com")
+
+
+def add_tests(
+    scope: Phase, environment: EnvironmentSettings, gateway: Gateway, registry: Registry, secret: NewSecret
+) -> None:
+    """What is run after each deployment: whether all is well, and where it is wanted, how much is borne."""
+    SmokeTest(scope, SmokeTestSettings(image=images.PYTHON_RUNTIME, priority_class="mesh"), gateway, registry)
+    if environment.load_test:
+        # Where people sign in, somebody who did says as whom the test comes.
+        cookies = secret("load-test", COOKIES).key("cookies") if gateway.login.pages else None
+        LoadTest(scope, environment.load_test, gateway, INTERVIEW, cookies)
 
 
 class AiInterviewer(Application):
@@ -134,10 +150,9 @@ class AiInterviewer(Application):
         reached = [*to_people(environment, backend, grafana), *to_mesh(environment, registry, agents)]
         gateway = Gateway(access, environment.gateway, reached, login)
         Exposure(access, environment.exposure, gateway)
-        SmokeTest(access, SmokeTestSettings(image=images.PYTHON_RUNTIME, priority_class="mesh"), gateway, registry)
+        add_tests(access, environment, gateway, registry, secret)
 
-        # Connections: who dials whom. Those of the gateway, of tasks and of what watches follow from what they are for.
-        # What a client cannot be without when it starts, it waits for.
+        # Connections: who dials whom, where it follows from nothing else. What a client needs to start, it waits for.
         registry.connects_to(postgres.database("mcpmesh", role="mcpmesh"), redis, wait=True)
         registry.connects_to(tempo.collector)
         backend.connects_to(postgres.database("ai_interviewer", role="backend"), redis.user("backend"), wait=True)

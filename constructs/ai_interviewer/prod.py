@@ -35,6 +35,7 @@ from mcpmesh_k8s import (
     SystemPods,
     TempoSettings,
     Tls,
+    VerticalScaling,
     Webhook,
     images,
 )
@@ -61,13 +62,15 @@ PROD = EnvironmentSettings(
         memory="16Gi",
         # The plan's 8 CPU and 16 GiB as three nodes, a zone each. One may be lost.
         nodes=(Nodes(count=3, cpu="2700m", memory="5632Mi", ephemeral_storage="40Gi", zones=3),),
-        # What the manifests of CoreDNS, ingress-nginx and metrics-server request; of the others, what is usual.
+        # What the manifests of CoreDNS, ingress-nginx and metrics-server request; of the others, what is usual. That of
+        # the VerticalPodAutoscaler requests 500Mi, for far more pods: docs/scaling.md says what to give it.
         system=(
             SystemPods(name="network", cpu="200m", memory="64Mi"),
             SystemPods(name="coredns", cpu="100m", memory="70Mi", count=2),
             SystemPods(name="ingress-nginx", cpu="100m", memory="90Mi", count=1),
             SystemPods(name="metrics-server", cpu="100m", memory="200Mi", count=1),
             SystemPods(name="external-secrets", cpu="100m", memory="128Mi", count=1),
+            SystemPods(name="vpa-recommender", cpu="50m", memory="128Mi", count=1),
         ),
     ),
     secrets=ExternalSecrets(store="ai-interviewer", prefix="ai-interviewer/prod"),
@@ -110,7 +113,7 @@ PROD = EnvironmentSettings(
             scale=Autoscaling(minimum=3, maximum=5), min_available=1, spread=True, priority_class="backend"
         ),
     ),
-    agents=services.agents(RELEASE, compute=AGENT),
+    agents=services.agents(RELEASE, compute=AGENT, vertical=VerticalScaling()),
     gateway=GatewaySettings(
         image=images.OPENRESTY,
         compute=SMALL,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mcpmesh_k8s import (
     AgentSettings,
     ApiSettings,
@@ -18,6 +20,7 @@ from mcpmesh_k8s import (
     Schedule,
     Secret,
     SecretKey,
+    VerticalScaling,
     variables,
 )
 
@@ -102,20 +105,22 @@ def backend(
     )
 
 
-def agents(release: Release, *, compute: Compute) -> tuple[AgentSettings, ...]:
+def agents(release: Release, *, compute: Compute, vertical: VerticalScaling | None = None) -> tuple[AgentSettings, ...]:
     """Every agent. Whom each talks to is said in ``application.py``.
 
     Args:
         release: Which of their images.
         compute: CPU and memory of each.
+        vertical: Whether what each requests follows what it uses: the plan scales agents so, and the backend by pods.
     """
+    availability = replace(MESH, vertical=vertical)
     return (
         # It reads résumés, and leaves a file behind when it cannot read one.
         AgentSettings(
             name="pdf-extractor",
             code=BuiltImage(image=release.image("pdf-extractor"), dockerfile="services/pdf_extractor_agent/Dockerfile"),
             compute=compute,
-            availability=MESH,
+            availability=availability,
             module="pdf_extractor_agent",
             variables=variables({"AGENT_NAME": "pdf-extractor", "HTTP_PORT": "8090"}),
             scratch="512Mi",
@@ -126,7 +131,7 @@ def agents(release: Release, *, compute: Compute) -> tuple[AgentSettings, ...]:
             name="interview-agent",
             code=BuiltImage(image=release.image("interview-agent"), dockerfile="services/interview_agent/Dockerfile"),
             compute=compute,
-            availability=MESH,
+            availability=availability,
             module="interview_agent",
             url_variable="INTERVIEW_AGENT_URL",
         ),
@@ -135,7 +140,7 @@ def agents(release: Release, *, compute: Compute) -> tuple[AgentSettings, ...]:
             name="claude-llm-agent",
             code=BuiltImage(image=release.image("claude-llm-agent"), dockerfile="services/claude_llm_agent/Dockerfile"),
             compute=compute,
-            availability=MESH,
+            availability=availability,
             module="claude_llm_agent",
             variables=variables(
                 {
@@ -150,7 +155,7 @@ def agents(release: Release, *, compute: Compute) -> tuple[AgentSettings, ...]:
             name="openai-llm-agent",
             code=BuiltImage(image=release.image("openai-llm-agent"), dockerfile="services/openai_llm_agent/Dockerfile"),
             compute=compute,
-            availability=MESH,
+            availability=availability,
             module="openai_llm_agent",
             variables=variables(
                 {

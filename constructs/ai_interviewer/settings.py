@@ -17,6 +17,7 @@ from mcpmesh_k8s import (
     GrafanaSettings,
     Image,
     IngressExposure,
+    LoadTestSettings,
     LoginSettings,
     LogsSettings,
     MetricsSettings,
@@ -69,6 +70,8 @@ class EnvironmentSettings:
         grafana: What shows all of it.
         dashboards: Which dashboards there are.
         api_server: Where the cluster's API server is, for what collects metrics and logs.
+        load_test: People who interview themselves after each deployment, as many at once; none unless given. It writes
+            interviews and asks the models: it is for a rehearsal, and never for production.
     """
 
     name: str
@@ -99,6 +102,7 @@ class EnvironmentSettings:
     grafana: GrafanaSettings
     dashboards: DashboardsSettings = DashboardsSettings()
     api_server: ApiServer = ApiServer()
+    load_test: LoadTestSettings | None = None
 
     @property
     def backup_buckets(self) -> tuple[S3Target, ...]:

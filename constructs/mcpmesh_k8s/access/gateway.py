@@ -211,6 +211,19 @@ class Gateway(Workload):
         asked = isinstance(self.login.vouching, Question)
         return (*of_objective(self.name, self.settings.objective), *((_of_login(self.name),) if asked else ()))
 
+    def requests_to(self, workload: Workload, *, within_seconds: int) -> str:
+        """How many requests a second it passes on to a workload, as PromQL; nothing where no route leads there.
+
+        Args:
+            workload: Whose requests are counted.
+            within_seconds: Over how long they are averaged: twice the time between two questions for them at least.
+        """
+        if all(route.to is not workload for route in self.routes):
+            return ""
+        # Prometheus calls the label so: `service` is the pod's own.
+        counter = f'gateway_http_requests_total{{job="{self.name}", exported_service="{workload.name}"}}'
+        return f"sum(rate({counter}[{within_seconds}s]))"
+
     @property
     def longest_timeout(self) -> int:
         """The longest that a route's answer may be silent, in seconds."""

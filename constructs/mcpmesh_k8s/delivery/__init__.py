@@ -1,4 +1,4 @@
-"""This module is what happens around a deployment: what ArgoCD is told, and the test after each sync."""
+"""This module is what happens around a deployment: what ArgoCD is told, and the tests after each sync."""
 
 from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
@@ -14,6 +14,7 @@ from .argocd import (
     Destination,
     Manual,
 )
+from .load_test import LoadTest, LoadTestSettings
 from .smoke_test import SmokeTest, SmokeTestSettings
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "ClusterSelector",
     "ClusterServer",
     "Destination",
+    "LoadTest",
+    "LoadTestSettings",
     "Manual",
     "SmokeTest",
     "SmokeTestSettings",

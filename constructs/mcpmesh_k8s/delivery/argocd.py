@@ -9,6 +9,7 @@ from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     GROUND_WAVE,
+    SCALERS,
     ApiObjectMetadata,
     Application,
     Component,
@@ -19,6 +20,7 @@ from mcpmesh_k8s.kubernetes import (
     at,
     dataclass,
     dns_label,
+    scaled_by,
 )
 
 _REPOSITORY = re.compile(r"(https://|ssh://([\w.-]+@)?|[\w.-]+@)[A-Za-z0-9.-]+(:\d+)?[:/][\w./~-]+")
@@ -405,13 +407,9 @@ class ArgoCdApplication(Component):
         )
 
     def scaled_by_others(self) -> list[tuple[str, str]]:
-        """The workloads, as ``(kind, name)``, whose replicas belong to a HorizontalPodAutoscaler.
+        """The workloads, as ``(kind, name)``, whose replicas belong to an autoscaler.
 
         Their manifests leave the replicas out, so no sync sets them. RespectIgnoreDifferences would: it copies the live
         number into what is applied, and makes ArgoCD its owner.
         """
-        references = [
-            at(manifest, "spec", "scaleTargetRef")
-            for manifest in Objects(self.rendered()).of("HorizontalPodAutoscaler")
-        ]
-        return sorted((str(reference["kind"]), str(reference["name"])) for reference in references)
+        return sorted(scaled_by(manifest)[:2] for manifest in Objects(self.rendered()).of(*SCALERS))

@@ -28,6 +28,7 @@ POSTGRES_EXPORTER = pinned(pins.POSTGRES_EXPORTER, DIGESTS)
 REDIS_EXPORTER = pinned(pins.REDIS_EXPORTER, DIGESTS)
 LOKI = pinned(pins.LOKI, DIGESTS)
 ALLOY = pinned(pins.ALLOY, DIGESTS)
+LOCUST = pinned(pins.LOCUST, DIGESTS)
 
 __all__ = [
     "ALERTMANAGER",
@@ -37,6 +38,7 @@ __all__ = [
     "DIGESTS_FILE",
     "GRAFANA",
     "KUBE_STATE_METRICS",
+    "LOCUST",
     "LOKI",
     "MINIO",
     "MINIO_CLIENT",

@@ -736,6 +736,15 @@ ALLOY = Pin(
     note="A newer release was not seen.",
 )
 
+LOCUST = Pin(
+    image=Image(repository="locustio/locust", tag="2.46.6"),
+    line="2, the only line: the plan names no program.",
+    looked_at=_MONITORING_LOOKED_AT,
+    source="locustio/locust, tag 2.46.6 in public use; PyPI has 2.47.0, of which no image was seen.",
+    advisories=(),
+    note="It runs in no environment unless its settings have a load test.",
+)
+
 PINS = (
     POSTGRES,
     REDIS,
@@ -755,5 +764,6 @@ PINS = (
     REDIS_EXPORTER,
     LOKI,
     ALLOY,
+    LOCUST,
 )
 """Every pin."""

@@ -3,7 +3,7 @@
 from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything imports jsii.
 
 from . import platforms
-from .api import ApiObjectMetadata, argoproj, gateway_api, k8s, monitoring
+from .api import ApiObjectMetadata, argoproj, gateway_api, k8s, keda, monitoring, vertical
 from .api_access import TOKEN_PATH, ApiAccess, ApiRule, ApiServer, ApiToken
 from .application import Application, synthesize
 from .budget import Budget, Nodes, SystemPods
@@ -54,6 +54,16 @@ from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Compute, bytes_text, in_bytes
+from .scaling import (
+    SCALERS,
+    Autoscaling,
+    Replicas,
+    RequestCount,
+    RequestRate,
+    UpdateMode,
+    VerticalScaling,
+    scaled_by,
+)
 from .schedule import Schedule
 from .scope import ApplicationScope, ApplicationSettings, Phase, PodTemplatePath, place_of, settings_of
 from .secret import (
@@ -94,9 +104,7 @@ from .typed import refuse_wrong_types
 from .values import dataclass
 from .variable import SecretKey, Variable, variables
 from .workload import (
-    Autoscaling,
     Availability,
-    Replicas,
     StatefulWorkload,
     Workload,
     WorkloadOptions,
@@ -108,6 +116,7 @@ __all__ = [
     "GROUND_WAVE",
     "NAME_HEADER",
     "ROLE_HEADER",
+    "SCALERS",
     "TOKEN_PATH",
     "AddressRange",
     "Affinity",
@@ -199,6 +208,8 @@ __all__ = [
     "RandomKey",
     "Readiness",
     "Replicas",
+    "RequestCount",
+    "RequestRate",
     "RequestRules",
     "Row",
     "Schedule",
@@ -228,8 +239,10 @@ __all__ = [
     "TcpSocket",
     "Toleration",
     "TreeError",
+    "UpdateMode",
     "User",
     "Variable",
+    "VerticalScaling",
     "Volume",
     "WeightedPodAffinityTerm",
     "Workload",
@@ -249,6 +262,7 @@ __all__ = [
     "harden",
     "in_bytes",
     "k8s",
+    "keda",
     "monitoring",
     "name_of",
     "once",
@@ -258,11 +272,13 @@ __all__ = [
     "port_number",
     "read_script",
     "refuse_wrong_types",
+    "scaled_by",
     "settings_of",
     "synthesize",
     "template_of",
     "topology",
     "variables",
+    "vertical",
 ]
 
 refuse_wrong_types(globals(), __all__)

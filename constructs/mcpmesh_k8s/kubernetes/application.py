@@ -259,7 +259,14 @@ def written(component: Component) -> list[Manifest]:
 
 WAVE = "argocd.argoproj.io/sync-wave"
 
-UNSTEADY = ("HorizontalPodAutoscaler", "HTTPRoute", "Ingress", "PodDisruptionBudget", "ScaledObject")
+UNSTEADY = (
+    "HorizontalPodAutoscaler",
+    "HTTPRoute",
+    "Ingress",
+    "PodDisruptionBudget",
+    "ScaledObject",
+    "VerticalPodAutoscaler",
+)
 """Kinds that ArgoCD takes for degraded until something else has come, or that may never become healthy: autoscalers
 until their pods are measured, budgets until their pods are ready, the way in until its controller publishes an address.
 A wave that holds one fails by that, or has no end. ArgoCD looks at each but the last, so there they are."""

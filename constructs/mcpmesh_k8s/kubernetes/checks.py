@@ -17,6 +17,7 @@ from .network import External
 from .pod import Pod, Target
 from .pod_security import violations
 from .quantity import Amount, in_bytes, millicores
+from .scaling import SCALERS, RequestRate, scaled_by
 from .scope import ApplicationScope
 from .secret import SealedSecrets, Secret, secret_entries
 from .task import Hook, Task
@@ -58,6 +59,8 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         misread_texts(objects),
         unreachable_hosts(objects, application),
         waits_in_a_circle(application),
+        uncounted_requests(application),
+        contended_scales(objects),
         open_namespaces(objects),
         (problem for component in application.find_all(Component) for problem in component.problems()),
     )
@@ -119,10 +122,10 @@ def dangling_references(objects: Objects, application: ApplicationScope) -> Iter
         for kind, name in wanted:
             if not objects.has(kind, name) and (kind, name) not in existing:
                 yield f"{title(manifest)} refers to {kind} {name!r}, which nothing provides: add it or mend the name."
-    for manifest in objects.of("HorizontalPodAutoscaler"):
-        reference = at(manifest, "spec", "scaleTargetRef")
-        if not objects.has(str(reference.get("kind")), str(reference.get("name"))):
-            yield f"{title(manifest)} scales {reference.get('kind')} {reference.get('name')!r}, which nothing provides."
+    for manifest in objects.of(*SCALERS):
+        scaled = scaled_by(manifest)
+        if not objects.has(scaled.kind, scaled.name):
+            yield f"{title(manifest)} scales {scaled.kind} {scaled.name!r}, which nothing provides."
     services = {name_of(service): service for service in objects.of("Service")}
     for manifest in objects.of("Ingress"):
         for rule in each(manifest, "spec", "rules"):
@@ -218,6 +221,38 @@ def waits_in_a_circle(application: ApplicationScope) -> Iterator[str]:
         # Its last name is the first again, and each comes before the one that waits for it.
         circle = list(reversed(error.args[1]))
         yield f"{' waits for '.join(circle)}: nobody starts. Take wait=True from one of these connections."
+
+
+def uncounted_requests(application: ApplicationScope) -> Iterator[str]:
+    """A number of pods that follows a figure which nobody has follows nothing."""
+    for workload in application.find_all(Workload):
+        if isinstance(workload.availability.scale, RequestRate) and workload.counted is None:
+            yield (
+                f"{workload.full_name} scales by requests, and nobody counts them: give it a route of a Gateway and "
+                "the application an InClusterPrometheus, or scale it by Autoscaling(…)."
+            )
+
+
+def contended_scales(objects: Objects) -> Iterator[str]:
+    """Two autoscalers of one object undo what the other does."""
+    seen: dict[tuple[str, str], Manifest] = {}
+    for manifest in objects.of(*SCALERS):
+        scaled = scaled_by(manifest)
+        first = seen.setdefault((scaled.kind, scaled.name), manifest)
+        if first is not manifest:
+            yield f"{title(first)} and {title(manifest)} both scale {scaled.kind} {scaled.name!r}: take one out."
+    for manifest in objects.of("VerticalPodAutoscaler"):
+        target = at(manifest, "spec", "targetRef")
+        other = seen.get((str(target.get("kind")), str(target.get("name"))))
+        policies: list[Manifest] = list(each(manifest, "spec", "resourcePolicy", "containerPolicies")) or [{}]
+        watched = (
+            list(_texts_at(one, "controlledResources")) or ["cpu"] for one in policies if one.get("mode") != "Off"
+        )
+        if other is not None and any("cpu" in resources for resources in watched):
+            yield (
+                f"{title(manifest)} sizes by CPU what {title(other)} scales by CPU: each undoes what the other does. "
+                "Let it control memory alone."
+            )
 
 
 def open_namespaces(objects: Objects) -> Iterator[str]:
@@ -451,12 +486,8 @@ _COUNTED = (
 
 def _scaled_to(objects: Objects) -> dict[tuple[str, str], int]:
     """The most pods that an autoscaler makes of an object, by its kind and name."""
-    found = {}
-    for scaler in objects.of("HorizontalPodAutoscaler"):
-        reference = at(scaler, "spec", "scaleTargetRef")
-        identity = (str(reference.get("kind")), str(reference.get("name")))
-        found[identity] = int(str(at(scaler, "spec").get("maxReplicas")))
-    return found
+    found = [scaled_by(scaler) for scaler in objects.of(*SCALERS)]
+    return {(scaled.kind, scaled.name): scaled.maximum for scaled in found}
 
 
 def _most_pods(manifest: Manifest, scaled: Mapping[tuple[str, str], int]) -> int:

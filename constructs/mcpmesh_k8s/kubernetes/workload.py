@@ -4,85 +4,26 @@ from __future__ import annotations
 
 from constructs import Construct
 
-from .api import k8s
+from .api import ApiObjectMetadata, k8s
 from .errors import SettingError
 from .identity import IdentityHeaders
 from .manifest import Manifest
 from .names import MAX_STATEFUL_SET, dns_label
 from .pod import Pod, PodOptions, PodSettings, Target
+from .quantity import Amount
+from .scaling import (
+    Autoscaling,
+    Replicas,
+    RequestCount,
+    RequestRate,
+    UpdateMode,
+    VerticalScaling,
+    horizontal_autoscaler,
+    scaled_object,
+    vertical_autoscaler,
+)
 from .values import dataclass
 from .variable import Variable
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replicas:
-    """A fixed number of pods.
-
-    Args:
-        count: How many.
-    """
-
-    count: int = 1
-
-    def __post_init__(self) -> None:
-        """Refuse a count that runs nothing."""
-        if self.count < 1:
-            raise SettingError("Replicas.count", self.count, "Give 1 or more.")
-
-    @property
-    def replicas(self) -> int | None:
-        """What the object that runs them says."""
-        return self.count
-
-    @property
-    def least(self) -> int:
-        """How many always run."""
-        return self.count
-
-    @property
-    def most(self) -> int:
-        """How many run at most."""
-        return self.count
-
-
-@dataclass(frozen=True, kw_only=True)
-class Autoscaling:
-    """A number of pods that follows the load (HorizontalPodAutoscaler).
-
-    Args:
-        minimum: How many always run.
-        maximum: How many run at most.
-        cpu_percent: The average use of the requested CPU that the autoscaler aims at. 70 leaves room for the
-            half minute until a new pod is ready.
-    """
-
-    minimum: int
-    maximum: int
-    cpu_percent: int = 70
-
-    def __post_init__(self) -> None:
-        """Refuse bounds that contradict each other."""
-        if self.minimum < 1:
-            raise SettingError("Autoscaling.minimum", self.minimum, "Give 1 or more.")
-        if self.maximum < self.minimum:
-            raise SettingError("Autoscaling.maximum", self.maximum, f"Give at least the minimum, {self.minimum}.")
-        if not 1 <= self.cpu_percent <= 100:
-            raise SettingError("Autoscaling.cpu_percent", self.cpu_percent, "Give 1 to 100.")
-
-    @property
-    def replicas(self) -> int | None:
-        """What the object that runs them says: nothing, for the autoscaler does."""
-        return None
-
-    @property
-    def least(self) -> int:
-        """How many always run."""
-        return self.minimum
-
-    @property
-    def most(self) -> int:
-        """How many run at most."""
-        return self.maximum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +31,8 @@ class Availability:
     """How many pods of a service run, and how they are kept apart and up.
 
     Args:
-        scale: How many pods.
+        scale: How many pods: `Replicas`, `Autoscaling` by CPU, or `RequestRate` by requests a second too.
+        vertical: Whether what each pod requests follows what it uses; nobody watches it unless given.
         min_available: How many must stay up while nodes are drained (PodDisruptionBudget); none unless given.
             It must be fewer than always run, or no node could ever be drained.
         spread: Whether the pods are spread over nodes and zones.
@@ -98,12 +40,20 @@ class Availability:
     """
 
     scale: Replicas | Autoscaling = Replicas()
+    vertical: VerticalScaling | None = None
     min_available: int = 0
     spread: bool = False
     priority_class: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a budget that blocks every drain."""
+        """Refuse a budget that blocks every drain, and two autoscalers that each undo what the other does."""
+        if self.vertical and "cpu" in self.vertical.resources and isinstance(self.scale, Autoscaling):
+            raise SettingError(
+                "Availability.vertical",
+                self.vertical.resources,
+                f"{type(self.scale).__name__} follows the use of the CPU that pods request, and this would change that "
+                "request by the same use. Give resources=('memory',), or scale=Replicas(…).",
+            )
         if self.min_available < 0 or (self.min_available and self.min_available >= self.scale.least):
             raise SettingError(
                 "Availability.min_available",
@@ -133,7 +83,7 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
 
     Args:
         one_at_a_time: Whether the old pod must be gone before a new one starts: two would both write. A claim asks
-            for it in any case.
+            for it in any case. Give the reason, as a sentence: whoever asks for more pods is told.
         public_url_variable: The variable by which it learns the address that people type, where it builds links with
             it. A gateway sets it.
         identity_headers: How it is told who asks, where it reads that from headers. A gateway tells it.
@@ -141,7 +91,7 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
             Service has one of IPv4; where IPv6 is the first or the only one, it is refused.
     """
 
-    one_at_a_time: bool = False
+    one_at_a_time: bool | str = False
     public_url_variable: str = ""
     identity_headers: IdentityHeaders | None = None
     ipv4_only: bool = False
@@ -151,13 +101,14 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
         super().__post_init__()
         scale = self.availability.scale
         if self.one_at_a_time and scale.most > 1:
-            raise SettingError(f"{self.name} scale", scale, "Only one may run at a time. Give Replicas(count=1).")
+            why = self.one_at_a_time if isinstance(self.one_at_a_time, str) else "Only one may run at a time."
+            raise SettingError(f"{self.name} scale", scale, f"{why} Give Replicas(count=1).")
 
 
 class Workload(Pod):
     """A service that we run: ServiceAccount, Deployment, Service and NetworkPolicy.
 
-    Where settings call for them, claims, a PodDisruptionBudget and a HorizontalPodAutoscaler are added.
+    Where settings call for them, claims, a PodDisruptionBudget and autoscalers are added.
 
     Args:
         scope: A Phase, or a construct inside one.
@@ -168,10 +119,11 @@ class Workload(Pod):
         super().__init__(scope, settings)
         self.availability = settings.availability
         """How many pods, how many stay up, where, and how important they are."""
-        self._one_at_a_time = settings.one_at_a_time
+        self._one_at_a_time = bool(settings.one_at_a_time)
         self._public_url_variable = settings.public_url_variable
         self.public_url = ""
         """Where people reach it, when a gateway serves it below a path."""
+        self._request_count: RequestCount | None = None
         self.identity_headers = settings.identity_headers
         """How a gateway tells it who asks; by a token where nothing is said."""
         self._ipv4_only = settings.ipv4_only
@@ -188,6 +140,14 @@ class Workload(Pod):
                 f"{self.full_name} scale",
                 self.availability.scale,
                 "Its storage is a ReadWriteOnce claim, which one pod can hold. Give Replicas(count=1).",
+            )
+        vertical = self.availability.vertical
+        if vertical and vertical.mode is UpdateMode.RECREATE and not self.may_surge:
+            raise SettingError(
+                f"{self.full_name} vertical",
+                vertical.mode,
+                "Its pod is gone before another comes, so each change of its size would be an outage. Give "
+                "UpdateMode.OFF, or UpdateMode.INITIAL.",
             )
 
     @property
@@ -229,6 +189,22 @@ class Workload(Pod):
             self.add_variables(self.identity_headers.variables)
 
     # How many run.
+
+    def count_requests(self, counted: RequestCount) -> None:
+        """Tell it where requests to it are counted, for a `RequestRate`; what counts them calls it."""
+        self.application.require_open(self.full_name)
+        self._request_count = counted
+
+    @property
+    def counted(self) -> RequestCount | None:
+        """Where requests to it are counted, if anybody counts them."""
+        return self._request_count
+
+    @property
+    def requests(self) -> Amount:
+        """What the scheduler reserves for one pod, at most: as an autoscaler may enlarge it."""
+        vertical = self.availability.vertical
+        return self._sum(vertical.largest) if vertical and vertical.changes else super().requests
 
     @property
     def priority_class(self) -> str:
@@ -338,31 +314,19 @@ class Workload(Pod):
         )
 
     def autoscaler(self) -> list[Manifest]:
-        """The HorizontalPodAutoscaler, where the scale follows the load."""
-        scale = self.availability.scale
-        if isinstance(scale, Replicas):
-            return []
-        return [
-            k8s.KubeHorizontalPodAutoscalerV2.manifest(
-                metadata=self.metadata(),
-                spec=k8s.HorizontalPodAutoscalerSpecV2(
-                    scale_target_ref=k8s.CrossVersionObjectReferenceV2(
-                        api_version="apps/v1", kind=self.kind, name=self.full_name
-                    ),
-                    min_replicas=scale.minimum,
-                    max_replicas=scale.maximum,
-                    metrics=[
-                        k8s.MetricSpecV2(
-                            type="Resource",
-                            resource=k8s.ResourceMetricSourceV2(
-                                name="cpu",
-                                target=k8s.MetricTargetV2(type="Utilization", average_utilization=scale.cpu_percent),
-                            ),
-                        )
-                    ],
-                ),
+        """What scales it: HorizontalPodAutoscaler, ScaledObject or VerticalPodAutoscaler, where settings say so."""
+        scale, vertical, made = self.availability.scale, self.availability.vertical, list[Manifest]()
+        metadata = ApiObjectMetadata(name=self.full_name, namespace=self.namespace, labels=self.labels())
+        if isinstance(scale, RequestRate):
+            if self._request_count:
+                made.append(scaled_object(metadata, self.kind, self.full_name, scale, self._request_count))
+        elif isinstance(scale, Autoscaling):
+            made.append(horizontal_autoscaler(self.metadata(), self.kind, self.full_name, scale))
+        if vertical:
+            made.append(
+                vertical_autoscaler(metadata, self.kind, self.full_name, vertical, scale.least, *self.containers)
             )
-        ]
+        return made
 
     def disruption_budget(self) -> list[Manifest]:
         """The PodDisruptionBudget, where settings ask for one."""

@@ -217,7 +217,7 @@ class Alertmanager(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="alerts",
-                one_at_a_time=True,
+                one_at_a_time="Two that do not know of each other would tell people everything twice.",
                 metrics=(MetricsEndpoint(port="http"),),
                 container=Container(
                     name=settings.name,

@@ -123,7 +123,7 @@ class Alloy(Workload):
                 extras=settings.extras,
                 component="logs",
                 # Two would send every line twice.
-                one_at_a_time=True,
+                one_at_a_time="Two would bring each line twice.",
                 metrics=(MetricsEndpoint(port="http"),),
                 api_access=ApiAccess(
                     because="It reads the logs of the application's pods.",

@@ -160,7 +160,7 @@ class Loki(Workload):
                 extras=settings.extras,
                 component="logs",
                 metrics=(MetricsEndpoint(port="http"),),
-                one_at_a_time=True,
+                one_at_a_time="It is one store of logs, with one writer.",
                 # It writes down what it holds in memory.
                 termination_grace_seconds=60,
                 container=Container(

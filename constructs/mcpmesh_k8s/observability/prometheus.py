@@ -9,6 +9,7 @@ from typing import Literal
 import yaml
 from constructs import Construct
 
+from mcpmesh_k8s.access import Gateway
 from mcpmesh_k8s.images import PROMETHEUS
 from mcpmesh_k8s.kubernetes import (
     TOKEN_PATH,
@@ -30,6 +31,8 @@ from mcpmesh_k8s.kubernetes import (
     Pod,
     Port,
     Probes,
+    RequestCount,
+    RequestRate,
     Scratch,
     SettingError,
     Target,
@@ -142,7 +145,7 @@ class Prometheus(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="metrics",
-                one_at_a_time=True,
+                one_at_a_time="Two would write to one storage, and call people twice.",
                 termination_grace_seconds=120,
                 api_access=ApiAccess(
                     because="It finds the pods that it asks for their metrics.",
@@ -187,11 +190,31 @@ class Prometheus(Workload):
             for port in dict.fromkeys(endpoint.port for endpoint in pod.metrics):
                 self.connects_to(Target(workload=pod, port=port, watched=True))
         self.connects_to(*(target for target in self.application.find_all(Alertmanager) if not self._reaches(target)))
+        self._count_requests()
         rules = alerting_rules(self.application.find_all(Component), self.settings.runbooks)
         files = [File(path="prometheus.yaml", content=_text(self.configuration(pods)))]
         if rules:
             files.append(File(path="rules/alerts.yaml", content=_text({"groups": rules})))
         self.add_volume(Files(mount_path=_ETC, files=tuple(files)))
+
+    def _count_requests(self) -> None:
+        """Tell workloads that scale by requests where gateways' counts of them are, and let in who asks."""
+        gateways = self.application.find_all(Gateway)
+        server = f"http://{self.full_name}.{self.application.settings.service_domain}:{self.main_port.number}"
+        admitted = set[Peer]()
+        for workload in self.application.find_all(Workload):
+            scale = workload.availability.scale
+            if not isinstance(scale, RequestRate):
+                continue
+            # One sample more than a rate needs: one may be missing.
+            window = 4 * self.settings.interval_seconds
+            counts = [gateway.requests_to(workload, within_seconds=window) for gateway in gateways if gateway.metrics]
+            query = " + ".join(filter(None, counts))
+            if query:
+                workload.count_requests(RequestCount(server=server, query=query))
+                if scale.keda not in admitted:
+                    admitted.add(scale.keda)
+                    self.accepts_from(scale.keda)
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

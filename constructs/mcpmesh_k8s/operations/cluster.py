@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from mcpmesh_k8s.kubernetes import at, each, name_of
+from mcpmesh_k8s.kubernetes import SCALERS, at, each, name_of
 
 from .environment import Environment, Minikube, SharedCluster
 from .programs import ConsentError, Kubectl, OperationError, captured, output, require, succeeds
@@ -15,11 +15,13 @@ from .terminal import show
 
 CONTROLLERS = {
     "argoproj.io": "Argo CD",
+    "autoscaling.k8s.io": "the VerticalPodAutoscaler, of which its recommender alone must run where nothing is changed",
     "bitnami.com": "the Sealed Secrets controller",
     "cert-manager.io": "cert-manager",
     "cilium.io": "Cilium, which is the network plugin of a cluster from its start",
     "external-secrets.io": "the External Secrets Operator",
     "gateway.networking.k8s.io": "the Gateway API, with a controller for it",
+    "keda.sh": "KEDA",
 }
 """Who brings the kinds of an API group that Kubernetes itself has not."""
 
@@ -151,11 +153,10 @@ def needs_default_storage_class(objects: Sequence[object]) -> bool:
 
 def measures_pods(objects: Sequence[object]) -> bool:
     """Whether an autoscaler reads how much CPU or memory pods use."""
-    return any(
-        metric.get("type") in ("Resource", "ContainerResource")
-        for manifest in objects
-        if at(manifest).get("kind") == "HorizontalPodAutoscaler"
-        for metric in each(manifest, "spec", "metrics")
+    scalers = [manifest for manifest in objects if at(manifest).get("kind") in SCALERS]
+    measures = [one for manifest in scalers for key in ("metrics", "triggers") for one in each(manifest, "spec", key)]
+    return any(one.get("type") in ("Resource", "ContainerResource", "cpu", "memory") for one in measures) or any(
+        at(manifest).get("kind") == "VerticalPodAutoscaler" for manifest in objects
     )
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
-from mcpmesh_k8s.kubernetes import Workload, at, each, name_of
+from mcpmesh_k8s.kubernetes import SCALERS, Workload, at, each, name_of, scaled_by
 
 from .clients import clients_of
 from .environment import Environment
@@ -48,6 +48,12 @@ PASSING = (
     "statefulset",
 )
 """Kinds that every cluster knows, and of which a service that is gone may leave one behind."""
+
+PASSING_OF_OTHERS = {
+    "autoscaling.k8s.io/v1": "verticalpodautoscaler",
+    "keda.sh/v1alpha1": "scaledobject",
+}
+"""Such kinds that a cluster may know: one that is left behind goes on scaling. By the API that serves each."""
 
 
 def show_difference(environment: Environment, kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> bool:
@@ -92,7 +98,7 @@ def deploy(environment: Environment, kubectl: Kubectl, phases: Sequence[Rendered
         last += [manifest for manifest in hooks if phase.runs_later(manifest)]
         jobs = [manifest for manifest in hooks if not phase.runs_later(manifest)]
         apply(kubectl, [manifest for manifest in phase.objects if not hook_of(manifest)])
-        wake(kubectl, phase.of("HorizontalPodAutoscaler"))
+        wake(kubectl, phase.of(*SCALERS))
         # A workload of the phase may wait for what a job of the phase makes, and the job for another workload.
         start_jobs(kubectl, jobs)
         wait_for(kubectl, phase.of(*FETCHED), phase.of(*CONTROLLERS))
@@ -112,11 +118,10 @@ def apply(kubectl: Kubectl, objects: Sequence[Manifest]) -> None:
 
 def wake(kubectl: Kubectl, autoscalers: Sequence[Manifest]) -> None:
     """Start what was scaled to zero by hand: an autoscaler leaves that alone, and the count is not rendered."""
-    for manifest in autoscalers:
-        scaled = at(manifest, "spec", "scaleTargetRef")
-        target = f"{str(scaled.get('kind')).lower()}/{scaled.get('name')}"
+    for scaled in map(scaled_by, autoscalers):
+        target = f"{scaled.kind.lower()}/{scaled.name}"
         if kubectl.output("get", target, "--output=jsonpath={.spec.replicas}").strip() == "0":
-            kubectl.do("scale", target, f"--replicas={at(manifest, 'spec').get('minReplicas')}")
+            kubectl.do("scale", target, f"--replicas={scaled.minimum}")
 
 
 def wait_for(kubectl: Kubectl, secrets: Sequence[Manifest], workloads: Sequence[Manifest]) -> None:
@@ -180,7 +185,9 @@ def show_leftovers(environment: Environment, kubectl: Kubectl, phases: Sequence[
     objects = [manifest for phase in phases for manifest in phase.objects]
     namespaced = [manifest for manifest in objects if "namespace" in at(manifest, "metadata")]
     rendered_kinds = {str(manifest["kind"]).lower() for manifest in namespaced}
-    kinds = sorted(rendered_kinds.union(PASSING) - {"job", "persistentvolumeclaim"})
+    served = kubectl.output("api-versions").split()
+    known = {kind for version, kind in PASSING_OF_OTHERS.items() if version in served}
+    kinds = sorted(rendered_kinds.union(PASSING, known) - {"job", "persistentvolumeclaim"})
     rendered = {reference(manifest) for manifest in namespaced}
     found = json.loads(kubectl.output("get", ",".join(kinds), f"--selector={environment.selector}", "--output=json"))
     left = [

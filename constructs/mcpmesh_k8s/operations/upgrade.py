@@ -20,7 +20,18 @@ from typing import Annotated
 import typer
 import yaml
 
-from mcpmesh_k8s.kubernetes import Manifest, SettingError, at, bytes_text, containers_of, each, in_bytes, name_of
+from mcpmesh_k8s.kubernetes import (
+    SCALERS,
+    Manifest,
+    SettingError,
+    at,
+    bytes_text,
+    containers_of,
+    each,
+    in_bytes,
+    name_of,
+    scaled_by,
+)
 from mcpmesh_k8s.services import DATABASES_FILE, role_key
 
 from .cli import run
@@ -474,6 +485,25 @@ def _replicas(objects: _Comparison) -> Iterator[BreakingChange]:
             )
 
 
+def _scalers(objects: _Comparison) -> Iterator[BreakingChange]:
+    """A scaler of another kind takes over what one scales. KEDA refuses that while the other is there."""
+    new = {
+        scaled_by(manifest)[:2]: manifest
+        for identity, manifest in objects.after.items()
+        if identity[0] in SCALERS and identity not in objects.before
+    }
+    for old in objects.gone(*SCALERS):
+        other = new.get(scaled_by(old)[:2])
+        if other is not None and other["kind"] != old["kind"]:
+            yield _broken(
+                old,
+                "kind",
+                f"{old['kind']} → {other['kind']}",
+                "Two that scale one workload undo what the other does, and KEDA refuses to be the second.",
+                f"Delete the {old['kind']} before this is deployed: its pods stay. Then allow this.",
+            )
+
+
 def _services(objects: _Comparison) -> Iterator[BreakingChange]:
     """A Service is an address. It is lost with its name, its type, its kind of address or the pods behind it."""
     for old in objects.gone("Service"):
@@ -601,6 +631,7 @@ _RULES: tuple[Callable[[_Comparison], Iterator[BreakingChange]], ...] = (
     _volumes,
     _images,
     _replicas,
+    _scalers,
     _services,
     _external_secrets,
     _applications,

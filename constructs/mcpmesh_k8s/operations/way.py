@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mcpmesh_k8s.kubernetes import at, each, in_bytes, name_of
+from mcpmesh_k8s.kubernetes import Objects, at, bytes_text, each, in_bytes, name_of
 
 from .programs import Kubectl, OperationError
 from .rendered import APPLY, RenderedPhase, as_list, reference
@@ -37,12 +37,14 @@ class Way:
         grown: The claims that grow, as name, size of now and size of then.
         new: The claims that come, and that the quota of now may refuse.
         renewed: The StatefulSets that are deleted without their pods and made again, each with what changes.
+        crowded: Why the new quota has no room for the claims; empty where it has.
     """
 
     bounds: tuple[Manifest, ...]
     grown: tuple[tuple[str, str, str], ...]
     new: tuple[str, ...]
     renewed: tuple[tuple[str, str], ...]
+    crowded: str = ""
 
     @property
     def refused(self) -> frozenset[str]:
@@ -58,16 +60,19 @@ class Way:
             show(f"{_CLAIM}/{name} is new")
         for name, change in self.renewed:
             show(f"{name} is made again around its pods, which run on: {change}")
+        if self.crowded:
+            show(self.crowded)
 
 
 def way_for(kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> Way:
     """What must be done before the manifests can be applied to the cluster as it is."""
     found = json.loads(kubectl.output("get", "statefulsets,persistentvolumeclaims", "--output=json"))
     there = {reference(item): item for item in each(found, "items")}
-    sets = [manifest for phase in phases for manifest in phase.of("StatefulSet") if reference(manifest) in there]
+    every = [manifest for phase in phases for manifest in phase.of("StatefulSet")]
+    sets = [manifest for manifest in every if reference(manifest) in there]
     wanted = {
         f"{name_of(template)}-{name_of(manifest)}-{number}": template
-        for manifest in sets
+        for manifest in every
         for number in range(int(str(at(manifest, "spec").get("replicas", 1))))
         for template in each(manifest, "spec", "volumeClaimTemplates")
     }
@@ -78,8 +83,17 @@ def way_for(kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> Way:
         for name, claim in present.items()
         if _bytes(claim) < _bytes(larger := (wanted | rendered)[name])
     )
-    new = tuple(name for name in rendered if name not in present) if there else ()
+    # At the first deployment, too: a quota that does not count yet refuses every claim.
+    new = tuple(name for name in rendered if name not in present)
+    # A claim outlives what it was made for, and does not shrink: the cluster counts what is there.
+    live = {name_of(item): item for item in there.values() if item.get("kind") == "PersistentVolumeClaim"}
+    sizes = {name: _bytes(claim) for name, claim in live.items()}
+    for name, claim in (wanted | rendered).items():
+        sizes[name] = max(sizes.get(name, 0), _bytes(claim))
     return Way(
+        crowded=_crowded(phases, sizes, sorted(live.keys() - wanted.keys() - rendered.keys() - _mounted(phases)))
+        if grown or new
+        else "",
         bounds=tuple(manifest for phase in phases for manifest in phase.of(*_BOUNDS)) if grown or new else (),
         grown=grown,
         new=new,
@@ -89,6 +103,26 @@ def way_for(kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> Way:
             if (change := _renewal(there[reference(manifest)], manifest))
         ),
     )
+
+
+def _mounted(phases: Sequence[RenderedPhase]) -> set[str]:
+    """The claims that pods mount by name: those that were there before among them."""
+    pods = Objects([manifest for phase in phases for manifest in phase.objects]).pods
+    volumes = (volume for _, template in pods for volume in each(template, "spec", "volumes"))
+    return {str(at(volume, "persistentVolumeClaim").get("claimName")) for volume in volumes}
+
+
+def _crowded(phases: Sequence[RenderedPhase], sizes: Mapping[str, int], others: Sequence[str]) -> str:
+    total = sum(sizes.values())
+    for quota in (manifest for phase in phases for manifest in phase.of("ResourceQuota")):
+        room = in_bytes("requests.storage", str(at(quota, "spec", "hard").get("requests.storage", f"{total}")))
+        if total > room and others:
+            return (
+                f"All claims together are {bytes_text(total)}, and the quota that is rendered has {bytes_text(room)}: "
+                f"nothing is rendered any more of {', '.join(others)}. Delete what nobody needs, or mount it as an "
+                "ExistingClaim, which the quota counts."
+            )
+    return ""
 
 
 def _renewal(old: Manifest, new: Manifest) -> str:
@@ -124,8 +158,11 @@ def clear(kubectl: Kubectl, way: Way) -> None:
     """Grow claims, and delete StatefulSets without their pods. It can be repeated, wherever it stopped.
 
     Raises:
-        OperationError: The cluster refuses it, such as a class of storage that cannot grow.
+        OperationError: The cluster refuses it, such as a class of storage that cannot grow, or would: the quota has no
+            room. Nothing is changed then.
     """
+    if way.crowded:
+        raise OperationError(way.crowded)
     if way.bounds:
         kubectl.do("apply", *APPLY, "--filename=-", stdin=as_list(way.bounds))
         for bound in way.bounds:

@@ -318,7 +318,7 @@ class Redis(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 init_containers=repairs,
-                one_at_a_time=True,
+                one_at_a_time="It is one store with one writer.",
                 container=Container(
                     name=settings.name,
                     image=settings.image,

@@ -94,7 +94,7 @@ class Registry(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="registry",
-                one_at_a_time=True,
+                one_at_a_time="It migrates its tables when it starts, and two would migrate them at once.",
                 container=Container(
                     name=settings.name,
                     image=settings.image,

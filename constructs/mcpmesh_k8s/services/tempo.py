@@ -238,7 +238,7 @@ class Tempo(Workload):
                 extras=settings.extras,
                 component="tracing",
                 metrics=(MetricsEndpoint(port="http"),),
-                one_at_a_time=True,
+                one_at_a_time="It is one store of traces, and blocks of one are unknown to another.",
                 container=Container(
                     name=settings.name,
                     image=settings.image,
