@@ -59,7 +59,7 @@ class Told:
         environments: The variables of each server's container.
         ports: Ports that stand for others.
         minio: The port of MinIO.
-        listing: How it is asked for what runs.
+        listing: How it may be asked for what runs.
         running: What it says to that.
     """
 
@@ -74,13 +74,13 @@ class Told:
     def to_shell(self) -> str:
         """The end of its program."""
         quoted = shlex.quote
-        listing, prefix = " ".join(self.listing), " ".join(self.prefix)
+        listing, prefix = "|".join(map(quoted, self.listing)), " ".join(self.prefix)
         local = "".join(f"{quoted(word)}) word={quoted(port)} ;; " for word, port in self.ports.items())
         translate = f'for word; do shift; case "$word" in {local}esac; set -- "$@" "$word"; done'
         lines = [
             f'case "$*" in {quoted(prefix)}" "*) shift {len(self.prefix)} ;; *) set -- no "$@" ;; esac',
             'case "$*" in',
-            f'{quoted(listing)}) printf "%s\\n" {quoted(self.running)}; exit ;;',
+            f'{listing}) printf "%s\\n" {quoted(self.running)}; exit ;;',
             f'"port minio 9000") echo 0.0.0.0:{self.minio}; exit ;;',
             '"port-forward statefulset/ai-interviewer-minio :9000 --address=127.0.0.1")',
             f'echo "Forwarding from 127.0.0.1:{self.minio} -> 9000"; exec sleep 600 ;;',
@@ -330,7 +330,7 @@ class Stage:
             if end is self.compose:
                 prefix = ["compose", "--file", str(self.folder / "checkout/docker-compose/docker-compose.yml")]
                 words = {name: ["exec", "-T", name] for name in environments}
-                listing = ["ps", "--services", "--status", "running"]
+                listing = ["ps --services --status running"]
             else:
                 prefix = ["--context", CONTEXT, "--namespace", NAMESPACE]
                 kinds = {"postgres": "statefulset", "redis": "deployment", "minio": "statefulset"}
@@ -338,7 +338,7 @@ class Stage:
                     name: ["exec", "-i", f"{kind}/ai-interviewer-{name}", "--container", name, "--"]
                     for name, kind in kinds.items()
                 }
-                listing = ["get", "deployments,jobs", "--output", "json"]
+                listing = [f"get {kinds} --output json" for kinds in ("deployments,jobs", "cronjobs,deployments,jobs")]
             self._tell(
                 end,
                 Told(

@@ -785,7 +785,9 @@ def test_roles_arrive_with_members_and_grants_but_cannot_log_in_and_rule_nothing
 
 def test_the_roles_of_the_target_keep_their_passwords(stage: Stage, imported: Path) -> None:
     asked = "SELECT rolname FROM pg_authid WHERE rolcanlogin AND rolpassword LIKE 'SCRAM%' ORDER BY 1;"
-    assert stage.cluster.sql("postgres", asked) == ["backend", "exporter", "interview_agent", "mcpmesh", "postgres"]
+    assert stage.cluster.sql("postgres", asked) == [
+        *("backend", "backup", "exporter", "interview_agent", "mcpmesh", "postgres")
+    ]
 
 
 def test_every_key_arrives_with_its_type_and_its_end(stage: Stage, imported: Path) -> None:
@@ -1112,10 +1114,12 @@ def test_the_stores_are_those_of_the_tree() -> None:
     names = ("registry", "backend", "pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent")
     deployments = tuple(f"deployment/ai-interviewer-{name}" for name in names)
     jobs = ("job/ai-interviewer-postgres-databases", "job/ai-interviewer-minio-bucket")
-    assert STORES.clients == (*jobs, *deployments)
+    backups = tuple(f"cronjob/ai-interviewer-{name}-backup" for name in ("postgres", "redis", "minio"))
+    assert sorted(STORES.clients) == sorted((*jobs, *backups, *deployments))
     # Traces, dashboards, metrics and logs: what keeps a claim and is no store is named.
     watching = ("tempo", "grafana", "prometheus", "loki")
-    assert STORES.left_out == tuple(f"deployment/ai-interviewer-{name}" for name in watching)
+    # So are backups: they stay where they are.
+    assert set(STORES.left_out) == {*backups, *(f"deployment/ai-interviewer-{name}" for name in watching)}
     assert stores_of(AiInterviewer(DEV, outdir="unused")).left_out == ()
 
 

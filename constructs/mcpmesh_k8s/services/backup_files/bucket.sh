@@ -1,4 +1,5 @@
 # What reads backups in $BUCKET. Beside common.sh.
+set -eu
 # Prints the names of those that are complete, the oldest first.
 there_are() {
   mc --quiet ls "$BUCKET/" >/tmp/there || fail "the bucket cannot be listed: see above"

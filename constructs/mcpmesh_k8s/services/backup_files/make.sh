@@ -1,5 +1,6 @@
 # Makes a backup, whatever its target. Beside common.sh.
 # shellcheck disable=SC2154
+set -eu
 # Prints checksum, size and path of each file below the folder $1, which ends with "/" unless it is this one.
 sums_of() {
   for entry in "$1"* "$1".[!.]* "$1"..?*; do
