@@ -46,6 +46,7 @@ from mcpmesh_k8s import (
     Port,
     PrometheusSettings,
     RateLimit,
+    RedisUser,
     Registry,
     Replicas,
     Route,
@@ -110,6 +111,11 @@ def agent(scope: Phase, name: str) -> Agent:
             module="agent",
         ),
     )
+
+
+def with_user(user: RedisUser) -> EnvironmentSettings:
+    """The development environment with one user of Redis."""
+    return replace(DEV, redis=replace(DEV.redis, users=(user,)))
 
 
 def service(
@@ -243,6 +249,38 @@ CASES = {
     "a malformed quantity": Case(
         ("Compute.memory", "'1GB'", "'256Mi'"),
         environment(lambda: replace(DEV, redis=replace(DEV.redis, compute=Compute(cpu="1", memory="1GB")))),
+    ),
+    "a user of Redis of a name that is taken": Case(
+        ("RedisUser.name", "'mesh'", "has one of this name"),
+        environment(lambda: with_user(RedisUser(name="mesh", keys=("user:*",), commands=("get",)))),
+    ),
+    "a user of Redis with a name that no variable can have": Case(
+        ("RedisUser.name", "'a b'", "lower-case letters"),
+        environment(lambda: with_user(RedisUser(name="a b", keys=("user:*",), commands=("get",)))),
+    ),
+    "a user of Redis without keys": Case(
+        ("RedisUser.keys", "connects to the Redis itself"),
+        environment(lambda: with_user(RedisUser(name="shop", keys=(), commands=("get",)))),
+    ),
+    "a pattern of keys that is two words": Case(
+        ("RedisUser.keys of 'shop'", "'user:* +@all'", "letters, digits"),
+        environment(lambda: with_user(RedisUser(name="shop", keys=("user:* +@all",), commands=("get",)))),
+    ),
+    "a category of commands": Case(
+        ("RedisUser.commands of 'shop'", "'@all'", "no category"),
+        environment(lambda: with_user(RedisUser(name="shop", keys=("user:*",), commands=("@all",)))),
+    ),
+    "a command that rules the server": Case(
+        ("RedisUser.commands of 'shop'", "'config|get'", "Only its operator"),
+        environment(lambda: with_user(RedisUser(name="shop", keys=("user:*",), commands=("config|get",)))),
+    ),
+    "two users of Redis of one name": Case(
+        ("RedisSettings.users", "'backend'", "twice"),
+        environment(lambda: replace(DEV, redis=replace(DEV.redis, users=DEV.redis.users * 2))),
+    ),
+    "a user that Redis does not have": Case(
+        ("ai-interviewer-redis user", "'frontend'", "backend, default"),
+        added(lambda whole, _: of("redis", whole).user("frontend")),  # type: ignore[attr-defined]
     ),
     "a negative quantity": Case(
         ("Compute.cpu", "'-1'", "positive"),

@@ -185,6 +185,7 @@ from mcpmesh_k8s import (
     Redis,
     RedisExporter,
     RedisSettings,
+    RedisUser,
     Registry,
     RegistrySettings,
     Repair,
@@ -624,6 +625,7 @@ POSTGRES = PostgresSettings(
 )
 PROJECT = ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git")
 REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
+CARTS = RedisUser(name="carts", keys=("cart:*",), commands=("get", "set"))
 NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
 ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
 SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
@@ -1202,6 +1204,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         trace_length=10_001,
         exporter=None,
         backup=NIGHTLY,
+        users=(CARTS,),
         name="cache",
         availability=URGENT,
         extras=MORE,
@@ -1808,6 +1811,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         tenant="shop",
         alloy=AlloySettings(name="collector"),
         priority_class="urgent",
+    ),
+    RedisUser: case(
+        CARTS,
+        lambda shop, user: shop.redis(replace(REDIS, users=(user,))),
+        name="default",
+        keys=("cart:?",),
+        commands=("get",),
     ),
     RedisExporter: case(
         RedisExporter(),
