@@ -49,6 +49,7 @@ from mcpmesh_k8s import (
     RedisUser,
     Registry,
     Replicas,
+    RoleConnections,
     Route,
     SealedSecrets,
     SettingError,
@@ -116,6 +117,12 @@ def agent(scope: Phase, name: str) -> Agent:
 def with_user(user: RedisUser) -> EnvironmentSettings:
     """The development environment with one user of Redis."""
     return replace(DEV, redis=replace(DEV.redis, users=(user,)))
+
+
+def with_sessions(**most: int) -> EnvironmentSettings:
+    """The development environment with so many sessions for each role."""
+    limits = tuple(RoleConnections(role=role, most=number) for role, number in most.items())
+    return replace(DEV, postgres=replace(DEV.postgres, connections=limits))
 
 
 def service(
@@ -281,6 +288,30 @@ CASES = {
     "a user that Redis does not have": Case(
         ("ai-interviewer-redis user", "'frontend'", "backend, default"),
         added(lambda whole, _: of("redis", whole).user("frontend")),  # type: ignore[attr-defined]
+    ),
+    "sessions of a role that is nowhere": Case(
+        ("PostgresSettings.connections", "'frontend'", "mcpmesh, backend, interview_agent"),
+        environment(lambda: with_sessions(frontend=5)),
+    ),
+    "more sessions than the server takes": Case(
+        ("PostgresSettings.connections", "120 and 0 roles", "the server takes"),
+        environment(lambda: with_sessions(mcpmesh=40, backend=40, interview_agent=40)),
+    ),
+    "no session left for another role": Case(
+        ("PostgresSettings.connections", "and 1 roles without a number"),
+        environment(lambda: with_sessions(mcpmesh=46, backend=46)),
+    ),
+    "a role without a session": Case(
+        ("RoleConnections.most of 'backend'", "0", "1 or more"),
+        environment(lambda: with_sessions(backend=0)),
+    ),
+    "two numbers for one role": Case(
+        ("PostgresSettings.connections", "'backend'", "twice"),
+        environment(
+            lambda: replace(
+                DEV, postgres=replace(DEV.postgres, connections=(RoleConnections(role="backend", most=5),) * 2)
+            )
+        ),
     ),
     "a negative quantity": Case(
         ("Compute.cpu", "'-1'", "positive"),

@@ -195,6 +195,7 @@ from mcpmesh_k8s import (
     RequestRules,
     RestoreDrill,
     Retention,
+    RoleConnections,
     Route,
     Row,
     S3Storage,
@@ -623,6 +624,7 @@ POSTGRES = PostgresSettings(
     size="1Gi",
     databases=(Database(name="shop", roles=("shop",)),),
 )
+TWO_ROLES = replace(POSTGRES, compute=LARGE, databases=(Database(name="shop", roles=("shop", "audit")),))
 PROJECT = ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git")
 REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
 CARTS = RedisUser(name="carts", keys=("cart:*",), commands=("get", "set"))
@@ -1132,8 +1134,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         size="2Gi",
         storage_class="fast",
         databases=(Database(name="store", roles=("store",)),),
+        connections=(RoleConnections(role="shop", most=2),),
         databases_extras=MORE,
-        backup=NIGHTLY,
+        backup=Given(NIGHTLY, {"compute": Compute(cpu="100m", memory="512Mi")}),
         exporter=None,
         name="database",
         availability=URGENT,
@@ -1811,6 +1814,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         tenant="shop",
         alloy=AlloySettings(name="collector"),
         priority_class="urgent",
+    ),
+    RoleConnections: case(
+        RoleConnections(role="shop", most=2),
+        lambda shop, one: shop.postgres(replace(TWO_ROLES, connections=(one,))),
+        role="audit",
+        most=1,
     ),
     RedisUser: case(
         CARTS,

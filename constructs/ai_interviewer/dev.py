@@ -66,6 +66,7 @@ DEV = EnvironmentSettings(
         compute=Compute(cpu="1", memory="1Gi"),
         size="10Gi",
         databases=services.DATABASES,
+        connections=services.CONNECTIONS,
         availability=services.DATA,
     ),
     redis=RedisSettings(

@@ -80,6 +80,7 @@ PROD = EnvironmentSettings(
         compute=Compute(cpu="1500m", memory="2Gi", cpu_limit="2"),
         size="10Gi",
         databases=services.DATABASES,
+        connections=services.CONNECTIONS,
         availability=services.DATA,
         backup=services.backup("20Gi", at="30 2 * * *"),
     ),

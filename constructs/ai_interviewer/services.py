@@ -17,6 +17,7 @@ from mcpmesh_k8s import (
     Internet,
     Platform,
     RedisUser,
+    RoleConnections,
     Schedule,
     Secret,
     SecretKey,
@@ -44,6 +45,8 @@ DATABASES = (
     Database(name="ai_interviewer", roles=("backend", "interview_agent")),
 )
 """The registry's database, and the application's own with a role for each service that connects."""
+CONNECTIONS = (RoleConnections(role="mcpmesh", most=25),)
+"""As many sessions as the registry's pool takes (its DB_MAX_OPEN_CONNECTIONS)."""
 
 REDIS_USERS = (
     RedisUser(

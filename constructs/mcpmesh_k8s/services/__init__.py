@@ -16,7 +16,7 @@ from .backup import (
 from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
-from .postgres import Postgres, PostgresExporter, PostgresSettings
+from .postgres import Postgres, PostgresExporter, PostgresSettings, RoleConnections
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
 from .redis import Ephemeral, Persistent, Redis, RedisExporter, RedisSettings, RedisUser, Repair
 from .registry import Registry, RegistrySettings
@@ -62,6 +62,7 @@ __all__ = [
     "Repair",
     "RestoreDrill",
     "Retention",
+    "RoleConnections",
     "S3Storage",
     "S3Target",
     "SourceKind",
