@@ -54,6 +54,7 @@ from mesh_harness import (
     probe,
 )
 from processes import REDIS, START, redis_cli, serving, start_beside_redis, start_redis
+from programs import ROOT
 
 PASSWORD = SECRETS[REDIS, "operator-password"]
 EXPORTER_PASSWORD = SECRETS[REDIS, "exporter-password"]
@@ -342,6 +343,42 @@ def test_nobody_comes_in_with_the_password_of_another(redis: Pod, user: str) -> 
     other = "mesh" if user != "mesh" else "backend"
     for password in (SECRETS[REDIS, f"{other}-password"], "wrong"):
         assert "WRONGPASS" in redis_cli(redis.ports["redis"], password, "PING", user=user)
+
+
+def test_a_new_password_is_good_beside_the_old_until_the_guide_takes_that_away(redis: Pod) -> None:
+    guide = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    words = re.findall(r"printf '>'; value; \} \| redis (.*)", guide)
+    (client,) = re.findall(r"-- (redis-cli .*) \"\$@\"", guide)
+    assert words == ["ACL SETUSER backend", "ACL SETUSER backend resetpass"]
+    old, new = SECRETS[REDIS, "backend-password"], "the-new-one"
+
+    def tell(said: str, password: str) -> None:
+        done = subprocess.run(
+            [*client.replace("redis-cli", f"redis-cli -p {redis.ports['redis']}").split(), *said.split()],
+            env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": redis.environment["REDISCLI_AUTH"]},
+            input=f">{password}",
+            capture_output=True,
+            text=True,
+            timeout=START,
+        )
+        assert (done.returncode, done.stdout) == (0, "OK\n"), done.stderr
+
+    def lets_in(password: str) -> bool:
+        return redis_cli(redis.ports["redis"], password, "PING", user="backend") == '"PONG"\n'
+
+    rights = ask(redis, "ACL", "GETUSER", "backend")
+    assert (lets_in(old), lets_in(new)) == (True, False)
+    with socket.create_connection((LOCALHOST, redis.ports["redis"])) as open_, open_.makefile("rb") as answers:
+        open_.sendall(f"AUTH backend {old}\r\nPING\r\n".encode())
+        assert (answers.readline(), answers.readline()) == (b"+OK\r\n", b"+PONG\r\n")
+        tell(words[0], new)
+        assert (lets_in(old), lets_in(new)) == (True, True)
+        tell(words[1], new)
+        assert (lets_in(old), lets_in(new)) == (False, True)
+        open_.sendall(b"PING\r\n")
+        assert answers.readline() == b"+PONG\r\n"
+    tell(words[1], old)
+    assert ask(redis, "ACL", "GETUSER", "backend") == rights
 
 
 def test_without_a_password_nobody_is_told_anything(redis: Pod) -> None:
