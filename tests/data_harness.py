@@ -19,7 +19,8 @@ from pathlib import Path
 
 from mesh_harness import LOCALHOST, SECRETS, Manifest, free_port
 from processes import REDIS, Account, serving, start_redis
-from test_postgres_runtime import starting
+from test_postgres_runtime import POSTGRES, starting
+from test_postgres_runtime import SECRETS as PASSWORDS
 
 CONTEXT, NAMESPACE = "proof", "ai-interviewer"
 COMPOSE_ROOT, CLUSTER_ROOT = ("compose-root", "compose-root-password"), ("cluster-root", "cluster-root-password")
@@ -190,11 +191,11 @@ class End:
     running: str
 
     def sql(self, database: str, *statements: str, role: str = "") -> list[str]:
-        """Run statements, as the superuser unless a role is given."""
+        """Run statements, as the superuser unless a role is given: nobody else comes in by the socket."""
         options = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
         done = subprocess.run(
-            ["psql", *options, f"--username={role or self.superuser}", f"--dbname={database}", "--file=-"],
-            input="\n".join(statements),
+            ["psql", *options, f"--username={self.superuser}", f"--dbname={database}", "--file=-"],
+            input="\n".join([*([f"SET SESSION AUTHORIZATION {role};"] if role else []), *statements]),
             env=dict(self.postgres),
             capture_output=True,
             text=True,
@@ -202,6 +203,10 @@ class End:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
+
+    def from_outside(self, role: str) -> dict[str, str]:
+        """What a role of the cluster logs in with."""
+        return {**self.postgres, "PGHOST": LOCALHOST, "PGPASSWORD": PASSWORDS[POSTGRES, f"{role}-password"]}
 
     def redis(self, *command: str) -> object:
         """Ask Redis."""

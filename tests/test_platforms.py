@@ -325,7 +325,11 @@ def test_postgres_is_there(manifests: Manifests, platform: Platform, ipv6: bool,
     def ask() -> None:
         with account.folder(of_data=True) as folder, starting(manifests("prod"), account, folder, 5432) as server:
             password = server.client("backend")["PGPASSWORD"].replace("'", "''")
-            server.ask(f"CREATE ROLE backend LOGIN PASSWORD '{password}'", "CREATE DATABASE ai_interviewer")
+            server.ask(
+                f"CREATE ROLE backend LOGIN PASSWORD '{password}'",
+                "CREATE ROLE clients ROLE backend",
+                "CREATE DATABASE ai_interviewer",
+            )
             postgres_is_there(server, at)
 
     with own_network(ipv6=ipv6) as inside:
