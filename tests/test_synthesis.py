@@ -146,7 +146,10 @@ def test_every_environment_has_the_same_construct_paths_but_for_login_and_certif
     metrics = SETTINGS[environment].metrics
     called = isinstance(metrics, InClusterPrometheus) and metrics.alertmanager is not None
     alerts = {"alertmanager", "secret-alertmanager"} if called else set[str]()
-    assert {path.rpartition("/")[2] for path in paths[environment] - everywhere} == login | answers | alerts
+    stores = ("postgres", "redis", "minio")
+    backups = {f"{name}-backup" for name in stores if getattr(SETTINGS[environment], name).backup}
+    own = {path.rpartition("/")[2] for path in paths[environment] - everywhere}
+    assert own == login | answers | alerts | backups
 
 
 @pytest.mark.parametrize(("ends", "said"), [("", True), ("shop.synth()", False), ("shop.pods", False)])

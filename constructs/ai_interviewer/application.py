@@ -72,6 +72,8 @@ PRIORITIES = (
         name="backend", value=30_000, description="The backend, of which one is enough.", survives_a_node=True
     ),
     PriorityClassSettings(name="observability", value=10_000, description="What nobody needs for an interview."),
+    # Below what has no class: whoever adds a pod need not make room for what runs for a minute at night.
+    PriorityClassSettings(name="backups", value=-10_000, description="Runs of a schedule, which may wait for room."),
 )
 """The order in which pods get room when the nodes are full."""
 
@@ -81,6 +83,17 @@ COOKIES = IssuedKey(key="cookies", issued_by="people who signed in: the cookies 
 INTERVIEW = Path(__file__).with_name("_interview_load.py")
 """The interview that a load test walks through."""
 OPENAI_KEY = IssuedKey(key="api-key", issued_by="OpenAI, platform.openai.com")
+
+
+def _settings(environment: EnvironmentSettings) -> ApplicationSettings:
+    return ApplicationSettings(
+        name=NAME,
+        namespace=environment.namespace,
+        image_pull_secret=environment.image_pull_secret,
+        api_server=environment.api_server,
+        policies=environment.policies,
+        platform=environment.platform,
+    )
 
 
 def add_tests(
@@ -111,15 +124,7 @@ class AiInterviewer(Application):
                 "EnvironmentSettings.name", ARGOCD, f"dist/{ARGOCD} holds what ArgoCD is told. Give it another name."
             )
         self.environment = environment
-        settings = ApplicationSettings(
-            name=NAME,
-            namespace=environment.namespace,
-            image_pull_secret=environment.image_pull_secret,
-            api_server=environment.api_server,
-            policies=environment.policies,
-            platform=environment.platform,
-        )
-        super().__init__(settings, outdir=outdir)
+        super().__init__(_settings(environment), outdir=outdir)
         foundation, mesh, services, access, observability = (Phase(self, name) for name in PHASES)
 
         def secret(name: str, *keys: str | IssuedKey | RandomKey) -> Secret:

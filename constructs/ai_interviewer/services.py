@@ -68,7 +68,7 @@ def backup(size: str, *, at: str) -> Backup:
     return Backup(
         target=ClaimTarget(size=size),
         schedule=Schedule(cron=at),
-        priority_class=OBSERVABILITY.priority_class,
+        priority_class="backups",
     )
 
 
