@@ -163,6 +163,16 @@ watching: $(WATCHING) $(REGISTRY) ## build what watches the application, for the
 test-watching: setup watching ## stop each part of the application in turn, and see what is rendered notice it
 	@.venv/bin/python -m pytest --verbose tests/drill tests/test_watching.py
 
+.PHONY: test-failures
+test-failures: setup $(REGISTRY) ## end and hang each part of the application, and see who restarts and what recovers
+	@rm -f build/failures.json
+	@.venv/bin/python -m pytest --verbose tests/failures
+
+.PHONY: failures
+failures: test-failures ## the same, and its times into the documentation
+	@cp build/failures.json tests/failures/measured.json
+	@$(MAKE) docs
+
 .PHONY: test-cluster
 test-cluster: $(VENV) $(WATCHING) ## what is rendered, on a real control plane; the first run builds one with Go, for some minutes
 	@$(find-go) && .venv/bin/python tests/go_programs.py "$$go" control-plane

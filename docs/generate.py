@@ -22,6 +22,7 @@ sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "tests")]
 
 from ai_interviewer import ENVIRONMENTS, AiInterviewer, EnvironmentSettings  # noqa: E402
 from drill.faults import FAULTS  # noqa: E402
+from failures.expected import FAILURES  # noqa: E402
 from mcpmesh_k8s import (  # noqa: E402
     Audience,
     Compute,
@@ -438,6 +439,25 @@ def faults() -> str:
     return table(("what happens", "becomes pending, and nothing else", "within", "who is told"), rows)
 
 
+def failures() -> str:
+    """Who restarts and how soon all works again, as `make test-failures` sees it."""
+    seen = json.loads((ROOT / "tests/failures/measured.json").read_text(encoding="utf-8"))
+    rows = [
+        (
+            failure.name,
+            "nobody" if failure.by_hand else in_words((*failure.ends, *failure.hangs)),
+            in_words(seen[failure.name]["away"]) if seen[failure.name]["away"] else "nothing",
+            "–" if failure.by_hand else f"{max(seen[failure.name]['seconds'], 1)} s",
+            "–" if failure.by_hand else f"{failure.within} s",
+            "all of it" if failure.by_hand else ", ".join(f"traces of {one}" for one in sorted(failure.untraced)),
+            in_words([f"[{name}](runbooks/{name}.md)" for name in failure.alerts]) if failure.alerts else "",
+        )
+        for failure in FAILURES
+    ]
+    head = ("what happens", "is started again", "did not work meanwhile", "all works after", "at most")
+    return table((*head, "never by itself", "so people are told by"), rows)
+
+
 def cost() -> str:
     """What observability adds to each environment, and how much of it each part is."""
 
@@ -514,6 +534,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "pins": pins,
     "alerts": alerts,
     "faults": faults,
+    "failures": failures,
     "cost of observability": cost,
     "advisories": advisories,
     "programs": programs,

@@ -75,6 +75,7 @@ def probes(manifests: list[Table]) -> Table:
                 row[kind.removesuffix("Probe")] = (
                     f"{what}, every {probe['periodSeconds']} s, {probe['failureThreshold']} times, "
                     f"{probe['timeoutSeconds']} s each"
+                    + (f", killed after {grace} s" if (grace := probe.get("terminationGracePeriodSeconds")) else "")
                 )
         if row:
             table[name] = row

@@ -38,12 +38,15 @@ class OnlyAsked:
         self._base = self._link("base", base)
         self._links = {name: self._link(name, found.commands) for name, found in self.found.items() if found}
         # Whose a path is: by the file, whatever it is called there, or by a folder that holds nothing else.
-        self._owners: dict[Path, str] = {}
+        # Of two programs that have a command of one name, either may be the one that was asked for.
+        self._owners: dict[Path, set[str]] = {}
         for program in PROGRAMS:
             folders = [match for pattern in program.folders for match in matches(pattern)]
-            self._owners |= {folder: program.name for folder in folders if folder != BINARIES}
+            paths = [folder for folder in folders if folder != BINARIES]
             for folder in (*folders, *map(Path, PLACES)):
-                self._owners |= {(folder / command).resolve(): program.name for command in program.commands}
+                paths += [(folder / command).resolve() for command in program.commands]
+            for owned in paths:
+                self._owners.setdefault(owned, set()).add(program.name)
         chosen = [Path(node) for node in (os.environ.get("JSII_NODE"),) if node]
         self._everywhere = {path.resolve() for path in (Path(sys.executable), *base.values(), *chosen)}
         self._own = [ROOT, Path(tempfile.gettempdir()).resolve()]
@@ -95,11 +98,12 @@ class OnlyAsked:
         if path is None or path.parent == self._base:
             return
         resolved = path.resolve()
-        owner = self._owners.get(resolved) or self._owners.get(path.parent)
-        if owner in self._asked:
+        owners = self._owners.get(resolved) or self._owners.get(path.parent, set())
+        if owners & self._asked:
             return
-        if owner is not None:
-            pytest.fail(f'{path} is started, which was not asked for: @requires("{owner}"), or its fixture')
+        if owners:
+            asking = " or ".join(f'@requires("{owner}")' for owner in sorted(owners))
+            pytest.fail(f"{path} is started, which was not asked for: {asking}, or its fixture")
         if resolved in self._everywhere or any(p.is_relative_to(own) for p in (path, resolved) for own in self._own):
             return
         pytest.fail(f"{path} is started, which tests/programs.py does not list")

@@ -47,6 +47,7 @@ from mcpmesh_k8s import (
     PodSettings,
     Port,
     PreferredSchedulingTerm,
+    Probes,
     Projected,
     Scratch,
     SecretFiles,
@@ -57,6 +58,7 @@ from mcpmesh_k8s import (
     StatefulWorkload,
     Target,
     Task,
+    TcpSocket,
     Toleration,
     TreeError,
     Variable,
@@ -660,6 +662,14 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: replace(SERVICE, extras=PodExtras(sidecars=(replace(SIDECAR, pre_stop_seconds=30),))),
         "extra pre_stop_seconds: 30 was given",
     ),
+    "a pause that outlasts the stop of a container that hangs": (
+        lambda: replace(SERVICE, container=replace(MAIN, pre_stop_seconds=10, probes=hung_for(10))),
+        "extra pre_stop_seconds: 10 was given. Give less than hung_grace_seconds, 10.",
+    ),
+    "no time at all to stop for a container that hangs": (
+        lambda: hung_for(0),
+        "Probes.hung_grace_seconds: 0 was given. Give 1 or more.",
+    ),
     "an init container by whose name the pod waits": (
         lambda: waiting(replace(MIGRATE, name="wait-for-redis")),
         "shop-extra container name: 'wait-for-redis' was given",
@@ -677,6 +687,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         "NamespaceSettings.exceptions workload",
     ),
 }
+
+
+def hung_for(seconds: int) -> Probes:
+    return Probes.of(TcpSocket(), hung_grace_seconds=seconds)
 
 
 def waiting(init: Container) -> None:

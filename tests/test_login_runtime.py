@@ -252,7 +252,9 @@ def login(
     security = container_of(manifest, LOGIN)["securityContext"]
     account = Account(security["runAsUser"], security["runAsGroup"])
     with account.folder() as folder:
-        program = Path(shutil.copy(str(shutil.which("oauth2-proxy")), folder))  # where this account may read it
+        # Where this account may read it. Another thread that starts something would keep our own copy open for writing.
+        program = folder / "oauth2-proxy"
+        subprocess.run(["cp", str(shutil.which(program.name)), program], check=True)
         pod = start_pod(
             manifest,
             LOGIN,

@@ -28,6 +28,7 @@ from test_postgres_runtime import (
     IN_EVERY_PASSWORD,
     KEYS,
     POSTGRES,
+    PROBES,
     SECRETS,
     TASK,
     Server,
@@ -449,7 +450,7 @@ def test_no_password_is_in_an_argument_in_what_it_says_or_in_the_log_of_the_serv
 
 
 def test_a_client_that_waits_says_which_database_and_role_it_lacks_and_what_to_do(first_start: Server) -> None:
-    assert first_start.probes() == {"startupProbe": "open", "readinessProbe": "exit 0", "livenessProbe": "open"}
+    assert first_start.probes() == dict.fromkeys(PROBES, "exit 0")
     advice = f"(job/{TASK} makes both: its log says why it has not, and a deployment runs it again)"
     where = f"waiting for 127.0.0.1:{first_start.port}, database ai_interviewer for role backend: "
 

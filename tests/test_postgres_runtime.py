@@ -287,7 +287,7 @@ def test_the_clients_are_all_that_are_given_a_database(manifests: Manifests, env
 
 
 def test_its_probes_succeed(server: Server) -> None:
-    assert server.probes() == {"startupProbe": "open", "readinessProbe": "exit 0", "livenessProbe": "open"}
+    assert server.probes() == dict.fromkeys(PROBES, "exit 0")
 
 
 def test_how_bad_each_line_of_its_log_is_can_be_read(server: Server) -> None:

@@ -379,7 +379,7 @@ def test_make_check_is_everything() -> None:
 def test_ci_runs_what_a_person_runs() -> None:
     commands = (ROOT / ".ci/run").read_text().splitlines()
     made = [line.removeprefix("make ") for line in commands if line.startswith("make ")]
-    assert made == ["setup", "watching", "check", "test-watching", "test-cluster"]
+    assert made == ["setup", "watching", "check", "test-watching", "test-failures", "test-cluster"]
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     steps = workflow["jobs"]["check"]["steps"]
     assert steps[-1]["run"] == "bash .ci/run"

@@ -1171,6 +1171,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         startup=replace(PROBE, period_seconds=11),
         readiness=replace(PROBE, period_seconds=11),
         liveness=replace(PROBE, period_seconds=11),
+        hung_grace_seconds=20,
     ),
     Question: case_of(
         lambda shop: Question(to=shop.api, path="/verify", email="X-Email", subject="X-Id", name="X-Name"),

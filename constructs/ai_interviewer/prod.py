@@ -69,7 +69,7 @@ PROD = EnvironmentSettings(
             SystemPods(name="coredns", cpu="100m", memory="70Mi", count=2),
             SystemPods(name="ingress-nginx", cpu="100m", memory="90Mi", count=1),
             SystemPods(name="metrics-server", cpu="100m", memory="200Mi", count=1),
-            SystemPods(name="external-secrets", cpu="100m", memory="128Mi", count=1),
+            SystemPods(name="external-secrets", cpu="50m", memory="128Mi", count=1),
             SystemPods(name="vpa-recommender", cpu="50m", memory="128Mi", count=1),
         ),
     ),

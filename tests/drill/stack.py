@@ -29,7 +29,7 @@ from mesh_harness import (
     free_port,
 )
 from processes import REDIS, Account, redis_cli, serving, start_redis
-from test_login_runtime import login, provider
+from test_login_runtime import Provided, login, provider
 from test_mesh_runtime import AGENTS, start_agent
 from test_postgres_runtime import POSTGRES, starting
 from test_postgres_runtime import SECRETS as POSTGRES_SECRETS
@@ -129,6 +129,72 @@ class Stack:
         return {agent["id"].rpartition("-")[0]: agent["status"] for agent in listed}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Programs:
+    """Programs of the application, each on the same port and the same data whenever it is started.
+
+    Args:
+        folder: Where each has a folder of its own.
+        keep: Where PostgreSQL has its data.
+        runtime: The folder of the Python that has mcp-mesh.
+        pods: The local port of each port of a pod, by the workload's name and the number.
+        services: Ports of Services, as ``host:port``, and the local ones.
+    """
+
+    manifests: Sequence[Manifest]
+    folder: Path
+    keep: Path
+    runtime: Path
+    account: Account
+    pods: Mapping[tuple[str, int], int]
+    services: Mapping[str, int]
+
+    @contextmanager
+    def redis(self) -> Generator[Pod, None, None]:
+        """It, from when it answers."""
+        port = self.pods["redis", 6379]
+        pong = "PONG"
+        started = start_redis(self.manifests, self.folder / "redis", port)
+        with serving(started, lambda: pong in redis_cli(port, SECRETS[REDIS, "operator-password"], "PING")) as pod:
+            yield pod
+
+    @contextmanager
+    def postgres(self) -> Generator[Pod, None, None]:
+        """It, from when its task has brought it to its databases."""
+        overrides = f"listen_addresses={LOCALHOST}"
+        with starting(self.manifests, self.account, self.keep, self.pods["postgres", 5432], overrides) as server:
+            server.bring()
+            yield server.pod
+
+    @contextmanager
+    def registry(self) -> Generator[Pod, None, None]:
+        """It, from when it answers."""
+        port = self.pods["registry", 8000]
+        started = start_registry(self.manifests, self.folder / "registry", port, self.services, ALL_SECRETS)
+        with serving(started, lambda: answers(port, "/agents")) as pod:
+            yield pod
+
+    @contextmanager
+    def agent(self, name: str) -> Generator[Pod, None, None]:
+        """One, from its beginning: they take long to start, most of it waiting, and nobody waits for them here."""
+        loopback = Loopback(services=self.services, ports={8090: self.pods[name, 8090]})
+        manifest = find(self.manifests, "Deployment", PREFIX + name)
+        with start_agent(manifest, name, self.folder / name, self.runtime, loopback) as pod:
+            yield pod
+
+    @contextmanager
+    def login(self, provided: Provided) -> Generator[Pod, None, None]:
+        """The login, from when it answers."""
+        ports = (self.pods[LOGIN, 4180], self.pods[LOGIN, 44180])
+        with login(self.manifests, provided, ports[0], metrics=ports[1]) as pod:
+            yield pod
+
+
+def local_ports(manifests: Sequence[Manifest]) -> dict[tuple[str, int], int]:
+    """A local port for each port of a pod, by the workload's name and the number."""
+    return {(port.workload.removeprefix(PREFIX), port.number): free_port() for port in pod_ports(manifests)}
+
+
 @contextmanager
 def watched_stack(
     manifests: Sequence[Manifest], folder: Path, runtime: Path, alertmanager_told: str
@@ -140,7 +206,7 @@ def watched_stack(
         alertmanager_told: The URL that Alertmanager sends everything to.
     """
     account = Account.unprivileged()
-    pods = {(port.workload.removeprefix(PREFIX), port.number): free_port() for port in pod_ports(manifests)}
+    pods = local_ports(manifests)
     services = {
         f"{PREFIX}{name}:{number}": pods[name, number]
         for name, number in (
@@ -153,44 +219,21 @@ def watched_stack(
     with ExitStack() as stack:
         keep = stack.enter_context(account.folder(of_data=True))
 
+        programs = Programs(
+            manifests=manifests,
+            folder=folder,
+            keep=keep,
+            runtime=runtime,
+            account=account,
+            pods=pods,
+            services=services,
+        )
+
         def add(name: str, run: Callable[[], AbstractContextManager[object]]) -> Switch:
             switches[name] = switch = Switch(run)
             stack.callback(switch.off)
             switch.on()
             return switch
-
-        @contextmanager
-        def redis() -> Generator[Pod, None, None]:
-            port = pods["redis", 6379]
-            pong = "PONG"
-            started = start_redis(manifests, folder / "redis", port)
-            with serving(started, lambda: pong in redis_cli(port, SECRETS[REDIS, "operator-password"], "PING")) as pod:
-                yield pod
-
-        @contextmanager
-        def postgres() -> Generator[Pod, None, None]:
-            overrides = f"listen_addresses={LOCALHOST}"
-            with starting(manifests, account, keep, pods["postgres", 5432], overrides) as server:
-                server.bring()
-                yield server.pod
-
-        @contextmanager
-        def registry() -> Generator[Pod, None, None]:
-            port = pods["registry", 8000]
-            started = start_registry(manifests, folder / "registry", port, services, ALL_SECRETS)
-            with serving(started, lambda: answers(port, "/agents")) as pod:
-                yield pod
-
-        def agent(name: str) -> Callable[[], AbstractContextManager[Pod]]:
-            @contextmanager
-            def run() -> Generator[Pod, None, None]:
-                loopback = Loopback(services=services, ports={8090: pods[name, 8090]})
-                manifest = find(manifests, "Deployment", PREFIX + name)
-                # They take long to start, most of it waiting: all at once, and nobody waits for them here.
-                with start_agent(manifest, name, folder / name, runtime, loopback) as pod:
-                    yield pod
-
-            return run
 
         def exporter(workload: str, program: str, number: int, asks: int) -> Callable[[], AbstractContextManager[Pod]]:
             port = pods[workload, number]
@@ -222,16 +265,15 @@ def watched_stack(
                 ready=lambda: answers(port, "/-/healthy"),
             )
 
-        add("redis", redis)
-        add("postgres", postgres)
+        add("redis", programs.redis)
+        add("postgres", programs.postgres)
         add("redis exporter", exporter("redis", "redis_exporter", 9121, 6379))
         add("postgres exporter", exporter("postgres", "postgres_exporter", 9187, 5432))
         add("backend", lambda: StubUpstream("backend", LOCALHOST, pods["backend", 8080]))
-        add("registry", registry)
+        add("registry", programs.registry)
         provided = stack.enter_context(provider(folder))
-        ports = (pods[LOGIN, 4180], pods[LOGIN, 44180])
-        add("login", lambda: login(manifests, provided, ports[0], metrics=ports[1]))
-        gateway = stack.enter_context(running_gateway(manifests, real={LOGIN: ports[0]}, limited=False))
+        add("login", lambda: programs.login(provided))
+        gateway = stack.enter_context(running_gateway(manifests, real={LOGIN: pods[LOGIN, 4180]}, limited=False))
         authority = folder / "authority.pem"
         outside = partial(Recorded, {"/-/healthy": "ok"}, tls(PLENTY, authority), free_port())
         add("public address", outside)
@@ -246,7 +288,7 @@ def watched_stack(
         for node, port in nodes.items():
             add(node, partial(Recorded, kubelet, tls(), port))
         for name in AGENTS:
-            add(name, agent(name))
+            add(name, partial(programs.agent, name))
         places = Places(
             pods={
                 **{(f"{PREFIX}{name}", number): port for (name, number), port in pods.items()},

@@ -173,7 +173,7 @@ class Gateway(Workload):
                     # The compiled-in error log lies on the read-only root, so it is moved before the file is read.
                     command=("openresty", "-e", "stderr", "-c", "/etc/gateway/nginx.conf", "-g", "daemon off;"),
                     ports=(Port(number=80, container=_LISTEN), Port(name="metrics", number=_METRICS)),
-                    probes=Probes.of(HttpGet(path=_HEALTH)),
+                    probes=Probes.of(HttpGet(path=_HEALTH), hung_grace_seconds=30),
                     # Requests are logged as JSON. nginx's own complaints have one form.
                     log_pattern=r"^\d{4}/\d\d/\d\d [\d:]{8} \[(?P<level>[a-z]+)\] ",
                     volumes=(

@@ -145,9 +145,9 @@ class Container:
                 k8s.ContainerPort(name=port.name, container_port=port.container, protocol="TCP") for port in self.ports
             ]
             or None,
-            startup_probe=probes.startup.render() if probes else None,
+            startup_probe=probes.startup.render(probes.hung_grace_seconds) if probes else None,
             readiness_probe=probes.readiness.render() if probes else None,
-            liveness_probe=probes.liveness.render() if probes else None,
+            liveness_probe=probes.liveness.render(probes.hung_grace_seconds) if probes else None,
             resources=k8s.ResourceRequirements(requests=requests, limits=limits),
             lifecycle=k8s.Lifecycle(
                 pre_stop=k8s.LifecycleHandler(exec=k8s.ExecAction(command=["sleep", str(self.pre_stop_seconds)]))

@@ -76,8 +76,13 @@ class Probe:
                 f"Give at most the period, {self.period_seconds}.",
             )
 
-    def render(self) -> k8s.Probe:
-        """The probe as the API has it."""
+    def render(self, grace_seconds: int | None = None) -> k8s.Probe:
+        """The probe as the API has it.
+
+        Args:
+            grace_seconds: Seconds from the start of the stop, where this probe calls for it, until the container is
+                killed; as long as any other stop unless given.
+        """
         check = self.check
         return k8s.Probe(
             http_get=k8s.HttpGetAction(path=check.path, port=k8s.IntOrString.from_string(check.port))
@@ -90,6 +95,7 @@ class Probe:
             period_seconds=self.period_seconds,
             timeout_seconds=self.timeout_seconds,
             failure_threshold=self.failure_threshold,
+            termination_grace_period_seconds=grace_seconds,
         )
 
 
@@ -103,11 +109,20 @@ class Probes:
         readiness: Whether the Service sends requests here.
         liveness: Whether the container must be restarted. It must not depend on other services: restarting
             a client does not mend its server.
+        hung_grace_seconds: Seconds from the start of the stop until a container is killed that did not start, or is
+            not alive. As long as any other stop unless given. Give it where a stop waits for long answers: one that
+            hangs gives none, and would hang for as long once more.
     """
 
     startup: Probe
     readiness: Probe
     liveness: Probe
+    hung_grace_seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what the API server would refuse."""
+        if self.hung_grace_seconds is not None and self.hung_grace_seconds < 1:
+            raise SettingError("Probes.hung_grace_seconds", self.hung_grace_seconds, "Give 1 or more.")
 
     @classmethod
     def of(
@@ -117,6 +132,7 @@ class Probes:
         liveness: HttpGet | TcpSocket | Exec | None = None,
         startup_seconds: int = 60,
         timeout_seconds: int = 3,
+        hung_grace_seconds: int | None = None,
     ) -> Probes:
         """The usual profile.
 
@@ -125,6 +141,8 @@ class Probes:
             liveness: What tells that it is alive; the same question unless given. Asked every 20 seconds.
             startup_seconds: How long a start may take; the question is asked every 5 seconds.
             timeout_seconds: Seconds after which no answer is a failure.
+            hung_grace_seconds: Seconds from the start of the stop until a container is killed that has hung; as long
+                as any other stop unless given.
         """
         alive = liveness or readiness
         return cls(
@@ -136,4 +154,5 @@ class Probes:
             ),
             readiness=Probe(check=readiness, period_seconds=10, timeout_seconds=timeout_seconds),
             liveness=Probe(check=alive, period_seconds=20, timeout_seconds=timeout_seconds),
+            hung_grace_seconds=hung_grace_seconds,
         )

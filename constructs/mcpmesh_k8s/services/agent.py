@@ -358,7 +358,12 @@ class Api(_MeshWorkload):
                     full_name,
                     port,
                     # Its health depends on other services, so it decides on readiness and never on a restart.
-                    Probes.of(HttpGet(path=settings.readiness_path), liveness=TcpSocket(), startup_seconds=120),
+                    Probes.of(
+                        HttpGet(path=settings.readiness_path),
+                        liveness=TcpSocket(),
+                        startup_seconds=120,
+                        hung_grace_seconds=30,
+                    ),
                     variables({"MCP_MESH_API_NAME": settings.name}),
                 ),
             ),

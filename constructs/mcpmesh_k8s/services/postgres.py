@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from constructs import Construct
@@ -21,6 +22,7 @@ from mcpmesh_k8s.kubernetes import (
     MetricsEndpoint,
     PodExtras,
     Port,
+    Probe,
     Probes,
     Readiness,
     Scratch,
@@ -209,6 +211,8 @@ class Postgres(StatefulWorkload):
         claim = Claim(mount_path=_DATA, size=settings.size, storage_class=settings.storage_class)
         # A folder below the mount point: the volume's root holds lost+found.
         place = variables({"PGDATA": f"{_DATA}/pgdata"})
+        # Alive is who says anything, such as that he still recovers. One that hangs takes connections.
+        alive = Exec(command=("/bin/sh", "-c", '"$@" --timeout=2; [ $? -lt 2 ]', "alive", *_IS_READY))
         # The image would make the files in their place, and take those of a first start that was cut short for whole.
         first_start = Container(
             name="first-start",
@@ -246,17 +250,10 @@ class Postgres(StatefulWorkload):
                     log_pattern=_LOG,
                     ports=(Port(name="postgres", number=5432, scheme="postgresql"),),
                     variables=place,
-                    probes=Probes.of(
-                        Exec(
-                            command=(
-                                "pg_isready",
-                                "--host=127.0.0.1",
-                                f"--username={SUPERUSER}",
-                                "--dbname=postgres",
-                            )
-                        ),
-                        liveness=TcpSocket(port="postgres"),
-                        startup_seconds=300,
+                    probes=replace(
+                        Probes.of(Exec(command=_IS_READY), liveness=alive, startup_seconds=300, hung_grace_seconds=10),
+                        # Agents wait for the registry, which waits for it, and are taken for dead after 43 seconds.
+                        liveness=Probe(check=alive, period_seconds=5, failure_threshold=5),
                     ),
                     volumes=(
                         claim,
@@ -519,6 +516,7 @@ class Sizing:
         )
 
 
+_IS_READY = ("pg_isready", "--host=127.0.0.1", f"--username={SUPERUSER}", "--dbname=postgres")
 # The server writes JSON to files alone, which nobody else can read. So what stands before a message is logfmt, and the
 # message is text.
 _LOG_PREFIX = 'time="%m" pid=%p state=%e %quser="%u" database="%d" '

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from constructs import Construct
@@ -21,6 +22,7 @@ from mcpmesh_k8s.kubernetes import (
     Image,
     MetricsEndpoint,
     Port,
+    Probe,
     Probes,
     Readiness,
     Scratch,
@@ -298,6 +300,8 @@ class Redis(Workload):
             data: Volume = Claim(mount_path=_DATA, size=storage.size, storage_class=storage.storage_class)
         else:
             data = Scratch(name="data", mount_path=_DATA, size=storage.size)
+        # Without -e an error is an answer too: alive is who says that he still loads. One that hangs takes connections.
+        alive = Exec(command=("redis-cli", "--user", OPERATOR, "ping"))
         repairs: tuple[Container, ...] = ()
         if isinstance(storage, Persistent) and storage.repair is not None:
             script = read_script(_FILES / "repair.sh")
@@ -331,10 +335,15 @@ class Redis(Workload):
                         *(Variable(name=_variable(user), value=self._password(user)) for user in settings.rights),
                         *variables({"REDISCLI_USER": OPERATOR, "REDISCLI_AUTH": f"$({_variable(OPERATOR)})"}),
                     ),
-                    probes=Probes.of(
-                        Exec(command=("redis-cli", "--user", OPERATOR, "-e", "ping")),
-                        liveness=TcpSocket(port="redis"),
-                        startup_seconds=300,
+                    probes=replace(
+                        Probes.of(
+                            Exec(command=("redis-cli", "--user", OPERATOR, "-e", "ping")),
+                            liveness=alive,
+                            startup_seconds=300,
+                            hung_grace_seconds=10,
+                        ),
+                        # Agents wait for it too, and are taken for dead after 43 seconds.
+                        liveness=Probe(check=alive, period_seconds=5, failure_threshold=5),
                     ),
                     volumes=(
                         data,

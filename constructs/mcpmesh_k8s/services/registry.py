@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from constructs import Construct
 
@@ -16,6 +17,7 @@ from mcpmesh_k8s.kubernetes import (
     Image,
     Pod,
     Port,
+    Probe,
     Probes,
     SettingError,
     Severity,
@@ -108,7 +110,12 @@ class Registry(Workload):
                             "DEFAULT_TIMEOUT_THRESHOLD": str(settings.unhealthy_after_seconds),
                         }
                     ),
-                    probes=Probes.of(HttpGet(path="/health")),
+                    # An agent waits for a registry that hangs, and says nothing meanwhile: it is to be gone before
+                    # the agents are taken for dead too, which takes 43 seconds.
+                    probes=replace(
+                        Probes.of(HttpGet(path="/health"), hung_grace_seconds=10),
+                        liveness=Probe(check=HttpGet(path="/health"), period_seconds=5),
+                    ),
                     pre_stop_seconds=5,
                     log_pattern=r"^\[(?P<level>[A-Z]+)\] ",
                 ),
