@@ -19,7 +19,8 @@ from pathlib import Path
 
 from mesh_harness import LOCALHOST, SECRETS, Manifest, free_port
 from processes import REDIS, Account, serving, start_redis
-from test_postgres_runtime import starting
+from test_postgres_runtime import POSTGRES, starting
+from test_postgres_runtime import SECRETS as PASSWORDS
 
 CONTEXT, NAMESPACE = "proof", "ai-interviewer"
 COMPOSE_ROOT, CLUSTER_ROOT = ("compose-root", "compose-root-password"), ("cluster-root", "cluster-root-password")
@@ -190,11 +191,11 @@ class End:
     running: str
 
     def sql(self, database: str, *statements: str, role: str = "") -> list[str]:
-        """Run statements, as the superuser unless a role is given."""
+        """Run statements, as the superuser unless a role is given: nobody else comes in by the socket."""
         options = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
         done = subprocess.run(
-            ["psql", *options, f"--username={role or self.superuser}", f"--dbname={database}", "--file=-"],
-            input="\n".join(statements),
+            ["psql", *options, f"--username={self.superuser}", f"--dbname={database}", "--file=-"],
+            input="\n".join([*([f"SET SESSION AUTHORIZATION {role};"] if role else []), *statements]),
             env=dict(self.postgres),
             capture_output=True,
             text=True,
@@ -203,15 +204,20 @@ class End:
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 
+    def from_outside(self, role: str) -> dict[str, str]:
+        """What a role of the cluster logs in with."""
+        return {**self.postgres, "PGHOST": LOCALHOST, "PGPASSWORD": PASSWORDS[POSTGRES, f"{role}-password"]}
+
     def redis(self, *command: str) -> object:
         """Ask Redis."""
         return ask_redis(self.redis_port, self.redis_password, *command)
 
 
 def ask_redis(port: int, password: str, *command: str) -> object:
-    """The answer to a command; a text when it is an error."""
+    """The answer to a command; a text when it is an error. A server without a password knows no users."""
+    named = ["--user", "operator"] if password else []
     done = subprocess.run(
-        ["redis-cli", "-h", LOCALHOST, "-p", str(port), "--json", *command],
+        ["redis-cli", "-h", LOCALHOST, "-p", str(port), *named, "--json", *command],
         env={"REDISCLI_AUTH": password} if password else {},
         capture_output=True,
         text=True,
@@ -320,7 +326,7 @@ class Stage:
             minio = str(free_port())
             authorities[f"{LOCALHOST}:{minio}"] = {"keys": list(keys), "root": str(end.objects)}
             path = wrapped_redis_cli(self.folder / f"path-{end.program}", end.redis_port)
-            password = {"REDISCLI_AUTH": end.redis_password} if end.redis_password else {}
+            password = {"REDISCLI_USER": "operator", "REDISCLI_AUTH": end.redis_password} if end.redis_password else {}
             environments: dict[str, dict[str, str]] = {
                 "postgres": dict(end.postgres),
                 "redis": {"PATH": path, **password},
@@ -398,7 +404,7 @@ def staged(rendered: Sequence[Manifest], account: Account, folder: Path) -> Gene
     for name in ("compose-objects", "cluster-objects", "compose-redis", "cluster-redis"):
         (folder / name).mkdir()
     (folder / "cluster-objects" / BUCKET).mkdir()
-    password = SECRETS[REDIS, "password"]
+    password = SECRETS[REDIS, "operator-password"]
     cluster_port = free_port()
     with (
         account.folder(of_data=True) as compose_folder,

@@ -46,8 +46,10 @@ from mcpmesh_k8s import (
     Port,
     PrometheusSettings,
     RateLimit,
+    RedisUser,
     Registry,
     Replicas,
+    RoleConnections,
     Route,
     SealedSecrets,
     SettingError,
@@ -110,6 +112,17 @@ def agent(scope: Phase, name: str) -> Agent:
             module="agent",
         ),
     )
+
+
+def with_user(user: RedisUser) -> EnvironmentSettings:
+    """The development environment with one user of Redis."""
+    return replace(DEV, redis=replace(DEV.redis, users=(user,)))
+
+
+def with_sessions(**most: int) -> EnvironmentSettings:
+    """The development environment with so many sessions for each role."""
+    limits = tuple(RoleConnections(role=role, most=number) for role, number in most.items())
+    return replace(DEV, postgres=replace(DEV.postgres, connections=limits))
 
 
 def service(
@@ -243,6 +256,62 @@ CASES = {
     "a malformed quantity": Case(
         ("Compute.memory", "'1GB'", "'256Mi'"),
         environment(lambda: replace(DEV, redis=replace(DEV.redis, compute=Compute(cpu="1", memory="1GB")))),
+    ),
+    "a user of Redis of a name that is taken": Case(
+        ("RedisUser.name", "'mesh'", "has one of this name"),
+        environment(lambda: with_user(RedisUser(name="mesh", keys=("user:*",), commands=("get",)))),
+    ),
+    "a user of Redis with a name that no variable can have": Case(
+        ("RedisUser.name", "'a b'", "lower-case letters"),
+        environment(lambda: with_user(RedisUser(name="a b", keys=("user:*",), commands=("get",)))),
+    ),
+    "a user of Redis without keys": Case(
+        ("RedisUser.keys", "connects to the Redis itself"),
+        environment(lambda: with_user(RedisUser(name="shop", keys=(), commands=("get",)))),
+    ),
+    "a pattern of keys that is two words": Case(
+        ("RedisUser.keys of 'shop'", "'user:* +@all'", "letters, digits"),
+        environment(lambda: with_user(RedisUser(name="shop", keys=("user:* +@all",), commands=("get",)))),
+    ),
+    "a category of commands": Case(
+        ("RedisUser.commands of 'shop'", "'@all'", "no category"),
+        environment(lambda: with_user(RedisUser(name="shop", keys=("user:*",), commands=("@all",)))),
+    ),
+    "a command that rules the server": Case(
+        ("RedisUser.commands of 'shop'", "'config|get'", "Only its operator"),
+        environment(lambda: with_user(RedisUser(name="shop", keys=("user:*",), commands=("config|get",)))),
+    ),
+    "two users of Redis of one name": Case(
+        ("RedisSettings.users", "'backend'", "twice"),
+        environment(lambda: replace(DEV, redis=replace(DEV.redis, users=DEV.redis.users * 2))),
+    ),
+    "a user that Redis does not have": Case(
+        ("ai-interviewer-redis user", "'frontend'", "backend, default"),
+        added(lambda whole, _: of("redis", whole).user("frontend")),  # type: ignore[attr-defined]
+    ),
+    "sessions of a role that is nowhere": Case(
+        ("PostgresSettings.connections", "'frontend'", "mcpmesh, backend, interview_agent"),
+        environment(lambda: with_sessions(frontend=5)),
+    ),
+    "more sessions than the server takes": Case(
+        ("PostgresSettings.connections", "120 and 0 roles", "the server takes"),
+        environment(lambda: with_sessions(mcpmesh=40, backend=40, interview_agent=40)),
+    ),
+    "no session left for another role": Case(
+        ("PostgresSettings.connections", "and 1 roles without a number"),
+        environment(lambda: with_sessions(mcpmesh=46, backend=46)),
+    ),
+    "a role without a session": Case(
+        ("RoleConnections.most of 'backend'", "0", "1 or more"),
+        environment(lambda: with_sessions(backend=0)),
+    ),
+    "two numbers for one role": Case(
+        ("PostgresSettings.connections", "'backend'", "twice"),
+        environment(
+            lambda: replace(
+                DEV, postgres=replace(DEV.postgres, connections=(RoleConnections(role="backend", most=5),) * 2)
+            )
+        ),
     ),
     "a negative quantity": Case(
         ("Compute.cpu", "'-1'", "positive"),

@@ -382,7 +382,7 @@ def test_secrets_answer_in_json_without_any_value(operate: Operate, workplace: W
     workplace.stand_ins.answer("kubectl", "get secrets --output=go-template", "")
     result = operate("secrets", "dev", "--json")
     keys = {one["variable"]: one for one in valid("secrets", result.out)["keys"]}
-    assert (keys["CLAUDE_API_KEY"]["origin"], keys["REDIS_PASSWORD"]["origin"]) == ("from .env", "made up")
+    assert (keys["CLAUDE_API_KEY"]["origin"], keys["REDIS_MESH_PASSWORD"]["origin"]) == ("from .env", "made up")
     assert keys["CLAUDE_API_KEY"]["readers"] == ["claude-llm-agent"]
     assert "sk-claude" not in result.out + result.err
     stored = valid("secrets", operate("secrets", "prod", "--json").out)["stored"]

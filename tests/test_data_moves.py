@@ -617,7 +617,7 @@ def test_more_than_the_disk_of_postgres_holds_is_refused(stage: Stage, exported:
 
 
 def test_open_sessions_are_named_and_nothing_is_touched(stage: Stage, exported: Path) -> None:
-    environment = {**stage.cluster.postgres, "PGAPPNAME": "the registry"}
+    environment = {**stage.cluster.from_outside("mcpmesh"), "PGAPPNAME": "the registry"}
     command = ["psql", "--username=mcpmesh", "--dbname=mcpmesh", "--command=SELECT pg_sleep(60)"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL):
         try:
@@ -636,7 +636,7 @@ def test_open_sessions_are_named_and_nothing_is_touched(stage: Stage, exported: 
 
 def test_the_session_of_the_exporter_is_no_client_s_and_ends_by_itself(stage: Stage, imported: Path) -> None:
     command = ["psql", "--username=exporter", "--dbname=mcpmesh", "--command=SELECT pg_sleep(60)"]
-    environment = {**stage.cluster.postgres, "PGAPPNAME": "collects"}
+    environment = {**stage.cluster.from_outside("exporter"), "PGAPPNAME": "collects"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as session:
         try:
             there = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'collects' AND query <> '';"

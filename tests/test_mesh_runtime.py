@@ -49,7 +49,7 @@ FIRST = "pdf-extractor"
 PREFIX = "ai-interviewer-"
 REGISTRY = f"{PREFIX}registry"
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
-PASSWORD = SECRETS[REDIS, "password"]
+PASSWORD = SECRETS[REDIS, "operator-password"]
 
 
 @pytest.fixture(scope="module")
@@ -157,16 +157,21 @@ def check_probes(agent: Agent, seconds: float) -> None:
     assert eventually(lambda: set(answers().values()) == {"200"}, seconds), (answers(), agent.pod.output)
 
 
-def check_traces(agent: Agent, seconds: float) -> None:
-    """A tool called through POST /mcp leaves a trace in the agent's Redis."""
-    call = {"name": "echo", "arguments": {"text": "said through the mesh"}}
+def call_tool(agent: Agent, text: str, seconds: float, **headers: str) -> None:
+    """The agent's tool says what it is told, through POST /mcp."""
+    call = {"name": "echo", "arguments": {"text": text}}
     request = urllib.request.Request(
         f"http://{LOCALHOST}:{agent.port}/mcp",
         json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}).encode(),
-        {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"},
+        {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", **headers},
     )
     with urllib.request.urlopen(request, timeout=max(seconds, 10)) as reply:
-        assert "said through the mesh" in reply.read().decode()
+        assert text in reply.read().decode()
+
+
+def check_traces(agent: Agent, seconds: float) -> None:
+    """A tool called through POST /mcp leaves a trace in the agent's Redis."""
+    call_tool(agent, "said through the mesh", seconds)
     traces = redis_cli(agent.redis_port, PASSWORD, "XRANGE", "mesh:trace", "-", "+")
     assert '"function_name","echo"' in traces, agent.pod.output
 
@@ -245,10 +250,27 @@ def test_the_password_that_an_agent_logs_is_not_stored(
     agents: Mapping[str, Agent], dev: Sequence[Manifest], name: str
 ) -> None:
     check_registration(agents[name], START)
-    assert PASSWORD in agents[name].pod.output
+    password = agents[name].pod.environment["REDIS_PASSWORD"]
+    assert password in agents[name].pod.output
     stored = "\n".join(line.text for line in Pipeline.of(dev).read(name, name, agents[name].pod.output))
-    assert PASSWORD not in stored
-    assert "redis://:***@127.0.0.1:" in stored
+    assert password not in stored
+    user = agents[name].pod.environment["REDIS_USERNAME"]
+    assert f"redis://{user}:***@127.0.0.1:" in stored
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_an_agent_remembers_sessions_and_shows_those_of_nobody(agents: Mapping[str, Agent], name: str) -> None:
+    agent = agents[name]
+    check_registration(agent, START)
+    assert agent.pod.environment["REDIS_USERNAME"] == ("default" if name == "interview-agent" else "mesh")
+    assert "Redis session storage connected" in agent.pod.output
+    call_tool(agent, "once", START, **{"X-Session-ID": "mine"})
+    assert redis_cli(agent.redis_port, PASSWORD, "KEYS", "session:mine*") != "[]\n", agent.pod.output
+    with urllib.request.urlopen(f"http://{LOCALHOST}:{agent.port}/metadata", timeout=START) as reply:
+        told = json.load(reply)
+    assert told["session_affinity"]["total_sessions"] == 0
+    assert "mine" not in json.dumps(told)
+    assert "falling back to memory" not in agent.pod.output
 
 
 @pytest.mark.parametrize("name", AGENTS)
@@ -302,7 +324,7 @@ def test_an_agent_waits_until_redis_lets_it_in(dev: Sequence[Manifest], tmp_path
             )
 
         waiting = [start(agent, agent, SECRETS) for agent in AGENTS]
-        locked_out = start(FIRST, "locked-out", {(REDIS, "password"): "wrong"})
+        locked_out = start(FIRST, "locked-out", {(REDIS, "mesh-password"): "wrong"})
         time.sleep(1)
         assert [pod.process.poll() for pod in waiting] == [None] * len(AGENTS)
         stack.enter_context(start_redis(dev, tmp_path / "redis", port))

@@ -68,7 +68,10 @@ IMAGES = {
 }
 SECRET_KEYS = {
     "ai-interviewer-postgres": "backend-password exporter-password interview-agent-password mcpmesh-password password",
-    "ai-interviewer-redis": "exporter-password password",
+    "ai-interviewer-redis": (
+        "backend-password default-password exporter-password mesh-password operator-password registry-password "
+        "trimmer-password"
+    ),
     "ai-interviewer-minio": "access-key root-password root-user secret-key",
     "ai-interviewer-grafana": "admin-password admin-user",
     "ai-interviewer-claude": "api-key",
@@ -1288,8 +1291,8 @@ def test_an_empty_answer_changes_nothing(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("REDIS_PASSWORD=p@ss/word", "REDIS_PASSWORD becomes part of URLs"),
-        ("REDIS_PASSWORD=sesame7", "REDIS_PASSWORD is short. Give 8 characters or more."),
+        ("REDIS_MESH_PASSWORD=p@ss/word", "REDIS_MESH_PASSWORD becomes part of URLs"),
+        ("REDIS_MESH_PASSWORD=sesame7", "REDIS_MESH_PASSWORD is short. Give 8 characters or more."),
         ("MINIO_ROOT_USER=ab", "MINIO_ROOT_USER becomes part of URLs. Give 3 or more"),
         ("CLAUDE_API_KEY=' sk '", "CLAUDE_API_KEY has blanks around it"),
     ],
@@ -1337,7 +1340,7 @@ def test_production_says_which_keys_the_store_must_hold(operate: Operate, workpl
     result = operate("secrets", "prod")
     assert result.status == 0
     assert re.search(r"^ai-interviewer/prod/oauth2-proxy +client-secret +.*Google.* oauth2-proxy$", result.out, re.M)
-    assert re.search(r"^ai-interviewer/prod/redis +password +make it up: openssl rand -hex 24 ", result.out, re.M)
+    assert re.search(r"^ai-interviewer/prod/redis +mesh-password +make it up: openssl rand -hex 24 ", result.out, re.M)
     assert not any(re.search(" (create|patch) ", line) for line in workplace.stand_ins.lines())
 
 

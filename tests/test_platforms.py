@@ -280,7 +280,7 @@ def test_a_gateway_for_ipv6_does_not_start_on_a_kernel_without(tmp_path: Path) -
 def test_redis_is_there(manifests: Manifests, platform: Platform, ipv6: bool, at: str, tmp_path: Path) -> None:
     def ask() -> None:
         with serving(start_redis(manifests("prod"), tmp_path, 6379, alone=True), lambda: is_open(6379, at)):
-            assert redis_cli(6379, SECRETS[REDIS, "password"], "PING", host=at) == '"PONG"\n'
+            assert redis_cli(6379, SECRETS[REDIS, "operator-password"], "PING", host=at) == '"PONG"\n'
 
     with own_network(ipv6=ipv6) as inside:
         inside(ask)
@@ -325,7 +325,11 @@ def test_postgres_is_there(manifests: Manifests, platform: Platform, ipv6: bool,
     def ask() -> None:
         with account.folder(of_data=True) as folder, starting(manifests("prod"), account, folder, 5432) as server:
             password = server.client("backend")["PGPASSWORD"].replace("'", "''")
-            server.ask(f"CREATE ROLE backend LOGIN PASSWORD '{password}'", "CREATE DATABASE ai_interviewer")
+            server.ask(
+                f"CREATE ROLE backend LOGIN PASSWORD '{password}'",
+                "CREATE ROLE clients ROLE backend",
+                "CREATE DATABASE ai_interviewer",
+            )
             postgres_is_there(server, at)
 
     with own_network(ipv6=ipv6) as inside:
@@ -484,7 +488,7 @@ def test_an_assigned_user_serves_the_gateway(on_openshift: list[Manifest]) -> No
 @needs_root
 @requires("redis")
 def test_an_assigned_user_keeps_what_redis_is_given(on_openshift: list[Manifest]) -> None:
-    password = SECRETS[REDIS, "password"]
+    password = SECRETS[REDIS, "operator-password"]
     with ASSIGNED.folder() as folder:
         for given, found in (("SET", '"OK"\n'), ("GET", '"kept"\n')):
             port = free_port()

@@ -135,7 +135,7 @@ def forget(server: Server) -> None:
     server.ask(
         "GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC",
         *(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)" for name in DATABASES),
-        *(f"DROP ROLE IF EXISTS {role}" for role in (*KEYS, "exporter")),
+        *(f"DROP ROLE IF EXISTS {role}" for role in (*KEYS, "exporter", "clients")),
     )
 
 
@@ -278,14 +278,20 @@ def test_a_role_and_a_database_that_come_later_are_made_while_the_server_runs(
     )
 
 
-def test_what_is_no_longer_named_stays(first_start: Server, tmp_path: Path) -> None:
+def test_what_is_no_longer_named_stays_and_its_role_is_kept_out(first_start: Server, tmp_path: Path) -> None:
     more = given(tmp_path, MESH, OWN, Database(name="audit", roles=("backend", "reports")))
     first_start.bring(**more)
-    before = first_start.everything()
+    reports = {
+        "url": f"postgresql://reports@{LOCALHOST}:{first_start.port}/audit",
+        "PGPASSWORD": SECRETS[POSTGRES, "reports-password"],
+    }
+    first_start.ask("CREATE TABLE kept AS SELECT 7 AS n", **reports)
+    assert "role reports: not let in from outside any more" in first_start.bring()
     assert first_start.bring() == f"{DONE}\n"
-    assert first_start.everything() == before
-    url = f"postgresql://reports@{LOCALHOST}:{first_start.port}/audit"
-    assert first_start.ask("SELECT 1", url=url, PGPASSWORD=SECRETS[POSTGRES, "reports-password"]) == ["1"]
+    refusal = 'pg_hba.conf rejects connection for host "127.0.0.1", user "reports", database "audit"'
+    assert refusal in first_start.psql("SELECT", **reports).stderr
+    first_start.bring(**more)
+    assert first_start.ask("SELECT n FROM kept", **reports) == ["7"]
 
 
 def test_a_role_that_loses_its_part_in_a_database_is_kept_out_of_it(first_start: Server, tmp_path: Path) -> None:
@@ -327,6 +333,8 @@ BROKEN = {
     "a schema that is gone": ("ai_interviewer", "DROP SCHEMA interview_agent"),
     "a login that is closed": ("postgres", "ALTER ROLE backend NOLOGIN"),
     "a password that has run out": ("postgres", "ALTER ROLE backend VALID UNTIL '2020-01-01'"),
+    "not let in": ("postgres", "REVOKE clients FROM backend"),
+    "all connections": ("postgres", "ALTER ROLE backend CONNECTION LIMIT -1"),
     "powers": ("postgres", "ALTER ROLE backend SUPERUSER CREATEDB CREATEROLE REPLICATION BYPASSRLS"),
     "another password": ("postgres", "ALTER ROLE backend PASSWORD 'of somebody'"),
     "no password": ("postgres", "ALTER ROLE backend PASSWORD NULL"),
@@ -453,7 +461,7 @@ def test_a_client_that_waits_says_which_database_and_role_it_lacks_and_what_to_d
 
     said = line()
     assert said.startswith(where)
-    assert 'password authentication failed for user "backend"' in said, (
+    assert 'pg_hba.conf rejects connection for host "127.0.0.1", user "backend"' in said, (
         "That is how a role that is not there is refused."
     )
     assert said.endswith(advice)

@@ -403,7 +403,80 @@ def test_no_client_has_a_privilege_or_is_a_member_of_a_role_that_has(server: Ser
     backup = ["backup"] if backed_up else []
     assert server.ask(f"SELECT rolname FROM pg_roles WHERE {privileges} ORDER BY 1") == [*backup, "postgres"]
     roles = ", ".join(f"'{role}'" for role, _ in CLIENTS.values())
-    assert not server.ask(f"SELECT roleid::regrole FROM pg_auth_members WHERE member::regrole::text IN ({roles})")
+    groups = f"SELECT DISTINCT roleid::regrole FROM pg_auth_members WHERE member::regrole::text IN ({roles})"
+    assert server.ask(groups) == ["clients"]
+    owned = "SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = 'clients'::regrole"
+    assert server.ask("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'clients'") == ["f"]
+    assert server.ask(owned) == [], "It owns nothing, and nothing is granted to it."
+
+
+MADE_BY_HAND = ("chief SUPERUSER LOGIN PASSWORD 'x'", "guest LOGIN PASSWORD 'x'")
+
+
+@pytest.fixture
+def by_hand(server: Server) -> Generator[Server, None, None]:
+    """The server, and roles that somebody made by hand, with every right to enter."""
+    server.ask(*(f"CREATE ROLE {role}" for role in MADE_BY_HAND), "GRANT CONNECT ON DATABASE mcpmesh TO guest")
+    yield server
+    server.ask("REVOKE ALL ON DATABASE mcpmesh FROM guest", "DROP ROLE chief, guest")
+
+
+@pytest.mark.parametrize(
+    ("role", "database", "options", "why"),
+    [
+        ("chief", "postgres", "", 'pg_hba.conf rejects connection for host "127.0.0.1", user "chief"'),
+        ("guest", "mcpmesh", "", 'pg_hba.conf rejects connection for host "127.0.0.1", user "guest"'),
+        ("clients", "mcpmesh", "", 'password authentication failed for user "clients"'),
+        ("postgres", "postgres", "", 'password authentication failed for user "postgres"'),
+        ("backend", "mcpmesh", "replication=true", "pg_hba.conf rejects replication connection"),
+        ("postgres", "mcpmesh", "replication=true", "pg_hba.conf rejects replication connection"),
+        ("exporter", "mcpmesh", "", 'password authentication failed for user "exporter"'),
+    ],
+)
+def test_who_is_not_named_is_refused_from_outside(
+    by_hand: Server, role: str, database: str, options: str, why: str
+) -> None:
+    url = f"postgresql://{role}@{LOCALHOST}:{by_hand.port}/{database}?{options}"
+    done = by_hand.psql("SELECT 1", url=url, PGPASSWORD="x")
+    assert done.returncode != 0
+    assert re.search(why, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("role", ["backend", "exporter", "chief"])
+def test_inside_the_container_there_is_the_superuser_and_nobody_else(by_hand: Server, role: str) -> None:
+    done = by_hand.psql("SELECT 1", url=f"postgresql:///postgres?user={role}")
+    assert f'pg_hba.conf rejects connection for host "[local]", user "{role}"' in done.stderr
+
+
+def test_a_password_that_is_kept_as_md5_lets_nobody_in(server: Server) -> None:
+    me = server.client("backend")
+    server.ask("SET password_encryption = 'md5'; ALTER ROLE backend PASSWORD 'x'")
+    assert server.ask("SELECT rolpassword LIKE 'md5%' FROM pg_authid WHERE rolname = 'backend'") == ["t"]
+    done = server.psql("SELECT 1", url=me["url"], PGPASSWORD="x")
+    assert 'password authentication failed for user "backend"' in done.stderr
+    assert 'User "backend" does not have a valid SCRAM secret.' in server.pod.output
+    server.bring()
+    assert server.ask("SELECT 1", **me) == ["1"]
+
+
+def test_all_sessions_that_roles_may_have_are_no_more_than_the_server_takes(server: Server) -> None:
+    limits = server.ask("SELECT rolname, rolconnlimit FROM pg_roles WHERE rolcanlogin AND NOT rolsuper")
+    by_role = {role: int(most) for role, _, most in (line.partition("|") for line in limits)}
+    assert set(by_role) >= {role for role, _ in CLIENTS.values()}
+    assert min(by_role.values()) >= 1
+    (reserved,), (taken,) = server.ask("SHOW superuser_reserved_connections"), server.ask("SHOW max_connections")
+    assert sum(by_role.values()) + int(reserved) <= int(taken)
+    # The pool of a registry takes 25 unless it is told otherwise (its configuration, DB_MAX_OPEN_CONNECTIONS).
+    assert by_role["mcpmesh"] >= 25
+
+
+def test_a_role_that_has_all_its_sessions_gets_no_more(server: Server) -> None:
+    me = server.client("backend")
+    server.ask("ALTER ROLE backend CONNECTION LIMIT 0")
+    assert 'too many connections for role "backend"' in server.psql("SELECT 1", **me).stderr
+    assert server.ask("SELECT 1", **server.client("interview-agent")) == ["1"]
+    assert "times at once" in server.bring()
+    assert server.ask("SELECT 1", **me) == ["1"]
 
 
 def test_the_interview_agent_may_ask_again_for_the_schema_it_has(server: Server) -> None:

@@ -411,10 +411,10 @@ def test_the_plans_variables_are_there(rendered: list[Manifest]) -> None:
         "MCP_MESH_REGISTRY_PORT": "8000",
         # What the runtime reads in place of the two.
         "MCP_MESH_REGISTRY_URL": "http://ai-interviewer-registry:8000",
-        "REDIS_URL": "redis://:$(REDIS_PASSWORD)@ai-interviewer-redis:6379/0",
     }
     backend = {
         **planned,
+        "REDIS_URL": "redis://backend:$(REDIS_PASSWORD)@ai-interviewer-redis:6379/0",
         "POSTGRES_HOST": "ai-interviewer-postgres",
         "REDIS_HOST": "ai-interviewer-redis",
         "MINIO_ENDPOINT": "ai-interviewer-minio:9000",

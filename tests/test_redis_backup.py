@@ -17,7 +17,7 @@ from test_restore import Operate, operate
 
 __all__ = ["operate"]
 
-PASSWORD = SECRETS[REDIS, "password"]
+PASSWORD = SECRETS[REDIS, "operator-password"]
 pytestmark = requires("redis")
 
 
@@ -102,7 +102,7 @@ def test_nothing_of_it_lies_beside_the_server(pod: BackupPod, redis: Pod) -> Non
 def as_backup(redis: Pod, *command: str) -> str:
     """What the user of the backup is told, or why it is refused."""
     password = SECRETS[REDIS, "backup-password"]
-    return redis_cli(redis.ports["redis"], password, "--user", "backup", "--no-auth-warning", *command)
+    return redis_cli(redis.ports["redis"], password, *command, user="backup")
 
 
 @pytest.mark.parametrize(

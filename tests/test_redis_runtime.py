@@ -12,21 +12,51 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from ai_interviewer import PROD, AiInterviewer
+from ai_interviewer import DEV, PROD, AiInterviewer
 from conftest import Manifests, read_manifests, requires
 from environments import EVERY, SETTINGS
 from log_pipeline import Pipeline
-from mcpmesh_k8s import Compute, Ephemeral, Persistent, Repair
-from mesh_harness import LOCALHOST, SECRETS, Loopback, Manifest, Pod, eventually, find, free_port, is_open, probe
+from mcpmesh_k8s import (
+    Application,
+    ApplicationSettings,
+    Availability,
+    Budget,
+    Compute,
+    Ephemeral,
+    ExistingSecrets,
+    Namespace,
+    NamespaceSettings,
+    Persistent,
+    Phase,
+    Redis,
+    RedisSettings,
+    Repair,
+    Secret,
+    SecretSettings,
+)
+from mesh_harness import (
+    LOCALHOST,
+    SECRETS,
+    InventedSecrets,
+    Loopback,
+    Manifest,
+    Pod,
+    eventually,
+    find,
+    free_port,
+    is_open,
+    probe,
+)
 from processes import REDIS, START, redis_cli, serving, start_beside_redis, start_redis
+from programs import ROOT
 
-PASSWORD = SECRETS[REDIS, "password"]
+PASSWORD = SECRETS[REDIS, "operator-password"]
 EXPORTER_PASSWORD = SECRETS[REDIS, "exporter-password"]
 UNITS = {"Mi": 2**20, "Gi": 2**30}
 STREAM = "mesh:trace"
@@ -114,7 +144,7 @@ def test_its_probe_fails_with_another_password(redis: Pod) -> None:
 
 
 def test_its_password_is_in_no_command_line_and_in_a_file_of_its_own(redis: Pod) -> None:
-    (file,) = redis.log.parent.rglob("password.conf")
+    (file,) = redis.log.parent.rglob("users.conf")
     assert PASSWORD in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     command = Path(f"/proc/{redis.process.pid}/cmdline").read_text()
@@ -122,9 +152,14 @@ def test_its_password_is_in_no_command_line_and_in_a_file_of_its_own(redis: Pod)
     assert PASSWORD not in command + redis.output
 
 
+def ask_as(redis: Pod, user: str, *command: str) -> str:
+    """What a user is told, or why it is refused."""
+    return redis_cli(redis.ports["redis"], SECRETS[REDIS, f"{user}-password"], *command, user=user)
+
+
 def ask_as_exporter(redis: Pod, *command: str, password: str = EXPORTER_PASSWORD) -> str:
     """What the user of the exporter is told, or why it is refused."""
-    return redis_cli(redis.ports["redis"], password, "--user", "exporter", "--no-auth-warning", *command)
+    return redis_cli(redis.ports["redis"], password, *command, user="exporter")
 
 
 @pytest.fixture
@@ -187,6 +222,187 @@ def test_nobody_is_the_exporter_without_its_own_password(redis: Pod, password: s
     assert re.search("WRONGPASS|NOAUTH", answer)
 
 
+# What each client does, as its source has it: the runtime (http_wrapper.py, redis_metadata_publisher.py), the registry
+# (consumer.go, ent_handlers.go), the backend (redis_client.py) and the interview-agent (main.py).
+RUNTIME = (
+    "PING",
+    f"XADD {STREAM} * said x",
+    f"XINFO STREAM {STREAM}",
+    "SETEX session:1:echo 3600 10.0.0.1",
+    "GET session:1:echo",
+)
+ALLOWED = {
+    "mesh": RUNTIME,
+    "registry": (
+        "PING",
+        f"XGROUP CREATE {STREAM} mcp-mesh-registry-processors 0 MKSTREAM",
+        f"XREADGROUP GROUP readers me COUNT 100 STREAMS {STREAM} >",
+        f"XACK {STREAM} readers 1-0",
+        f"XINFO STREAM {STREAM}",
+        f"XINFO GROUPS {STREAM}",
+    ),
+    "trimmer": (f"XTRIM {STREAM} MAXLEN ~ 1000",),
+    "backend": (
+        *RUNTIME,
+        "SET user:a@example.com x",
+        "GET user:a@example.com",
+        "SETEX user_interview:a@example.com 60 x",
+        "DEL user_role_lookup:a@example.com:1",
+        "SET interview_expire_lock:1 locked EX 60 NX",
+        "SADD roles:index 1",
+        "SMEMBERS roles:index",
+        "SREM roles:index 1",
+        "SCAN 0 MATCH interview_session:* COUNT 100",
+        "GET interview_session:1",
+    ),
+    "default": (*RUNTIME, "SET interview_session:1 x", "GET interview_session:1", "INFO"),
+}
+NO_COMMAND = "no permissions to run the '{}' command"
+NO_KEY = "no permissions to access one of the keys"
+REFUSED = {
+    "mesh": {
+        "KEYS session:*": NO_COMMAND.format("keys"),
+        "SCAN 0": NO_COMMAND.format("scan"),
+        "GET user:a@example.com": NO_KEY,
+        "GET interview_session:1": NO_KEY,
+        "SET session:1 x": NO_COMMAND.format("set"),
+        "SETEX user:a@example.com 60 x": NO_KEY,
+        "DEL session:1": NO_COMMAND.format("del"),
+        "XADD another * said x": NO_KEY,
+        f"XRANGE {STREAM} - +": NO_COMMAND.format("xrange"),
+        f"DEL {STREAM}": NO_COMMAND.format("del"),
+    },
+    "registry": {
+        f"XADD {STREAM} * said x": NO_COMMAND.format("xadd"),
+        f"XTRIM {STREAM} MAXLEN 0": NO_COMMAND.format("xtrim"),
+        "XREADGROUP GROUP readers me STREAMS another >": NO_KEY,
+        "GET user:a@example.com": NO_COMMAND.format("get"),
+        f"XGROUP DESTROY {STREAM} readers": NO_COMMAND.format("xgroup|destroy"),
+    },
+    "trimmer": {
+        "XTRIM another MAXLEN 0": NO_KEY,
+        f"XLEN {STREAM}": NO_COMMAND.format("xlen"),
+        f"XREAD STREAMS {STREAM} 0": NO_COMMAND.format("xread"),
+        "PING": NO_COMMAND.format("ping"),
+    },
+    "backend": {
+        "SET another x": NO_KEY,
+        "DEL session:1": NO_KEY,
+        "SET session:1 x": NO_KEY,
+        f"DEL {STREAM}": NO_KEY,
+        "KEYS *": NO_COMMAND.format("keys"),
+        "INFO": NO_COMMAND.format("info"),
+        "EVAL return 0": NO_COMMAND.format("eval"),
+    },
+    "default": {
+        "GET user:a@example.com": NO_KEY,
+        "SET roles:1 x": NO_KEY,
+        "DEL interview_session:1": NO_COMMAND.format("del"),
+        "SCAN 0": NO_COMMAND.format("scan"),
+    },
+}
+RULES = (
+    *("ACL LIST", "CONFIG GET dir", "FLUSHALL", "FLUSHDB", "SHUTDOWN", "REPLICAOF NO ONE", "FUNCTION LIST", "SAVE"),
+    *("CLIENT LIST", "MONITOR", "SWAPDB 0 1", "MODULE LIST", "SYNC", "PUBLISH a b", "SUBSCRIBE a", "SELECT 1"),
+)
+
+
+def cases(by_user: Mapping[str, Collection[str]]) -> list[tuple[str, str]]:
+    return [(user, command) for user, commands in by_user.items() for command in commands]
+
+
+def test_these_are_all_users_that_the_application_has(redis: Pod) -> None:
+    users = ask(redis, "ACL", "USERS")
+    assert isinstance(users, list)
+    assert {"operator", "exporter", *ALLOWED} <= set(users) <= {"operator", "exporter", "backup", *ALLOWED}
+
+
+@pytest.mark.parametrize(("user", "command"), cases(ALLOWED))
+def test_each_client_may_do_what_it_does(traced: Pod, user: str, command: str) -> None:
+    answer = ask_as(traced, user, *command.split())
+    assert not answer.startswith("error:"), answer
+
+
+@pytest.mark.parametrize(("user", "command"), cases(REFUSED))
+def test_each_client_is_refused_what_is_not_its_own(traced: Pod, user: str, command: str) -> None:
+    answer = ask_as(traced, user, *command.split())
+    assert "NOPERM" in answer
+    assert REFUSED[user][command] in answer
+    assert "in an interview" not in answer
+
+
+@pytest.mark.parametrize("command", RULES)
+@pytest.mark.parametrize("user", ALLOWED)
+def test_no_client_rules_the_server(traced: Pod, user: str, command: str) -> None:
+    name = command.split()[0].lower()
+    assert re.search(rf"NOPERM.* '{name}(\|[a-z]+)?' command", ask_as(traced, user, *command.split()))
+
+
+@pytest.mark.parametrize("user", [*ALLOWED, "operator", "exporter"])
+def test_nobody_comes_in_with_the_password_of_another(redis: Pod, user: str) -> None:
+    other = "mesh" if user != "mesh" else "backend"
+    for password in (SECRETS[REDIS, f"{other}-password"], "wrong"):
+        assert "WRONGPASS" in redis_cli(redis.ports["redis"], password, "PING", user=user)
+
+
+def test_a_new_password_is_good_beside_the_old_until_the_guide_takes_that_away(redis: Pod) -> None:
+    guide = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    words = re.findall(r"printf '>'; value; \} \| redis (.*)", guide)
+    (client,) = re.findall(r"-- (redis-cli .*) \"\$@\"", guide)
+    assert words == ["ACL SETUSER backend", "ACL SETUSER backend resetpass"]
+    old, new = SECRETS[REDIS, "backend-password"], "the-new-one"
+
+    def tell(said: str, password: str) -> None:
+        done = subprocess.run(
+            [*client.replace("redis-cli", f"redis-cli -p {redis.ports['redis']}").split(), *said.split()],
+            env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": redis.environment["REDISCLI_AUTH"]},
+            input=f">{password}",
+            capture_output=True,
+            text=True,
+            timeout=START,
+        )
+        assert (done.returncode, done.stdout) == (0, "OK\n"), done.stderr
+
+    def lets_in(password: str) -> bool:
+        return redis_cli(redis.ports["redis"], password, "PING", user="backend") == '"PONG"\n'
+
+    rights = ask(redis, "ACL", "GETUSER", "backend")
+    assert (lets_in(old), lets_in(new)) == (True, False)
+    with socket.create_connection((LOCALHOST, redis.ports["redis"])) as open_, open_.makefile("rb") as answers:
+        open_.sendall(f"AUTH backend {old}\r\nPING\r\n".encode())
+        assert (answers.readline(), answers.readline()) == (b"+OK\r\n", b"+PONG\r\n")
+        tell(words[0], new)
+        assert (lets_in(old), lets_in(new)) == (True, True)
+        tell(words[1], new)
+        assert (lets_in(old), lets_in(new)) == (False, True)
+        open_.sendall(b"PING\r\n")
+        assert answers.readline() == b"+PONG\r\n"
+    tell(words[1], old)
+    assert ask(redis, "ACL", "GETUSER", "backend") == rights
+
+
+def test_without_a_password_nobody_is_told_anything(redis: Pod) -> None:
+    assert "NOAUTH" in redis_cli(redis.ports["redis"], "", "PING", user="")
+
+
+def test_where_no_client_is_without_a_name_a_password_alone_is_no_way_in(tmp_path: Path) -> None:
+    redis = dataclasses.replace(DEV.redis, users=())
+    Redis(*parts(tmp_path, redis)).application.synth()
+    with running(read_manifests(tmp_path / "named"), tmp_path) as pod:
+        assert ask(pod, "PING") == "PONG"
+        for user in ("operator", "mesh"):
+            answer = redis_cli(pod.ports["redis"], SECRETS[REDIS, f"{user}-password"], "PING", user="")
+            assert "WRONGPASS" in answer
+
+
+def parts(tmp_path: Path, settings: RedisSettings) -> tuple[Phase, RedisSettings, Secret]:
+    """What a Redis alone is made of."""
+    phase = Phase(Application(ApplicationSettings(name="ai-interviewer"), outdir=tmp_path / "named"), "foundation")
+    Namespace(phase, NamespaceSettings(budget=Budget(cpu="2", memory="4Gi")))
+    names = SecretSettings(name="redis", keys=settings.secret_keys, source=ExistingSecrets())
+    return phase, dataclasses.replace(settings, availability=Availability()), Secret(phase, names)
+
+
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL], ids=["restart", "crash"])
 @pytest.mark.parametrize(
     ("environment", "kept"),
@@ -212,7 +428,7 @@ def test_under_heavy_writing_its_file_takes_no_more_than_a_claim_holds(tmp_path:
     keys = memory * 2 // 3 // 2**16 * 9 // 10
     with running(read_manifests(tmp_path / "small"), tmp_path) as pod:
         with socket.create_connection((LOCALHOST, pod.ports["redis"])) as client, client.makefile("rb") as answers:
-            client.sendall(f"AUTH {PASSWORD}\r\n".encode())
+            client.sendall(f"AUTH operator {PASSWORD}\r\n".encode())
             assert answers.readline() == b"+OK\r\n"
             for number in range(8 * keys):
                 key = str(number % keys).encode()
@@ -364,12 +580,13 @@ def test_a_first_start_has_nothing_to_repair(tmp_path: Path) -> None:
     assert list((tmp_path / "data").iterdir()) == []
 
 
-def test_without_a_password_it_does_not_start(rendered: Sequence[Manifest], tmp_path: Path) -> None:
+@pytest.mark.parametrize("user", ["operator", "default", "exporter"])
+def test_without_a_password_it_does_not_start(rendered: Sequence[Manifest], tmp_path: Path, user: str) -> None:
     port = free_port()
-    given = {(REDIS, "password"): "", (REDIS, "exporter-password"): "x", (REDIS, "backup-password"): "x"}
+    given = InventedSecrets({(REDIS, f"{user}-password"): ""})
     with start_redis(rendered, tmp_path, port, secrets=given) as pod:
         assert pod.process.wait(START) != 0
-        assert "REDIS_PASSWORD: is not set" in pod.output
+        assert f"{user.upper()}_PASSWORD: is not set" in pod.output
         assert not is_open(port)
 
 

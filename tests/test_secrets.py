@@ -55,9 +55,14 @@ PRODUCTION = {
     "ai-interviewer-postgres/interview-agent-password": "POSTGRES_INTERVIEW_AGENT_PASSWORD",
     "ai-interviewer-postgres/backup-password": "POSTGRES_BACKUP_PASSWORD",
     "ai-interviewer-postgres/exporter-password": "POSTGRES_EXPORTER_PASSWORD",
-    "ai-interviewer-redis/password": "REDIS_PASSWORD",
+    "ai-interviewer-redis/operator-password": "REDIS_OPERATOR_PASSWORD",
+    "ai-interviewer-redis/mesh-password": "REDIS_MESH_PASSWORD",
+    "ai-interviewer-redis/registry-password": "REDIS_REGISTRY_PASSWORD",
+    "ai-interviewer-redis/trimmer-password": "REDIS_TRIMMER_PASSWORD",
     "ai-interviewer-redis/exporter-password": "REDIS_EXPORTER_PASSWORD",
     "ai-interviewer-redis/backup-password": "REDIS_BACKUP_PASSWORD",
+    "ai-interviewer-redis/backend-password": "REDIS_BACKEND_PASSWORD",
+    "ai-interviewer-redis/default-password": "REDIS_DEFAULT_PASSWORD",
     "ai-interviewer-alertmanager/page": "ALERTMANAGER_PAGE",
     "ai-interviewer-alertmanager/ticket": "ALERTMANAGER_TICKET",
     "ai-interviewer-alertmanager/watchdog": "ALERTMANAGER_WATCHDOG",
@@ -115,7 +120,17 @@ def test_the_readers_of_a_key_are_the_pods_whose_manifests_refer_to_it(manifests
                 found.setdefault((shown["secretName"], item["key"]), set()).add(reader)
     entries = AiInterviewer(PROD, outdir="unused").secret_keys()
     assert {(entry.reference.secret, entry.reference.key): set(entry.readers) for entry in entries} == found
-    assert found["ai-interviewer-redis", "password"] > {"redis", "backend"}, "init containers read it, too"
+    redis = {key: readers for (name, key), readers in found.items() if name == "ai-interviewer-redis"}
+    assert redis == {
+        "operator-password": {"redis"},
+        "mesh-password": {"redis", "pdf-extractor", "claude-llm-agent", "openai-llm-agent"},
+        "registry-password": {"redis", "registry"},
+        "trimmer-password": {"redis"},
+        "exporter-password": {"redis"},
+        "backup-password": {"redis", "redis-backup"},
+        "backend-password": {"redis", "backend"},
+        "default-password": {"redis", "interview-agent"},
+    }
 
 
 def test_what_waits_for_a_service_with_its_password_reads_it() -> None:

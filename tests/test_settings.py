@@ -185,6 +185,7 @@ from mcpmesh_k8s import (
     Redis,
     RedisExporter,
     RedisSettings,
+    RedisUser,
     Registry,
     RegistrySettings,
     Repair,
@@ -194,6 +195,7 @@ from mcpmesh_k8s import (
     RequestRules,
     RestoreDrill,
     Retention,
+    RoleConnections,
     Route,
     Row,
     S3Storage,
@@ -622,8 +624,10 @@ POSTGRES = PostgresSettings(
     size="1Gi",
     databases=(Database(name="shop", roles=("shop",)),),
 )
+TWO_ROLES = replace(POSTGRES, compute=LARGE, databases=(Database(name="shop", roles=("shop", "audit")),))
 PROJECT = ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git")
 REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
+CARTS = RedisUser(name="carts", keys=("cart:*",), commands=("get", "set"))
 NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
 ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
 SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
@@ -1130,8 +1134,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         size="2Gi",
         storage_class="fast",
         databases=(Database(name="store", roles=("store",)),),
+        connections=(RoleConnections(role="shop", most=2),),
         databases_extras=MORE,
-        backup=NIGHTLY,
+        backup=Given(NIGHTLY, {"compute": Compute(cpu="100m", memory="512Mi")}),
         exporter=None,
         name="database",
         availability=URGENT,
@@ -1203,6 +1208,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         trace_length=10_001,
         exporter=None,
         backup=NIGHTLY,
+        users=(CARTS,),
         name="cache",
         availability=URGENT,
         extras=MORE,
@@ -1809,6 +1815,19 @@ CASES: dict[type[DataclassInstance], Case] = {
         tenant="shop",
         alloy=AlloySettings(name="collector"),
         priority_class="urgent",
+    ),
+    RoleConnections: case(
+        RoleConnections(role="shop", most=2),
+        lambda shop, one: shop.postgres(replace(TWO_ROLES, connections=(one,))),
+        role="audit",
+        most=1,
+    ),
+    RedisUser: case(
+        CARTS,
+        lambda shop, user: shop.redis(replace(REDIS, users=(user,))),
+        name="default",
+        keys=("cart:?",),
+        commands=("get",),
     ),
     RedisExporter: case(
         RedisExporter(),

@@ -160,13 +160,13 @@ class AiInterviewer(Application):
         # Connections: who dials whom, where it follows from nothing else. What a client needs to start, it waits for.
         registry.connects_to(postgres.database("mcpmesh", role="mcpmesh"), redis, wait=True)
         registry.connects_to(tempo.collector)
-        backend.connects_to(postgres.database("ai_interviewer", role="backend"), redis, wait=True)
+        backend.connects_to(postgres.database("ai_interviewer", role="backend"), redis.user("backend"), wait=True)
         backend.connects_to(registry, minio, *agents.values())
         claude, openai = agents["claude-llm-agent"], agents["openai-llm-agent"]
         agents["pdf-extractor"].connects_to(redis, wait=True)
         agents["pdf-extractor"].connects_to(registry, minio.anonymous, claude, openai)
         interviews = postgres.database("ai_interviewer", role="interview_agent")
-        agents["interview-agent"].connects_to(interviews, redis, wait=True)
+        agents["interview-agent"].connects_to(interviews, redis.user("default"), wait=True)
         agents["interview-agent"].connects_to(registry, claude, openai)
         claude.connects_to(redis, wait=True)
         claude.connects_to(registry, openai, anthropic_api(secret("claude", ANTHROPIC_KEY)))

@@ -66,10 +66,12 @@ DEV = EnvironmentSettings(
         compute=Compute(cpu="1", memory="1Gi"),
         size="10Gi",
         databases=services.DATABASES,
+        connections=services.CONNECTIONS,
         availability=services.DATA,
     ),
     redis=RedisSettings(
         image=images.REDIS,
+        users=services.REDIS_USERS,
         compute=Compute(cpu="100m", memory="256Mi"),
         storage=Ephemeral(),
         availability=services.DATA,

@@ -80,11 +80,13 @@ PROD = EnvironmentSettings(
         compute=Compute(cpu="1500m", memory="2Gi", cpu_limit="2"),
         size="10Gi",
         databases=services.DATABASES,
+        connections=services.CONNECTIONS,
         availability=services.DATA,
         backup=services.backup("20Gi", at="30 2 * * *"),
     ),
     redis=RedisSettings(
         image=images.REDIS,
+        users=services.REDIS_USERS,
         compute=Compute(cpu="200m", memory="512Mi"),
         storage=Persistent(size="5Gi"),
         availability=services.DATA,

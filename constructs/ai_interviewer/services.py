@@ -16,6 +16,8 @@ from mcpmesh_k8s import (
     External,
     Internet,
     Platform,
+    RedisUser,
+    RoleConnections,
     Schedule,
     Secret,
     SecretKey,
@@ -43,6 +45,22 @@ DATABASES = (
     Database(name="ai_interviewer", roles=("backend", "interview_agent")),
 )
 """The registry's database, and the application's own with a role for each service that connects."""
+CONNECTIONS = (RoleConnections(role="mcpmesh", most=25),)
+"""As many sessions as the registry's pool takes (its DB_MAX_OPEN_CONNECTIONS)."""
+
+REDIS_USERS = (
+    RedisUser(
+        name="backend",
+        keys=(
+            *("user:*", "roles:*", "user_interview:*", "user_role_lookup:*"),
+            *("interview_session:*", "interview_expire_lock:*"),
+        ),
+        commands=("get", "set", "setex", "del", "scan", "sadd", "srem", "smembers"),
+    ),
+    # The interview-agent gives a password and no name.
+    RedisUser(name="default", keys=("interview_session:*",), commands=("get", "set", "info")),
+)
+"""Which keys of Redis are whose."""
 
 
 def backup(size: str, *, at: str) -> Backup:

@@ -155,7 +155,7 @@ class Programs:
         port = self.pods["redis", 6379]
         pong = "PONG"
         started = start_redis(self.manifests, self.folder / "redis", port)
-        with serving(started, lambda: pong in redis_cli(port, SECRETS[REDIS, "password"], "PING")) as pod:
+        with serving(started, lambda: pong in redis_cli(port, SECRETS[REDIS, "operator-password"], "PING")) as pod:
             yield pod
 
     @contextmanager

@@ -131,7 +131,7 @@ class Running:
     def redis(self, *command: str) -> str:
         """What Redis says to a command."""
         try:
-            return redis_cli(self.programs.pods["redis", 6379], SECRETS[REDIS, "password"], *command)
+            return redis_cli(self.programs.pods["redis", 6379], SECRETS[REDIS, "operator-password"], *command)
         except OSError:
             return ""
 

@@ -16,9 +16,9 @@ from .backup import (
 from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
-from .postgres import Postgres, PostgresExporter, PostgresSettings
+from .postgres import Postgres, PostgresExporter, PostgresSettings, RoleConnections
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
-from .redis import Ephemeral, Persistent, Redis, RedisExporter, RedisSettings, Repair
+from .redis import Ephemeral, Persistent, Redis, RedisExporter, RedisSettings, RedisUser, Repair
 from .registry import Registry, RegistrySettings
 from .tempo import S3Storage, SpanMetrics, Tempo, TempoSettings, TraceLimits
 
@@ -56,11 +56,13 @@ __all__ = [
     "Redis",
     "RedisExporter",
     "RedisSettings",
+    "RedisUser",
     "Registry",
     "RegistrySettings",
     "Repair",
     "RestoreDrill",
     "Retention",
+    "RoleConnections",
     "S3Storage",
     "S3Target",
     "SourceKind",

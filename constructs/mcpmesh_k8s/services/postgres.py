@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,7 @@ from ._postgres_mover import PostgresMover
 from .backup import Backup, BackupProgram, StoreBackup
 from .postgres_databases import (
     BACKUP,
+    CLIENTS,
     EXPORTER,
     SUPERUSER,
     USER,
@@ -64,6 +66,8 @@ _CONFIG = "/etc/postgresql"
 _FILES = Path(__file__).with_name("postgres_files")
 _MEBIBYTE = 2**20
 _MAX_CONNECTIONS, _LEAST_CONNECTIONS = 100, 10
+_OF_SUPERUSER = 3  # superuser_reserved_connections
+_OF_EXPORTER, _OF_BACKUP = 5, 4  # said by the SQL that makes their roles, too
 _AUTOVACUUM_WORKERS = 3
 _OWN_PROCESSES = 8  # the postmaster, checkpointer, writers, launchers, and one for a command of the operator's
 _PROCESS = 5  # MiB that a process takes for itself before it sorts; measured by the tests
@@ -91,6 +95,24 @@ class PostgresExporter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RoleConnections:
+    """How many sessions a role may have at once.
+
+    Args:
+        role: The role.
+        most: How many, all of its client's pods together.
+    """
+
+    role: str
+    most: int
+
+    def __post_init__(self) -> None:
+        """Refuse a limit with which nobody comes in."""
+        if self.most < 1:
+            raise SettingError(f"RoleConnections.most of {self.role!r}", self.most, "Give 1 or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PostgresSettings(WorkloadOptions):
     """A PostgreSQL server.
 
@@ -100,6 +122,8 @@ class PostgresSettings(WorkloadOptions):
         size: How much storage is claimed.
         storage_class: The storage class; the cluster's default unless given.
         databases: What it holds. A task brings the server to it at each deployment, and never drops anything.
+        connections: How many sessions a role may have at once. The other roles share the rest equally: of those that
+            the server takes, 3 are kept for its superuser, 5 for the exporter and 4 for backups.
         databases_extras: What is added to the pods of that task. Unless given, they may run where the server may, and
             their image is pulled as the server's is.
         backup: How it is backed up; not at all with ``None``. Its Secret then needs no key for that.
@@ -112,6 +136,7 @@ class PostgresSettings(WorkloadOptions):
     size: str
     storage_class: str = ""
     databases: tuple[Database, ...]
+    connections: tuple[RoleConnections, ...] = ()
     databases_extras: PodExtras | None = None
     backup: Backup | None = None
     exporter: PostgresExporter | None = PostgresExporter()
@@ -120,9 +145,16 @@ class PostgresSettings(WorkloadOptions):
     def __post_init__(self) -> None:
         """Refuse a database that is named twice, and sizes that cannot work."""
         super().__post_init__()
-        Sizing.of(self.compute, self.size)
         names = [database.name for database in self.databases]
         once("PostgresSettings.databases", names)
+        once("PostgresSettings.connections", [one.role for one in self.connections])
+        roles = roles_of(self.databases)
+        for one in self.connections:
+            if one.role not in roles:
+                raise SettingError(
+                    "PostgresSettings.connections", one.role, f"Give one of the roles: {', '.join(roles)}."
+                )
+        _ = self.connection_limits
         if self.exporter and self.exporter.database and self.exporter.database not in names:
             raise SettingError(
                 "PostgresExporter.database", self.exporter.database, f"Give one of the server's: {', '.join(names)}."
@@ -133,6 +165,27 @@ class PostgresSettings(WorkloadOptions):
         """The keys its Secret must hold: the superuser's password, and one for each role, of whatever kind."""
         others = [*([EXPORTER] if self.exporter else []), *([BACKUP] if self.backup else [])]
         return ("password", *(role_key(role) for role in (*roles_of(self.databases), *others)))
+
+    @property
+    def connection_limits(self) -> Mapping[str, int]:
+        """How many sessions each role may have at once, so that nobody takes the connections of another.
+
+        Raises:
+            SettingError: The server does not take so many.
+        """
+        taken = Sizing.of(self.compute, self.size).connections
+        reserve = _OF_SUPERUSER + (_OF_EXPORTER if self.exporter else 0) + (_OF_BACKUP if self.backup else 0)
+        given = {one.role: one.most for one in self.connections}
+        others = [role for role in roles_of(self.databases) if role not in given]
+        left = taken - reserve - sum(given.values())
+        if left < len(others):
+            raise SettingError(
+                "PostgresSettings.connections",
+                f"{sum(given.values())} and {len(others)} roles without a number",
+                f"With {self.compute.memory_limit} of memory the server takes {taken}, and {reserve} are kept for its "
+                f"superuser, the exporter and backups. Give {taken - reserve} in all at most, or more memory.",
+            )
+        return {role: given.get(role) or left // len(others) for role in roles_of(self.databases)}
 
     @property
     def counted_database(self) -> str:
@@ -235,6 +288,7 @@ class Postgres(StatefulWorkload):
             self,
             options,
             settings.databases,
+            settings.connection_limits,
             secret,
             exporter=settings.counted_database,
             backed_up=settings.backup is not None,
@@ -468,10 +522,17 @@ _IS_READY = ("pg_isready", "--host=127.0.0.1", f"--username={SUPERUSER}", "--dbn
 _LOG_PREFIX = 'time="%m" pid=%p state=%e %quser="%u" database="%d" '
 _LOG = r'^time="[^"]*" pid=\d+ state=\w{5} (user="[^"]*" database="[^"]*" )?(?P<level>[A-Z]+[1-5]?):  '
 
-# Who is in the container needs no password, and nobody comes in from elsewhere without one.
-_ACCESS = """\
-local all all trust
-host all all all scram-sha-256
+
+# Who is in the container is the superuser without a password; from elsewhere come few, by SCRAM. It is the same for
+# every server, so that another database, an exporter or backups restart none: clients are the members of a group, and a
+# role that a server lacks cannot come. Which databases a role enters is said by its privilege there. The superuser
+# comes in from elsewhere for the task that makes databases, and no other.
+_ACCESS = f"""\
+local all {SUPERUSER} trust
+local all all reject
+host all {SUPERUSER},+{CLIENTS},{EXPORTER},{BACKUP} all scram-sha-256
+host all all all reject
+host replication all all reject
 """
 
 
@@ -487,6 +548,7 @@ def configuration(compute: Compute, size: str) -> str:
         "hba_file": f"'{_CONFIG}/pg_hba.conf'",
         "listen_addresses": "'*'",
         "max_connections": sizing.connections,
+        "superuser_reserved_connections": _OF_SUPERUSER,
         "shared_buffers": _size(sizing.shared_buffers),
         "effective_cache_size": _size(memory * 3 // 4),
         "maintenance_work_mem": _size(sizing.maintenance),

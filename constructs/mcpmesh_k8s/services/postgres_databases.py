@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,11 +44,14 @@ BACKUP = "backup"
 EXPORTER = "exporter"
 """The role that reads statistics, and the sidecar that has it. The SQL of ``postgres_files`` says it too."""
 
+CLIENTS = "clients"
+"""The role whose members come in from outside. The SQL of ``postgres_files`` says it too."""
+
 _FILES = Path(__file__).with_name("postgres_files")
 _FOLDER = "/etc/postgres-databases"
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _EXTENSION = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
-_TAKEN = (SUPERUSER, EXPORTER, BACKUP, "template0", "template1", "public")
+_TAKEN = (SUPERUSER, EXPORTER, BACKUP, CLIENTS, "template0", "template1", "public")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +108,7 @@ class PostgresDatabases(Task):
         server: The server. It is connected.
         options: The task's name, how important it is, and what is added to its pods.
         databases: What the server shall hold.
+        limits: How many sessions each role may have at once.
         secret: The server's Secret.
         exporter: The database that the exporter enters; none where there is no exporter.
         backed_up: Whether there shall be a role that backs up.
@@ -116,6 +120,7 @@ class PostgresDatabases(Task):
         server: StatefulWorkload,
         options: TaskOptions,
         databases: tuple[Database, ...],
+        limits: Mapping[str, int],
         secret: Secret,
         *,
         exporter: str,
@@ -160,6 +165,7 @@ class PostgresDatabases(Task):
                                 File(path="databases.sh", content=read_script(_FILES / "databases.sh")),
                                 *(File(path=name, content=_sql(name)) for name in sql),
                                 File(path=DATABASES_FILE, content=_as_json(databases)),
+                                File(path="limits.json", content=f"{json.dumps(limits)}\n"),
                             ),
                         ),
                     ),

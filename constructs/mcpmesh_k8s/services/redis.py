@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from mcpmesh_k8s.kubernetes import (
     Readiness,
     Scratch,
     Secret,
+    SecretKey,
     Server,
     SettingError,
     Severity,
@@ -32,6 +35,7 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     TcpSocket,
     User,
+    Variable,
     Volume,
     Workload,
     WorkloadOptions,
@@ -39,6 +43,7 @@ from mcpmesh_k8s.kubernetes import (
     bytes_text,
     dataclass,
     in_bytes,
+    once,
     read_script,
     variables,
 )
@@ -56,36 +61,54 @@ _TRACE = 1024  # bytes of an entry of the stream: a span with its attributes
 _MEBIBYTE = 2**20
 _LEAST_MEMORY = 64 * _MEBIBYTE * 2 // 3
 _FIRST_REWRITE = 64 * _MEBIBYTE  # auto-aof-rewrite-min-size of redis.conf
-_PASSWORD_FILE = "/run/redis/password.conf"
+_USERS_FILE = "/run/redis/users.conf"
 
 STREAM = "mesh:trace"
 """The stream that the mesh writes its traces to, and the registry reads."""
 
-# A format of printf. What the exporter asks, and nothing else: it reads the value of no key.
-_EXPORTER_USER = (
-    f"user exporter on >%s resetkeys %%R~{STREAM} -@all "
-    "+ping +info +select +latency|latest +slowlog|len +xinfo|stream +xinfo|groups +xinfo|consumers"
-)
-
-# What a replica asks before it is sent everything, and nothing else: it can neither name a key nor write one.
-_BACKUP_USER = "user backup on >%s resetkeys resetchannels -@all +ping +sync +psync +replconf"
-
-_START = (
-    ': "${REDIS_PASSWORD:?is not set}"; umask 077; '
-    f'printf \'requirepass "%s"\\n\' "$REDIS_PASSWORD" > {_PASSWORD_FILE}; '
-    f'[ -z "$EXPORTER_PASSWORD" ] || printf \'{_EXPORTER_USER}\\n\' "$EXPORTER_PASSWORD" >> {_PASSWORD_FILE}; '
-)
-_MAKE_BACKUP_USER = f"printf '{_BACKUP_USER}\\n' \"$BACKUP_PASSWORD\" >> {_PASSWORD_FILE}; "
-_SERVE = f"exec redis-server {_CONFIG}/redis.conf"
 _LOG = r"^\d+:[CMSX] \d\d \w{3} \d{4} [\d:.]+ (?P<level>[-.*#]) "
 """Its lines have a sign for the level: it has no other form."""
 
 _TRIM = (
     "trap 'exit 0' TERM INT; while :; do "
-    'timeout 10 redis-cli -e XTRIM "$STREAM" MAXLEN "~" "$MAX_LENGTH" >/dev/null || '
+    'timeout 10 redis-cli --user trimmer -e XTRIM "$STREAM" MAXLEN "~" "$MAX_LENGTH" >/dev/null || '
     'echo "level=error msg=\\"trim of $STREAM failed\\""; '
     "sleep 60 & wait $!; done"
 )
+
+
+OPERATOR = "operator"
+"""Who may everything. Only the server's own container is given its password: for probes, and for whoever moves data."""
+
+
+def _client(keys: Sequence[str] = (), commands: Sequence[str] = ()) -> str:
+    """What a client may do: what the mesh's runtime does in its process, and something with keys of its own.
+
+    The runtime writes spans, and remembers which pod has a session. It asks for all sessions' names, too, and shows
+    them to whoever asks: that it may not, and it lives with that.
+    """
+    own = [*(f"~{pattern}" for pattern in keys), *(f"+{command}" for command in commands)]
+    return " ".join(["+ping", *own, f"(+xadd %W~{STREAM})", f"(+xinfo|stream %R~{STREAM})", "(+get +setex ~session:*)"])
+
+
+_OWN_USERS = {
+    OPERATOR: "~* &* +@all",
+    "mesh": _client(),
+    "registry": f"~{STREAM} +ping +xgroup|create +xreadgroup +xack +xinfo|stream +xinfo|groups",
+    "trimmer": f"%W~{STREAM} +xtrim",
+}
+# What the exporter asks, and nothing else: it reads the value of no key.
+_EXPORTER = f"%R~{STREAM} +ping +info +select +latency|latest +slowlog|len +xinfo|stream +xinfo|groups +xinfo|consumers"
+# What a replica asks before it is sent everything, and nothing else: it can neither name a key nor write one.
+_BACKUP = "+ping +sync +psync +replconf"
+_RULES = frozenset(
+    {
+        *("acl", "bgrewriteaof", "bgsave", "client", "cluster", "config", "debug", "failover", "flushall", "flushdb"),
+        *("function", "migrate", "module", "monitor", "psync", "replconf", "replicaof", "save", "script", "shutdown"),
+        *("slaveof", "slowlog", "swapdb", "sync"),
+    }
+)
+"""Commands that rule the server, or reach data past the keys of a user."""
 
 
 class Repair(Choice):
@@ -143,6 +166,52 @@ class RedisExporter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RedisUser:
+    """A client with data of its own in Redis: what it may do beside what the mesh's runtime does for it.
+
+    Args:
+        name: Its name. ``default`` is who gives a password and no name, as programs do that know no users.
+        keys: The patterns of the keys that are its own, such as ``user:*``.
+        commands: What it does with them, as Redis calls it: ``get``, ``set``, ``scan``, ``xinfo|stream``. Those that
+            name no key, such as ``scan``, see the names of all keys.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    commands: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is taken, patterns that are none, and commands that rule the server."""
+        if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
+            raise SettingError("RedisUser.name", self.name, "Give lower-case letters, digits and inner dashes.")
+        if self.name in (*_OWN_USERS, "exporter", "backup"):
+            raise SettingError("RedisUser.name", self.name, "The server has one of this name. Give another.")
+        where = f"of {self.name!r}"
+        if not self.keys or not self.commands:
+            raise SettingError(
+                f"RedisUser.keys and commands {where}",
+                (*self.keys, *self.commands),
+                "Give keys and commands; who has none of its own connects to the Redis itself.",
+            )
+        once(f"RedisUser.keys {where}", self.keys)
+        once(f"RedisUser.commands {where}", self.commands)
+        for pattern in self.keys:
+            if not re.fullmatch(r"[A-Za-z0-9:_./*?-]+", pattern):
+                raise SettingError(
+                    f"RedisUser.keys {where}", pattern, "Give letters, digits, ':_./-', and '*' or '?' for any."
+                )
+        for command in self.commands:
+            if not re.fullmatch(r"[a-z]+(\|[a-z]+)?", command):
+                raise SettingError(
+                    f"RedisUser.commands {where}", command, "Give a command in lower case, such as 'get'; no category."
+                )
+            if command.partition("|")[0] in _RULES:
+                raise SettingError(
+                    f"RedisUser.commands {where}", command, "It rules the server. Only its operator may do so."
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RedisSettings(WorkloadOptions):
     """A Redis server.
 
@@ -155,6 +224,8 @@ class RedisSettings(WorkloadOptions):
             an entry they may take half of what the server holds.
         exporter: Its metrics; none with ``None``, and its Secret needs one key less.
         backup: How it is backed up; not at all with ``None``, and its Secret needs one key less.
+        users: Who keeps data of its own here. Every other client is the user ``mesh``, which sessions and traces of the
+            mesh's runtime are enough for.
         name: The short name.
     """
 
@@ -164,11 +235,13 @@ class RedisSettings(WorkloadOptions):
     trace_length: int = 10_000
     exporter: RedisExporter | None = RedisExporter()
     backup: Backup | None = None
+    users: tuple[RedisUser, ...] = ()
     name: str = "redis"
 
     def __post_init__(self) -> None:
-        """Refuse a stream without entries, and sizes that cannot work together."""
+        """Refuse a user that is named twice, a stream without entries, and sizes that cannot work together."""
         super().__post_init__()
+        once("RedisSettings.users", [user.name for user in self.users])
         if self.trace_length < 1:
             raise SettingError("RedisSettings.trace_length", self.trace_length, "Give 1 or more.")
         held = most_memory(self.compute)
@@ -193,9 +266,21 @@ class RedisSettings(WorkloadOptions):
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
-        """The keys its Secret must hold. The password appears in URLs: letters, digits, ``-``, ``_``, ``~``, ``.``."""
-        exporter, backup = ["exporter-password"] if self.exporter else [], ["backup-password"] if self.backup else []
-        return ("password", *exporter, *backup)
+        """The keys its Secret must hold: each user's password.
+
+        They appear in URLs: letters, digits, ``-``, ``_``, ``~``, ``.``.
+        """
+        return tuple(map(_password_key, self.rights))
+
+    @property
+    def rights(self) -> Mapping[str, str]:
+        """What each user of the server may do, as ``ACL SETUSER`` has it. All else is refused."""
+        return {
+            **_OWN_USERS,
+            **({"exporter": _EXPORTER} if self.exporter else {}),
+            **({"backup": _BACKUP} if self.backup else {}),
+            **{user.name: _client(user.keys, user.commands) for user in self.users},
+        }
 
 
 class Redis(Workload):
@@ -210,14 +295,13 @@ class Redis(Workload):
     def __init__(self, scope: Construct, settings: RedisSettings, secret: Secret) -> None:
         self.settings = settings
         self.secret = secret
-        password = secret.key("password")
         storage, exporter, backup = settings.storage, settings.exporter, settings.backup
         if isinstance(storage, Persistent):
             data: Volume = Claim(mount_path=_DATA, size=storage.size, storage_class=storage.storage_class)
         else:
             data = Scratch(name="data", mount_path=_DATA, size=storage.size)
         # Without -e an error is an answer too: alive is who says that he still loads. One that hangs takes connections.
-        alive = Exec(command=("redis-cli", "ping"))
+        alive = Exec(command=("redis-cli", "--user", OPERATOR, "ping"))
         repairs: tuple[Container, ...] = ()
         if isinstance(storage, Persistent) and storage.repair is not None:
             script = read_script(_FILES / "repair.sh")
@@ -244,17 +328,16 @@ class Redis(Workload):
                     image=settings.image,
                     user=USER,
                     compute=settings.compute,
-                    command=("/bin/sh", "-c", f"{_START}{_MAKE_BACKUP_USER if backup else ''}{_SERVE}"),
+                    command=("/bin/sh", "-c", read_script(_FILES / "start.sh"), "start", _CONFIG, _USERS_FILE),
                     ports=(Port(name="redis", number=6379, scheme="redis"),),
                     log_pattern=_LOG,
                     variables=(
-                        *variables({"REDIS_PASSWORD": password, "REDISCLI_AUTH": "$(REDIS_PASSWORD)"}),
-                        *(variables({"EXPORTER_PASSWORD": secret.key("exporter-password")}) if exporter else ()),
-                        *(variables({"BACKUP_PASSWORD": secret.key("backup-password")}) if backup else ()),
+                        *(Variable(name=_variable(user), value=self._password(user)) for user in settings.rights),
+                        *variables({"REDISCLI_USER": OPERATOR, "REDISCLI_AUTH": f"$({_variable(OPERATOR)})"}),
                     ),
                     probes=replace(
                         Probes.of(
-                            Exec(command=("redis-cli", "-e", "ping")),
+                            Exec(command=("redis-cli", "--user", OPERATOR, "-e", "ping")),
                             liveness=alive,
                             startup_seconds=300,
                             hung_grace_seconds=10,
@@ -267,7 +350,10 @@ class Redis(Workload):
                         Scratch(name="run", mount_path="/run/redis", size="1Mi"),
                         Files(
                             mount_path=_CONFIG,
-                            files=(File(path="redis.conf", content=configuration(settings)),),
+                            files=(
+                                File(path="redis.conf", content=configuration(settings)),
+                                File(path="users", content=_users(settings)),
+                            ),
                         ),
                     ),
                 ),
@@ -280,7 +366,7 @@ class Redis(Workload):
                         command=("/bin/sh", "-c", _TRIM),
                         variables=variables(
                             {
-                                "REDISCLI_AUTH": password,
+                                "REDISCLI_AUTH": self._password("trimmer"),
                                 "STREAM": STREAM,
                                 "MAX_LENGTH": str(settings.trace_length),
                             }
@@ -306,7 +392,7 @@ class Redis(Workload):
                     "REDIS_HOST": endpoint.host,
                     "REDIS_PORT": str(endpoint.port),
                     "REDIS_USER": "backup",
-                    "REDISCLI_AUTH": self.secret.key("backup-password"),
+                    "REDISCLI_AUTH": self._password("backup"),
                 }
             ),
         )
@@ -388,9 +474,32 @@ class Redis(Workload):
 
     @property
     def target(self) -> Target:
-        """The server: ``REDIS_HOST``, ``_PORT``, ``_DB``, ``_PASSWORD`` and ``REDIS_URL``."""
-        endpoint = self.endpoint("redis")
-        password = self.secret.key("password")
+        """The server, as the mesh's runtime sees it: its sessions, and the stream that it writes traces to."""
+        return self._target("mesh")
+
+    @property
+    def traces(self) -> Target:
+        """The server, as the registry sees it: the stream of traces, which it reads. ``Registry`` takes this itself."""
+        return self._target("registry")
+
+    def user(self, name: str) -> Target:
+        """The server, as one of ``settings.users`` sees it: what the mesh's runtime does, and keys of its own.
+
+        The client is introduced by ``REDIS_HOST``, ``_PORT``, ``_DB``, ``_USERNAME``, ``_PASSWORD`` and ``REDIS_URL``,
+        as every client is.
+
+        Raises:
+            SettingError: There is no such user.
+        """
+        names = [user.name for user in self.settings.users]
+        if name not in names:
+            known = f"one of the server's: {', '.join(names)}" if names else "RedisSettings.users first"
+            raise SettingError(f"{self.full_name} user", name, f"Give {known}.")
+        return self._target(name)
+
+    def _target(self, user: str) -> Target:
+        endpoint, password = self.endpoint("redis"), self._password(user)
+        where = ("-h", endpoint.host, "-p", str(endpoint.port))
         return Target(
             workload=self,
             port="redis",
@@ -399,15 +508,32 @@ class Redis(Workload):
                     "REDIS_HOST": endpoint.host,
                     "REDIS_PORT": str(endpoint.port),
                     "REDIS_DB": "0",
+                    "REDIS_USERNAME": user,
                     "REDIS_PASSWORD": password,
-                    "REDIS_URL": f"redis://:$(REDIS_PASSWORD)@{endpoint.authority}/0",
+                    "REDIS_URL": f"redis://{user}:$(REDIS_PASSWORD)@{endpoint.authority}/0",
                 }
             ),
             readiness=Readiness(
-                command=("redis-cli", "-e", "-h", endpoint.host, "-p", str(endpoint.port), "ping"),
+                command=("redis-cli", "--user", user, "-e", *where, "ping"),
                 variables=variables({"REDISCLI_AUTH": password}),
             ),
         )
+
+    def _password(self, user: str) -> SecretKey:
+        return self.secret.key(_password_key(user))
+
+
+def _password_key(user: str) -> str:
+    return f"{user}-password"
+
+
+def _variable(user: str) -> str:
+    """The variable of the server's container that holds a user's password."""
+    return f"{user.replace('-', '_').upper()}_PASSWORD"
+
+
+def _users(settings: RedisSettings) -> str:
+    return "".join(f"{user} {rights}\n" for user, rights in settings.rights.items())
 
 
 def _exporter(settings: RedisExporter, secret: Secret) -> Container:
@@ -433,7 +559,7 @@ def _exporter(settings: RedisExporter, secret: Secret) -> Container:
             "--log-format=json",
         ),
         ports=(Port(name="metrics", number=9121),),
-        variables=variables({"REDIS_PASSWORD": secret.key("exporter-password")}),
+        variables=variables({"REDIS_PASSWORD": secret.key(_password_key("exporter"))}),
         probes=Probes.of(TcpSocket(port="metrics")),
     )
 
@@ -460,6 +586,8 @@ def configuration(settings: RedisSettings) -> str:
         "appendfsync everysec",
         'save ""',
         "tcp-keepalive 60",
-        f"include {_PASSWORD_FILE}",
+        # Who gives no name, unless it is one of the users.
+        *(() if "default" in settings.rights else ("user default off",)),
+        f"include {_USERS_FILE}",
     )
     return "".join(f"{line}\n" for line in lines)

@@ -11,9 +11,11 @@ from mcpmesh_k8s.kubernetes import (
     Alert,
     Compute,
     Container,
+    External,
     HttpCheck,
     HttpGet,
     Image,
+    Pod,
     Port,
     Probe,
     Probes,
@@ -119,6 +121,10 @@ class Registry(Workload):
                 ),
             ),
         )
+
+    def connects_to(self, *targets: Pod | Target | External, wait: bool = False) -> None:
+        """Open a path to each target; to Redis as the user that reads traces."""
+        super().connects_to(*(one.traces if isinstance(one, Redis) else one for one in targets), wait=wait)
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

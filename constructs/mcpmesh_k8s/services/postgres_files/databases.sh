@@ -4,6 +4,7 @@
 . ./psql.sh
 folder="$(dirname "$0")"
 wanted="$(cat "$folder/databases.json")"
+limits="$(cat "$folder/limits.json")"
 # The server logs no statement of this, be it wrong or slow. When this machine is lost, it keeps no lock of it for long.
 export PGOPTIONS='-c log_statement=none -c log_min_error_statement=panic -c log_min_duration_statement=-1
   -c idle_session_timeout=30s -c idle_in_transaction_session_timeout=30s'
@@ -35,7 +36,7 @@ steady() {
   done
 }
 list() { printf '%s\n' "$1" | ask --dbname=postgres --set=wanted="$wanted"; }
-make_databases() { ask --dbname=postgres --set=wanted="$wanted" --file="$folder/databases.sql"; }
+make_databases() { ask --dbname=postgres --set=wanted="$wanted" --set=limits="$limits" --file="$folder/databases.sql"; }
 make_exporter() { ask --dbname=postgres --set=database="$database" --file="$folder/exporter.sql"; }
 make_backup() { ask --dbname=postgres --set=databases="$names" --file="$folder/backup.sql"; }
 make_schemas() { ask --dbname="$database" --set=wanted="$wanted" --file="$folder/schemas.sql"; }

@@ -1,3 +1,3 @@
 # Prints how many keys each database holds.
-set -eu
-exec redis-cli -e INFO keyspace
+. ./ask.sh
+ask -e INFO keyspace

@@ -1,17 +1,17 @@
 # $1 is the port: the first server copies everything from the second, then goes its own way again.
 . ./staged.sh
-say() { redis-cli -e INFO "$1" | tr -d '\r'; }
+say() { ask -e INFO "$1" | tr -d '\r'; }
 # What it receives it loads beside what it holds, from the connection: a copy that fails changes nothing, and no dump
 # stays on its disk that it would load one day.
-load="$(redis-cli -e CONFIG GET repl-diskless-load | tail -n 1)"
+load="$(ask -e CONFIG GET repl-diskless-load | tail -n 1)"
 back() {
-  redis-cli -e REPLICAOF NO ONE >/dev/null
-  redis-cli -e CONFIG SET repl-diskless-load "$load" >/dev/null
+  ask -e REPLICAOF NO ONE >/dev/null
+  ask -e CONFIG SET repl-diskless-load "$load" >/dev/null
 }
 trap back EXIT
 trap 'exit 1' HUP INT TERM
-redis-cli -e CONFIG SET repl-diskless-load swapdb >/dev/null
-redis-cli -e REPLICAOF 127.0.0.1 "$port" >/dev/null
+ask -e CONFIG SET repl-diskless-load swapdb >/dev/null
+ask -e REPLICAOF 127.0.0.1 "$port" >/dev/null
 left=3000
 until say replication | grep -q '^master_link_status:up'; do
   left=$((left - 1))
