@@ -148,6 +148,8 @@ ABSENT = {
     "kube_pod_(init_)?container_status_waiting_reason",
     "kube_pod_container_status_last_terminated_reason",
     "kube_job_failed",
+    # Only once a schedule has run to its end.
+    "kube_cronjob_status_last_successful_time",
     # Tempo writes it, which is not there.
     "traces_spanmetrics_calls_total",
 }
