@@ -292,6 +292,7 @@ def scraped(manifests: Manifests, agents: Iterable[str]) -> Iterator[Series]:
         for target in targets:
             own = {"job": name, **target}
             yield Series("up", own, 1.0, grows=False)
+            yield Series("scrape_duration_seconds", own, 0.01, grows=False)
             file = "agent.prom" if name in agents else file_of(name, own.get("service", ""))
             if not file:
                 continue

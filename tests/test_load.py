@@ -224,8 +224,10 @@ def test_it_runs_after_all_else_once_and_is_counted_in_the_quota(
     without, with_it = (int(quota["spec"]["hard"]["pods"]) for quota in quotas)
     assert with_it == without + 1
     # Where nothing makes way for it, production has no room.
-    important = AiInterviewer(replace(PROD, load_test=replace(SETTINGS, priority_class="mesh")), outdir="unused")
-    with pytest.raises(TreeError, match="the nodes have room for 4 for sure"):
+    large = Compute(cpu="500m", memory="256Mi")
+    load = replace(SETTINGS, priority_class="mesh", compute=large)
+    important = AiInterviewer(replace(PROD, load_test=load), outdir="unused")
+    with pytest.raises(TreeError, match=r"the nodes have room for \d for sure"):
         important.manifests()
     # Nobody signs in, so there are no cookies.
     manifest = AiInterviewer(replace(DEV, load_test=SETTINGS), outdir="unused").manifests()["access"]
