@@ -54,10 +54,15 @@ def test_another_one_of_the_application_in_the_cluster_leaves_this_one_alone(
 
 
 def versions(deployed: Deployed) -> dict[tuple[str, str], str]:
-    """The version of each object, but of a claim that nothing has mounted: the API server writes it again as it is."""
+    """The version of each object, but of a claim that nothing has mounted: the API server writes it again as it is.
+
+    A quota counts by itself, so of it what it allows.
+    """
     found = deployed.look("--filename", deployed.rendered)
     return {
-        (one["kind"], one["metadata"]["name"]): one["metadata"]["resourceVersion"]
+        (one["kind"], one["metadata"]["name"]): str(
+            one["spec"] if one["kind"] == "ResourceQuota" else one["metadata"]["resourceVersion"]
+        )
         for one in found
         if one.get("status", {}).get("phase") != "Pending"
     }
