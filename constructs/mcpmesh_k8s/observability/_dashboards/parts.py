@@ -5,6 +5,7 @@ It knows no Grafana: ``rendering`` turns it into what Grafana reads.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 from mcpmesh_k8s.observability.promql import confined
@@ -86,7 +87,7 @@ UP = (Word(value=1, text="up", colour=GREEN), Word(value=0, text="down", colour=
 
 
 @dataclass(frozen=True, kw_only=True)
-class Panel:
+class Panel(ABC):
     """One picture of a dashboard.
 
     Args:
@@ -104,9 +105,9 @@ class Panel:
     height: int = 8
 
     @property
+    @abstractmethod
     def questions(self) -> tuple[Question, ...]:
         """What it asks."""
-        raise NotImplementedError
 
     def confined(self, namespace: str) -> Panel:
         """The same, asked of a Prometheus of many namespaces."""
