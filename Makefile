@@ -40,7 +40,7 @@ help: ## this list
 setup: ## install everything that the other targets need; SYSTEM_PACKAGES=no leaves the system as it is
 	@$(PYTHON) tests/install_programs.py
 	@$(MAKE) --silent $(VENV)
-	@for part in $(TOOLS) $(MESH) $(LOGIN) $(EXPORTER); do \
+	@for part in $(TOOLS) $(MESH) $(LOGIN) $(EXPORTER) $(REGISTRY) $(WATCHING); do \
 	  $(MAKE) --silent $$part || echo "--- $$part could not be made: tests that start something of it are skipped"; \
 	done
 
