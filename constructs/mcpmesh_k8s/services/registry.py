@@ -22,6 +22,7 @@ from mcpmesh_k8s.kubernetes import (
     SettingError,
     Severity,
     Target,
+    TlsClient,
     User,
     Workload,
     WorkloadOptions,
@@ -96,6 +97,8 @@ class Registry(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="registry",
+                # lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
+                tls=(TlsClient.POSTGRES, TlsClient.REDIS),
                 one_at_a_time="It migrates its tables when it starts, and two would migrate them at once.",
                 container=Container(
                     name=settings.name,
