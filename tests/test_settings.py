@@ -123,6 +123,8 @@ from mcpmesh_k8s import (
     LokiSettings,
     Manifest,
     Manual,
+    Mesh,
+    MeshRelease,
     MeshSettings,
     MetricsEndpoint,
     Minio,
@@ -730,7 +732,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         mesh_namespace="other",
         termination_grace_seconds=31,
         port=8081,
-        readiness_path="/ready",
+        readiness_path="/healthy",
         public_url_variable="SHOP_URL",
         availability=Availability(scale=Replicas(count=3)),
         extras=MORE,
@@ -743,6 +745,7 @@ CASES: dict[type[DataclassInstance], Case] = {
             shop.routes(
                 Route(path="/", to=shop.admits(HostNetwork(ranges=("10.0.0.0/24",))), audience=Audience.PUBLIC)
             ),
+            shop.runs_agent(AGENT),
         )[2],
         api_server=ApiServer(ports=(6443,)),
         name="store",
@@ -751,6 +754,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         cluster_domain="example.internal",
         policies=PolicyKind.CILIUM,
         platform=Platform(assigns_users=True),
+        mesh=Mesh(release=MeshRelease.V0_5),
     ),
     ArgoCdProjectSettings: case(
         PROJECT,
@@ -1029,6 +1033,11 @@ CASES: dict[type[DataclassInstance], Case] = {
         timeout_seconds=31,
     ),
     Manual: case(Manual(), lambda shop, sync: shop.is_deployed(replace(DEPLOYED, sync=sync))),
+    Mesh: case(
+        Mesh(),
+        lambda _, mesh: Shop(ApplicationSettings(name="shop", mesh=mesh)).runs_agent(AGENT),
+        release=MeshRelease.V0_5,
+    ),
     MinioSettings: case(
         MINIO,
         Shop.minio,

@@ -65,7 +65,7 @@ from .scaling import (
     scaled_by,
 )
 from .schedule import Schedule
-from .scope import ApplicationScope, ApplicationSettings, Phase, PodTemplatePath, place_of, settings_of
+from .scope import ApplicationScope, Phase, PodTemplatePath, ScopeSettings, place_of, settings_of
 from .secret import (
     ExistingSecrets,
     ExternalSecrets,
@@ -129,7 +129,6 @@ __all__ = [
     "ApiToken",
     "Application",
     "ApplicationScope",
-    "ApplicationSettings",
     "Autoscaling",
     "Availability",
     "Budget",
@@ -213,6 +212,7 @@ __all__ = [
     "RequestRules",
     "Row",
     "Schedule",
+    "ScopeSettings",
     "Scratch",
     "SealedSecrets",
     "SealedValue",

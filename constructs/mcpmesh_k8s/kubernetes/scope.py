@@ -43,7 +43,7 @@ class PodTemplatePath:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApplicationSettings:
+class ScopeSettings:
     """What the objects of an application have in common.
 
     Args:
@@ -115,7 +115,7 @@ class ApplicationScope(cdk8s.App):
         staging: Where it is written first.
     """
 
-    def __init__(self, settings: ApplicationSettings, *, directory: Path, staging: Path) -> None:
+    def __init__(self, settings: ScopeSettings, *, directory: Path, staging: Path) -> None:
         self.settings = settings
         self.directory = directory
         self._registered: dict[str, Construct] = {}
@@ -233,6 +233,6 @@ def place_of(scope: Construct) -> tuple[Phase, str]:
     raise SettingError("scope", type(scope).__name__, "Give a Phase of an Application, or a construct inside one.")
 
 
-def settings_of(scope: Construct) -> ApplicationSettings:
+def settings_of(scope: Construct) -> ScopeSettings:
     """The settings of the application that a scope stands in, for what is needed before a component is made."""
     return place_of(scope)[0].application.settings

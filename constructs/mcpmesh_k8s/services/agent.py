@@ -14,7 +14,6 @@ from mcpmesh_k8s.kubernetes import (
     File,
     Files,
     HttpCheck,
-    HttpGet,
     Image,
     MetricsEndpoint,
     Port,
@@ -22,7 +21,6 @@ from mcpmesh_k8s.kubernetes import (
     Scratch,
     SettingError,
     Target,
-    TcpSocket,
     User,
     Variable,
     Workload,
@@ -33,6 +31,7 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
+from .mesh import mesh_of
 from .registry import LOG_LEVELS, Registry
 
 USER = User(uid=999, gid=999)
@@ -189,12 +188,13 @@ class ApiSettings(MeshSettings):
 
     Args:
         port: The port it listens on.
-        readiness_path: The path that answers 200 when it can serve.
+        readiness_path: The path that answers 200 when it can serve; unless given that of the mesh: ``/ready``, or
+            ``/health`` of 0.5.
         public_url_variable: The variable by which it learns the address that people type, where it builds links.
     """
 
     port: int = 8080
-    readiness_path: str = "/health"
+    readiness_path: str = ""
     public_url_variable: str = ""
 
 
@@ -307,7 +307,7 @@ class Agent(_MeshWorkload):
                     settings,
                     full_name,
                     port,
-                    Probes.of(HttpGet(path="/ready"), liveness=HttpGet(path="/livez"), startup_seconds=120),
+                    mesh_of(scope).release.agent_probes(startup_seconds=120),
                     variables({"MCP_MESH_AGENT_NAME": settings.name}),
                 ),
             ),
@@ -342,6 +342,8 @@ class Api(_MeshWorkload):
 
     def __init__(self, scope: Construct, settings: ApiSettings) -> None:
         self.settings = settings
+        release = mesh_of(scope).release
+        self._readiness_path = settings.readiness_path or release.api_readiness_path
         port = Port(number=settings.port)
         full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(
@@ -357,13 +359,7 @@ class Api(_MeshWorkload):
                     settings,
                     full_name,
                     port,
-                    # Its health depends on other services, so it decides on readiness and never on a restart.
-                    Probes.of(
-                        HttpGet(path=settings.readiness_path),
-                        liveness=TcpSocket(),
-                        startup_seconds=120,
-                        hung_grace_seconds=30,
-                    ),
+                    release.api_probes(settings.readiness_path, startup_seconds=120),
                     variables({"MCP_MESH_API_NAME": settings.name}),
                 ),
             ),
@@ -372,4 +368,4 @@ class Api(_MeshWorkload):
     @property
     def http_checks(self) -> tuple[HttpCheck, ...]:
         """Whether it answers."""
-        return (HttpCheck(name=self.name, target=Target(workload=self), path=self.settings.readiness_path),)
+        return (HttpCheck(name=self.name, target=Target(workload=self), path=self._readiness_path),)
