@@ -467,6 +467,7 @@ class Shop:
         postgres = Postgres(self.phase, given, self.secret("postgres", *given.secret_keys))
         registry = Registry(self.phase, settings)
         registry.connects_to(postgres.database("mesh", role="mesh"))
+        Agent(self.phase, AGENT).connects_to(registry)
         return self.watched(registry)
 
     def secret(self, name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
@@ -474,6 +475,12 @@ class Shop:
 
     def postgres(self, settings: PostgresSettings) -> Postgres:
         return Postgres(self.phase, settings, self.secret("postgres", *settings.secret_keys))
+
+    def traced(self, settings: RedisSettings) -> Redis:
+        """With a client, which writes spans."""
+        redis = self.redis(settings)
+        self.web.connects_to(redis)
+        return redis
 
     def redis(self, settings: RedisSettings) -> Redis:
         return Redis(self.phase, settings, self.secret("redis", *settings.secret_keys))
@@ -1210,7 +1217,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     RedisSettings: case(
         REDIS,
-        Shop.redis,
+        Shop.traced,
         image=OTHER_IMAGE,
         compute=LARGE,
         storage=Persistent(size="1Gi"),
@@ -1230,6 +1237,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         log_level="DEBUG",
         unhealthy_after_seconds=21,
         most_rows=100_001,
+        trace_retention_hours=2,
+        calls_agents=True,
+        variables=HINT,
         name="mesh",
         availability=URGENT,
         extras=MORE,
