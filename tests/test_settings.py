@@ -769,6 +769,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         path="manifests/unused",
         destination=ClusterName(name="production"),
         sync=Automated(),
+        name="europe",
     ),
     Automated: case(
         Automated(),
@@ -946,6 +947,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         section="https",
         https=Refused(False, "GatewaySettings.https"),
         peer=NamespacePods(namespace="envoy"),
+        name="internal",
     ),
     GatewaySettings: case(
         PUBLIC_GATEWAY,
@@ -953,6 +955,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         image=OTHER_IMAGE,
         compute=LARGE,
         host="store.example.com",
+        aliases=("www.shop.example.com",),
         https=Refused(False, "GatewaySettings.https"),
         administrators=("owner@example.com",),
         limits=Limits(connections=99),
@@ -992,6 +995,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         controller=IngressNginx(),
         tls=Tls(secret="store-tls"),
         annotations=(("example.com/timeout", "60"),),
+        name="internal",
     ),
     IngressNginx: case(
         IngressNginx(),
