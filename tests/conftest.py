@@ -174,6 +174,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="as on a machine that has no program of tests/programs.py",
     )
+    parser.addoption(
+        "--long",
+        action="store_true",
+        default=IN_CI,
+        help="each proof that is tried at many points, at all of them: in CI by itself, else at some",
+    )
+
+
+@pytest.fixture(scope="session")
+def long(pytestconfig: pytest.Config) -> bool:
+    """Whether a proof of one kind is tried at each of its points, and not just at some."""
+    return bool(pytestconfig.getoption("--long"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
