@@ -943,6 +943,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         port=8443,
         peer=AddressRange(cidr="203.0.113.7/32"),
         introduction=HINT,
+        volumes=(Files(name="partner-ca", mount_path="/partner", files=(File(path="ca.pem", content="CA"),)),),
     ),
     ExternalSecrets: case(
         STORE,
