@@ -320,10 +320,18 @@ class Agent(_MeshWorkload):
         known = f"[a.id, a.name].exists(n, n.matches('^{self.name}(-[0-9a-f]{{8}})?$'))"
         condition = f"body.agents.exists(a, a.status == 'healthy' && {known})"
         return tuple(
-            HttpCheck(name=self.name, target=Target(workload=target.workload), path="/agents", condition=condition)
-            for target in self.connections
-            if isinstance(target, Target) and isinstance(target.workload, Registry)
+            HttpCheck(name=self.name, target=Target(workload=registry), path="/agents", condition=condition)
+            for registry in self._registries()
         )
+
+    def settle(self) -> None:
+        """Let the registry that it is known to call it, where that does."""
+        for registry in self._registries():
+            registry.call(self)
+
+    def _registries(self) -> Sequence[Registry]:
+        reached = (target.workload for target in self.connections if isinstance(target, Target))
+        return [workload for workload in reached if isinstance(workload, Registry)]
 
     @property
     def target(self) -> Target:

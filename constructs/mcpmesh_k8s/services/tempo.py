@@ -360,6 +360,11 @@ class Tempo(Workload):
             ),
         )
 
+    @property
+    def queries(self) -> Target:
+        """Who is asked for traces, introduced as the mesh registry reads it."""
+        return Target(workload=self, introduction=variables({"TEMPO_URL": self.endpoint().url}))
+
 
 def _generator(counted: SpanMetrics, receiver: str) -> Configuration:
     """How spans are counted, and who is told."""
