@@ -98,6 +98,7 @@ def _settings(environment: EnvironmentSettings) -> ApplicationSettings:
         api_server=environment.api_server,
         policies=environment.policies,
         platform=environment.platform,
+        transit=environment.transit,
     )
 
 
