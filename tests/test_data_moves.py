@@ -891,7 +891,12 @@ it must get further, to a later step, before it fails."""
     ("step", "how"),
     grid(
         [*((step, "status") for step in IMPORT_STEPS), ("the restore", "interrupt"), ("the swap", "interrupt")],
-        short={("the roles", "status"), ("the restore", "interrupt"), ("the objects", "status"), ("the swap", "status")},
+        short={
+            ("the roles", "status"),
+            ("the restore", "interrupt"),
+            ("the objects", "status"),
+            ("the swap", "status"),
+        },
     ),
 )
 def test_an_import_that_fails_leaves_databases_and_redis_as_they_were_and_can_be_repeated(

@@ -377,7 +377,11 @@ BROKEN: tuple[dict[str, tuple[str, str, str]], ...] = (
             "ALTER ROLE backend CONNECTION LIMIT -1",
             "role backend: may log in 20 times at once",
         ),
-        "another password": ("postgres", "ALTER ROLE backend PASSWORD 'of somebody'", f"role backend: {TOLD} backend-password"),
+        "another password": (
+            "postgres",
+            "ALTER ROLE backend PASSWORD 'of somebody'",
+            f"role backend: {TOLD} backend-password",
+        ),
         "no password": (
             "postgres",
             "ALTER ROLE interview_agent PASSWORD NULL",

@@ -6,15 +6,15 @@ import json
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from conftest import read_manifests
-from drill.stack import ALL_SECRETS
+from drill.stack import ALL_SECRETS, Switch
 from mesh3 import application
 from mesh3.network import Network, Proxy, Service
 from mesh_harness import (
@@ -35,6 +35,7 @@ from test_postgres_runtime import starting
 from watching_harness import PREFIX
 
 CODE = Path(__file__).with_name("code")
+ADMIN = "MCP_MESH_ADMIN_PORT"
 PROBES = ("startup", "readiness", "liveness")
 PORTS = {"registry": 8000, "stock": 8090, "prices": 8090, "web": 8080}
 
@@ -73,11 +74,13 @@ class Place:
         name: The short name of its workload.
         pod: What runs.
         address: Its own.
+        admin: The port that rules it here, where it is a registry: that one it opens on every address.
     """
 
     name: str
     pod: Pod
     address: str
+    admin: int
 
     def ask(self, path: str, body: object = None, *, method: str = "", port: int = 0, seconds: float = 10) -> Answer:
         """Ask this very pod."""
@@ -116,6 +119,9 @@ class Mesh:
         }
         self.registry = Service(self.network, LOCALHOST, free_port(), PORTS["registry"])
         self.proxy = Proxy(self.network, self.services)
+        self.stores = {"PostgreSQL": Switch(self._postgres), "Redis": Switch(self._redis)}
+        self._account = Account.unprivileged()
+        self._keep = stack.enter_context(self._account.folder(of_data=True))
         self._started = 0
 
     def service(self, name: str) -> Service:
@@ -132,6 +138,7 @@ class Mesh:
         *,
         without: Collection[str] = (),
         variables: Mapping[str, str] | None = None,
+        reaches_agents: bool = False,
         entrypoint: Sequence[str] = ("python",),
     ) -> Place:
         """One more pod, with an address of its own. Nobody is led to it yet.
@@ -139,6 +146,7 @@ class Mesh:
         Args:
             without: Variables that its manifest shall not have.
             variables: What it has beside them.
+            reaches_agents: Whether it may call agents, where it is a registry.
         """
         address = self.network.address()
         rendered: Manifest = json.loads(json.dumps(self.manifest(name)).replace('"0.0.0.0"', f'"{address}"'))
@@ -157,28 +165,37 @@ class Mesh:
             "PYTHONPATH": str(CODE),
             "POD_ADDRESS": address,
             "POD_SERVICES": json.dumps({at: service.address for at, service in self.services.items()}),
-            "HTTP_PROXY": f"http://{self.proxy.address}:{self.proxy.port}" if name == "registry" else "",
+            "HTTP_PROXY": f"http://{self.proxy.address}:{self.proxy.port}" if reaches_agents else "",
             **(variables or {}),
         }
+        admin = 0
+        if environment.get(ADMIN):
+            admin = free_port()
+            environment[ADMIN] = str(admin)
         self._started += 1
         root = self.folder / f"{name}-{self._started}"
         root.mkdir()
         pod = start_pod(rendered, name, environment=environment, loopback=loopback, root=root, entrypoint=[*entrypoint])
-        return Place(name=name, pod=self.stack.enter_context(pod), address=address)
+        return Place(name=name, pod=self.stack.enter_context(pod), address=address, admin=admin)
+
+    @contextmanager
+    def _postgres(self) -> Generator[Pod, None, None]:
+        listening = f"listen_addresses={LOCALHOST}"
+        with starting(self.manifests, self._account, self._keep, self.postgres_port, listening) as self.postgres:
+            self.postgres.bring()
+            yield self.postgres.pod
+
+    @contextmanager
+    def _redis(self) -> Generator[Pod, None, None]:
+        started = start_redis(self.manifests, self.folder / "redis", self.redis_port)
+        with serving(started, lambda: "PONG" in self.ask_redis("PING")) as pod:
+            yield pod
 
     def start_stores(self) -> None:
         """PostgreSQL with its databases, Redis, and who takes traces."""
-        account = Account.unprivileged()
-        keep = self.stack.enter_context(account.folder(of_data=True))
-        listening = f"listen_addresses={LOCALHOST}"
-        self.postgres = self.stack.enter_context(starting(self.manifests, account, keep, self.postgres_port, listening))
-        self.postgres.bring()
-        self.redis = self.stack.enter_context(
-            serving(
-                start_redis(self.manifests, self.folder / "redis", self.redis_port),
-                lambda: "PONG" in self.ask_redis("PING"),
-            )
-        )
+        for store in self.stores.values():
+            self.stack.callback(store.off)
+            store.on()
         self._otlp = self.folder / "otlp.txt"
         with self._otlp.open("wb") as output:
             taker = subprocess.Popen(
@@ -189,9 +206,9 @@ class Mesh:
         self.stack.callback(taker.wait)
         self.stack.callback(taker.kill)
 
-    def start_registry(self) -> Place:
-        """A replica of the registry, from when it answers; people are not led to it yet."""
-        place = self.start("registry", entrypoint=("mcp-mesh-registry",))
+    def start_registry(self, **given: Any) -> Place:
+        """A replica of the registry, from when it answers; nobody is led to it yet."""
+        place = self.start("registry", entrypoint=("mcp-mesh-registry",), **given)
         assert eventually(lambda: place.ask("/health").status == 200, START), place.pod.output
         return place
 
@@ -219,3 +236,18 @@ class Mesh:
         """What somebody is told who asks the API service."""
         service = self.service("web")
         return ask(service.address, service.port, f"/price?item={item}&seconds={seconds}", seconds=60)
+
+    def whole(self) -> dict[str, Place]:
+        """All of it, from when it works: by the short names."""
+        self.start_stores()
+        registry = self.start_registry(reaches_agents=True)
+        self.registry.leads_to(registry.address)
+        places = {name: self.start(name) for name in ("stock", "prices", "web")}
+        for name, place in places.items():
+            self.service(name).leads_to(place.address)
+        assert eventually(self.works, 2 * START), {name: place.pod.output for name, place in places.items()}
+        return {"registry": registry, **places}
+
+    def works(self) -> bool:
+        """Whether a call goes through all of it."""
+        return self.says().status == 200
