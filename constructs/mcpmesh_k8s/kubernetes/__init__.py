@@ -54,6 +54,8 @@ from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Compute, bytes_text, in_bytes
+from .reloader import Reloader
+from .rotation import Keeper, Rotation
 from .scaling import (
     SCALERS,
     Autoscaling,
@@ -163,6 +165,7 @@ __all__ = [
     "Image",
     "Internet",
     "IssuedKey",
+    "Keeper",
     "KeyForm",
     "LabelSelectorRequirement",
     "Listener",
@@ -206,10 +209,12 @@ __all__ = [
     "Projection",
     "RandomKey",
     "Readiness",
+    "Reloader",
     "Replicas",
     "RequestCount",
     "RequestRate",
     "RequestRules",
+    "Rotation",
     "Row",
     "Schedule",
     "ScopeSettings",

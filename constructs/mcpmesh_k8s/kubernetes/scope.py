@@ -17,6 +17,7 @@ from .errors import SettingError, refusals
 from .names import dns_label, dns_subdomain
 from .network import PolicyKind
 from .platforms import Platform
+from .reloader import Reloader
 from .values import dataclass
 
 C = TypeVar("C", bound=Construct)
@@ -56,6 +57,7 @@ class ScopeSettings:
         pod_templates: Where custom resources, made with plain cdk8s, hold templates of pods. Those of Kubernetes' own
             kinds are known.
         api_server: Where the cluster's API server is, for the few pods that may ask it.
+        reloader: What restarts workloads when a Secret changes; nothing unless given, and `rotate` does it.
     """
 
     name: str
@@ -66,6 +68,7 @@ class ScopeSettings:
     platform: Platform = Platform()
     pod_templates: tuple[PodTemplatePath, ...] = ()
     api_server: ApiServer = ApiServer()
+    reloader: Reloader | None = None
 
     def __post_init__(self) -> None:
         """Check the names."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -27,6 +27,9 @@ from mcpmesh_k8s.kubernetes import (
 
 _FILES = Path(__file__).with_name("minio_files")
 _ALIAS = "store"
+
+MC = {"mc": "Install mc, the client of MinIO: it copies the objects of buckets, and makes users."}
+"""What must be on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +63,11 @@ class _Client:
         }
 
     def __call__(self, *arguments: str) -> str:
-        return self._side.local(["mc", "--quiet", *arguments], variables=self._variables)
+        return self.run("mc", "--quiet", *arguments)
+
+    def run(self, *command: str, **variables: str) -> str:
+        """Run a program that calls mc, or mc itself, with these variables more: the way for a secret."""
+        return self._side.local(command, variables={**self._variables, **variables})
 
     def place(self, bucket: str) -> str:
         """How mc names a bucket."""
@@ -90,6 +97,14 @@ class _Client:
         """Copy a bucket into a folder."""
         folder.mkdir(parents=True)
         self("mirror", self.place(bucket), str(folder))
+
+
+@contextmanager
+def minio_client(side: Side, server: Server) -> Generator[_Client]:
+    """Mc of this machine as the root of a server, while the block runs."""
+    user, password = side.run(server, "reading its keys", read_script(_FILES / "keys.sh")).splitlines()
+    with tempfile.TemporaryDirectory(prefix="mc-") as settings, side.address(server) as authority:
+        yield _Client(side, authority, (user, password), Path(settings))
 
 
 def _attributes(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -129,17 +144,14 @@ class MinioMover(Mover):
     """
 
     kind: ClassVar[str] = "minio"
-    programs: ClassVar[Mapping[str, str]] = {"mc": "Install mc, the client of MinIO: it copies the objects of buckets."}
+    programs: ClassVar[Mapping[str, str]] = MC
 
     side: Side
     server: Server
     buckets: tuple[str, ...]
 
-    @contextmanager
-    def _client(self) -> Generator[_Client]:
-        user, password = self.side.run(self.server, "reading its keys", read_script(_FILES / "keys.sh")).splitlines()
-        with tempfile.TemporaryDirectory(prefix="mc-") as settings, self.side.address(self.server) as authority:
-            yield _Client(self.side, authority, (user, password), Path(settings))
+    def _client(self) -> AbstractContextManager[_Client]:
+        return minio_client(self.side, self.server)
 
     def part(self, version: str, facts: Mapping[str, object]) -> Part:
         """A backup has what mc says of each object."""
