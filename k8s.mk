@@ -17,7 +17,7 @@
 #   JSON=1                          Answer in JSON, and print nothing else.
 #   FOLLOW=1                        Go on with new log lines.
 #   LINES=NUMBER                    How many old log lines of each container. Unless given: 100.
-#   NAME=SECRET                     A Secret by its short name, such as grafana.
+#   NAME=SECRET                     A Secret by its short name: grafana.
 #   KEY=KEY                         A key of the Secret.
 #   PRESENT=1                       Take the value that the Secret has by now: it was changed otherwise, or a rotation
 #                                   stopped half way.

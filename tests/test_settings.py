@@ -54,6 +54,9 @@ from mcpmesh_k8s import (
     BucketSettings,
     Budget,
     BuiltImage,
+    Certificate,
+    CertificateSettings,
+    CertManager,
     Claim,
     ClaimTarget,
     ClusterName,
@@ -77,6 +80,7 @@ from mcpmesh_k8s import (
     Endpoint,
     Ephemeral,
     Exec,
+    ExistingCertificates,
     ExistingClaim,
     ExistingConfigMap,
     ExistingSecrets,
@@ -469,6 +473,7 @@ class Shop:
         postgres = Postgres(self.phase, given, self.secret("postgres", *given.secret_keys))
         registry = Registry(self.phase, settings)
         registry.connects_to(postgres.database("mesh", role="mesh"))
+        Agent(self.phase, AGENT).connects_to(registry)
         return self.watched(registry)
 
     def secret(self, name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
@@ -476,6 +481,12 @@ class Shop:
 
     def postgres(self, settings: PostgresSettings) -> Postgres:
         return Postgres(self.phase, settings, self.secret("postgres", *settings.secret_keys))
+
+    def traced(self, settings: RedisSettings) -> Redis:
+        """With a client, which writes spans."""
+        redis = self.redis(settings)
+        self.web.connects_to(redis)
+        return redis
 
     def redis(self, settings: RedisSettings) -> Redis:
         return Redis(self.phase, settings, self.secret("redis", *settings.secret_keys))
@@ -555,6 +566,9 @@ class Shop:
 
     def hides(self, source: ExistingSecrets | ExternalSecrets | SealedSecrets) -> Secret:
         return Secret(self.phase, replace(SECRET, source=source))
+
+    def is_known_by(self, source: CertManager | ExistingCertificates) -> Certificate:
+        return Certificate(self.phase, CertificateSettings(workload="web", source=source))
 
     def keeps(self, key: IssuedKey | RandomKey) -> Secret:
         return Secret(self.phase, replace(SECRET, keys=(key,)))
@@ -774,6 +788,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         path="manifests/unused",
         destination=ClusterName(name="production"),
         sync=Automated(),
+        name="europe",
     ),
     Automated: case(
         Automated(),
@@ -913,6 +928,19 @@ CASES: dict[type[DataclassInstance], Case] = {
     Ephemeral: case(Ephemeral(), lambda shop, storage: shop.redis(replace(REDIS, storage=storage)), size="257Mi"),
     Exec: case(Exec(command=("true",)), Shop.asks, command=("healthy",)),
     ExistingSecrets: case(ExistingSecrets(), Shop.hides),
+    ExistingCertificates: case(ExistingCertificates(), Shop.is_known_by),
+    CertManager: case(
+        CertManager(issuer="ca"), Shop.is_known_by, issuer="other", kind="Issuer", duration="2161h", renew_before="1h"
+    ),
+    CertificateSettings: case(
+        CertificateSettings(workload="web", source=CertManager(issuer="ca")),
+        lambda shop, settings: Certificate(shop.phase, settings),
+        workload="api",
+        source=CertManager(issuer="other"),
+        services=("web-pods",),
+        local=True,
+        client=True,
+    ),
     External: case(
         PARTNER,
         Shop.dials,
@@ -951,6 +979,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         section="https",
         https=Refused(False, "GatewaySettings.https"),
         peer=NamespacePods(namespace="envoy"),
+        name="internal",
     ),
     GatewaySettings: case(
         PUBLIC_GATEWAY,
@@ -958,6 +987,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         image=OTHER_IMAGE,
         compute=LARGE,
         host="store.example.com",
+        aliases=("www.shop.example.com",),
         https=Refused(False, "GatewaySettings.https"),
         administrators=("owner@example.com",),
         limits=Limits(connections=99),
@@ -982,7 +1012,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=URGENT,
         extras=MORE,
     ),
-    HttpGet: case(HttpGet(path="/health"), Shop.asks, path="/ready", port="admin"),
+    HttpGet: case(HttpGet(path="/health"), Shop.asks, path="/ready", port="admin", scheme="HTTPS"),
     Image: case(
         Image(repository="acme/shop", tag="1.2-alpine", exact_because="It has two-part versions."),
         lambda shop, image: shop.runs(replace(MAIN, image=image)),
@@ -997,6 +1027,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         controller=IngressNginx(),
         tls=Tls(secret="store-tls"),
         annotations=(("example.com/timeout", "60"),),
+        name="internal",
     ),
     IngressNginx: case(
         IngressNginx(),
@@ -1215,7 +1246,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     RedisSettings: case(
         REDIS,
-        Shop.redis,
+        Shop.traced,
         image=OTHER_IMAGE,
         compute=LARGE,
         storage=Persistent(size="1Gi"),
@@ -1238,6 +1269,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         log_level="DEBUG",
         unhealthy_after_seconds=21,
         most_rows=100_001,
+        trace_retention_hours=2,
+        calls_agents=True,
+        variables=HINT,
         name="mesh",
         availability=URGENT,
         extras=MORE,

@@ -99,6 +99,7 @@ def _settings(environment: EnvironmentSettings) -> ApplicationSettings:
         reloader=environment.reloader,
         policies=environment.policies,
         platform=environment.platform,
+        transit=environment.transit,
     )
 
 
@@ -141,7 +142,7 @@ class AiInterviewer(Application):
         for priority in PRIORITIES:
             PriorityClass(foundation, priority)
         postgres = Postgres(foundation, environment.postgres, secret("postgres", *environment.postgres.secret_keys))
-        redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys))
+        redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys_of(MESH)))
         minio = Minio(foundation, environment.minio, secret("minio", *environment.minio.secret_keys))
         Bucket(foundation, UPLOADS, minio)
         for target in environment.backup_buckets:

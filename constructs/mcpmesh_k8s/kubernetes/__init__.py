@@ -8,6 +8,7 @@ from .api_access import TOKEN_PATH, ApiAccess, ApiRule, ApiServer, ApiToken
 from .application import Application, synthesize
 from .budget import Budget, Nodes, SystemPods
 from .capacity import Share
+from .certificate import Certificate, CertificateSettings, authority, store_certificate
 from .choice import Choice
 from .component import GROUND_WAVE, Component
 from .container import Container, User, harden
@@ -17,6 +18,7 @@ from .extras import PodExtras
 from .guest import Guest, GuestSettings
 from .identity import EMAIL_HEADER, NAME_HEADER, ROLE_HEADER, IdentityHeaders
 from .image import Image
+from .issuer import CertificateSource, CertManager, ExistingCertificates
 from .labels import own_labels
 from .manifest import Manifest, Objects, at, containers_of, each, name_of, template_of
 from .names import dns_label, dns_subdomain, once
@@ -102,6 +104,7 @@ from .storage import (
 from .store import Content, Count, Mover, Owner, Part, Place, Row, Server, Side, Store, read_script
 from .task import Hook, Task, TaskOptions, TaskSettings
 from .topology import budget, topology
+from .transit import IstioAmbient, Linkerd, PlainTransit, StoreTls, TlsClient, Transit
 from .typed import refuse_wrong_types
 from .values import dataclass
 from .variable import SecretKey, Variable, variables
@@ -134,6 +137,10 @@ __all__ = [
     "Autoscaling",
     "Availability",
     "Budget",
+    "CertManager",
+    "Certificate",
+    "CertificateSettings",
+    "CertificateSource",
     "Choice",
     "CiliumEntity",
     "Claim",
@@ -148,6 +155,7 @@ __all__ = [
     "DownwardApiProjection",
     "Endpoint",
     "Exec",
+    "ExistingCertificates",
     "ExistingClaim",
     "ExistingConfigMap",
     "ExistingSecrets",
@@ -165,9 +173,11 @@ __all__ = [
     "Image",
     "Internet",
     "IssuedKey",
+    "IstioAmbient",
     "Keeper",
     "KeyForm",
     "LabelSelectorRequirement",
+    "Linkerd",
     "Listener",
     "Manifest",
     "MetricsEndpoint",
@@ -188,6 +198,7 @@ __all__ = [
     "Phase",
     "Place",
     "Placement",
+    "PlainTransit",
     "Platform",
     "Pod",
     "PodAffinity",
@@ -236,13 +247,16 @@ __all__ = [
     "Side",
     "StatefulWorkload",
     "Store",
+    "StoreTls",
     "SystemPods",
     "Target",
     "Task",
     "TaskOptions",
     "TaskSettings",
     "TcpSocket",
+    "TlsClient",
     "Toleration",
+    "Transit",
     "TreeError",
     "UpdateMode",
     "User",
@@ -255,6 +269,7 @@ __all__ = [
     "WorkloadSettings",
     "argoproj",
     "at",
+    "authority",
     "bracketed",
     "budget",
     "bytes_text",
@@ -279,6 +294,7 @@ __all__ = [
     "refuse_wrong_types",
     "scaled_by",
     "settings_of",
+    "store_certificate",
     "synthesize",
     "template_of",
     "topology",

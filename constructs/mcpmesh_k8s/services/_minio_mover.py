@@ -27,6 +27,7 @@ from mcpmesh_k8s.kubernetes import (
 
 _FILES = Path(__file__).with_name("minio_files")
 _ALIAS = "store"
+_CA = "ca.crt"
 
 MC = {"mc": "Install mc, the client of MinIO: it copies the objects of buckets, and makes users."}
 """What must be on this machine."""
@@ -50,7 +51,7 @@ class StoredObject:
 class _Client:
     """mc with the keys of a server in its environment, and settings of its own that do not stay."""
 
-    def __init__(self, side: Side, authority: str, keys: tuple[str, str], settings: Path) -> None:
+    def __init__(self, side: Side, url: str, keys: tuple[str, str], settings: Path) -> None:
         user, password = keys
         if set("".join(keys)) & set(":@/"):
             raise OperationError(
@@ -58,9 +59,11 @@ class _Client:
             )
         self._side = side
         self._variables = {
-            f"MC_HOST_{_ALIAS}": f"http://{user}:{password}@{authority}",
+            f"MC_HOST_{_ALIAS}": url.replace("://", f"://{user}:{password}@"),
             "MC_CONFIG_DIR": str(settings),
         }
+        if url.startswith("https:"):
+            self._variables["SSL_CERT_FILE"] = str(settings / _CA)
 
     def __call__(self, *arguments: str) -> str:
         return self.run("mc", "--quiet", *arguments)
@@ -100,11 +103,23 @@ class _Client:
 
 
 @contextmanager
-def minio_client(side: Side, server: Server) -> Generator[_Client]:
-    """Mc of this machine as the root of a server, while the block runs."""
+def minio_client(side: Side, server: Server, authority: str) -> Generator[_Client]:
+    """The client of this machine as the root of a server, while the block runs.
+
+    Args:
+        side: Where the server runs.
+        server: The server.
+        authority: The file of its CA; empty where it speaks plain HTTP.
+    """
     user, password = side.run(server, "reading its keys", read_script(_FILES / "keys.sh")).splitlines()
-    with tempfile.TemporaryDirectory(prefix="mc-") as settings, side.address(server) as authority:
-        yield _Client(side, authority, (user, password), Path(settings))
+    with tempfile.TemporaryDirectory(prefix="mc-") as settings, side.address(server) as address:
+        url = f"http://{address}"
+        if authority and side.rendered:
+            known = side.run(server, "reading its CA", 'cat "$1"', authority)
+            (Path(settings) / _CA).write_text(known, encoding="utf-8")
+            # A name of its certificate: its address here is that of no server.
+            url = f"https://localhost:{address.rpartition(':')[2]}"
+        yield _Client(side, url, (user, password), Path(settings))
 
 
 def _attributes(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -141,6 +156,7 @@ class MinioMover(Mover):
         side: Where it runs.
         server: Its server.
         buckets: The buckets that the application made.
+        authority: Where the rendered server has the CA of its certificate; empty where it speaks no TLS.
     """
 
     kind: ClassVar[str] = "minio"
@@ -149,9 +165,10 @@ class MinioMover(Mover):
     side: Side
     server: Server
     buckets: tuple[str, ...]
+    authority: str = ""
 
     def _client(self) -> AbstractContextManager[_Client]:
-        return minio_client(self.side, self.server)
+        return minio_client(self.side, self.server, self.authority)
 
     def part(self, version: str, facts: Mapping[str, object]) -> Part:
         """A backup has what mc says of each object."""

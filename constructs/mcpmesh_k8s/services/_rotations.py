@@ -80,10 +80,12 @@ class MinioRotation(Rotation):
     Args:
         server: The server.
         policies: What the user may do.
+        authority: Where its container has the CA of its certificate; empty where it speaks no TLS.
     """
 
     server: Server
     policies: tuple[str, ...]
+    authority: str
 
     @property
     def programs(self) -> Mapping[str, str]:
@@ -93,7 +95,7 @@ class MinioRotation(Rotation):
     def admit(self, new: Mapping[str, str]) -> None:
         """Make the new user."""
         access, secret = (new[key] for key in self.keys)
-        with minio_client(self.side, self.server) as mc:
+        with minio_client(self.side, self.server, self.authority) as mc:
             script = read_script(_HERE / "minio_files/admit.sh")
             mc.run("sh", "-c", script, "admit", *self.policies, NEW_ACCESS_KEY=access, NEW_SECRET_KEY=secret)
 
@@ -101,7 +103,7 @@ class MinioRotation(Rotation):
         """Remove the old user."""
         name = self.keys[0]
         if old[name] != new[name]:
-            with minio_client(self.side, self.server) as mc:
+            with minio_client(self.side, self.server, self.authority) as mc:
                 mc("admin", "user", "remove", "store", old[name])
 
 
