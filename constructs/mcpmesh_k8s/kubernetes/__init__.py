@@ -56,6 +56,8 @@ from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Compute, bytes_text, in_bytes
+from .reloader import Reloader
+from .rotation import Keeper, Rotation
 from .scaling import (
     SCALERS,
     Autoscaling,
@@ -172,6 +174,7 @@ __all__ = [
     "Internet",
     "IssuedKey",
     "IstioAmbient",
+    "Keeper",
     "KeyForm",
     "LabelSelectorRequirement",
     "Linkerd",
@@ -217,10 +220,12 @@ __all__ = [
     "Projection",
     "RandomKey",
     "Readiness",
+    "Reloader",
     "Replicas",
     "RequestCount",
     "RequestRate",
     "RequestRules",
+    "Rotation",
     "Row",
     "Schedule",
     "ScopeSettings",

@@ -22,6 +22,7 @@ from .scaling import (
     scaled_object,
     vertical_autoscaler,
 )
+from .store import Store
 from .values import dataclass
 from .variable import Variable
 
@@ -237,6 +238,13 @@ class Workload(Pod):
         return not self.recreated
 
     # What is rendered.
+
+    def annotations(self, *own: tuple[str, str]) -> dict[str, str]:
+        """With what lets a reloader restart it when a Secret of it changes. A store is never restarted so."""
+        reloader = self.application.settings.reloader
+        if reloader and self.reads_secrets and not isinstance(self, Store):
+            own = (reloader.annotation, *own)
+        return super().annotations(*own)
 
     def manifests(self) -> list[Manifest]:
         """All its objects."""
