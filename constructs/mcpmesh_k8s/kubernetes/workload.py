@@ -90,12 +90,14 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
         identity_headers: How it is told who asks, where it reads that from headers. A gateway tells it.
         ipv4_only: Whether its program listens on addresses of IPv4 alone. Where a cluster has both families, its
             Service has one of IPv4; where IPv6 is the first or the only one, it is refused.
+        answer_seconds: How long an answer of it may take, where its program knows: a gateway waits as long.
     """
 
     one_at_a_time: bool | str = False
     public_url_variable: str = ""
     identity_headers: IdentityHeaders | None = None
     ipv4_only: bool = False
+    answer_seconds: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself inside one service."""
@@ -127,6 +129,8 @@ class Workload(Pod):
         self._request_count: RequestCount | None = None
         self.identity_headers = settings.identity_headers
         """How a gateway tells it who asks; by a token where nothing is said."""
+        self.answer_seconds = settings.answer_seconds
+        """How long an answer of it may take; 0 where its program does not know."""
         self._ipv4_only = settings.ipv4_only
         families = self.application.settings.platform.ip_families
         if self._ipv4_only and families[0] != "IPv4":

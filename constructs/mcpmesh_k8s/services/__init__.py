@@ -15,6 +15,7 @@ from .backup import (
 )
 from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
+from .language import Java, Python, Runtime, TypeScript
 from .mesh import ApplicationSettings, Mesh, MeshRelease, mesh_of
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .postgres import Postgres, PostgresExporter, PostgresSettings, RoleConnections
@@ -46,6 +47,7 @@ __all__ = [
     "GrafanaSettings",
     "HasDashboards",
     "HasDataSource",
+    "Java",
     "Mesh",
     "MeshRelease",
     "MeshSettings",
@@ -57,6 +59,7 @@ __all__ = [
     "PostgresDatabases",
     "PostgresExporter",
     "PostgresSettings",
+    "Python",
     "Redis",
     "RedisExporter",
     "RedisSettings",
@@ -67,6 +70,7 @@ __all__ = [
     "RestoreDrill",
     "Retention",
     "RoleConnections",
+    "Runtime",
     "S3Storage",
     "S3Target",
     "SourceKind",
@@ -76,6 +80,7 @@ __all__ = [
     "Tempo",
     "TempoSettings",
     "TraceLimits",
+    "TypeScript",
     "mesh_of",
     "role_key",
 ]
