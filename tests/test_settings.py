@@ -54,6 +54,9 @@ from mcpmesh_k8s import (
     BucketSettings,
     Budget,
     BuiltImage,
+    Certificate,
+    CertificateSettings,
+    CertManager,
     Claim,
     ClaimTarget,
     ClusterName,
@@ -77,6 +80,7 @@ from mcpmesh_k8s import (
     Endpoint,
     Ephemeral,
     Exec,
+    ExistingCertificates,
     ExistingClaim,
     ExistingConfigMap,
     ExistingSecrets,
@@ -554,6 +558,9 @@ class Shop:
     def hides(self, source: ExistingSecrets | ExternalSecrets | SealedSecrets) -> Secret:
         return Secret(self.phase, replace(SECRET, source=source))
 
+    def is_known_by(self, source: CertManager | ExistingCertificates) -> Certificate:
+        return Certificate(self.phase, CertificateSettings(workload="web", source=source))
+
     def keeps(self, key: IssuedKey | RandomKey) -> Secret:
         return Secret(self.phase, replace(SECRET, keys=(key,)))
 
@@ -908,6 +915,19 @@ CASES: dict[type[DataclassInstance], Case] = {
     Ephemeral: case(Ephemeral(), lambda shop, storage: shop.redis(replace(REDIS, storage=storage)), size="257Mi"),
     Exec: case(Exec(command=("true",)), Shop.asks, command=("healthy",)),
     ExistingSecrets: case(ExistingSecrets(), Shop.hides),
+    ExistingCertificates: case(ExistingCertificates(), Shop.is_known_by),
+    CertManager: case(
+        CertManager(issuer="ca"), Shop.is_known_by, issuer="other", kind="Issuer", duration="2161h", renew_before="1h"
+    ),
+    CertificateSettings: case(
+        CertificateSettings(workload="web", source=CertManager(issuer="ca")),
+        lambda shop, settings: Certificate(shop.phase, settings),
+        workload="api",
+        source=CertManager(issuer="other"),
+        services=("web-pods",),
+        local=True,
+        client=True,
+    ),
     External: case(
         PARTNER,
         Shop.dials,
@@ -977,7 +997,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=URGENT,
         extras=MORE,
     ),
-    HttpGet: case(HttpGet(path="/health"), Shop.asks, path="/ready", port="admin"),
+    HttpGet: case(HttpGet(path="/health"), Shop.asks, path="/ready", port="admin", scheme="HTTPS"),
     Image: case(
         Image(repository="acme/shop", tag="1.2-alpine", exact_because="It has two-part versions."),
         lambda shop, image: shop.runs(replace(MAIN, image=image)),

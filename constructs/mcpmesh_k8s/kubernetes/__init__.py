@@ -8,6 +8,7 @@ from .api_access import TOKEN_PATH, ApiAccess, ApiRule, ApiServer, ApiToken
 from .application import Application, synthesize
 from .budget import Budget, Nodes, SystemPods
 from .capacity import Share
+from .certificate import Certificate, CertificateSettings, CertificateSource, CertManager, ExistingCertificates
 from .choice import Choice
 from .component import GROUND_WAVE, Component
 from .container import Container, User, harden
@@ -132,6 +133,10 @@ __all__ = [
     "Autoscaling",
     "Availability",
     "Budget",
+    "CertManager",
+    "Certificate",
+    "CertificateSettings",
+    "CertificateSource",
     "Choice",
     "CiliumEntity",
     "Claim",
@@ -146,6 +151,7 @@ __all__ = [
     "DownwardApiProjection",
     "Endpoint",
     "Exec",
+    "ExistingCertificates",
     "ExistingClaim",
     "ExistingConfigMap",
     "ExistingSecrets",

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from .certificate import Certificate
 from .component import Component
 from .errors import SettingError
 from .guest import Guest
@@ -144,6 +145,7 @@ def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterato
     keys = {
         (component.full_name, key) for component in application.find_all(Secret) for key in component.settings.key_names
     }
+    keys |= {(one.secret, key) for one in application.find_all(Certificate) for key in one.KEYS}
     keys |= {(name_of(secret), key) for secret in objects.of("Secret") for key in at(secret, "data")}
     names = {name for name, _ in keys}
     for manifest, template in objects.pods:
