@@ -161,8 +161,8 @@ PROGRAMS = (
     ),
     Program(
         "mesh_registry",
-        "the registry of a later MCP Mesh, which agents of ours register with",
-        ("mcp-mesh-registry",),
+        "the registry of a later MCP Mesh, which agents of ours register with, and its dashboard",
+        ("mcp-mesh-registry", "meshui"),
         brought_by="make watching",
         needs="`@mcpmesh/cli-linux-x64` of npm, on a 64-bit Intel",
         folders=(str(ROOT / "build/mesh-registry/node_modules/@mcpmesh/cli-linux-x64/bin"),),

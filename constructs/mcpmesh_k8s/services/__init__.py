@@ -16,6 +16,7 @@ from .backup import (
 from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
 from .mesh import ApplicationSettings, Mesh, MeshRelease, mesh_of
+from .mesh_dashboard import MeshDashboard, MeshDashboardSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .postgres import Postgres, PostgresExporter, PostgresSettings, RoleConnections
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
@@ -47,6 +48,8 @@ __all__ = [
     "HasDashboards",
     "HasDataSource",
     "Mesh",
+    "MeshDashboard",
+    "MeshDashboardSettings",
     "MeshRelease",
     "MeshSettings",
     "Minio",

@@ -18,6 +18,11 @@ class MeshRelease(Choice):
         """Whether the runtime has probes that answer as the code's own checks say, and serves them for APIs too."""
         return self is not MeshRelease.V0_5
 
+    @property
+    def has_dashboard(self) -> bool:
+        """Whether it has a dashboard of its own."""
+        return self is not MeshRelease.V0_5
+
     def agent_probes(self, startup_seconds: int) -> Probes:
         """The probes of an agent. None of them asks for other services: a restart of it mends none of those."""
         usual = Probes.of(HttpGet(path="/ready"), liveness=HttpGet(path="/livez"), startup_seconds=startup_seconds)

@@ -66,6 +66,9 @@ _USERS_FILE = "/run/redis/users.conf"
 STREAM = "mesh:trace"
 """The stream that the mesh writes its traces to, and the registry reads."""
 
+DASHBOARD_GROUP = "mcp-mesh-ui-dashboard"
+"""The group that the mesh's dashboard reads it as, unless it is told another."""
+
 _LOG = r"^\d+:[CMSX] \d\d \w{3} \d{4} [\d:.]+ (?P<level>[-.*#]) "
 """Its lines have a sign for the level: it has no other form."""
 
@@ -97,6 +100,23 @@ _OWN_USERS = {
     "registry": f"~{STREAM} +ping +xgroup|create +xreadgroup +xack +xinfo|stream +xinfo|groups",
     "trimmer": f"%W~{STREAM} +xtrim",
 }
+# What the mesh's dashboard does with the stream: it reads it as a group of its own, looks after that, and trims the
+# stream as the registry does.
+_DASHBOARD = " ".join(
+    [
+        *(
+            f"~{STREAM}",
+            "+ping",
+            "+xgroup|create",
+            "+xgroup|delconsumer",
+            "+xreadgroup",
+            "+xack",
+            "+xpending",
+            "+xclaim",
+        ),
+        *("+xrevrange", "+xtrim", "+xinfo|stream", "+xinfo|groups", "+xinfo|consumers"),
+    ]
+)
 # What the exporter asks, and nothing else: it reads the value of no key.
 _EXPORTER = f"%R~{STREAM} +ping +info +select +latency|latest +slowlog|len +xinfo|stream +xinfo|groups +xinfo|consumers"
 # What a replica asks before it is sent everything, and nothing else: it can neither name a key nor write one.
@@ -184,7 +204,7 @@ class RedisUser:
         """Refuse a name that is taken, patterns that are none, and commands that rule the server."""
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
             raise SettingError("RedisUser.name", self.name, "Give lower-case letters, digits and inner dashes.")
-        if self.name in (*_OWN_USERS, "exporter", "backup"):
+        if self.name in (*_OWN_USERS, "dashboard", "exporter", "backup"):
             raise SettingError("RedisUser.name", self.name, "The server has one of this name. Give another.")
         where = f"of {self.name!r}"
         if not self.keys or not self.commands:
@@ -224,6 +244,7 @@ class RedisSettings(WorkloadOptions):
             an entry they may take half of what the server holds.
         exporter: Its metrics; none with ``None``, and its Secret needs one key less.
         backup: How it is backed up; not at all with ``None``, and its Secret needs one key less.
+        dashboard: Whether a ``MeshDashboard`` reads the traces. Its Secret then needs one key more.
         users: Who keeps data of its own here. Every other client is the user ``mesh``, which sessions and traces of the
             mesh's runtime are enough for.
         name: The short name.
@@ -235,6 +256,7 @@ class RedisSettings(WorkloadOptions):
     trace_length: int = 10_000
     exporter: RedisExporter | None = RedisExporter()
     backup: Backup | None = None
+    dashboard: bool = False
     users: tuple[RedisUser, ...] = ()
     name: str = "redis"
 
@@ -277,6 +299,7 @@ class RedisSettings(WorkloadOptions):
         """What each user of the server may do, as ``ACL SETUSER`` has it. All else is refused."""
         return {
             **_OWN_USERS,
+            **({"dashboard": _DASHBOARD} if self.dashboard else {}),
             **({"exporter": _EXPORTER} if self.exporter else {}),
             **({"backup": _BACKUP} if self.backup else {}),
             **{user.name: _client(user.keys, user.commands) for user in self.users},
@@ -404,6 +427,8 @@ class Redis(Workload):
 
     def _alerts(self) -> tuple[Alert, ...]:
         job, longest = f'job="{self.name}"', self.settings.trace_length * 3
+        # Nobody needs what the dashboard has not read, and its group stays when it is gone.
+        others = f', group!="{DASHBOARD_GROUP}"' if self.settings.dashboard else ""
         return (
             Alert(
                 name="RedisUnreachable",
@@ -454,7 +479,7 @@ class Redis(Workload):
                 # Identifiers are milliseconds. The lag that Redis counts is 0 where it cannot tell, as after a trim.
                 expression=(
                     f'(redis_stream_last_generated_id{{{job}, stream="{STREAM}"}} - on (instance, stream) group_right '
-                    f'redis_stream_group_last_delivered_id{{{job}, stream="{STREAM}"}}) / 1000 > 300'
+                    f'redis_stream_group_last_delivered_id{{{job}, stream="{STREAM}"{others}}}) / 1000 > 300'
                 ),
                 for_minutes=10,
                 severity=Severity.TICKET,
@@ -481,6 +506,17 @@ class Redis(Workload):
     def traces(self) -> Target:
         """The server, as the registry sees it: the stream of traces, which it reads. ``Registry`` takes this itself."""
         return self._target("registry")
+
+    @property
+    def dashboard(self) -> Target:
+        """The server, as the mesh's dashboard sees it: the stream of traces. ``MeshDashboard`` takes this itself.
+
+        Raises:
+            SettingError: There is no such user.
+        """
+        if not self.settings.dashboard:
+            raise SettingError(f"{self.full_name} user", "dashboard", "Give RedisSettings(dashboard=True).")
+        return self._target("dashboard")
 
     def user(self, name: str) -> Target:
         """The server, as one of ``settings.users`` sees it: what the mesh's runtime does, and keys of its own.

@@ -39,7 +39,7 @@ list() { printf '%s\n' "$1" | ask --dbname=postgres --set=wanted="$wanted"; }
 make_databases() { ask --dbname=postgres --set=wanted="$wanted" --set=limits="$limits" --file="$folder/databases.sql"; }
 make_exporter() { ask --dbname=postgres --set=database="$database" --file="$folder/exporter.sql"; }
 make_backup() { ask --dbname=postgres --set=databases="$names" --file="$folder/backup.sql"; }
-make_schemas() { ask --dbname="$database" --set=wanted="$wanted" --file="$folder/schemas.sql"; }
+in_database() { ask --dbname="$database" --set=wanted="$wanted" --file="$folder/$1"; }
 # As the client does it, so that it proves all that the client needs.
 log_in() {
   said="$(
@@ -72,9 +72,13 @@ give_password() {
 steady make_databases || fail "the databases could not be made: see above"
 databases="$(steady list "SELECT w ->> 'name' FROM json_array_elements(:'wanted') AS w")"
 for database in $databases; do
-  steady make_schemas || fail "database $database is not as it should be: see above"
-  roles="$(steady list "SELECT json_array_elements_text(w -> 'roles') FROM json_array_elements(:'wanted') AS w
-    WHERE w ->> 'name' = '$database'")"
+  for part in schemas.sql readers.sql; do
+    if [ -e "$folder/$part" ]; then
+      steady in_database "$part" || fail "database $database is not as it should be: see above"
+    fi
+  done
+  roles="$(steady list "SELECT json_array_elements_text(w -> part) FROM json_array_elements(:'wanted') AS w,
+    unnest(ARRAY['roles', 'readers']) AS part WHERE w ->> 'name' = '$database'")"
   for role in $roles; do
     give_password
   done
