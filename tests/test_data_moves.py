@@ -22,7 +22,7 @@ import pytest
 
 import mcpmesh_k8s
 from ai_interviewer import DEV, PROD, AiInterviewer
-from conftest import Manifests, requires
+from conftest import Manifests, grid, requires
 from data_harness import (
     BUCKET,
     CLUSTER_ROOT,
@@ -889,7 +889,15 @@ it must get further, to a later step, before it fails."""
 
 @pytest.mark.parametrize(
     ("step", "how"),
-    [*((step, "status") for step in IMPORT_STEPS), ("the restore", "interrupt"), ("the swap", "interrupt")],
+    grid(
+        [*((step, "status") for step in IMPORT_STEPS), ("the restore", "interrupt"), ("the swap", "interrupt")],
+        short={
+            ("the roles", "status"),
+            ("the restore", "interrupt"),
+            ("the objects", "status"),
+            ("the swap", "status"),
+        },
+    ),
 )
 def test_an_import_that_fails_leaves_databases_and_redis_as_they_were_and_can_be_repeated(
     stage: Stage, imported: Path, step: str, how: str

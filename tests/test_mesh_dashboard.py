@@ -107,7 +107,7 @@ class Parts:
         self.phase, self.later = Phase(self.application, "mesh"), Phase(self.application, "access")
         Namespace(self.phase, NamespaceSettings(budget=Budget(cpu="4", memory="8Gi")))
         self.postgres = Postgres(self.phase, postgres, self.secret("postgres", *postgres.secret_keys))
-        self.redis = Redis(self.phase, redis, self.secret("redis", *redis.secret_keys))
+        self.redis = Redis(self.phase, redis, self.secret("redis", *redis.secret_keys_of(mesh)))
         self.tempo = Tempo(self.phase, TempoSettings(image=images.TEMPO, compute=SMALL))
         self.registry = Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL))
         self.registry.connects_to(self.postgres.database("mesh", role="mesh"), self.redis, wait=True)

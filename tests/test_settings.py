@@ -473,6 +473,7 @@ class Shop:
         postgres = Postgres(self.phase, given, self.secret("postgres", *given.secret_keys))
         registry = Registry(self.phase, settings)
         registry.connects_to(postgres.database("mesh", role="mesh"))
+        Agent(self.phase, AGENT).connects_to(registry)
         return self.watched(registry)
 
     def shows_mesh(self, settings: MeshDashboardSettings) -> MeshDashboard:
@@ -487,6 +488,12 @@ class Shop:
 
     def postgres(self, settings: PostgresSettings) -> Postgres:
         return Postgres(self.phase, settings, self.secret("postgres", *settings.secret_keys))
+
+    def traced(self, settings: RedisSettings) -> Redis:
+        """With a client, which writes spans."""
+        redis = self.redis(settings)
+        self.web.connects_to(redis)
+        return redis
 
     def redis(self, settings: RedisSettings) -> Redis:
         return Redis(self.phase, settings, self.secret("redis", *settings.secret_keys))
@@ -785,6 +792,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         path="manifests/unused",
         destination=ClusterName(name="production"),
         sync=Automated(),
+        name="europe",
     ),
     Automated: case(
         Automated(),
@@ -976,6 +984,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         section="https",
         https=Refused(False, "GatewaySettings.https"),
         peer=NamespacePods(namespace="envoy"),
+        name="internal",
     ),
     GatewaySettings: case(
         PUBLIC_GATEWAY,
@@ -983,6 +992,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         image=OTHER_IMAGE,
         compute=LARGE,
         host="store.example.com",
+        aliases=("www.shop.example.com",),
         https=Refused(False, "GatewaySettings.https"),
         administrators=("owner@example.com",),
         limits=Limits(connections=99),
@@ -1022,6 +1032,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         controller=IngressNginx(),
         tls=Tls(secret="store-tls"),
         annotations=(("example.com/timeout", "60"),),
+        name="internal",
     ),
     IngressNginx: case(
         IngressNginx(),
@@ -1250,7 +1261,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     RedisSettings: case(
         REDIS,
-        Shop.redis,
+        Shop.traced,
         image=OTHER_IMAGE,
         compute=LARGE,
         storage=Persistent(size="1Gi"),
@@ -1271,6 +1282,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         log_level="DEBUG",
         unhealthy_after_seconds=21,
         most_rows=100_001,
+        trace_retention_hours=2,
+        calls_agents=True,
+        variables=HINT,
         name="mesh",
         availability=URGENT,
         extras=MORE,

@@ -98,6 +98,7 @@ def _settings(environment: EnvironmentSettings) -> ApplicationSettings:
         api_server=environment.api_server,
         policies=environment.policies,
         platform=environment.platform,
+        transit=environment.transit,
     )
 
 
@@ -140,7 +141,7 @@ class AiInterviewer(Application):
         for priority in PRIORITIES:
             PriorityClass(foundation, priority)
         postgres = Postgres(foundation, environment.postgres, secret("postgres", *environment.postgres.secret_keys))
-        redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys))
+        redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys_of(MESH)))
         minio = Minio(foundation, environment.minio, secret("minio", *environment.minio.secret_keys))
         Bucket(foundation, UPLOADS, minio)
         for target in environment.backup_buckets:

@@ -21,6 +21,7 @@ from mcpmesh_k8s.kubernetes import (
     Scratch,
     SettingError,
     Target,
+    TlsClient,
     User,
     Variable,
     Workload,
@@ -143,6 +144,8 @@ class MeshSettings(WorkloadOptions):
             1, can run out in the middle of a slow import.
         mesh_namespace: The mesh's namespace, which is not the cluster's.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
+        tls: To which stores the code, and the runtime with it, speaks TLS. The runtime of 0.5.3 does to Redis, by
+            ``REDIS_URL``; what else the code has for clients, only its authors know.
     """
 
     code: Code
@@ -156,6 +159,7 @@ class MeshSettings(WorkloadOptions):
     debounce_seconds: int = 5
     mesh_namespace: str = "default"
     termination_grace_seconds: int = 30
+    tls: tuple[TlsClient, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a module and a level that would be refused later."""
@@ -300,6 +304,7 @@ class Agent(_MeshWorkload):
                 metrics=(MetricsEndpoint(port="http"),),
                 availability=settings.availability,
                 extras=settings.extras,
+                tls=settings.tls,
                 termination_grace_seconds=settings.termination_grace_seconds,
                 # The runtime listens on 0.0.0.0, whatever it is told.
                 ipv4_only=True,
@@ -320,10 +325,18 @@ class Agent(_MeshWorkload):
         known = f"[a.id, a.name].exists(n, n.matches('^{self.name}(-[0-9a-f]{{8}})?$'))"
         condition = f"body.agents.exists(a, a.status == 'healthy' && {known})"
         return tuple(
-            HttpCheck(name=self.name, target=Target(workload=target.workload), path="/agents", condition=condition)
-            for target in self.connections
-            if isinstance(target, Target) and isinstance(target.workload, Registry)
+            HttpCheck(name=self.name, target=Target(workload=registry), path="/agents", condition=condition)
+            for registry in self._registries()
         )
+
+    def settle(self) -> None:
+        """Let the registry that it is known to call it, where that does."""
+        for registry in self._registries():
+            registry.call(self)
+
+    def _registries(self) -> Sequence[Registry]:
+        reached = (target.workload for target in self.connections if isinstance(target, Target))
+        return [workload for workload in reached if isinstance(workload, Registry)]
 
     @property
     def target(self) -> Target:
@@ -354,6 +367,7 @@ class Api(_MeshWorkload):
                 public_url_variable=settings.public_url_variable,
                 availability=settings.availability,
                 extras=settings.extras,
+                tls=settings.tls,
                 termination_grace_seconds=settings.termination_grace_seconds,
                 container=_mesh_container(
                     settings,

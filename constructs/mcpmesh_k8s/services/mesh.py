@@ -49,6 +49,55 @@ class MeshRelease(Choice):
         """What an API service answers on with 200 when it can serve, unless it says otherwise."""
         return "/ready" if self.asks_user_checks else "/health"
 
+    # The registry.
+
+    @property
+    def admin_port(self) -> int:
+        """The port of a registry's own for what rules it, such as draining: 0 where nothing rules it.
+
+        It asks for no password. Without a port of its own, it would be served beside what every agent may ask.
+        """
+        return 0 if self is MeshRelease.V0_5 else 8001
+
+    @property
+    def alone(self) -> str:
+        """Why only one registry may run; empty where several may, on one PostgreSQL."""
+        if self is MeshRelease.V0_5:
+            return "It migrates its tables when it starts, and two would migrate them at once."
+        return ""
+
+    @property
+    def calls_agents(self) -> bool:
+        """Whether a registry can call agents: it cancels their jobs, and passes on what ``meshctl`` asks them."""
+        return self is not MeshRelease.V0_5
+
+    @property
+    def forgets_agents(self) -> bool:
+        """Whether a registry deletes the rows of agents that are gone."""
+        return self is not MeshRelease.V0_5
+
+    @property
+    def answers_for_traces(self) -> bool:
+        """Whether a registry fetches a trace from Tempo for who asks for it."""
+        return self is not MeshRelease.V0_5
+
+    # Traces in Redis.
+
+    @property
+    def bounds_traces(self) -> bool:
+        """Whether who writes a span cuts the stream to its length, and a registry drops what is old.
+
+        Else it grows for ever, and somebody else must trim it.
+        """
+        return self is not MeshRelease.V0_5
+
+    # What a client of a registry is told.
+
+    @property
+    def names_host_and_port(self) -> bool:
+        """Whether clients are told the registry's host and port too, which no runtime reads, and older code may."""
+        return self is MeshRelease.V0_5
+
 
 def _beginning_with_the_users_check(probes: Probes) -> Probes:
     """The same, but a start is over when the code's ``startup_check`` says so: one without has none, and passes."""

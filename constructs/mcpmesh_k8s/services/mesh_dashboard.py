@@ -24,6 +24,7 @@ from mcpmesh_k8s.kubernetes import (
     Scratch,
     SettingError,
     Target,
+    TlsClient,
     User,
     Workload,
     WorkloadOptions,
@@ -102,6 +103,8 @@ class MeshDashboard(Workload):
             WorkloadSettings(
                 name=settings.name,
                 component="mesh-dashboard",
+                # As the registry: lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
+                tls=(TlsClient.POSTGRES, TlsClient.REDIS),
                 availability=settings.availability,
                 extras=settings.extras,
                 one_at_a_time="Two would share the traces: each entry of the stream is given to one of them.",
@@ -133,7 +136,7 @@ class MeshDashboard(Workload):
         if isinstance(given, Redis):
             return given.dashboard
         if isinstance(given, Tempo):
-            return Target(workload=given, introduction=variables({"TEMPO_URL": given.endpoint().url}))
+            return given.queries
         if isinstance(given, Target) and isinstance(given.workload, Postgres):
             return self._reading(given, given.workload)
         return given
