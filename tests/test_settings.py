@@ -129,6 +129,8 @@ from mcpmesh_k8s import (
     Manifest,
     Manual,
     Mesh,
+    MeshDashboard,
+    MeshDashboardSettings,
     MeshRelease,
     MeshSettings,
     MetricsEndpoint,
@@ -484,6 +486,13 @@ class Shop:
         registry.connects_to(postgres.database("mesh", role="mesh"))
         Agent(self.phase, AGENT).connects_to(registry)
         return self.watched(registry)
+
+    def shows_mesh(self, settings: MeshDashboardSettings) -> MeshDashboard:
+        database = Database(name="mesh", roles=("mesh",), readers=("dashboard",))
+        postgres = self.postgres(replace(POSTGRES, databases=(database,)))
+        dashboard = MeshDashboard(self.phase, settings)
+        dashboard.connects_to(postgres.database("mesh", role="dashboard"))
+        return self.meshed(dashboard)
 
     def secret(self, name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
         return Secret(self.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
@@ -930,6 +939,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, database: shop.postgres(replace(POSTGRES, databases=(database,))),
         name="store",
         roles=("shop", "report"),
+        readers=("report",),
         extensions=("pgcrypto",),
     ),
     DevIdentity: case(DEVELOPER, Shop.vouches, email="other@example.com", name="Somebody"),
@@ -1101,6 +1111,16 @@ CASES: dict[type[DataclassInstance], Case] = {
         Mesh(),
         lambda _, mesh: Shop(ApplicationSettings(name="shop", mesh=mesh)).runs_agent(AGENT),
         release=MeshRelease.V0_5,
+    ),
+    MeshDashboardSettings: case(
+        MeshDashboardSettings(),
+        Shop.shows_mesh,
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        log_level="DEBUG",
+        name="mesh-ui",
+        availability=URGENT,
+        extras=MORE,
     ),
     MinioSettings: case(
         MINIO,
@@ -1281,6 +1301,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         trace_length=10_001,
         exporter=None,
         backup=NIGHTLY,
+        dashboard=True,
         users=(CARTS,),
         name="cache",
         availability=URGENT,
@@ -1521,6 +1542,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         one_at_a_time=True,
         public_url_variable="SHOP_URL",
         identity_headers=IdentityHeaders(administrator="Admin", other="Viewer"),
+        administrators_only=Refused("It shows all.", "It shows all. Give Audience.ADMINISTRATOR."),
         extras=MORE,
     ),
     Affinity: case(
