@@ -321,8 +321,8 @@ def test_a_role_that_was_alone_keeps_its_tables_when_others_come(first_start: Se
 
 
 RULES, TOLD = "may log in, and rules nothing", f"its password is now that of {POSTGRES}, key"
-# What somebody changes by hand: in which database, how, and what the task says of it. Those of a group are healed by one
-# run. Of two groups, because the second is about what the first takes away.
+# What somebody changes by hand: in which database, how, and what the task says of it. Those of a group are healed by
+# one run. There are two groups, for the second is about what the first takes away.
 BROKEN: tuple[dict[str, tuple[str, str, str]], ...] = (
     {
         "a right to enter": (
@@ -377,7 +377,11 @@ BROKEN: tuple[dict[str, tuple[str, str, str]], ...] = (
             "ALTER ROLE backend CONNECTION LIMIT -1",
             "role backend: may log in 20 times at once",
         ),
-        "another password": ("postgres", "ALTER ROLE backend PASSWORD 'of somebody'", f"role backend: {TOLD} backend-password"),
+        "another password": (
+            "postgres",
+            "ALTER ROLE backend PASSWORD 'of somebody'",
+            f"role backend: {TOLD} backend-password",
+        ),
         "no password": (
             "postgres",
             "ALTER ROLE interview_agent PASSWORD NULL",
