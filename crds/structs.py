@@ -73,6 +73,11 @@ def sources(imports: Path) -> tuple[Source, ...]:
         ),
         Source(module="argoproj", about="the custom resources of ArgoCD.", package=imports / "io/argoproj"),
         Source(module="bitnami", about="the custom resource of Sealed Secrets.", package=imports / "com/bitnami"),
+        Source(
+            module="cert_manager",
+            about="the custom resource of cert-manager.",
+            package=imports / "io/cert_manager",
+        ),
         Source(module="cilium", about="the network policy of Cilium.", package=imports / "io/cilium"),
         Source(
             module="external_secrets",
@@ -83,6 +88,11 @@ def sources(imports: Path) -> tuple[Source, ...]:
             module="gateway_api",
             about="the route of the Gateway API.",
             package=imports / "io/k8s/networking/gateway",
+        ),
+        Source(
+            module="istio",
+            about="the custom resources of Istio.",
+            package=imports / "io/istio/security",
         ),
         Source(
             module="keda",

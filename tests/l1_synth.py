@@ -23,7 +23,8 @@ from cdk8s_plus_27 import k8s  # noqa: E402
 
 from imports.com import bitnami  # noqa: E402
 from imports.com.coreos import monitoring  # noqa: E402
-from imports.io import argoproj, cilium, external_secrets  # noqa: E402
+from imports.io import argoproj, cert_manager, cilium, external_secrets  # noqa: E402
+from imports.io.istio import security as istio  # noqa: E402
 from imports.io.k8s import autoscaling as vertical  # noqa: E402
 from imports.io.k8s.networking import gateway as gateway_api  # noqa: E402
 from imports.sh import keda  # noqa: E402
@@ -49,9 +50,11 @@ vars(real).update(
     Struct=type("Struct", (), {}),  # by which patches are read, and no environment has one
     argoproj=argoproj,
     bitnami=bitnami,
+    cert_manager=cert_manager,
     cilium=cilium,
     external_secrets=external_secrets,
     gateway_api=gateway_api,
+    istio=istio,
     k8s=real_k8s,
     keda=keda,
     monitoring=monitoring,

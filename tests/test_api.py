@@ -32,8 +32,10 @@ from cdk8s_plus_27 import k8s as cdk8s_k8s
 from imports.com import bitnami as cdk8s_bitnami
 from imports.com.coreos import monitoring as cdk8s_monitoring
 from imports.io import argoproj as cdk8s_argoproj
+from imports.io import cert_manager as cdk8s_cert_manager
 from imports.io import cilium as cdk8s_cilium
 from imports.io import external_secrets as cdk8s_external_secrets
+from imports.io.istio import security as cdk8s_istio
 from imports.io.k8s import autoscaling as cdk8s_vertical
 from imports.io.k8s.networking import gateway as cdk8s_gateway
 from imports.sh import keda as cdk8s_keda
@@ -45,9 +47,11 @@ from mcpmesh_k8s.kubernetes.api import (
     Struct,
     argoproj,
     bitnami,
+    cert_manager,
     cilium,
     external_secrets,
     gateway_api,
+    istio,
     keda,
     metadata,
     monitoring,
@@ -136,9 +140,11 @@ ORIGINS = (
     Origin(k8s, cdk8s_plus_27, cdk8s_k8s, "k8s"),
     Origin(argoproj, cdk8s_argoproj, cdk8s_argoproj),
     Origin(bitnami, cdk8s_bitnami, cdk8s_bitnami),
+    Origin(cert_manager, cdk8s_cert_manager, cdk8s_cert_manager),
     Origin(cilium, cdk8s_cilium, cdk8s_cilium),
     Origin(external_secrets, cdk8s_external_secrets, cdk8s_external_secrets),
     Origin(gateway_api, cdk8s_gateway, cdk8s_gateway),
+    Origin(istio, cdk8s_istio, cdk8s_istio),
     Origin(keda, cdk8s_keda, cdk8s_keda),
     Origin(monitoring, cdk8s_monitoring, cdk8s_monitoring),
     Origin(vertical, cdk8s_vertical, cdk8s_vertical),

@@ -54,6 +54,9 @@ from mcpmesh_k8s import (
     BucketSettings,
     Budget,
     BuiltImage,
+    Certificate,
+    CertificateSettings,
+    CertManager,
     Claim,
     ClaimTarget,
     ClusterName,
@@ -77,6 +80,7 @@ from mcpmesh_k8s import (
     Endpoint,
     Ephemeral,
     Exec,
+    ExistingCertificates,
     ExistingClaim,
     ExistingConfigMap,
     ExistingSecrets,
@@ -123,6 +127,8 @@ from mcpmesh_k8s import (
     LokiSettings,
     Manifest,
     Manual,
+    Mesh,
+    MeshRelease,
     MeshSettings,
     MetricsEndpoint,
     Minio,
@@ -465,6 +471,7 @@ class Shop:
         postgres = Postgres(self.phase, given, self.secret("postgres", *given.secret_keys))
         registry = Registry(self.phase, settings)
         registry.connects_to(postgres.database("mesh", role="mesh"))
+        Agent(self.phase, AGENT).connects_to(registry)
         return self.watched(registry)
 
     def secret(self, name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
@@ -472,6 +479,12 @@ class Shop:
 
     def postgres(self, settings: PostgresSettings) -> Postgres:
         return Postgres(self.phase, settings, self.secret("postgres", *settings.secret_keys))
+
+    def traced(self, settings: RedisSettings) -> Redis:
+        """With a client, which writes spans."""
+        redis = self.redis(settings)
+        self.web.connects_to(redis)
+        return redis
 
     def redis(self, settings: RedisSettings) -> Redis:
         return Redis(self.phase, settings, self.secret("redis", *settings.secret_keys))
@@ -551,6 +564,9 @@ class Shop:
 
     def hides(self, source: ExistingSecrets | ExternalSecrets | SealedSecrets) -> Secret:
         return Secret(self.phase, replace(SECRET, source=source))
+
+    def is_known_by(self, source: CertManager | ExistingCertificates) -> Certificate:
+        return Certificate(self.phase, CertificateSettings(workload="web", source=source))
 
     def keeps(self, key: IssuedKey | RandomKey) -> Secret:
         return Secret(self.phase, replace(SECRET, keys=(key,)))
@@ -730,7 +746,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         mesh_namespace="other",
         termination_grace_seconds=31,
         port=8081,
-        readiness_path="/ready",
+        readiness_path="/healthy",
         public_url_variable="SHOP_URL",
         availability=Availability(scale=Replicas(count=3)),
         extras=MORE,
@@ -743,6 +759,7 @@ CASES: dict[type[DataclassInstance], Case] = {
             shop.routes(
                 Route(path="/", to=shop.admits(HostNetwork(ranges=("10.0.0.0/24",))), audience=Audience.PUBLIC)
             ),
+            shop.runs_agent(AGENT),
         )[2],
         api_server=ApiServer(ports=(6443,)),
         name="store",
@@ -751,6 +768,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         cluster_domain="example.internal",
         policies=PolicyKind.CILIUM,
         platform=Platform(assigns_users=True),
+        mesh=Mesh(release=MeshRelease.V0_5),
     ),
     ArgoCdProjectSettings: case(
         PROJECT,
@@ -765,6 +783,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         path="manifests/unused",
         destination=ClusterName(name="production"),
         sync=Automated(),
+        name="europe",
     ),
     Automated: case(
         Automated(),
@@ -904,6 +923,19 @@ CASES: dict[type[DataclassInstance], Case] = {
     Ephemeral: case(Ephemeral(), lambda shop, storage: shop.redis(replace(REDIS, storage=storage)), size="257Mi"),
     Exec: case(Exec(command=("true",)), Shop.asks, command=("healthy",)),
     ExistingSecrets: case(ExistingSecrets(), Shop.hides),
+    ExistingCertificates: case(ExistingCertificates(), Shop.is_known_by),
+    CertManager: case(
+        CertManager(issuer="ca"), Shop.is_known_by, issuer="other", kind="Issuer", duration="2161h", renew_before="1h"
+    ),
+    CertificateSettings: case(
+        CertificateSettings(workload="web", source=CertManager(issuer="ca")),
+        lambda shop, settings: Certificate(shop.phase, settings),
+        workload="api",
+        source=CertManager(issuer="other"),
+        services=("web-pods",),
+        local=True,
+        client=True,
+    ),
     External: case(
         PARTNER,
         Shop.dials,
@@ -942,6 +974,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         section="https",
         https=Refused(False, "GatewaySettings.https"),
         peer=NamespacePods(namespace="envoy"),
+        name="internal",
     ),
     GatewaySettings: case(
         PUBLIC_GATEWAY,
@@ -949,6 +982,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         image=OTHER_IMAGE,
         compute=LARGE,
         host="store.example.com",
+        aliases=("www.shop.example.com",),
         https=Refused(False, "GatewaySettings.https"),
         administrators=("owner@example.com",),
         limits=Limits(connections=99),
@@ -973,7 +1007,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=URGENT,
         extras=MORE,
     ),
-    HttpGet: case(HttpGet(path="/health"), Shop.asks, path="/ready", port="admin"),
+    HttpGet: case(HttpGet(path="/health"), Shop.asks, path="/ready", port="admin", scheme="HTTPS"),
     Image: case(
         Image(repository="acme/shop", tag="1.2-alpine", exact_because="It has two-part versions."),
         lambda shop, image: shop.runs(replace(MAIN, image=image)),
@@ -988,6 +1022,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         controller=IngressNginx(),
         tls=Tls(secret="store-tls"),
         annotations=(("example.com/timeout", "60"),),
+        name="internal",
     ),
     IngressNginx: case(
         IngressNginx(),
@@ -1029,6 +1064,11 @@ CASES: dict[type[DataclassInstance], Case] = {
         timeout_seconds=31,
     ),
     Manual: case(Manual(), lambda shop, sync: shop.is_deployed(replace(DEPLOYED, sync=sync))),
+    Mesh: case(
+        Mesh(),
+        lambda _, mesh: Shop(ApplicationSettings(name="shop", mesh=mesh)).runs_agent(AGENT),
+        release=MeshRelease.V0_5,
+    ),
     MinioSettings: case(
         MINIO,
         Shop.minio,
@@ -1201,7 +1241,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     RedisSettings: case(
         REDIS,
-        Shop.redis,
+        Shop.traced,
         image=OTHER_IMAGE,
         compute=LARGE,
         storage=Persistent(size="1Gi"),
@@ -1221,6 +1261,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         log_level="DEBUG",
         unhealthy_after_seconds=21,
         most_rows=100_001,
+        trace_retention_hours=2,
+        calls_agents=True,
+        variables=HINT,
         name="mesh",
         availability=URGENT,
         extras=MORE,

@@ -22,6 +22,7 @@ from mcpmesh_k8s import (
     LogsSettings,
     MetricsSettings,
     MinioSettings,
+    PlainTransit,
     Platform,
     PolicyKind,
     PostgresSettings,
@@ -32,6 +33,7 @@ from mcpmesh_k8s import (
     SecretSource,
     SettingError,
     TempoSettings,
+    Transit,
 )
 from mcpmesh_k8s.operations import Minikube, SharedCluster
 
@@ -47,6 +49,7 @@ class EnvironmentSettings:
         budget: The cluster it must fit in.
         dns: Who answers DNS in the cluster.
         policies: Whether the cluster runs Cilium, and policies may name whom only Cilium can tell apart.
+        transit: How what pods say to each other is kept from others.
         namespace: The namespace; the application's name unless given.
         platform: What the cluster gives pods that others do not.
         secrets: Where the values of Secrets come from.
@@ -80,6 +83,7 @@ class EnvironmentSettings:
     budget: Budget
     dns: Dns = Dns.kube_dns()
     policies: PolicyKind = PolicyKind.KUBERNETES
+    transit: Transit = PlainTransit()
     namespace: str = ""
     platform: Platform = Platform()
     secrets: SecretSource

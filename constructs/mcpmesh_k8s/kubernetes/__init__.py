@@ -8,6 +8,7 @@ from .api_access import TOKEN_PATH, ApiAccess, ApiRule, ApiServer, ApiToken
 from .application import Application, synthesize
 from .budget import Budget, Nodes, SystemPods
 from .capacity import Share
+from .certificate import Certificate, CertificateSettings, authority, store_certificate
 from .choice import Choice
 from .component import GROUND_WAVE, Component
 from .container import Container, User, harden
@@ -17,6 +18,7 @@ from .extras import PodExtras
 from .guest import Guest, GuestSettings
 from .identity import EMAIL_HEADER, NAME_HEADER, ROLE_HEADER, IdentityHeaders
 from .image import Image
+from .issuer import CertificateSource, CertManager, ExistingCertificates
 from .labels import own_labels
 from .manifest import Manifest, Objects, at, containers_of, each, name_of, template_of
 from .names import dns_label, dns_subdomain, once
@@ -65,7 +67,7 @@ from .scaling import (
     scaled_by,
 )
 from .schedule import Schedule
-from .scope import ApplicationScope, ApplicationSettings, Phase, PodTemplatePath, place_of, settings_of
+from .scope import ApplicationScope, Phase, PodTemplatePath, ScopeSettings, place_of, settings_of
 from .secret import (
     ExistingSecrets,
     ExternalSecrets,
@@ -100,6 +102,7 @@ from .storage import (
 from .store import Content, Count, Mover, Owner, Part, Place, Row, Server, Side, Store, read_script
 from .task import Hook, Task, TaskOptions, TaskSettings
 from .topology import budget, topology
+from .transit import IstioAmbient, Linkerd, PlainTransit, StoreTls, TlsClient, Transit
 from .typed import refuse_wrong_types
 from .values import dataclass
 from .variable import SecretKey, Variable, variables
@@ -129,10 +132,13 @@ __all__ = [
     "ApiToken",
     "Application",
     "ApplicationScope",
-    "ApplicationSettings",
     "Autoscaling",
     "Availability",
     "Budget",
+    "CertManager",
+    "Certificate",
+    "CertificateSettings",
+    "CertificateSource",
     "Choice",
     "CiliumEntity",
     "Claim",
@@ -147,6 +153,7 @@ __all__ = [
     "DownwardApiProjection",
     "Endpoint",
     "Exec",
+    "ExistingCertificates",
     "ExistingClaim",
     "ExistingConfigMap",
     "ExistingSecrets",
@@ -164,8 +171,10 @@ __all__ = [
     "Image",
     "Internet",
     "IssuedKey",
+    "IstioAmbient",
     "KeyForm",
     "LabelSelectorRequirement",
+    "Linkerd",
     "Listener",
     "Manifest",
     "MetricsEndpoint",
@@ -186,6 +195,7 @@ __all__ = [
     "Phase",
     "Place",
     "Placement",
+    "PlainTransit",
     "Platform",
     "Pod",
     "PodAffinity",
@@ -213,6 +223,7 @@ __all__ = [
     "RequestRules",
     "Row",
     "Schedule",
+    "ScopeSettings",
     "Scratch",
     "SealedSecrets",
     "SealedValue",
@@ -231,13 +242,16 @@ __all__ = [
     "Side",
     "StatefulWorkload",
     "Store",
+    "StoreTls",
     "SystemPods",
     "Target",
     "Task",
     "TaskOptions",
     "TaskSettings",
     "TcpSocket",
+    "TlsClient",
     "Toleration",
+    "Transit",
     "TreeError",
     "UpdateMode",
     "User",
@@ -250,6 +264,7 @@ __all__ = [
     "WorkloadSettings",
     "argoproj",
     "at",
+    "authority",
     "bracketed",
     "budget",
     "bytes_text",
@@ -274,6 +289,7 @@ __all__ = [
     "refuse_wrong_types",
     "scaled_by",
     "settings_of",
+    "store_certificate",
     "synthesize",
     "template_of",
     "topology",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from .api import k8s
 from .errors import SettingError
 from .values import dataclass
@@ -14,15 +16,19 @@ class HttpGet:
     Args:
         path: The path asked for.
         port: The name of the port.
+        scheme: ``HTTPS`` for a server that speaks no other. The kubelet takes any certificate.
     """
 
     path: str
     port: str = "http"
+    scheme: Literal["HTTP", "HTTPS"] = "HTTP"
 
     def __post_init__(self) -> None:
-        """Refuse a path that is not one."""
+        """Refuse a path that is not one, and a scheme that the kubelet does not speak."""
         if not self.path.startswith("/"):
             raise SettingError("HttpGet.path", self.path, "Give an absolute path, such as '/health'.")
+        if self.scheme not in ("HTTP", "HTTPS"):
+            raise SettingError("HttpGet.scheme", self.scheme, "Give 'HTTP' or 'HTTPS'.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +91,11 @@ class Probe:
         """
         check = self.check
         return k8s.Probe(
-            http_get=k8s.HttpGetAction(path=check.path, port=k8s.IntOrString.from_string(check.port))
+            http_get=k8s.HttpGetAction(
+                path=check.path,
+                port=k8s.IntOrString.from_string(check.port),
+                scheme="HTTPS" if check.scheme == "HTTPS" else None,
+            )
             if isinstance(check, HttpGet)
             else None,
             tcp_socket=k8s.TcpSocketAction(port=k8s.IntOrString.from_string(check.port))

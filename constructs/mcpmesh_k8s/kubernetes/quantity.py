@@ -8,6 +8,7 @@ from decimal import Decimal
 from .errors import SettingError
 from .values import dataclass
 
+_DURATION = re.compile(r"0*[1-9]\d*[smh]")
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _UNITS = {
     "": Decimal(1),
@@ -47,6 +48,19 @@ def in_bytes(where: str, text: str) -> int:
     if amount < 1024 or amount != int(amount):
         raise SettingError(where, text, "Give whole bytes, at least '1Ki', such as '256Mi'.")
     return int(amount)
+
+
+def seconds(where: str, text: str) -> int:
+    """A time in seconds: ``"90s"``, ``"5m"`` or ``"1h"``."""
+    if not _DURATION.fullmatch(text):
+        raise SettingError(where, text, "Give '30s', '5m' or '1h'.")
+    return int(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1]]
+
+
+def duration_text(amount: int) -> str:
+    """Seconds as operators of Kubernetes write a time back: ``1h0m0s``."""
+    hours, minutes = f"{amount // 3600}h" if amount >= 3600 else "", f"{amount // 60 % 60}m"
+    return f"{hours}{minutes if amount >= 60 else ''}{amount % 60}s"
 
 
 def cpu_text(amount: int) -> str:

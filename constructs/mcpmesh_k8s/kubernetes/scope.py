@@ -17,6 +17,7 @@ from .errors import SettingError, refusals
 from .names import dns_label, dns_subdomain
 from .network import PolicyKind
 from .platforms import Platform
+from .transit import PlainTransit, Transit
 from .values import dataclass
 
 C = TypeVar("C", bound=Construct)
@@ -43,7 +44,7 @@ class PodTemplatePath:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApplicationSettings:
+class ScopeSettings:
     """What the objects of an application have in common.
 
     Args:
@@ -56,6 +57,8 @@ class ApplicationSettings:
         pod_templates: Where custom resources, made with plain cdk8s, hold templates of pods. Those of Kubernetes' own
             kinds are known.
         api_server: Where the cluster's API server is, for the few pods that may ask it.
+        transit: How what pods say to each other is kept from others: `PlainTransit`, `IstioAmbient`, `Linkerd` or
+            `StoreTls`.
     """
 
     name: str
@@ -66,6 +69,7 @@ class ApplicationSettings:
     platform: Platform = Platform()
     pod_templates: tuple[PodTemplatePath, ...] = ()
     api_server: ApiServer = ApiServer()
+    transit: Transit = PlainTransit()
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -115,7 +119,7 @@ class ApplicationScope(cdk8s.App):
         staging: Where it is written first.
     """
 
-    def __init__(self, settings: ApplicationSettings, *, directory: Path, staging: Path) -> None:
+    def __init__(self, settings: ScopeSettings, *, directory: Path, staging: Path) -> None:
         self.settings = settings
         self.directory = directory
         self._registered: dict[str, Construct] = {}
@@ -233,6 +237,6 @@ def place_of(scope: Construct) -> tuple[Phase, str]:
     raise SettingError("scope", type(scope).__name__, "Give a Phase of an Application, or a construct inside one.")
 
 
-def settings_of(scope: Construct) -> ApplicationSettings:
+def settings_of(scope: Construct) -> ScopeSettings:
     """The settings of the application that a scope stands in, for what is needed before a component is made."""
     return place_of(scope)[0].application.settings

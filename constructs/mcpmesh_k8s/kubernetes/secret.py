@@ -19,6 +19,7 @@ from .errors import SettingError
 from .manifest import Manifest
 from .names import dns_label
 from .pod import Pod
+from .quantity import duration_text, seconds
 from .scope import ApplicationScope
 from .values import dataclass
 from .variable import SecretKey
@@ -127,15 +128,12 @@ class ExternalSecrets:
             raise SettingError(
                 "ExternalSecrets.store_kind", self.store_kind, "Give 'ClusterSecretStore' or 'SecretStore'."
             )
-        if not re.fullmatch(r"0*[1-9]\d*(s|m|h)", self.refresh_interval):
-            raise SettingError("ExternalSecrets.refresh_interval", self.refresh_interval, "Give '30s', '5m' or '1h'.")
+        seconds("ExternalSecrets.refresh_interval", self.refresh_interval)
 
     @property
     def duration(self) -> str:
         """The refresh interval as Kubernetes writes it back: ``1h0m0s``."""
-        seconds = int(self.refresh_interval[:-1]) * {"s": 1, "m": 60, "h": 3600}[self.refresh_interval[-1]]
-        hours, minutes = f"{seconds // 3600}h" if seconds >= 3600 else "", f"{seconds // 60 % 60}m"
-        return f"{hours}{minutes if seconds >= 60 else ''}{seconds % 60}s"
+        return duration_text(seconds("ExternalSecrets.refresh_interval", self.refresh_interval))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -140,7 +140,8 @@ class Blackbox(Workload):
         for exposure in self.application.find_all(Exposure) if self.settings.public_address else ():
             if exposure.settings.https and self.settings.public_address:
                 target = self.settings.public_address.of(exposure)
-                yield exposure, HttpCheck(name="public-address", target=target, path=exposure.gateway.health_path)
+                name = "-".join(filter(None, ("public-address", exposure.settings.name)))
+                yield exposure, HttpCheck(name=name, target=target, path=exposure.gateway.health_path)
 
     def settle(self) -> None:
         """Connect to everything that a check asks."""

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING
 from dotenv import dotenv_values
 
 from mcpmesh_k8s.kubernetes import (
+    Certificate,
+    Component,
+    ExistingCertificates,
     ExistingSecrets,
     ExternalSecrets,
     IssuedKey,
@@ -91,7 +94,10 @@ def require_secrets(environment: Environment, kubectl: Kubectl, phases: Sequence
         OperationError: All that is missing, in one line.
     """
     entries = own_entries(environment)
-    by_hand = secrets_made_by_hand([manifest for phase in phases for manifest in phase.objects])
+    by_hand = [
+        *secrets_made_by_hand([manifest for phase in phases for manifest in phase.objects]),
+        *certificates_made_by_hand(environment.application.components),
+    ]
     present = keys_in_cluster(kubectl, [*(entry.reference.secret for entry in entries), *by_hand])
     missing = [entry for entry in entries if entry.reference.key not in present.get(entry.reference.secret, ())]
     if missing:
@@ -120,6 +126,12 @@ def secrets_made_by_hand(objects: Sequence[Manifest]) -> list[str]:
         for tls in each(manifest, "spec", "tls")
     ]
     return sorted({*pulls, *certificates})
+
+
+def certificates_made_by_hand(components: Sequence[Component]) -> list[str]:
+    """The Secrets of servers' certificates that nothing in the cluster was told to make."""
+    certificates = (component for component in components if isinstance(component, Certificate))
+    return [one.secret for one in certificates if isinstance(one.settings.source, ExistingCertificates)]
 
 
 def read_env_file(path: Path) -> dict[str, str]:

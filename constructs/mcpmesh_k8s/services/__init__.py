@@ -15,6 +15,7 @@ from .backup import (
 )
 from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
+from .mesh import ApplicationSettings, Mesh, MeshRelease, mesh_of
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .postgres import Postgres, PostgresExporter, PostgresSettings, RoleConnections
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
@@ -30,6 +31,7 @@ __all__ = [
     "AgentSettings",
     "Api",
     "ApiSettings",
+    "ApplicationSettings",
     "Backup",
     "BackupProgram",
     "Bucket",
@@ -44,6 +46,8 @@ __all__ = [
     "GrafanaSettings",
     "HasDashboards",
     "HasDataSource",
+    "Mesh",
+    "MeshRelease",
     "MeshSettings",
     "Minio",
     "MinioSettings",
@@ -72,6 +76,7 @@ __all__ = [
     "Tempo",
     "TempoSettings",
     "TraceLimits",
+    "mesh_of",
     "role_key",
 ]
 

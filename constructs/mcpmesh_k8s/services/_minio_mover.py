@@ -27,6 +27,7 @@ from mcpmesh_k8s.kubernetes import (
 
 _FILES = Path(__file__).with_name("minio_files")
 _ALIAS = "store"
+_CA = "ca.crt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class StoredObject:
 class _Client:
     """mc with the keys of a server in its environment, and settings of its own that do not stay."""
 
-    def __init__(self, side: Side, authority: str, keys: tuple[str, str], settings: Path) -> None:
+    def __init__(self, side: Side, url: str, keys: tuple[str, str], settings: Path) -> None:
         user, password = keys
         if set("".join(keys)) & set(":@/"):
             raise OperationError(
@@ -55,9 +56,11 @@ class _Client:
             )
         self._side = side
         self._variables = {
-            f"MC_HOST_{_ALIAS}": f"http://{user}:{password}@{authority}",
+            f"MC_HOST_{_ALIAS}": url.replace("://", f"://{user}:{password}@"),
             "MC_CONFIG_DIR": str(settings),
         }
+        if url.startswith("https:"):
+            self._variables["SSL_CERT_FILE"] = str(settings / _CA)
 
     def __call__(self, *arguments: str) -> str:
         return self._side.local(["mc", "--quiet", *arguments], variables=self._variables)
@@ -126,6 +129,7 @@ class MinioMover(Mover):
         side: Where it runs.
         server: Its server.
         buckets: The buckets that the application made.
+        authority: Where the rendered server has the CA of its certificate; empty where it speaks no TLS.
     """
 
     kind: ClassVar[str] = "minio"
@@ -134,12 +138,19 @@ class MinioMover(Mover):
     side: Side
     server: Server
     buckets: tuple[str, ...]
+    authority: str = ""
 
     @contextmanager
     def _client(self) -> Generator[_Client]:
         user, password = self.side.run(self.server, "reading its keys", read_script(_FILES / "keys.sh")).splitlines()
         with tempfile.TemporaryDirectory(prefix="mc-") as settings, self.side.address(self.server) as authority:
-            yield _Client(self.side, authority, (user, password), Path(settings))
+            url = f"http://{authority}"
+            if self.authority and self.side.rendered:
+                known = self.side.run(self.server, "reading its CA", 'cat "$1"', self.authority)
+                (Path(settings) / _CA).write_text(known, encoding="utf-8")
+                # A name of its certificate: its address here is that of no server.
+                url = f"https://localhost:{authority.rpartition(':')[2]}"
+            yield _Client(self.side, url, (user, password), Path(settings))
 
     def part(self, version: str, facts: Mapping[str, object]) -> Part:
         """A backup has what mc says of each object."""

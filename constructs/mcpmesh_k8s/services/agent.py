@@ -14,7 +14,6 @@ from mcpmesh_k8s.kubernetes import (
     File,
     Files,
     HttpCheck,
-    HttpGet,
     Image,
     MetricsEndpoint,
     Port,
@@ -22,7 +21,7 @@ from mcpmesh_k8s.kubernetes import (
     Scratch,
     SettingError,
     Target,
-    TcpSocket,
+    TlsClient,
     User,
     Variable,
     Workload,
@@ -33,6 +32,7 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
+from .mesh import mesh_of
 from .registry import LOG_LEVELS, Registry
 
 USER = User(uid=999, gid=999)
@@ -144,6 +144,8 @@ class MeshSettings(WorkloadOptions):
             1, can run out in the middle of a slow import.
         mesh_namespace: The mesh's namespace, which is not the cluster's.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
+        tls: To which stores the code, and the runtime with it, speaks TLS. The runtime of 0.5.3 does to Redis, by
+            ``REDIS_URL``; what else the code has for clients, only its authors know.
     """
 
     code: Code
@@ -157,6 +159,7 @@ class MeshSettings(WorkloadOptions):
     debounce_seconds: int = 5
     mesh_namespace: str = "default"
     termination_grace_seconds: int = 30
+    tls: tuple[TlsClient, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a module and a level that would be refused later."""
@@ -189,12 +192,13 @@ class ApiSettings(MeshSettings):
 
     Args:
         port: The port it listens on.
-        readiness_path: The path that answers 200 when it can serve.
+        readiness_path: The path that answers 200 when it can serve; unless given that of the mesh: ``/ready``, or
+            ``/health`` of 0.5.
         public_url_variable: The variable by which it learns the address that people type, where it builds links.
     """
 
     port: int = 8080
-    readiness_path: str = "/health"
+    readiness_path: str = ""
     public_url_variable: str = ""
 
 
@@ -300,6 +304,7 @@ class Agent(_MeshWorkload):
                 metrics=(MetricsEndpoint(port="http"),),
                 availability=settings.availability,
                 extras=settings.extras,
+                tls=settings.tls,
                 termination_grace_seconds=settings.termination_grace_seconds,
                 # The runtime listens on 0.0.0.0, whatever it is told.
                 ipv4_only=True,
@@ -307,7 +312,7 @@ class Agent(_MeshWorkload):
                     settings,
                     full_name,
                     port,
-                    Probes.of(HttpGet(path="/ready"), liveness=HttpGet(path="/livez"), startup_seconds=120),
+                    mesh_of(scope).release.agent_probes(startup_seconds=120),
                     variables({"MCP_MESH_AGENT_NAME": settings.name}),
                 ),
             ),
@@ -320,10 +325,18 @@ class Agent(_MeshWorkload):
         known = f"[a.id, a.name].exists(n, n.matches('^{self.name}(-[0-9a-f]{{8}})?$'))"
         condition = f"body.agents.exists(a, a.status == 'healthy' && {known})"
         return tuple(
-            HttpCheck(name=self.name, target=Target(workload=target.workload), path="/agents", condition=condition)
-            for target in self.connections
-            if isinstance(target, Target) and isinstance(target.workload, Registry)
+            HttpCheck(name=self.name, target=Target(workload=registry), path="/agents", condition=condition)
+            for registry in self._registries()
         )
+
+    def settle(self) -> None:
+        """Let the registry that it is known to call it, where that does."""
+        for registry in self._registries():
+            registry.call(self)
+
+    def _registries(self) -> Sequence[Registry]:
+        reached = (target.workload for target in self.connections if isinstance(target, Target))
+        return [workload for workload in reached if isinstance(workload, Registry)]
 
     @property
     def target(self) -> Target:
@@ -342,6 +355,8 @@ class Api(_MeshWorkload):
 
     def __init__(self, scope: Construct, settings: ApiSettings) -> None:
         self.settings = settings
+        release = mesh_of(scope).release
+        self._readiness_path = settings.readiness_path or release.api_readiness_path
         port = Port(number=settings.port)
         full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(
@@ -352,18 +367,13 @@ class Api(_MeshWorkload):
                 public_url_variable=settings.public_url_variable,
                 availability=settings.availability,
                 extras=settings.extras,
+                tls=settings.tls,
                 termination_grace_seconds=settings.termination_grace_seconds,
                 container=_mesh_container(
                     settings,
                     full_name,
                     port,
-                    # Its health depends on other services, so it decides on readiness and never on a restart.
-                    Probes.of(
-                        HttpGet(path=settings.readiness_path),
-                        liveness=TcpSocket(),
-                        startup_seconds=120,
-                        hung_grace_seconds=30,
-                    ),
+                    release.api_probes(settings.readiness_path, startup_seconds=120),
                     variables({"MCP_MESH_API_NAME": settings.name}),
                 ),
             ),
@@ -372,4 +382,4 @@ class Api(_MeshWorkload):
     @property
     def http_checks(self) -> tuple[HttpCheck, ...]:
         """Whether it answers."""
-        return (HttpCheck(name=self.name, target=Target(workload=self), path=self.settings.readiness_path),)
+        return (HttpCheck(name=self.name, target=Target(workload=self), path=self._readiness_path),)

@@ -11,6 +11,7 @@ from pathlib import Path
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
+    Certificate,
     Compute,
     Container,
     File,
@@ -22,6 +23,7 @@ from mcpmesh_k8s.kubernetes import (
     Task,
     TaskOptions,
     TaskSettings,
+    TlsClient,
     User,
     Variable,
     dataclass,
@@ -97,6 +99,18 @@ def role_key(role: str) -> str:
     return f"{role.replace('_', '-')}-password"
 
 
+def encryption(certificate: Certificate | None) -> dict[str, str]:
+    """How libpq, and what is written after it, is told to verify the server, or to speak plainly."""
+    if certificate is None:
+        return {"PGSSLMODE": "disable"}
+    return {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": certificate.authority_file}
+
+
+def encryption_query(certificate: Certificate | None) -> str:
+    """The same in a URL."""
+    return "&".join(f"{name.removeprefix('PG').lower()}={value}" for name, value in encryption(certificate).items())
+
+
 class PostgresDatabases(Task):
     """The task that brings roles, databases, grants and extensions to what the settings say. It never drops anything.
 
@@ -112,6 +126,7 @@ class PostgresDatabases(Task):
         secret: The server's Secret.
         exporter: The database that the exporter enters; none where there is no exporter.
         backed_up: Whether there shall be a role that backs up.
+        certificate: What the server shows, where it speaks TLS.
     """
 
     def __init__(
@@ -125,6 +140,7 @@ class PostgresDatabases(Task):
         *,
         exporter: str,
         backed_up: bool,
+        certificate: Certificate | None = None,
     ) -> None:
         endpoint = server.endpoint("postgres")
         roles = (*roles_of(databases), *([EXPORTER] if exporter else []), *([BACKUP] if backed_up else []))
@@ -138,6 +154,7 @@ class PostgresDatabases(Task):
                 component="database",
                 priority_class=options.priority_class,
                 extras=options.extras,
+                tls=(TlsClient.POSTGRES,),
                 container=Container(
                     name=options.name,
                     image=server.container.image,
@@ -149,7 +166,7 @@ class PostgresDatabases(Task):
                             {
                                 "PGPASSWORD": secret.key("password"),
                                 "PGCONNECT_TIMEOUT": "5",
-                                "PGSSLMODE": "disable",
+                                **encryption(certificate),
                                 # What to name when a password is refused.
                                 "SERVER": server.reference,
                                 "SECRET_NAME": secret.full_name,
@@ -168,6 +185,7 @@ class PostgresDatabases(Task):
                                 File(path="limits.json", content=f"{json.dumps(limits)}\n"),
                             ),
                         ),
+                        *([certificate.authority] if certificate else []),
                     ),
                 ),
                 # It waits for the server itself. What it cannot mend fails at once, and the pod is kept with its log.

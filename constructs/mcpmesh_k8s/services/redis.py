@@ -12,6 +12,7 @@ from constructs import Construct
 from mcpmesh_k8s.images import REDIS_EXPORTER
 from mcpmesh_k8s.kubernetes import (
     Alert,
+    Certificate,
     Choice,
     Claim,
     Compute,
@@ -34,6 +35,7 @@ from mcpmesh_k8s.kubernetes import (
     Side,
     Target,
     TcpSocket,
+    TlsClient,
     User,
     Variable,
     Volume,
@@ -45,11 +47,13 @@ from mcpmesh_k8s.kubernetes import (
     in_bytes,
     once,
     read_script,
+    store_certificate,
     variables,
 )
 
 from ._redis_mover import RedisMover
 from .backup import Backup, BackupProgram, StoreBackup
+from .mesh import Mesh, MeshRelease, mesh_of
 
 USER = User(uid=999, gid=1000)
 """The user ``redis`` of the alpine images (docker-library/redis)."""
@@ -91,12 +95,11 @@ def _client(keys: Sequence[str] = (), commands: Sequence[str] = ()) -> str:
     return " ".join(["+ping", *own, f"(+xadd %W~{STREAM})", f"(+xinfo|stream %R~{STREAM})", "(+get +setex ~session:*)"])
 
 
-_OWN_USERS = {
-    OPERATOR: "~* &* +@all",
-    "mesh": _client(),
-    "registry": f"~{STREAM} +ping +xgroup|create +xreadgroup +xack +xinfo|stream +xinfo|groups",
-    "trimmer": f"%W~{STREAM} +xtrim",
-}
+_READS = f"~{STREAM} +ping +xgroup|create +xreadgroup +xack +xinfo|stream +xinfo|groups"
+_OWN_USERS = {OPERATOR: "~* &* +@all", "mesh": _client(), "registry": _READS}
+_TRIMMER = f"%W~{STREAM} +xtrim"
+# A registry that bounds the stream itself drops what is old, and takes over what one that is gone has not read.
+_BOUNDS = f"{_READS} +xtrim +xpending +xclaim +xinfo|consumers +xgroup|delconsumer"
 # What the exporter asks, and nothing else: it reads the value of no key.
 _EXPORTER = f"%R~{STREAM} +ping +info +select +latency|latest +slowlog|len +xinfo|stream +xinfo|groups +xinfo|consumers"
 # What a replica asks before it is sent everything, and nothing else: it can neither name a key nor write one.
@@ -184,7 +187,7 @@ class RedisUser:
         """Refuse a name that is taken, patterns that are none, and commands that rule the server."""
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
             raise SettingError("RedisUser.name", self.name, "Give lower-case letters, digits and inner dashes.")
-        if self.name in (*_OWN_USERS, "exporter", "backup"):
+        if self.name in (*_OWN_USERS, "trimmer", "exporter", "backup"):
             raise SettingError("RedisUser.name", self.name, "The server has one of this name. Give another.")
         where = f"of {self.name!r}"
         if not self.keys or not self.commands:
@@ -219,9 +222,9 @@ class RedisSettings(WorkloadOptions):
         image: The image.
         compute: CPU and memory; ``maxmemory`` follows from the memory limit.
         storage: Whether data outlives the pod.
-        trace_length: About how many entries the stream of traces keeps. The mesh appends to ``mesh:trace`` for
-            ever, and nothing is evicted, so the stream is trimmed every minute. The registry reads it at once. At 1 KiB
-            an entry they may take half of what the server holds.
+        trace_length: About how many entries the stream of traces keeps. Nothing is evicted, so who appends a span to
+            ``mesh:trace`` cuts it to this length; of 0.5 nobody does, and a sidecar trims it every minute. The registry
+            reads it at once. At 1 KiB an entry they may take half of what the server holds.
         exporter: Its metrics; none with ``None``, and its Secret needs one key less.
         backup: How it is backed up; not at all with ``None``, and its Secret needs one key less.
         users: Who keeps data of its own here. Every other client is the user ``mesh``, which sessions and traces of the
@@ -266,17 +269,21 @@ class RedisSettings(WorkloadOptions):
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
-        """The keys its Secret must hold: each user's password.
+        """The keys its Secret must hold: each user's password. Of another mesh than the usual, ``secret_keys_of`` it.
 
         They appear in URLs: letters, digits, ``-``, ``_``, ``~``, ``.``.
         """
-        return tuple(map(_password_key, self.rights))
+        return self.secret_keys_of(Mesh())
 
-    @property
-    def rights(self) -> Mapping[str, str]:
+    def secret_keys_of(self, mesh: Mesh) -> tuple[str, ...]:
+        """The keys its Secret must hold in an application with this mesh."""
+        return tuple(map(_password_key, self.rights_in(mesh.release)))
+
+    def rights_in(self, release: MeshRelease) -> Mapping[str, str]:
         """What each user of the server may do, as ``ACL SETUSER`` has it. All else is refused."""
         return {
             **_OWN_USERS,
+            **({"registry": _BOUNDS} if release.bounds_traces else {"trimmer": _TRIMMER}),
             **({"exporter": _EXPORTER} if self.exporter else {}),
             **({"backup": _BACKUP} if self.backup else {}),
             **{user.name: _client(user.keys, user.commands) for user in self.users},
@@ -289,19 +296,42 @@ class Redis(Workload):
     Args:
         scope: A Phase.
         settings: Image, memory and storage.
-        secret: A Secret that holds ``settings.secret_keys``.
+        secret: A Secret that holds ``settings.secret_keys``, or ``secret_keys_of`` the application's mesh.
+
+    Raises:
+        SettingError: The Secret lacks the password of a user.
     """
 
     def __init__(self, scope: Construct, settings: RedisSettings, secret: Secret) -> None:
         self.settings = settings
         self.secret = secret
+        mesh = mesh_of(scope)
+        self.release = mesh.release
+        """Which MCP Mesh its clients run."""
+        self.rights = settings.rights_in(mesh.release)
+        """What each of its users may do."""
+        needed = settings.secret_keys_of(mesh)
+        if lacking := [key for key in needed if key not in secret.settings.key_names]:
+            raise SettingError(
+                f"Redis {settings.name!r} secret",
+                ", ".join(secret.settings.key_names),
+                f"It lacks {', '.join(lacking)}, which MCP Mesh {mesh.release.value} needs. Give it "
+                "RedisSettings.secret_keys_of(mesh), with the mesh of the ApplicationSettings.",
+            )
+        self.certificate = store_certificate(scope, settings.name, local=True)
+        """The certificate that it shows, where the application says that its stores speak TLS."""
+        # On the loopback of its own pod: it is asked too while certificate and CA are renewed.
+        inside = ("--tls", "--insecure") if self.certificate else ()
         storage, exporter, backup = settings.storage, settings.exporter, settings.backup
         if isinstance(storage, Persistent):
             data: Volume = Claim(mount_path=_DATA, size=storage.size, storage_class=storage.storage_class)
         else:
             data = Scratch(name="data", mount_path=_DATA, size=storage.size)
         # Without -e an error is an answer too: alive is who says that he still loads. One that hangs takes connections.
-        alive = Exec(command=("redis-cli", "--user", OPERATOR, "ping"))
+        alive = Exec(command=("redis-cli", *inside, "--user", OPERATOR, "ping"))
+        ready = Exec(command=("redis-cli", "--user", OPERATOR, "-e", "ping"))
+        if self.certificate:
+            ready = Exec(command=("/bin/sh", f"{_CONFIG}/ready.sh", Certificate.FOLDER, "/run/redis/tls.crt"))
         repairs: tuple[Container, ...] = ()
         if isinstance(storage, Persistent) and storage.repair is not None:
             script = read_script(_FILES / "repair.sh")
@@ -329,15 +359,24 @@ class Redis(Workload):
                     user=USER,
                     compute=settings.compute,
                     command=("/bin/sh", "-c", read_script(_FILES / "start.sh"), "start", _CONFIG, _USERS_FILE),
-                    ports=(Port(name="redis", number=6379, scheme="redis"),),
+                    ports=(
+                        Port(
+                            name="redis",
+                            number=6379,
+                            scheme="rediss" if self.certificate else "redis",
+                            tls=TlsClient.REDIS if self.certificate else None,
+                        ),
+                    ),
                     log_pattern=_LOG,
                     variables=(
-                        *(Variable(name=_variable(user), value=self._password(user)) for user in settings.rights),
+                        *(Variable(name=_variable(user), value=self._password(user)) for user in self.rights),
                         *variables({"REDISCLI_USER": OPERATOR, "REDISCLI_AUTH": f"$({_variable(OPERATOR)})"}),
+                        # What moves data asks by it, and the probe.
+                        *(variables({"REDIS_TLS": " ".join(inside)}) if inside else ()),
                     ),
                     probes=replace(
                         Probes.of(
-                            Exec(command=("redis-cli", "--user", OPERATOR, "-e", "ping")),
+                            ready,
                             liveness=alive,
                             startup_seconds=300,
                             hung_grace_seconds=10,
@@ -351,28 +390,24 @@ class Redis(Workload):
                         Files(
                             mount_path=_CONFIG,
                             files=(
-                                File(path="redis.conf", content=configuration(settings)),
-                                File(path="users", content=_users(settings)),
+                                File(
+                                    path="redis.conf",
+                                    content=configuration(settings, encrypted=self.certificate is not None),
+                                ),
+                                File(path="users", content=_users(self.rights)),
+                                *(
+                                    [File(path="ready.sh", content=read_script(_FILES / "ready.sh"))]
+                                    if self.certificate
+                                    else []
+                                ),
                             ),
                         ),
+                        *([self.certificate.files()] if self.certificate else []),
                     ),
                 ),
                 sidecars=(
-                    Container(
-                        name="trim-traces",
-                        image=settings.image,
-                        user=USER,
-                        compute=Compute(cpu="10m", memory="16Mi", cpu_limit="50m", memory_limit="32Mi"),
-                        command=("/bin/sh", "-c", _TRIM),
-                        variables=variables(
-                            {
-                                "REDISCLI_AUTH": self._password("trimmer"),
-                                "STREAM": STREAM,
-                                "MAX_LENGTH": str(settings.trace_length),
-                            }
-                        ),
-                    ),
-                    *([_exporter(exporter, secret)] if exporter else ()),
+                    *(() if self.release.bounds_traces else [self._trimmer()]),
+                    *([_exporter(exporter, secret, self.certificate)] if exporter else ()),
                 ),
                 metrics=(MetricsEndpoint(),) if exporter else (),
             ),
@@ -380,13 +415,35 @@ class Redis(Workload):
         self.backup = StoreBackup(scope, self, "redis", backup, self._backup_program()) if backup else None
         """What backs it up, where something does."""
 
+    def _trimmer(self) -> Container:
+        """The sidecar that bounds the stream of traces, where the mesh does not."""
+        return Container(
+            name="trim-traces",
+            image=self.settings.image,
+            user=USER,
+            compute=Compute(cpu="10m", memory="16Mi", cpu_limit="50m", memory_limit="32Mi"),
+            command=("/bin/sh", "-c", _verifying(_TRIM, self.certificate)),
+            variables=variables(
+                {
+                    "REDISCLI_AUTH": self._password("trimmer"),
+                    "STREAM": STREAM,
+                    "MAX_LENGTH": str(self.settings.trace_length),
+                }
+            ),
+            volumes=(self.certificate.authority,) if self.certificate else (),
+        )
+
     def _backup_program(self) -> BackupProgram:
         """A dump that the server sends as to a replica."""
         endpoint = self.endpoint("redis")
         return BackupProgram(
             image=self.settings.image,
             user=USER,
-            files=tuple(File(path=name, content=read_script(_FILES / name)) for name in ("take.sh", "try.sh")),
+            files=(
+                File(path="take.sh", content=_verifying(read_script(_FILES / "take.sh"), self.certificate)),
+                File(path="try.sh", content=read_script(_FILES / "try.sh")),
+            ),
+            volumes=(self.certificate.authority,) if self.certificate else (),
             variables=variables(
                 {
                     "REDIS_HOST": endpoint.host,
@@ -404,6 +461,7 @@ class Redis(Workload):
 
     def _alerts(self) -> tuple[Alert, ...]:
         job, longest = f'job="{self.name}"', self.settings.trace_length * 3
+        fails = "who writes spans does not cut it" if self.release.bounds_traces else "the trimming fails"
         return (
             Alert(
                 name="RedisUnreachable",
@@ -445,9 +503,7 @@ class Redis(Workload):
                 for_minutes=10,
                 severity=Severity.TICKET,
                 summary="The stream of traces grows",
-                description=(
-                    "It has {{ $value | humanize }} entries, three times what it is trimmed to: the trimming fails."
-                ),
+                description=f"It has {{{{ $value | humanize }}}} entries, three times what it is trimmed to: {fails}.",
             ),
             Alert(
                 name="TracesNotRead",
@@ -480,13 +536,21 @@ class Redis(Workload):
     @property
     def traces(self) -> Target:
         """The server, as the registry sees it: the stream of traces, which it reads. ``Registry`` takes this itself."""
-        return self._target("registry")
+        target = self._target("registry")
+        if not self.certificate:
+            return target
+        # Programs of Go name no CA in a URL. They know those of this file.
+        url = next(one for one in target.introduction if one.name == "REDIS_URL")
+        assert isinstance(url.value, str)
+        told = (*(one for one in target.introduction if one is not url),)
+        known = {"REDIS_URL": url.value.partition("?")[0], "SSL_CERT_FILE": self.certificate.authority_file}
+        return replace(target, introduction=(*told, *variables(known)))
 
     def user(self, name: str) -> Target:
         """The server, as one of ``settings.users`` sees it: what the mesh's runtime does, and keys of its own.
 
         The client is introduced by ``REDIS_HOST``, ``_PORT``, ``_DB``, ``_USERNAME``, ``_PASSWORD`` and ``REDIS_URL``,
-        as every client is.
+        as every client is; of 3 by ``MCP_MESH_TRACE_STREAM_MAXLEN`` too.
 
         Raises:
             SettingError: There is no such user.
@@ -499,7 +563,17 @@ class Redis(Workload):
 
     def _target(self, user: str) -> Target:
         endpoint, password = self.endpoint("redis"), self._password(user)
-        where = ("-h", endpoint.host, "-p", str(endpoint.port))
+        # The registry writes no span: all others do.
+        length = {"MCP_MESH_TRACE_STREAM_MAXLEN": str(self.settings.trace_length)}
+        where: tuple[str, ...] = ("-h", endpoint.host, "-p", str(endpoint.port))
+        url = f"{endpoint.scheme}://{user}:$(REDIS_PASSWORD)@{endpoint.authority}/0"
+        encryption, known = dict[str, str](), tuple[Volume, ...]()
+        if self.certificate:
+            ca = self.certificate.authority_file
+            # As redis-py reads it, which the mesh's runtime has.
+            url = f"{url}?ssl_ca_certs={ca}"
+            encryption, known = {"REDIS_CA_FILE": ca}, (self.certificate.authority,)
+            where = ("--tls", "--cacert", ca, *where)
         return Target(
             workload=self,
             port="redis",
@@ -510,12 +584,16 @@ class Redis(Workload):
                     "REDIS_DB": "0",
                     "REDIS_USERNAME": user,
                     "REDIS_PASSWORD": password,
-                    "REDIS_URL": f"redis://{user}:$(REDIS_PASSWORD)@{endpoint.authority}/0",
+                    "REDIS_URL": url,
+                    **encryption,
+                    **(length if self.release.bounds_traces and user != "registry" else {}),
                 }
             ),
+            volumes=known,
             readiness=Readiness(
                 command=("redis-cli", "--user", user, "-e", *where, "ping"),
                 variables=variables({"REDISCLI_AUTH": password}),
+                volumes=known,
             ),
         )
 
@@ -532,11 +610,18 @@ def _variable(user: str) -> str:
     return f"{user.replace('-', '_').upper()}_PASSWORD"
 
 
-def _users(settings: RedisSettings) -> str:
-    return "".join(f"{user} {rights}\n" for user, rights in settings.rights.items())
+def _users(rights: Mapping[str, str]) -> str:
+    return "".join(f"{user} {may}\n" for user, may in rights.items())
 
 
-def _exporter(settings: RedisExporter, secret: Secret) -> Container:
+def _verifying(script: str, certificate: Certificate | None) -> str:
+    """A script whose ``redis-cli`` knows the server by its CA, where the server has a certificate."""
+    if certificate is None:
+        return script
+    return script.replace("redis-cli ", f"redis-cli --tls --cacert {certificate.authority_file} ")
+
+
+def _exporter(settings: RedisExporter, secret: Secret, certificate: Certificate | None) -> Container:
     """The sidecar. It does not ask for what its user may not have: the configuration, the list of clients."""
     return Container(
         name="exporter",
@@ -544,7 +629,8 @@ def _exporter(settings: RedisExporter, secret: Secret) -> Container:
         user=User(uid=59000, gid=59000),
         compute=settings.compute,
         args=(
-            "--redis.addr=redis://localhost:6379",
+            f"--redis.addr={'rediss' if certificate else 'redis'}://localhost:6379",
+            *([f"--tls-ca-cert-file={certificate.authority_file}"] if certificate else []),
             "--redis.user=exporter",
             # Before Prometheus gives up after ten seconds: that Redis hangs is said by redis_up.
             "--connection-timeout=4s",
@@ -561,6 +647,7 @@ def _exporter(settings: RedisExporter, secret: Secret) -> Container:
         ports=(Port(name="metrics", number=9121),),
         variables=variables({"REDIS_PASSWORD": secret.key(_password_key("exporter"))}),
         probes=Probes.of(TcpSocket(port="metrics")),
+        volumes=(certificate.authority,) if certificate else (),
     )
 
 
@@ -573,11 +660,23 @@ def most_memory(compute: Compute) -> int:
     return in_bytes("memory", compute.memory_limit) * 2 // 3
 
 
-def configuration(settings: RedisSettings) -> str:
+_ENCRYPTED = (
+    "port 0",
+    "tls-port 6379",
+    f"tls-cert-file {Certificate.FOLDER}/tls.crt",
+    f"tls-key-file {Certificate.FOLDER}/tls.key",
+    f"tls-ca-cert-file {Certificate.FOLDER}/ca.crt",
+    # Clients are known by their passwords.
+    "tls-auth-clients no",
+    'tls-protocols "TLSv1.2 TLSv1.3"',
+)
+
+
+def configuration(settings: RedisSettings, *, encrypted: bool = False) -> str:
     """``redis.conf``: bounded below the container's limit, and nothing is ever evicted."""
     persistent = isinstance(settings.storage, Persistent)
     lines = (
-        "port 6379",
+        *(_ENCRYPTED if encrypted else ("port 6379",)),
         "bind * -::*",
         f"dir {_DATA}",
         f"maxmemory {most_memory(settings.compute)}",
@@ -587,7 +686,7 @@ def configuration(settings: RedisSettings) -> str:
         'save ""',
         "tcp-keepalive 60",
         # Who gives no name, unless it is one of the users.
-        *(() if "default" in settings.rights else ("user default off",)),
+        *(() if any(user.name == "default" for user in settings.users) else ("user default off",)),
         f"include {_USERS_FILE}",
     )
     return "".join(f"{line}\n" for line in lines)

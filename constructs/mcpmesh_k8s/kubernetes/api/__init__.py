@@ -6,7 +6,19 @@ They are made of the same descriptions as the L1 classes of cdk8s, and are Pytho
 A name, a field or a value that the API does not have is refused at once.
 """
 
-from . import argoproj, bitnami, cilium, external_secrets, gateway_api, k8s, keda, monitoring, vertical
+from . import (
+    argoproj,
+    bitnami,
+    cert_manager,
+    cilium,
+    external_secrets,
+    gateway_api,
+    istio,
+    k8s,
+    keda,
+    monitoring,
+    vertical,
+)
 from .metadata import ApiObjectMetadata
 from .struct import IntOrString, Kind, Quantity, Struct, to_json
 
@@ -18,9 +30,11 @@ __all__ = [
     "Struct",
     "argoproj",
     "bitnami",
+    "cert_manager",
     "cilium",
     "external_secrets",
     "gateway_api",
+    "istio",
     "k8s",
     "keda",
     "monitoring",
