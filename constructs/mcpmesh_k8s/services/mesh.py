@@ -50,6 +50,7 @@ class MeshRelease(Choice):
         """The plain runtime of a language."""
         return images.PYTHON_RUNTIME_0_5 if self is MeshRelease.V0_5 else runtime.image
 
+    @property
     def has_dashboard(self) -> bool:
         """Whether it has a dashboard of its own."""
         return self is not MeshRelease.V0_5
