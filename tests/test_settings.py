@@ -129,6 +129,8 @@ from mcpmesh_k8s import (
     Manifest,
     Manual,
     Mesh,
+    MeshDashboard,
+    MeshDashboardSettings,
     MeshRelease,
     MeshSettings,
     MetricsEndpoint,
@@ -196,6 +198,7 @@ from mcpmesh_k8s import (
     RedisUser,
     Registry,
     RegistrySettings,
+    Reloader,
     Repair,
     Replicas,
     RequestCount,
@@ -204,6 +207,7 @@ from mcpmesh_k8s import (
     RestoreDrill,
     Retention,
     RoleConnections,
+    Rotation,
     Route,
     Row,
     Runtime,
@@ -483,6 +487,13 @@ class Shop:
         Agent(self.phase, AGENT).connects_to(registry)
         return self.watched(registry)
 
+    def shows_mesh(self, settings: MeshDashboardSettings) -> MeshDashboard:
+        database = Database(name="mesh", roles=("mesh",), readers=("dashboard",))
+        postgres = self.postgres(replace(POSTGRES, databases=(database,)))
+        dashboard = MeshDashboard(self.phase, settings)
+        dashboard.connects_to(postgres.database("mesh", role="dashboard"))
+        return self.meshed(dashboard)
+
     def secret(self, name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
         return Secret(self.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
 
@@ -657,6 +668,7 @@ NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
 ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
 SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
 SECRET = SecretSettings(name="token", keys=("token",), source=STORE)
+SHOWN = SecretFiles(mount_path="/keys", secret="shop-one")
 SERVICE = WorkloadSettings(name="extra", container=MAIN)
 ON_SSD = NodeSelectorRequirement(key="disk", values=("ssd",))
 ON_SSD_ONLY = NodeSelectorTerm(match_expressions=(ON_SSD,))
@@ -787,6 +799,7 @@ CASES: dict[type[DataclassInstance], Case] = {
                 Route(path="/", to=shop.admits(HostNetwork(ranges=("10.0.0.0/24",))), audience=Audience.PUBLIC)
             ),
             shop.runs_agent(AGENT),
+            shop.knows(Variable(name="TOKEN", value=shop.secret("one", "first").key("first"))),
         )[2],
         api_server=ApiServer(ports=(6443,)),
         name="store",
@@ -796,6 +809,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         policies=PolicyKind.CILIUM,
         platform=Platform(assigns_users=True),
         mesh=Mesh(release=MeshRelease.V0_5),
+        reloader=Reloader(),
     ),
     ArgoCdProjectSettings: case(
         PROJECT,
@@ -925,6 +939,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, database: shop.postgres(replace(POSTGRES, databases=(database,))),
         name="store",
         roles=("shop", "report"),
+        readers=("report",),
         extensions=("pgcrypto",),
     ),
     DevIdentity: case(DEVELOPER, Shop.vouches, email="other@example.com", name="Somebody"),
@@ -970,6 +985,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         port=8443,
         peer=AddressRange(cidr="203.0.113.7/32"),
         introduction=HINT,
+        volumes=(Files(name="partner-ca", mount_path="/partner", files=(File(path="ca.pem", content="CA"),)),),
     ),
     ExternalSecrets: case(
         STORE,
@@ -1095,6 +1111,16 @@ CASES: dict[type[DataclassInstance], Case] = {
         Mesh(),
         lambda _, mesh: Shop(ApplicationSettings(name="shop", mesh=mesh)).runs_agent(AGENT),
         release=MeshRelease.V0_5,
+    ),
+    MeshDashboardSettings: case(
+        MeshDashboardSettings(),
+        Shop.shows_mesh,
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        log_level="DEBUG",
+        name="mesh-ui",
+        availability=URGENT,
+        extras=MORE,
     ),
     MinioSettings: case(
         MINIO,
@@ -1275,10 +1301,14 @@ CASES: dict[type[DataclassInstance], Case] = {
         trace_length=10_001,
         exporter=None,
         backup=NIGHTLY,
+        dashboard=True,
         users=(CARTS,),
         name="cache",
         availability=URGENT,
         extras=MORE,
+    ),
+    Reloader: case(
+        Reloader(), lambda _, reloader: Shop(ApplicationSettings(name="shop", reloader=reloader)).shows_keys(SHOWN)
     ),
     RegistrySettings: case(
         RegistrySettings(image=images.REGISTRY, compute=SMALL),
@@ -1512,6 +1542,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         one_at_a_time=True,
         public_url_variable="SHOP_URL",
         identity_headers=IdentityHeaders(administrator="Admin", other="Viewer"),
+        administrators_only=Refused("It shows all.", "It shows all. Give Audience.ADMINISTRATOR."),
         extras=MORE,
     ),
     Affinity: case(
@@ -1658,7 +1689,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         sources=(ServiceAccountTokenProjection(audience="vault"),),
     ),
     SecretFiles: case(
-        SecretFiles(mount_path="/keys", secret="shop-one"),
+        SHOWN,
         Shop.shows_keys,
         name="keys",
         mount_path="/secrets",
@@ -2018,7 +2049,7 @@ EXTENDED: set[type[DataclassInstance]] = {
 ANSWERS: set[type[DataclassInstance]] = {SecretEntry, Share}
 """Classes that are returned and never given."""
 
-MOVED: set[type[DataclassInstance]] = {Content, Count, Owner, Part, Place, Row, Server}
+MOVED: set[type[DataclassInstance]] = {Content, Count, Owner, Part, Place, Rotation, Row, Server}
 """Classes that moves of data know, and nothing that is rendered (test_stores.py, test_data_moves.py)."""
 
 CLASSES: list[type[DataclassInstance]] = [

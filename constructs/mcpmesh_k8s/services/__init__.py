@@ -17,6 +17,7 @@ from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind, T
 from .grafana import Grafana, GrafanaSettings
 from .language import Java, Python, Runtime, TypeScript
 from .mesh import ApplicationSettings, Mesh, MeshRelease, mesh_of
+from .mesh_dashboard import MeshDashboard, MeshDashboardSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .postgres import Postgres, PostgresExporter, PostgresSettings, RoleConnections
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
@@ -49,6 +50,8 @@ __all__ = [
     "HasDataSource",
     "Java",
     "Mesh",
+    "MeshDashboard",
+    "MeshDashboardSettings",
     "MeshRelease",
     "MeshSettings",
     "Minio",

@@ -21,6 +21,7 @@ from mcpmesh_k8s.kubernetes import (
     Scratch,
     SettingError,
     Target,
+    TlsClient,
     User,
     Variable,
     Workload,
@@ -149,6 +150,8 @@ class MeshSettings(WorkloadOptions):
             1, can run out in the middle of a slow import.
         mesh_namespace: The mesh's namespace, which is not the cluster's.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
+        tls: To which stores the code, and the runtime with it, speaks TLS. The runtime of 0.5.3 does to Redis, by
+            ``REDIS_URL``; what else the code has for clients, only its authors know.
         startup_seconds: How long a start may take; 120, or 300 for Java, unless given. Python of 3.x then waits as long
             for its server before it registers, where it waits 30 of its own.
         settle_seconds: Of 3.x: how long a call waits at the start for an agent that it needs and the mesh does not know
@@ -171,6 +174,7 @@ class MeshSettings(WorkloadOptions):
     debounce_seconds: int = 5
     mesh_namespace: str = "default"
     termination_grace_seconds: int = 30
+    tls: tuple[TlsClient, ...] = ()
     startup_seconds: int | None = None
     settle_seconds: int | None = None
     call_seconds: int | None = None
@@ -407,6 +411,7 @@ class Agent(_MeshWorkload):
                 metrics=(MetricsEndpoint(port="http"),) if release.agents_have_metrics else (),
                 availability=settings.availability,
                 extras=settings.extras,
+                tls=settings.tls,
                 termination_grace_seconds=settings.stop_seconds,
                 answer_seconds=settings.call_seconds or 0,
                 ipv4_only=program.ipv4_only,
@@ -470,6 +475,7 @@ class Api(_MeshWorkload):
                 public_url_variable=settings.public_url_variable,
                 availability=settings.availability,
                 extras=settings.extras,
+                tls=settings.tls,
                 termination_grace_seconds=settings.stop_seconds,
                 answer_seconds=settings.call_seconds or 0,
                 container=_mesh_container(

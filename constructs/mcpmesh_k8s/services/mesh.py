@@ -50,6 +50,11 @@ class MeshRelease(Choice):
         """The plain runtime of a language."""
         return images.PYTHON_RUNTIME_0_5 if self is MeshRelease.V0_5 else runtime.image
 
+    @property
+    def has_dashboard(self) -> bool:
+        """Whether it has a dashboard of its own."""
+        return self is not MeshRelease.V0_5
+
     def agent_probes(self, startup_seconds: int) -> Probes:
         """The probes of an agent. None of them asks for other services: a restart of it mends none of those."""
         usual = Probes.of(HttpGet(path="/ready"), liveness=HttpGet(path="/livez"), startup_seconds=startup_seconds)
