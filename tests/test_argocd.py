@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cdk8s_plus_27 import k8s
@@ -15,6 +16,8 @@ from environments import EVERY, SHARED, said_of
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
+    ArgoCdApplication,
+    ArgoCdProject,
     ArgoCdProjectSettings,
     ArgoCdSettings,
     ClusterName,
@@ -493,3 +496,27 @@ def test_an_environment_is_not_deployed_from_the_folder_of_another(tmp_path: Pat
     wrong = replace(PROD, argocd=replace(PROD.argocd, path="dist/dev"))
     with pytest.raises(SettingError, match=r"'dist/dev' was given\. Give a folder with the name 'prod'"):
         ArgoCd([AiInterviewer(wrong, outdir=tmp_path / "prod")], outdir=tmp_path / "argocd")
+
+
+def test_one_folder_is_deployed_to_two_clusters_each_at_a_revision_of_its_own(tmp_path: Path) -> None:
+    shop = Application(ApplicationSettings(name="shop"), outdir=tmp_path / "prod")
+    close(Phase(shop, "all"))
+    told = Application(ApplicationSettings(name="shop", namespace="argocd"), outdir=tmp_path / "argocd")
+    phase = Phase(told, "applications")
+    project = ArgoCdProject(phase, ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git"))
+    for cluster, revision in (("europe", "v1.1.0"), ("america", "v1.0.0")):
+        destination = ClusterName(name=cluster)
+        told_of_it = ArgoCdSettings(target_revision=revision, path="dist/prod", destination=destination, name=cluster)
+        ArgoCdApplication(phase, told_of_it, project, shop)
+    applications: dict[str, Any] = {
+        name_of(manifest): manifest["spec"]
+        for manifest in told.manifests()["applications"]
+        if manifest["kind"] == "Application"
+    }
+    assert {
+        name: (spec["destination"]["name"], spec["source"]["targetRevision"], spec["source"]["path"])
+        for name, spec in applications.items()
+    } == {
+        "shop-europe": ("europe", "v1.1.0", "dist/prod"),
+        "shop-america": ("america", "v1.0.0", "dist/prod"),
+    }

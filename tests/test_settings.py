@@ -112,6 +112,7 @@ from mcpmesh_k8s import (
     Internet,
     IssuedKey,
     IstioAmbient,
+    Java,
     KeyForm,
     Kubelet,
     KubeStateMetrics,
@@ -129,6 +130,10 @@ from mcpmesh_k8s import (
     LokiSettings,
     Manifest,
     Manual,
+    Mesh,
+    MeshDashboard,
+    MeshDashboardSettings,
+    MeshRelease,
     MeshSettings,
     MetricsEndpoint,
     Minio,
@@ -186,6 +191,7 @@ from mcpmesh_k8s import (
     PrometheusOperator,
     PrometheusSettings,
     PublicAddress,
+    Python,
     Question,
     RandomKey,
     RateLimit,
@@ -196,6 +202,7 @@ from mcpmesh_k8s import (
     RedisUser,
     Registry,
     RegistrySettings,
+    Reloader,
     Repair,
     Replicas,
     RequestCount,
@@ -204,8 +211,10 @@ from mcpmesh_k8s import (
     RestoreDrill,
     Retention,
     RoleConnections,
+    Rotation,
     Route,
     Row,
+    Runtime,
     S3Storage,
     S3Target,
     Schedule,
@@ -246,6 +255,7 @@ from mcpmesh_k8s import (
     Traefik,
     Transit,
     TreeError,
+    TypeScript,
     UpdateMode,
     User,
     Variable,
@@ -392,6 +402,11 @@ class Shop:
         self.web.connects_to(agent)
         return agent
 
+    def runs_in(self, runtime: Runtime) -> Agent:
+        """An agent with room for any runtime."""
+        roomy = Compute(cpu="100m", memory="128Mi", memory_limit="512Mi")
+        return self.runs_agent(replace(AGENT, module="", runtime=runtime, compute=roomy))
+
     def routes(self, route: Route) -> Gateway:
         return Gateway(self.phase, GATEWAY, [route], DEVELOPER)
 
@@ -476,13 +491,27 @@ class Shop:
         postgres = Postgres(self.phase, given, self.secret("postgres", *given.secret_keys))
         registry = Registry(self.phase, settings)
         registry.connects_to(postgres.database("mesh", role="mesh"))
+        Agent(self.phase, AGENT).connects_to(registry)
         return self.watched(registry)
+
+    def shows_mesh(self, settings: MeshDashboardSettings) -> MeshDashboard:
+        database = Database(name="mesh", roles=("mesh",), readers=("dashboard",))
+        postgres = self.postgres(replace(POSTGRES, databases=(database,)))
+        dashboard = MeshDashboard(self.phase, settings)
+        dashboard.connects_to(postgres.database("mesh", role="dashboard"))
+        return self.meshed(dashboard)
 
     def secret(self, name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
         return Secret(self.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
 
     def postgres(self, settings: PostgresSettings) -> Postgres:
         return Postgres(self.phase, settings, self.secret("postgres", *settings.secret_keys))
+
+    def traced(self, settings: RedisSettings) -> Redis:
+        """With a client, which writes spans."""
+        redis = self.redis(settings)
+        self.web.connects_to(redis)
+        return redis
 
     def redis(self, settings: RedisSettings) -> Redis:
         return Redis(self.phase, settings, self.secret("redis", *settings.secret_keys))
@@ -667,6 +696,7 @@ NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
 ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
 SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
 SECRET = SecretSettings(name="token", keys=("token",), source=STORE)
+SHOWN = SecretFiles(mount_path="/keys", secret="shop-one")
 SERVICE = WorkloadSettings(name="extra", container=MAIN)
 ON_SSD = NodeSelectorRequirement(key="disk", values=("ssd",))
 ON_SSD_ONLY = NodeSelectorTerm(match_expressions=(ON_SSD,))
@@ -725,6 +755,15 @@ def case(value: Value, use: Callable[[Shop, Value], Component], /, **changes: ob
     return case_of(lambda _: value, use, **changes)
 
 
+OF_THE_MESH: dict[str, object] = {
+    "runtime": Refused(Python(module="bot"), "Give one of both"),
+    "startup_seconds": 240,
+    "settle_seconds": 5,
+    "call_seconds": 60,
+    "tool_workers": 4,
+}
+"""Other values for what agents and API services have in common."""
+
 CASES: dict[type[DataclassInstance], Case] = {
     AddressRange: case(
         AddressRange(cidr="203.0.113.0/24"), Shop.admits, cidr="198.51.100.0/24", without=("203.0.113.7/32",)
@@ -746,6 +785,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         mesh_namespace="other",
         termination_grace_seconds=31,
         url_variable="BOT_URL",
+        port=8091,
+        jobs=True,
+        **OF_THE_MESH,
         availability=URGENT,
         extras=MORE,
     ),
@@ -766,12 +808,18 @@ CASES: dict[type[DataclassInstance], Case] = {
         debounce_seconds=6,
         mesh_namespace="other",
         termination_grace_seconds=31,
+        **OF_THE_MESH,
         port=8081,
-        readiness_path="/ready",
+        readiness_path="/healthy",
         public_url_variable="SHOP_URL",
         availability=Availability(scale=Replicas(count=3)),
         extras=MORE,
     ),
+    Python: case(Python(module="bot"), Shop.runs_in, module="helper", args=("--fast",)),
+    TypeScript: case(
+        TypeScript(entry="dist/index.js"), Shop.runs_in, entry="src/index.ts", args=("--fast",), heap_percent=61
+    ),
+    Java: case(Java(jar="target/bot.jar"), Shop.runs_in, jar="target/helper.jar", args=("--fast",), heap_percent=61),
     ApplicationSettings: case_of(
         lambda _: SHOP,
         lambda _, settings: (
@@ -780,6 +828,8 @@ CASES: dict[type[DataclassInstance], Case] = {
             shop.routes(
                 Route(path="/", to=shop.admits(HostNetwork(ranges=("10.0.0.0/24",))), audience=Audience.PUBLIC)
             ),
+            shop.runs_agent(AGENT),
+            shop.knows(Variable(name="TOKEN", value=shop.secret("one", "first").key("first"))),
         )[2],
         api_server=ApiServer(ports=(6443,)),
         name="store",
@@ -789,6 +839,8 @@ CASES: dict[type[DataclassInstance], Case] = {
         policies=PolicyKind.CILIUM,
         transit=IstioAmbient(),
         platform=Platform(assigns_users=True),
+        mesh=Mesh(release=MeshRelease.V0_5),
+        reloader=Reloader(),
     ),
     ArgoCdProjectSettings: case(
         PROJECT,
@@ -803,6 +855,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         path="manifests/unused",
         destination=ClusterName(name="production"),
         sync=Automated(),
+        name="europe",
     ),
     Automated: case(
         Automated(),
@@ -917,6 +970,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, database: shop.postgres(replace(POSTGRES, databases=(database,))),
         name="store",
         roles=("shop", "report"),
+        readers=("report",),
         extensions=("pgcrypto",),
     ),
     DevIdentity: case(DEVELOPER, Shop.vouches, email="other@example.com", name="Somebody"),
@@ -978,6 +1032,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         port=8443,
         peer=AddressRange(cidr="203.0.113.7/32"),
         introduction=HINT,
+        volumes=(Files(name="partner-ca", mount_path="/partner", files=(File(path="ca.pem", content="CA"),)),),
     ),
     ExternalSecrets: case(
         STORE,
@@ -1009,6 +1064,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         section="https",
         https=Refused(False, "GatewaySettings.https"),
         peer=NamespacePods(namespace="envoy"),
+        name="internal",
     ),
     GatewaySettings: case(
         PUBLIC_GATEWAY,
@@ -1016,6 +1072,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         image=OTHER_IMAGE,
         compute=LARGE,
         host="store.example.com",
+        aliases=("www.shop.example.com",),
         https=Refused(False, "GatewaySettings.https"),
         administrators=("owner@example.com",),
         limits=Limits(connections=99),
@@ -1055,6 +1112,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         controller=IngressNginx(),
         tls=Tls(secret="store-tls"),
         annotations=(("example.com/timeout", "60"),),
+        name="internal",
     ),
     IngressNginx: case(
         IngressNginx(),
@@ -1096,6 +1154,21 @@ CASES: dict[type[DataclassInstance], Case] = {
         timeout_seconds=31,
     ),
     Manual: case(Manual(), lambda shop, sync: shop.is_deployed(replace(DEPLOYED, sync=sync))),
+    Mesh: case(
+        Mesh(),
+        lambda _, mesh: Shop(ApplicationSettings(name="shop", mesh=mesh)).runs_agent(AGENT),
+        release=MeshRelease.V0_5,
+    ),
+    MeshDashboardSettings: case(
+        MeshDashboardSettings(),
+        Shop.shows_mesh,
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        log_level="DEBUG",
+        name="mesh-ui",
+        availability=URGENT,
+        extras=MORE,
+    ),
     MinioSettings: case(
         MINIO,
         Shop.minio,
@@ -1277,17 +1350,21 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     RedisSettings: case(
         REDIS,
-        Shop.redis,
+        Shop.traced,
         image=OTHER_IMAGE,
         compute=LARGE,
         storage=Persistent(size="1Gi"),
         trace_length=10_001,
         exporter=None,
         backup=NIGHTLY,
+        dashboard=True,
         users=(CARTS,),
         name="cache",
         availability=URGENT,
         extras=MORE,
+    ),
+    Reloader: case(
+        Reloader(), lambda _, reloader: Shop(ApplicationSettings(name="shop", reloader=reloader)).shows_keys(SHOWN)
     ),
     RegistrySettings: case(
         RegistrySettings(image=images.REGISTRY, compute=SMALL),
@@ -1297,6 +1374,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         log_level="DEBUG",
         unhealthy_after_seconds=21,
         most_rows=100_001,
+        trace_retention_hours=2,
+        calls_agents=True,
+        variables=HINT,
         name="mesh",
         availability=URGENT,
         extras=MORE,
@@ -1523,6 +1603,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         one_at_a_time=True,
         public_url_variable="SHOP_URL",
         identity_headers=IdentityHeaders(administrator="Admin", other="Viewer"),
+        administrators_only=Refused("It shows all.", "It shows all. Give Audience.ADMINISTRATOR."),
         extras=MORE,
     ),
     Affinity: case(
@@ -1669,7 +1750,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         sources=(ServiceAccountTokenProjection(audience="vault"),),
     ),
     SecretFiles: case(
-        SecretFiles(mount_path="/keys", secret="shop-one"),
+        SHOWN,
         Shop.shows_keys,
         name="keys",
         mount_path="/secrets",
@@ -1999,6 +2080,7 @@ ONLY_READ = {
     (IssuedKey, "issued_by"): "people read it in the table of Secrets and when they are asked for the value",
     (S3Target, "issued_by"): "people read it as they read IssuedKey.issued_by (test_bucket_backup.py)",
     (RandomKey, "form"): "it is how the value is made, and no value is rendered",
+    (WorkloadSettings, "answer_seconds"): "it says what is checked (test_languages.py)",
     (BuiltImage, "dockerfile"): "the operator's commands build it (test_operations.py)",
     (BuiltImage, "build_context"): "the operator's commands build in it (test_operations.py)",
     (Patch, "because"): "people read it where patches are listed (test_extras.py)",
@@ -2023,6 +2105,7 @@ EXTENDED: set[type[DataclassInstance]] = {
     WorkloadOptions,
     TaskOptions,
     MeshSettings,
+    Runtime,  # type: ignore[type-abstract]
     Volume,  # type: ignore[type-abstract]
 }
 """Classes that only others extend: their fields are shown by those."""
@@ -2030,7 +2113,7 @@ EXTENDED: set[type[DataclassInstance]] = {
 ANSWERS: set[type[DataclassInstance]] = {SecretEntry, Share}
 """Classes that are returned and never given."""
 
-MOVED: set[type[DataclassInstance]] = {Content, Count, Owner, Part, Place, Row, Server}
+MOVED: set[type[DataclassInstance]] = {Content, Count, Owner, Part, Place, Rotation, Row, Server}
 """Classes that moves of data know, and nothing that is rendered (test_stores.py, test_data_moves.py)."""
 
 CLASSES: list[type[DataclassInstance]] = [

@@ -237,10 +237,10 @@ def test_a_registry_that_is_down_fails_it_for_every_agent(cluster: Cluster) -> N
         (Answer(status=0), "no answer: "),
         (Answer(body=b"<html>"), "its answer is no list of agents"),
         (Answer(body=b"[]"), "its answer is no list of agents"),
-        (Answer(body=b'{"agents": null}'), "its answer is no list of agents"),
+        (Answer(body=b'{"agents": 7}'), "its answer is no list of agents"),
         (Answer(body=b"\xff\xfe"), "its answer is no list of agents"),
     ],
-    ids=["an error", "nothing", "a page", "a list", "null", "bytes"],
+    ids=["an error", "nothing", "a page", "a list", "a number", "bytes"],
 )
 def test_a_registry_that_answers_something_else_fails_it(
     cluster: Cluster, gateway: RunningGateway, answer: Answer, said: str
@@ -250,6 +250,15 @@ def test_a_registry_that_answers_something_else_fails_it(
     assert verdict.code == 1
     assert verdict.table["registry /agents"].startswith(said), verdict.output
     assert "Traceback" not in verdict.output
+
+
+def test_a_registry_that_knows_nobody_says_null(cluster: Cluster, gateway: RunningGateway) -> None:
+    """Its list of no agents is null, as Go writes it: what is missing is the agents, and not the registry."""
+    gateway.upstreams["registry"].answer = lambda _: Answer(body=b'{"agents": null}')
+    verdict = cluster.test()
+    assert verdict.code == 1
+    assert verdict.table["registry /agents"] == "ok"
+    assert {said for name, said in verdict.table.items() if name.startswith("agent ")} == {"it is not registered"}
 
 
 def test_entries_that_are_no_agents_are_left_out(cluster: Cluster, gateway: RunningGateway) -> None:

@@ -21,6 +21,8 @@ from mcpmesh_k8s import (
     Grafana,
     IssuedKey,
     LoadTest,
+    Mesh,
+    MeshRelease,
     Minio,
     Namespace,
     NamespaceSettings,
@@ -46,6 +48,8 @@ from .services import BUCKET, RESUMES, anthropic_api, openai_api
 from .settings import EnvironmentSettings
 
 NAME = "ai-interviewer"
+MESH = Mesh(release=MeshRelease.V0_5)
+"""What its agents are written for, as the plan says."""
 ARGOCD = "argocd"
 """The folder of what ArgoCD is told, beside those of the environments."""
 PROJECT = ArgoCdProjectSettings(
@@ -90,7 +94,9 @@ def _settings(environment: EnvironmentSettings) -> ApplicationSettings:
         name=NAME,
         namespace=environment.namespace,
         image_pull_secret=environment.image_pull_secret,
+        mesh=MESH,
         api_server=environment.api_server,
+        reloader=environment.reloader,
         policies=environment.policies,
         platform=environment.platform,
         transit=environment.transit,
@@ -101,7 +107,7 @@ def add_tests(
     scope: Phase, environment: EnvironmentSettings, gateway: Gateway, registry: Registry, secret: NewSecret
 ) -> None:
     """What is run after each deployment: whether all is well, and where it is wanted, how much is borne."""
-    SmokeTest(scope, SmokeTestSettings(image=images.PYTHON_RUNTIME, priority_class="mesh"), gateway, registry)
+    SmokeTest(scope, SmokeTestSettings(image=images.PYTHON_RUNTIME_0_5, priority_class="mesh"), gateway, registry)
     if environment.load_test:
         # Where people sign in, somebody who did says as whom the test comes.
         cookies = secret("load-test", COOKIES).key("cookies") if gateway.login.pages else None
@@ -136,7 +142,7 @@ class AiInterviewer(Application):
         for priority in PRIORITIES:
             PriorityClass(foundation, priority)
         postgres = Postgres(foundation, environment.postgres, secret("postgres", *environment.postgres.secret_keys))
-        redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys))
+        redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys_of(MESH)))
         minio = Minio(foundation, environment.minio, secret("minio", *environment.minio.secret_keys))
         Bucket(foundation, UPLOADS, minio)
         for target in environment.backup_buckets:

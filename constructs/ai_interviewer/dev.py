@@ -84,7 +84,7 @@ DEV = EnvironmentSettings(
         availability=services.DATA,
     ),
     tempo=TempoSettings(image=images.TEMPO, compute=SMALL, availability=services.OBSERVABILITY),
-    registry=RegistrySettings(image=images.REGISTRY, compute=SMALL, availability=services.MESH),
+    registry=RegistrySettings(image=images.REGISTRY_0_5, compute=SMALL, availability=services.MESH),
     backend=services.backend(
         RELEASE,
         compute=Compute(cpu="200m", memory="256Mi", cpu_limit="1", memory_limit="1Gi"),

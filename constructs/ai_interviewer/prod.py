@@ -106,7 +106,7 @@ PROD = EnvironmentSettings(
         availability=services.OBSERVABILITY,
         retention_hours=72,
     ),
-    registry=RegistrySettings(image=images.REGISTRY, compute=SMALL, availability=services.MESH),
+    registry=RegistrySettings(image=images.REGISTRY_0_5, compute=SMALL, availability=services.MESH),
     backend=services.backend(
         RELEASE,
         compute=Compute(cpu="500m", memory="512Mi", cpu_limit="1", memory_limit="1Gi"),

@@ -41,6 +41,7 @@ class Configuration:
 
     Args:
         host: The host name people type.
+        aliases: More host names, which lead there.
         https: Whether people reach it by HTTPS.
         administrators: The addresses of those who may use routes for administrators.
         limits: What one client may do.
@@ -56,6 +57,7 @@ class Configuration:
     """
 
     host: str
+    aliases: tuple[str, ...]
     https: bool
     administrators: tuple[str, ...]
     limits: Limits
@@ -91,12 +93,27 @@ class Configuration:
             "METRICS": self._listening(self.metrics),
             "HEALTH": self.health,
             "HOST": quoted(self.host),
+            "ALIASES": self._aliases,
             "ERRORS": _ERRORS,
             "CONNECTIONS": str(self.limits.connections),
             "HEAD": f"{self.limits.head_kb}k",
             "LOCATIONS": "".join(locations),
         }
         return re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], read("nginx.conf"))
+
+    @property
+    def _aliases(self) -> str:
+        """The server that sends people on who come by another name."""
+        if not self.aliases:
+            return ""
+        values = {
+            "LISTEN": self._listening(self.listen),
+            "NAMES": " ".join(map(quoted, self.aliases)),
+            "URL": quoted(f"{'https' if self.https else 'http'}://{self.host}").strip('"'),
+            "ERRORS": _ERRORS,
+            "CONNECTIONS": str(self.limits.connections),
+        }
+        return re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], _ALIASES)
 
     def _listening(self, port: int, more: str = "") -> str:
         """The lines that say where a server listens."""
@@ -187,6 +204,27 @@ def location(route: Route, more: str = "") -> str:
     body = "".join(f"            {line}\n" for line in lines)
     return f"\n        location {'= ' if route.exact else ''}{quoted(route.path)} {{\n{body}        }}\n"
 
+
+_ALIASES = """
+    # Other names, which lead to the one that everything is served by.
+    server {
+        @LISTEN@
+        server_name @NAMES@;
+        error_page @ERRORS@ /-/explain;
+        error_page 494 =431 /-/explain;
+        log_by_lua_block { gateway.log() }
+        limit_conn connections @CONNECTIONS@;
+
+        location / {
+            # As it was sent, whatever it is: the host that it leads to refuses what can be read in two ways.
+            return 308 @URL@$request_uri;
+        }
+        location = /-/explain {
+            internal;
+            content_by_lua_block { gateway.explain() }
+        }
+    }
+"""
 
 _SIGNING_IN = f"""
         error_page 401 = @sign_in;

@@ -162,11 +162,18 @@ class IngressExposure:
         controller: The controller that the cluster runs.
         tls: HTTPS or not.
         annotations: More annotations, as ``(key, value)``; they win over derived ones.
+        name: The short name; an application's only one needs none, and is called as the application is.
     """
 
     controller: IngressNginx | Traefik | OtherController
     tls: Tls | NoTls
     annotations: tuple[tuple[str, str], ...] = ()
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        if self.name:
+            dns_label("IngressExposure.name", self.name)
 
     @property
     def https(self) -> bool:
@@ -189,6 +196,7 @@ class GatewayApiExposure:
         section: The Gateway's listener; all of them unless given.
         https: Whether that listener speaks HTTPS.
         peer: From where its controller dials: nothing else outside the application may reach the gateway.
+        name: The short name; an application's only one needs none, and is called as the application is.
     """
 
     parent: str
@@ -196,15 +204,21 @@ class GatewayApiExposure:
     section: str = ""
     https: bool = True
     peer: Peer | tuple[Peer, ...]
+    name: str = ""
 
     def __post_init__(self) -> None:
         """Check the names."""
         dns_label("GatewayApiExposure.parent", self.parent)
         dns_label("GatewayApiExposure.parent_namespace", self.parent_namespace)
+        if self.name:
+            dns_label("GatewayApiExposure.name", self.name)
 
 
 class Exposure(Component):
-    """The single entry point: every path of the host goes to the gateway, which knows the routes.
+    """A way in: every path of a gateway's hosts goes to the gateway, which knows the routes.
+
+    Another host with routes of its own is another gateway, with an exposure of its own. One gateway may have two, such
+    as of the controller for the company's network and of that for everybody.
 
     Args:
         scope: A Phase.
@@ -217,7 +231,8 @@ class Exposure(Component):
     """
 
     def __init__(self, scope: Construct, settings: IngressExposure | GatewayApiExposure, gateway: Gateway) -> None:
-        super().__init__(scope, "exposure", "exposure", "exposure")
+        name = settings.name or "exposure"
+        super().__init__(scope, name, name, "exposure")
         self.settings = settings
         self.gateway = gateway
         if settings.https is not gateway.settings.https:
@@ -237,7 +252,7 @@ class Exposure(Component):
             Guest(
                 scope,
                 GuestSettings(
-                    name="http01-solver",
+                    name=f"http01-solver-{settings.name}" if settings.name else "http01-solver",
                     labels=(("acme.cert-manager.io/http01-solver", "true"),),
                     compute=tls.challenge.compute,
                     port=8089,
@@ -245,6 +260,10 @@ class Exposure(Component):
                     node_ports=int(tls.challenge.node_port),
                 ),
             )
+
+    @property
+    def _object_name(self) -> str:
+        return self.full_name if self.settings.name else self.application.settings.name
 
     def manifests(self) -> list[Manifest]:
         """The Ingress, or the HTTPRoute."""
@@ -254,7 +273,7 @@ class Exposure(Component):
 
     def ingress(self, settings: IngressExposure) -> Manifest:
         """The Ingress."""
-        tls, host = settings.tls, self.gateway.settings.host
+        tls, hosts = settings.tls, self.gateway.settings.hosts
         annotations = settings.controller.annotations(self.gateway, tls) | dict(settings.annotations)
         if isinstance(tls, Tls) and tls.cluster_issuer:
             annotations["cert-manager.io/cluster-issuer"] = tls.cluster_issuer
@@ -263,22 +282,20 @@ class Exposure(Component):
         )
         path = k8s.HttpIngressPath(path="/", path_type="Prefix", backend=k8s.IngressBackend(service=service))
         return k8s.KubeIngress.manifest(
-            metadata=self.metadata(self.application.settings.name, annotations=annotations),
+            metadata=self.metadata(self._object_name, annotations=annotations),
             spec=k8s.IngressSpec(
                 ingress_class_name=settings.controller.ingress_class,
-                tls=[k8s.IngressTls(hosts=[host], secret_name=tls.secret)] if isinstance(tls, Tls) else None,
-                rules=[k8s.IngressRule(host=host, http=k8s.HttpIngressRuleValue(paths=[path]))],
+                tls=[k8s.IngressTls(hosts=list(hosts), secret_name=tls.secret)] if isinstance(tls, Tls) else None,
+                rules=[k8s.IngressRule(host=host, http=k8s.HttpIngressRuleValue(paths=[path])) for host in hosts],
             ),
         )
 
     def route(self, settings: GatewayApiExposure) -> Manifest:
         """The HTTPRoute."""
         return gateway_api.HttpRoute.manifest(
-            metadata=ApiObjectMetadata(
-                name=self.application.settings.name, namespace=self.namespace, labels=self.labels()
-            ),
+            metadata=ApiObjectMetadata(name=self._object_name, namespace=self.namespace, labels=self.labels()),
             spec=gateway_api.HttpRouteSpec(
-                hostnames=[self.gateway.settings.host],
+                hostnames=list(self.gateway.settings.hosts),
                 parent_refs=[
                     gateway_api.HttpRouteSpecParentRefs(
                         name=settings.parent,

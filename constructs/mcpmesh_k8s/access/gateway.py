@@ -27,6 +27,7 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadOptions,
     WorkloadSettings,
     dataclass,
+    once,
     settings_of,
 )
 
@@ -78,6 +79,8 @@ class GatewaySettings(WorkloadOptions):
         image: The image.
         compute: CPU and memory.
         host: The host name people type. Requests for any other are answered with 421.
+        aliases: More host names, such as ``www.shop.example.com``: who comes by one is sent to ``host``, to the same
+            path. Each needs DNS, and a place in the certificate.
         https: Whether people reach the host by HTTPS. A plain request is then sent there, and browsers told to stay.
         administrators: The addresses of those who may use routes for administrators.
         limits: What one client may do, beside the rate of each route.
@@ -89,6 +92,7 @@ class GatewaySettings(WorkloadOptions):
     image: Image
     compute: Compute
     host: str
+    aliases: tuple[str, ...] = ()
     https: bool = True
     administrators: tuple[str, ...] = ()
     limits: Limits = Limits()
@@ -99,13 +103,21 @@ class GatewaySettings(WorkloadOptions):
     def __post_init__(self) -> None:
         """Refuse a host or an administrator that cannot be, and a gateway without workers."""
         super().__post_init__()
-        if not _HOST.fullmatch(self.host):
-            raise SettingError("GatewaySettings.host", self.host, "Give a DNS name, such as 'shop.example.com'.")
+        for field, hosts in (("host", (self.host,)), ("aliases", self.aliases)):
+            for host in hosts:
+                if not _HOST.fullmatch(host):
+                    raise SettingError(f"GatewaySettings.{field}", host, "Give a DNS name, such as 'shop.example.com'.")
+        once("GatewaySettings.aliases", self.hosts)
         for email in self.administrators:
             if not EMAIL.fullmatch(email):
                 raise SettingError("GatewaySettings.administrators", email, "Give addresses, such as 'me@example.com'.")
         if self.workers < 1:
             raise SettingError("GatewaySettings.workers", self.workers, "Give 1 or more.")
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Every host name that leads to it, that which people type first."""
+        return (self.host, *self.aliases)
 
     @property
     def scheme(self) -> str:
@@ -142,6 +154,7 @@ class Gateway(Workload):
         login.check(host=settings.host, https=settings.https)
         configuration = Configuration(
             host=settings.host,
+            aliases=settings.aliases,
             https=settings.https,
             administrators=(*settings.administrators, *login.administrators),
             limits=settings.limits,
@@ -202,6 +215,16 @@ class Gateway(Workload):
                 to.believe_identity()
         # The routes name the services, so the targets' own introductions are not needed.
         self.connects_to(*(Target(workload=to) for to in reached.values()))
+
+    def problems(self) -> Sequence[str]:
+        """Where it gives up before the service does that answers."""
+        return [
+            f"{self.full_name} passes {route.path!r} on to {route.to.full_name}, whose answer may take "
+            f"{route.to.answer_seconds} seconds, and waits {route.timeout_seconds}: give "
+            f"Route(timeout_seconds={route.to.answer_seconds}) or more."
+            for route in self.routes
+            if route.to.answer_seconds > route.timeout_seconds
+        ]
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

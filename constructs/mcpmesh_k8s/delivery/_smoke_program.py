@@ -58,7 +58,7 @@ def agents(environment: Mapping[str, str], until: float) -> dict[str, str]:
     try:
         status, body = get(environment["MCP_MESH_REGISTRY_URL"] + "/agents", {}, until)
         if status == 200:
-            found = list(json.loads(body)["agents"])
+            found = list(json.loads(body)["agents"] or [])  # null where there is none
         else:
             problem = f"it answered {status}"
     except (OSError, http.client.HTTPException) as error:

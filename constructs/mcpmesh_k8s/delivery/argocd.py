@@ -144,12 +144,16 @@ class ArgoCdSettings:
         path: The folder in the repository that holds the manifests, such as ``dist/prod``.
         destination: The cluster, or the clusters.
         sync: Whether ArgoCD syncs by itself.
+        name: The Application's name, without the prefix; the folder's unless given. One folder that is deployed to
+            several clusters, each at a revision of its own, has an Application for each. Where all of them are to be
+            at one revision, a `ClusterSelector` is shorter.
     """
 
     target_revision: str
     path: str
     destination: Destination
     sync: Automated | Manual = Manual()
+    name: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a revision that says nothing, and a path that leaves the repository."""
@@ -165,6 +169,8 @@ class ArgoCdSettings:
                 self.target_revision,
                 "It is whatever the repository's default branch is on that day. Name the branch, a tag or a commit.",
             )
+        if self.name:
+            dns_label("ArgoCdSettings.name", self.name)
         parts = PurePosixPath(self.path).parts
         if not parts or ".." in parts or not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", self.path):
             raise SettingError(
@@ -292,10 +298,12 @@ class ArgoCdApplication(Component):
     def __init__(
         self, scope: Construct, settings: ArgoCdSettings, project: ArgoCdProject, deployed: Application
     ) -> None:
-        super().__init__(scope, deployed.directory.name, dns_label("Application outdir", deployed.directory.name))
-        if PurePosixPath(settings.path).name != self.name:
+        folder = dns_label("Application outdir", deployed.directory.name)
+        name = settings.name or folder
+        super().__init__(scope, name, name)
+        if PurePosixPath(settings.path).name != folder:
             raise SettingError(
-                f"ArgoCdSettings.path of {self.name!r}", settings.path, f"Give a folder with the name {self.name!r}."
+                f"ArgoCdSettings.path of {name!r}", settings.path, f"Give a folder with the name {folder!r}."
             )
         self.settings = settings
         self.project = project

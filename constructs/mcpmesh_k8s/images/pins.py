@@ -438,7 +438,52 @@ OPENRESTY = Pin(
     note="1.31.9.1 was released on 2026-11-23. No tag of an image of it was seen; it would be `1.31.9.1-0-alpine`.",
 )
 
+_MESH_3 = "3.x: what everyone runs who starts now. Its releases bring registry, runtimes and packages together."
+_MESH_3_LOOKED_AT = date(2026, 11, 30)
+_MESH_3_SOURCE = "PyPI's mcp-mesh 3.8.0, and .github/workflows/release.yml of dhyansraj/mcp-mesh, which releases both."
+_MESH_3_NOTE = "The copy of the repository that was read ends in August, with v3.6.0: this tag was not seen there."
+
 REGISTRY = Pin(
+    image=Image(repository="mcpmesh/registry", tag="3.8.0"),
+    line=_MESH_3,
+    looked_at=_MESH_3_LOOKED_AT,
+    source=_MESH_3_SOURCE,
+    note=_MESH_3_NOTE,
+)
+
+PYTHON_RUNTIME = Pin(
+    image=Image(repository="mcpmesh/python-runtime", tag="3.8.0"),
+    line=_MESH_3,
+    looked_at=_MESH_3_LOOKED_AT,
+    source=_MESH_3_SOURCE,
+    note=_MESH_3_NOTE,
+)
+
+TYPESCRIPT_RUNTIME = Pin(
+    image=Image(repository="mcpmesh/typescript-runtime", tag="3.8.0"),
+    line=_MESH_3,
+    looked_at=_MESH_3_LOOKED_AT,
+    source=_MESH_3_SOURCE,
+    note=_MESH_3_NOTE,
+)
+
+JAVA_RUNTIME = Pin(
+    image=Image(repository="mcpmesh/java-runtime", tag="3.8.0"),
+    line=_MESH_3,
+    looked_at=_MESH_3_LOOKED_AT,
+    source=_MESH_3_SOURCE,
+    note=_MESH_3_NOTE,
+)
+
+MESH_UI = Pin(
+    image=Image(repository="mcpmesh/ui", tag="3.8.0"),
+    line=_MESH_3,
+    looked_at=_MESH_3_LOOKED_AT,
+    source=_MESH_3_SOURCE,
+    note=_MESH_3_NOTE,
+)
+
+REGISTRY_0_5 = Pin(
     image=Image(repository="mcpmesh/registry", tag="0.5.3"),
     line="0.5.3: the plan says so, and the agents' runtime is of that version.",
     looked_at=_LOOKED_AT,
@@ -446,7 +491,7 @@ REGISTRY = Pin(
     note="No advisory was found.",
 )
 
-PYTHON_RUNTIME = Pin(
+PYTHON_RUNTIME_0_5 = Pin(
     image=Image(repository="mcpmesh/python-runtime", tag="0.5.3"),
     line="0.5.3: the plan says so, and the agents are written for it.",
     looked_at=_LOOKED_AT,
@@ -755,6 +800,11 @@ PINS = (
     OPENRESTY,
     REGISTRY,
     PYTHON_RUNTIME,
+    TYPESCRIPT_RUNTIME,
+    JAVA_RUNTIME,
+    MESH_UI,
+    REGISTRY_0_5,
+    PYTHON_RUNTIME_0_5,
     OAUTH2_PROXY,
     PROMETHEUS,
     ALERTMANAGER,

@@ -11,6 +11,7 @@ from .capacity import Share
 from .certificate import Certificate, CertificateSettings, authority, store_certificate
 from .choice import Choice
 from .component import GROUND_WAVE, Component
+from .configuration import yaml_text
 from .container import Container, User, harden
 from .endpoint import Endpoint, Port, port_number
 from .errors import OperationError, SettingError, TreeError
@@ -56,6 +57,8 @@ from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Compute, bytes_text, in_bytes
+from .reloader import Reloader
+from .rotation import Keeper, Rotation
 from .scaling import (
     SCALERS,
     Autoscaling,
@@ -67,7 +70,7 @@ from .scaling import (
     scaled_by,
 )
 from .schedule import Schedule
-from .scope import ApplicationScope, ApplicationSettings, Phase, PodTemplatePath, place_of, settings_of
+from .scope import ApplicationScope, Phase, PodTemplatePath, ScopeSettings, place_of, settings_of
 from .secret import (
     ExistingSecrets,
     ExternalSecrets,
@@ -132,7 +135,6 @@ __all__ = [
     "ApiToken",
     "Application",
     "ApplicationScope",
-    "ApplicationSettings",
     "Autoscaling",
     "Availability",
     "Budget",
@@ -173,6 +175,7 @@ __all__ = [
     "Internet",
     "IssuedKey",
     "IstioAmbient",
+    "Keeper",
     "KeyForm",
     "LabelSelectorRequirement",
     "Linkerd",
@@ -218,12 +221,15 @@ __all__ = [
     "Projection",
     "RandomKey",
     "Readiness",
+    "Reloader",
     "Replicas",
     "RequestCount",
     "RequestRate",
     "RequestRules",
+    "Rotation",
     "Row",
     "Schedule",
+    "ScopeSettings",
     "Scratch",
     "SealedSecrets",
     "SealedValue",
@@ -295,6 +301,7 @@ __all__ = [
     "topology",
     "variables",
     "vertical",
+    "yaml_text",
 ]
 
 refuse_wrong_types(globals(), __all__)

@@ -18,7 +18,7 @@ from .errors import SettingError, TreeError
 from .manifest import Manifest
 from .patch import Patch, patched
 from .pod import Pod
-from .scope import ApplicationScope, ApplicationSettings
+from .scope import ApplicationScope, ScopeSettings
 from .secret import SecretEntry, secret_entries
 
 
@@ -33,7 +33,7 @@ class Application(ApplicationScope):
         SettingError: The folder has no name of its own, or the program runs inside it.
     """
 
-    def __init__(self, settings: ApplicationSettings, *, outdir: str | Path) -> None:
+    def __init__(self, settings: ScopeSettings, *, outdir: str | Path) -> None:
         directory = own_folder(Path(outdir))
         self._staging = directory.with_name(f".{directory.name}.new")
         self._rendered: dict[str, list[Manifest]] = {}

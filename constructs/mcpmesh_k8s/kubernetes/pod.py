@@ -46,7 +46,7 @@ from .signals import MetricsEndpoint
 from .storage import Claim, Files, Volume
 from .transit import TlsClient
 from .values import dataclass
-from .variable import Variable, variables
+from .variable import SecretKey, Variable, variables
 
 WAIT = (
     'until said="$(timeout 5 "$@" 2>&1)"; do '
@@ -348,7 +348,7 @@ class Pod(Component):
                 for listener in target.listeners:
                     require_sayable(f"{self.full_name} connects_to {target.name!r}", listener.peer, self._policies)
             self.add_variables(target.introduction)
-            for volume in target.volumes if isinstance(target, Target) else ():
+            for volume in target.volumes:
                 if volume not in self.container.volumes:
                     self.add_volume(volume)
             self._connections.append(target)
@@ -600,6 +600,14 @@ class Pod(Component):
     def files(self) -> tuple[Files, ...]:
         """The files that it mounts."""
         return tuple(volume for volume in self.volumes if isinstance(volume, Files))
+
+    @property
+    def reads_secrets(self) -> bool:
+        """Whether it reads anything of a Secret, by a variable or a file."""
+        containers = (*self.containers, *self.init_containers)
+        return any(isinstance(one.value, SecretKey) for container in containers for one in container.variables) or any(
+            volume.secrets for volume in self.volumes
+        )
 
     def config_maps(self) -> list[Manifest]:
         """The ConfigMaps of its Files volumes."""

@@ -17,6 +17,7 @@ from .errors import SettingError, refusals
 from .names import dns_label, dns_subdomain
 from .network import PolicyKind
 from .platforms import Platform
+from .reloader import Reloader
 from .transit import PlainTransit, Transit
 from .values import dataclass
 
@@ -44,7 +45,7 @@ class PodTemplatePath:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApplicationSettings:
+class ScopeSettings:
     """What the objects of an application have in common.
 
     Args:
@@ -59,6 +60,7 @@ class ApplicationSettings:
         api_server: Where the cluster's API server is, for the few pods that may ask it.
         transit: How what pods say to each other is kept from others: `PlainTransit`, `IstioAmbient`, `Linkerd` or
             `StoreTls`.
+        reloader: What restarts workloads when a Secret changes; nothing unless given, and `rotate` does it.
     """
 
     name: str
@@ -70,6 +72,7 @@ class ApplicationSettings:
     pod_templates: tuple[PodTemplatePath, ...] = ()
     api_server: ApiServer = ApiServer()
     transit: Transit = PlainTransit()
+    reloader: Reloader | None = None
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -119,7 +122,7 @@ class ApplicationScope(cdk8s.App):
         staging: Where it is written first.
     """
 
-    def __init__(self, settings: ApplicationSettings, *, directory: Path, staging: Path) -> None:
+    def __init__(self, settings: ScopeSettings, *, directory: Path, staging: Path) -> None:
         self.settings = settings
         self.directory = directory
         self._registered: dict[str, Construct] = {}
@@ -237,6 +240,6 @@ def place_of(scope: Construct) -> tuple[Phase, str]:
     raise SettingError("scope", type(scope).__name__, "Give a Phase of an Application, or a construct inside one.")
 
 
-def settings_of(scope: Construct) -> ApplicationSettings:
+def settings_of(scope: Construct) -> ScopeSettings:
     """The settings of the application that a scope stands in, for what is needed before a component is made."""
     return place_of(scope)[0].application.settings

@@ -52,7 +52,9 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._redis_mover import RedisMover
+from ._rotations import RedisRotation
 from .backup import Backup, BackupProgram, StoreBackup
+from .mesh import Mesh, MeshRelease, mesh_of
 
 USER = User(uid=999, gid=1000)
 """The user ``redis`` of the alpine images (docker-library/redis)."""
@@ -68,6 +70,9 @@ _USERS_FILE = "/run/redis/users.conf"
 
 STREAM = "mesh:trace"
 """The stream that the mesh writes its traces to, and the registry reads."""
+
+DASHBOARD_GROUP = "mcp-mesh-ui-dashboard"
+"""The group that the mesh's dashboard reads it as, unless it is told another."""
 
 _LOG = r"^\d+:[CMSX] \d\d \w{3} \d{4} [\d:.]+ (?P<level>[-.*#]) "
 """Its lines have a sign for the level: it has no other form."""
@@ -94,12 +99,13 @@ def _client(keys: Sequence[str] = (), commands: Sequence[str] = ()) -> str:
     return " ".join(["+ping", *own, f"(+xadd %W~{STREAM})", f"(+xinfo|stream %R~{STREAM})", "(+get +setex ~session:*)"])
 
 
-_OWN_USERS = {
-    OPERATOR: "~* &* +@all",
-    "mesh": _client(),
-    "registry": f"~{STREAM} +ping +xgroup|create +xreadgroup +xack +xinfo|stream +xinfo|groups",
-    "trimmer": f"%W~{STREAM} +xtrim",
-}
+_READS = f"~{STREAM} +ping +xgroup|create +xreadgroup +xack +xinfo|stream +xinfo|groups"
+_OWN_USERS = {OPERATOR: "~* &* +@all", "mesh": _client(), "registry": _READS}
+_TRIMMER = f"%W~{STREAM} +xtrim"
+# A registry that bounds the stream itself drops what is old, and takes over what one that is gone has not read.
+_BOUNDS = f"{_READS} +xtrim +xpending +xclaim +xinfo|consumers +xgroup|delconsumer"
+# The dashboard does the same as a group of its own, and reads what was there before it.
+_DASHBOARD = f"{_BOUNDS} +xrevrange"
 # What the exporter asks, and nothing else: it reads the value of no key.
 _EXPORTER = f"%R~{STREAM} +ping +info +select +latency|latest +slowlog|len +xinfo|stream +xinfo|groups +xinfo|consumers"
 # What a replica asks before it is sent everything, and nothing else: it can neither name a key nor write one.
@@ -187,7 +193,7 @@ class RedisUser:
         """Refuse a name that is taken, patterns that are none, and commands that rule the server."""
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
             raise SettingError("RedisUser.name", self.name, "Give lower-case letters, digits and inner dashes.")
-        if self.name in (*_OWN_USERS, "exporter", "backup"):
+        if self.name in (*_OWN_USERS, "trimmer", "dashboard", "exporter", "backup"):
             raise SettingError("RedisUser.name", self.name, "The server has one of this name. Give another.")
         where = f"of {self.name!r}"
         if not self.keys or not self.commands:
@@ -222,11 +228,12 @@ class RedisSettings(WorkloadOptions):
         image: The image.
         compute: CPU and memory; ``maxmemory`` follows from the memory limit.
         storage: Whether data outlives the pod.
-        trace_length: About how many entries the stream of traces keeps. The mesh appends to ``mesh:trace`` for
-            ever, and nothing is evicted, so the stream is trimmed every minute. The registry reads it at once. At 1 KiB
-            an entry they may take half of what the server holds.
+        trace_length: About how many entries the stream of traces keeps. Nothing is evicted, so who appends a span to
+            ``mesh:trace`` cuts it to this length; of 0.5 nobody does, and a sidecar trims it every minute. The registry
+            reads it at once. At 1 KiB an entry they may take half of what the server holds.
         exporter: Its metrics; none with ``None``, and its Secret needs one key less.
         backup: How it is backed up; not at all with ``None``, and its Secret needs one key less.
+        dashboard: Whether a ``MeshDashboard`` reads the traces. Its Secret then needs one key more.
         users: Who keeps data of its own here. Every other client is the user ``mesh``, which sessions and traces of the
             mesh's runtime are enough for.
         name: The short name.
@@ -238,6 +245,7 @@ class RedisSettings(WorkloadOptions):
     trace_length: int = 10_000
     exporter: RedisExporter | None = RedisExporter()
     backup: Backup | None = None
+    dashboard: bool = False
     users: tuple[RedisUser, ...] = ()
     name: str = "redis"
 
@@ -269,17 +277,22 @@ class RedisSettings(WorkloadOptions):
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
-        """The keys its Secret must hold: each user's password.
+        """The keys its Secret must hold: each user's password. Of another mesh than the usual, ``secret_keys_of`` it.
 
         They appear in URLs: letters, digits, ``-``, ``_``, ``~``, ``.``.
         """
-        return tuple(map(_password_key, self.rights))
+        return self.secret_keys_of(Mesh())
 
-    @property
-    def rights(self) -> Mapping[str, str]:
+    def secret_keys_of(self, mesh: Mesh) -> tuple[str, ...]:
+        """The keys its Secret must hold in an application with this mesh."""
+        return tuple(map(_password_key, self.rights_in(mesh.release)))
+
+    def rights_in(self, release: MeshRelease) -> Mapping[str, str]:
         """What each user of the server may do, as ``ACL SETUSER`` has it. All else is refused."""
         return {
             **_OWN_USERS,
+            **({"registry": _BOUNDS} if release.bounds_traces else {"trimmer": _TRIMMER}),
+            **({"dashboard": _DASHBOARD} if self.dashboard else {}),
             **({"exporter": _EXPORTER} if self.exporter else {}),
             **({"backup": _BACKUP} if self.backup else {}),
             **{user.name: _client(user.keys, user.commands) for user in self.users},
@@ -292,12 +305,28 @@ class Redis(Workload):
     Args:
         scope: A Phase.
         settings: Image, memory and storage.
-        secret: A Secret that holds ``settings.secret_keys``.
+        secret: A Secret that holds ``settings.secret_keys``, or ``secret_keys_of`` the application's mesh.
+
+    Raises:
+        SettingError: The Secret lacks the password of a user.
     """
 
     def __init__(self, scope: Construct, settings: RedisSettings, secret: Secret) -> None:
         self.settings = settings
         self.secret = secret
+        mesh = mesh_of(scope)
+        self.release = mesh.release
+        """Which MCP Mesh its clients run."""
+        self.rights = settings.rights_in(mesh.release)
+        """What each of its users may do."""
+        needed = settings.secret_keys_of(mesh)
+        if lacking := [key for key in needed if key not in secret.settings.key_names]:
+            raise SettingError(
+                f"Redis {settings.name!r} secret",
+                ", ".join(secret.settings.key_names),
+                f"It lacks {', '.join(lacking)}, which MCP Mesh {mesh.release.value} needs. Give it "
+                "RedisSettings.secret_keys_of(mesh), with the mesh of the ApplicationSettings.",
+            )
         self.certificate = store_certificate(scope, settings.name, local=True)
         """The certificate that it shows, where the application says that its stores speak TLS."""
         # On the loopback of its own pod: it is asked too while certificate and CA are renewed.
@@ -349,7 +378,7 @@ class Redis(Workload):
                     ),
                     log_pattern=_LOG,
                     variables=(
-                        *(Variable(name=_variable(user), value=self._password(user)) for user in settings.rights),
+                        *(Variable(name=_variable(user), value=self._password(user)) for user in self.rights),
                         *variables({"REDISCLI_USER": OPERATOR, "REDISCLI_AUTH": f"$({_variable(OPERATOR)})"}),
                         # What moves data asks by it, and the probe.
                         *(variables({"REDIS_TLS": " ".join(inside)}) if inside else ()),
@@ -374,7 +403,7 @@ class Redis(Workload):
                                     path="redis.conf",
                                     content=configuration(settings, encrypted=self.certificate is not None),
                                 ),
-                                File(path="users", content=_users(settings)),
+                                File(path="users", content=_users(self.rights)),
                                 *(
                                     [File(path="ready.sh", content=read_script(_FILES / "ready.sh"))]
                                     if self.certificate
@@ -386,21 +415,7 @@ class Redis(Workload):
                     ),
                 ),
                 sidecars=(
-                    Container(
-                        name="trim-traces",
-                        image=settings.image,
-                        user=USER,
-                        compute=Compute(cpu="10m", memory="16Mi", cpu_limit="50m", memory_limit="32Mi"),
-                        command=("/bin/sh", "-c", _verifying(_TRIM, self.certificate)),
-                        variables=variables(
-                            {
-                                "REDISCLI_AUTH": self._password("trimmer"),
-                                "STREAM": STREAM,
-                                "MAX_LENGTH": str(settings.trace_length),
-                            }
-                        ),
-                        volumes=(self.certificate.authority,) if self.certificate else (),
-                    ),
+                    *(() if self.release.bounds_traces else [self._trimmer()]),
                     *([_exporter(exporter, secret, self.certificate)] if exporter else ()),
                 ),
                 metrics=(MetricsEndpoint(),) if exporter else (),
@@ -408,6 +423,24 @@ class Redis(Workload):
         )
         self.backup = StoreBackup(scope, self, "redis", backup, self._backup_program()) if backup else None
         """What backs it up, where something does."""
+
+    def _trimmer(self) -> Container:
+        """The sidecar that bounds the stream of traces, where the mesh does not."""
+        return Container(
+            name="trim-traces",
+            image=self.settings.image,
+            user=USER,
+            compute=Compute(cpu="10m", memory="16Mi", cpu_limit="50m", memory_limit="32Mi"),
+            command=("/bin/sh", "-c", _verifying(_TRIM, self.certificate)),
+            variables=variables(
+                {
+                    "REDISCLI_AUTH": self._password("trimmer"),
+                    "STREAM": STREAM,
+                    "MAX_LENGTH": str(self.settings.trace_length),
+                }
+            ),
+            volumes=(self.certificate.authority,) if self.certificate else (),
+        )
 
     def _backup_program(self) -> BackupProgram:
         """A dump that the server sends as to a replica."""
@@ -437,6 +470,9 @@ class Redis(Workload):
 
     def _alerts(self) -> tuple[Alert, ...]:
         job, longest = f'job="{self.name}"', self.settings.trace_length * 3
+        fails = "who writes spans does not cut it" if self.release.bounds_traces else "the trimming fails"
+        # Nobody needs what the dashboard has not read, and its group stays when it is gone.
+        others = f', group!="{DASHBOARD_GROUP}"' if self.settings.dashboard else ""
         return (
             Alert(
                 name="RedisUnreachable",
@@ -478,16 +514,14 @@ class Redis(Workload):
                 for_minutes=10,
                 severity=Severity.TICKET,
                 summary="The stream of traces grows",
-                description=(
-                    "It has {{ $value | humanize }} entries, three times what it is trimmed to: the trimming fails."
-                ),
+                description=f"It has {{{{ $value | humanize }}}} entries, three times what it is trimmed to: {fails}.",
             ),
             Alert(
                 name="TracesNotRead",
                 # Identifiers are milliseconds. The lag that Redis counts is 0 where it cannot tell, as after a trim.
                 expression=(
                     f'(redis_stream_last_generated_id{{{job}, stream="{STREAM}"}} - on (instance, stream) group_right '
-                    f'redis_stream_group_last_delivered_id{{{job}, stream="{STREAM}"}}) / 1000 > 300'
+                    f'redis_stream_group_last_delivered_id{{{job}, stream="{STREAM}"{others}}}) / 1000 > 300'
                 ),
                 for_minutes=10,
                 severity=Severity.TICKET,
@@ -505,6 +539,25 @@ class Redis(Workload):
             disk=in_bytes("storage", self.settings.storage.size),
         )
 
+    def rotation(self, key: SecretKey, side: Side) -> RedisRotation | None:
+        """How a user gets another password: two are valid while its clients restart."""
+        user = next((user for user in self.rights if self._password(user) == key), None)
+        if user is None:
+            return None
+        own = user in (OPERATOR, "trimmer", "exporter")
+        return RedisRotation(
+            side=side,
+            keys=(key.key,),
+            meanwhile=(
+                "the server's own pod logs in with it, so Redis restarts, and is away until it has loaded its data"
+                if own
+                else "nobody is refused: both passwords are valid until all clients have the new one"
+            ),
+            restarts=own,
+            server=Server.of(self),
+            user=user,
+        )
+
     @property
     def target(self) -> Target:
         """The server, as the mesh's runtime sees it: its sessions, and the stream that it writes traces to."""
@@ -513,7 +566,11 @@ class Redis(Workload):
     @property
     def traces(self) -> Target:
         """The server, as the registry sees it: the stream of traces, which it reads. ``Registry`` takes this itself."""
-        target = self._target("registry")
+        return self._read("registry")
+
+    def _read(self, reader: str) -> Target:
+        """The server, as a program of Go sees it that writes no span."""
+        target = self._target(reader)
         if not self.certificate:
             return target
         # Programs of Go name no CA in a URL. They know those of this file.
@@ -523,11 +580,22 @@ class Redis(Workload):
         known = {"REDIS_URL": url.value.partition("?")[0], "SSL_CERT_FILE": self.certificate.authority_file}
         return replace(target, introduction=(*told, *variables(known)))
 
+    @property
+    def dashboard(self) -> Target:
+        """The server, as the mesh's dashboard sees it: the stream of traces. ``MeshDashboard`` takes this itself.
+
+        Raises:
+            SettingError: There is no such user.
+        """
+        if not self.settings.dashboard:
+            raise SettingError(f"{self.full_name} user", "dashboard", "Give RedisSettings(dashboard=True).")
+        return self._read("dashboard")
+
     def user(self, name: str) -> Target:
         """The server, as one of ``settings.users`` sees it: what the mesh's runtime does, and keys of its own.
 
         The client is introduced by ``REDIS_HOST``, ``_PORT``, ``_DB``, ``_USERNAME``, ``_PASSWORD`` and ``REDIS_URL``,
-        as every client is.
+        as every client is; of 3 by ``MCP_MESH_TRACE_STREAM_MAXLEN`` too.
 
         Raises:
             SettingError: There is no such user.
@@ -540,6 +608,8 @@ class Redis(Workload):
 
     def _target(self, user: str) -> Target:
         endpoint, password = self.endpoint("redis"), self._password(user)
+        # The registry and the dashboard write no span: all others do.
+        length = {"MCP_MESH_TRACE_STREAM_MAXLEN": str(self.settings.trace_length)}
         where: tuple[str, ...] = ("-h", endpoint.host, "-p", str(endpoint.port))
         url = f"{endpoint.scheme}://{user}:$(REDIS_PASSWORD)@{endpoint.authority}/0"
         encryption, known = dict[str, str](), tuple[Volume, ...]()
@@ -561,6 +631,7 @@ class Redis(Workload):
                     "REDIS_PASSWORD": password,
                     "REDIS_URL": url,
                     **encryption,
+                    **(length if self.release.bounds_traces and user not in ("registry", "dashboard") else {}),
                 }
             ),
             volumes=known,
@@ -584,8 +655,8 @@ def _variable(user: str) -> str:
     return f"{user.replace('-', '_').upper()}_PASSWORD"
 
 
-def _users(settings: RedisSettings) -> str:
-    return "".join(f"{user} {rights}\n" for user, rights in settings.rights.items())
+def _users(rights: Mapping[str, str]) -> str:
+    return "".join(f"{user} {may}\n" for user, may in rights.items())
 
 
 def _verifying(script: str, certificate: Certificate | None) -> str:
@@ -660,7 +731,7 @@ def configuration(settings: RedisSettings, *, encrypted: bool = False) -> str:
         'save ""',
         "tcp-keepalive 60",
         # Who gives no name, unless it is one of the users.
-        *(() if "default" in settings.rights else ("user default off",)),
+        *(() if any(user.name == "default" for user in settings.users) else ("user default off",)),
         f"include {_USERS_FILE}",
     )
     return "".join(f"{line}\n" for line in lines)

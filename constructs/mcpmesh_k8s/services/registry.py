@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from constructs import Construct
@@ -24,6 +24,7 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     TlsClient,
     User,
+    Variable,
     Workload,
     WorkloadOptions,
     WorkloadSettings,
@@ -31,9 +32,13 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
+from .mesh import MeshRelease, mesh_of
 from .postgres import Postgres
 from .redis import STREAM, Redis
 from .tempo import Tempo
+
+_TRACE_RETENTION = 24
+"""Hours, as the registry itself has it (src/core/registry/tracing)."""
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """What registry and runtime take; in capitals, as the application's code wants them."""
@@ -52,8 +57,16 @@ class RegistrySettings(WorkloadOptions):
         log_level: DEBUG, INFO, WARNING, ERROR or CRITICAL.
         unhealthy_after_seconds: Seconds without a heartbeat after which an agent is unhealthy (an agent sends one
             every 5).
-        most_rows: Rows of one of its tables above which people are told. A row is never deleted, and each start of
-            an agent makes one: 100,000 are years of it, and a list that still takes no second.
+        most_rows: Rows of one of its tables above which people are told. Each start of an agent makes one, and of 0.5
+            none is ever deleted: 100,000 are years of it, and a list that still takes no second.
+        trace_retention_hours: Hours after which it drops a span from the stream of traces in Redis, which it has passed
+            on long before. 0.5 drops none.
+        calls_agents: Whether it may call the agents that connect to it: then what cancels a job reaches who works on
+            it at once, and ``meshctl call`` works. Unless given, who works on a job learns of it with the next progress
+            that it reports. It is off because whoever reaches the registry, as every agent does, then reaches the tools
+            of all others through it, ``/proxy/…/mcp``, without a password and whatever policies say. For some agents
+            alone, connect it: ``registry.connects_to(planner)``. 0.5 calls nobody.
+        variables: What it reads beside what is set here, such as ``MCP_MESH_JOB_STALE_TIMEOUT``.
         name: The short name.
     """
 
@@ -62,6 +75,9 @@ class RegistrySettings(WorkloadOptions):
     log_level: str = "INFO"
     unhealthy_after_seconds: int = 20
     most_rows: int = 100_000
+    trace_retention_hours: int = _TRACE_RETENTION
+    calls_agents: bool = False
+    variables: tuple[Variable, ...] = ()
     name: str = "registry"
 
     def __post_init__(self) -> None:
@@ -73,15 +89,43 @@ class RegistrySettings(WorkloadOptions):
             raise SettingError(
                 "RegistrySettings.unhealthy_after_seconds", self.unhealthy_after_seconds, "Give above 5."
             )
-        if self.most_rows < 1:
-            raise SettingError("RegistrySettings.most_rows", self.most_rows, "Give 1 or more.")
+        for field in ("most_rows", "trace_retention_hours"):
+            if getattr(self, field) < 1:
+                raise SettingError(f"RegistrySettings.{field}", getattr(self, field), "Give 1 or more.")
+
+    def require_known_to(self, release: MeshRelease) -> None:
+        """Refuse what a line of MCP Mesh has not, or could not keep from others.
+
+        Raises:
+            SettingError: Something is set that means nothing there.
+        """
+        if self.calls_agents and not release.calls_agents:
+            raise SettingError(
+                "RegistrySettings.calls_agents", True, f"A registry of {release.value} calls nobody. Leave it out."
+            )
+        if self.trace_retention_hours != _TRACE_RETENTION and not release.bounds_traces:
+            raise SettingError(
+                "RegistrySettings.trace_retention_hours",
+                self.trace_retention_hours,
+                f"A registry of {release.value} drops no span. Leave it out, and give RedisSettings.trace_length.",
+            )
+        for port in self.extras.ports:
+            if port.container == release.admin_port:
+                raise SettingError(
+                    "RegistrySettings.extras ports",
+                    port.container,
+                    "Whoever reaches it may stop all jobs, without a password. Leave it out: make k8s-drain reaches it "
+                    "without a Service.",
+                )
 
 
 class Registry(Workload):
-    """The registry, one replica: it migrates its database schema when it starts.
+    """The registry, which migrates its database's schema when it starts.
 
-    It needs a database and Redis: ``registry.connects_to(postgres.database(...), redis, wait=True)``. Without Redis
-    at its start, tracing is off until it is restarted.
+    It needs a database and Redis: ``registry.connects_to(postgres.database(...), redis, wait=True)``. Without Redis at
+    its start, 0.5 passes on no trace until it is restarted.
+
+    Of 3 there may be several, on one PostgreSQL: ``availability=Availability(scale=Replicas(count=2), …)``.
 
     Args:
         scope: A Phase.
@@ -90,6 +134,9 @@ class Registry(Workload):
 
     def __init__(self, scope: Construct, settings: RegistrySettings) -> None:
         self.settings = settings
+        self.release = mesh_of(scope).release
+        """Which MCP Mesh it is."""
+        settings.require_known_to(self.release)
         super().__init__(
             scope,
             WorkloadSettings(
@@ -99,19 +146,24 @@ class Registry(Workload):
                 component="registry",
                 # lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
                 tls=(TlsClient.POSTGRES, TlsClient.REDIS),
-                one_at_a_time="It migrates its tables when it starts, and two would migrate them at once.",
+                one_at_a_time=self.release.alone,
                 container=Container(
                     name=settings.name,
                     image=settings.image,
                     user=USER,
                     compute=settings.compute,
                     args=("--host", "0.0.0.0", "--port", "8000"),
+                    # The port that rules it is none of these: no Service has it, and no policy can open it.
                     ports=(Port(number=8000),),
-                    variables=variables(
-                        {
-                            "MCP_MESH_LOG_LEVEL": settings.log_level,
-                            "DEFAULT_TIMEOUT_THRESHOLD": str(settings.unhealthy_after_seconds),
-                        }
+                    variables=(
+                        *variables(
+                            {
+                                "MCP_MESH_LOG_LEVEL": settings.log_level,
+                                "DEFAULT_TIMEOUT_THRESHOLD": str(settings.unhealthy_after_seconds),
+                            }
+                        ),
+                        *_of_release(settings, self.release),
+                        *settings.variables,
                     ),
                     # An agent waits for a registry that hangs, and says nothing meanwhile: it is to be gone before
                     # the agents are taken for dead too, which takes 43 seconds.
@@ -126,8 +178,31 @@ class Registry(Workload):
         )
 
     def connects_to(self, *targets: Pod | Target | External, wait: bool = False) -> None:
-        """Open a path to each target; to Redis as the user that reads traces."""
+        """Open a path to each target; to Redis as the user that reads traces.
+
+        Where it answers for traces too, who takes them is also who is asked for them.
+        """
         super().connects_to(*(one.traces if isinstance(one, Redis) else one for one in targets), wait=wait)
+        for target in targets if self.release.answers_for_traces else ():
+            if isinstance(target, Target) and isinstance(target.workload, Tempo):
+                super().connects_to(target.workload.queries)
+
+    def call(self, agent: Pod) -> None:
+        """Open a path to an agent that connects to it, where it calls them; the agent says so itself."""
+        reached = (target.workload for target in self.connections if isinstance(target, Target))
+        if self.settings.calls_agents and agent not in reached:
+            self.connects_to(Target(workload=agent))
+
+    def problems(self) -> Sequence[str]:
+        """Several that do not share a database know different agents."""
+        if self.availability.scale.most == 1 or any(
+            one.name == "DATABASE_URL" and str(one.value).startswith("postgres") for one in self.variables
+        ):
+            return ()
+        return (
+            f"{self.full_name} has no PostgreSQL, so each of its {self.availability.scale.most} pods would know agents "
+            f"of its own: connect it, {self.name}.connects_to(postgres.database(…)), or give Replicas(count=1).",
+        )
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
@@ -153,6 +228,9 @@ class Registry(Workload):
             )
 
     def _of_rows(self) -> tuple[Alert, ...]:
+        gone = "None is ever deleted"
+        if self.release.forgets_agents:
+            gone = "Those of what is gone are deleted after an hour, so that fails, or there is so much"
         return tuple(
             Alert(
                 name="RegistryRowsGrow",
@@ -163,7 +241,7 @@ class Registry(Workload):
                 for_minutes=60,
                 severity=Severity.TICKET,
                 summary="The registry's table {{ $labels.relname }} grows",
-                description="It has {{ $value | humanize }} rows. None is ever deleted, and lists get slower.",
+                description=f"It has {{{{ $value | humanize }}}} rows. {gone}, and lists get slower.",
             )
             for server, database in self._counted()
         )
@@ -184,17 +262,20 @@ class Registry(Workload):
     def target(self) -> Target:
         """The registry's API.
 
-        ``MCP_MESH_REGISTRY_URL`` is what the mesh runtime reads; ``_HOST`` and ``_PORT`` are what older examples
+        ``MCP_MESH_REGISTRY_URL`` is what the mesh runtime reads; ``_HOST`` and ``_PORT`` are what examples of 0.5
         name.
         """
         endpoint = self.endpoint()
-        return Target(
-            workload=self,
-            introduction=variables(
-                {
-                    "MCP_MESH_REGISTRY_URL": endpoint.url,
-                    "MCP_MESH_REGISTRY_HOST": endpoint.host,
-                    "MCP_MESH_REGISTRY_PORT": str(endpoint.port),
-                }
-            ),
-        )
+        older = {"MCP_MESH_REGISTRY_HOST": endpoint.host, "MCP_MESH_REGISTRY_PORT": str(endpoint.port)}
+        told = {"MCP_MESH_REGISTRY_URL": endpoint.url} | (older if self.release.names_host_and_port else {})
+        return Target(workload=self, introduction=variables(told))
+
+
+def _of_release(settings: RegistrySettings, release: MeshRelease) -> tuple[Variable, ...]:
+    """What only a registry of some releases reads."""
+    told: dict[str, str] = {}
+    if release.admin_port:
+        told["MCP_MESH_ADMIN_PORT"] = str(release.admin_port)
+    if release.bounds_traces:
+        told["MCP_MESH_TRACE_RETENTION"] = f"{settings.trace_retention_hours}h"
+    return variables(told)

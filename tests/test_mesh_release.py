@@ -1,0 +1,319 @@
+"""This module is what a line of MCP Mesh decides, said once for an application."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcpmesh_k8s import (
+    Agent,
+    AgentSettings,
+    Api,
+    ApiSettings,
+    Application,
+    ApplicationSettings,
+    Availability,
+    Budget,
+    BuiltImage,
+    Compute,
+    Database,
+    ExistingSecrets,
+    External,
+    Image,
+    Internet,
+    Mesh,
+    MeshRelease,
+    Namespace,
+    NamespaceSettings,
+    Phase,
+    PodExtras,
+    Port,
+    Postgres,
+    PostgresSettings,
+    Redis,
+    RedisSettings,
+    RedisUser,
+    Registry,
+    RegistrySettings,
+    Replicas,
+    Secret,
+    SecretSettings,
+    SettingError,
+    Tempo,
+    TempoSettings,
+    TreeError,
+    Variable,
+    images,
+)
+from mcpmesh_k8s.kubernetes.api import to_json
+
+SMALL = Compute(cpu="100m", memory="256Mi")
+CODE = BuiltImage(image=Image(repository="acme/prices", tag="1.4.2"))
+V0_5, V3 = MeshRelease.V0_5, MeshRelease.V3
+REGISTRY = RegistrySettings(image=images.REGISTRY, compute=SMALL)
+REDIS = RedisSettings(
+    image=images.REDIS, compute=SMALL, users=(RedisUser(name="web", keys=("cart:*",), commands=("get",)),)
+)
+POSTGRES = PostgresSettings(
+    image=images.POSTGRES, compute=SMALL, size="5Gi", databases=(Database(name="mesh", roles=("mesh",)),)
+)
+
+
+class Shop:
+    """A mesh with two agents and an API, on a line of MCP Mesh."""
+
+    def __init__(self, folder: Path, release: MeshRelease, registry: RegistrySettings | None = None) -> None:
+        mesh = Mesh(release=release)
+        self.application = Application(ApplicationSettings(name="shop", mesh=mesh), outdir=folder / "shop")
+        self.phase = phase = Phase(self.application, "all")
+        Namespace(phase, NamespaceSettings(budget=Budget(cpu="8", memory="16Gi")))
+        self.redis = Redis(phase, REDIS, self.secret("redis", REDIS.secret_keys_of(mesh)))
+        self.tempo = Tempo(phase, TempoSettings(image=images.TEMPO, compute=SMALL))
+        older = replace(REGISTRY, image=images.REGISTRY_0_5)
+        self.registry = Registry(phase, registry or (REGISTRY if release is V3 else older))
+        self.web = Api(phase, ApiSettings(name="web", code=CODE, compute=SMALL, module="web"))
+        self.prices = Agent(phase, AgentSettings(name="prices", code=CODE, compute=SMALL, module="prices"))
+        self.stock = Agent(phase, AgentSettings(name="stock", code=CODE, compute=SMALL, module="stock"))
+        self.registry.connects_to(self.redis)
+        self.registry.connects_to(self.tempo.collector)
+        for client in (self.web, self.prices, self.stock):
+            client.connects_to(self.registry, self.redis.user("web") if client is self.web else self.redis)
+
+    def secret(self, name: str, keys: Sequence[str]) -> Secret:
+        """A Secret that exists."""
+        return Secret(self.phase, SecretSettings(name=name, keys=tuple(keys), source=ExistingSecrets()))
+
+    def add_postgres(self) -> None:
+        """Connect the registry to a database."""
+        postgres = Postgres(self.phase, POSTGRES, self.secret("postgres", POSTGRES.secret_keys))
+        self.registry.connects_to(postgres.database("mesh", role="mesh"))
+
+    def rendered(self, kind: str, name: str) -> Any:
+        """One object, as it is written."""
+        (phase,) = self.application.manifests().values()
+        every: Any = phase
+        (found,) = (one for one in every if one["kind"] == kind and one["metadata"]["name"] == f"shop-{name}")
+        return found
+
+    def environment(self, name: str) -> Mapping[str, object]:
+        """The variables of a service's main container."""
+        container, *_ = self.rendered("Deployment", name)["spec"]["template"]["spec"]["containers"]
+        return {one["name"]: one.get("value") for one in container["env"]}
+
+    def paths_of(self, name: str) -> set[tuple[str, int]]:
+        """Who may be dialled by a service inside the application, on which ports."""
+        return {
+            (peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"], port["port"])
+            for rule in self.rendered("NetworkPolicy", name)["spec"].get("egress", [])
+            for peer in rule["to"]
+            for port in rule["ports"]
+            if "podSelector" in peer
+        }
+
+    def callers_of(self, name: str) -> set[str]:
+        """Who may dial a service inside the application."""
+        return {
+            peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"]
+            for rule in self.rendered("NetworkPolicy", name)["spec"].get("ingress", [])
+            for peer in rule["from"]
+        }
+
+
+def probes_of(mesh: Mesh | None, folder: Path) -> dict[str, dict[str, str]]:
+    """What each program is asked by each of its probes: the path, or ``tcp``."""
+    settings = ApplicationSettings(name="shop", mesh=mesh) if mesh else ApplicationSettings(name="shop")
+    application = Application(settings, outdir=folder / "shop")
+    phase = Phase(application, "all")
+    registry = Registry(phase, RegistrySettings(image=images.REGISTRY, compute=SMALL))
+    agent = Agent(phase, AgentSettings(name="prices", code=CODE, compute=SMALL, module="prices"))
+    api = Api(phase, ApiSettings(name="web", code=CODE, compute=SMALL, module="web"))
+    asked: dict[str, dict[str, str]] = {}
+    for workload in (agent, api):
+        workload.connects_to(registry)
+        deployment: Any = to_json(workload.controller())
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        asked[workload.name] = {
+            name: container[f"{name}Probe"].get("httpGet", {}).get("path", "tcp")
+            for name in ("startup", "readiness", "liveness")
+        }
+    return asked
+
+
+@pytest.mark.parametrize("mesh", [None, Mesh(release=V3)], ids=["unless given", "given"])
+def test_of_3_a_start_is_over_when_the_code_says_so(mesh: Mesh | None, tmp_path: Path) -> None:
+    """``/startupz`` is the user's startup check, of APIs too; neither of the others asks for anybody else."""
+    of_3 = {"startup": "/startupz", "readiness": "/ready", "liveness": "/livez"}
+    assert probes_of(mesh, tmp_path) == {"prices": of_3, "web": of_3}
+
+
+def test_of_0_5_all_answers_are_static_and_an_api_has_its_own(tmp_path: Path) -> None:
+    """0.5 has no ``/startupz``, and adds nothing to an API service."""
+    assert probes_of(Mesh(release=MeshRelease.V0_5), tmp_path) == {
+        "prices": {"startup": "/livez", "readiness": "/ready", "liveness": "/livez"},
+        "web": {"startup": "tcp", "readiness": "/health", "liveness": "tcp"},
+    }
+
+
+# --- the registry ---
+
+
+def test_of_3_a_registry_has_a_port_of_its_own_for_what_rules_it_which_nobody_can_be_let_in_to(tmp_path: Path) -> None:
+    """Without it ``/admin/drain`` lies beside what every agent asks, and asks for no password."""
+    shop = Shop(tmp_path, V3)
+    assert shop.environment("registry")["MCP_MESH_ADMIN_PORT"] == "8001"
+    (container,) = shop.rendered("Deployment", "registry")["spec"]["template"]["spec"]["containers"]
+    assert [port["containerPort"] for port in container["ports"]] == [8000]
+    assert [port["port"] for port in shop.rendered("Service", "registry")["spec"]["ports"]] == [8000]
+    rules = shop.rendered("NetworkPolicy", "registry")["spec"]["ingress"]
+    assert {port["port"] for rule in rules for port in rule["ports"]} == {8000}
+    opened = PodExtras(ports=(Port(name="admin", number=80, container=8001),))
+    with pytest.raises(SettingError, match="may stop all jobs"):
+        Shop(tmp_path / "opened", V3, replace(REGISTRY, extras=opened))
+
+
+def test_each_release_of_the_registry_is_told_what_it_reads(tmp_path: Path) -> None:
+    before, now = (Shop(tmp_path / each.name, each).environment("registry") for each in (V0_5, V3))
+    assert {name: now[name] for name in now.keys() - before.keys()} == {
+        "MCP_MESH_ADMIN_PORT": "8001",
+        "MCP_MESH_TRACE_RETENTION": "24h",
+        "TEMPO_URL": "http://shop-tempo:3200",
+    }
+    assert not before.keys() - now.keys()
+    kept = Shop(tmp_path / "kept", V3, replace(REGISTRY, trace_retention_hours=2))
+    assert kept.environment("registry")["MCP_MESH_TRACE_RETENTION"] == "2h"
+
+
+def test_of_3_who_passes_traces_on_may_ask_for_them_too(tmp_path: Path) -> None:
+    """``/trace/{id}`` fetches them from Tempo's own port. 0.5 keeps them in memory."""
+    tempo = {release: Shop(tmp_path / release.name, release).paths_of("registry") for release in (V0_5, V3)}
+    assert {port for name, port in tempo[V0_5] if name == "shop-tempo"} == {4317}
+    assert {port for name, port in tempo[V3] if name == "shop-tempo"} == {4317, 3200}
+
+
+def test_of_3_clients_are_told_where_the_registry_is_once(tmp_path: Path) -> None:
+    names = {
+        release: {name for name in Shop(tmp_path / release.name, release).environment("prices") if "REGISTRY" in name}
+        for release in (V0_5, V3)
+    }
+    assert names[V3] == {"MCP_MESH_REGISTRY_URL"}
+    assert names[V0_5] == names[V3] | {"MCP_MESH_REGISTRY_HOST", "MCP_MESH_REGISTRY_PORT"}
+
+
+def test_of_3_several_registries_may_share_a_postgresql_and_of_0_5_one_alone(tmp_path: Path) -> None:
+    several = Availability(scale=Replicas(count=3), min_available=2, spread=True)
+    shop = Shop(tmp_path / "3", V3, replace(REGISTRY, availability=several))
+    shop.add_postgres()
+    spec = shop.rendered("Deployment", "registry")["spec"]
+    assert spec["replicas"] == 3
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert len(spec["template"]["spec"]["topologySpreadConstraints"]) == 2
+    assert shop.rendered("PodDisruptionBudget", "registry")["spec"]["minAvailable"] == 2
+    with pytest.raises(SettingError, match="two would migrate them at once"):
+        Shop(tmp_path / "0.5", V0_5, replace(REGISTRY, availability=several))
+    alone = Shop(tmp_path / "alone", V3, replace(REGISTRY, availability=several))
+    with pytest.raises(TreeError, match="each of its 3 pods would know agents of its own"):
+        alone.application.manifests()
+    file = Shop(
+        tmp_path / "file",
+        V3,
+        replace(REGISTRY, availability=several, variables=(Variable(name="DATABASE_URL", value="/data/x.db"),)),
+    )
+    with pytest.raises(TreeError, match="each of its 3 pods would know agents of its own"):
+        file.application.manifests()
+
+
+def test_one_registry_of_3_makes_way_when_the_next_is_ready_and_of_0_5_before(tmp_path: Path) -> None:
+    strategies = {
+        release: Shop(tmp_path / release.name, release).rendered("Deployment", "registry")["spec"]["strategy"]["type"]
+        for release in (V0_5, V3)
+    }
+    assert strategies == {V0_5: "Recreate", V3: "RollingUpdate"}
+
+
+# --- from the registry to agents ---
+
+
+def test_a_registry_calls_nobody_unless_it_is_told_to(tmp_path: Path) -> None:
+    """Whoever reaches the registry, as all agents do, would reach all others through it."""
+    shop = Shop(tmp_path, V3)
+    assert {name for name, _ in shop.paths_of("registry")} == {"shop-redis", "shop-tempo"}
+    assert shop.callers_of("prices") == set()
+
+
+def test_a_registry_that_may_call_agents_reaches_each_that_connects_to_it_and_no_api(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, V3, replace(REGISTRY, calls_agents=True))
+    # By hand already, and one that is another registry's.
+    shop.registry.connects_to(shop.stock)
+    lonely = Agent(shop.phase, AgentSettings(name="lonely", code=CODE, compute=SMALL, module="lonely"))
+    elsewhere = Variable(name="MCP_MESH_REGISTRY_URL", value="http://mesh.example.com:8000")
+    lonely.connects_to(
+        External(name="mesh", hosts=("mesh.example.com",), port=8000, peer=Internet(), introduction=(elsewhere,))
+    )
+    reached = {path for path in shop.paths_of("registry") if path[0] not in ("shop-redis", "shop-tempo")}
+    assert reached == {("shop-prices", 8090), ("shop-stock", 8090)}
+    assert shop.callers_of("prices") == shop.callers_of("stock") == {"shop-registry"}
+    assert shop.callers_of("web") == shop.callers_of("lonely") == set()
+
+
+def test_some_agents_alone_are_called_where_they_are_named(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, V3)
+    shop.registry.connects_to(shop.prices)
+    assert ("shop-prices", 8090) in shop.paths_of("registry")
+    assert shop.callers_of("stock") == set()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"calls_agents": True}, "A registry of 0.5 calls nobody"),
+        ({"trace_retention_hours": 48}, "A registry of 0.5 drops no span"),
+    ],
+)
+def test_what_0_5_cannot_do_is_refused_there(tmp_path: Path, changed: Mapping[str, Any], said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        Shop(tmp_path, V0_5, replace(REGISTRY, **changed))
+
+
+# --- traces in Redis ---
+
+
+def test_of_3_who_writes_a_span_cuts_the_stream_and_nobody_else_trims_it(tmp_path: Path) -> None:
+    before, now = (Shop(tmp_path / each.name, each) for each in (V0_5, V3))
+
+    def containers(shop: Shop) -> list[str]:
+        return [one["name"] for one in shop.rendered("Deployment", "redis")["spec"]["template"]["spec"]["containers"]]
+
+    assert containers(before) == ["redis", "trim-traces", "exporter"]
+    assert containers(now) == ["redis", "exporter"]
+    name = "MCP_MESH_TRACE_STREAM_MAXLEN"
+    assert {service: now.environment(service).get(name) for service in ("prices", "web", "registry")} == {
+        "prices": "10000",
+        "web": "10000",
+        "registry": None,
+    }
+    assert not any(name in before.environment(service) for service in ("prices", "web", "registry"))
+
+
+def test_each_release_has_the_users_that_it_needs_and_passwords_for_no_others() -> None:
+    before, now = (REDIS.secret_keys_of(Mesh(release=each)) for each in (V0_5, V3))
+    kept = {f"{user}-password" for user in ("operator", "mesh", "registry", "exporter", "web")}
+    assert set(now) == kept
+    assert set(before) == kept | {"trimmer-password"}
+    assert REDIS.secret_keys == now, "what an application has that says nothing"
+
+
+def test_a_secret_without_what_a_release_needs_is_refused_with_what_to_give(tmp_path: Path) -> None:
+    application = Application(ApplicationSettings(name="shop", mesh=Mesh(release=V0_5)), outdir=tmp_path / "shop")
+    phase = Phase(application, "all")
+    held = SecretSettings(name="redis", keys=REDIS.secret_keys, source=ExistingSecrets())
+    with pytest.raises(SettingError, match=r"lacks trimmer-password.*secret_keys_of\(mesh\)"):
+        Redis(phase, REDIS, Secret(phase, held))
+
+
+def test_only_the_registry_that_bounds_the_stream_may_cut_it(tmp_path: Path) -> None:
+    rights = {release: REDIS.rights_in(release) for release in (V0_5, V3)}
+    assert [user for user, may in rights[V3].items() if "+xtrim" in may] == ["registry"]
+    assert [user for user, may in rights[V0_5].items() if "+xtrim" in may] == ["trimmer"]
+    assert rights[V3]["mesh"] == rights[V0_5]["mesh"]
