@@ -63,15 +63,15 @@ def rendered(settings: EnvironmentSettings, folder: Path) -> Rendered:
 
 
 @pytest.fixture(scope="module")
-def ambient(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+def ambient(in_transit: dict[str, Rendered]) -> Rendered:
     """Production in Istio's ambient mode."""
-    return rendered(AMBIENT, tmp_path_factory.mktemp("ambient") / "dist")
+    return in_transit[AMBIENT.name]
 
 
 @pytest.fixture(scope="module")
-def linkerd(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+def linkerd(in_transit: dict[str, Rendered]) -> Rendered:
     """Production in Linkerd."""
-    return rendered(LINKERD, tmp_path_factory.mktemp("linkerd") / "dist")
+    return in_transit[LINKERD.name]
 
 
 def inside(openings: set[Opening]) -> set[Opening]:
