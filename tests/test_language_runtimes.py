@@ -6,6 +6,7 @@ what is rendered. In a network of its own it listens where its Service looks for
 """
 
 import json
+import re
 import subprocess
 import urllib.request
 import zipfile
@@ -187,6 +188,12 @@ def started(agent: Running) -> bool:
     return eventually(lambda: agent.pod.process.poll() is not None or agent.answers() == WELL, START)
 
 
+def levels(runtime: Runtime, agent: Running) -> list[str]:
+    """The levels that are found in its log."""
+    lines = (re.match(runtime.log_pattern, line) for line in agent.pod.output.splitlines())
+    return [found["level"] for found in lines if found]
+
+
 def inside(work: Callable[[], None]) -> None:
     with own_network() as go:
         go(work)
@@ -253,6 +260,7 @@ def test_tsx_needs_a_folder_that_it_can_write_to(image: OwnRoot, tmp_path: Path)
             assert started(agent)
             assert agent.pod.process.poll() == 1
             assert "mkdir '/tmp/tsx-999'" in agent.pod.output
+            assert levels(SOURCES, agent) == ["E"]
 
     inside(look)
 
@@ -300,5 +308,6 @@ def test_java_whose_heap_is_full_ends_where_it_would_seem_alive(image: OwnRoot, 
             fill(agent)
             assert eventually(lambda: "OutOfMemoryError" in agent.pod.output, START)
             assert agent.answers() == WELL, "it answers all probes, without the thread that had the work"
+            assert levels(JAR, agent) == ["E"]
 
     inside(look)

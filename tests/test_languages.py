@@ -38,6 +38,7 @@ from mcpmesh_k8s import (
     Registry,
     RegistrySettings,
     Replicas,
+    RequestRate,
     Route,
     Runtime,
     SettingError,
@@ -178,6 +179,11 @@ def test_each_language_has_its_room_and_its_time(
         ("2026-11-30T10:15:02.123Z  INFO 1 --- [main] c.e.Stock : Started Stock in 4.2 seconds", "INFO"),
         ("2026-11-30 10:15:02.123 ERROR 1 --- [main] c.e.Stock : no", "ERROR"),
         ("2026-11-30T10:15:02.123456Z  WARN mcp_mesh_core::tracing_publish: no", "WARN"),
+        ("TypeError: prices is not a function", "E"),
+        ("Error: ENOENT: no such file or directory, mkdir '/tmp/tsx-999'", "E"),
+        ('Exception in thread "Thread-3" java.lang.OutOfMemoryError: Java heap space', "E"),
+        ("Started in 2 seconds, no Error", None),
+        ("Everything is well", None),
         ("no time, INFO", None),
     ],
 )
@@ -234,6 +240,25 @@ def test_what_nothing_could_start_is_refused_in_words_that_help(make: Callable[[
     with pytest.raises(SettingError) as refused:
         make()
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "program"),
+    [(TypeScript(entry="dist/web.js"), "node"), (Java(jar="target/web.jar"), "java")],
+    ids=["TypeScript", "Java"],
+)
+def test_an_api_service_is_of_any_language_too(runtime: Runtime, program: str) -> None:
+    api = Api(phase_of(), ApiSettings(name="web", code=CODE, compute=ROOMY, runtime=runtime, port=8081))
+    container, environment = main_of(api), environment_of(api)
+    assert container["command"] == [program]
+    assert environment["MCP_MESH_API_NAME"] == "web"
+    # The starter takes the mesh's port for agents alone: an API of Spring has Spring's own.
+    assert environment.get("SERVER_PORT") == ("8081" if program == "java" else None)
+    assert [container[f"{one}Probe"]["httpGet"]["path"] for one in ("startup", "readiness", "liveness")] == [
+        "/startupz",
+        "/ready",
+        "/livez",
+    ]
 
 
 # --- sources that are mounted ---
@@ -352,6 +377,13 @@ def test_an_agent_follows_its_load() -> None:
     scaler = of_kind(agent, "HorizontalPodAutoscaler")["spec"]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 5)
     assert scaler["scaleTargetRef"]["name"] == "shop-stock"
+
+
+def test_an_agent_that_only_agents_call_is_not_scaled_by_requests_that_nobody_counts() -> None:
+    scale = RequestRate(minimum=1, maximum=3, per_pod=5.0)
+    agent = agent_of(replace(PYTHON, availability=Availability(scale=scale)))
+    with pytest.raises(TreeError, match="shop-prices scales by requests, and nobody counts them"):
+        agent.application.manifests()
 
 
 # --- how it stops ---
