@@ -383,7 +383,7 @@ def test_an_agent_that_only_agents_call_is_not_scaled_by_requests_that_nobody_co
     scale = RequestRate(minimum=1, maximum=3, per_pod=5.0)
     agent = agent_of(replace(PYTHON, availability=Availability(scale=scale)))
     with pytest.raises(TreeError, match="shop-prices scales by requests, and nobody counts them"):
-        agent.application.manifests()
+        Application.of(agent).manifests()
 
 
 # --- how it stops ---
