@@ -210,6 +210,7 @@ def test_it_runs_as_it_is_rendered(runtime: Runtime, image: OwnRoot, tmp_path: P
             assert about["arguments"] == ["--fast"]
             assert about["writable"] == ["/tmp"], "HOME lies there, and nothing else can be written to"
             assert about["loads"]
+            assert about.get("workers", True)
             # 60 % of the limit. Java leaves out one of two spaces for what survives, and rounds up.
             assert 0.9 * 307 <= about["heap"] / 2**20 <= 310
             assert eventually(lambda: len(agent.registry.agents) == 1, START), agent.pod.output
@@ -261,6 +262,17 @@ def test_tsx_needs_a_folder_that_it_can_write_to(image: OwnRoot, tmp_path: Path)
             assert agent.pod.process.poll() == 1
             assert "mkdir '/tmp/tsx-999'" in agent.pod.output
             assert levels(SOURCES, agent) == ["E"]
+
+    inside(look)
+
+
+def test_workers_of_sources_find_tsx_where_the_image_has_it(image: OwnRoot, tmp_path: Path) -> None:
+    """The code's own libraries may be without: ``npm ci --omit=dev`` leaves it out, mounted sources have none."""
+
+    def look() -> None:
+        with running(SOURCES, image, tmp_path, without=["NODE_PATH"]) as agent:
+            assert started(agent), agent.pod.output
+            assert not agent.ask("/about")["workers"]
 
     inside(look)
 

@@ -133,9 +133,13 @@ def test_each_language_is_started_as_its_image_can(settings: AgentSettings, comm
         (PYTHON, {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}),
         # As many as the node has processors would each take a heap.
         (TYPESCRIPT, {"MCP_MESH_TOOL_WORKERS": "2"}),
+        (
+            replace(TYPESCRIPT, runtime=TypeScript(entry="src/index.ts")),
+            {"MCP_MESH_TOOL_WORKERS": "2", "NODE_PATH": "/usr/local/lib/node_modules"},
+        ),
         (JAVA, {"SERVER_PORT": "8090", "LOGGING_LEVEL_ROOT": "WARN"}),
     ],
-    ids=["Python", "TypeScript", "Java"],
+    ids=["Python", "TypeScript", "sources", "Java"],
 )
 def test_what_only_one_language_reads_is_given_to_it_alone(settings: AgentSettings, own: dict[str, str]) -> None:
     environment = environment_of(agent_of(replace(settings, log_level="WARNING")))
@@ -143,6 +147,7 @@ def test_what_only_one_language_reads_is_given_to_it_alone(settings: AgentSettin
         "PYTHONUNBUFFERED",
         "PYTHONDONTWRITEBYTECODE",
         "MCP_MESH_TOOL_WORKERS",
+        "NODE_PATH",
         "SERVER_PORT",
         "LOGGING_LEVEL_ROOT",
     )

@@ -236,6 +236,10 @@ class TypeScript(_Heaped):
         sizes = (f"--max-old-space-size={old}", f"--max-semi-space-size={_SEMI_SPACE}")
         return (program, *sizes, self.entry, *self.args)
 
+    def variables(self, port: int, log_level: str) -> dict[str, str]:
+        """Where workers of tools find ``tsx``: the image has it, and the code's own libraries may be without."""
+        return {"NODE_PATH": "/usr/local/lib/node_modules"} if self._from_sources else {}
+
     @property
     def tool_workers(self) -> int | None:
         """The runtime makes one for each processor, up to eight, and each has a heap of its own."""
