@@ -111,6 +111,7 @@ from mcpmesh_k8s import (
     IngressNginx,
     Internet,
     IssuedKey,
+    IstioAmbient,
     Java,
     KeyForm,
     Kubelet,
@@ -118,6 +119,7 @@ from mcpmesh_k8s import (
     KubeStateMetricsSettings,
     LabelSelectorRequirement,
     Limits,
+    Linkerd,
     Listener,
     LoadTest,
     LoadTestSettings,
@@ -162,7 +164,9 @@ from mcpmesh_k8s import (
     Phase,
     Place,
     Placement,
+    PlainTransit,
     Platform,
+    Pod,
     PodAffinity,
     PodAffinityTerm,
     PodAntiAffinity,
@@ -235,6 +239,7 @@ from mcpmesh_k8s import (
     SourceKind,
     SpanMetrics,
     StoreBackup,
+    StoreTls,
     SystemPods,
     Target,
     Task,
@@ -244,9 +249,11 @@ from mcpmesh_k8s import (
     Tempo,
     TempoSettings,
     Tls,
+    TlsClient,
     Toleration,
     TraceLimits,
     Traefik,
+    Transit,
     TreeError,
     TypeScript,
     UpdateMode,
@@ -299,7 +306,7 @@ PARTNER = External(
 )
 
 
-W = TypeVar("W", bound=Workload)
+W = TypeVar("W", bound=Pod)
 
 
 class Shop:
@@ -585,6 +592,27 @@ class Shop:
     def hides(self, source: ExistingSecrets | ExternalSecrets | SealedSecrets) -> Secret:
         return Secret(self.phase, replace(SECRET, source=source))
 
+    def verifies(self, client: W, tls: tuple[TlsClient, ...]) -> W:
+        """A client of servers that speak TLS alone, of each kind that it is said to verify."""
+        for one in tls:
+            port = Port(number=8000, tls=one)
+            client.connects_to(self.runs(replace(MAIN, ports=(port,)), f"encrypted-{one.value}"))
+        return client
+
+    def is_kept(self, transit: Transit) -> Component:
+        """A namespace with a service that others of it and of outside reach, as a way of transit has it."""
+        shop = Shop(replace(SHOP, transit=transit))
+        Namespace(shop.phase, NamespaceSettings(budget=PLENTY))
+        shop.api.connects_to(shop.web)
+        shop.web.accepts_from(NamespacePods(namespace="edge"), "admin")
+        return shop.web
+
+    def is_stored(self, transit: StoreTls) -> Component:
+        """Two stores and no client."""
+        shop = Shop(replace(SHOP, transit=transit))
+        shop.postgres(replace(POSTGRES, exporter=None))
+        return shop.redis(REDIS)
+
     def is_known_by(self, source: CertManager | ExistingCertificates) -> Certificate:
         return Certificate(self.phase, CertificateSettings(workload="web", source=source))
 
@@ -742,7 +770,8 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     AgentSettings: case(
         AGENT,
-        Shop.runs_agent,
+        lambda shop, settings: shop.verifies(shop.runs_agent(settings), settings.tls),
+        tls=(TlsClient.REDIS,),
         name="helper",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -765,7 +794,8 @@ CASES: dict[type[DataclassInstance], Case] = {
     Amount: case(Amount(cpu=100, memory=2**26, disk=2**27), Shop.reserves, cpu=101, memory=2**27, disk=2**28),
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
-        lambda shop, settings: shop.serves_people(shop.meshed(Api(shop.phase, settings))),
+        lambda shop, settings: shop.serves_people(shop.verifies(shop.meshed(Api(shop.phase, settings)), settings.tls)),
+        tls=(TlsClient.REDIS,),
         name="back",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -807,6 +837,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         image_pull_secret="registry",
         cluster_domain="example.internal",
         policies=PolicyKind.CILIUM,
+        transit=IstioAmbient(),
         platform=Platform(assigns_users=True),
         mesh=Mesh(release=MeshRelease.V0_5),
         reloader=Reloader(),
@@ -968,6 +999,22 @@ CASES: dict[type[DataclassInstance], Case] = {
     ExistingCertificates: case(ExistingCertificates(), Shop.is_known_by),
     CertManager: case(
         CertManager(issuer="ca"), Shop.is_known_by, issuer="other", kind="Issuer", duration="2161h", renew_before="1h"
+    ),
+    PlainTransit: case(PlainTransit(), Shop.is_kept),
+    IstioAmbient: case(IstioAmbient(), Shop.is_kept, strict=False, meshed=("edge",), trust_domain="shop.example.com"),
+    Linkerd: case(
+        Linkerd(),
+        Shop.is_kept,
+        strict=False,
+        meshed=("edge",),
+        proxy=Compute(cpu="20m", memory="32Mi"),
+        namespace="mesh",
+    ),
+    StoreTls: case(
+        StoreTls(certificates=CertManager(issuer="ca")),
+        Shop.is_stored,
+        certificates=CertManager(issuer="other"),
+        stores=("redis",),
     ),
     CertificateSettings: case(
         CertificateSettings(workload="web", source=CertManager(issuer="ca")),
@@ -1218,7 +1265,15 @@ CASES: dict[type[DataclassInstance], Case] = {
     PodTemplatePath: case(
         PodTemplatePath(kind="Rollout"), lambda _, path: Shop(replace(SHOP, pod_templates=(path,))).web
     ),
-    Port: case(Port(number=8080), Shop.serves, name="grpc", number=9090, container=9090, scheme="grpc"),
+    Port: case(
+        Port(number=8080),
+        Shop.serves,
+        name="grpc",
+        number=9090,
+        container=9090,
+        scheme="grpc",
+        tls=Refused(TlsClient.S3, "That speaks TLS alone"),
+    ),
     PostgresSettings: case(
         POSTGRES,
         Shop.postgres,
@@ -1291,6 +1346,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         variables=HINT,
         what="a shop",
         advice="open it",
+        volumes=(Scratch(),),
     ),
     RedisSettings: case(
         REDIS,
@@ -1405,10 +1461,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         port="admin",
         introduction=HINT,
         readiness=Readiness(command=("ready", "--now")),
+        volumes=(Scratch(),),
     ),
     TaskSettings: case(
         TaskSettings(name="clean", container=SIDECAR),
-        lambda shop, settings: Task(shop.phase, settings),
+        lambda shop, settings: shop.verifies(Task(shop.phase, settings), settings.tls),
+        tls=(TlsClient.REDIS,),
         metrics=Refused((MetricsEndpoint(),), "metrics"),
         api_access=READING,
         name="tidy",
@@ -1529,7 +1587,10 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     WorkloadSettings: case(
         SERVICE,
-        lambda shop, settings: shop.watched(shop.serves_people(Workload(shop.phase, settings))),
+        lambda shop, settings: shop.watched(
+            shop.serves_people(shop.verifies(Workload(shop.phase, settings), settings.tls))
+        ),
+        tls=(TlsClient.REDIS,),
         metrics=(MetricsEndpoint(port="http"),),
         api_access=READING,
         name="other",
@@ -1695,6 +1756,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         mount_path="/secrets",
         secret="shop-two",
         keys=("first",),
+        paths=Given(("one.key",), {"keys": ("first",)}),
     ),
     SecretProjection: case(SecretProjection(secret="shop-one"), Shop.projects, secret="shop-two", keys=("first",)),
     ServiceAccountTokenProjection: case(
@@ -1858,6 +1920,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         path="/figures",
         interval_seconds=60,
         honor_labels=True,
+        certificate=Refused("shop-web-tls", "which nothing provides"),
     ),
     MonitorsSettings: case(
         MonitorsSettings(),
@@ -1957,6 +2020,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         files=(File(path="take.sh", content="exit 2"),),
         variables=HINT,
         trial=HINT,
+        volumes=(Scratch(name="more", mount_path="/more"),),
     ),
     ClaimTarget: case(
         ClaimTarget(size="1Gi"),

@@ -150,8 +150,8 @@ class MeshSettings(WorkloadOptions):
             1, can run out in the middle of a slow import.
         mesh_namespace: The mesh's namespace, which is not the cluster's.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
-        tls: To which stores the code, and the runtime with it, speaks TLS. The runtime of 0.5.3 does to Redis, by
-            ``REDIS_URL``; what else the code has for clients, only its authors know.
+        tls: To which stores the code, and the runtime with it, speaks TLS. To Redis the runtime of 0.5.3 does, by
+            ``REDIS_URL``, and that of 3.x does not; what else the code has for clients, only its authors know.
         startup_seconds: How long a start may take; 120, or 300 for Java, unless given. Python of 3.x then waits as long
             for its server before it registers, where it waits 30 of its own.
         settle_seconds: Of 3.x: how long a call waits at the start for an agent that it needs and the mesh does not know
@@ -291,6 +291,13 @@ def _require_release(release: MeshRelease, settings: MeshSettings) -> None:
             f"{settings.name} runtime",
             program.language,
             "0.5 has a runtime for Python alone. Give Python(module=…), or Mesh(release=MeshRelease.V3).",
+        )
+    if TlsClient.REDIS in settings.tls and not release.dials_redis_by_tls:
+        raise SettingError(
+            f"{settings.name} tls",
+            TlsClient.REDIS,
+            "The runtime of 3.x speaks no TLS to Redis, and would lose its traces without a word. Name other stores in "
+            "StoreTls.stores, or give IstioAmbient().",
         )
     if release.reads_call_settings:
         return

@@ -46,6 +46,11 @@ class MeshRelease(Choice):
         """Whether an agent answers on ``/metrics``: of 3.8, what serves ``/mcp`` stands before it, and answers 404."""
         return self is MeshRelease.V0_5
 
+    @property
+    def dials_redis_by_tls(self) -> bool:
+        """Whether the runtime speaks TLS to Redis: the core of 3.x is built without, and would lose traces silently."""
+        return self is MeshRelease.V0_5
+
     def runtime_image(self, runtime: Runtime) -> Image:
         """The plain runtime of a language."""
         return images.PYTHON_RUNTIME_0_5 if self is MeshRelease.V0_5 else runtime.image
