@@ -294,9 +294,7 @@ ConfirmRestore = Annotated[
         show_default=False,
     ),
 ]
-SecretName = Annotated[
-    str, typer.Option("--name", metavar="SECRET", help="A Secret by its short name: grafana.")
-]
+SecretName = Annotated[str, typer.Option("--name", metavar="SECRET", help="A Secret by its short name: grafana.")]
 KeyName = Annotated[str, typer.Option("--key", metavar="KEY", help="A key of the Secret.")]
 Present = Annotated[
     bool,
