@@ -4,7 +4,6 @@ What concerns its clients, their passwords and their waiting for it, is proven w
 """
 
 import dataclasses
-import json
 import os
 import re
 import signal
@@ -54,8 +53,9 @@ from mesh_harness import (
     is_open,
     probe,
 )
-from processes import REDIS, START, redis_cli, serving, start_beside_redis, start_redis
+from processes import REDIS, START, serving, start_beside_redis, start_redis
 from programs import ROOT
+from redis_client import ask_redis, redis_cli
 
 PASSWORD = SECRETS[REDIS, "operator-password"]
 EXPORTER_PASSWORD = SECRETS[REDIS, "exporter-password"]
@@ -75,11 +75,7 @@ def running(
 
 def ask_at(port: int, *command: str) -> object:
     """The answer to a command; a text when it is an error."""
-    answer = redis_cli(port, PASSWORD, *command)
-    try:
-        return json.loads(answer)
-    except json.JSONDecodeError:
-        return answer
+    return ask_redis(port, PASSWORD, *command)
 
 
 def ask(redis: Pod, *command: str) -> object:

@@ -11,6 +11,7 @@ from .capacity import Share
 from .certificate import Certificate, CertificateSettings, authority, store_certificate
 from .choice import Choice
 from .component import GROUND_WAVE, Component
+from .configuration import yaml_text
 from .container import Container, User, harden
 from .endpoint import Endpoint, Port, port_number
 from .errors import OperationError, SettingError, TreeError
@@ -300,6 +301,7 @@ __all__ = [
     "topology",
     "variables",
     "vertical",
+    "yaml_text",
 ]
 
 refuse_wrong_types(globals(), __all__)

@@ -332,7 +332,7 @@ class Pod(Component):
                 for listener in target.listeners:
                     require_sayable(f"{self.full_name} connects_to {target.name!r}", listener.peer, self._policies)
             self.add_variables(target.introduction)
-            for volume in target.volumes if isinstance(target, Target) else ():
+            for volume in target.volumes:
                 if volume not in self.container.volumes:
                     self.add_volume(volume)
             self._connections.append(target)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-import yaml
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
@@ -40,6 +39,7 @@ from mcpmesh_k8s.kubernetes import (
     dataclass,
     in_bytes,
     variables,
+    yaml_text,
 )
 
 from ._rotations import GrafanaRotation
@@ -204,8 +204,8 @@ class Grafana(Workload):
         gone = [{"name": kind.value.capitalize(), "orgId": 1} for kind in SourceKind if kind not in found]
         told = {"apiVersion": 1, "deleteDatasources": gone, "datasources": provisioned(found)}
         files = (
-            File(path="datasources/mcp-mesh.yaml", content=yaml.safe_dump(told, sort_keys=False, width=110)),
-            File(path="dashboards/mcp-mesh.yaml", content=yaml.safe_dump(self._show(tuple(found)), sort_keys=False)),
+            File(path="datasources/mcp-mesh.yaml", content=yaml_text(told)),
+            File(path="dashboards/mcp-mesh.yaml", content=yaml_text(self._show(tuple(found)))),
         )
         self.add_volume(Files(name="provisioning", mount_path=_PROVISIONING, files=files))
 

@@ -477,8 +477,8 @@ class Postgres(StatefulWorkload):
         if database is None:
             known = ", ".join(database.name for database in self.settings.databases)
             raise SettingError(f"{self.full_name} database", name, f"Give one of its databases: {known}.")
-        if role not in database.roles:
-            raise SettingError(f"{self.full_name} role", role, f"Give one of its roles: {', '.join(database.roles)}.")
+        if role not in database.logins:
+            raise SettingError(f"{self.full_name} role", role, f"Give one of its roles: {', '.join(database.logins)}.")
         endpoint = self.endpoint("postgres")
         password = self.secret.key(role_key(role))
         url = f"postgresql://{role}@{endpoint.authority}/{name}?{encryption_query(self.certificate)}"
