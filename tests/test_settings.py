@@ -1943,6 +1943,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         schedule=Schedule(cron="31 2 * * *"),
         compute=LARGE,
         deadline_seconds=601,
+        least_percent=0,
         drill=RestoreDrill(),
         priority_class="urgent",
         extras=MORE,
@@ -1957,6 +1958,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         files=(File(path="take.sh", content="exit 2"),),
         variables=HINT,
         trial=HINT,
+        volumes=(Scratch(name="more", mount_path="/more"),),
     ),
     ClaimTarget: case(
         ClaimTarget(size="1Gi"),
