@@ -2006,6 +2006,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         schedule=Schedule(cron="31 2 * * *"),
         compute=LARGE,
         deadline_seconds=601,
+        least_percent=0,
         drill=RestoreDrill(),
         priority_class="urgent",
         extras=MORE,
