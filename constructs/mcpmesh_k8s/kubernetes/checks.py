@@ -63,6 +63,7 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         uncounted_requests(application),
         contended_scales(objects),
         open_namespaces(objects),
+        application.settings.problems(application),
         (problem for component in application.find_all(Component) for problem in component.problems()),
     )
     return tuple(problem for check in checks for problem in check)

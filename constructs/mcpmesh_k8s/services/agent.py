@@ -31,7 +31,8 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-from .mesh import mesh_of
+from .mesh import mesh_of, traces_lost
+from .mesh_variables import MeshProgram, unread
 from .registry import LOG_LEVELS, Registry
 
 USER = User(uid=999, gid=999)
@@ -253,7 +254,14 @@ class _MeshWorkload(Workload):
 
     def problems(self) -> Sequence[str]:
         """Where it would not be there for others, or others for it."""
-        return (*self._no_registry(), *self._deaf())
+        release = mesh_of(self).release
+        return (
+            *self._no_registry(),
+            *self._deaf(),
+            *self._before_its_registry(),
+            *unread(self.full_name, release, MeshProgram.PYTHON, self.variables),
+            *traces_lost(self.full_name, release, self.variables),
+        )
 
     def _deaf(self) -> Sequence[str]:
         """A server of Python that listens on 0.0.0.0 is not there for who comes by IPv6."""
@@ -264,6 +272,19 @@ class _MeshWorkload(Workload):
             f"{self.full_name} listens on 0.0.0.0, which is IPv4 alone, while pods have "
             f"{' and '.join(platform.ip_families)}: give {platform.every_host!r}, Platform.every_host.",
         )
+
+    def _before_its_registry(self) -> Sequence[str]:
+        """A registry brings its tables up first: then what a newer runtime says has a place."""
+        return [
+            f"{self.full_name} of phase {self.phase.name} comes before its registry, which must be the first to be "
+            f"upgraded: move it to the phase {registry.phase.name}, or a later one."
+            for registry in self._registries()
+            if registry.wave > self.wave
+        ]
+
+    def _registries(self) -> Sequence[Registry]:
+        reached = (target.workload for target in self.connections if isinstance(target, Target))
+        return [workload for workload in reached if isinstance(workload, Registry)]
 
     def _no_registry(self) -> Sequence[str]:
         """Without a registry nobody finds it, and it finds nobody."""
@@ -328,10 +349,6 @@ class Agent(_MeshWorkload):
         """Let the registry that it is known to call it, where that does."""
         for registry in self._registries():
             registry.call(self)
-
-    def _registries(self) -> Sequence[Registry]:
-        reached = (target.workload for target in self.connections if isinstance(target, Target))
-        return [workload for workload in reached if isinstance(workload, Registry)]
 
     @property
     def target(self) -> Target:
