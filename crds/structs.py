@@ -91,7 +91,7 @@ def sources(imports: Path) -> tuple[Source, ...]:
         ),
         Source(
             module="istio",
-            about="the custom resource of Istio.",
+            about="the custom resources of Istio.",
             package=imports / "io/istio/security",
         ),
         Source(

@@ -8,7 +8,7 @@ import pickle
 import pkgutil
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -147,6 +147,17 @@ def repository(needs_git: Path, tmp_path_factory: pytest.TempPathFactory) -> Map
     return variables
 
 
+# --- a proof at many points: at all of them in CI, at some elsewhere ---
+
+
+def grid(points: Iterable[object], *, short: Container[object]) -> list[object]:
+    """The points at which one proof is tried, for `parametrize`: those in `short` always, the others with --long."""
+    marks = {True: (), False: (pytest.mark.long,)}
+    tried = [(point if isinstance(point, tuple) else (point,), marks[point in short]) for point in points]
+    assert any(not long for _, long in tried), "None of them is tried."
+    return [pytest.param(*values, marks=long) for values, long in tried]
+
+
 # --- programs: a test asks for what it starts, and is skipped where that is not ---
 
 
@@ -174,11 +185,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="as on a machine that has no program of tests/programs.py",
     )
+    parser.addoption(
+        "--long",
+        action="store_true",
+        default=IN_CI,
+        help="each proof that is tried at many points, at all of them, as CI does without this; else at some",
+    )
+
+
+@pytest.fixture(scope="session")
+def long(pytestconfig: pytest.Config) -> bool:
+    """Whether a proof of one kind is tried at each of its points, and not just at some."""
+    return bool(pytestconfig.getoption("--long"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[ONLY_ASKED] = OnlyAsked(nothing=bool(config.getoption("--without-programs")))
     sys.addaudithook(config.stash[ONLY_ASKED].hook)
+    config.addinivalue_line("markers", "long: one of many points of one proof, which is tried with --long; by `grid`")
     config.addinivalue_line("markers", "asks: starts a program of tests/programs.py; set by itself")
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         # Before a test imports cdk8s: it chooses the Node that jsii starts. Where others collect, none is started.
@@ -186,7 +210,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [] if config.getoption("--long") else [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     for item in items:
         if asked(item):
             item.add_marker("asks")

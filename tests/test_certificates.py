@@ -102,7 +102,7 @@ def test_a_certificate_of_someone_else_is_not_rendered_and_mounted_the_same() ->
     for source in (CertManager(issuer="shop-ca", kind="Issuer"), ExistingCertificates()):
         scope = phase()
         certificate = Certificate(scope, CertificateSettings(workload="db", source=source))
-        runs(scope, certificate.files("/tls"), certificate.authority("/ca"))
+        runs(scope, certificate.files("/tls"), certificate.authority)
         [deployment] = rendered(scope, "Deployment")
         pod = at(deployment, "spec", "template", "spec")
         assert list(each(pod, "volumes")) == [
@@ -132,7 +132,7 @@ def test_a_certificate_that_nobody_makes_is_refused_where_it_is_mounted() -> Non
     other = phase()
     certificate = Certificate(other, BY_CA)
     scope = phase()
-    runs(scope, certificate.authority("/ca"))
+    runs(scope, certificate.authority)
     with pytest.raises(TreeError, match="mounts Secret 'shop-db-tls', which nothing provides"):
         Application.of(scope).manifests()
 

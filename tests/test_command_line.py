@@ -53,6 +53,7 @@ TAKES = {
     "restart": "--context --confirm",
     "drain": "--context --confirm --seconds",
     "undrain": "--context --confirm",
+    "rotate": "--name --key --context --confirm --present",
     "export-data": "--data --context --app-dir --from --live",
     "import-data": "--data --context --confirm --app-dir --to --owner --owners",
     "verify-data": "--data --context --app-dir --from --to --json",

@@ -21,6 +21,7 @@ from mcpmesh_k8s import (
     Schedule,
     Secret,
     SecretKey,
+    TlsClient,
     VerticalScaling,
     variables,
 )
@@ -125,6 +126,7 @@ def agents(release: Release, *, compute: Compute, vertical: VerticalScaling | No
             compute=compute,
             availability=availability,
             module="pdf_extractor_agent",
+            tls=(TlsClient.REDIS,),
             variables=variables({"AGENT_NAME": "pdf-extractor", "HTTP_PORT": "8090"}),
             scratch="512Mi",
             url_variable="PDF_EXTRACTOR_URL",
@@ -145,6 +147,8 @@ def agents(release: Release, *, compute: Compute, vertical: VerticalScaling | No
             compute=compute,
             availability=availability,
             module="claude_llm_agent",
+            # Of Redis only the runtime is a client, in these and in the pdf-extractor.
+            tls=(TlsClient.REDIS,),
             variables=variables(
                 {
                     "CLAUDE_MODEL": "claude-3-5-sonnet-20241022",
@@ -160,6 +164,7 @@ def agents(release: Release, *, compute: Compute, vertical: VerticalScaling | No
             compute=compute,
             availability=availability,
             module="openai_llm_agent",
+            tls=(TlsClient.REDIS,),
             variables=variables(
                 {
                     "OPENAI_MODEL": "gpt-4o",

@@ -22,16 +22,19 @@ from mcpmesh_k8s import (
     LogsSettings,
     MetricsSettings,
     MinioSettings,
+    PlainTransit,
     Platform,
     PolicyKind,
     PostgresSettings,
     RateLimit,
     RedisSettings,
     RegistrySettings,
+    Reloader,
     S3Target,
     SecretSource,
     SettingError,
     TempoSettings,
+    Transit,
 )
 from mcpmesh_k8s.operations import Minikube, SharedCluster
 
@@ -47,6 +50,7 @@ class EnvironmentSettings:
         budget: The cluster it must fit in.
         dns: Who answers DNS in the cluster.
         policies: Whether the cluster runs Cilium, and policies may name whom only Cilium can tell apart.
+        transit: How what pods say to each other is kept from others.
         namespace: The namespace; the application's name unless given.
         platform: What the cluster gives pods that others do not.
         secrets: Where the values of Secrets come from.
@@ -70,6 +74,7 @@ class EnvironmentSettings:
         grafana: What shows all of it.
         dashboards: Which dashboards there are.
         api_server: Where the cluster's API server is, for what collects metrics and logs.
+        reloader: What restarts workloads when a Secret that they read changes; nothing unless given.
         load_test: People who interview themselves after each deployment, as many at once; none unless given. It writes
             interviews and asks the models: it is for a rehearsal, and never for production.
     """
@@ -80,6 +85,7 @@ class EnvironmentSettings:
     budget: Budget
     dns: Dns = Dns.kube_dns()
     policies: PolicyKind = PolicyKind.KUBERNETES
+    transit: Transit = PlainTransit()
     namespace: str = ""
     platform: Platform = Platform()
     secrets: SecretSource
@@ -102,6 +108,7 @@ class EnvironmentSettings:
     grafana: GrafanaSettings
     dashboards: DashboardsSettings = DashboardsSettings()
     api_server: ApiServer = ApiServer()
+    reloader: Reloader | None = None
     load_test: LoadTestSettings | None = None
 
     @property

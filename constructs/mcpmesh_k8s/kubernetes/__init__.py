@@ -8,9 +8,10 @@ from .api_access import TOKEN_PATH, ApiAccess, ApiRule, ApiServer, ApiToken
 from .application import Application, synthesize
 from .budget import Budget, Nodes, SystemPods
 from .capacity import Share
-from .certificate import Certificate, CertificateSettings, CertificateSource, CertManager, ExistingCertificates
+from .certificate import Certificate, CertificateSettings, authority, store_certificate
 from .choice import Choice
 from .component import GROUND_WAVE, Component
+from .configuration import yaml_text
 from .container import Container, User, harden
 from .endpoint import Endpoint, Port, port_number
 from .errors import OperationError, SettingError, TreeError
@@ -18,6 +19,7 @@ from .extras import PodExtras
 from .guest import Guest, GuestSettings
 from .identity import EMAIL_HEADER, NAME_HEADER, ROLE_HEADER, IdentityHeaders
 from .image import Image
+from .issuer import CertificateSource, CertManager, ExistingCertificates
 from .labels import own_labels
 from .manifest import Manifest, Objects, at, containers_of, each, name_of, template_of
 from .names import dns_label, dns_subdomain, once
@@ -55,6 +57,8 @@ from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Compute, bytes_text, in_bytes
+from .reloader import Reloader
+from .rotation import Keeper, Rotation
 from .scaling import (
     SCALERS,
     Autoscaling,
@@ -101,6 +105,7 @@ from .storage import (
 from .store import Content, Count, Mover, Owner, Part, Place, Row, Server, Side, Store, read_script
 from .task import Hook, Task, TaskOptions, TaskSettings
 from .topology import budget, topology
+from .transit import IstioAmbient, Linkerd, PlainTransit, StoreTls, TlsClient, Transit
 from .typed import refuse_wrong_types
 from .values import dataclass
 from .variable import SecretKey, Variable, variables
@@ -169,8 +174,11 @@ __all__ = [
     "Image",
     "Internet",
     "IssuedKey",
+    "IstioAmbient",
+    "Keeper",
     "KeyForm",
     "LabelSelectorRequirement",
+    "Linkerd",
     "Listener",
     "Manifest",
     "MetricsEndpoint",
@@ -191,6 +199,7 @@ __all__ = [
     "Phase",
     "Place",
     "Placement",
+    "PlainTransit",
     "Platform",
     "Pod",
     "PodAffinity",
@@ -212,10 +221,12 @@ __all__ = [
     "Projection",
     "RandomKey",
     "Readiness",
+    "Reloader",
     "Replicas",
     "RequestCount",
     "RequestRate",
     "RequestRules",
+    "Rotation",
     "Row",
     "Schedule",
     "ScopeSettings",
@@ -237,13 +248,16 @@ __all__ = [
     "Side",
     "StatefulWorkload",
     "Store",
+    "StoreTls",
     "SystemPods",
     "Target",
     "Task",
     "TaskOptions",
     "TaskSettings",
     "TcpSocket",
+    "TlsClient",
     "Toleration",
+    "Transit",
     "TreeError",
     "UpdateMode",
     "User",
@@ -256,6 +270,7 @@ __all__ = [
     "WorkloadSettings",
     "argoproj",
     "at",
+    "authority",
     "bracketed",
     "budget",
     "bytes_text",
@@ -280,11 +295,13 @@ __all__ = [
     "refuse_wrong_types",
     "scaled_by",
     "settings_of",
+    "store_certificate",
     "synthesize",
     "template_of",
     "topology",
     "variables",
     "vertical",
+    "yaml_text",
 ]
 
 refuse_wrong_types(globals(), __all__)

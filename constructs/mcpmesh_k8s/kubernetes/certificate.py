@@ -2,72 +2,23 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from constructs import Construct
 
 from .api import ApiObjectMetadata, cert_manager
 from .component import GROUND_WAVE, Component
-from .errors import SettingError
+from .issuer import CertificateSource, CertManager
 from .manifest import Manifest
-from .names import dns_label, dns_subdomain, once
+from .names import dns_label, once
 from .quantity import duration_text, seconds
+from .scope import settings_of
 from .storage import SecretFiles
+from .transit import StoreTls
 from .values import dataclass
 
-_SHORTEST = 3600
-"""Seconds that cert-manager takes as the shortest life of a certificate."""
-_LAST_MOMENT = 300
-"""Seconds before the end at which cert-manager renews at the latest."""
 _LONGEST_NAME = 64
 """Characters of the longest name of a Certificate that cert-manager makes requests of."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CertManager:
-    """cert-manager makes the certificates, writes them into Secrets and renews them (cert-manager.io/v1).
-
-    The names of Services are nobody's on the internet: the issuer must be a CA of your own, such as cert-manager's
-    ``CA`` or ``Vault``. It must say its certificate (``ca.crt`` in the Secret), or clients could not know it.
-
-    Args:
-        issuer: The issuer's name. It is made outside the application.
-        kind: ``ClusterIssuer``, or ``Issuer`` for one in the namespace.
-        duration: How long a certificate is good for: ``2160h``, 90 days, as cert-manager takes it unless given.
-        renew_before: How long before its end another is made: ``720h``, a third of that.
-    """
-
-    issuer: str
-    kind: Literal["ClusterIssuer", "Issuer"] = "ClusterIssuer"
-    duration: str = "2160h"
-    renew_before: str = "720h"
-
-    def __post_init__(self) -> None:
-        """Refuse what cert-manager would refuse."""
-        dns_subdomain("CertManager.issuer", self.issuer)
-        if self.kind not in ("ClusterIssuer", "Issuer"):
-            raise SettingError("CertManager.kind", self.kind, "Give 'ClusterIssuer' or 'Issuer'.")
-        whole = seconds("CertManager.duration", self.duration)
-        before = seconds("CertManager.renew_before", self.renew_before)
-        if whole < _SHORTEST:
-            raise SettingError("CertManager.duration", self.duration, "cert-manager takes '1h' or more.")
-        if not _LAST_MOMENT <= before < whole:
-            raise SettingError(
-                "CertManager.renew_before", self.renew_before, f"Give '5m' or more, and less than {self.duration}."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExistingCertificates:
-    """The certificates lie in the cluster already: someone makes and renews them.
-
-    Each is a Secret of type ``kubernetes.io/tls`` with ``ca.crt`` beside ``tls.crt`` and ``tls.key``. Its name is that
-    of the workload with ``-tls``, such as ``shop-postgres-tls``.
-    """
-
-
-CertificateSource = CertManager | ExistingCertificates
-"""Who makes certificates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +58,9 @@ class Certificate(Component):
         settings: Whose, and who makes it.
     """
 
+    FOLDER: ClassVar[str] = "/etc/tls/server"
+    """Where a server finds its own, in every pod of the library."""
+
     KEYS: ClassVar[tuple[str, ...]] = ("tls.crt", "tls.key", "ca.crt")
     """What its Secret holds: the certificate with those between it and the CA, its key, and the CA's own."""
 
@@ -135,7 +89,13 @@ class Certificate(Component):
         names += [f"*.{service}{suffix}" for service in others for suffix in suffixes]
         return (*names, *(("localhost",) if self.settings.local else ()))
 
-    def files(self, mount_path: str, *, name: str = "tls") -> SecretFiles:
+    def files(
+        self,
+        mount_path: str = FOLDER,
+        *,
+        name: str = "tls",
+        paths: tuple[str, str, str] = ("tls.crt", "tls.key", "ca.crt"),
+    ) -> SecretFiles:
         """The volume of the server: ``tls.crt``, ``tls.key`` and ``ca.crt``, which follow each renewal.
 
         Its files belong to root and to the pod's group, which may read them. PostgreSQL takes a key that is so.
@@ -143,24 +103,24 @@ class Certificate(Component):
         Args:
             mount_path: The folder that they appear in.
             name: The volume's name in the pod.
+            paths: What the program calls the three.
         """
-        return SecretFiles(name=name, mount_path=mount_path, secret=self.secret, keys=self.KEYS)
+        return SecretFiles(name=name, mount_path=mount_path, secret=self.secret, keys=self.KEYS, paths=paths)
 
-    def authority(self, mount_path: str, *, name: str = "") -> SecretFiles:
-        """The volume of a client: ``ca.crt`` alone, by which it knows the server.
+    @property
+    def authority(self) -> SecretFiles:
+        """The volume of a client: ``ca.crt`` alone, by which it knows the server."""
+        return authority(self.settings.workload, self.secret)
 
-        Args:
-            mount_path: The folder that it appears in.
-            name: The volume's name in the pod; ``<workload>-ca`` unless given.
-        """
-        return SecretFiles(
-            name=name or f"{self.settings.workload}-ca", mount_path=mount_path, secret=self.secret, keys=("ca.crt",)
-        )
+    @property
+    def authority_file(self) -> str:
+        """Where a client finds it."""
+        return f"{self.authority.mount_path}/ca.crt"
 
     def manifests(self) -> list[Manifest]:
         """The Certificate, or nothing where the Secret exists already."""
         source = self.settings.source
-        if isinstance(source, ExistingCertificates):
+        if not isinstance(source, CertManager):
             return []
         usages = cert_manager.CertificateSpecUsages
         key = cert_manager.CertificateSpecPrivateKey(
@@ -191,3 +151,32 @@ class Certificate(Component):
                 ),
             )
         ]
+
+
+def authority(workload: str, secret: str) -> SecretFiles:
+    """The volume with the certificate of a CA alone.
+
+    Args:
+        workload: The short name of the workload whose certificate it signed.
+        secret: The Secret of that.
+    """
+    return SecretFiles(name=f"{workload}-ca", mount_path=f"/etc/tls/{workload}", secret=secret, keys=("ca.crt",))
+
+
+def store_certificate(
+    scope: Construct, store: str, *, services: tuple[str, ...] = (), local: bool = False
+) -> Certificate | None:
+    """The certificate of a store, where the application says that its stores speak TLS.
+
+    Args:
+        scope: Where the store stands.
+        store: Its short name.
+        services: The short names of more of its Services.
+        local: Whether other containers of its pod dial it.
+    """
+    transit = settings_of(scope).transit
+    if not (isinstance(transit, StoreTls) and transit.covers(store)):
+        return None
+    return Certificate(
+        scope, CertificateSettings(workload=store, source=transit.certificates, services=services, local=local)
+    )

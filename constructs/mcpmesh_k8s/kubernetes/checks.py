@@ -21,7 +21,9 @@ from .quantity import Amount, in_bytes, millicores
 from .scaling import SCALERS, RequestRate, scaled_by
 from .scope import ApplicationScope
 from .secret import SealedSecrets, Secret, secret_entries
+from .store import Store
 from .task import Hook, Task
+from .transit import StoreTls
 from .variable import SecretKey, secret_literal
 from .workload import Workload
 
@@ -64,6 +66,7 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         contended_scales(objects),
         open_namespaces(objects),
         application.settings.problems(application),
+        plain_stores(application),
         (problem for component in application.find_all(Component) for problem in component.problems()),
     )
     return tuple(problem for check in checks for problem in check)
@@ -256,6 +259,25 @@ def contended_scales(objects: Objects) -> Iterator[str]:
                 f"{title(manifest)} sizes by CPU what {title(other)} scales by CPU: each undoes what the other does. "
                 "Let it control memory alone."
             )
+
+
+def plain_stores(application: ApplicationScope) -> Iterator[str]:
+    """A store that stays plain where all are said to speak TLS, and a name of none, keep nothing from anyone."""
+    transit = application.settings.transit
+    if not isinstance(transit, StoreTls):
+        return
+    encrypted = {one.settings.workload for one in application.find_all(Certificate)}
+    for name in transit.stores:
+        if name not in encrypted:
+            known = ", ".join(sorted(encrypted)) or "no other does"
+            yield f"StoreTls.stores has {name!r}, and no store of that name speaks TLS ({known}): mend the name."
+    if not transit.stores:
+        for pod in application.find_all(Pod):
+            if isinstance(pod, Store) and pod.name not in encrypted:
+                yield (
+                    f"{pod.full_name} is a store that speaks no TLS, and StoreTls is said of all: name those that do, "
+                    f"StoreTls(stores={tuple(sorted(encrypted))}), or give IstioAmbient()."
+                )
 
 
 def open_namespaces(objects: Objects) -> Iterator[str]:

@@ -7,6 +7,7 @@ import re
 from .errors import SettingError
 from .names import dns_label
 from .platforms import bracketed
+from .transit import TlsClient
 from .values import dataclass
 
 
@@ -27,12 +28,14 @@ class Port:
         container: The port the process listens on; the same number unless given. A process without
             privileges cannot listen below 1024.
         scheme: The URL scheme clients use, such as ``http`` or ``redis``.
+        tls: What a client must speak that dials it, where it speaks TLS; anything unless given.
     """
 
     name: str = "http"
     number: int
     container: int = 0
     scheme: str = "http"
+    tls: TlsClient | None = None
 
     def __post_init__(self) -> None:
         """Check name and numbers; the container's port defaults to the Service's."""

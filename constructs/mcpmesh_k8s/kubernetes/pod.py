@@ -32,8 +32,9 @@ from .network import (
 from .quantity import Amount, Compute
 from .signals import MetricsEndpoint
 from .storage import Claim, Files, Volume
+from .transit import TlsClient
 from .values import dataclass
-from .variable import Variable, variables
+from .variable import SecretKey, Variable, variables
 
 WAIT = (
     'until said="$(timeout 5 "$@" 2>&1)"; do '
@@ -79,6 +80,8 @@ class PodSettings(PodOptions):
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
         metrics: Where it serves metrics.
         api_access: What it may read of the cluster's API: nothing, and it has no token, unless given.
+        tls: To which stores the program speaks TLS, as the variables of its connections tell it to. Where stores speak
+            TLS, another is refused.
     """
 
     container: Container
@@ -88,6 +91,7 @@ class PodSettings(PodOptions):
     termination_grace_seconds: int = 30
     metrics: tuple[MetricsEndpoint, ...] = ()
     api_access: ApiAccess | None = None
+    tls: tuple[TlsClient, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself inside one pod."""
@@ -143,12 +147,14 @@ class Readiness:
         variables: What the command needs, such as a password.
         what: What is waited for behind the target's address, such as a database; nothing in particular unless given.
         advice: Whoever waits in vain is told this in the log.
+        volumes: What the command reads, such as the CA of the server.
     """
 
     command: tuple[str, ...]
     variables: tuple[Variable, ...] = ()
     what: str = ""
     advice: str = ""
+    volumes: tuple[Volume, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a command that is none."""
@@ -166,6 +172,7 @@ class Target:
         introduction: The variables by which a client finds it.
         readiness: How to wait for it; a target without cannot be waited for.
         watched: Whether the client only looks how it is, and uses nothing of it.
+        volumes: What the client mounts to know it, such as the CA of its certificate.
     """
 
     workload: Pod
@@ -173,6 +180,7 @@ class Target:
     introduction: tuple[Variable, ...] = ()
     readiness: Readiness | None = None
     watched: bool = False
+    volumes: tuple[Volume, ...] = ()
 
     def __post_init__(self) -> None:
         """Fill in the main port."""
@@ -240,6 +248,7 @@ class Pod(Component):
         self.api_access = settings.api_access
         """What it may read of the cluster's API, if anything."""
         self._firsts = settings.all_init_containers
+        self._tls = settings.tls
         self.patch(*settings.extras.patches)
         self._metrics = (*settings.metrics, *settings.extras.metrics)
         self._grace_seconds = settings.termination_grace_seconds
@@ -307,7 +316,8 @@ class Pod(Component):
 
         Raises:
             SettingError: The target is of another application, was connected before, introduces a variable that is
-                set already, cannot be waited for, or is where no policy of this cluster can say.
+                set already, cannot be waited for, is where no policy of this cluster can say, or speaks TLS alone and
+                the client does not.
         """
         self.application.require_open(self.full_name)
         for given in targets:
@@ -322,6 +332,9 @@ class Pod(Component):
                 for listener in target.listeners:
                     require_sayable(f"{self.full_name} connects_to {target.name!r}", listener.peer, self._policies)
             self.add_variables(target.introduction)
+            for volume in target.volumes:
+                if volume not in self.container.volumes:
+                    self.add_volume(volume)
             self._connections.append(target)
 
     @property
@@ -431,6 +444,14 @@ class Pod(Component):
         # Behind one port there may be several databases, each with variables of its own.
         if any(not (present.introduction and target.introduction) or present == target for present in same):
             raise SettingError(where, workload.full_name, f"Its port {target.port!r} is connected already.")
+        needed = workload.port(target.port).tls
+        if needed and needed not in self._tls and not target.watched:
+            raise SettingError(
+                where,
+                workload.full_name,
+                f"That speaks TLS alone, and {self.full_name} is not known to. Where its program does, say "
+                f"tls=(TlsClient.{needed.name},). Else name other stores in StoreTls.stores, or give IstioAmbient().",
+            )
         workload.admit(self, target.port)
         if wait:
             if target.readiness is None:
@@ -455,6 +476,7 @@ class Pod(Component):
                     *(variables({"ADVICE": readiness.advice}) if readiness.advice else ()),
                     *readiness.variables,
                 ),
+                volumes=readiness.volumes,
             )
 
     @property
@@ -562,6 +584,14 @@ class Pod(Component):
     def files(self) -> tuple[Files, ...]:
         """The files that it mounts."""
         return tuple(volume for volume in self.volumes if isinstance(volume, Files))
+
+    @property
+    def reads_secrets(self) -> bool:
+        """Whether it reads anything of a Secret, by a variable or a file."""
+        containers = (*self.containers, *self.init_containers)
+        return any(isinstance(one.value, SecretKey) for container in containers for one in container.variables) or any(
+            volume.secrets for volume in self.volumes
+        )
 
     def config_maps(self) -> list[Manifest]:
         """The ConfigMaps of its Files volumes."""

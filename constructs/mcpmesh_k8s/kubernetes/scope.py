@@ -17,6 +17,8 @@ from .errors import SettingError, refusals
 from .names import dns_label, dns_subdomain
 from .network import PolicyKind
 from .platforms import Platform
+from .reloader import Reloader
+from .transit import PlainTransit, Transit
 from .values import dataclass
 
 C = TypeVar("C", bound=Construct)
@@ -56,6 +58,9 @@ class ScopeSettings:
         pod_templates: Where custom resources, made with plain cdk8s, hold templates of pods. Those of Kubernetes' own
             kinds are known.
         api_server: Where the cluster's API server is, for the few pods that may ask it.
+        transit: How what pods say to each other is kept from others: `PlainTransit`, `IstioAmbient`, `Linkerd` or
+            `StoreTls`.
+        reloader: What restarts workloads when a Secret changes; nothing unless given, and `rotate` does it.
     """
 
     name: str
@@ -66,6 +71,8 @@ class ScopeSettings:
     platform: Platform = Platform()
     pod_templates: tuple[PodTemplatePath, ...] = ()
     api_server: ApiServer = ApiServer()
+    transit: Transit = PlainTransit()
+    reloader: Reloader | None = None
 
     def __post_init__(self) -> None:
         """Check the names."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .choice import Choice
 from .errors import SettingError
-from .names import dns_label
+from .names import dns_label, dns_subdomain
 
 _METRICS_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 _ALERT = re.compile(r"[A-Z][A-Za-z0-9]*")
@@ -30,18 +30,23 @@ class MetricsEndpoint:
         interval_seconds: Seconds between two questions; what the collector is set to unless given. Give more where
             an answer is dear.
         honor_labels: Whether the labels inside win over those of the pod: for exporters that speak of others.
+        certificate: The Secret whose ``ca.crt`` signed the certificate of its workload's Service, where the port speaks
+            TLS; plain HTTP unless given.
     """
 
     port: str = "metrics"
     path: str = "/metrics"
     interval_seconds: int = 0
     honor_labels: bool = False
+    certificate: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what no collector could ask for."""
         dns_label("MetricsEndpoint.port", self.port, 15)
         if not _METRICS_PATH.fullmatch(self.path):
             raise SettingError("MetricsEndpoint.path", self.path, "Give a path without a query, such as '/metrics'.")
+        if self.certificate:
+            dns_subdomain("MetricsEndpoint.certificate", self.certificate)
         if self.interval_seconds and not 5 <= self.interval_seconds <= 120:
             raise SettingError("MetricsEndpoint.interval_seconds", self.interval_seconds, "Give 5 to 120, or nothing.")
 

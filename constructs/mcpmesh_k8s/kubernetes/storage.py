@@ -53,8 +53,8 @@ def _keys(where: str, keys: tuple[str, ...]) -> None:
     once(where, keys)
 
 
-def _items(keys: tuple[str, ...]) -> list[k8s.KeyToPath] | None:
-    return [k8s.KeyToPath(key=key, path=key) for key in keys] or None
+def _items(keys: tuple[str, ...], paths: tuple[str, ...] = ()) -> list[k8s.KeyToPath] | None:
+    return [k8s.KeyToPath(key=key, path=path) for key, path in zip(keys, paths or keys, strict=True)] or None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -382,18 +382,25 @@ class SecretFiles(Volume):
         mount_path: The folder they appear in.
         secret: The Secret's full name, as in ``secret.full_name``.
         keys: The keys that are shown, each as a file of its name; all of them unless given.
+        paths: What the files are called instead, one for each key.
     """
 
     name: str = "secret"
     mount_path: str
     secret: str
     keys: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the names."""
         super().__post_init__()
         dns_subdomain("SecretFiles.secret", self.secret)
         _keys("SecretFiles.keys", self.keys)
+        for path in self.paths:
+            _relative_path("SecretFiles.paths", path)
+        once("SecretFiles.paths", self.paths)
+        if self.paths and len(self.paths) != len(self.keys):
+            raise SettingError("SecretFiles.paths", self.paths, f"Give one for each of the keys: {self.keys}.")
 
     @property
     def only_read(self) -> bool:
@@ -410,7 +417,7 @@ class SecretFiles(Volume):
         return k8s.Volume(
             name=self.name,
             secret=k8s.SecretVolumeSource(
-                secret_name=self.secret, default_mode=_GROUP_READABLE, items=_items(self.keys)
+                secret_name=self.secret, default_mode=_GROUP_READABLE, items=_items(self.keys, self.paths)
             ),
         )
 

@@ -135,6 +135,8 @@ class Monitors(Component):
                         path=endpoint.path,
                         interval=self._seconds(endpoint.interval_seconds),
                         honor_labels=endpoint.honor_labels or None,
+                        scheme=_HTTPS if endpoint.certificate else None,
+                        tls_config=_verifying(pod, endpoint),
                         relabelings=[_step(step) for step in steps],
                     )
                 ],
@@ -183,6 +185,23 @@ class Monitors(Component):
             labels={"severity": alert.severity.value, "namespace": self.namespace},
             annotations=annotations_of(alert, self.settings.runbooks),
         )
+
+
+_HTTPS = monitoring.PodMonitorSpecPodMetricsEndpointsScheme.HTTPS
+
+
+def _verifying(pod: Pod, endpoint: MetricsEndpoint) -> monitoring.PodMonitorSpecPodMetricsEndpointsTlsConfig | None:
+    """By which CA a server is known, where it speaks TLS: its address is a pod's, its names are the Service's."""
+    if not endpoint.certificate:
+        return None
+    return monitoring.PodMonitorSpecPodMetricsEndpointsTlsConfig(
+        ca=monitoring.PodMonitorSpecPodMetricsEndpointsTlsConfigCa(
+            secret=monitoring.PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret(
+                name=endpoint.certificate, key="ca.crt"
+            )
+        ),
+        server_name=pod.full_name,
+    )
 
 
 def _step(step: Relabeling) -> monitoring.PodMonitorSpecPodMetricsEndpointsRelabelings:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import yaml
 from constructs import Construct
 
 from mcpmesh_k8s.access import Gateway
@@ -40,7 +39,9 @@ from mcpmesh_k8s.kubernetes import (
     Workload,
     WorkloadOptions,
     WorkloadSettings,
+    authority,
     in_bytes,
+    yaml_text,
 )
 from mcpmesh_k8s.services import DataSource, SourceKind
 
@@ -189,6 +190,8 @@ class Prometheus(Workload):
         for pod in pods:
             for port in dict.fromkeys(endpoint.port for endpoint in pod.metrics):
                 self.connects_to(Target(workload=pod, port=port, watched=True))
+            for secret in dict.fromkeys(endpoint.certificate for endpoint in pod.metrics if endpoint.certificate):
+                self.add_volume(authority(pod.name, secret))
         self.connects_to(*(target for target in self.application.find_all(Alertmanager) if not self._reaches(target)))
         self._count_requests()
         rules = alerting_rules(self.application.find_all(Component), self.settings.runbooks)
@@ -264,6 +267,13 @@ class Prometheus(Workload):
             job["scrape_interval"] = f"{endpoint.interval_seconds}s"
         if endpoint.honor_labels:
             job["honor_labels"] = True
+        if endpoint.certificate:
+            ca = authority(pod.name, endpoint.certificate)
+            # The address that is asked is a pod's, and the certificate is for the names of its Service.
+            job |= {
+                "scheme": "https",
+                "tls_config": {"ca_file": f"{ca.mount_path}/ca.crt", "server_name": pod.full_name},
+            }
         asked = Relabeling(
             source_labels=(
                 "__meta_kubernetes_pod_label_app_kubernetes_io_name",
@@ -390,4 +400,4 @@ def annotations_of(alert: Alert, runbooks: str) -> dict[str, str]:
 
 
 def _text(configuration: Configuration) -> str:
-    return yaml.safe_dump(configuration, sort_keys=False, width=110, allow_unicode=True)
+    return yaml_text(configuration)

@@ -30,6 +30,7 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     Task,
     TaskSettings,
+    TlsClient,
     User,
     Variable,
     Volume,
@@ -223,6 +224,7 @@ class BackupProgram:
             that it is given into a server in the folder ``$SCRATCH``, compares, and prints what it compared.
         variables: The environment of ``take.sh``, with the password of an account that can read all and no more.
         trial: The environment of ``try.sh``, which needs no password.
+        volumes: What ``take.sh`` reads beside its files, such as the CA of the server.
     """
 
     image: Image
@@ -230,6 +232,7 @@ class BackupProgram:
     files: tuple[File, ...]
     variables: tuple[Variable, ...] = ()
     trial: tuple[Variable, ...] = ()
+    volumes: tuple[Volume, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +303,7 @@ class StoreBackup(Task):
             compute=backup.compute,
             command=("/bin/sh", f"{FOLDER}/{script}.sh"),
             variables=(*variables({"STORE": store.name, "BACKUPS": BACKUPS, **retention}), *program.variables),
-            volumes=volumes,
+            volumes=(*volumes, *program.volumes),
         )
         container = take if isinstance(target, ClaimTarget) else _sender(name, target, "send", backup, volumes, store)
         super().__init__(
@@ -317,6 +320,8 @@ class StoreBackup(Task):
                 retries=0,
                 keep_seconds=_KEEP_SECONDS,
                 schedule=backup.schedule,
+                # The program is the store's own.
+                tls=tuple(TlsClient),
             ),
         )
         self.connects_to(Target(workload=store, port=port))

@@ -26,6 +26,10 @@ class MeshProgram(Choice):
     DASHBOARD = "the dashboard", "The dashboard."
 
 
+RUNTIMES = {"Python": MeshProgram.PYTHON, "TypeScript": MeshProgram.TYPESCRIPT, "Java": MeshProgram.JAVA}
+"""The program of each language."""
+
+
 def _names(text: str) -> frozenset[str]:
     return frozenset(f"{PREFIX}{name}" for name in text.split())
 
@@ -93,6 +97,11 @@ READ: Mapping[MeshRelease, Mapping[MeshProgram, frozenset[str]]] = {
 """The names that begin with `PREFIX`, as each program of each line reads them."""
 
 
+def is_read(name: str, release: MeshRelease, program: MeshProgram) -> bool:
+    """Whether a program of a line of MCP Mesh can read a variable: one that is not of the mesh, the code may read."""
+    return not name.startswith(PREFIX) or name in READ[release].get(program, ())
+
+
 def unread(full_name: str, release: MeshRelease, program: MeshProgram, given: Sequence[Variable]) -> Iterator[str]:
     """What is wrong with the variables of a workload: those of the mesh that its program does not read.
 
@@ -103,7 +112,7 @@ def unread(full_name: str, release: MeshRelease, program: MeshProgram, given: Se
         given: Its variables.
     """
     read = READ[release].get(program, frozenset[str]())
-    for name in (one.name for one in given if one.name.startswith(PREFIX) and one.name not in read):
+    for name in (one.name for one in given if not is_read(one.name, release, program)):
         yield (
             f"{full_name} has {name}, which {program.value} of MCP Mesh {release.value} does not read: "
             f"{_instead(name, release, read)}."

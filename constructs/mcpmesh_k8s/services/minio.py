@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from constructs import Construct
 
 from mcpmesh_k8s.images import MINIO_CLIENT
 from mcpmesh_k8s.kubernetes import (
     Alert,
+    Certificate,
     Claim,
     Compute,
     Container,
+    Endpoint,
     File,
     Files,
     HttpGet,
@@ -21,8 +25,10 @@ from mcpmesh_k8s.kubernetes import (
     MetricsEndpoint,
     Port,
     Probes,
+    Rotation,
     Scratch,
     Secret,
+    SecretKey,
     Server,
     SettingError,
     Severity,
@@ -32,16 +38,19 @@ from mcpmesh_k8s.kubernetes import (
     Task,
     TaskOptions,
     TaskSettings,
+    TlsClient,
     User,
     WorkloadOptions,
     WorkloadSettings,
     dataclass,
     in_bytes,
     read_script,
+    store_certificate,
     variables,
 )
 
 from ._minio_mover import MinioMover
+from ._rotations import MinioRotation
 from .backup import Backup, BackupProgram, StoreBackup
 
 USER = User(uid=1000, gid=1000)
@@ -105,12 +114,23 @@ class Minio(StatefulWorkload):
     def __init__(self, scope: Construct, settings: MinioSettings, secret: Secret) -> None:
         self.settings = settings
         self.secret = secret
+        self.certificate = store_certificate(scope, settings.name, services=(f"{settings.name}-pods",), local=True)
+        """The certificate that it shows, where the application says that its stores speak TLS."""
+        scheme: Literal["HTTP", "HTTPS"] = "HTTPS" if self.certificate else "HTTP"
+        # It watches these files, and reads them anew where they were renewed.
+        certificates = Certificate.FOLDER if self.certificate else "/tmp/certs"
         super().__init__(
             scope,
             WorkloadSettings(
                 name=settings.name,
                 component="object-storage",
-                metrics=(MetricsEndpoint(port="api", path="/minio/v2/metrics/cluster"),),
+                metrics=(
+                    MetricsEndpoint(
+                        port="api",
+                        path="/minio/v2/metrics/cluster",
+                        certificate=self.certificate.secret if self.certificate else "",
+                    ),
+                ),
                 availability=settings.availability,
                 extras=settings.extras,
                 container=Container(
@@ -118,8 +138,16 @@ class Minio(StatefulWorkload):
                     image=settings.image,
                     user=USER,
                     compute=settings.compute,
-                    args=("server", "/data", "--console-address", ":9001", "--certs-dir", "/tmp/certs", "--json"),
-                    ports=(Port(name="api", number=9000), Port(name="console", number=9001)),
+                    args=("server", "/data", "--console-address", ":9001", "--certs-dir", certificates, "--json"),
+                    ports=(
+                        Port(
+                            name="api",
+                            number=9000,
+                            scheme=scheme.lower(),
+                            tls=TlsClient.S3 if self.certificate else None,
+                        ),
+                        Port(name="console", number=9001, scheme=scheme.lower()),
+                    ),
                     variables=variables(
                         {
                             "MINIO_ROOT_USER": secret.key("root-user"),
@@ -134,11 +162,15 @@ class Minio(StatefulWorkload):
                         }
                     ),
                     probes=Probes.of(
-                        HttpGet(path="/minio/health/ready", port="api"),
-                        liveness=HttpGet(path="/minio/health/live", port="api"),
+                        HttpGet(path="/minio/health/ready", port="api", scheme=scheme),
+                        liveness=HttpGet(path="/minio/health/live", port="api", scheme=scheme),
                         startup_seconds=120,
                     ),
-                    volumes=(Claim(size=settings.size, storage_class=settings.storage_class), Scratch()),
+                    volumes=(
+                        Claim(size=settings.size, storage_class=settings.storage_class),
+                        Scratch(),
+                        *([self.certificate.files(paths=_CERTIFICATES)] if self.certificate else []),
+                    ),
                 ),
             ),
         )
@@ -149,7 +181,7 @@ class Minio(StatefulWorkload):
 
     def _backup_program(self) -> BackupProgram:
         """A copy of every bucket that the backup's user may read: of each object as it is now."""
-        authority = self.endpoint("api").authority
+        endpoint = self.endpoint("api")
         return BackupProgram(
             image=self.settings.client,
             user=USER,
@@ -158,11 +190,13 @@ class Minio(StatefulWorkload):
                 {
                     "BACKUP_ACCESS_KEY": self.secret.key("backup-access-key"),
                     "BACKUP_SECRET_KEY": self.secret.key("backup-secret-key"),
-                    "MC_HOST_store": f"http://$(BACKUP_ACCESS_KEY):$(BACKUP_SECRET_KEY)@{authority}",
+                    "MC_HOST_store": _alias(endpoint, "BACKUP_ACCESS_KEY", "BACKUP_SECRET_KEY"),
+                    **_known(self.certificate),
                     # Where it keeps its own settings.
                     "HOME": "/tmp",
                 }
             ),
+            volumes=(self.certificate.authority,) if self.certificate else (),
         )
 
     @property
@@ -196,7 +230,42 @@ class Minio(StatefulWorkload):
     def mover(self, side: Side) -> MinioMover:
         """How the buckets move that this application makes on it: object by object, and none is overwritten."""
         buckets = (bucket.settings.bucket for bucket in self.application.find_all(Bucket) if bucket.minio is self)
-        return MinioMover(side=side, server=Server.of(self), buckets=tuple(buckets))
+        return MinioMover(
+            side=side,
+            server=Server.of(self),
+            buckets=tuple(buckets),
+            authority=self._authority,
+        )
+
+    def rotation(self, key: SecretKey, side: Side) -> Rotation | None:
+        """How a user gets other keys: it is another user, with the same policies, beside the old one."""
+        own = key.secret == self.secret.full_name
+        if own and key.key in ("root-user", "root-password"):
+            away = "the server reads it when it starts, so MinIO restarts, and is away meanwhile"
+            return Rotation(side=side, keys=(key.key,), meanwhile=away, restarts=True)
+        backup = own and key.key.startswith("backup-")
+        buckets = [one for one in self.application.find_all(Bucket) if one.minio is self]
+        policies = tuple(
+            f"{bucket.settings.bucket}{'-backup' if backup else ''}"
+            for bucket in buckets
+            if backup or bucket.keys.full_name == key.secret
+        )
+        keys = ("backup-access-key", "backup-secret-key") if backup else ("access-key", "secret-key")
+        if not policies or key.key not in keys:
+            return None
+        return MinioRotation(
+            side=side,
+            keys=keys,
+            meanwhile="nobody is refused: the old user and the new one are let in until all clients have the new keys",
+            server=Server.of(self),
+            policies=policies,
+            authority=self._authority,
+        )
+
+    @property
+    def _authority(self) -> str:
+        """Where its container has the CA of its certificate; empty where it speaks no TLS."""
+        return f"{Certificate.FOLDER}/{_CERTIFICATES[-1]}" if self.certificate else ""
 
     @property
     def target(self) -> Target:
@@ -210,17 +279,42 @@ class Minio(StatefulWorkload):
             keys: A Secret that holds ``access-key`` and ``secret-key``.
         """
         given = {"MINIO_ACCESS_KEY": keys.key("access-key"), "MINIO_SECRET_KEY": keys.key("secret-key")}
-        return Target(workload=self, port="api", introduction=(*self.anonymous.introduction, *variables(given)))
+        found = self.anonymous
+        return replace(found, introduction=(*found.introduction, *variables(given)))
 
     @property
     def anonymous(self) -> Target:
         """The API, for a client that only reads public objects by their full name."""
-        authority = self.endpoint("api").authority
+        endpoint = self.endpoint("api")
+        encrypted = {}
+        if self.certificate:
+            encrypted = {
+                "MINIO_SECURE": "true",
+                "MINIO_URL": endpoint.url,
+                "MINIO_CA_FILE": self.certificate.authority_file,
+            }
         return Target(
             workload=self,
             port="api",
-            introduction=variables({"MINIO_HOST": authority, "MINIO_ENDPOINT": authority}),
+            introduction=variables(
+                {"MINIO_HOST": endpoint.authority, "MINIO_ENDPOINT": endpoint.authority, **encrypted}
+            ),
+            volumes=(self.certificate.authority,) if self.certificate else (),
         )
+
+
+_CERTIFICATES = ("public.crt", "private.key", "CAs/ca.crt")
+"""What it calls its certificate, key and CA."""
+
+
+def _alias(endpoint: Endpoint, user: str, password: str) -> str:
+    """How mc is told of the server, and as whom, by two variables."""
+    return f"{endpoint.scheme}://$({user}):$({password})@{endpoint.authority}"
+
+
+def _known(certificate: Certificate | None) -> dict[str, str]:
+    """How mc, as every program of Go, is told the CA."""
+    return {"SSL_CERT_FILE": certificate.authority_file} if certificate else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,6 +363,8 @@ class Bucket(Task):
     def __init__(self, scope: Construct, settings: BucketSettings, minio: Minio, keys: Secret | None = None) -> None:
         self.settings = settings
         self.minio = minio
+        self.keys = keys or minio.secret
+        """What holds the keys of its user."""
         endpoint = minio.endpoint("api")
         super().__init__(
             scope,
@@ -277,6 +373,7 @@ class Bucket(Task):
                 priority_class=settings.priority_class,
                 extras=settings.extras,
                 component="object-storage",
+                tls=(TlsClient.S3,),
                 container=Container(
                     name=settings.name,
                     image=settings.image,
@@ -287,7 +384,8 @@ class Bucket(Task):
                         {
                             "MINIO_ROOT_USER": minio.secret.key("root-user"),
                             "MINIO_ROOT_PASSWORD": minio.secret.key("root-password"),
-                            "MC_HOST_store": f"http://$(MINIO_ROOT_USER):$(MINIO_ROOT_PASSWORD)@{endpoint.authority}",
+                            "MC_HOST_store": _alias(endpoint, "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"),
+                            **_known(minio.certificate),
                             # Where it keeps its own settings.
                             "HOME": "/tmp",
                             "BUCKET": settings.bucket,
@@ -323,7 +421,7 @@ class Bucket(Task):
                 ),
             ),
         )
-        self.connects_to(minio.target_with(keys or minio.secret))
+        self.connects_to(minio.target_with(self.keys))
 
 
 _MAKE_BUCKET = """\

@@ -12,6 +12,7 @@ from constructs import Construct
 from mcpmesh_k8s.images import POSTGRES_EXPORTER
 from mcpmesh_k8s.kubernetes import (
     Alert,
+    Certificate,
     Claim,
     Compute,
     Container,
@@ -36,6 +37,7 @@ from mcpmesh_k8s.kubernetes import (
     Target,
     TaskOptions,
     TcpSocket,
+    TlsClient,
     User,
     WorkloadOptions,
     WorkloadSettings,
@@ -43,10 +45,12 @@ from mcpmesh_k8s.kubernetes import (
     in_bytes,
     once,
     read_script,
+    store_certificate,
     variables,
 )
 
 from ._postgres_mover import PostgresMover
+from ._rotations import PostgresRotation
 from .backup import Backup, BackupProgram, StoreBackup
 from .postgres_databases import (
     BACKUP,
@@ -56,6 +60,8 @@ from .postgres_databases import (
     USER,
     Database,
     PostgresDatabases,
+    encryption,
+    encryption_query,
     role_key,
     roles_of,
 )
@@ -208,6 +214,13 @@ class Postgres(StatefulWorkload):
     def __init__(self, scope: Construct, settings: PostgresSettings, secret: Secret) -> None:
         self.settings = settings
         self.secret = secret
+        self.certificate = store_certificate(
+            scope, settings.name, services=(f"{settings.name}-pods",), local=settings.exporter is not None
+        )
+        """The certificate that it shows, where the application says that its stores speak TLS."""
+        ready = Exec(command=_IS_READY)
+        if self.certificate:
+            ready = Exec(command=("/bin/sh", f"{_CONFIG}/ready.sh", Certificate.FOLDER, "/tmp/tls.crt", *_IS_READY))
         claim = Claim(mount_path=_DATA, size=settings.size, storage_class=settings.storage_class)
         # A folder below the mount point: the volume's root holds lost+found.
         place = variables({"PGDATA": f"{_DATA}/pgdata"})
@@ -248,10 +261,17 @@ class Postgres(StatefulWorkload):
                     compute=settings.compute,
                     args=("-c", f"config_file={_CONFIG}/postgresql.conf"),
                     log_pattern=_LOG,
-                    ports=(Port(name="postgres", number=5432, scheme="postgresql"),),
+                    ports=(
+                        Port(
+                            name="postgres",
+                            number=5432,
+                            scheme="postgresql",
+                            tls=TlsClient.POSTGRES if self.certificate else None,
+                        ),
+                    ),
                     variables=place,
                     probes=replace(
-                        Probes.of(Exec(command=_IS_READY), liveness=alive, startup_seconds=300, hung_grace_seconds=10),
+                        Probes.of(ready, liveness=alive, startup_seconds=300, hung_grace_seconds=10),
                         # Agents wait for the registry, which waits for it, and are taken for dead after 43 seconds.
                         liveness=Probe(check=alive, period_seconds=5, failure_threshold=5),
                     ),
@@ -262,13 +282,29 @@ class Postgres(StatefulWorkload):
                         Files(
                             mount_path=_CONFIG,
                             files=(
-                                File(path="postgresql.conf", content=configuration(settings.compute, settings.size)),
-                                File(path="pg_hba.conf", content=_ACCESS),
+                                File(
+                                    path="postgresql.conf",
+                                    content=configuration(
+                                        settings.compute, settings.size, encrypted=self.certificate is not None
+                                    ),
+                                ),
+                                File(
+                                    path="pg_hba.conf",
+                                    content=_ACCESS.format(host="hostssl" if self.certificate else "host"),
+                                ),
+                                *(
+                                    [File(path="ready.sh", content=read_script(_FILES / "ready.sh"))]
+                                    if self.certificate
+                                    else []
+                                ),
                             ),
                         ),
+                        *([self.certificate.files()] if self.certificate else []),
                     ),
                 ),
-                sidecars=(_exporter(settings, settings.exporter, secret),) if settings.exporter else (),
+                sidecars=(_exporter(settings, settings.exporter, secret, self.certificate),)
+                if settings.exporter
+                else (),
                 metrics=(MetricsEndpoint(),) if settings.exporter else (),
             ),
         )
@@ -292,6 +328,7 @@ class Postgres(StatefulWorkload):
             secret,
             exporter=settings.counted_database,
             backed_up=settings.backup is not None,
+            certificate=self.certificate,
         )
         """What brings the server to ``settings.databases``."""
         self.backup = (
@@ -320,11 +357,12 @@ class Postgres(StatefulWorkload):
                     "PGHOST": endpoint.host,
                     "PGPORT": str(endpoint.port),
                     "PGCONNECT_TIMEOUT": "5",
-                    "PGSSLMODE": "disable",
+                    **encryption(self.certificate),
                     "POSTGRES_USER": BACKUP,
                     "PGPASSWORD": self.secret.key(role_key(BACKUP)),
                 }
             ),
+            volumes=(self.certificate.authority,) if self.certificate else (),
         )
 
     @property
@@ -392,6 +430,30 @@ class Postgres(StatefulWorkload):
         databases = {database.name: database.roles for database in self.settings.databases}
         return PostgresMover(side=side, server=Server.of(self), databases=databases)
 
+    def rotation(self, key: SecretKey, side: Side) -> PostgresRotation | None:
+        """How a role gets another password: it has one at a time."""
+        roles = (*roles_of(self.settings.databases), EXPORTER, BACKUP)
+        keys = {"password": SUPERUSER, **{role_key(role): role for role in roles}}
+        if key.secret != self.secret.full_name or key.key not in keys:
+            return None
+        role = keys[key.key]
+        waits = (
+            "from the change until a client's new pods are ready, its old ones open no new session; the open ones go on"
+        )
+        meanwhile = {
+            SUPERUSER: "no client has it",
+            EXPORTER: "the exporter beside the server logs in with it, so PostgreSQL restarts: all sessions end",
+            BACKUP: "a backup that runs meanwhile may fail, and the next one reads the new value",
+        }
+        return PostgresRotation(
+            side=side,
+            keys=(key.key,),
+            meanwhile=meanwhile.get(role, waits),
+            restarts=role == EXPORTER,
+            server=Server.of(self),
+            role=role,
+        )
+
     def database(self, name: str, *, role: str, prefix: str = "") -> Target:
         """A database, as the client that has a role in it sees it.
 
@@ -416,11 +478,12 @@ class Postgres(StatefulWorkload):
         if database is None:
             known = ", ".join(database.name for database in self.settings.databases)
             raise SettingError(f"{self.full_name} database", name, f"Give one of its databases: {known}.")
-        if role not in database.roles:
-            raise SettingError(f"{self.full_name} role", role, f"Give one of its roles: {', '.join(database.roles)}.")
+        if role not in database.logins:
+            raise SettingError(f"{self.full_name} role", role, f"Give one of its roles: {', '.join(database.logins)}.")
         endpoint = self.endpoint("postgres")
         password = self.secret.key(role_key(role))
-        url = f"postgresql://{role}@{endpoint.authority}/{name}?sslmode=disable"
+        url = f"postgresql://{role}@{endpoint.authority}/{name}?{encryption_query(self.certificate)}"
+        mounted = (self.certificate.authority,) if self.certificate else ()
         introduction: dict[str, str | SecretKey] = {
             f"{prefix}POSTGRES_HOST": endpoint.host,
             f"{prefix}POSTGRES_PORT": str(endpoint.port),
@@ -428,6 +491,7 @@ class Postgres(StatefulWorkload):
             f"{prefix}POSTGRES_USER": role,
             f"{prefix}POSTGRES_PASSWORD": password,
             **({} if prefix else {"PGPASSWORD": password}),
+            **(encryption(self.certificate) if self.certificate and not prefix else {}),
             f"{prefix}DATABASE_URL": url,
         }
         return Target(
@@ -440,11 +504,15 @@ class Postgres(StatefulWorkload):
                 variables=variables({"PGPASSWORD": password, "PGCONNECT_TIMEOUT": "4"}),
                 what=f"database {name} for role {role}",
                 advice=f"{self.task.reference} makes both: its log says why it has not, and a deployment runs it again",
+                volumes=mounted,
             ),
+            volumes=mounted,
         )
 
 
-def _exporter(settings: PostgresSettings, exporter: PostgresExporter, secret: Secret) -> Container:
+def _exporter(
+    settings: PostgresSettings, exporter: PostgresExporter, secret: Secret, certificate: Certificate | None
+) -> Container:
     """The sidecar. Its role is made by the task, so at a first start it waits for that."""
     return Container(
         name=EXPORTER,
@@ -457,12 +525,14 @@ def _exporter(settings: PostgresSettings, exporter: PostgresExporter, secret: Se
             {
                 # Without the password: what it cannot parse, it logs.
                 "DATA_SOURCE_NAME": (
-                    f"postgresql://{EXPORTER}@localhost:5432/{settings.counted_database}?sslmode=disable"
+                    f"postgresql://{EXPORTER}@localhost:5432/{settings.counted_database}"
+                    f"?{encryption_query(certificate)}"
                 ),
                 "PGPASSWORD": secret.key(role_key(EXPORTER)),
             }
         ),
         probes=Probes.of(TcpSocket(port="metrics")),
+        volumes=(certificate.authority,) if certificate else (),
     )
 
 
@@ -526,17 +596,18 @@ _LOG = r'^time="[^"]*" pid=\d+ state=\w{5} (user="[^"]*" database="[^"]*" )?(?P<
 # Who is in the container is the superuser without a password; from elsewhere come few, by SCRAM. It is the same for
 # every server, so that another database, an exporter or backups restart none: clients are the members of a group, and a
 # role that a server lacks cannot come. Which databases a role enters is said by its privilege there. The superuser
-# comes in from elsewhere for the task that makes databases, and no other.
+# comes in from elsewhere for the task that makes databases, and no other. Where the server has a certificate, who comes
+# from elsewhere without TLS meets the line that rejects.
 _ACCESS = f"""\
 local all {SUPERUSER} trust
 local all all reject
-host all {SUPERUSER},+{CLIENTS},{EXPORTER},{BACKUP} all scram-sha-256
+{{host}} all {SUPERUSER},+{CLIENTS},{EXPORTER},{BACKUP} all scram-sha-256
 host all all all reject
 host replication all all reject
 """
 
 
-def configuration(compute: Compute, size: str) -> str:
+def configuration(compute: Compute, size: str, *, encrypted: bool = False) -> str:
     """``postgresql.conf`` for the memory and the claim that the server has: see ``Sizing``.
 
     The sum holds when each session sorts or hashes once at a time and one session maintains by hand. Nothing is shared
@@ -577,8 +648,17 @@ def configuration(compute: Compute, size: str) -> str:
         "log_line_prefix": f"'{_LOG_PREFIX}'",
         "timezone": "'UTC'",
         "log_timezone": "'UTC'",
+        **(_ENCRYPTED if encrypted else {}),
     }
     return "".join(f"{name} = {value}\n" for name, value in settings.items())
+
+
+_ENCRYPTED = {
+    "ssl": "on",
+    "ssl_cert_file": f"'{Certificate.FOLDER}/tls.crt'",
+    "ssl_key_file": f"'{Certificate.FOLDER}/tls.key'",
+    "ssl_min_protocol_version": "'TLSv1.2'",
+}
 
 
 def _size(mebibytes: int) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
+    Certificate,
     Compute,
     Container,
     File,
@@ -22,6 +23,7 @@ from mcpmesh_k8s.kubernetes import (
     Task,
     TaskOptions,
     TaskSettings,
+    TlsClient,
     User,
     Variable,
     dataclass,
@@ -63,38 +65,57 @@ class Database:
 
     Args:
         name: Its name.
-        roles: The roles that may connect, one for each client. A role may have a part in several databases.
+        roles: The roles that keep data there, one for each client. A role may have a part in several databases.
+        readers: The roles that read all of it, what the others will make too, and change nothing.
         extensions: Extensions that the image has, such as ``pgcrypto``. They lie in the schema ``public``.
     """
 
     name: str
     roles: tuple[str, ...]
+    readers: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse names that SQL would not take unquoted, and those that the server has already."""
-        for name in (self.name, *self.roles):
+        for name in (self.name, *self.logins):
             if not _IDENTIFIER.fullmatch(name) or name.startswith("pg_"):
                 raise SettingError("Database", name, "Give lower-case letters, digits and '_', such as 'mcpmesh'.")
             if name in _TAKEN:
                 raise SettingError("Database", name, "The server has that itself. Give another name.")
         if not self.roles:
             raise SettingError(f"Database {self.name!r} roles", self.roles, "Give at least one role.")
-        once(f"Database {self.name!r} role", list(self.roles))
+        once(f"Database {self.name!r} role", list(self.logins))
         once(f"Database {self.name!r} extension", list(self.extensions))
         for extension in self.extensions:
             if not _EXTENSION.fullmatch(extension):
                 raise SettingError(f"Database {self.name!r} extensions", extension, "Give a name such as 'pgcrypto'.")
 
+    @property
+    def logins(self) -> tuple[str, ...]:
+        """All who come in: its roles, and its readers."""
+        return (*self.roles, *self.readers)
+
 
 def roles_of(databases: Sequence[Database]) -> list[str]:
     """Every role, once, in the order they are named."""
-    return list(dict.fromkeys(role for database in databases for role in database.roles))
+    return list(dict.fromkeys(role for database in databases for role in database.logins))
 
 
 def role_key(role: str) -> str:
     """The key of a role's password in the server's Secret."""
     return f"{role.replace('_', '-')}-password"
+
+
+def encryption(certificate: Certificate | None) -> dict[str, str]:
+    """How libpq, and what is written after it, is told to verify the server, or to speak plainly."""
+    if certificate is None:
+        return {"PGSSLMODE": "disable"}
+    return {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": certificate.authority_file}
+
+
+def encryption_query(certificate: Certificate | None) -> str:
+    """The same in a URL."""
+    return "&".join(f"{name.removeprefix('PG').lower()}={value}" for name, value in encryption(certificate).items())
 
 
 class PostgresDatabases(Task):
@@ -112,6 +133,7 @@ class PostgresDatabases(Task):
         secret: The server's Secret.
         exporter: The database that the exporter enters; none where there is no exporter.
         backed_up: Whether there shall be a role that backs up.
+        certificate: What the server shows, where it speaks TLS.
     """
 
     def __init__(
@@ -125,12 +147,14 @@ class PostgresDatabases(Task):
         *,
         exporter: str,
         backed_up: bool,
+        certificate: Certificate | None = None,
     ) -> None:
         endpoint = server.endpoint("postgres")
         roles = (*roles_of(databases), *([EXPORTER] if exporter else []), *([BACKUP] if backed_up else []))
         passwords = tuple(Variable(name=f"{role.upper()}_PASSWORD", value=secret.key(role_key(role))) for role in roles)
-        more = [*(["exporter.sql"] if exporter else []), *(["backup.sql"] if backed_up else [])]
-        sql = ("databases.sql", "schemas.sql", *more)
+        read = any(database.readers for database in databases)
+        optional = {"readers.sql": read, "exporter.sql": bool(exporter), "backup.sql": backed_up}
+        sql = ("databases.sql", "schemas.sql", *(name for name, wanted in optional.items() if wanted))
         super().__init__(
             scope,
             TaskSettings(
@@ -138,6 +162,7 @@ class PostgresDatabases(Task):
                 component="database",
                 priority_class=options.priority_class,
                 extras=options.extras,
+                tls=(TlsClient.POSTGRES,),
                 container=Container(
                     name=options.name,
                     image=server.container.image,
@@ -149,7 +174,7 @@ class PostgresDatabases(Task):
                             {
                                 "PGPASSWORD": secret.key("password"),
                                 "PGCONNECT_TIMEOUT": "5",
-                                "PGSSLMODE": "disable",
+                                **encryption(certificate),
                                 # What to name when a password is refused.
                                 "SERVER": server.reference,
                                 "SECRET_NAME": secret.full_name,
@@ -168,6 +193,7 @@ class PostgresDatabases(Task):
                                 File(path="limits.json", content=f"{json.dumps(limits)}\n"),
                             ),
                         ),
+                        *([certificate.authority] if certificate else []),
                     ),
                 ),
                 # It waits for the server itself. What it cannot mend fails at once, and the pod is kept with its log.
@@ -184,5 +210,7 @@ def _sql(name: str) -> str:
 
 def _as_json(databases: Sequence[Database]) -> str:
     """One line a database, so that a diff shows which has changed."""
-    lines = (json.dumps(asdict(database)) for database in databases)
+    # Most databases have no readers. What others are made of stays as it was.
+    values = ({k: v for k, v in asdict(database).items() if v or k != "readers"} for database in databases)
+    lines = map(json.dumps, values)
     return "[\n" + ",\n".join(f"  {line}" for line in lines) + "\n]\n"

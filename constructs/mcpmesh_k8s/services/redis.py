@@ -12,6 +12,7 @@ from constructs import Construct
 from mcpmesh_k8s.images import REDIS_EXPORTER
 from mcpmesh_k8s.kubernetes import (
     Alert,
+    Certificate,
     Choice,
     Claim,
     Compute,
@@ -34,6 +35,7 @@ from mcpmesh_k8s.kubernetes import (
     Side,
     Target,
     TcpSocket,
+    TlsClient,
     User,
     Variable,
     Volume,
@@ -45,10 +47,12 @@ from mcpmesh_k8s.kubernetes import (
     in_bytes,
     once,
     read_script,
+    store_certificate,
     variables,
 )
 
 from ._redis_mover import RedisMover
+from ._rotations import RedisRotation
 from .backup import Backup, BackupProgram, StoreBackup
 from .mesh import Mesh, MeshRelease, mesh_of
 
@@ -66,6 +70,9 @@ _USERS_FILE = "/run/redis/users.conf"
 
 STREAM = "mesh:trace"
 """The stream that the mesh writes its traces to, and the registry reads."""
+
+DASHBOARD_GROUP = "mcp-mesh-ui-dashboard"
+"""The group that the mesh's dashboard reads it as, unless it is told another."""
 
 _LOG = r"^\d+:[CMSX] \d\d \w{3} \d{4} [\d:.]+ (?P<level>[-.*#]) "
 """Its lines have a sign for the level: it has no other form."""
@@ -97,6 +104,8 @@ _OWN_USERS = {OPERATOR: "~* &* +@all", "mesh": _client(), "registry": _READS}
 _TRIMMER = f"%W~{STREAM} +xtrim"
 # A registry that bounds the stream itself drops what is old, and takes over what one that is gone has not read.
 _BOUNDS = f"{_READS} +xtrim +xpending +xclaim +xinfo|consumers +xgroup|delconsumer"
+# The dashboard does the same as a group of its own, and reads what was there before it.
+_DASHBOARD = f"{_BOUNDS} +xrevrange"
 # What the exporter asks, and nothing else: it reads the value of no key.
 _EXPORTER = f"%R~{STREAM} +ping +info +select +latency|latest +slowlog|len +xinfo|stream +xinfo|groups +xinfo|consumers"
 # What a replica asks before it is sent everything, and nothing else: it can neither name a key nor write one.
@@ -184,7 +193,7 @@ class RedisUser:
         """Refuse a name that is taken, patterns that are none, and commands that rule the server."""
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
             raise SettingError("RedisUser.name", self.name, "Give lower-case letters, digits and inner dashes.")
-        if self.name in (*_OWN_USERS, "trimmer", "exporter", "backup"):
+        if self.name in (*_OWN_USERS, "trimmer", "dashboard", "exporter", "backup"):
             raise SettingError("RedisUser.name", self.name, "The server has one of this name. Give another.")
         where = f"of {self.name!r}"
         if not self.keys or not self.commands:
@@ -224,6 +233,7 @@ class RedisSettings(WorkloadOptions):
             reads it at once. At 1 KiB an entry they may take half of what the server holds.
         exporter: Its metrics; none with ``None``, and its Secret needs one key less.
         backup: How it is backed up; not at all with ``None``, and its Secret needs one key less.
+        dashboard: Whether a ``MeshDashboard`` reads the traces. Its Secret then needs one key more.
         users: Who keeps data of its own here. Every other client is the user ``mesh``, which sessions and traces of the
             mesh's runtime are enough for.
         name: The short name.
@@ -235,6 +245,7 @@ class RedisSettings(WorkloadOptions):
     trace_length: int = 10_000
     exporter: RedisExporter | None = RedisExporter()
     backup: Backup | None = None
+    dashboard: bool = False
     users: tuple[RedisUser, ...] = ()
     name: str = "redis"
 
@@ -281,6 +292,7 @@ class RedisSettings(WorkloadOptions):
         return {
             **_OWN_USERS,
             **({"registry": _BOUNDS} if release.bounds_traces else {"trimmer": _TRIMMER}),
+            **({"dashboard": _DASHBOARD} if self.dashboard else {}),
             **({"exporter": _EXPORTER} if self.exporter else {}),
             **({"backup": _BACKUP} if self.backup else {}),
             **{user.name: _client(user.keys, user.commands) for user in self.users},
@@ -315,13 +327,20 @@ class Redis(Workload):
                 f"It lacks {', '.join(lacking)}, which MCP Mesh {mesh.release.value} needs. Give it "
                 "RedisSettings.secret_keys_of(mesh), with the mesh of the ApplicationSettings.",
             )
+        self.certificate = store_certificate(scope, settings.name, local=True)
+        """The certificate that it shows, where the application says that its stores speak TLS."""
+        # On the loopback of its own pod: it is asked too while certificate and CA are renewed.
+        inside = ("--tls", "--insecure") if self.certificate else ()
         storage, exporter, backup = settings.storage, settings.exporter, settings.backup
         if isinstance(storage, Persistent):
             data: Volume = Claim(mount_path=_DATA, size=storage.size, storage_class=storage.storage_class)
         else:
             data = Scratch(name="data", mount_path=_DATA, size=storage.size)
         # Without -e an error is an answer too: alive is who says that he still loads. One that hangs takes connections.
-        alive = Exec(command=("redis-cli", "--user", OPERATOR, "ping"))
+        alive = Exec(command=("redis-cli", *inside, "--user", OPERATOR, "ping"))
+        ready = Exec(command=("redis-cli", "--user", OPERATOR, "-e", "ping"))
+        if self.certificate:
+            ready = Exec(command=("/bin/sh", f"{_CONFIG}/ready.sh", Certificate.FOLDER, "/run/redis/tls.crt"))
         repairs: tuple[Container, ...] = ()
         if isinstance(storage, Persistent) and storage.repair is not None:
             script = read_script(_FILES / "repair.sh")
@@ -349,15 +368,24 @@ class Redis(Workload):
                     user=USER,
                     compute=settings.compute,
                     command=("/bin/sh", "-c", read_script(_FILES / "start.sh"), "start", _CONFIG, _USERS_FILE),
-                    ports=(Port(name="redis", number=6379, scheme="redis"),),
+                    ports=(
+                        Port(
+                            name="redis",
+                            number=6379,
+                            scheme="rediss" if self.certificate else "redis",
+                            tls=TlsClient.REDIS if self.certificate else None,
+                        ),
+                    ),
                     log_pattern=_LOG,
                     variables=(
                         *(Variable(name=_variable(user), value=self._password(user)) for user in self.rights),
                         *variables({"REDISCLI_USER": OPERATOR, "REDISCLI_AUTH": f"$({_variable(OPERATOR)})"}),
+                        # What moves data asks by it, and the probe.
+                        *(variables({"REDIS_TLS": " ".join(inside)}) if inside else ()),
                     ),
                     probes=replace(
                         Probes.of(
-                            Exec(command=("redis-cli", "--user", OPERATOR, "-e", "ping")),
+                            ready,
                             liveness=alive,
                             startup_seconds=300,
                             hung_grace_seconds=10,
@@ -371,15 +399,24 @@ class Redis(Workload):
                         Files(
                             mount_path=_CONFIG,
                             files=(
-                                File(path="redis.conf", content=configuration(settings)),
+                                File(
+                                    path="redis.conf",
+                                    content=configuration(settings, encrypted=self.certificate is not None),
+                                ),
                                 File(path="users", content=_users(self.rights)),
+                                *(
+                                    [File(path="ready.sh", content=read_script(_FILES / "ready.sh"))]
+                                    if self.certificate
+                                    else []
+                                ),
                             ),
                         ),
+                        *([self.certificate.files()] if self.certificate else []),
                     ),
                 ),
                 sidecars=(
                     *(() if self.release.bounds_traces else [self._trimmer()]),
-                    *([_exporter(exporter, secret)] if exporter else ()),
+                    *([_exporter(exporter, secret, self.certificate)] if exporter else ()),
                 ),
                 metrics=(MetricsEndpoint(),) if exporter else (),
             ),
@@ -394,7 +431,7 @@ class Redis(Workload):
             image=self.settings.image,
             user=USER,
             compute=Compute(cpu="10m", memory="16Mi", cpu_limit="50m", memory_limit="32Mi"),
-            command=("/bin/sh", "-c", _TRIM),
+            command=("/bin/sh", "-c", _verifying(_TRIM, self.certificate)),
             variables=variables(
                 {
                     "REDISCLI_AUTH": self._password("trimmer"),
@@ -402,6 +439,7 @@ class Redis(Workload):
                     "MAX_LENGTH": str(self.settings.trace_length),
                 }
             ),
+            volumes=(self.certificate.authority,) if self.certificate else (),
         )
 
     def _backup_program(self) -> BackupProgram:
@@ -410,7 +448,11 @@ class Redis(Workload):
         return BackupProgram(
             image=self.settings.image,
             user=USER,
-            files=tuple(File(path=name, content=read_script(_FILES / name)) for name in ("take.sh", "try.sh")),
+            files=(
+                File(path="take.sh", content=_verifying(read_script(_FILES / "take.sh"), self.certificate)),
+                File(path="try.sh", content=read_script(_FILES / "try.sh")),
+            ),
+            volumes=(self.certificate.authority,) if self.certificate else (),
             variables=variables(
                 {
                     "REDIS_HOST": endpoint.host,
@@ -429,6 +471,8 @@ class Redis(Workload):
     def _alerts(self) -> tuple[Alert, ...]:
         job, longest = f'job="{self.name}"', self.settings.trace_length * 3
         fails = "who writes spans does not cut it" if self.release.bounds_traces else "the trimming fails"
+        # Nobody needs what the dashboard has not read, and its group stays when it is gone.
+        others = f', group!="{DASHBOARD_GROUP}"' if self.settings.dashboard else ""
         return (
             Alert(
                 name="RedisUnreachable",
@@ -477,7 +521,7 @@ class Redis(Workload):
                 # Identifiers are milliseconds. The lag that Redis counts is 0 where it cannot tell, as after a trim.
                 expression=(
                     f'(redis_stream_last_generated_id{{{job}, stream="{STREAM}"}} - on (instance, stream) group_right '
-                    f'redis_stream_group_last_delivered_id{{{job}, stream="{STREAM}"}}) / 1000 > 300'
+                    f'redis_stream_group_last_delivered_id{{{job}, stream="{STREAM}"{others}}}) / 1000 > 300'
                 ),
                 for_minutes=10,
                 severity=Severity.TICKET,
@@ -495,6 +539,25 @@ class Redis(Workload):
             disk=in_bytes("storage", self.settings.storage.size),
         )
 
+    def rotation(self, key: SecretKey, side: Side) -> RedisRotation | None:
+        """How a user gets another password: two are valid while its clients restart."""
+        user = next((user for user in self.rights if self._password(user) == key), None)
+        if user is None:
+            return None
+        own = user in (OPERATOR, "trimmer", "exporter")
+        return RedisRotation(
+            side=side,
+            keys=(key.key,),
+            meanwhile=(
+                "the server's own pod logs in with it, so Redis restarts, and is away until it has loaded its data"
+                if own
+                else "nobody is refused: both passwords are valid until all clients have the new one"
+            ),
+            restarts=own,
+            server=Server.of(self),
+            user=user,
+        )
+
     @property
     def target(self) -> Target:
         """The server, as the mesh's runtime sees it: its sessions, and the stream that it writes traces to."""
@@ -503,7 +566,30 @@ class Redis(Workload):
     @property
     def traces(self) -> Target:
         """The server, as the registry sees it: the stream of traces, which it reads. ``Registry`` takes this itself."""
-        return self._target("registry")
+        return self._read("registry")
+
+    def _read(self, reader: str) -> Target:
+        """The server, as a program of Go sees it that writes no span."""
+        target = self._target(reader)
+        if not self.certificate:
+            return target
+        # Programs of Go name no CA in a URL. They know those of this file.
+        url = next(one for one in target.introduction if one.name == "REDIS_URL")
+        assert isinstance(url.value, str)
+        told = (*(one for one in target.introduction if one is not url),)
+        known = {"REDIS_URL": url.value.partition("?")[0], "SSL_CERT_FILE": self.certificate.authority_file}
+        return replace(target, introduction=(*told, *variables(known)))
+
+    @property
+    def dashboard(self) -> Target:
+        """The server, as the mesh's dashboard sees it: the stream of traces. ``MeshDashboard`` takes this itself.
+
+        Raises:
+            SettingError: There is no such user.
+        """
+        if not self.settings.dashboard:
+            raise SettingError(f"{self.full_name} user", "dashboard", "Give RedisSettings(dashboard=True).")
+        return self._read("dashboard")
 
     def user(self, name: str) -> Target:
         """The server, as one of ``settings.users`` sees it: what the mesh's runtime does, and keys of its own.
@@ -522,9 +608,17 @@ class Redis(Workload):
 
     def _target(self, user: str) -> Target:
         endpoint, password = self.endpoint("redis"), self._password(user)
-        # The registry writes no span: all others do.
+        # The registry and the dashboard write no span: all others do.
         length = {"MCP_MESH_TRACE_STREAM_MAXLEN": str(self.settings.trace_length)}
-        where = ("-h", endpoint.host, "-p", str(endpoint.port))
+        where: tuple[str, ...] = ("-h", endpoint.host, "-p", str(endpoint.port))
+        url = f"{endpoint.scheme}://{user}:$(REDIS_PASSWORD)@{endpoint.authority}/0"
+        encryption, known = dict[str, str](), tuple[Volume, ...]()
+        if self.certificate:
+            ca = self.certificate.authority_file
+            # As redis-py reads it, which the mesh's runtime has.
+            url = f"{url}?ssl_ca_certs={ca}"
+            encryption, known = {"REDIS_CA_FILE": ca}, (self.certificate.authority,)
+            where = ("--tls", "--cacert", ca, *where)
         return Target(
             workload=self,
             port="redis",
@@ -535,13 +629,16 @@ class Redis(Workload):
                     "REDIS_DB": "0",
                     "REDIS_USERNAME": user,
                     "REDIS_PASSWORD": password,
-                    "REDIS_URL": f"redis://{user}:$(REDIS_PASSWORD)@{endpoint.authority}/0",
-                    **(length if self.release.bounds_traces and user != "registry" else {}),
+                    "REDIS_URL": url,
+                    **encryption,
+                    **(length if self.release.bounds_traces and user not in ("registry", "dashboard") else {}),
                 }
             ),
+            volumes=known,
             readiness=Readiness(
                 command=("redis-cli", "--user", user, "-e", *where, "ping"),
                 variables=variables({"REDISCLI_AUTH": password}),
+                volumes=known,
             ),
         )
 
@@ -562,7 +659,14 @@ def _users(rights: Mapping[str, str]) -> str:
     return "".join(f"{user} {may}\n" for user, may in rights.items())
 
 
-def _exporter(settings: RedisExporter, secret: Secret) -> Container:
+def _verifying(script: str, certificate: Certificate | None) -> str:
+    """A script whose ``redis-cli`` knows the server by its CA, where the server has a certificate."""
+    if certificate is None:
+        return script
+    return script.replace("redis-cli ", f"redis-cli --tls --cacert {certificate.authority_file} ")
+
+
+def _exporter(settings: RedisExporter, secret: Secret, certificate: Certificate | None) -> Container:
     """The sidecar. It does not ask for what its user may not have: the configuration, the list of clients."""
     return Container(
         name="exporter",
@@ -570,7 +674,8 @@ def _exporter(settings: RedisExporter, secret: Secret) -> Container:
         user=User(uid=59000, gid=59000),
         compute=settings.compute,
         args=(
-            "--redis.addr=redis://localhost:6379",
+            f"--redis.addr={'rediss' if certificate else 'redis'}://localhost:6379",
+            *([f"--tls-ca-cert-file={certificate.authority_file}"] if certificate else []),
             "--redis.user=exporter",
             # Before Prometheus gives up after ten seconds: that Redis hangs is said by redis_up.
             "--connection-timeout=4s",
@@ -587,6 +692,7 @@ def _exporter(settings: RedisExporter, secret: Secret) -> Container:
         ports=(Port(name="metrics", number=9121),),
         variables=variables({"REDIS_PASSWORD": secret.key(_password_key("exporter"))}),
         probes=Probes.of(TcpSocket(port="metrics")),
+        volumes=(certificate.authority,) if certificate else (),
     )
 
 
@@ -599,11 +705,23 @@ def most_memory(compute: Compute) -> int:
     return in_bytes("memory", compute.memory_limit) * 2 // 3
 
 
-def configuration(settings: RedisSettings) -> str:
+_ENCRYPTED = (
+    "port 0",
+    "tls-port 6379",
+    f"tls-cert-file {Certificate.FOLDER}/tls.crt",
+    f"tls-key-file {Certificate.FOLDER}/tls.key",
+    f"tls-ca-cert-file {Certificate.FOLDER}/ca.crt",
+    # Clients are known by their passwords.
+    "tls-auth-clients no",
+    'tls-protocols "TLSv1.2 TLSv1.3"',
+)
+
+
+def configuration(settings: RedisSettings, *, encrypted: bool = False) -> str:
     """``redis.conf``: bounded below the container's limit, and nothing is ever evicted."""
     persistent = isinstance(settings.storage, Persistent)
     lines = (
-        "port 6379",
+        *(_ENCRYPTED if encrypted else ("port 6379",)),
         "bind * -::*",
         f"dir {_DATA}",
         f"maxmemory {most_memory(settings.compute)}",

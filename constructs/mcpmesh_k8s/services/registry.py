@@ -22,6 +22,7 @@ from mcpmesh_k8s.kubernetes import (
     SettingError,
     Severity,
     Target,
+    TlsClient,
     User,
     Variable,
     Workload,
@@ -144,6 +145,8 @@ class Registry(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="registry",
+                # lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
+                tls=(TlsClient.POSTGRES, TlsClient.REDIS),
                 one_at_a_time=self.release.alone,
                 container=Container(
                     name=settings.name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import yaml
 from constructs import Construct
 
 from mcpmesh_k8s.images import MINIO_CLIENT
@@ -27,6 +26,7 @@ from mcpmesh_k8s.kubernetes import (
     SettingError,
     Severity,
     Target,
+    TlsClient,
     User,
     Workload,
     WorkloadOptions,
@@ -36,6 +36,7 @@ from mcpmesh_k8s.kubernetes import (
     dataclass,
     in_bytes,
     variables,
+    yaml_text,
 )
 
 from .data_source import DataSource, SourceKind, TakesSamples
@@ -237,6 +238,7 @@ class Tempo(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="tracing",
+                tls=(TlsClient.S3,),
                 metrics=(MetricsEndpoint(port="http"),),
                 one_at_a_time="It is one store of traces, and blocks of one are unknown to another.",
                 container=Container(
@@ -260,7 +262,7 @@ class Tempo(Workload):
         if isinstance(storage, S3Storage) and storage.outside:
             self.connects_to(storage.outside)
         if isinstance(storage, S3Storage) and self.minio:
-            self.connects_to(Target(workload=self.minio, port="api"))
+            self.connects_to(Target(workload=self.minio, port="api", volumes=self.minio.anonymous.volumes))
             made = BucketSettings(
                 name=f"{settings.name}-bucket",
                 image=MINIO_CLIENT,
@@ -275,7 +277,7 @@ class Tempo(Workload):
         receiver = self._receiver()
         if receiver:
             self.connects_to(Target(workload=receiver[0]))
-        text = yaml.safe_dump(self._configuration(receiver[1] if receiver else ""), sort_keys=False, width=110)
+        text = yaml_text(self._configuration(receiver[1] if receiver else ""))
         self.add_volume(Files(mount_path="/etc/tempo", files=(File(path="tempo.yaml", content=text),)))
 
     def _receiver(self) -> tuple[Workload, str] | None:
@@ -323,8 +325,10 @@ class Tempo(Workload):
             endpoint, insecure = f"{bracketed(storage.outside.hosts[0])}:{storage.outside.port}", not storage.tls
         else:
             assert self.minio
-            endpoint, insecure = self.minio.endpoint("api").authority, True
+            endpoint, insecure = self.minio.endpoint("api").authority, self.minio.certificate is None
         told: Configuration = {"bucket": storage.bucket, "endpoint": endpoint, "insecure": insecure}
+        if self.minio and self.minio.certificate:
+            told["tls_ca_path"] = self.minio.certificate.authority_file
         return {"backend": "s3", "s3": told | ({"region": storage.region} if storage.region else {})}
 
     @property

@@ -54,6 +54,8 @@ class PodMonitorSpecPodMetricsEndpoints(Struct):
     scheme: PodMonitorSpecPodMetricsEndpointsScheme | None = None
     scrape_timeout: str | None = None
     """A time such as 30s or 1m30s, its units from the largest to the smallest."""
+    tls_config: PodMonitorSpecPodMetricsEndpointsTlsConfig | None = None
+    """How the server is known, where it speaks TLS."""
 
 
 class PodMonitorSpecPodMetricsEndpointsMetricRelabelings(Struct):
@@ -125,6 +127,29 @@ class PodMonitorSpecPodMetricsEndpointsRelabelingsAction(Enum):
 class PodMonitorSpecPodMetricsEndpointsScheme(Enum):
     HTTP = "http"
     HTTPS = "https"
+
+
+class PodMonitorSpecPodMetricsEndpointsTlsConfig(Struct):
+    """How the server is known, where it speaks TLS."""
+
+    ca: PodMonitorSpecPodMetricsEndpointsTlsConfigCa | None = None
+    """The certificate of the CA."""
+    server_name: str | None = None
+    """The name that its certificate must be good for;"""
+
+
+class PodMonitorSpecPodMetricsEndpointsTlsConfigCa(Struct):
+    """The certificate of the CA."""
+
+    secret: PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret | None = None
+    """A key of a Secret in the namespace of this object."""
+
+
+class PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret(Struct):
+    """A key of a Secret in the namespace of this object."""
+
+    key: str
+    name: str
 
 
 class PodMonitorSpecSelector(Struct):

@@ -1,4 +1,4 @@
--- Makes the role that backs up :databases, given as JSON. It reads everything, row by row security or not, and changes
+-- Makes the role that backs up the databases of :wanted. It reads everything, row by row security or not, and changes
 -- nothing. Each change prints a line.
 SELECT 'CREATE ROLE backup LOGIN', 'SELECT ''role backup: made'''
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'backup') \gexec
@@ -11,4 +11,4 @@ WHERE NOT pg_has_role('backup', 'pg_read_all_data', 'MEMBER') \gexec
 SELECT format('GRANT CONNECT ON DATABASE %I TO backup', datname),
   format('SELECT %L', format('database %s: CONNECT granted to backup', datname))
 FROM pg_database WHERE NOT has_database_privilege('backup', datname, 'CONNECT')
-  AND (datname = 'postgres' OR datname IN (SELECT json_array_elements_text(:'databases'))) \gexec
+  AND (datname = 'postgres' OR datname IN (SELECT w ->> 'name' FROM json_array_elements(:'wanted') AS w)) \gexec

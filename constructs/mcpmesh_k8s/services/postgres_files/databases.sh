@@ -27,7 +27,6 @@ await_server() {
 }
 # Runs its arguments, and once more whenever the server went away meanwhile.
 steady() {
-  await_server
   while :; do
     status=0
     "$@" || status=$?
@@ -35,11 +34,18 @@ steady() {
     await_server
   done
 }
-list() { printf '%s\n' "$1" | ask --dbname=postgres --set=wanted="$wanted"; }
+# A line for each role of each database: DATABASE|ROLE.
+list_roles() {
+  printf '%s\n' "SELECT w ->> 'name', r
+    FROM json_array_elements(:'wanted') AS w, unnest(ARRAY['roles', 'readers']) AS part,
+      json_array_elements_text(w -> part) AS r" |
+    ask --dbname=postgres --set=wanted="$wanted"
+}
 make_databases() { ask --dbname=postgres --set=wanted="$wanted" --set=limits="$limits" --file="$folder/databases.sql"; }
 make_exporter() { ask --dbname=postgres --set=database="$database" --file="$folder/exporter.sql"; }
-make_backup() { ask --dbname=postgres --set=databases="$names" --file="$folder/backup.sql"; }
+make_backup() { ask --dbname=postgres --set=wanted="$wanted" --file="$folder/backup.sql"; }
 make_schemas() { ask --dbname="$database" --set=wanted="$wanted" --file="$folder/schemas.sql"; }
+make_readers() { ask --dbname="$database" --set=wanted="$wanted" --file="$folder/readers.sql"; }
 # As the client does it, so that it proves all that the client needs.
 log_in() {
   said="$(
@@ -63,21 +69,29 @@ give_password() {
   # Another run may write the same row at the same time, and the server may go away.
   for _ in 1 2 3; do
     if log_in; then return 0; fi
-    await_server
-    if tell_password; then echo "role $role: its password is now that of $SECRET_NAME, key $key"; fi
+    if tell_password; then
+      echo "role $role: its password is now that of $SECRET_NAME, key $key"
+    else
+      await_server
+    fi
   done
   log_in || fail "role $role cannot log in to database $database: $said"
 }
 
+await_server
 steady make_databases || fail "the databases could not be made: see above"
-databases="$(steady list "SELECT w ->> 'name' FROM json_array_elements(:'wanted') AS w")"
-for database in $databases; do
-  steady make_schemas || fail "database $database is not as it should be: see above"
-  roles="$(steady list "SELECT json_array_elements_text(w -> 'roles') FROM json_array_elements(:'wanted') AS w
-    WHERE w ->> 'name' = '$database'")"
-  for role in $roles; do
-    give_password
-  done
+roles="$(steady list_roles)"
+database=''
+for line in $roles; do
+  role="${line#*|}"
+  if [ "${line%|*}" != "$database" ]; then
+    database="${line%|*}"
+    steady make_schemas || fail "database $database is not as it should be: see above"
+    if [ -e "$folder/readers.sql" ]; then
+      steady make_readers || fail "the readers of database $database are not as they should be: see above"
+    fi
+  fi
+  give_password
 done
 if [ -n "${EXPORTER_DATABASE:-}" ]; then
   database="$EXPORTER_DATABASE" role=exporter
@@ -86,7 +100,6 @@ if [ -n "${EXPORTER_DATABASE:-}" ]; then
 fi
 if [ -e "$folder/backup.sql" ]; then
   role=backup
-  names="$(steady list "SELECT json_agg(w ->> 'name') FROM json_array_elements(:'wanted') AS w")"
   steady make_backup || fail "role $role is not as it should be: see above"
   # It enters every database: the server's own is enough to see that it may.
   database=postgres

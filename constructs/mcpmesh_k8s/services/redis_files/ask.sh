@@ -1,3 +1,4 @@
 # Asks the server, where it knows users as the one who may everything.
 set -eu
-ask() { redis-cli ${REDISCLI_USER:+--user "$REDISCLI_USER"} "$@"; }
+# shellcheck disable=SC2086
+ask() { redis-cli ${REDIS_TLS:-} ${REDISCLI_USER:+--user "$REDISCLI_USER"} "$@"; }

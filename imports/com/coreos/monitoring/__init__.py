@@ -317,6 +317,7 @@ class PodMonitorSpecNamespaceSelector:
         "relabelings": "relabelings",
         "scheme": "scheme",
         "scrape_timeout": "scrapeTimeout",
+        "tls_config": "tlsConfig",
     },
 )
 class PodMonitorSpecPodMetricsEndpoints:
@@ -332,6 +333,7 @@ class PodMonitorSpecPodMetricsEndpoints:
         relabelings: typing.Optional[typing.Sequence[typing.Union["PodMonitorSpecPodMetricsEndpointsRelabelings", typing.Dict[builtins.str, typing.Any]]]] = None,
         scheme: typing.Optional["PodMonitorSpecPodMetricsEndpointsScheme"] = None,
         scrape_timeout: typing.Optional[builtins.str] = None,
+        tls_config: typing.Optional[typing.Union["PodMonitorSpecPodMetricsEndpointsTlsConfig", typing.Dict[builtins.str, typing.Any]]] = None,
     ) -> None:
         '''
         :param honor_labels: Whether labels of the answer win over those of the target.
@@ -343,9 +345,12 @@ class PodMonitorSpecPodMetricsEndpoints:
         :param relabelings: How labels are changed, one step after the other.
         :param scheme: 
         :param scrape_timeout: A time such as 30s or 1m30s, its units from the largest to the smallest.
+        :param tls_config: How the server is known, where it speaks TLS.
 
         :schema: PodMonitorSpecPodMetricsEndpoints
         '''
+        if isinstance(tls_config, dict):
+            tls_config = PodMonitorSpecPodMetricsEndpointsTlsConfig(**tls_config)
         if __debug__:
             type_hints = cached_type_hints(_typecheckingstub__7fb85d56f42b3bca0c237a42a5b0bd2416f8ac5def6a889756ef8363478770ae)
             check_type(argname="argument honor_labels", value=honor_labels, expected_type=type_hints["honor_labels"])
@@ -357,6 +362,7 @@ class PodMonitorSpecPodMetricsEndpoints:
             check_type(argname="argument relabelings", value=relabelings, expected_type=type_hints["relabelings"])
             check_type(argname="argument scheme", value=scheme, expected_type=type_hints["scheme"])
             check_type(argname="argument scrape_timeout", value=scrape_timeout, expected_type=type_hints["scrape_timeout"])
+            check_type(argname="argument tls_config", value=tls_config, expected_type=type_hints["tls_config"])
         self._values: typing.Dict[builtins.str, typing.Any] = {}
         if honor_labels is not None:
             self._values["honor_labels"] = honor_labels
@@ -376,6 +382,8 @@ class PodMonitorSpecPodMetricsEndpoints:
             self._values["scheme"] = scheme
         if scrape_timeout is not None:
             self._values["scrape_timeout"] = scrape_timeout
+        if tls_config is not None:
+            self._values["tls_config"] = tls_config
 
     @builtins.property
     def honor_labels(self) -> typing.Optional[builtins.bool]:
@@ -462,6 +470,17 @@ class PodMonitorSpecPodMetricsEndpoints:
         '''
         result = self._values.get("scrape_timeout")
         return typing.cast(typing.Optional[builtins.str], result)
+
+    @builtins.property
+    def tls_config(
+        self,
+    ) -> typing.Optional["PodMonitorSpecPodMetricsEndpointsTlsConfig"]:
+        '''How the server is known, where it speaks TLS.
+
+        :schema: PodMonitorSpecPodMetricsEndpoints#tlsConfig
+        '''
+        result = self._values.get("tls_config")
+        return typing.cast(typing.Optional["PodMonitorSpecPodMetricsEndpointsTlsConfig"], result)
 
     def __eq__(self, rhs: typing.Any) -> builtins.bool:
         return isinstance(rhs, self.__class__) and rhs._values == self._values
@@ -827,6 +846,171 @@ class PodMonitorSpecPodMetricsEndpointsScheme(enum.Enum):
     '''http.'''
     HTTPS = "HTTPS"
     '''https.'''
+
+
+@jsii.data_type(
+    jsii_type="comcoreosmonitoring.PodMonitorSpecPodMetricsEndpointsTlsConfig",
+    jsii_struct_bases=[],
+    name_mapping={"ca": "ca", "server_name": "serverName"},
+)
+class PodMonitorSpecPodMetricsEndpointsTlsConfig:
+    def __init__(
+        self,
+        *,
+        ca: typing.Optional[typing.Union["PodMonitorSpecPodMetricsEndpointsTlsConfigCa", typing.Dict[builtins.str, typing.Any]]] = None,
+        server_name: typing.Optional[builtins.str] = None,
+    ) -> None:
+        '''How the server is known, where it speaks TLS.
+
+        :param ca: The certificate of the CA.
+        :param server_name: The name that its certificate must be good for; the address unless given.
+
+        :schema: PodMonitorSpecPodMetricsEndpointsTlsConfig
+        '''
+        if isinstance(ca, dict):
+            ca = PodMonitorSpecPodMetricsEndpointsTlsConfigCa(**ca)
+        if __debug__:
+            type_hints = cached_type_hints(_typecheckingstub__c234aac7608f795da982e701f01fe96fa6fd624796fd52dfe8e71630c8dcba31)
+            check_type(argname="argument ca", value=ca, expected_type=type_hints["ca"])
+            check_type(argname="argument server_name", value=server_name, expected_type=type_hints["server_name"])
+        self._values: typing.Dict[builtins.str, typing.Any] = {}
+        if ca is not None:
+            self._values["ca"] = ca
+        if server_name is not None:
+            self._values["server_name"] = server_name
+
+    @builtins.property
+    def ca(self) -> typing.Optional["PodMonitorSpecPodMetricsEndpointsTlsConfigCa"]:
+        '''The certificate of the CA.
+
+        :schema: PodMonitorSpecPodMetricsEndpointsTlsConfig#ca
+        '''
+        result = self._values.get("ca")
+        return typing.cast(typing.Optional["PodMonitorSpecPodMetricsEndpointsTlsConfigCa"], result)
+
+    @builtins.property
+    def server_name(self) -> typing.Optional[builtins.str]:
+        '''The name that its certificate must be good for;
+
+        the address unless given.
+
+        :schema: PodMonitorSpecPodMetricsEndpointsTlsConfig#serverName
+        '''
+        result = self._values.get("server_name")
+        return typing.cast(typing.Optional[builtins.str], result)
+
+    def __eq__(self, rhs: typing.Any) -> builtins.bool:
+        return isinstance(rhs, self.__class__) and rhs._values == self._values
+
+    def __ne__(self, rhs: typing.Any) -> builtins.bool:
+        return not (rhs == self)
+
+    def __repr__(self) -> str:
+        return "PodMonitorSpecPodMetricsEndpointsTlsConfig(%s)" % ", ".join(
+            k + "=" + repr(v) for k, v in self._values.items()
+        )
+
+
+@jsii.data_type(
+    jsii_type="comcoreosmonitoring.PodMonitorSpecPodMetricsEndpointsTlsConfigCa",
+    jsii_struct_bases=[],
+    name_mapping={"secret": "secret"},
+)
+class PodMonitorSpecPodMetricsEndpointsTlsConfigCa:
+    def __init__(
+        self,
+        *,
+        secret: typing.Optional[typing.Union["PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret", typing.Dict[builtins.str, typing.Any]]] = None,
+    ) -> None:
+        '''The certificate of the CA.
+
+        :param secret: A key of a Secret in the namespace of this object.
+
+        :schema: PodMonitorSpecPodMetricsEndpointsTlsConfigCa
+        '''
+        if isinstance(secret, dict):
+            secret = PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret(**secret)
+        if __debug__:
+            type_hints = cached_type_hints(_typecheckingstub__03938493060822b9ba174767d75d5df101643e87d7b3a5439ac9110f9f494b74)
+            check_type(argname="argument secret", value=secret, expected_type=type_hints["secret"])
+        self._values: typing.Dict[builtins.str, typing.Any] = {}
+        if secret is not None:
+            self._values["secret"] = secret
+
+    @builtins.property
+    def secret(
+        self,
+    ) -> typing.Optional["PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret"]:
+        '''A key of a Secret in the namespace of this object.
+
+        :schema: PodMonitorSpecPodMetricsEndpointsTlsConfigCa#secret
+        '''
+        result = self._values.get("secret")
+        return typing.cast(typing.Optional["PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret"], result)
+
+    def __eq__(self, rhs: typing.Any) -> builtins.bool:
+        return isinstance(rhs, self.__class__) and rhs._values == self._values
+
+    def __ne__(self, rhs: typing.Any) -> builtins.bool:
+        return not (rhs == self)
+
+    def __repr__(self) -> str:
+        return "PodMonitorSpecPodMetricsEndpointsTlsConfigCa(%s)" % ", ".join(
+            k + "=" + repr(v) for k, v in self._values.items()
+        )
+
+
+@jsii.data_type(
+    jsii_type="comcoreosmonitoring.PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret",
+    jsii_struct_bases=[],
+    name_mapping={"key": "key", "name": "name"},
+)
+class PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret:
+    def __init__(self, *, key: builtins.str, name: builtins.str) -> None:
+        '''A key of a Secret in the namespace of this object.
+
+        :param key: 
+        :param name: 
+
+        :schema: PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret
+        '''
+        if __debug__:
+            type_hints = cached_type_hints(_typecheckingstub__c275c9c904aed455ef59e7656e0f2de4e2646d5581f314723e4b397f4e03882b)
+            check_type(argname="argument key", value=key, expected_type=type_hints["key"])
+            check_type(argname="argument name", value=name, expected_type=type_hints["name"])
+        self._values: typing.Dict[builtins.str, typing.Any] = {
+            "key": key,
+            "name": name,
+        }
+
+    @builtins.property
+    def key(self) -> builtins.str:
+        '''
+        :schema: PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret#key
+        '''
+        result = self._values.get("key")
+        assert result is not None, "Required property 'key' is missing"
+        return typing.cast(builtins.str, result)
+
+    @builtins.property
+    def name(self) -> builtins.str:
+        '''
+        :schema: PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret#name
+        '''
+        result = self._values.get("name")
+        assert result is not None, "Required property 'name' is missing"
+        return typing.cast(builtins.str, result)
+
+    def __eq__(self, rhs: typing.Any) -> builtins.bool:
+        return isinstance(rhs, self.__class__) and rhs._values == self._values
+
+    def __ne__(self, rhs: typing.Any) -> builtins.bool:
+        return not (rhs == self)
+
+    def __repr__(self) -> str:
+        return "PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret(%s)" % ", ".join(
+            k + "=" + repr(v) for k, v in self._values.items()
+        )
 
 
 @jsii.data_type(
@@ -2752,6 +2936,9 @@ __all__ = [
     "PodMonitorSpecPodMetricsEndpointsRelabelings",
     "PodMonitorSpecPodMetricsEndpointsRelabelingsAction",
     "PodMonitorSpecPodMetricsEndpointsScheme",
+    "PodMonitorSpecPodMetricsEndpointsTlsConfig",
+    "PodMonitorSpecPodMetricsEndpointsTlsConfigCa",
+    "PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret",
     "PodMonitorSpecSelector",
     "PodMonitorSpecSelectorMatchExpressions",
     "Probe",
@@ -2829,6 +3016,7 @@ def _typecheckingstub__7fb85d56f42b3bca0c237a42a5b0bd2416f8ac5def6a889756ef83634
     relabelings: typing.Optional[typing.Sequence[typing.Union[PodMonitorSpecPodMetricsEndpointsRelabelings, typing.Dict[builtins.str, typing.Any]]]] = None,
     scheme: typing.Optional[PodMonitorSpecPodMetricsEndpointsScheme] = None,
     scrape_timeout: typing.Optional[builtins.str] = None,
+    tls_config: typing.Optional[typing.Union[PodMonitorSpecPodMetricsEndpointsTlsConfig, typing.Dict[builtins.str, typing.Any]]] = None,
 ) -> None:
     """Type checking stubs"""
     pass
@@ -2855,6 +3043,29 @@ def _typecheckingstub__56d9a4ee0d45464a0442734472d6d978277b854ed798573def6397bf8
     separator: typing.Optional[builtins.str] = None,
     source_labels: typing.Optional[typing.Sequence[builtins.str]] = None,
     target_label: typing.Optional[builtins.str] = None,
+) -> None:
+    """Type checking stubs"""
+    pass
+
+def _typecheckingstub__c234aac7608f795da982e701f01fe96fa6fd624796fd52dfe8e71630c8dcba31(
+    *,
+    ca: typing.Optional[typing.Union[PodMonitorSpecPodMetricsEndpointsTlsConfigCa, typing.Dict[builtins.str, typing.Any]]] = None,
+    server_name: typing.Optional[builtins.str] = None,
+) -> None:
+    """Type checking stubs"""
+    pass
+
+def _typecheckingstub__03938493060822b9ba174767d75d5df101643e87d7b3a5439ac9110f9f494b74(
+    *,
+    secret: typing.Optional[typing.Union[PodMonitorSpecPodMetricsEndpointsTlsConfigCaSecret, typing.Dict[builtins.str, typing.Any]]] = None,
+) -> None:
+    """Type checking stubs"""
+    pass
+
+def _typecheckingstub__c275c9c904aed455ef59e7656e0f2de4e2646d5581f314723e4b397f4e03882b(
+    *,
+    key: builtins.str,
+    name: builtins.str,
 ) -> None:
     """Type checking stubs"""
     pass
