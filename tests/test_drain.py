@@ -144,6 +144,7 @@ def test_every_pod_of_the_registry_is_told_and_jobs_that_run_are_waited_for(
         assert kind.draining
     assert "registry-0 gives no job to anybody\nregistry-1 gives no job to anybody" in result.out
     assert "waiting for 2 jobs to end\nwaiting for 1 jobs to end\n" in result.out
+    assert result.out.count("waiting for") == 2
     assert "No job runs, and none is begun: upgrade now." in result.out
 
 

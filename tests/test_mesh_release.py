@@ -63,7 +63,10 @@ REDIS = RedisSettings(
     image=images.REDIS, compute=SMALL, users=(RedisUser(name="web", keys=("cart:*",), commands=("get",)),)
 )
 POSTGRES = PostgresSettings(
-    image=images.POSTGRES, compute=SMALL, size="5Gi", databases=(Database(name="mesh", roles=("mesh",)),)
+    image=images.POSTGRES,
+    compute=SMALL,
+    size="5Gi",
+    databases=(Database(name="mesh", roles=("mesh",)),),
 )
 
 
@@ -244,6 +247,18 @@ def test_one_registry_of_3_makes_way_when_the_next_is_ready_and_of_0_5_before(tm
         for release in (V0_5, V3)
     }
     assert strategies == {V0_5: "Recreate", V3: "RollingUpdate"}
+
+
+def test_what_is_said_of_many_rows_is_true_of_the_release(tmp_path: Path) -> None:
+    """A registry of 3 deletes what is gone after an hour, unless told otherwise."""
+    said = {}
+    for release in (V0_5, V3):
+        shop = Shop(tmp_path / release.name, release)
+        shop.add_postgres()
+        (said[release],) = (one.description for one in shop.registry.alerts if one.name == "RegistryRowsGrow")
+    assert "None is ever deleted" in said[V0_5]
+    assert "None" not in said[V3]
+    assert "deleted after an hour" in said[V3]
 
 
 # --- from the registry to agents ---

@@ -253,7 +253,9 @@ class AgentSettings(MeshSettings):
     Args:
         port: The port it listens on.
         jobs: Of 3.x: whether some of its tools are long-running jobs (``task=True``). A stop may then take 60 seconds:
-            the runtime lets jobs go on for 30, and what is not done by then begins anew on another of its pods.
+            the runtime lets jobs go on for 30, and what is not done by then begins anew on another of its pods. Who
+            works on one that is cancelled learns of it at once where the registry may call the agent, by
+            ``registry.connects_to(agent)``, and else when it reports its progress.
         url_variable: A variable that introduces the agent's URL to its clients. The mesh needs none: clients learn
             addresses from the registry.
     """
