@@ -394,7 +394,7 @@ class Shop:
 
     def meshed(self, workload: W) -> W:
         """A workload of the mesh, with its registry."""
-        workload.connects_to(Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, name="mesh")))
+        workload.connects_to(Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL, name="mesh")))
         return workload
 
     def runs_agent(self, settings: AgentSettings) -> Agent:

@@ -33,6 +33,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .mesh import MeshRelease, mesh_of
+from .mesh_variables import MeshProgram, unread
 from .postgres import Postgres
 from .redis import STREAM, Redis
 from .tempo import Tempo
@@ -194,7 +195,10 @@ class Registry(Workload):
             self.connects_to(Target(workload=agent))
 
     def problems(self) -> Sequence[str]:
-        """Several that do not share a database know different agents."""
+        """What it is told and does not read, and several that do not share a database."""
+        return (*unread(self.full_name, self.release, MeshProgram.REGISTRY, self.variables), *self._apart())
+
+    def _apart(self) -> Sequence[str]:
         if self.availability.scale.most == 1 or any(
             one.name == "DATABASE_URL" and str(one.value).startswith("postgres") for one in self.variables
         ):
