@@ -117,6 +117,15 @@ PROGRAMS = (
         folders=(str(ROOT / "node_modules/.bin"),),
     ),
     Program(
+        "tsx",
+        "starts sources of TypeScript, as the image of rendered agents does",
+        ("tsx",),
+        brought_by="make node_modules/.ready",
+        needs="`tsx` of npm",
+        folders=(str(ROOT / "node_modules/.bin"),),
+    ),
+    Program("java", "starts the rendered agents of Java", ("java", "javac"), ("default-jdk-headless",)),
+    Program(
         "grammars",
         "Grafana's own grammars, which read every query of logs and traces",
         brought_by="make node_modules/.ready",

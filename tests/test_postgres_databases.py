@@ -320,9 +320,64 @@ def test_a_role_that_was_alone_keeps_its_tables_when_others_come(first_start: Se
     assert "must be owner of database" in first_start.psql("ALTER DATABASE mcpmesh SET work_mem = '1GB'", **me).stderr
 
 
+def test_a_reader_reads_what_is_there_and_what_comes_and_changes_nothing(first_start: Server, tmp_path: Path) -> None:
+    first_start.bring()
+    keeper = first_start.client("registry")
+    first_start.ask(
+        "CREATE TABLE before AS SELECT 1 AS n", "CREATE SCHEMA own", "CREATE TABLE own.before (n int)", **keeper
+    )
+    read_by = given(tmp_path, replace(MESH, readers=("looker",)), replace(OWN, readers=("watcher",)))
+    said = first_start.bring(**read_by)
+    assert "role looker: made" in said
+    assert first_start.bring(**read_by) == f"{DONE}\n"
+    first_start.ask(
+        "CREATE TABLE after AS SELECT 2 AS n",
+        "CREATE VIEW seen AS SELECT n FROM after",
+        "CREATE SCHEMA later",
+        "CREATE TABLE later.after (n int)",
+        **keeper,
+    )
+    reader = {
+        "url": f"postgresql://looker@{LOCALHOST}:{first_start.port}/mcpmesh",
+        "PGPASSWORD": SECRETS[POSTGRES, "looker-password"],
+    }
+    assert first_start.ask("SELECT n FROM before UNION SELECT n FROM seen ORDER BY n", **reader) == ["1", "2"]
+    assert first_start.ask("SELECT count(*) FROM own.before, later.after", **reader) == ["0"]
+
+    def changes() -> list[str]:
+        """What it may do beside reading."""
+        tried = (
+            *("INSERT INTO after VALUES (3)", "UPDATE before SET n = 3", "DELETE FROM after", "TRUNCATE after"),
+            *("DROP TABLE before", "CREATE TABLE mine ()", "CREATE SCHEMA mine", "CREATE TEMPORARY TABLE mine ()"),
+        )
+        answers = {statement: first_start.psql(f"BEGIN; {statement}; ROLLBACK", **reader) for statement in tried}
+        no = ("ERROR:  permission denied", "ERROR:  must be owner")
+        assert all(not answer.returncode or answer.stderr.startswith(no) for answer in answers.values()), answers
+        return [statement for statement, answer in answers.items() if answer.returncode == 0]
+
+    assert changes() == []
+    # What somebody gave it is taken away, and what somebody took is given back.
+    url = "postgresql:///mcpmesh?user=postgres"
+    first_start.ask("GRANT ALL ON after TO looker", "GRANT CREATE ON SCHEMA public TO looker", url=url)
+    first_start.ask("GRANT ALL ON DATABASE mcpmesh TO looker", "REVOKE ALL ON before FROM looker", url=url)
+    assert len(changes()) == 6
+    healed = first_start.bring(**read_by)
+    assert "database mcpmesh: TRUNCATE on after taken from looker" in healed
+    assert changes() == []
+    assert first_start.ask("SELECT n FROM before", **reader) == ["1"]
+    # It is nobody elsewhere, and of several roles it reads each one's.
+    other = reader["url"].replace("/mcpmesh", "/ai_interviewer")
+    assert 'denied for database "ai_interviewer"' in first_start.psql("SELECT", **{**reader, "url": other}).stderr
+    first_start.ask("CREATE TABLE kept AS SELECT 7 AS n", **first_start.client("backend"))
+    watcher = {"url": other.replace("looker", "watcher"), "PGPASSWORD": SECRETS[POSTGRES, "watcher-password"]}
+    assert first_start.ask("SELECT n FROM backend.kept", **watcher) == ["7"]
+    # Whoever is named no more is not let in.
+    assert "role looker: not let in from outside any more" in first_start.bring()
+
+
 RULES, TOLD = "may log in, and rules nothing", f"its password is now that of {POSTGRES}, key"
-# What somebody changes by hand: in which database, how, and what the task says of it. Those of a group are healed by one
-# run. Of two groups, because the second is about what the first takes away.
+# What somebody changes by hand: in which database, how, and what the task says of it. One run heals those of a group.
+# Of two groups, because the second is about what the first takes away.
 BROKEN: tuple[dict[str, tuple[str, str, str]], ...] = (
     {
         "a right to enter": (
@@ -551,6 +606,10 @@ def test_names_that_the_server_has_itself_are_refused() -> None:
             Database(name=name, roles=("a",))
         with refused("The server has that itself"):
             Database(name="a", roles=(name,))
+        with refused("The server has that itself"):
+            Database(name="a", roles=("a",), readers=(name,))
+    with refused("Database 'a' role: 'b' was given"):
+        Database(name="a", roles=("a", "b"), readers=("b",))
     with refused("'pgcrypto'"):
         Database(name="a", roles=("a",), extensions=("PgCrypto",))
 
@@ -595,7 +654,7 @@ def test_check_upgrade_says_what_becomes_of_databases_and_roles(tmp_path: Path) 
     def rendered(*databases: Database) -> Sequence[Manifest]:
         return given(tmp_path, *databases)["manifests"]
 
-    audit = Database(name="audit", roles=("backend", "auditor"))
+    audit = Database(name="audit", roles=("backend",), readers=("auditor",))
     before, after = rendered(MESH, OWN), rendered(MESH, OWN, audit)
     assert breaking_changes(before, after) == ()
     assert notes_on(before, after) == (

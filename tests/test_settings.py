@@ -111,6 +111,7 @@ from mcpmesh_k8s import (
     IngressNginx,
     Internet,
     IssuedKey,
+    Java,
     KeyForm,
     Kubelet,
     KubeStateMetrics,
@@ -128,6 +129,8 @@ from mcpmesh_k8s import (
     Manifest,
     Manual,
     Mesh,
+    MeshDashboard,
+    MeshDashboardSettings,
     MeshRelease,
     MeshSettings,
     MetricsEndpoint,
@@ -184,6 +187,7 @@ from mcpmesh_k8s import (
     PrometheusOperator,
     PrometheusSettings,
     PublicAddress,
+    Python,
     Question,
     RandomKey,
     RateLimit,
@@ -194,6 +198,7 @@ from mcpmesh_k8s import (
     RedisUser,
     Registry,
     RegistrySettings,
+    Reloader,
     Repair,
     Replicas,
     RequestCount,
@@ -202,8 +207,10 @@ from mcpmesh_k8s import (
     RestoreDrill,
     Retention,
     RoleConnections,
+    Rotation,
     Route,
     Row,
+    Runtime,
     S3Storage,
     S3Target,
     Schedule,
@@ -241,6 +248,7 @@ from mcpmesh_k8s import (
     TraceLimits,
     Traefik,
     TreeError,
+    TypeScript,
     UpdateMode,
     User,
     Variable,
@@ -387,6 +395,11 @@ class Shop:
         self.web.connects_to(agent)
         return agent
 
+    def runs_in(self, runtime: Runtime) -> Agent:
+        """An agent with room for any runtime."""
+        roomy = Compute(cpu="100m", memory="128Mi", memory_limit="512Mi")
+        return self.runs_agent(replace(AGENT, module="", runtime=runtime, compute=roomy))
+
     def routes(self, route: Route) -> Gateway:
         return Gateway(self.phase, GATEWAY, [route], DEVELOPER)
 
@@ -473,6 +486,13 @@ class Shop:
         registry.connects_to(postgres.database("mesh", role="mesh"))
         Agent(self.phase, AGENT).connects_to(registry)
         return self.watched(registry)
+
+    def shows_mesh(self, settings: MeshDashboardSettings) -> MeshDashboard:
+        database = Database(name="mesh", roles=("mesh",), readers=("dashboard",))
+        postgres = self.postgres(replace(POSTGRES, databases=(database,)))
+        dashboard = MeshDashboard(self.phase, settings)
+        dashboard.connects_to(postgres.database("mesh", role="dashboard"))
+        return self.meshed(dashboard)
 
     def secret(self, name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
         return Secret(self.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
@@ -648,6 +668,7 @@ NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
 ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
 SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
 SECRET = SecretSettings(name="token", keys=("token",), source=STORE)
+SHOWN = SecretFiles(mount_path="/keys", secret="shop-one")
 SERVICE = WorkloadSettings(name="extra", container=MAIN)
 ON_SSD = NodeSelectorRequirement(key="disk", values=("ssd",))
 ON_SSD_ONLY = NodeSelectorTerm(match_expressions=(ON_SSD,))
@@ -706,6 +727,15 @@ def case(value: Value, use: Callable[[Shop, Value], Component], /, **changes: ob
     return case_of(lambda _: value, use, **changes)
 
 
+OF_THE_MESH: dict[str, object] = {
+    "runtime": Refused(Python(module="bot"), "Give one of both"),
+    "startup_seconds": 240,
+    "settle_seconds": 5,
+    "call_seconds": 60,
+    "tool_workers": 4,
+}
+"""Other values for what agents and API services have in common."""
+
 CASES: dict[type[DataclassInstance], Case] = {
     AddressRange: case(
         AddressRange(cidr="203.0.113.0/24"), Shop.admits, cidr="198.51.100.0/24", without=("203.0.113.7/32",)
@@ -726,6 +756,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         mesh_namespace="other",
         termination_grace_seconds=31,
         url_variable="BOT_URL",
+        port=8091,
+        jobs=True,
+        **OF_THE_MESH,
         availability=URGENT,
         extras=MORE,
     ),
@@ -745,12 +778,18 @@ CASES: dict[type[DataclassInstance], Case] = {
         debounce_seconds=6,
         mesh_namespace="other",
         termination_grace_seconds=31,
+        **OF_THE_MESH,
         port=8081,
         readiness_path="/healthy",
         public_url_variable="SHOP_URL",
         availability=Availability(scale=Replicas(count=3)),
         extras=MORE,
     ),
+    Python: case(Python(module="bot"), Shop.runs_in, module="helper", args=("--fast",)),
+    TypeScript: case(
+        TypeScript(entry="dist/index.js"), Shop.runs_in, entry="src/index.ts", args=("--fast",), heap_percent=61
+    ),
+    Java: case(Java(jar="target/bot.jar"), Shop.runs_in, jar="target/helper.jar", args=("--fast",), heap_percent=61),
     ApplicationSettings: case_of(
         lambda _: SHOP,
         lambda _, settings: (
@@ -760,6 +799,7 @@ CASES: dict[type[DataclassInstance], Case] = {
                 Route(path="/", to=shop.admits(HostNetwork(ranges=("10.0.0.0/24",))), audience=Audience.PUBLIC)
             ),
             shop.runs_agent(AGENT),
+            shop.knows(Variable(name="TOKEN", value=shop.secret("one", "first").key("first"))),
         )[2],
         api_server=ApiServer(ports=(6443,)),
         name="store",
@@ -769,6 +809,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         policies=PolicyKind.CILIUM,
         platform=Platform(assigns_users=True),
         mesh=Mesh(release=MeshRelease.V0_5),
+        reloader=Reloader(),
     ),
     ArgoCdProjectSettings: case(
         PROJECT,
@@ -898,6 +939,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, database: shop.postgres(replace(POSTGRES, databases=(database,))),
         name="store",
         roles=("shop", "report"),
+        readers=("report",),
         extensions=("pgcrypto",),
     ),
     DevIdentity: case(DEVELOPER, Shop.vouches, email="other@example.com", name="Somebody"),
@@ -943,6 +985,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         port=8443,
         peer=AddressRange(cidr="203.0.113.7/32"),
         introduction=HINT,
+        volumes=(Files(name="partner-ca", mount_path="/partner", files=(File(path="ca.pem", content="CA"),)),),
     ),
     ExternalSecrets: case(
         STORE,
@@ -1068,6 +1111,16 @@ CASES: dict[type[DataclassInstance], Case] = {
         Mesh(),
         lambda _, mesh: Shop(ApplicationSettings(name="shop", mesh=mesh)).runs_agent(AGENT),
         release=MeshRelease.V0_5,
+    ),
+    MeshDashboardSettings: case(
+        MeshDashboardSettings(),
+        Shop.shows_mesh,
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        log_level="DEBUG",
+        name="mesh-ui",
+        availability=URGENT,
+        extras=MORE,
     ),
     MinioSettings: case(
         MINIO,
@@ -1248,10 +1301,14 @@ CASES: dict[type[DataclassInstance], Case] = {
         trace_length=10_001,
         exporter=None,
         backup=NIGHTLY,
+        dashboard=True,
         users=(CARTS,),
         name="cache",
         availability=URGENT,
         extras=MORE,
+    ),
+    Reloader: case(
+        Reloader(), lambda _, reloader: Shop(ApplicationSettings(name="shop", reloader=reloader)).shows_keys(SHOWN)
     ),
     RegistrySettings: case(
         RegistrySettings(image=images.REGISTRY, compute=SMALL),
@@ -1485,6 +1542,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         one_at_a_time=True,
         public_url_variable="SHOP_URL",
         identity_headers=IdentityHeaders(administrator="Admin", other="Viewer"),
+        administrators_only=Refused("It shows all.", "It shows all. Give Audience.ADMINISTRATOR."),
         extras=MORE,
     ),
     Affinity: case(
@@ -1631,7 +1689,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         sources=(ServiceAccountTokenProjection(audience="vault"),),
     ),
     SecretFiles: case(
-        SecretFiles(mount_path="/keys", secret="shop-one"),
+        SHOWN,
         Shop.shows_keys,
         name="keys",
         mount_path="/secrets",
@@ -1958,6 +2016,7 @@ ONLY_READ = {
     (IssuedKey, "issued_by"): "people read it in the table of Secrets and when they are asked for the value",
     (S3Target, "issued_by"): "people read it as they read IssuedKey.issued_by (test_bucket_backup.py)",
     (RandomKey, "form"): "it is how the value is made, and no value is rendered",
+    (WorkloadSettings, "answer_seconds"): "it says what is checked (test_languages.py)",
     (BuiltImage, "dockerfile"): "the operator's commands build it (test_operations.py)",
     (BuiltImage, "build_context"): "the operator's commands build in it (test_operations.py)",
     (Patch, "because"): "people read it where patches are listed (test_extras.py)",
@@ -1982,6 +2041,7 @@ EXTENDED: set[type[DataclassInstance]] = {
     WorkloadOptions,
     TaskOptions,
     MeshSettings,
+    Runtime,  # type: ignore[type-abstract]
     Volume,  # type: ignore[type-abstract]
 }
 """Classes that only others extend: their fields are shown by those."""
@@ -1989,7 +2049,7 @@ EXTENDED: set[type[DataclassInstance]] = {
 ANSWERS: set[type[DataclassInstance]] = {SecretEntry, Share}
 """Classes that are returned and never given."""
 
-MOVED: set[type[DataclassInstance]] = {Content, Count, Owner, Part, Place, Row, Server}
+MOVED: set[type[DataclassInstance]] = {Content, Count, Owner, Part, Place, Rotation, Row, Server}
 """Classes that moves of data know, and nothing that is rendered (test_stores.py, test_data_moves.py)."""
 
 CLASSES: list[type[DataclassInstance]] = [

@@ -576,10 +576,10 @@ def _hosts_of(manifest: Manifest) -> list[str]:
 
 
 def _databases_of(manifest: Manifest) -> dict[str, list[str]]:
-    """The databases that a ConfigMap names for the task of a server, each with its roles; none for any other."""
+    """The databases that a ConfigMap names for the task of a server, each with all who enter; none for any other."""
     try:
         named = json.loads(str(at(manifest, "data").get(DATABASES_FILE, "[]")))
-        return {database["name"]: database["roles"] for database in named}
+        return {database["name"]: [*database["roles"], *database.get("readers", [])] for database in named}
     except (ValueError, TypeError, KeyError):
         return {}
 
