@@ -158,6 +158,18 @@ def grid(points: Iterable[object], *, short: Container[object]) -> list[object]:
     return [pytest.param(*values, marks=long) for values, long in tried]
 
 
+def try_each(cases: Iterable[tuple[str, Callable[[], object]]]) -> None:
+    """Try every case of one table in one test, which takes a tenth of a test for each, and name all that fail."""
+    failed: list[str] = []
+    for name, attempt in cases:
+        try:
+            attempt()
+        except (Exception, pytest.fail.Exception) as error:  # a case that fails, however, hides no other
+            failed.append(f"{name}: {type(error).__name__}: {error}")
+    if failed:
+        pytest.fail("\n\n".join(failed), pytrace=False)
+
+
 # --- programs: a test asks for what it starts, and is skipped where that is not ---
 
 
