@@ -11,15 +11,15 @@ import sys
 from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import cdk8s
 import pytest
-import yaml
 
 from mcpmesh_k8s import Phase
 from only_asked import OnlyAsked
 from programs import PROGRAMS, Program, how_to_get, named
+from reading import Manifest as Manifest
+from reading import read_manifests as read_manifests
 
 ROOT = Path(__file__).parent.parent
 IN_CI = os.environ.get("CI") == "true"
@@ -35,7 +35,6 @@ LONGEST = (
 )
 ONLY_ASKED = pytest.StashKey[OnlyAsked]()
 
-Manifest = dict[str, object]
 Manifests = Callable[[str], list[Manifest]]
 
 
@@ -121,18 +120,6 @@ def close(phase: Phase) -> None:
     policy = cdk8s.ApiObject(phase, "closed", api_version="networking.k8s.io/v1", kind=kind, metadata=metadata)
     spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     policy.add_json_patch(cdk8s.JsonPatch.add("/spec", spec))
-
-
-def read_manifests(folder: Path) -> list[Manifest]:
-    """All objects of a folder's YAML files, in the order they are applied."""
-    files = sorted(folder.glob("*.yaml"))
-    assert files, f"{folder} holds no YAML: run `make synth`"
-    return [document for path in files for document in documents_of(path.read_text(encoding="utf-8"))]
-
-
-def documents_of(text: str) -> list[Any]:
-    """The documents of a YAML text, read by libyaml where PyYAML has it: the other way takes many times as long."""
-    return list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 @pytest.fixture(scope="session")
