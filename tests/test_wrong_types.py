@@ -210,7 +210,10 @@ def test_nothing_public_takes_what_its_annotation_does_not_say() -> None:
         assert where in str(refused.value)
         assert parameter in str(refused.value)
 
-    try_each((f"{where}: {parameter}", partial(refuses, where, *call, parameter)) for where, *call, parameter in CALLS)
+    try_each(
+        (f"{where}: {parameter}", partial(refuses, where, function, before, parameter))
+        for where, function, before, parameter in CALLS
+    )
 
 
 def test_what_a_construct_takes_is_shown_by_help() -> None:
