@@ -10,8 +10,9 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -403,10 +404,16 @@ def advisories() -> str:
     return table(("of", "advisory", "what it allows", "mended in", "here", "what we do"), rows)
 
 
+@cache
+def watched_rules() -> Mapping[str, Mapping[str, Any]]:
+    """The rules of an application whose every part is watched, by the names of alerts."""
+    with tempfile.TemporaryDirectory() as outdir:
+        return watched(Path(outdir))
+
+
 def alerts() -> str:
     """Every alert of an application whose every part is watched, as Prometheus is given it."""
-    with tempfile.TemporaryDirectory() as outdir:
-        rules = watched(Path(outdir)).values()
+    rules = watched_rules().values()
     rows = [
         (
             f"[{rule['alert']}](runbooks/{rule['alert']}.md)",
@@ -421,8 +428,7 @@ def alerts() -> str:
 
 def faults() -> str:
     """What becomes pending when something is stopped, as `make test-watching` sees it."""
-    with tempfile.TemporaryDirectory() as outdir:
-        rules = watched(Path(outdir))
+    rules = watched_rules()
     seconds = json.loads((ROOT / "tests/drill/measured.json").read_text(encoding="utf-8"))
     rows = [
         (

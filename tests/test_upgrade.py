@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from conftest import Manifests, documents_of
+from conftest import Manifests
 from environments import EVERY
 from mcpmesh_k8s.operations.programs import OperationError
 from mcpmesh_k8s.operations.upgrade import breaking_changes, compare, main, notes_on
 from mesh_harness import find
+from reading import documents_of
 
 ROOT = Path(__file__).parent.parent
 Object = dict[str, Any]

@@ -314,7 +314,9 @@ class StoreBackup(Task):
             variables=(*variables({"STORE": store.name, "BACKUPS": BACKUPS, **retention}), *program.variables),
             volumes=(*volumes, *program.volumes),
         )
-        container = take if isinstance(target, ClaimTarget) else _sender(name, target, "send", backup, volumes, store, least)
+        container = (
+            take if isinstance(target, ClaimTarget) else _sender(name, target, "send", backup, volumes, store, least)
+        )
         super().__init__(
             scope,
             TaskSettings(
