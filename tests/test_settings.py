@@ -111,6 +111,7 @@ from mcpmesh_k8s import (
     IngressNginx,
     Internet,
     IssuedKey,
+    Java,
     KeyForm,
     Kubelet,
     KubeStateMetrics,
@@ -186,6 +187,7 @@ from mcpmesh_k8s import (
     PrometheusOperator,
     PrometheusSettings,
     PublicAddress,
+    Python,
     Question,
     RandomKey,
     RateLimit,
@@ -206,6 +208,7 @@ from mcpmesh_k8s import (
     RoleConnections,
     Route,
     Row,
+    Runtime,
     S3Storage,
     S3Target,
     Schedule,
@@ -243,6 +246,7 @@ from mcpmesh_k8s import (
     TraceLimits,
     Traefik,
     TreeError,
+    TypeScript,
     UpdateMode,
     User,
     Variable,
@@ -388,6 +392,11 @@ class Shop:
         agent = self.meshed(Agent(self.phase, settings))
         self.web.connects_to(agent)
         return agent
+
+    def runs_in(self, runtime: Runtime) -> Agent:
+        """An agent with room for any runtime."""
+        roomy = Compute(cpu="100m", memory="128Mi", memory_limit="512Mi")
+        return self.runs_agent(replace(AGENT, module="", runtime=runtime, compute=roomy))
 
     def routes(self, route: Route) -> Gateway:
         return Gateway(self.phase, GATEWAY, [route], DEVELOPER)
@@ -715,6 +724,15 @@ def case(value: Value, use: Callable[[Shop, Value], Component], /, **changes: ob
     return case_of(lambda _: value, use, **changes)
 
 
+OF_THE_MESH: dict[str, object] = {
+    "runtime": Refused(Python(module="bot"), "Give one of both"),
+    "startup_seconds": 240,
+    "settle_seconds": 5,
+    "call_seconds": 60,
+    "tool_workers": 4,
+}
+"""Other values for what agents and API services have in common."""
+
 CASES: dict[type[DataclassInstance], Case] = {
     AddressRange: case(
         AddressRange(cidr="203.0.113.0/24"), Shop.admits, cidr="198.51.100.0/24", without=("203.0.113.7/32",)
@@ -735,6 +753,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         mesh_namespace="other",
         termination_grace_seconds=31,
         url_variable="BOT_URL",
+        port=8091,
+        jobs=True,
+        **OF_THE_MESH,
         availability=URGENT,
         extras=MORE,
     ),
@@ -754,12 +775,18 @@ CASES: dict[type[DataclassInstance], Case] = {
         debounce_seconds=6,
         mesh_namespace="other",
         termination_grace_seconds=31,
+        **OF_THE_MESH,
         port=8081,
         readiness_path="/healthy",
         public_url_variable="SHOP_URL",
         availability=Availability(scale=Replicas(count=3)),
         extras=MORE,
     ),
+    Python: case(Python(module="bot"), Shop.runs_in, module="helper", args=("--fast",)),
+    TypeScript: case(
+        TypeScript(entry="dist/index.js"), Shop.runs_in, entry="src/index.ts", args=("--fast",), heap_percent=61
+    ),
+    Java: case(Java(jar="target/bot.jar"), Shop.runs_in, jar="target/helper.jar", args=("--fast",), heap_percent=61),
     ApplicationSettings: case_of(
         lambda _: SHOP,
         lambda _, settings: (
@@ -1980,6 +2007,7 @@ ONLY_READ = {
     (IssuedKey, "issued_by"): "people read it in the table of Secrets and when they are asked for the value",
     (S3Target, "issued_by"): "people read it as they read IssuedKey.issued_by (test_bucket_backup.py)",
     (RandomKey, "form"): "it is how the value is made, and no value is rendered",
+    (WorkloadSettings, "answer_seconds"): "it says what is checked (test_languages.py)",
     (BuiltImage, "dockerfile"): "the operator's commands build it (test_operations.py)",
     (BuiltImage, "build_context"): "the operator's commands build in it (test_operations.py)",
     (Patch, "because"): "people read it where patches are listed (test_extras.py)",
@@ -2004,6 +2032,7 @@ EXTENDED: set[type[DataclassInstance]] = {
     WorkloadOptions,
     TaskOptions,
     MeshSettings,
+    Runtime,  # type: ignore[type-abstract]
     Volume,  # type: ignore[type-abstract]
 }
 """Classes that only others extend: their fields are shown by those."""

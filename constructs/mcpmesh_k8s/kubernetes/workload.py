@@ -91,6 +91,7 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
             route is told. Nothing is said of a program that asks people who they are, or shows nothing of others.
         ipv4_only: Whether its program listens on addresses of IPv4 alone. Where a cluster has both families, its
             Service has one of IPv4; where IPv6 is the first or the only one, it is refused.
+        answer_seconds: How long an answer of it may take, where its program knows: a gateway waits as long.
     """
 
     one_at_a_time: bool | str = False
@@ -98,6 +99,7 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
     identity_headers: IdentityHeaders | None = None
     administrators_only: str = ""
     ipv4_only: bool = False
+    answer_seconds: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself inside one service."""
@@ -131,6 +133,8 @@ class Workload(Pod):
         """How a gateway tells it who asks; by a token where nothing is said."""
         self.administrators_only = settings.administrators_only
         """Why it is for administrators alone; empty where it is not."""
+        self.answer_seconds = settings.answer_seconds
+        """How long an answer of it may take; 0 where its program does not know."""
         self._ipv4_only = settings.ipv4_only
         families = self.application.settings.platform.ip_families
         if self._ipv4_only and families[0] != "IPv4":

@@ -15,6 +15,7 @@ from .backup import (
 )
 from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
+from .language import Java, Python, Runtime, TypeScript
 from .mesh import ApplicationSettings, Mesh, MeshRelease, mesh_of
 from .mesh_dashboard import MeshDashboard, MeshDashboardSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
@@ -47,6 +48,7 @@ __all__ = [
     "GrafanaSettings",
     "HasDashboards",
     "HasDataSource",
+    "Java",
     "Mesh",
     "MeshDashboard",
     "MeshDashboardSettings",
@@ -60,6 +62,7 @@ __all__ = [
     "PostgresDatabases",
     "PostgresExporter",
     "PostgresSettings",
+    "Python",
     "Redis",
     "RedisExporter",
     "RedisSettings",
@@ -70,6 +73,7 @@ __all__ = [
     "RestoreDrill",
     "Retention",
     "RoleConnections",
+    "Runtime",
     "S3Storage",
     "S3Target",
     "SourceKind",
@@ -79,6 +83,7 @@ __all__ = [
     "Tempo",
     "TempoSettings",
     "TraceLimits",
+    "TypeScript",
     "mesh_of",
     "role_key",
 ]

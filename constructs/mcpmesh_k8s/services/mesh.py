@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from constructs import Construct
 
-from mcpmesh_k8s.kubernetes import Choice, HttpGet, Probe, Probes, ScopeSettings, TcpSocket, dataclass, settings_of
+from mcpmesh_k8s import images
+from mcpmesh_k8s.kubernetes import (
+    Choice,
+    HttpGet,
+    Image,
+    Probe,
+    Probes,
+    ScopeSettings,
+    TcpSocket,
+    dataclass,
+    settings_of,
+)
+
+from .language import Runtime
 
 
 class MeshRelease(Choice):
@@ -22,6 +35,25 @@ class MeshRelease(Choice):
     def has_dashboard(self) -> bool:
         """Whether it has a dashboard of its own."""
         return self is not MeshRelease.V0_5
+
+    @property
+    def has_every_language(self) -> bool:
+        """Whether there are runtimes for TypeScript and Java beside that for Python."""
+        return self is not MeshRelease.V0_5
+
+    @property
+    def reads_call_settings(self) -> bool:
+        """Whether the runtime reads how long it waits for others and how many tools run at once, and has jobs."""
+        return self is not MeshRelease.V0_5
+
+    @property
+    def agents_have_metrics(self) -> bool:
+        """Whether an agent answers on ``/metrics``: of 3.8, what serves ``/mcp`` stands before it, and answers 404."""
+        return self is MeshRelease.V0_5
+
+    def runtime_image(self, runtime: Runtime) -> Image:
+        """The plain runtime of a language."""
+        return images.PYTHON_RUNTIME_0_5 if self is MeshRelease.V0_5 else runtime.image
 
     def agent_probes(self, startup_seconds: int) -> Probes:
         """The probes of an agent. None of them asks for other services: a restart of it mends none of those."""
