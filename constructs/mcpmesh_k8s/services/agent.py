@@ -34,6 +34,7 @@ from mcpmesh_k8s.kubernetes import (
 
 from .language import Python, Runtime, require_module
 from .mesh import MeshRelease, mesh_of
+from .mesh_tls import RUNTIME, HttpsClient
 from .registry import LOG_LEVELS, Registry
 
 USER = User(uid=999, gid=999)
@@ -364,6 +365,9 @@ def _mesh_container(
 class _MeshWorkload(Workload):
     """What registers with the mesh."""
 
+    def __init__(self, scope: Construct, settings: WorkloadSettings, serves: HttpsClient | None = None) -> None:
+        super().__init__(scope, mesh_of(scope).secured(scope, settings, RUNTIME, serves))
+
     def problems(self) -> Sequence[str]:
         """Where it would not be there for others, or others for it."""
         return (*self._no_registry(), *self._deaf())
@@ -424,6 +428,7 @@ class Agent(_MeshWorkload):
                     {"MCP_MESH_AGENT_NAME": settings.name},
                 ),
             ),
+            HttpsClient.CURL,
         )
 
     @property
@@ -464,7 +469,14 @@ class Api(_MeshWorkload):
 
     def __init__(self, scope: Construct, settings: ApiSettings) -> None:
         self.settings = settings
-        release = mesh_of(scope).release
+        mesh, release = mesh_of(scope), mesh_of(scope).release
+        if mesh.tls and not settings.program.serves_people:
+            raise SettingError(
+                f"{settings.name} runtime",
+                settings.program.language,
+                "Where the mesh speaks TLS, its API services would demand a certificate of people, too. Give an Agent, "
+                "and an Api in Python before it, or Mesh(tls=None).",
+            )
         self._readiness_path = settings.readiness_path or release.api_readiness_path
         full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(

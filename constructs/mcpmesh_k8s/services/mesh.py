@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from constructs import Construct
 
 from mcpmesh_k8s import images
@@ -9,15 +11,21 @@ from mcpmesh_k8s.kubernetes import (
     Choice,
     HttpGet,
     Image,
+    PodSettings,
     Probe,
     Probes,
     ScopeSettings,
+    SettingError,
     TcpSocket,
+    Variable,
     dataclass,
     settings_of,
 )
 
 from .language import Runtime
+from .mesh_tls import HttpsClient, MeshTls
+
+P = TypeVar("P", bound=PodSettings)
 
 
 class MeshRelease(Choice):
@@ -29,6 +37,11 @@ class MeshRelease(Choice):
     @property
     def asks_user_checks(self) -> bool:
         """Whether the runtime has probes that answer as the code's own checks say, and serves them for APIs too."""
+        return self is not MeshRelease.V0_5
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether its programs can show each other certificates."""
         return self is not MeshRelease.V0_5
 
     @property
@@ -152,9 +165,30 @@ class Mesh:
 
     Args:
         release: Which line of MCP Mesh it is.
+        tls: How its programs show each other who they are, and keep what they say from others; not at all unless given.
+            0.5 cannot. A service mesh, ``ApplicationSettings.transit``, is the other way, for everything.
     """
 
     release: MeshRelease = MeshRelease.V3
+    tls: MeshTls | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what the release has not."""
+        if self.tls and not self.release.speaks_tls:
+            raise SettingError("Mesh.tls", self.tls, f"{self.release.value} speaks none. Give MeshRelease.V3, or None.")
+
+    def secured(
+        self, scope: Construct, settings: P, told: tuple[Variable, ...], serves: HttpsClient | None = None
+    ) -> P:
+        """A pod of the mesh: with a certificate of its own, where the mesh speaks TLS.
+
+        Args:
+            scope: Where it stands.
+            settings: The pod.
+            told: What tells its program so.
+            serves: With what its container asks itself, where it demands a certificate of whoever calls it.
+        """
+        return self.tls.given_to(scope, settings, told, serves) if self.tls else settings
 
 
 @dataclass(frozen=True, kw_only=True)

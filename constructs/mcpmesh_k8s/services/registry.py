@@ -33,6 +33,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .mesh import MeshRelease, mesh_of
+from .mesh_tls import REGISTRY, HttpsClient
 from .postgres import Postgres
 from .redis import STREAM, Redis
 from .tempo import Tempo
@@ -139,41 +140,46 @@ class Registry(Workload):
         settings.require_known_to(self.release)
         super().__init__(
             scope,
-            WorkloadSettings(
-                name=settings.name,
-                availability=settings.availability,
-                extras=settings.extras,
-                component="registry",
-                # lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
-                tls=(TlsClient.POSTGRES, TlsClient.REDIS),
-                one_at_a_time=self.release.alone,
-                container=Container(
+            mesh_of(scope).secured(
+                scope,
+                WorkloadSettings(
                     name=settings.name,
-                    image=settings.image,
-                    user=USER,
-                    compute=settings.compute,
-                    args=("--host", "0.0.0.0", "--port", "8000"),
-                    # The port that rules it is none of these: no Service has it, and no policy can open it.
-                    ports=(Port(number=8000),),
-                    variables=(
-                        *variables(
-                            {
-                                "MCP_MESH_LOG_LEVEL": settings.log_level,
-                                "DEFAULT_TIMEOUT_THRESHOLD": str(settings.unhealthy_after_seconds),
-                            }
+                    availability=settings.availability,
+                    extras=settings.extras,
+                    component="registry",
+                    # lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
+                    tls=(TlsClient.POSTGRES, TlsClient.REDIS),
+                    one_at_a_time=self.release.alone,
+                    container=Container(
+                        name=settings.name,
+                        image=settings.image,
+                        user=USER,
+                        compute=settings.compute,
+                        args=("--host", "0.0.0.0", "--port", "8000"),
+                        # The port that rules it is none of these: no Service has it, and no policy can open it.
+                        ports=(Port(number=8000),),
+                        variables=(
+                            *variables(
+                                {
+                                    "MCP_MESH_LOG_LEVEL": settings.log_level,
+                                    "DEFAULT_TIMEOUT_THRESHOLD": str(settings.unhealthy_after_seconds),
+                                }
+                            ),
+                            *_of_release(settings, self.release),
+                            *settings.variables,
                         ),
-                        *_of_release(settings, self.release),
-                        *settings.variables,
+                        # An agent waits for a registry that hangs, and says nothing meanwhile: it is to be gone before
+                        # the agents are taken for dead too, which takes 43 seconds.
+                        probes=replace(
+                            Probes.of(HttpGet(path="/health"), hung_grace_seconds=10),
+                            liveness=Probe(check=HttpGet(path="/health"), period_seconds=5),
+                        ),
+                        pre_stop_seconds=5,
+                        log_pattern=r"^\[(?P<level>[A-Z]+)\] ",
                     ),
-                    # An agent waits for a registry that hangs, and says nothing meanwhile: it is to be gone before
-                    # the agents are taken for dead too, which takes 43 seconds.
-                    probes=replace(
-                        Probes.of(HttpGet(path="/health"), hung_grace_seconds=10),
-                        liveness=Probe(check=HttpGet(path="/health"), period_seconds=5),
-                    ),
-                    pre_stop_seconds=5,
-                    log_pattern=r"^\[(?P<level>[A-Z]+)\] ",
                 ),
+                REGISTRY,
+                HttpsClient.WGET,
             ),
         )
 
