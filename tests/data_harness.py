@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mesh_harness import LOCALHOST, SECRETS, Manifest, free_port
 from processes import REDIS, Account, serving, start_redis
+from redis_client import ask_redis
 from test_postgres_runtime import POSTGRES, starting
 from test_postgres_runtime import SECRETS as PASSWORDS
 
@@ -209,25 +210,8 @@ class End:
         return {**self.postgres, "PGHOST": LOCALHOST, "PGPASSWORD": PASSWORDS[POSTGRES, f"{role}-password"]}
 
     def redis(self, *command: str) -> object:
-        """Ask Redis."""
-        return ask_redis(self.redis_port, self.redis_password, *command)
-
-
-def ask_redis(port: int, password: str, *command: str) -> object:
-    """The answer to a command; a text when it is an error. A server without a password knows no users."""
-    named = ["--user", "operator"] if password else []
-    done = subprocess.run(
-        ["redis-cli", "-h", LOCALHOST, "-p", str(port), *named, "--json", *command],
-        env={"REDISCLI_AUTH": password} if password else {},
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
-    try:
-        answer: object = json.loads(done.stdout)
-    except json.JSONDecodeError:
-        return done.stdout + done.stderr
-    return answer
+        """Ask Redis. A server without a password knows no users."""
+        return ask_redis(self.redis_port, self.redis_password, *command, user="operator" if self.redis_password else "")
 
 
 @contextmanager
@@ -292,7 +276,7 @@ def compose_redis(folder: Path) -> Generator[int, None, None]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder)
     try:
         for _ in range(300):
-            if ask_redis(port, "", "PING") == "PONG":
+            if ask_redis(port, "", "PING", user="") == "PONG":
                 break
         yield port
     finally:

@@ -96,14 +96,6 @@ def serving(
                 pod.process.wait(10)
 
 
-def redis_cli(port: int, password: str, *command: str, host: str = LOCALHOST, user: str = "operator") -> str:
-    """The JSON that redis-cli prints, or its error message; by name unless the user is empty."""
-    named = ["--user", user, "--no-auth-warning"] if user else []
-    words = ["redis-cli", "-h", host, "-p", str(port), *named, "--json", *command]
-    done = subprocess.run(words, env={"REDISCLI_AUTH": password}, capture_output=True, text=True, timeout=10)
-    return done.stdout + done.stderr
-
-
 def start_redis(
     manifests: Sequence[Manifest],
     root: Path,

@@ -51,6 +51,7 @@ TAKES = {
     "show": "--json",
     "quick-update": "--context --confirm --app-dir --push",
     "restart": "--context --confirm",
+    "rotate": "--name --key --context --confirm --present",
     "export-data": "--data --context --app-dir --from --live",
     "import-data": "--data --context --confirm --app-dir --to --owner --owners",
     "verify-data": "--data --context --app-dir --from --to --json",

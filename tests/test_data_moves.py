@@ -33,7 +33,6 @@ from data_harness import (
     NAMESPACE,
     End,
     Stage,
-    ask_redis,
     staged,
 )
 from mcpmesh_k8s import Application, ApplicationSettings, Mover, SettingError, Store, read_script
@@ -56,6 +55,7 @@ from mcpmesh_k8s.services._postgres_mover import PostgresMover
 from mcpmesh_k8s.services._redis_mover import RedisMover
 from mesh_harness import LOCALHOST, eventually, free_port
 from processes import Account
+from redis_client import ask_redis
 
 STORES = stores_of(AiInterviewer(PROD, outdir="unused"))
 SCRIPTS = sorted(Path(mcpmesh_k8s.__file__).parent.glob("services/*_files/*.sh"))
@@ -313,6 +313,8 @@ def test_the_source_is_as_it_was_before(stage: Stage) -> None:
             "redis persistence": [line for line in persistence if line.startswith(kept)],
         }
 
+    # Redis writes its file a moment later while the disk is busy.
+    assert eventually(lambda: "aof_buffer_length:0" in str(stage.compose.redis("INFO", "persistence")), 20)
     before = state()
     export_data(compose_of(stage), STORES, stage.folder / "only-read")
     assert state() == before
@@ -818,8 +820,8 @@ def test_in_prod_what_redis_got_outlives_it(stage: Stage, imported: Path, tmp_pa
     command = ["redis-server", "--port", str(port), "--bind", LOCALHOST, "--dir", str(tmp_path / "data")]
     with subprocess.Popen([*command, "--appendonly", "yes"], stdout=subprocess.DEVNULL) as process:
         try:
-            assert eventually(lambda: ask_redis(port, "", "PING") == "PONG", 20)
-            assert ask_redis(port, "", "EVAL", DIGEST, "0") == stage.compose.redis("EVAL", DIGEST, "0")
+            assert eventually(lambda: ask_redis(port, "", "PING", user="") == "PONG", 20)
+            assert ask_redis(port, "", "EVAL", DIGEST, "0", user="") == stage.compose.redis("EVAL", DIGEST, "0")
         finally:
             process.terminate()
 
@@ -853,7 +855,7 @@ def test_what_redis_held_is_kept_beside_the_export_and_objects_of_the_target_sta
     command = ["redis-server", "--port", str(port), "--bind", LOCALHOST, "--dir", str(tmp_path), "--save", ""]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
-            assert eventually(lambda: ask_redis(port, "", "GET", "mine") == "before", 20)
+            assert eventually(lambda: ask_redis(port, "", "GET", "mine", user="") == "before", 20)
         finally:
             process.terminate()
 

@@ -758,7 +758,9 @@ def test_signing_in_is_limited(limited: RunningGateway) -> None:
     statuses = [gateway.request("GET", "/oauth2/start", headers=headers).status for _ in range(400)]
     assert statuses[:201] == [202] * 201
     assert statuses.count(429) >= 400 - (201 + 10 * (time.monotonic() - began) + 1)
-    assert failure(gateway.request("GET", "/oauth2/start", headers=headers)) == (429, "words")
+    # One in a tenth of a second is let through.
+    told = (gateway.request("GET", "/oauth2/start", headers=headers) for _ in range(50))
+    assert failure(next(answer for answer in told if answer.status != 202)) == (429, "words")
 
 
 # Who is counted: people by who they are, strangers by where they are
@@ -973,6 +975,7 @@ def test_who_is_remembered_is_forgotten_in_five_seconds_whatever_the_login_says(
     gateway.upstreams[LOGIN].answer = says
     while (statuses := ask_all()) == dict.fromkeys(words, 200):
         assert time.monotonic() - began < 5.5
+        time.sleep(0.05)  # they are remembered for seconds: to ask at every moment would take a whole processor
     assert time.monotonic() - began > 3.9
     # They were asked about one after the other.
     assert eventually(lambda: ask_all() == refused, 1), statuses

@@ -36,7 +36,8 @@ from mesh_harness import (
     probe,
     start_pod,
 )
-from processes import REDIS, START, redis_cli, start_beside_redis, start_redis
+from processes import REDIS, START, start_beside_redis, start_redis
+from redis_client import redis_cli
 
 SAMPLE = Path(__file__).parent / "mesh/agent_app/sample_agent"
 AGENTS = {  # and the package that each one's image holds

@@ -245,6 +245,7 @@ TARGETS = {
     "k8s-verify-data": "verify-data dev",
     "k8s-restart": "restart dev",
     "k8s-restore": "restore dev",
+    "k8s-rotate": "rotate dev",
     "k8s-rollback": "rollback dev",
     "k8s-clean": "clean dev",
 }

@@ -56,7 +56,8 @@ from mesh_harness import (
     start_pod,
 )
 from networks import lack, needs_root, own_network
-from processes import REDIS, START, Account, redis_cli, serving, start_redis
+from processes import REDIS, START, Account, serving, start_redis
+from redis_client import redis_cli
 from test_postgres_runtime import Server, starting
 
 IPV6 = "::1"

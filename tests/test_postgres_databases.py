@@ -376,8 +376,8 @@ def test_a_reader_reads_what_is_there_and_what_comes_and_changes_nothing(first_s
 
 
 RULES, TOLD = "may log in, and rules nothing", f"its password is now that of {POSTGRES}, key"
-# What somebody changes by hand: in which database, how, and what the task says of it. Those of a group are healed by
-# one run. Of two groups, because the second is about what the first takes away.
+# What somebody changes by hand: in which database, how, and what the task says of it. One run heals those of a group.
+# Of two groups, because the second is about what the first takes away.
 BROKEN: tuple[dict[str, tuple[str, str, str]], ...] = (
     {
         "a right to enter": (

@@ -1,7 +1,6 @@
 """This module is the proof that Redis is backed up by the rendered task, on the real server, and comes back."""
 
 import hashlib
-import json
 import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ import pytest
 from backup_harness import BackupPod, Cluster, copy_claim, drilled, seal
 from conftest import requires
 from mesh_harness import LOCALHOST, SECRETS, Manifest, Pod, free_port
-from processes import REDIS, redis_cli, serving, start_redis
+from processes import REDIS, serving, start_redis
+from redis_client import ask_redis, redis_cli
 from test_restore import Operate, operate
 
 __all__ = ["operate"]
@@ -29,7 +29,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Manifest]:
 
 def ask(redis: Pod, *command: str) -> object:
     """The answer to a command."""
-    return json.loads(redis_cli(redis.ports["redis"], PASSWORD, *command))
+    return ask_redis(redis.ports["redis"], PASSWORD, *command)
 
 
 @contextmanager

@@ -198,6 +198,7 @@ from mcpmesh_k8s import (
     RedisUser,
     Registry,
     RegistrySettings,
+    Reloader,
     Repair,
     Replicas,
     RequestCount,
@@ -206,6 +207,7 @@ from mcpmesh_k8s import (
     RestoreDrill,
     Retention,
     RoleConnections,
+    Rotation,
     Route,
     Row,
     Runtime,
@@ -666,6 +668,7 @@ NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
 ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
 SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
 SECRET = SecretSettings(name="token", keys=("token",), source=STORE)
+SHOWN = SecretFiles(mount_path="/keys", secret="shop-one")
 SERVICE = WorkloadSettings(name="extra", container=MAIN)
 ON_SSD = NodeSelectorRequirement(key="disk", values=("ssd",))
 ON_SSD_ONLY = NodeSelectorTerm(match_expressions=(ON_SSD,))
@@ -796,6 +799,7 @@ CASES: dict[type[DataclassInstance], Case] = {
                 Route(path="/", to=shop.admits(HostNetwork(ranges=("10.0.0.0/24",))), audience=Audience.PUBLIC)
             ),
             shop.runs_agent(AGENT),
+            shop.knows(Variable(name="TOKEN", value=shop.secret("one", "first").key("first"))),
         )[2],
         api_server=ApiServer(ports=(6443,)),
         name="store",
@@ -805,6 +809,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         policies=PolicyKind.CILIUM,
         platform=Platform(assigns_users=True),
         mesh=Mesh(release=MeshRelease.V0_5),
+        reloader=Reloader(),
     ),
     ArgoCdProjectSettings: case(
         PROJECT,
@@ -980,6 +985,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         port=8443,
         peer=AddressRange(cidr="203.0.113.7/32"),
         introduction=HINT,
+        volumes=(Files(name="partner-ca", mount_path="/partner", files=(File(path="ca.pem", content="CA"),)),),
     ),
     ExternalSecrets: case(
         STORE,
@@ -1300,6 +1306,9 @@ CASES: dict[type[DataclassInstance], Case] = {
         name="cache",
         availability=URGENT,
         extras=MORE,
+    ),
+    Reloader: case(
+        Reloader(), lambda _, reloader: Shop(ApplicationSettings(name="shop", reloader=reloader)).shows_keys(SHOWN)
     ),
     RegistrySettings: case(
         RegistrySettings(image=images.REGISTRY, compute=SMALL),
@@ -1680,7 +1689,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         sources=(ServiceAccountTokenProjection(audience="vault"),),
     ),
     SecretFiles: case(
-        SecretFiles(mount_path="/keys", secret="shop-one"),
+        SHOWN,
         Shop.shows_keys,
         name="keys",
         mount_path="/secrets",
@@ -2040,7 +2049,7 @@ EXTENDED: set[type[DataclassInstance]] = {
 ANSWERS: set[type[DataclassInstance]] = {SecretEntry, Share}
 """Classes that are returned and never given."""
 
-MOVED: set[type[DataclassInstance]] = {Content, Count, Owner, Part, Place, Row, Server}
+MOVED: set[type[DataclassInstance]] = {Content, Count, Owner, Part, Place, Rotation, Row, Server}
 """Classes that moves of data know, and nothing that is rendered (test_stores.py, test_data_moves.py)."""
 
 CLASSES: list[type[DataclassInstance]] = [

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ai_interviewer import DEV, AiInterviewer
-from conftest import ROOT
+from conftest import ROOT, Manifests
 from environments import EVERY, SETTINGS, WITH_LOGIN
 from mcpmesh_k8s import (
     Application,
@@ -26,6 +27,7 @@ from mcpmesh_k8s import (
     Tls,
     synthesize,
 )
+from mcpmesh_k8s.kubernetes import yaml_text
 
 OURS = "metadata:\n  labels:\n    app.kubernetes.io/part-of: ai-interviewer\n"
 """What every file of the application holds somewhere."""
@@ -278,3 +280,23 @@ def test_two_applications_in_one_folder_are_refused(tmp_path: Path, one: str, tw
     with pytest.raises(SettingError, match=r"Another application is written to .*Give each a folder of its own"):
         synthesize(applications)
     assert files_of(tmp_path) == {}
+
+
+@pytest.mark.parametrize("environment", EVERY)
+def test_a_configuration_is_the_same_whether_or_not_this_machine_has_libyaml(
+    manifests: Manifests, environment: str
+) -> None:
+    texts = [text for m in manifests(environment) if m["kind"] == "ConfigMap" for text in files_in(m).values()]
+    values = [yaml.load(text, yaml.CSafeLoader) for text in texts]
+    # Some are written by hand.
+    ours = [(value, text) for value, text in zip(values, texts, strict=True) if yaml_text(value) == text]
+    assert len(ours) >= len(texts) / 2
+    for value, text in ours:
+        assert yaml.dump(value, Dumper=yaml.SafeDumper, sort_keys=False, width=110, allow_unicode=True) == text
+
+
+def files_in(manifest: dict[str, object]) -> dict[str, str]:
+    """The YAML files of a ConfigMap."""
+    data = manifest["data"]
+    assert isinstance(data, dict)
+    return {name: text for name, text in data.items() if name.endswith(".yaml")}

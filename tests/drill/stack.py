@@ -28,7 +28,8 @@ from mesh_harness import (
     find,
     free_port,
 )
-from processes import REDIS, Account, redis_cli, serving, start_redis
+from processes import REDIS, Account, serving, start_redis
+from redis_client import redis_cli
 from test_login_runtime import Provided, login, provider
 from test_mesh_runtime import AGENTS, start_agent
 from test_postgres_runtime import POSTGRES, starting

@@ -30,7 +30,8 @@ from mesh_harness import (
     pod_environment,
     start_pod,
 )
-from processes import REDIS, Account, redis_cli, start_beside_redis
+from processes import REDIS, Account, start_beside_redis
+from redis_client import redis_cli
 from test_login_runtime import ALICE, Browser, Provided, Way, provider
 from test_mesh_runtime import AGENTS
 from watching_harness import PREFIX

@@ -11,6 +11,7 @@ from .capacity import Share
 from .certificate import Certificate, CertificateSettings, authority, store_certificate
 from .choice import Choice
 from .component import GROUND_WAVE, Component
+from .configuration import yaml_text
 from .container import Container, User, harden
 from .endpoint import Endpoint, Port, port_number
 from .errors import OperationError, SettingError, TreeError
@@ -56,6 +57,8 @@ from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Compute, bytes_text, in_bytes
+from .reloader import Reloader
+from .rotation import Keeper, Rotation
 from .scaling import (
     SCALERS,
     Autoscaling,
@@ -172,6 +175,7 @@ __all__ = [
     "Internet",
     "IssuedKey",
     "IstioAmbient",
+    "Keeper",
     "KeyForm",
     "LabelSelectorRequirement",
     "Linkerd",
@@ -217,10 +221,12 @@ __all__ = [
     "Projection",
     "RandomKey",
     "Readiness",
+    "Reloader",
     "Replicas",
     "RequestCount",
     "RequestRate",
     "RequestRules",
+    "Rotation",
     "Row",
     "Schedule",
     "ScopeSettings",
@@ -295,6 +301,7 @@ __all__ = [
     "topology",
     "variables",
     "vertical",
+    "yaml_text",
 ]
 
 refuse_wrong_types(globals(), __all__)

@@ -34,7 +34,7 @@ from .signals import MetricsEndpoint
 from .storage import Claim, Files, Volume
 from .transit import TlsClient
 from .values import dataclass
-from .variable import Variable, variables
+from .variable import SecretKey, Variable, variables
 
 WAIT = (
     'until said="$(timeout 5 "$@" 2>&1)"; do '
@@ -332,7 +332,7 @@ class Pod(Component):
                 for listener in target.listeners:
                     require_sayable(f"{self.full_name} connects_to {target.name!r}", listener.peer, self._policies)
             self.add_variables(target.introduction)
-            for volume in target.volumes if isinstance(target, Target) else ():
+            for volume in target.volumes:
                 if volume not in self.container.volumes:
                     self.add_volume(volume)
             self._connections.append(target)
@@ -584,6 +584,14 @@ class Pod(Component):
     def files(self) -> tuple[Files, ...]:
         """The files that it mounts."""
         return tuple(volume for volume in self.volumes if isinstance(volume, Files))
+
+    @property
+    def reads_secrets(self) -> bool:
+        """Whether it reads anything of a Secret, by a variable or a file."""
+        containers = (*self.containers, *self.init_containers)
+        return any(isinstance(one.value, SecretKey) for container in containers for one in container.variables) or any(
+            volume.secrets for volume in self.volumes
+        )
 
     def config_maps(self) -> list[Manifest]:
         """The ConfigMaps of its Files volumes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import cached_property
 from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,7 +15,11 @@ from .values import dataclass
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 6))
 _PART = re.compile(r"(?:\*|(?P<first>\d{1,2})(?:-(?P<last>\d{1,2}))?)(?:/(?P<step>\d{1,2}))?")
 _ZONE = re.compile(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*")
-_DAYS = [date(2023, 1, 1) + timedelta(days=number) for number in range(8 * 366)]
+_DAYS = [
+    (day.day, day.month, day.isoweekday() % 7)
+    for number in range(8 * 366)
+    for day in [date(2023, 1, 1) + timedelta(days=number)]
+]
 """Long enough for two of every day that there is, the 29th of February too."""
 
 
@@ -53,7 +58,7 @@ class Schedule:
         if min(self.keep_succeeded, self.keep_failed) < 0:
             raise SettingError("Schedule", (self.keep_succeeded, self.keep_failed), "Keep 0 Jobs or more.")
 
-    @property
+    @cached_property
     def longest_gap(self) -> int:
         """The most seconds between two runs, but for summer time."""
         minutes = [60 * hour + minute for hour in sorted(self._numbers(1)) for minute in sorted(self._numbers(0))]
@@ -65,9 +70,9 @@ class Schedule:
         """Whether it runs on each day. Where both kinds of days are named, either is enough: so cron has it."""
         days, months, weekdays = (self._numbers(index) for index in (2, 3, 4))
         either = not any(self.cron.split()[index].startswith("*") for index in (2, 4))
-        for day in _DAYS:
-            which = (day.day in days, day.isoweekday() % 7 in weekdays)
-            yield day.month in months and (any(which) if either else all(which))
+        for day, month, weekday in _DAYS:
+            named, of_the_week = day in days, weekday in weekdays
+            yield month in months and (named or of_the_week if either else named and of_the_week)
 
     def _numbers(self, index: int) -> set[int]:
         """The numbers that a field means."""

@@ -22,6 +22,7 @@ from .scaling import (
     scaled_object,
     vertical_autoscaler,
 )
+from .store import Store
 from .values import dataclass
 from .variable import Variable
 
@@ -131,10 +132,10 @@ class Workload(Pod):
         self._request_count: RequestCount | None = None
         self.identity_headers = settings.identity_headers
         """How a gateway tells it who asks; by a token where nothing is said."""
-        self.administrators_only = settings.administrators_only
-        """Why it is for administrators alone; empty where it is not."""
         self.answer_seconds = settings.answer_seconds
         """How long an answer of it may take; 0 where its program does not know."""
+        self.administrators_only = settings.administrators_only
+        """Why it is for administrators alone; empty where it is not."""
         self._ipv4_only = settings.ipv4_only
         families = self.application.settings.platform.ip_families
         if self._ipv4_only and families[0] != "IPv4":
@@ -246,6 +247,13 @@ class Workload(Pod):
         return not self.recreated
 
     # What is rendered.
+
+    def annotations(self, *own: tuple[str, str]) -> dict[str, str]:
+        """With what lets a reloader restart it when a Secret of it changes. A store is never restarted so."""
+        reloader = self.application.settings.reloader
+        if reloader and self.reads_secrets and not isinstance(self, Store):
+            own = (reloader.annotation, *own)
+        return super().annotations(*own)
 
     def manifests(self) -> list[Manifest]:
         """All its objects."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import yaml
 from constructs import Construct
 
 from mcpmesh_k8s.images import ALERTMANAGER
@@ -36,6 +35,7 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadSettings,
     port_number,
     settings_of,
+    yaml_text,
 )
 from mcpmesh_k8s.services import DataSource, SourceKind
 
@@ -209,7 +209,7 @@ class Alertmanager(Workload):
 
     def __init__(self, scope: Construct, settings: AlertmanagerSettings, secret: Secret) -> None:
         self.settings = settings
-        text = yaml.safe_dump(configuration(settings), sort_keys=False, width=110)
+        text = yaml_text(configuration(settings))
         super().__init__(
             scope,
             WorkloadSettings(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import yaml
 from constructs import Construct
 
 from mcpmesh_k8s.access import Exposure
@@ -34,6 +33,7 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadOptions,
     WorkloadSettings,
     settings_of,
+    yaml_text,
 )
 from mcpmesh_k8s.services import TLS_FILES, mesh_of
 
@@ -162,10 +162,10 @@ class Blackbox(Workload):
                 key = target.workload.full_name, target.port
                 reached.setdefault(key, Target(workload=target.workload, port=target.port, watched=True))
             else:
-                reached.setdefault((target.name, ""), replace(target, introduction=()))
+                reached.setdefault((target.name, ""), replace(target, introduction=(), volumes=()))
         self.connects_to(*reached.values())
         modules = {check.name: self._module(check) for check in checks}
-        text = yaml.safe_dump({"modules": modules or {"http": {"prober": "http"}}}, sort_keys=False, width=110)
+        text = yaml_text({"modules": modules or {"http": {"prober": "http"}}})
         self.add_volume(Files(mount_path=_ETC, files=(File(path="blackbox.yaml", content=text),)))
 
     def _module(self, check: HttpCheck) -> Configuration:

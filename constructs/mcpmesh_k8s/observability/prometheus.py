@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import yaml
 from constructs import Construct
 
 from mcpmesh_k8s.access import Gateway
@@ -42,6 +41,7 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadSettings,
     authority,
     in_bytes,
+    yaml_text,
 )
 from mcpmesh_k8s.services import DataSource, SourceKind
 
@@ -400,4 +400,4 @@ def annotations_of(alert: Alert, runbooks: str) -> dict[str, str]:
 
 
 def _text(configuration: Configuration) -> str:
-    return yaml.safe_dump(configuration, sort_keys=False, width=110, allow_unicode=True)
+    return yaml_text(configuration)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-import yaml
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
@@ -23,11 +22,15 @@ from mcpmesh_k8s.kubernetes import (
     IdentityHeaders,
     Image,
     MetricsEndpoint,
+    OperationError,
     Port,
     Probes,
     Scratch,
     Secret,
+    SecretKey,
+    Server,
     SettingError,
+    Side,
     User,
     Variable,
     Workload,
@@ -36,8 +39,10 @@ from mcpmesh_k8s.kubernetes import (
     dataclass,
     in_bytes,
     variables,
+    yaml_text,
 )
 
+from ._rotations import GrafanaRotation
 from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind
 
 USER = User(uid=472, gid=0, volume_gid=472)
@@ -141,6 +146,7 @@ class Grafana(Workload):
 
     def __init__(self, scope: Construct, settings: GrafanaSettings, secret: Secret) -> None:
         self.settings = settings
+        self.secret = secret
         super().__init__(
             scope,
             WorkloadSettings(
@@ -198,8 +204,8 @@ class Grafana(Workload):
         gone = [{"name": kind.value.capitalize(), "orgId": 1} for kind in SourceKind if kind not in found]
         told = {"apiVersion": 1, "deleteDatasources": gone, "datasources": provisioned(found)}
         files = (
-            File(path="datasources/mcp-mesh.yaml", content=yaml.safe_dump(told, sort_keys=False, width=110)),
-            File(path="dashboards/mcp-mesh.yaml", content=yaml.safe_dump(self._show(tuple(found)), sort_keys=False)),
+            File(path="datasources/mcp-mesh.yaml", content=yaml_text(told)),
+            File(path="dashboards/mcp-mesh.yaml", content=yaml_text(self._show(tuple(found)))),
         )
         self.add_volume(Files(name="provisioning", mount_path=_PROVISIONING, files=files))
 
@@ -250,6 +256,23 @@ class Grafana(Workload):
                 )
             found[source.kind] = source
         return {kind: found[kind] for kind in SourceKind if kind in found}
+
+    def rotation(self, key: SecretKey, side: Side) -> GrafanaRotation | None:
+        """How the administrator gets another password. The name is in Grafana's database since its first start.
+
+        Raises:
+            OperationError: It is the name.
+        """
+        if key.secret != self.secret.full_name:
+            return None
+        if key.key == "admin-user":
+            raise OperationError("Grafana has the administrator's name from its first start. Change it in Grafana.")
+        return GrafanaRotation(
+            side=side,
+            keys=(key.key,),
+            meanwhile="whoever is signed in stays so; Grafana is not restarted",
+            server=Server.of(self),
+        )
 
     def public_variables(self) -> tuple[Variable, ...]:
         """Where its links lead, and whether it is served below a path: the gateway passes that on."""

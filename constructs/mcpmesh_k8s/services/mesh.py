@@ -40,16 +40,6 @@ class MeshRelease(Choice):
         return self is not MeshRelease.V0_5
 
     @property
-    def speaks_tls(self) -> bool:
-        """Whether its programs can show each other certificates."""
-        return self is not MeshRelease.V0_5
-
-    @property
-    def has_dashboard(self) -> bool:
-        """Whether it has a dashboard of its own."""
-        return self is not MeshRelease.V0_5
-
-    @property
     def has_every_language(self) -> bool:
         """Whether there are runtimes for TypeScript and Java beside that for Python."""
         return self is not MeshRelease.V0_5
@@ -67,6 +57,16 @@ class MeshRelease(Choice):
     def runtime_image(self, runtime: Runtime) -> Image:
         """The plain runtime of a language."""
         return images.PYTHON_RUNTIME_0_5 if self is MeshRelease.V0_5 else runtime.image
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether its programs can show each other certificates."""
+        return self is not MeshRelease.V0_5
+
+    @property
+    def has_dashboard(self) -> bool:
+        """Whether it has a dashboard of its own."""
+        return self is not MeshRelease.V0_5
 
     def agent_probes(self, startup_seconds: int) -> Probes:
         """The probes of an agent. None of them asks for other services: a restart of it mends none of those."""

@@ -50,6 +50,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._postgres_mover import PostgresMover
+from ._rotations import PostgresRotation
 from .backup import Backup, BackupProgram, StoreBackup
 from .postgres_databases import (
     BACKUP,
@@ -428,6 +429,30 @@ class Postgres(StatefulWorkload):
         """How its databases move: each is dumped in one snapshot, and restored beside the old one."""
         databases = {database.name: database.roles for database in self.settings.databases}
         return PostgresMover(side=side, server=Server.of(self), databases=databases)
+
+    def rotation(self, key: SecretKey, side: Side) -> PostgresRotation | None:
+        """How a role gets another password: it has one at a time."""
+        roles = (*roles_of(self.settings.databases), EXPORTER, BACKUP)
+        keys = {"password": SUPERUSER, **{role_key(role): role for role in roles}}
+        if key.secret != self.secret.full_name or key.key not in keys:
+            return None
+        role = keys[key.key]
+        waits = (
+            "from the change until a client's new pods are ready, its old ones open no new session; the open ones go on"
+        )
+        meanwhile = {
+            SUPERUSER: "no client has it",
+            EXPORTER: "the exporter beside the server logs in with it, so PostgreSQL restarts: all sessions end",
+            BACKUP: "a backup that runs meanwhile may fail, and the next one reads the new value",
+        }
+        return PostgresRotation(
+            side=side,
+            keys=(key.key,),
+            meanwhile=meanwhile.get(role, waits),
+            restarts=role == EXPORTER,
+            server=Server.of(self),
+            role=role,
+        )
 
     def database(self, name: str, *, role: str, prefix: str = "") -> Target:
         """A database, as the client that has a role in it sees it.

@@ -52,6 +52,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._redis_mover import RedisMover
+from ._rotations import RedisRotation
 from .backup import Backup, BackupProgram, StoreBackup
 from .mesh import Mesh, MeshRelease, mesh_of
 
@@ -536,6 +537,25 @@ class Redis(Workload):
             server=Server.of(self),
             memory=in_bytes("memory", self.settings.compute.memory_limit),
             disk=in_bytes("storage", self.settings.storage.size),
+        )
+
+    def rotation(self, key: SecretKey, side: Side) -> RedisRotation | None:
+        """How a user gets another password: two are valid while its clients restart."""
+        user = next((user for user in self.rights if self._password(user) == key), None)
+        if user is None:
+            return None
+        own = user in (OPERATOR, "trimmer", "exporter")
+        return RedisRotation(
+            side=side,
+            keys=(key.key,),
+            meanwhile=(
+                "the server's own pod logs in with it, so Redis restarts, and is away until it has loaded its data"
+                if own
+                else "nobody is refused: both passwords are valid until all clients have the new one"
+            ),
+            restarts=own,
+            server=Server.of(self),
+            user=user,
         )
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import yaml
 from constructs import Construct
 
 from mcpmesh_k8s.images import MINIO_CLIENT
@@ -37,6 +36,7 @@ from mcpmesh_k8s.kubernetes import (
     dataclass,
     in_bytes,
     variables,
+    yaml_text,
 )
 
 from .data_source import DataSource, SourceKind, TakesSamples
@@ -277,7 +277,7 @@ class Tempo(Workload):
         receiver = self._receiver()
         if receiver:
             self.connects_to(Target(workload=receiver[0]))
-        text = yaml.safe_dump(self._configuration(receiver[1] if receiver else ""), sort_keys=False, width=110)
+        text = yaml_text(self._configuration(receiver[1] if receiver else ""))
         self.add_volume(Files(mount_path="/etc/tempo", files=(File(path="tempo.yaml", content=text),)))
 
     def _receiver(self) -> tuple[Workload, str] | None:
