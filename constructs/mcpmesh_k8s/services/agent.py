@@ -34,6 +34,7 @@ from mcpmesh_k8s.kubernetes import (
 
 from .language import Python, Runtime, require_module
 from .mesh import MeshRelease, mesh_of, traces_lost
+from .mesh_tls import RUNTIME, HttpsClient
 from .mesh_variables import RUNTIMES, MeshProgram, is_read, unread
 from .registry import LOG_LEVELS, Registry
 
@@ -376,6 +377,9 @@ class _MeshWorkload(Workload):
 
     _runs: MeshProgram
 
+    def __init__(self, scope: Construct, settings: WorkloadSettings, serves: HttpsClient | None = None) -> None:
+        super().__init__(scope, mesh_of(scope).secured(scope, settings, RUNTIME, serves))
+
     def problems(self) -> Sequence[str]:
         """Where it would not be there for others, or others for it."""
         release = mesh_of(self).release
@@ -457,6 +461,7 @@ class Agent(_MeshWorkload):
                     {"MCP_MESH_AGENT_NAME": settings.name},
                 ),
             ),
+            HttpsClient.CURL,
         )
 
     @property
@@ -494,7 +499,14 @@ class Api(_MeshWorkload):
     def __init__(self, scope: Construct, settings: ApiSettings) -> None:
         self.settings = settings
         self._runs = RUNTIMES[settings.program.language]
-        release = mesh_of(scope).release
+        mesh, release = mesh_of(scope), mesh_of(scope).release
+        if mesh.tls and not settings.program.serves_people:
+            raise SettingError(
+                f"{settings.name} runtime",
+                settings.program.language,
+                "Where the mesh speaks TLS, its API services would demand a certificate of people, too. Give an Agent, "
+                "and an Api in Python before it, or Mesh(tls=None).",
+            )
         self._readiness_path = settings.readiness_path or release.api_readiness_path
         full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(
