@@ -14,11 +14,12 @@ import pytest
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
-from conftest import ROOT, Manifest, Manifests, documents_of
+from conftest import ROOT, Manifest, Manifests
 from environments import EVERY
 from mcpmesh_k8s.kubernetes import RequestCount, RequestRate
 from mcpmesh_k8s.kubernetes.api import ApiObjectMetadata, monitoring
 from mcpmesh_k8s.kubernetes.scaling import scaled_object
+from reading import documents_of
 
 pytestmark = pytest.mark.usefixtures("schemas_are_read_once")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -91,6 +91,10 @@ class ScopeSettings:
         dns_subdomain("ApplicationSettings.cluster_domain", self.cluster_domain)
         if isinstance(self.storage_class, str) and self.storage_class:
             dns_subdomain("ApplicationSettings.storage_class", self.storage_class)
+
+    def problems(self, application: ApplicationScope) -> Iterable[str]:
+        """What is wrong with the whole that every application need not know of, one sentence each."""
+        return ()
 
     @property
     def service_domain(self) -> str:
