@@ -2,8 +2,8 @@
 #
 # Only Python 3.11+ and make have to be there. What else is needed is installed into this folder when it is first
 # needed, and again when the file that describes it changes: .venv (Python packages and Node), node_modules (the
-# cdk8s command and pyright), .venv-mesh (the agent runtime that the tests start) and build/bin (the login and the
-# exporter that they run). The Debian packages of tests/programs.py come from apt, where that may be.
+# cdk8s command and pyright), .venv-mesh and .venv-mesh3 (the agent runtimes that the tests start) and build/bin (the
+# login and the exporter that they run). The Debian packages of tests/programs.py come from apt, where that may be.
 
 PYTHON ?= python3
 # no: leave the system as it is; tests that lack a program are skipped.
@@ -19,6 +19,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv/.ready
 TOOLS := node_modules/.ready
 MESH := .venv-mesh/.ready
+MESH3 := .venv-mesh3/.ready
 LOGIN := build/bin/oauth2-proxy
 WATCHING := build/watching
 REGISTRY := build/mesh-registry
@@ -40,7 +41,7 @@ help: ## this list
 setup: ## install everything that the other targets need; SYSTEM_PACKAGES=no leaves the system as it is
 	@$(PYTHON) tests/install_programs.py
 	@$(MAKE) --silent $(VENV)
-	@for part in $(TOOLS) $(MESH) $(LOGIN) $(EXPORTER) $(REGISTRY) $(WATCHING); do \
+	@for part in $(TOOLS) $(MESH) $(MESH3) $(LOGIN) $(EXPORTER) $(REGISTRY) $(WATCHING); do \
 	  $(MAKE) --silent $$part || echo "--- $$part could not be made: tests that start something of it are skipped"; \
 	done
 
@@ -168,6 +169,10 @@ test-failures: setup $(REGISTRY) ## end and hang each part of the application, a
 	@rm -f build/failures.json
 	@.venv/bin/python -m pytest --verbose tests/failures
 
+.PHONY: test-mesh
+test-mesh: setup $(REGISTRY) ## what is rendered for MCP Mesh 3, on its real programs: every probe, variable and failure, and the way from 0.5
+	@.venv/bin/python -m pytest --verbose tests/mesh3 tests/test_mesh3_runtime.py
+
 .PHONY: failures
 failures: test-failures ## the same, and its times into the documentation
 	@cp build/failures.json tests/failures/measured.json
@@ -211,13 +216,13 @@ check-upgrade: $(VENV) ## what a cluster at BASE=REF would refuse or lose; ALLOW
 ##@ Housekeeping
 
 .PHONY: mesh-venv
-mesh-venv: ## make .venv-mesh anew
-	@rm -rf .venv-mesh
-	@$(MAKE) $(MESH)
+mesh-venv: ## make .venv-mesh and .venv-mesh3 anew
+	@rm -rf .venv-mesh .venv-mesh3
+	@$(MAKE) $(MESH) $(MESH3)
 
 .PHONY: clean
 clean: ## remove everything that make made, the environments too
-	rm -rf .venv .venv-mesh node_modules build *.egg-info constructs/*.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-mesh .venv-mesh3 node_modules build *.egg-info constructs/*.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # The environments. Each holds a stamp that is younger than the file it was made from.
@@ -253,10 +258,10 @@ $(TOOLS): package.json package-lock.json .npmrc | $(VENV)
 	@$(WITH_NODE) npm ci
 	@touch $@
 
-$(MESH): requirements-mesh.txt
-	@echo "--- .venv-mesh: the agent runtime of requirements-mesh.txt"
-	@$(new-environment) .venv-mesh
-	@$(call install,.venv-mesh,requirements-mesh.txt)
+$(MESH) $(MESH3): .venv-%/.ready: requirements-%.txt
+	@echo "--- $(@D): the agent runtime of $<"
+	@$(new-environment) $(@D)
+	@$(call install,$(@D),$<)
 	@touch $@
 
 # The machine's Go, or PyPI's where there is none that is new enough.

@@ -19,7 +19,9 @@ from typing import Any, cast
 from pydantic import TypeAdapter
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "tests"), str(ROOT)]
+
+from docs.releases import mesh_releases, mesh_variables  # noqa: E402
 
 from ai_interviewer import ENVIRONMENTS, AiInterviewer, EnvironmentSettings  # noqa: E402
 from drill.faults import FAULTS  # noqa: E402
@@ -544,6 +546,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "cost of observability": cost,
     "advisories": advisories,
     "programs": programs,
+    "mesh releases": mesh_releases,
+    "mesh variables": mesh_variables,
 }
 
 

@@ -75,6 +75,18 @@ def for_many_clusters(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest
     return [*read_manifests(folder / MANY_CLUSTERS.name), *read_manifests(folder / "argocd")]
 
 
+@pytest.fixture(scope="session")
+def in_transit(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Manifest]]:
+    """All objects of production as each choice encrypts what pods say."""
+    from ai_interviewer import AiInterviewer
+    from encrypted import ENCRYPTED
+    from mcpmesh_k8s import synthesize
+
+    folder = tmp_path_factory.mktemp("in-transit")
+    synthesize([AiInterviewer(settings, outdir=folder / name) for name, settings in ENCRYPTED.items()])
+    return {name: read_manifests(folder / name) for name in ENCRYPTED}
+
+
 @pytest.fixture(scope="module")
 def schemas_are_read_once() -> Generator[None, None, None]:
     """For each object the package reads all definitions of a version again, and lists the versions."""

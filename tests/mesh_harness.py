@@ -92,11 +92,13 @@ class Loopback:
         services: Ports of Services, as ``host:port``, and the local port behind each.
         ports: The container's own ports, and the local port for each.
         mounts: Mounted paths, and the local folder or file for each.
+        host: Where the container's ports are.
     """
 
     services: Mapping[str, int] = field(default_factory=dict[str, int])
     ports: Mapping[int, int] = field(default_factory=dict[int, int])
     mounts: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    host: str = LOCALHOST
 
     def address(self, text: str) -> str:
         """With local addresses. A port that the Service does not have stays: nobody answers there."""
@@ -273,11 +275,11 @@ def probe(question: Manifest, pod: Pod) -> str:
         if "httpGet" in question:
             get = question["httpGet"]
             scheme: str = get.get("scheme", "HTTP").lower()
-            url = f"{scheme}://{LOCALHOST}:{pod.ports[get['port']]}{get['path']}"
+            url = f"{scheme}://{pod.loopback.host}:{pod.ports[get['port']]}{get['path']}"
             with urllib.request.urlopen(url, timeout=timeout) as answer:
                 return str(answer.status)
         if "tcpSocket" in question:
-            return "open" if is_open(pod.ports[question["tcpSocket"]["port"]]) else "closed"
+            return "open" if is_open(pod.ports[question["tcpSocket"]["port"]], pod.loopback.host) else "closed"
         words = [pod.loopback.command(word) for word in question["exec"]["command"]]
         done = subprocess.run(words, env=dict(pod.environment), capture_output=True, timeout=timeout)
         return f"exit {done.returncode}"

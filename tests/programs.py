@@ -117,6 +117,15 @@ PROGRAMS = (
         folders=(str(ROOT / "node_modules/.bin"),),
     ),
     Program(
+        "tsx",
+        "starts sources of TypeScript, as the image of rendered agents does",
+        ("tsx",),
+        brought_by="make node_modules/.ready",
+        needs="`tsx` of npm",
+        folders=(str(ROOT / "node_modules/.bin"),),
+    ),
+    Program("java", "starts the rendered agents of Java", ("java", "javac"), ("default-jdk-headless",)),
+    Program(
         "grammars",
         "Grafana's own grammars, which read every query of logs and traces",
         brought_by="make node_modules/.ready",
@@ -131,6 +140,14 @@ PROGRAMS = (
         needs="`mcp-mesh` of PyPI",
         folders=(str(ROOT / ".venv-mesh/bin"),),
         files=(str(ROOT / ".venv-mesh/lib/*/site-packages/mesh"),),
+    ),
+    Program(
+        "mesh3",
+        "the agent runtime of MCP Mesh 3, which a new application is on",
+        brought_by="make mesh-venv",
+        needs="`mcp-mesh` of PyPI",
+        folders=(str(ROOT / ".venv-mesh3/bin"),),
+        files=(str(ROOT / ".venv-mesh3/lib/*/site-packages/mesh"), str(ROOT / ".venv-mesh3/lib/*/site-packages/grpc")),
     ),
     Program(
         "oauth2_proxy",
@@ -161,8 +178,8 @@ PROGRAMS = (
     ),
     Program(
         "mesh_registry",
-        "the registry of a later MCP Mesh, which agents of ours register with",
-        ("mcp-mesh-registry",),
+        "the registry of MCP Mesh 3 and its dashboard, which agents of ours register with",
+        ("mcp-mesh-registry", "meshctl", "meshui"),
         brought_by="make watching",
         needs="`@mcpmesh/cli-linux-x64` of npm, on a 64-bit Intel",
         folders=(str(ROOT / "build/mesh-registry/node_modules/@mcpmesh/cli-linux-x64/bin"),),

@@ -30,6 +30,7 @@ from mcpmesh_k8s import (
     File,
     InClusterPrometheus,
     Manifest,
+    MeshRelease,
     NamespacePods,
     NoLogs,
     NoMetrics,
@@ -143,6 +144,28 @@ def test_every_question_to_prometheus_is_answered(whole: Whole, store: Store) ->
     ]
     assert len(questions) > 100
     assert [f"{title}: {question}" for title, question in questions if not store.course(question)] == []
+
+
+def test_agents_that_say_nothing_themselves_are_counted_by_the_cluster(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of 3.x, which answer 404 on their metrics: no panel of theirs is empty."""
+    monkeypatch.setattr(MeshRelease, "agents_have_metrics", property(lambda _: False))
+    application = AiInterviewer(PROD, outdir=tmp_path / "out")
+    (agents,) = (json.loads(rendered(one)) for one in made(application, ALL) if one.name == "agents")
+    questions = [
+        asked(target["expr"])
+        for panel in panels(agents)
+        for target in panel["targets"]
+        if panel["datasource"]["uid"] == "prometheus"
+    ]
+    assert [question for question in questions if "mcp_mesh_" in question or not store.course(question)] == []
+    (running,) = (panel for panel in panels(agents) if panel["title"] == "Running")
+    counts = [
+        {one["metric"]["agent"]: one["value"][1] for one in store.now(asked(target["expr"]))}
+        for target in running["targets"]
+    ]
+    assert counts == [{"backend": "3"}] * 2, "the one Deployment of the recording"
 
 
 def test_every_label_that_a_panel_names_is_there(whole: Whole, store: Store) -> None:

@@ -25,7 +25,7 @@ from mcpmesh_k8s.operations import Environment, Minikube, SharedCluster, check_e
 from mcpmesh_k8s.operations.cli import main
 from stand_ins import StandIns
 
-LEFT_OUT = (".git", ".venv", ".venv-mesh", "node_modules", "build", ".*_cache", "*.egg-info")
+LEFT_OUT = (".git", ".venv", ".venv-mesh", ".venv-mesh3", "node_modules", "build", ".*_cache", "*.egg-info")
 ADD = re.compile(r"tests/(\w+)\.py, (\w+) says nothing of 'staging'\. If this is meant, add the line: (.*)")
 FAST = ("snapshots", "properties", "reachability", "argocd", "schemas", "examples", "gateway_lint")
 ITS = ("-k", "staging or repository or readme")

@@ -21,7 +21,7 @@ from ai_interviewer import DEV, ENVIRONMENTS
 from ai_interviewer.__main__ import operated
 from conftest import ROOT, read_manifests, requires
 from environments import EVERY
-from mcpmesh_k8s import BuiltImage, Dns, PolicyKind, SettingError
+from mcpmesh_k8s import BuiltImage, Dns, Image, PolicyKind, SettingError
 from mcpmesh_k8s.kubernetes import name_of
 from mcpmesh_k8s.operations import pods
 from mcpmesh_k8s.operations.cli import main
@@ -59,6 +59,7 @@ API_VERSIONS = "\n".join(
         "v1",
     )
 )
+BACKEND = Image(repository="ai-interviewer-fastapi", tag="1.0.0")
 IMAGES = {
     "backend": ("ai-interviewer-fastapi:1.0.0", "backend/Dockerfile"),
     "pdf-extractor": ("ai-interviewer-pdf-extractor:1.0.0", "services/pdf_extractor_agent/Dockerfile"),
@@ -243,7 +244,10 @@ TARGETS = {
     "k8s-import-data": "import-data dev",
     "k8s-verify-data": "verify-data dev",
     "k8s-restart": "restart dev",
+    "k8s-drain": "drain dev",
+    "k8s-undrain": "undrain dev",
     "k8s-restore": "restore dev",
+    "k8s-rotate": "rotate dev",
     "k8s-rollback": "rollback dev",
     "k8s-clean": "clean dev",
 }
@@ -600,7 +604,7 @@ def test_one_image_is_built_by_the_name_of_its_workload(operate: Operate, workpl
 
 def test_an_image_is_built_in_its_own_build_context(workplace: Workplace) -> None:
     (workplace.checkout / "shared").mkdir()
-    image = BuiltImage(image=DEV.backend.code.image, dockerfile="backend/Dockerfile", build_context="shared")
+    image = BuiltImage(image=BACKEND, dockerfile="backend/Dockerfile", build_context="shared")
     operated_otherwise = operated(replace(DEV, backend=replace(DEV.backend, code=image)))
     assert main("shop", [operated_otherwise], ["build", "dev", "backend", *workplace.options("build")]) == 0
     (line,) = [line for line in workplace.stand_ins.lines() if line.startswith("docker build")]
@@ -610,9 +614,9 @@ def test_an_image_is_built_in_its_own_build_context(workplace: Workplace) -> Non
 @pytest.mark.parametrize("path", ["/etc", "../other", "a/../../b"])
 def test_a_path_that_leads_out_of_the_checkout_is_refused(path: str) -> None:
     with pytest.raises(SettingError, match=r"BuiltImage\.dockerfile"):
-        BuiltImage(image=DEV.backend.code.image, dockerfile=path)
+        BuiltImage(image=BACKEND, dockerfile=path)
     with pytest.raises(SettingError, match=r"BuiltImage\.build_context"):
-        BuiltImage(image=DEV.backend.code.image, build_context=path)
+        BuiltImage(image=BACKEND, build_context=path)
 
 
 def test_images_of_production_are_built_here_and_pushed_when_asked(operate: Operate, workplace: Workplace) -> None:

@@ -124,7 +124,9 @@ def test_snapshots_are_marked_as_generated(git: Git) -> None:
     assert "set" in git("check-attr", "linguist-generated", "--", "tests/__snapshots__/any/any.yaml").stdout
 
 
-@pytest.mark.parametrize("path", [".venv/x", ".venv-mesh/x", "node_modules/x", "build/x", "tests/__pycache__/x"])
+@pytest.mark.parametrize(
+    "path", [".venv/x", ".venv-mesh/x", ".venv-mesh3/x", "node_modules/x", "build/x", "tests/__pycache__/x"]
+)
 def test_what_make_makes_is_ignored(git: Git, path: str) -> None:
     assert git("check-ignore", path).returncode == 0
 
@@ -374,7 +376,7 @@ def test_make_check_is_everything() -> None:
 def test_ci_runs_what_a_person_runs() -> None:
     commands = (ROOT / ".ci/run").read_text().splitlines()
     made = [line.removeprefix("make ") for line in commands if line.startswith("make ")]
-    assert made == ["setup", "watching", "check", "test-watching", "test-failures", "test-cluster"]
+    assert made == ["setup", "watching", "check", "test-watching", "test-failures", "test-mesh", "test-cluster"]
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     steps = workflow["jobs"]["check"]["steps"]
     assert steps[-1]["run"] == "bash .ci/run"

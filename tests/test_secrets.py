@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from mcpmesh_k8s import (
     Port,
     RandomKey,
     Readiness,
+    Reloader,
     SealedSecrets,
     SealedValue,
     Secret,
@@ -306,3 +308,25 @@ def test_a_store_is_asked_as_often_as_said_in_the_words_that_kubernetes_writes_b
 def test_a_store_that_would_never_be_asked_again_is_refused(given: str) -> None:
     with pytest.raises(SettingError, match="refresh_interval"):
         ExternalSecrets(store="vault", prefix="shop", refresh_interval=given)
+
+
+# --- restarts by themselves ---
+
+AUTO = "secret.reloader.stakater.com/auto"
+
+
+def test_what_reads_secrets_is_restarted_by_a_reloader_and_no_store_is(tmp_path: Path) -> None:
+    """Of production with a reloader: a store that restarted at a client's new password would end every session."""
+    application = AiInterviewer(replace(PROD, reloader=Reloader()), outdir=tmp_path / "prod")
+    objects = [manifest for group in application.manifests().values() for manifest in group]
+    controllers = [
+        one for one in objects if one["kind"] in ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
+    ]
+    marked = {
+        name_of(one).removeprefix("ai-interviewer-")
+        for one in controllers
+        if at(one, "metadata", "annotations").get(AUTO) == "true"
+    }
+    readers = {reader for entry in application.secret_keys() for reader in entry.readers}
+    assert {"backend", "registry", "oauth2-proxy", "claude-llm-agent", "grafana"} <= marked <= readers
+    assert not marked & {"postgres", "redis", "minio"}

@@ -111,12 +111,15 @@ from mcpmesh_k8s import (
     IngressNginx,
     Internet,
     IssuedKey,
+    IstioAmbient,
+    Java,
     KeyForm,
     Kubelet,
     KubeStateMetrics,
     KubeStateMetricsSettings,
     LabelSelectorRequirement,
     Limits,
+    Linkerd,
     Listener,
     LoadTest,
     LoadTestSettings,
@@ -128,6 +131,8 @@ from mcpmesh_k8s import (
     Manifest,
     Manual,
     Mesh,
+    MeshDashboard,
+    MeshDashboardSettings,
     MeshRelease,
     MeshSettings,
     MetricsEndpoint,
@@ -159,7 +164,9 @@ from mcpmesh_k8s import (
     Phase,
     Place,
     Placement,
+    PlainTransit,
     Platform,
+    Pod,
     PodAffinity,
     PodAffinityTerm,
     PodAntiAffinity,
@@ -184,6 +191,7 @@ from mcpmesh_k8s import (
     PrometheusOperator,
     PrometheusSettings,
     PublicAddress,
+    Python,
     Question,
     RandomKey,
     RateLimit,
@@ -194,6 +202,7 @@ from mcpmesh_k8s import (
     RedisUser,
     Registry,
     RegistrySettings,
+    Reloader,
     Repair,
     Replicas,
     RequestCount,
@@ -202,8 +211,10 @@ from mcpmesh_k8s import (
     RestoreDrill,
     Retention,
     RoleConnections,
+    Rotation,
     Route,
     Row,
+    Runtime,
     S3Storage,
     S3Target,
     Schedule,
@@ -228,6 +239,7 @@ from mcpmesh_k8s import (
     SourceKind,
     SpanMetrics,
     StoreBackup,
+    StoreTls,
     SystemPods,
     Target,
     Task,
@@ -237,10 +249,13 @@ from mcpmesh_k8s import (
     Tempo,
     TempoSettings,
     Tls,
+    TlsClient,
     Toleration,
     TraceLimits,
     Traefik,
+    Transit,
     TreeError,
+    TypeScript,
     UpdateMode,
     User,
     Variable,
@@ -291,7 +306,7 @@ PARTNER = External(
 )
 
 
-W = TypeVar("W", bound=Workload)
+W = TypeVar("W", bound=Pod)
 
 
 class Shop:
@@ -379,13 +394,18 @@ class Shop:
 
     def meshed(self, workload: W) -> W:
         """A workload of the mesh, with its registry."""
-        workload.connects_to(Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, name="mesh")))
+        workload.connects_to(Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL, name="mesh")))
         return workload
 
     def runs_agent(self, settings: AgentSettings) -> Agent:
         agent = self.meshed(Agent(self.phase, settings))
         self.web.connects_to(agent)
         return agent
+
+    def runs_in(self, runtime: Runtime) -> Agent:
+        """An agent with room for any runtime."""
+        roomy = Compute(cpu="100m", memory="128Mi", memory_limit="512Mi")
+        return self.runs_agent(replace(AGENT, module="", runtime=runtime, compute=roomy))
 
     def routes(self, route: Route) -> Gateway:
         return Gateway(self.phase, GATEWAY, [route], DEVELOPER)
@@ -473,6 +493,13 @@ class Shop:
         registry.connects_to(postgres.database("mesh", role="mesh"))
         Agent(self.phase, AGENT).connects_to(registry)
         return self.watched(registry)
+
+    def shows_mesh(self, settings: MeshDashboardSettings) -> MeshDashboard:
+        database = Database(name="mesh", roles=("mesh",), readers=("dashboard",))
+        postgres = self.postgres(replace(POSTGRES, databases=(database,)))
+        dashboard = MeshDashboard(self.phase, settings)
+        dashboard.connects_to(postgres.database("mesh", role="dashboard"))
+        return self.meshed(dashboard)
 
     def secret(self, name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
         return Secret(self.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
@@ -565,6 +592,27 @@ class Shop:
     def hides(self, source: ExistingSecrets | ExternalSecrets | SealedSecrets) -> Secret:
         return Secret(self.phase, replace(SECRET, source=source))
 
+    def verifies(self, client: W, tls: tuple[TlsClient, ...]) -> W:
+        """A client of servers that speak TLS alone, of each kind that it is said to verify."""
+        for one in tls:
+            port = Port(number=8000, tls=one)
+            client.connects_to(self.runs(replace(MAIN, ports=(port,)), f"encrypted-{one.value}"))
+        return client
+
+    def is_kept(self, transit: Transit) -> Component:
+        """A namespace with a service that others of it and of outside reach, as a way of transit has it."""
+        shop = Shop(replace(SHOP, transit=transit))
+        Namespace(shop.phase, NamespaceSettings(budget=PLENTY))
+        shop.api.connects_to(shop.web)
+        shop.web.accepts_from(NamespacePods(namespace="edge"), "admin")
+        return shop.web
+
+    def is_stored(self, transit: StoreTls) -> Component:
+        """Two stores and no client."""
+        shop = Shop(replace(SHOP, transit=transit))
+        shop.postgres(replace(POSTGRES, exporter=None))
+        return shop.redis(REDIS)
+
     def is_known_by(self, source: CertManager | ExistingCertificates) -> Certificate:
         return Certificate(self.phase, CertificateSettings(workload="web", source=source))
 
@@ -648,6 +696,7 @@ NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
 ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
 SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
 SECRET = SecretSettings(name="token", keys=("token",), source=STORE)
+SHOWN = SecretFiles(mount_path="/keys", secret="shop-one")
 SERVICE = WorkloadSettings(name="extra", container=MAIN)
 ON_SSD = NodeSelectorRequirement(key="disk", values=("ssd",))
 ON_SSD_ONLY = NodeSelectorTerm(match_expressions=(ON_SSD,))
@@ -706,13 +755,23 @@ def case(value: Value, use: Callable[[Shop, Value], Component], /, **changes: ob
     return case_of(lambda _: value, use, **changes)
 
 
+OF_THE_MESH: dict[str, object] = {
+    "runtime": Refused(Python(module="bot"), "Give one of both"),
+    "startup_seconds": 240,
+    "settle_seconds": 5,
+    "call_seconds": 60,
+    "tool_workers": 4,
+}
+"""Other values for what agents and API services have in common."""
+
 CASES: dict[type[DataclassInstance], Case] = {
     AddressRange: case(
         AddressRange(cidr="203.0.113.0/24"), Shop.admits, cidr="198.51.100.0/24", without=("203.0.113.7/32",)
     ),
     AgentSettings: case(
         AGENT,
-        Shop.runs_agent,
+        lambda shop, settings: shop.verifies(shop.runs_agent(settings), settings.tls),
+        tls=(TlsClient.REDIS,),
         name="helper",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -726,13 +785,17 @@ CASES: dict[type[DataclassInstance], Case] = {
         mesh_namespace="other",
         termination_grace_seconds=31,
         url_variable="BOT_URL",
+        port=8091,
+        jobs=True,
+        **OF_THE_MESH,
         availability=URGENT,
         extras=MORE,
     ),
     Amount: case(Amount(cpu=100, memory=2**26, disk=2**27), Shop.reserves, cpu=101, memory=2**27, disk=2**28),
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
-        lambda shop, settings: shop.serves_people(shop.meshed(Api(shop.phase, settings))),
+        lambda shop, settings: shop.serves_people(shop.verifies(shop.meshed(Api(shop.phase, settings)), settings.tls)),
+        tls=(TlsClient.REDIS,),
         name="back",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -745,12 +808,18 @@ CASES: dict[type[DataclassInstance], Case] = {
         debounce_seconds=6,
         mesh_namespace="other",
         termination_grace_seconds=31,
+        **OF_THE_MESH,
         port=8081,
         readiness_path="/healthy",
         public_url_variable="SHOP_URL",
         availability=Availability(scale=Replicas(count=3)),
         extras=MORE,
     ),
+    Python: case(Python(module="bot"), Shop.runs_in, module="helper", args=("--fast",)),
+    TypeScript: case(
+        TypeScript(entry="dist/index.js"), Shop.runs_in, entry="src/index.ts", args=("--fast",), heap_percent=61
+    ),
+    Java: case(Java(jar="target/bot.jar"), Shop.runs_in, jar="target/helper.jar", args=("--fast",), heap_percent=61),
     ApplicationSettings: case_of(
         lambda _: SHOP,
         lambda _, settings: (
@@ -760,6 +829,7 @@ CASES: dict[type[DataclassInstance], Case] = {
                 Route(path="/", to=shop.admits(HostNetwork(ranges=("10.0.0.0/24",))), audience=Audience.PUBLIC)
             ),
             shop.runs_agent(AGENT),
+            shop.knows(Variable(name="TOKEN", value=shop.secret("one", "first").key("first"))),
         )[2],
         api_server=ApiServer(ports=(6443,)),
         name="store",
@@ -767,8 +837,10 @@ CASES: dict[type[DataclassInstance], Case] = {
         image_pull_secret="registry",
         cluster_domain="example.internal",
         policies=PolicyKind.CILIUM,
+        transit=IstioAmbient(),
         platform=Platform(assigns_users=True),
         mesh=Mesh(release=MeshRelease.V0_5),
+        reloader=Reloader(),
     ),
     ArgoCdProjectSettings: case(
         PROJECT,
@@ -898,6 +970,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda shop, database: shop.postgres(replace(POSTGRES, databases=(database,))),
         name="store",
         roles=("shop", "report"),
+        readers=("report",),
         extensions=("pgcrypto",),
     ),
     DevIdentity: case(DEVELOPER, Shop.vouches, email="other@example.com", name="Somebody"),
@@ -927,6 +1000,22 @@ CASES: dict[type[DataclassInstance], Case] = {
     CertManager: case(
         CertManager(issuer="ca"), Shop.is_known_by, issuer="other", kind="Issuer", duration="2161h", renew_before="1h"
     ),
+    PlainTransit: case(PlainTransit(), Shop.is_kept),
+    IstioAmbient: case(IstioAmbient(), Shop.is_kept, strict=False, meshed=("edge",), trust_domain="shop.example.com"),
+    Linkerd: case(
+        Linkerd(),
+        Shop.is_kept,
+        strict=False,
+        meshed=("edge",),
+        proxy=Compute(cpu="20m", memory="32Mi"),
+        namespace="mesh",
+    ),
+    StoreTls: case(
+        StoreTls(certificates=CertManager(issuer="ca")),
+        Shop.is_stored,
+        certificates=CertManager(issuer="other"),
+        stores=("redis",),
+    ),
     CertificateSettings: case(
         CertificateSettings(workload="web", source=CertManager(issuer="ca")),
         lambda shop, settings: Certificate(shop.phase, settings),
@@ -943,6 +1032,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         port=8443,
         peer=AddressRange(cidr="203.0.113.7/32"),
         introduction=HINT,
+        volumes=(Files(name="partner-ca", mount_path="/partner", files=(File(path="ca.pem", content="CA"),)),),
     ),
     ExternalSecrets: case(
         STORE,
@@ -1069,6 +1159,16 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda _, mesh: Shop(ApplicationSettings(name="shop", mesh=mesh)).runs_agent(AGENT),
         release=MeshRelease.V0_5,
     ),
+    MeshDashboardSettings: case(
+        MeshDashboardSettings(),
+        Shop.shows_mesh,
+        image=OTHER_IMAGE,
+        compute=LARGE,
+        log_level="DEBUG",
+        name="mesh-ui",
+        availability=URGENT,
+        extras=MORE,
+    ),
     MinioSettings: case(
         MINIO,
         Shop.minio,
@@ -1165,7 +1265,15 @@ CASES: dict[type[DataclassInstance], Case] = {
     PodTemplatePath: case(
         PodTemplatePath(kind="Rollout"), lambda _, path: Shop(replace(SHOP, pod_templates=(path,))).web
     ),
-    Port: case(Port(number=8080), Shop.serves, name="grpc", number=9090, container=9090, scheme="grpc"),
+    Port: case(
+        Port(number=8080),
+        Shop.serves,
+        name="grpc",
+        number=9090,
+        container=9090,
+        scheme="grpc",
+        tls=Refused(TlsClient.S3, "That speaks TLS alone"),
+    ),
     PostgresSettings: case(
         POSTGRES,
         Shop.postgres,
@@ -1238,6 +1346,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         variables=HINT,
         what="a shop",
         advice="open it",
+        volumes=(Scratch(),),
     ),
     RedisSettings: case(
         REDIS,
@@ -1248,10 +1357,14 @@ CASES: dict[type[DataclassInstance], Case] = {
         trace_length=10_001,
         exporter=None,
         backup=NIGHTLY,
+        dashboard=True,
         users=(CARTS,),
         name="cache",
         availability=URGENT,
         extras=MORE,
+    ),
+    Reloader: case(
+        Reloader(), lambda _, reloader: Shop(ApplicationSettings(name="shop", reloader=reloader)).shows_keys(SHOWN)
     ),
     RegistrySettings: case(
         RegistrySettings(image=images.REGISTRY, compute=SMALL),
@@ -1348,10 +1461,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         port="admin",
         introduction=HINT,
         readiness=Readiness(command=("ready", "--now")),
+        volumes=(Scratch(),),
     ),
     TaskSettings: case(
         TaskSettings(name="clean", container=SIDECAR),
-        lambda shop, settings: Task(shop.phase, settings),
+        lambda shop, settings: shop.verifies(Task(shop.phase, settings), settings.tls),
+        tls=(TlsClient.REDIS,),
         metrics=Refused((MetricsEndpoint(),), "metrics"),
         api_access=READING,
         name="tidy",
@@ -1472,7 +1587,10 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     WorkloadSettings: case(
         SERVICE,
-        lambda shop, settings: shop.watched(shop.serves_people(Workload(shop.phase, settings))),
+        lambda shop, settings: shop.watched(
+            shop.serves_people(shop.verifies(Workload(shop.phase, settings), settings.tls))
+        ),
+        tls=(TlsClient.REDIS,),
         metrics=(MetricsEndpoint(port="http"),),
         api_access=READING,
         name="other",
@@ -1485,6 +1603,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         one_at_a_time=True,
         public_url_variable="SHOP_URL",
         identity_headers=IdentityHeaders(administrator="Admin", other="Viewer"),
+        administrators_only=Refused("It shows all.", "It shows all. Give Audience.ADMINISTRATOR."),
         extras=MORE,
     ),
     Affinity: case(
@@ -1631,12 +1750,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         sources=(ServiceAccountTokenProjection(audience="vault"),),
     ),
     SecretFiles: case(
-        SecretFiles(mount_path="/keys", secret="shop-one"),
+        SHOWN,
         Shop.shows_keys,
         name="keys",
         mount_path="/secrets",
         secret="shop-two",
         keys=("first",),
+        paths=Given(("one.key",), {"keys": ("first",)}),
     ),
     SecretProjection: case(SecretProjection(secret="shop-one"), Shop.projects, secret="shop-two", keys=("first",)),
     ServiceAccountTokenProjection: case(
@@ -1800,6 +1920,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         path="/figures",
         interval_seconds=60,
         honor_labels=True,
+        certificate=Refused("shop-web-tls", "which nothing provides"),
     ),
     MonitorsSettings: case(
         MonitorsSettings(),
@@ -1885,6 +2006,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         schedule=Schedule(cron="31 2 * * *"),
         compute=LARGE,
         deadline_seconds=601,
+        least_percent=0,
         drill=RestoreDrill(),
         priority_class="urgent",
         extras=MORE,
@@ -1899,6 +2021,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         files=(File(path="take.sh", content="exit 2"),),
         variables=HINT,
         trial=HINT,
+        volumes=(Scratch(name="more", mount_path="/more"),),
     ),
     ClaimTarget: case(
         ClaimTarget(size="1Gi"),
@@ -1958,6 +2081,7 @@ ONLY_READ = {
     (IssuedKey, "issued_by"): "people read it in the table of Secrets and when they are asked for the value",
     (S3Target, "issued_by"): "people read it as they read IssuedKey.issued_by (test_bucket_backup.py)",
     (RandomKey, "form"): "it is how the value is made, and no value is rendered",
+    (WorkloadSettings, "answer_seconds"): "it says what is checked (test_languages.py)",
     (BuiltImage, "dockerfile"): "the operator's commands build it (test_operations.py)",
     (BuiltImage, "build_context"): "the operator's commands build in it (test_operations.py)",
     (Patch, "because"): "people read it where patches are listed (test_extras.py)",
@@ -1982,6 +2106,7 @@ EXTENDED: set[type[DataclassInstance]] = {
     WorkloadOptions,
     TaskOptions,
     MeshSettings,
+    Runtime,  # type: ignore[type-abstract]
     Volume,  # type: ignore[type-abstract]
 }
 """Classes that only others extend: their fields are shown by those."""
@@ -1989,7 +2114,7 @@ EXTENDED: set[type[DataclassInstance]] = {
 ANSWERS: set[type[DataclassInstance]] = {SecretEntry, Share}
 """Classes that are returned and never given."""
 
-MOVED: set[type[DataclassInstance]] = {Content, Count, Owner, Part, Place, Row, Server}
+MOVED: set[type[DataclassInstance]] = {Content, Count, Owner, Part, Place, Rotation, Row, Server}
 """Classes that moves of data know, and nothing that is rendered (test_stores.py, test_data_moves.py)."""
 
 CLASSES: list[type[DataclassInstance]] = [

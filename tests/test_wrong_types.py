@@ -7,7 +7,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FunctionType
@@ -114,6 +114,10 @@ CASES: dict[str, tuple[Callable[[], str], str]] = {
     "text where several texts belong": (
         lambda: wrong(Internet, cluster_ranges="10.0.0.0/8"),
         "Internet.cluster_ranges: '10.0.0.0/8' was given. Give a tuple, each of text, not text.",
+    ),
+    "a runtime as a command": (
+        lambda: wrong(replace, PRICES, module="", runtime="java -jar prices.jar"),
+        "AgentSettings.runtime: 'java -jar prices.jar' was given. Give a Runtime or None, not text.",
     ),
     "a number of replicas": (
         lambda: wrong(Availability, scale=3),

@@ -96,6 +96,7 @@ def _settings(environment: EnvironmentSettings) -> ApplicationSettings:
         image_pull_secret=environment.image_pull_secret,
         mesh=MESH,
         api_server=environment.api_server,
+        reloader=environment.reloader,
         policies=environment.policies,
         platform=environment.platform,
         transit=environment.transit,

@@ -29,6 +29,7 @@ from mcpmesh_k8s import (
     RateLimit,
     RedisSettings,
     RegistrySettings,
+    Reloader,
     S3Target,
     SecretSource,
     SettingError,
@@ -73,6 +74,7 @@ class EnvironmentSettings:
         grafana: What shows all of it.
         dashboards: Which dashboards there are.
         api_server: Where the cluster's API server is, for what collects metrics and logs.
+        reloader: What restarts workloads when a Secret that they read changes; nothing unless given.
         load_test: People who interview themselves after each deployment, as many at once; none unless given. It writes
             interviews and asks the models: it is for a rehearsal, and never for production.
     """
@@ -106,6 +108,7 @@ class EnvironmentSettings:
     grafana: GrafanaSettings
     dashboards: DashboardsSettings = DashboardsSettings()
     api_server: ApiServer = ApiServer()
+    reloader: Reloader | None = None
     load_test: LoadTestSettings | None = None
 
     @property

@@ -216,6 +216,16 @@ class Gateway(Workload):
         # The routes name the services, so the targets' own introductions are not needed.
         self.connects_to(*(Target(workload=to) for to in reached.values()))
 
+    def problems(self) -> Sequence[str]:
+        """Where it gives up before the service does that answers."""
+        return [
+            f"{self.full_name} passes {route.path!r} on to {route.to.full_name}, whose answer may take "
+            f"{route.to.answer_seconds} seconds, and waits {route.timeout_seconds}: give "
+            f"Route(timeout_seconds={route.to.answer_seconds}) or more."
+            for route in self.routes
+            if route.to.answer_seconds > route.timeout_seconds
+        ]
+
     @property
     def alerts(self) -> tuple[Alert, ...]:
         """Whether its objective is kept, where it is watched."""

@@ -57,6 +57,8 @@ from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
 from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
 from .quantity import Amount, Compute, bytes_text, in_bytes
+from .reloader import Reloader
+from .rotation import Keeper, Rotation
 from .scaling import (
     SCALERS,
     Autoscaling,
@@ -173,6 +175,7 @@ __all__ = [
     "Internet",
     "IssuedKey",
     "IstioAmbient",
+    "Keeper",
     "KeyForm",
     "LabelSelectorRequirement",
     "Linkerd",
@@ -218,10 +221,12 @@ __all__ = [
     "Projection",
     "RandomKey",
     "Readiness",
+    "Reloader",
     "Replicas",
     "RequestCount",
     "RequestRate",
     "RequestRules",
+    "Rotation",
     "Row",
     "Schedule",
     "ScopeSettings",

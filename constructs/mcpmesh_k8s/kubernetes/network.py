@@ -12,6 +12,7 @@ from .errors import SettingError
 from .labels import label_pairs
 from .manifest import Manifest
 from .names import dns_label
+from .storage import Volume
 from .values import dataclass
 from .variable import Variable
 
@@ -239,6 +240,8 @@ class External:
         peer: Where it is, as far as a policy can say; it listens on ``port``. Where it listens on another port than
             clients dial, or is in several places, each as a `Listener`.
         introduction: The variables by which a client finds it.
+        volumes: What a client mounts to know it, such as the CA of its certificate: `Files` with the PEM that its
+            provider publishes, or an `ExistingConfigMap`. The introduction names the file.
     """
 
     name: str
@@ -246,6 +249,7 @@ class External:
     port: int = 443
     peer: Peer | tuple[Listener, ...]
     introduction: tuple[Variable, ...] = ()
+    volumes: tuple[Volume, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse one without a name or a place, and check the port."""

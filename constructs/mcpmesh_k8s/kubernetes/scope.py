@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -17,6 +17,7 @@ from .errors import SettingError, refusals
 from .names import dns_label, dns_subdomain
 from .network import PolicyKind
 from .platforms import Platform
+from .reloader import Reloader
 from .transit import PlainTransit, Transit
 from .values import dataclass
 
@@ -59,6 +60,7 @@ class ScopeSettings:
         api_server: Where the cluster's API server is, for the few pods that may ask it.
         transit: How what pods say to each other is kept from others: `PlainTransit`, `IstioAmbient`, `Linkerd` or
             `StoreTls`.
+        reloader: What restarts workloads when a Secret changes; nothing unless given, and `rotate` does it.
     """
 
     name: str
@@ -70,6 +72,7 @@ class ScopeSettings:
     pod_templates: tuple[PodTemplatePath, ...] = ()
     api_server: ApiServer = ApiServer()
     transit: Transit = PlainTransit()
+    reloader: Reloader | None = None
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -82,6 +85,10 @@ class ScopeSettings:
         if self.image_pull_secret:
             dns_subdomain("ApplicationSettings.image_pull_secret", self.image_pull_secret)
         dns_subdomain("ApplicationSettings.cluster_domain", self.cluster_domain)
+
+    def problems(self, application: ApplicationScope) -> Iterable[str]:
+        """What is wrong with the whole that every application need not know of, one sentence each."""
+        return ()
 
     @property
     def service_domain(self) -> str:

@@ -22,6 +22,8 @@ from .scaling import (
     scaled_object,
     vertical_autoscaler,
 )
+from .service_mesh import proxy, service_annotations
+from .store import Store
 from .values import dataclass
 from .variable import Variable
 
@@ -87,14 +89,19 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
         public_url_variable: The variable by which it learns the address that people type, where it builds links with
             it. A gateway sets it.
         identity_headers: How it is told who asks, where it reads that from headers. A gateway tells it.
+        administrators_only: Why a gateway may show it to administrators alone, as a sentence: whoever gives it another
+            route is told. Nothing is said of a program that asks people who they are, or shows nothing of others.
         ipv4_only: Whether its program listens on addresses of IPv4 alone. Where a cluster has both families, its
             Service has one of IPv4; where IPv6 is the first or the only one, it is refused.
+        answer_seconds: How long an answer of it may take, where its program knows: a gateway waits as long.
     """
 
     one_at_a_time: bool | str = False
     public_url_variable: str = ""
     identity_headers: IdentityHeaders | None = None
+    administrators_only: str = ""
     ipv4_only: bool = False
+    answer_seconds: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself inside one service."""
@@ -126,6 +133,10 @@ class Workload(Pod):
         self._request_count: RequestCount | None = None
         self.identity_headers = settings.identity_headers
         """How a gateway tells it who asks; by a token where nothing is said."""
+        self.answer_seconds = settings.answer_seconds
+        """How long an answer of it may take; 0 where its program does not know."""
+        self.administrators_only = settings.administrators_only
+        """Why it is for administrators alone; empty where it is not."""
         self._ipv4_only = settings.ipv4_only
         families = self.application.settings.platform.ip_families
         if self._ipv4_only and families[0] != "IPv4":
@@ -204,7 +215,9 @@ class Workload(Pod):
     def requests(self) -> Amount:
         """What the scheduler reserves for one pod, at most: as an autoscaler may enlarge it."""
         vertical = self.availability.vertical
-        return self._sum(vertical.largest) if vertical and vertical.changes else super().requests
+        if not (vertical and vertical.changes):
+            return super().requests
+        return self._sum(vertical.largest) + proxy(self.application.settings.transit)[0]
 
     @property
     def priority_class(self) -> str:
@@ -237,6 +250,13 @@ class Workload(Pod):
         return not self.recreated
 
     # What is rendered.
+
+    def annotations(self, *own: tuple[str, str]) -> dict[str, str]:
+        """With what lets a reloader restart it when a Secret of it changes. A store is never restarted so."""
+        reloader = self.application.settings.reloader
+        if reloader and self.reads_secrets and not isinstance(self, Store):
+            own = (reloader.annotation, *own)
+        return super().annotations(*own)
 
     def manifests(self) -> list[Manifest]:
         """All its objects."""
@@ -293,7 +313,9 @@ class Workload(Pod):
         """A Service over its pods."""
         dual_stack = self.application.settings.platform.dual_stack
         return k8s.KubeService.manifest(
-            metadata=self.metadata(name),
+            metadata=self.metadata(
+                name, annotations=service_annotations(self.application.settings.transit, self.opaque_ports)
+            ),
             spec=k8s.ServiceSpec(
                 type="ClusterIP",
                 cluster_ip="None" if headless else None,

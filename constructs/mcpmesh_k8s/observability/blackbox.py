@@ -156,7 +156,7 @@ class Blackbox(Workload):
                 key = target.workload.full_name, target.port
                 reached.setdefault(key, Target(workload=target.workload, port=target.port, watched=True))
             else:
-                reached.setdefault((target.name, ""), replace(target, introduction=()))
+                reached.setdefault((target.name, ""), replace(target, introduction=(), volumes=()))
         self.connects_to(*reached.values())
         modules = {check.name: self._module(check) for check in checks}
         text = yaml_text({"modules": modules or {"http": {"prober": "http"}}})

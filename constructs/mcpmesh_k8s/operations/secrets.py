@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -207,13 +207,29 @@ def find_value(entry: SecretEntry, present: dict[str, set[str]], given: dict[str
         return Found(entry=entry, value="", origin="kept: the cluster has it")
     if entry.variable in given:
         return Found(entry=entry, value=given[entry.variable], origin="from .env")
+    origin = "made up" if isinstance(entry.origin, RandomKey) else "asked for"
+    return Found(entry=entry, value=new_value(entry), origin=origin)
+
+
+def new_value(entry: SecretEntry) -> str:
+    """A value that the key never had: made up, or asked for where someone issues it.
+
+    Raises:
+        OperationError: There was no answer, or one that cannot be used.
+    """
     if isinstance(entry.origin, RandomKey):
-        return Found(entry=entry, value=make_up(entry.origin.form), origin="made up")
+        return make_up(entry.origin.form)
     value = ask_secret(f"{entry.variable}, issued by {entry.origin.issued_by}")
     if not value:
         raise OperationError(f"{entry.variable} is empty. Nothing was changed.")
     check_value(entry, value)
-    return Found(entry=entry, value=value, origin="asked for")
+    return value
+
+
+def put_values(kubectl: Kubectl, name: str, values: Mapping[str, str]) -> None:
+    """Change keys of a Secret that is there."""
+    change = json.dumps({"stringData": dict(values)})
+    kubectl.output("patch", "secret", name, "--type=merge", "--patch-file=/dev/stdin", stdin=change)
 
 
 def make_secrets(
@@ -247,8 +263,7 @@ def make_secrets(
     for name in dict.fromkeys(entry.reference.secret for entry in entries):
         new = {one.entry.reference.key: one.value for one in found if one.entry.reference.secret == name and one.value}
         if new and name in present:
-            change = json.dumps({"stringData": new})
-            kubectl.output("patch", "secret", name, "--type=merge", "--patch-file=/dev/stdin", stdin=change)
+            put_values(kubectl, name, new)
         elif new:
             kubectl.output("create", "--filename=-", stdin=json.dumps(as_secret(environment, name, new)))
     return tuple(

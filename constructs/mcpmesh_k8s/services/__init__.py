@@ -15,7 +15,9 @@ from .backup import (
 )
 from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
+from .language import Java, Python, Runtime, TypeScript
 from .mesh import ApplicationSettings, Mesh, MeshRelease, mesh_of
+from .mesh_dashboard import MeshDashboard, MeshDashboardSettings
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .postgres import Postgres, PostgresExporter, PostgresSettings, RoleConnections
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
@@ -46,7 +48,10 @@ __all__ = [
     "GrafanaSettings",
     "HasDashboards",
     "HasDataSource",
+    "Java",
     "Mesh",
+    "MeshDashboard",
+    "MeshDashboardSettings",
     "MeshRelease",
     "MeshSettings",
     "Minio",
@@ -57,6 +62,7 @@ __all__ = [
     "PostgresDatabases",
     "PostgresExporter",
     "PostgresSettings",
+    "Python",
     "Redis",
     "RedisExporter",
     "RedisSettings",
@@ -67,6 +73,7 @@ __all__ = [
     "RestoreDrill",
     "Retention",
     "RoleConnections",
+    "Runtime",
     "S3Storage",
     "S3Target",
     "SourceKind",
@@ -76,6 +83,7 @@ __all__ = [
     "Tempo",
     "TempoSettings",
     "TraceLimits",
+    "TypeScript",
     "mesh_of",
     "role_key",
 ]

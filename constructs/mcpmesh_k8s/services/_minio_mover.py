@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -28,6 +28,9 @@ from mcpmesh_k8s.kubernetes import (
 _FILES = Path(__file__).with_name("minio_files")
 _ALIAS = "store"
 _CA = "ca.crt"
+
+MC = {"mc": "Install mc, the client of MinIO: it copies the objects of buckets, and makes users."}
+"""What must be on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,11 @@ class _Client:
             self._variables["SSL_CERT_FILE"] = str(settings / _CA)
 
     def __call__(self, *arguments: str) -> str:
-        return self._side.local(["mc", "--quiet", *arguments], variables=self._variables)
+        return self.run("mc", "--quiet", *arguments)
+
+    def run(self, *command: str, **variables: str) -> str:
+        """Run a program that calls mc, or mc itself, with these variables more: the way for a secret."""
+        return self._side.local(command, variables={**self._variables, **variables})
 
     def place(self, bucket: str) -> str:
         """How mc names a bucket."""
@@ -93,6 +100,26 @@ class _Client:
         """Copy a bucket into a folder."""
         folder.mkdir(parents=True)
         self("mirror", self.place(bucket), str(folder))
+
+
+@contextmanager
+def minio_client(side: Side, server: Server, authority: str) -> Generator[_Client]:
+    """The client of this machine as the root of a server, while the block runs.
+
+    Args:
+        side: Where the server runs.
+        server: The server.
+        authority: The file of its CA; empty where it speaks plain HTTP.
+    """
+    user, password = side.run(server, "reading its keys", read_script(_FILES / "keys.sh")).splitlines()
+    with tempfile.TemporaryDirectory(prefix="mc-") as settings, side.address(server) as address:
+        url = f"http://{address}"
+        if authority and side.rendered:
+            known = side.run(server, "reading its CA", 'cat "$1"', authority)
+            (Path(settings) / _CA).write_text(known, encoding="utf-8")
+            # A name of its certificate: its address here is that of no server.
+            url = f"https://localhost:{address.rpartition(':')[2]}"
+        yield _Client(side, url, (user, password), Path(settings))
 
 
 def _attributes(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -133,24 +160,15 @@ class MinioMover(Mover):
     """
 
     kind: ClassVar[str] = "minio"
-    programs: ClassVar[Mapping[str, str]] = {"mc": "Install mc, the client of MinIO: it copies the objects of buckets."}
+    programs: ClassVar[Mapping[str, str]] = MC
 
     side: Side
     server: Server
     buckets: tuple[str, ...]
     authority: str = ""
 
-    @contextmanager
-    def _client(self) -> Generator[_Client]:
-        user, password = self.side.run(self.server, "reading its keys", read_script(_FILES / "keys.sh")).splitlines()
-        with tempfile.TemporaryDirectory(prefix="mc-") as settings, self.side.address(self.server) as authority:
-            url = f"http://{authority}"
-            if self.authority and self.side.rendered:
-                known = self.side.run(self.server, "reading its CA", 'cat "$1"', self.authority)
-                (Path(settings) / _CA).write_text(known, encoding="utf-8")
-                # A name of its certificate: its address here is that of no server.
-                url = f"https://localhost:{authority.rpartition(':')[2]}"
-            yield _Client(self.side, url, (user, password), Path(settings))
+    def _client(self) -> AbstractContextManager[_Client]:
+        return minio_client(self.side, self.server, self.authority)
 
     def part(self, version: str, facts: Mapping[str, object]) -> Part:
         """A backup has what mc says of each object."""

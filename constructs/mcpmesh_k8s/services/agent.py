@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from constructs import Construct
@@ -32,24 +32,30 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-from .mesh import mesh_of
+from .language import Python, Runtime, require_module
+from .mesh import MeshRelease, mesh_of, traces_lost
+from .mesh_variables import RUNTIMES, MeshProgram, is_read, unread
 from .registry import LOG_LEVELS, Registry
 
 USER = User(uid=999, gid=999)
-"""The user ``mcp-mesh`` of ``mcpmesh/python-runtime``, which has no fixed number: 999 is the first system user of its
-base. The code under ``/app`` is readable by all, so any other number works too."""
+"""The user ``mcp-mesh`` of the runtimes' images of 3.x. Python's of 0.5 has no fixed number: 999 is the first system
+user of its base, and its code under ``/app`` is readable by all, so any other number works too."""
 
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _SOURCE = "/app/source"
+_LEFT_OUT = ("__pycache__", "node_modules")
+_PRE_STOP = 10
+_JOBS_STOP = 60
+"""Seconds until a stop with jobs under way is over: 10 until nothing is sent any more, 30 that the runtime gives to
+jobs, 10 until it has cancelled the others, and 10 to leave (3.8: claim_dispatcher.py; agent.ts leaves after 45)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltImage:
-    """Code that was built into an image on top of ``mcpmesh/python-runtime``.
+    """Code that was built into an image on top of its language's runtime, such as ``mcpmesh/python-runtime``.
 
     Args:
         image: The image.
-        working_directory: Where Python starts; the image's own unless given.
+        working_directory: Where the program starts; the image's own unless given.
         dockerfile: Its Dockerfile in the application's checkout, such as ``backend/Dockerfile``. The operator's
             commands build it; without one, the image comes from elsewhere.
         build_context: The folder in the checkout that the Dockerfile copies from.
@@ -79,20 +85,20 @@ class BuiltImage:
 class MountedSource:
     """Code that is mounted from a ConfigMap into the plain runtime image.
 
-    It needs no build, and suits agents that need no library beyond the runtime's. Hidden files and caches are left
-    out.
+    It needs no build, and suits agents that need no library beyond the runtime's. Hidden files, caches and
+    ``node_modules`` are left out.
 
     Args:
-        image: ``mcpmesh/python-runtime``.
-        folder: The folder with the sources; Python starts in it.
+        folder: The folder with the sources; the program starts in it.
+        image: The plain runtime of the code's language, of the mesh's release, unless given.
 
     Raises:
         SettingError: The folder cannot be read, holds no file or one that is not text, or is larger than a
             ConfigMap may be.
     """
 
-    image: Image
     folder: Path
+    image: Image | None = None
 
     def __post_init__(self) -> None:
         """Read the sources now, so that an error names this folder."""
@@ -113,7 +119,7 @@ class MountedSource:
         try:
             for path in sorted(self.folder.rglob("*")):
                 relative = path.relative_to(self.folder)
-                hidden = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
+                hidden = any(part.startswith(".") or part in _LEFT_OUT for part in relative.parts)
                 if path.is_file() and not hidden:
                     found.append(File(path=relative.as_posix(), content=path.read_bytes().decode("utf-8")))
         except (OSError, UnicodeDecodeError) as error:
@@ -134,44 +140,110 @@ class MeshSettings(WorkloadOptions):
     Args:
         code: Where the code comes from.
         compute: CPU and memory.
-        module: The Python module that is started with ``python -m``.
+        module: The Python module that is started with ``python -m``: short for ``runtime=Python(module=…)``.
         args: Arguments of the module.
+        runtime: What runs the code, where no ``module`` is given: `Python`, `TypeScript` or `Java`.
         variables: What the code reads, beside what its connections introduce.
-        scratch: How much it may write to ``/tmp``.
+        scratch: How much it may write to ``/tmp``; as its runtime needs unless given: 64Mi, or 256Mi for Java.
         log_level: DEBUG, INFO, WARNING, ERROR or CRITICAL: of the mesh, and as ``LOG_LEVEL`` of the code.
         tracing: Whether every call is written to the stream of traces in Redis.
         debounce_seconds: Seconds that the mesh waits after the last decorator before it registers. Its own default,
             1, can run out in the middle of a slow import.
         mesh_namespace: The mesh's namespace, which is not the cluster's.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
-        tls: To which stores the code, and the runtime with it, speaks TLS. The runtime of 0.5.3 does to Redis, by
-            ``REDIS_URL``; what else the code has for clients, only its authors know.
+        tls: To which stores the code, and the runtime with it, speaks TLS. To Redis the runtime of 0.5.3 does, by
+            ``REDIS_URL``, and that of 3.x does not; what else the code has for clients, only its authors know.
+        startup_seconds: How long a start may take; 120, or 300 for Java, unless given. Python of 3.x then waits as long
+            for its server before it registers, where it waits 30 of its own.
+        settle_seconds: Of 3.x: how long a call waits at the start for an agent that it needs and the mesh does not know
+            yet; 20 unless given, and 0 not at all.
+        call_seconds: Of 3.x: how long it waits for the answer of an agent; 300 unless given. Who calls it waits longer:
+            a route's ``timeout_seconds`` is compared.
+        tool_workers: Of 3.x: how many tools run at once beside the server. Unless given, 1 in Python, where connections
+            are then shared by all tools, and 2 in TypeScript. Java has threads of its own.
     """
 
     code: Code
     compute: Compute
-    module: str
+    module: str = ""
     args: tuple[str, ...] = ()
+    runtime: Runtime | None = None
     variables: tuple[Variable, ...] = ()
-    scratch: str = "64Mi"
+    scratch: str = ""
     log_level: str = "INFO"
     tracing: bool = True
     debounce_seconds: int = 5
     mesh_namespace: str = "default"
     termination_grace_seconds: int = 30
     tls: tuple[TlsClient, ...] = ()
+    startup_seconds: int | None = None
+    settle_seconds: int | None = None
+    call_seconds: int | None = None
+    tool_workers: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a module and a level that would be refused later."""
+        """Refuse code that nothing could start, and a level that would be refused later."""
         super().__post_init__()
-        if not _MODULE.fullmatch(self.module) or self.module.endswith(".py"):
+        program = self.program
+        program.require_memory(self.name, self.compute)
+        if isinstance(self.code, MountedSource):
+            self._require_mounted(program, self.code)
+        for field, least in (("startup_seconds", 1), ("settle_seconds", 0), ("call_seconds", 1), ("tool_workers", 1)):
+            value = getattr(self, field)
+            if value is not None and value < least:
+                raise SettingError(f"{self.name} {field}", value, f"Give {least} or more.")
+        if self.tool_workers is not None and not program.has_tool_workers:
             raise SettingError(
-                f"{self.name} module", self.module, "Give a Python module, such as 'pdf_extractor_agent'."
+                f"{self.name} tool_workers", self.tool_workers, f"{program.language} has threads of its own. Give none."
             )
         if self.log_level not in LOG_LEVELS:
             raise SettingError(f"{self.name} log_level", self.log_level, f"Give one of {', '.join(LOG_LEVELS)}.")
         if self.debounce_seconds < 0:
             raise SettingError(f"{self.name} debounce_seconds", self.debounce_seconds, "Give 0 or more.")
+
+    @property
+    def program(self) -> Runtime:
+        """What runs the code.
+
+        Raises:
+            SettingError: Nothing is given, or two things are.
+        """
+        if self.runtime and self.module:
+            raise SettingError(
+                f"{self.name} module", self.module, f"It has runtime={self.runtime.language}(…) too. Give one of both."
+            )
+        if self.runtime and self.args:
+            raise SettingError(
+                f"{self.name} args", self.args, f"Give them to its runtime: {self.runtime.language}(args=…)."
+            )
+        if not (self.runtime or self.module):
+            raise SettingError(
+                f"{self.name} module",
+                self.module,
+                "Give a Python module, such as 'pdf_extractor_agent', or runtime=TypeScript(entry=…) or Java(jar=…).",
+            )
+        if self.runtime:
+            return self.runtime
+        require_module(f"{self.name} module", self.module)
+        return Python(module=self.module, args=self.args)
+
+    def _require_mounted(self, program: Runtime, code: MountedSource) -> None:
+        if program.unmounted_because:
+            raise SettingError(
+                f"{self.name} code", str(code.folder), f"Give a BuiltImage: {program.unmounted_because}."
+            )
+        paths = [file.path for files in code.files for file in files.files]
+        if program.mounted and program.mounted not in paths:
+            raise SettingError(f"{self.name} entry", program.mounted, f"Give a file of {code.folder}: {_some(paths)}.")
+
+    @property
+    def stop_seconds(self) -> int:
+        """Seconds from the start of the stop until the container is killed."""
+        return self.termination_grace_seconds
+
+
+def _some(paths: Sequence[str]) -> str:
+    return ", ".join((*paths[:5], *(["…"] if len(paths) > 5 else [])))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,11 +251,23 @@ class AgentSettings(MeshSettings):
     """An agent.
 
     Args:
+        port: The port it listens on.
+        jobs: Of 3.x: whether some of its tools are long-running jobs (``task=True``). A stop may then take 60 seconds:
+            the runtime lets jobs go on for 30, and what is not done by then begins anew on another of its pods. Who
+            works on one that is cancelled learns of it at once where the registry may call the agent, by
+            ``registry.connects_to(agent)``, and else when it reports its progress.
         url_variable: A variable that introduces the agent's URL to its clients. The mesh needs none: clients learn
             addresses from the registry.
     """
 
+    port: int = 8090
+    jobs: bool = False
     url_variable: str = ""
+
+    @property
+    def stop_seconds(self) -> int:
+        """As long as is given, and as jobs take."""
+        return max(self.termination_grace_seconds, _JOBS_STOP if self.jobs else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,62 +286,106 @@ class ApiSettings(MeshSettings):
     public_url_variable: str = ""
 
 
-_LOG = r"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL|Traceback)\b"
-"""The lines of the runtime, which has no other form, and of uvicorn. What code logs as JSON is read as JSON."""
+def _require_release(release: MeshRelease, settings: MeshSettings) -> None:
+    """Refuse what the mesh's release does not have: it would be left out without a word."""
+    program = settings.program
+    if not release.has_every_language and not isinstance(program, Python):
+        raise SettingError(
+            f"{settings.name} runtime",
+            program.language,
+            "0.5 has a runtime for Python alone. Give Python(module=…), or Mesh(release=MeshRelease.V3).",
+        )
+    if TlsClient.REDIS in settings.tls and not release.dials_redis_by_tls:
+        raise SettingError(
+            f"{settings.name} tls",
+            TlsClient.REDIS,
+            "The runtime of 3.x speaks no TLS to Redis, and would lose its traces without a word. Name other stores in "
+            "StoreTls.stores, or give IstioAmbient().",
+        )
+    if release.reads_call_settings:
+        return
+    for field in ("settle_seconds", "call_seconds", "tool_workers"):
+        if getattr(settings, field) is not None:
+            raise SettingError(
+                f"{settings.name} {field}",
+                getattr(settings, field),
+                "The runtime of 0.5 does not read it. Give none, or Mesh(release=MeshRelease.V3).",
+            )
+    if isinstance(settings, AgentSettings) and settings.jobs:
+        raise SettingError(f"{settings.name} jobs", True, "0.5 has no jobs. Give Mesh(release=MeshRelease.V3).")
 
 
-def _mesh_variables(settings: MeshSettings, full_name: str, port: Port) -> tuple[Variable, ...]:
+def _mesh_variables(
+    release: MeshRelease, settings: MeshSettings, full_name: str, port: Port, named: dict[str, str]
+) -> tuple[Variable, ...]:
     """What the mesh runtime reads. ``POD_IP`` is left out: it ties sessions to a pod that may be gone."""
-    return variables(
-        {
-            "MCP_MESH_ENABLED": "true",
-            "MCP_MESH_NAMESPACE": settings.mesh_namespace,
-            # What is advertised to others: the Service, so that calls are balanced and no pod's address outlives it.
-            "MCP_MESH_HTTP_HOST": full_name,
-            "MCP_MESH_HTTP_PORT": str(port.number),
-            "MCP_MESH_DEBOUNCE_DELAY": str(settings.debounce_seconds),
-            "MCP_MESH_LOG_LEVEL": settings.log_level,
-            "MCP_MESH_DISTRIBUTED_TRACING_ENABLED": str(settings.tracing).lower(),
-            "MCP_MESH_TELEMETRY_ENABLED": str(settings.tracing).lower(),
-            "MCP_MESH_REDIS_TRACE_PUBLISHING": str(settings.tracing).lower(),
-            "LOG_LEVEL": settings.log_level,
-            "HOME": "/tmp",
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-    )
+    program = settings.program
+    calls = {
+        "MCP_MESH_SETTLE_TIMEOUT": settings.settle_seconds,
+        "MCP_MESH_CALL_TIMEOUT": settings.call_seconds,
+        "MCP_MESH_TOOL_WORKERS": settings.tool_workers or program.tool_workers,
+        "MCP_MESH_SERVER_STARTUP_TIMEOUT": settings.startup_seconds if isinstance(program, Python) else None,
+    }
+    told = {
+        "MCP_MESH_ENABLED": "true",
+        "MCP_MESH_NAMESPACE": settings.mesh_namespace,
+        # What is advertised to others: the Service, so that calls are balanced and no pod's address outlives it.
+        "MCP_MESH_HTTP_HOST": full_name,
+        "MCP_MESH_HTTP_PORT": str(port.number),
+        "MCP_MESH_DEBOUNCE_DELAY": str(settings.debounce_seconds),
+        "MCP_MESH_LOG_LEVEL": settings.log_level,
+        "MCP_MESH_DISTRIBUTED_TRACING_ENABLED": str(settings.tracing).lower(),
+        "MCP_MESH_TELEMETRY_ENABLED": str(settings.tracing).lower(),
+        "MCP_MESH_REDIS_TRACE_PUBLISHING": str(settings.tracing).lower(),
+        "LOG_LEVEL": settings.log_level,
+        "HOME": "/tmp",
+        **program.variables(port.number, settings.log_level),
+        **named,
+        **{name: str(value) for name, value in calls.items() if value is not None},
+    }
+    reader = RUNTIMES[program.language]
+    return variables({name: value for name, value in told.items() if is_read(name, release, reader)})
 
 
 def _mesh_container(
-    settings: MeshSettings, full_name: str, port: Port, probes: Probes, added: tuple[Variable, ...]
+    release: MeshRelease, settings: MeshSettings, full_name: str, port: Port, probes: Probes, named: dict[str, str]
 ) -> Container:
+    _require_release(release, settings)
+    program = settings.program
+    command, *args = program.command(settings.compute.limits.memory)
     return Container(
         name=settings.name,
-        image=settings.code.image,
+        image=settings.code.image or release.runtime_image(program),
         user=USER,
         compute=settings.compute,
-        command=("python",),
-        args=("-m", settings.module, *settings.args),
+        command=(command,),
+        args=tuple(args),
         working_directory=settings.code.working_directory,
         ports=(port,),
-        variables=(*_mesh_variables(settings, full_name, port), *added, *settings.variables),
-        probes=probes,
-        volumes=(
-            Scratch(size=settings.scratch),
-            Scratch(name="logs", mount_path="/app/logs"),
-            *settings.code.files,
-        ),
-        pre_stop_seconds=10,
-        log_pattern=_LOG,
+        variables=(*_mesh_variables(release, settings, full_name, port, named), *settings.variables),
+        # Who hangs ends nothing in the time that a stop gives to what is under way.
+        probes=replace(probes, hung_grace_seconds=30) if settings.stop_seconds > 30 else probes,
+        volumes=(Scratch(size=settings.scratch or program.scratch), *program.folders, *settings.code.files),
+        pre_stop_seconds=_PRE_STOP,
+        log_pattern=program.log_pattern,
     )
 
 
 class _MeshWorkload(Workload):
     """What registers with the mesh."""
 
+    _runs: MeshProgram
+
     def problems(self) -> Sequence[str]:
         """Where it would not be there for others, or others for it."""
-        return (*self._no_registry(), *self._deaf())
+        release = mesh_of(self).release
+        return (
+            *self._no_registry(),
+            *self._deaf(),
+            *self._before_its_registry(),
+            *unread(self.full_name, release, self._runs, self.variables),
+            *traces_lost(self.full_name, release, self.variables),
+        )
 
     def _deaf(self) -> Sequence[str]:
         """A server of Python that listens on 0.0.0.0 is not there for who comes by IPv6."""
@@ -268,6 +396,19 @@ class _MeshWorkload(Workload):
             f"{self.full_name} listens on 0.0.0.0, which is IPv4 alone, while pods have "
             f"{' and '.join(platform.ip_families)}: give {platform.every_host!r}, Platform.every_host.",
         )
+
+    def _before_its_registry(self) -> Sequence[str]:
+        """A registry brings its tables up first: then what a newer runtime says has a place."""
+        return [
+            f"{self.full_name} of phase {self.phase.name} comes before its registry, which must be the first to be "
+            f"upgraded: move it to the phase {registry.phase.name}, or a later one."
+            for registry in self._registries()
+            if registry.wave > self.wave
+        ]
+
+    def _registries(self) -> Sequence[Registry]:
+        reached = (target.workload for target in self.connections if isinstance(target, Target))
+        return [workload for workload in reached if isinstance(workload, Registry)]
 
     def _no_registry(self) -> Sequence[str]:
         """Without a registry nobody finds it, and it finds nobody."""
@@ -290,30 +431,30 @@ class Agent(_MeshWorkload):
         settings: Code, compute and variables.
     """
 
-    PORT = 8090
-
     def __init__(self, scope: Construct, settings: AgentSettings) -> None:
         self.settings = settings
-        port = Port(number=self.PORT)
+        release, program = mesh_of(scope).release, settings.program
+        self._runs = RUNTIMES[program.language]
         full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(
             scope,
             WorkloadSettings(
                 name=settings.name,
                 component="agent",
-                metrics=(MetricsEndpoint(port="http"),),
+                metrics=(MetricsEndpoint(port="http"),) if release.agents_have_metrics else (),
                 availability=settings.availability,
                 extras=settings.extras,
                 tls=settings.tls,
-                termination_grace_seconds=settings.termination_grace_seconds,
-                # The runtime listens on 0.0.0.0, whatever it is told.
-                ipv4_only=True,
+                termination_grace_seconds=settings.stop_seconds,
+                answer_seconds=settings.call_seconds or 0,
+                ipv4_only=program.ipv4_only,
                 container=_mesh_container(
+                    release,
                     settings,
                     full_name,
-                    port,
-                    mesh_of(scope).release.agent_probes(startup_seconds=120),
-                    variables({"MCP_MESH_AGENT_NAME": settings.name}),
+                    Port(number=settings.port),
+                    release.agent_probes(startup_seconds=settings.startup_seconds or program.startup_seconds),
+                    {"MCP_MESH_AGENT_NAME": settings.name},
                 ),
             ),
         )
@@ -321,7 +462,8 @@ class Agent(_MeshWorkload):
     @property
     def http_checks(self) -> tuple[HttpCheck, ...]:
         """Whether its registry knows it, and takes it for healthy."""
-        # Each of its starts is an entry of its own, whose id has eight digits more. Those of the past stay.
+        # Each of its pods, and each start of one, is an entry of its own, whose id has eight digits more. Those of the
+        # past stay. One that is healthy is enough: calls go to the Service of all.
         known = f"[a.id, a.name].exists(n, n.matches('^{self.name}(-[0-9a-f]{{8}})?$'))"
         condition = f"body.agents.exists(a, a.status == 'healthy' && {known})"
         return tuple(
@@ -333,10 +475,6 @@ class Agent(_MeshWorkload):
         """Let the registry that it is known to call it, where that does."""
         for registry in self._registries():
             registry.call(self)
-
-    def _registries(self) -> Sequence[Registry]:
-        reached = (target.workload for target in self.connections if isinstance(target, Target))
-        return [workload for workload in reached if isinstance(workload, Registry)]
 
     @property
     def target(self) -> Target:
@@ -355,9 +493,9 @@ class Api(_MeshWorkload):
 
     def __init__(self, scope: Construct, settings: ApiSettings) -> None:
         self.settings = settings
+        self._runs = RUNTIMES[settings.program.language]
         release = mesh_of(scope).release
         self._readiness_path = settings.readiness_path or release.api_readiness_path
-        port = Port(number=settings.port)
         full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(
             scope,
@@ -368,13 +506,18 @@ class Api(_MeshWorkload):
                 availability=settings.availability,
                 extras=settings.extras,
                 tls=settings.tls,
-                termination_grace_seconds=settings.termination_grace_seconds,
+                termination_grace_seconds=settings.stop_seconds,
+                answer_seconds=settings.call_seconds or 0,
                 container=_mesh_container(
+                    release,
                     settings,
                     full_name,
-                    port,
-                    release.api_probes(settings.readiness_path, startup_seconds=120),
-                    variables({"MCP_MESH_API_NAME": settings.name}),
+                    Port(number=settings.port),
+                    release.api_probes(
+                        settings.readiness_path,
+                        startup_seconds=settings.startup_seconds or settings.program.startup_seconds,
+                    ),
+                    {"MCP_MESH_API_NAME": settings.name},
                 ),
             ),
         )

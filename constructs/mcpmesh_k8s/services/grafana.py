@@ -22,11 +22,15 @@ from mcpmesh_k8s.kubernetes import (
     IdentityHeaders,
     Image,
     MetricsEndpoint,
+    OperationError,
     Port,
     Probes,
     Scratch,
     Secret,
+    SecretKey,
+    Server,
     SettingError,
+    Side,
     User,
     Variable,
     Workload,
@@ -38,6 +42,7 @@ from mcpmesh_k8s.kubernetes import (
     yaml_text,
 )
 
+from ._rotations import GrafanaRotation
 from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind
 
 USER = User(uid=472, gid=0, volume_gid=472)
@@ -141,6 +146,7 @@ class Grafana(Workload):
 
     def __init__(self, scope: Construct, settings: GrafanaSettings, secret: Secret) -> None:
         self.settings = settings
+        self.secret = secret
         super().__init__(
             scope,
             WorkloadSettings(
@@ -250,6 +256,23 @@ class Grafana(Workload):
                 )
             found[source.kind] = source
         return {kind: found[kind] for kind in SourceKind if kind in found}
+
+    def rotation(self, key: SecretKey, side: Side) -> GrafanaRotation | None:
+        """How the administrator gets another password. The name is in Grafana's database since its first start.
+
+        Raises:
+            OperationError: It is the name.
+        """
+        if key.secret != self.secret.full_name:
+            return None
+        if key.key == "admin-user":
+            raise OperationError("Grafana has the administrator's name from its first start. Change it in Grafana.")
+        return GrafanaRotation(
+            side=side,
+            keys=(key.key,),
+            meanwhile="whoever is signed in stays so; Grafana is not restarted",
+            server=Server.of(self),
+        )
 
     def public_variables(self) -> tuple[Variable, ...]:
         """Where its links lead, and whether it is served below a path: the gateway passes that on."""

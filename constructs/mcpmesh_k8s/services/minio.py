@@ -25,8 +25,10 @@ from mcpmesh_k8s.kubernetes import (
     MetricsEndpoint,
     Port,
     Probes,
+    Rotation,
     Scratch,
     Secret,
+    SecretKey,
     Server,
     SettingError,
     Severity,
@@ -48,6 +50,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._minio_mover import MinioMover
+from ._rotations import MinioRotation
 from .backup import Backup, BackupProgram, StoreBackup
 
 USER = User(uid=1000, gid=1000)
@@ -231,8 +234,38 @@ class Minio(StatefulWorkload):
             side=side,
             server=Server.of(self),
             buckets=tuple(buckets),
-            authority=f"{Certificate.FOLDER}/{_CERTIFICATES[-1]}" if self.certificate else "",
+            authority=self._authority,
         )
+
+    def rotation(self, key: SecretKey, side: Side) -> Rotation | None:
+        """How a user gets other keys: it is another user, with the same policies, beside the old one."""
+        own = key.secret == self.secret.full_name
+        if own and key.key in ("root-user", "root-password"):
+            away = "the server reads it when it starts, so MinIO restarts, and is away meanwhile"
+            return Rotation(side=side, keys=(key.key,), meanwhile=away, restarts=True)
+        backup = own and key.key.startswith("backup-")
+        buckets = [one for one in self.application.find_all(Bucket) if one.minio is self]
+        policies = tuple(
+            f"{bucket.settings.bucket}{'-backup' if backup else ''}"
+            for bucket in buckets
+            if backup or bucket.keys.full_name == key.secret
+        )
+        keys = ("backup-access-key", "backup-secret-key") if backup else ("access-key", "secret-key")
+        if not policies or key.key not in keys:
+            return None
+        return MinioRotation(
+            side=side,
+            keys=keys,
+            meanwhile="nobody is refused: the old user and the new one are let in until all clients have the new keys",
+            server=Server.of(self),
+            policies=policies,
+            authority=self._authority,
+        )
+
+    @property
+    def _authority(self) -> str:
+        """Where its container has the CA of its certificate; empty where it speaks no TLS."""
+        return f"{Certificate.FOLDER}/{_CERTIFICATES[-1]}" if self.certificate else ""
 
     @property
     def target(self) -> Target:
@@ -330,6 +363,8 @@ class Bucket(Task):
     def __init__(self, scope: Construct, settings: BucketSettings, minio: Minio, keys: Secret | None = None) -> None:
         self.settings = settings
         self.minio = minio
+        self.keys = keys or minio.secret
+        """What holds the keys of its user."""
         endpoint = minio.endpoint("api")
         super().__init__(
             scope,
@@ -386,7 +421,7 @@ class Bucket(Task):
                 ),
             ),
         )
-        self.connects_to(minio.target_with(keys or minio.secret))
+        self.connects_to(minio.target_with(self.keys))
 
 
 _MAKE_BUCKET = """\

@@ -46,14 +46,12 @@ BACKUP = "backup"
 EXPORTER = "exporter"
 """The role that reads statistics, and the sidecar that has it. The SQL of ``postgres_files`` says it too."""
 
-CLIENTS = "clients"
-"""The role whose members come in from outside. The SQL of ``postgres_files`` says it too."""
-
 _FILES = Path(__file__).with_name("postgres_files")
 _FOLDER = "/etc/postgres-databases"
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _EXTENSION = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
-_TAKEN = (SUPERUSER, EXPORTER, BACKUP, CLIENTS, "template0", "template1", "public")
+# Servers of earlier versions have a group ``clients``.
+_TAKEN = (SUPERUSER, EXPORTER, BACKUP, "clients", "template0", "template1", "public")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,33 +63,40 @@ class Database:
 
     Args:
         name: Its name.
-        roles: The roles that may connect, one for each client. A role may have a part in several databases.
+        roles: The roles that keep data there, one for each client. A role may have a part in several databases.
+        readers: The roles that read all of it, what the others will make too, and change nothing.
         extensions: Extensions that the image has, such as ``pgcrypto``. They lie in the schema ``public``.
     """
 
     name: str
     roles: tuple[str, ...]
+    readers: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse names that SQL would not take unquoted, and those that the server has already."""
-        for name in (self.name, *self.roles):
+        for name in (self.name, *self.logins):
             if not _IDENTIFIER.fullmatch(name) or name.startswith("pg_"):
                 raise SettingError("Database", name, "Give lower-case letters, digits and '_', such as 'mcpmesh'.")
             if name in _TAKEN:
                 raise SettingError("Database", name, "The server has that itself. Give another name.")
         if not self.roles:
             raise SettingError(f"Database {self.name!r} roles", self.roles, "Give at least one role.")
-        once(f"Database {self.name!r} role", list(self.roles))
+        once(f"Database {self.name!r} role", list(self.logins))
         once(f"Database {self.name!r} extension", list(self.extensions))
         for extension in self.extensions:
             if not _EXTENSION.fullmatch(extension):
                 raise SettingError(f"Database {self.name!r} extensions", extension, "Give a name such as 'pgcrypto'.")
 
+    @property
+    def logins(self) -> tuple[str, ...]:
+        """All who come in: its roles, and its readers."""
+        return (*self.roles, *self.readers)
+
 
 def roles_of(databases: Sequence[Database]) -> list[str]:
     """Every role, once, in the order they are named."""
-    return list(dict.fromkeys(role for database in databases for role in database.roles))
+    return list(dict.fromkeys(role for database in databases for role in database.logins))
 
 
 def role_key(role: str) -> str:
@@ -145,8 +150,9 @@ class PostgresDatabases(Task):
         endpoint = server.endpoint("postgres")
         roles = (*roles_of(databases), *([EXPORTER] if exporter else []), *([BACKUP] if backed_up else []))
         passwords = tuple(Variable(name=f"{role.upper()}_PASSWORD", value=secret.key(role_key(role))) for role in roles)
-        more = [*(["exporter.sql"] if exporter else []), *(["backup.sql"] if backed_up else [])]
-        sql = ("databases.sql", "schemas.sql", *more)
+        read = any(database.readers for database in databases)
+        optional = {"readers.sql": read, "exporter.sql": bool(exporter), "backup.sql": backed_up}
+        sql = ("databases.sql", "schemas.sql", *(name for name, wanted in optional.items() if wanted))
         super().__init__(
             scope,
             TaskSettings(
@@ -202,5 +208,7 @@ def _sql(name: str) -> str:
 
 def _as_json(databases: Sequence[Database]) -> str:
     """One line a database, so that a diff shows which has changed."""
-    lines = (json.dumps(asdict(database)) for database in databases)
+    # Most databases have no readers. What others are made of stays as it was.
+    values = ({k: v for k, v in asdict(database).items() if v or k != "readers"} for database in databases)
+    lines = map(json.dumps, values)
     return "[\n" + ",\n".join(f"  {line}" for line in lines) + "\n]\n"

@@ -52,6 +52,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._redis_mover import RedisMover
+from ._rotations import RedisRotation
 from .backup import Backup, BackupProgram, StoreBackup
 from .mesh import Mesh, MeshRelease, mesh_of
 
@@ -69,6 +70,9 @@ _USERS_FILE = "/run/redis/users.conf"
 
 STREAM = "mesh:trace"
 """The stream that the mesh writes its traces to, and the registry reads."""
+
+DASHBOARD_GROUP = "mcp-mesh-ui-dashboard"
+"""The group that the mesh's dashboard reads it as, unless it is told another."""
 
 _LOG = r"^\d+:[CMSX] \d\d \w{3} \d{4} [\d:.]+ (?P<level>[-.*#]) "
 """Its lines have a sign for the level: it has no other form."""
@@ -100,6 +104,8 @@ _OWN_USERS = {OPERATOR: "~* &* +@all", "mesh": _client(), "registry": _READS}
 _TRIMMER = f"%W~{STREAM} +xtrim"
 # A registry that bounds the stream itself drops what is old, and takes over what one that is gone has not read.
 _BOUNDS = f"{_READS} +xtrim +xpending +xclaim +xinfo|consumers +xgroup|delconsumer"
+# The dashboard does the same as a group of its own, and reads what was there before it.
+_DASHBOARD = f"{_BOUNDS} +xrevrange"
 # What the exporter asks, and nothing else: it reads the value of no key.
 _EXPORTER = f"%R~{STREAM} +ping +info +select +latency|latest +slowlog|len +xinfo|stream +xinfo|groups +xinfo|consumers"
 # What a replica asks before it is sent everything, and nothing else: it can neither name a key nor write one.
@@ -187,7 +193,7 @@ class RedisUser:
         """Refuse a name that is taken, patterns that are none, and commands that rule the server."""
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
             raise SettingError("RedisUser.name", self.name, "Give lower-case letters, digits and inner dashes.")
-        if self.name in (*_OWN_USERS, "trimmer", "exporter", "backup"):
+        if self.name in (*_OWN_USERS, "trimmer", "dashboard", "exporter", "backup"):
             raise SettingError("RedisUser.name", self.name, "The server has one of this name. Give another.")
         where = f"of {self.name!r}"
         if not self.keys or not self.commands:
@@ -227,6 +233,7 @@ class RedisSettings(WorkloadOptions):
             reads it at once. At 1 KiB an entry they may take half of what the server holds.
         exporter: Its metrics; none with ``None``, and its Secret needs one key less.
         backup: How it is backed up; not at all with ``None``, and its Secret needs one key less.
+        dashboard: Whether a ``MeshDashboard`` reads the traces. Its Secret then needs one key more.
         users: Who keeps data of its own here. Every other client is the user ``mesh``, which sessions and traces of the
             mesh's runtime are enough for.
         name: The short name.
@@ -238,6 +245,7 @@ class RedisSettings(WorkloadOptions):
     trace_length: int = 10_000
     exporter: RedisExporter | None = RedisExporter()
     backup: Backup | None = None
+    dashboard: bool = False
     users: tuple[RedisUser, ...] = ()
     name: str = "redis"
 
@@ -284,6 +292,7 @@ class RedisSettings(WorkloadOptions):
         return {
             **_OWN_USERS,
             **({"registry": _BOUNDS} if release.bounds_traces else {"trimmer": _TRIMMER}),
+            **({"dashboard": _DASHBOARD} if self.dashboard else {}),
             **({"exporter": _EXPORTER} if self.exporter else {}),
             **({"backup": _BACKUP} if self.backup else {}),
             **{user.name: _client(user.keys, user.commands) for user in self.users},
@@ -462,6 +471,8 @@ class Redis(Workload):
     def _alerts(self) -> tuple[Alert, ...]:
         job, longest = f'job="{self.name}"', self.settings.trace_length * 3
         fails = "who writes spans does not cut it" if self.release.bounds_traces else "the trimming fails"
+        # Nobody needs what the dashboard has not read, and its group stays when it is gone.
+        others = f', group!="{DASHBOARD_GROUP}"' if self.settings.dashboard else ""
         return (
             Alert(
                 name="RedisUnreachable",
@@ -510,7 +521,7 @@ class Redis(Workload):
                 # Identifiers are milliseconds. The lag that Redis counts is 0 where it cannot tell, as after a trim.
                 expression=(
                     f'(redis_stream_last_generated_id{{{job}, stream="{STREAM}"}} - on (instance, stream) group_right '
-                    f'redis_stream_group_last_delivered_id{{{job}, stream="{STREAM}"}}) / 1000 > 300'
+                    f'redis_stream_group_last_delivered_id{{{job}, stream="{STREAM}"{others}}}) / 1000 > 300'
                 ),
                 for_minutes=10,
                 severity=Severity.TICKET,
@@ -528,6 +539,25 @@ class Redis(Workload):
             disk=in_bytes("storage", self.settings.storage.size),
         )
 
+    def rotation(self, key: SecretKey, side: Side) -> RedisRotation | None:
+        """How a user gets another password: two are valid while its clients restart."""
+        user = next((user for user in self.rights if self._password(user) == key), None)
+        if user is None:
+            return None
+        own = user in (OPERATOR, "trimmer", "exporter")
+        return RedisRotation(
+            side=side,
+            keys=(key.key,),
+            meanwhile=(
+                "the server's own pod logs in with it, so Redis restarts, and is away until it has loaded its data"
+                if own
+                else "nobody is refused: both passwords are valid until all clients have the new one"
+            ),
+            restarts=own,
+            server=Server.of(self),
+            user=user,
+        )
+
     @property
     def target(self) -> Target:
         """The server, as the mesh's runtime sees it: its sessions, and the stream that it writes traces to."""
@@ -536,7 +566,11 @@ class Redis(Workload):
     @property
     def traces(self) -> Target:
         """The server, as the registry sees it: the stream of traces, which it reads. ``Registry`` takes this itself."""
-        target = self._target("registry")
+        return self._read("registry")
+
+    def _read(self, reader: str) -> Target:
+        """The server, as a program of Go sees it that writes no span."""
+        target = self._target(reader)
         if not self.certificate:
             return target
         # Programs of Go name no CA in a URL. They know those of this file.
@@ -545,6 +579,17 @@ class Redis(Workload):
         told = (*(one for one in target.introduction if one is not url),)
         known = {"REDIS_URL": url.value.partition("?")[0], "SSL_CERT_FILE": self.certificate.authority_file}
         return replace(target, introduction=(*told, *variables(known)))
+
+    @property
+    def dashboard(self) -> Target:
+        """The server, as the mesh's dashboard sees it: the stream of traces. ``MeshDashboard`` takes this itself.
+
+        Raises:
+            SettingError: There is no such user.
+        """
+        if not self.settings.dashboard:
+            raise SettingError(f"{self.full_name} user", "dashboard", "Give RedisSettings(dashboard=True).")
+        return self._read("dashboard")
 
     def user(self, name: str) -> Target:
         """The server, as one of ``settings.users`` sees it: what the mesh's runtime does, and keys of its own.
@@ -563,7 +608,7 @@ class Redis(Workload):
 
     def _target(self, user: str) -> Target:
         endpoint, password = self.endpoint("redis"), self._password(user)
-        # The registry writes no span: all others do.
+        # The registry and the dashboard write no span: all others do.
         length = {"MCP_MESH_TRACE_STREAM_MAXLEN": str(self.settings.trace_length)}
         where: tuple[str, ...] = ("-h", endpoint.host, "-p", str(endpoint.port))
         url = f"{endpoint.scheme}://{user}:$(REDIS_PASSWORD)@{endpoint.authority}/0"
@@ -586,7 +631,7 @@ class Redis(Workload):
                     "REDIS_PASSWORD": password,
                     "REDIS_URL": url,
                     **encryption,
-                    **(length if self.release.bounds_traces and user != "registry" else {}),
+                    **(length if self.release.bounds_traces and user not in ("registry", "dashboard") else {}),
                 }
             ),
             volumes=known,

@@ -60,20 +60,45 @@ def _registered(seen: Seen) -> list[Panel]:
                 width=16,
             )
         )
-    panels.append(
-        Table(
-            title="Running",
-            about="What the agents' own runtime says.",
-            keys=(("agent", "Agent"),),
-            columns=(
-                Column(title="Pods", of=Metric(ask='sum by (agent) (mcp_mesh_up{service=~"$agent"})')),
-                Column(
-                    title="MCP servers", of=Metric(ask='max by (agent) (mcp_mesh_wrappers_total{service=~"$agent"})')
+    # Those of a later mesh say nothing themselves.
+    if any(agent.metrics for agent in seen.agents):
+        panels.append(
+            Table(
+                title="Running",
+                about="What the agents' own runtime says.",
+                keys=(("agent", "Agent"),),
+                columns=(
+                    Column(title="Pods", of=Metric(ask='sum by (agent) (mcp_mesh_up{service=~"$agent"})')),
+                    Column(
+                        title="MCP servers",
+                        of=Metric(ask='max by (agent) (mcp_mesh_wrappers_total{service=~"$agent"})'),
+                    ),
                 ),
-            ),
+            )
         )
-    )
+    elif seen.objects:
+        panels.append(_available(seen))
     return panels
+
+
+def _available(seen: Seen) -> Table:
+    prefix = seen.application.prefixed("")
+
+    def of(metric: str) -> Metric:
+        counted = (
+            f'label_replace({metric}{{deployment=~"{prefix}$agent"}}, "agent", "$1", "deployment", "{prefix}(.+)")'
+        )
+        return Metric(ask=f"sum by (agent) ({counted})")
+
+    return Table(
+        title="Running",
+        about="How many of an agent's pods are ready, and how many there shall be.",
+        keys=(("agent", "Agent"),),
+        columns=(
+            Column(title="Pods", of=of("kube_deployment_status_replicas_available")),
+            Column(title="Wanted", of=of("kube_deployment_spec_replicas")),
+        ),
+    )
 
 
 def _calls(chosen: str) -> tuple[Panel, ...]:

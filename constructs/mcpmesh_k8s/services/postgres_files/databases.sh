@@ -37,13 +37,15 @@ steady() {
 # A line for each role of each database: DATABASE|ROLE.
 list_roles() {
   printf '%s\n' "SELECT w ->> 'name', r
-    FROM json_array_elements(:'wanted') AS w, json_array_elements_text(w -> 'roles') AS r" |
+    FROM json_array_elements(:'wanted') AS w, unnest(ARRAY['roles', 'readers']) AS part,
+      json_array_elements_text(w -> part) AS r" |
     ask --dbname=postgres --set=wanted="$wanted"
 }
 make_databases() { ask --dbname=postgres --set=wanted="$wanted" --set=limits="$limits" --file="$folder/databases.sql"; }
 make_exporter() { ask --dbname=postgres --set=database="$database" --file="$folder/exporter.sql"; }
 make_backup() { ask --dbname=postgres --set=wanted="$wanted" --file="$folder/backup.sql"; }
 make_schemas() { ask --dbname="$database" --set=wanted="$wanted" --file="$folder/schemas.sql"; }
+make_readers() { ask --dbname="$database" --set=wanted="$wanted" --file="$folder/readers.sql"; }
 # As the client does it, so that it proves all that the client needs.
 log_in() {
   said="$(
@@ -85,6 +87,9 @@ for line in $roles; do
   if [ "${line%|*}" != "$database" ]; then
     database="${line%|*}"
     steady make_schemas || fail "database $database is not as it should be: see above"
+    if [ -e "$folder/readers.sql" ]; then
+      steady make_readers || fail "the readers of database $database are not as they should be: see above"
+    fi
   fi
   give_password
 done

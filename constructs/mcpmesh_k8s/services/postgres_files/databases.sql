@@ -1,11 +1,13 @@
--- Brings roles and databases to what :wanted says, as JSON: [{"name": …, "roles": […], "extensions": […]}]. Each change
--- prints a line. One run at a time: databases cannot be made in a transaction.
+-- Brings roles and databases to what :wanted says, as JSON: [{"name": …, "roles": […], "extensions": […]}], and "readers"
+-- where there are any. Each change prints a line. One run at a time: databases cannot be made in a transaction.
 SELECT pg_advisory_lock(hashtext('databases')) AS locked \gset
 CREATE TEMPORARY TABLE wanted AS
-  SELECT w ->> 'name' AS database, r AS role
-  FROM json_array_elements(:'wanted') AS w, json_array_elements_text(w -> 'roles') AS r;
+  SELECT w ->> 'name' AS database, r AS role, part = 'roles' AS keeps
+  FROM json_array_elements(:'wanted') AS w, unnest(ARRAY['roles', 'readers']) AS part,
+    json_array_elements_text(w -> part) AS r;
 CREATE TEMPORARY TABLE owned AS
-  SELECT database, CASE count(*) WHEN 1 THEN min(role) ELSE current_user END AS owner FROM wanted GROUP BY database;
+  SELECT database, CASE count(*) WHEN 1 THEN min(role) ELSE current_user END AS owner FROM wanted WHERE keeps
+  GROUP BY database;
 
 SELECT format('CREATE ROLE %I LOGIN', role), format('SELECT %L', format('role %s: made', role))
 FROM (SELECT DISTINCT role FROM wanted ORDER BY role) AS w
@@ -19,15 +21,6 @@ FROM pg_roles WHERE rolname IN (SELECT role FROM wanted) AND (NOT rolcanlogin OR
 SELECT format('ALTER ROLE %I CONNECTION LIMIT %s', key, value),
   format('SELECT %L', format('role %s: may log in %s times at once', key, value))
 FROM json_each_text(:'limits') JOIN pg_roles ON rolname = key WHERE rolconnlimit <> value::int \gexec
--- Whom pg_hba.conf lets in. To be a member gives nothing else.
-SELECT 'CREATE ROLE clients NOLOGIN', $$SELECT 'role clients: made'$$ WHERE to_regrole('clients') IS NULL \gexec
-SELECT format('GRANT clients TO %I', role), format('SELECT %L', format('role %s: let in from outside', role))
-FROM (SELECT DISTINCT role FROM wanted) AS w WHERE NOT EXISTS (SELECT FROM pg_auth_members
-  WHERE roleid = to_regrole('clients') AND member = to_regrole(quote_ident(role))) ORDER BY role \gexec
-SELECT format('REVOKE clients FROM %I', rolname),
-  format('SELECT %L', format('role %s: not let in from outside any more', rolname))
-FROM pg_auth_members JOIN pg_roles AS r ON r.oid = member
-WHERE roleid = to_regrole('clients') AND rolname NOT IN (SELECT role FROM wanted) ORDER BY rolname \gexec
 
 SELECT format('CREATE DATABASE %I TEMPLATE template0', database),
   format('SELECT %L', format('database %s: made', database))
@@ -46,9 +39,10 @@ SELECT format('REVOKE ALL ON DATABASE %I FROM %I', datname, rolname),
   format('SELECT %L', format('database %s: closed to %s', datname, rolname))
 FROM pg_database, aclexplode(datacl) JOIN pg_roles AS r ON r.oid = grantee
 WHERE datname IN (SELECT database FROM owned) AND rolname IN (SELECT role FROM wanted)
-  AND NOT EXISTS (SELECT FROM wanted WHERE database = datname AND role = rolname)
+  AND NOT EXISTS (SELECT FROM wanted
+    WHERE database = datname AND role = rolname AND (keeps OR privilege_type = 'CONNECT'))
 GROUP BY datname, rolname \gexec
 SELECT format('GRANT %s ON DATABASE %I TO %I', privilege, database, role),
   format('SELECT %L', format('database %s: %s granted to %s', database, privilege, role))
 FROM wanted, unnest(ARRAY['CONNECT', 'CREATE', 'TEMPORARY']) AS privilege
-WHERE NOT has_database_privilege(role, database, privilege) \gexec
+WHERE (keeps OR privilege = 'CONNECT') AND NOT has_database_privilege(role, database, privilege) \gexec

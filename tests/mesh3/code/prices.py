@@ -1,0 +1,24 @@
+"""This module is an agent that asks another one before it answers."""
+
+# What it imports is in .venv-mesh3, where no type checker looks.
+# mypy: ignore-errors
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+
+import pod_network  # noqa: F401
+from fastmcp import FastMCP
+
+import mesh
+
+app = FastMCP("prices")
+
+
+@app.tool()
+@mesh.tool(capability="price", dependencies=["stock"])
+async def price(item: str, seconds: float = 0, stock: mesh.McpMeshTool = None) -> str:
+    """What it costs, and how many there are."""
+    return f"{item} costs 3, there are {await stock(item=item, seconds=seconds)}"
+
+
+@mesh.agent(name="name-in-the-code")
+class Prices:
+    """The runtime wants a name here; the variable MCP_MESH_AGENT_NAME goes before it."""

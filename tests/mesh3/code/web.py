@@ -1,0 +1,21 @@
+"""This module is an API service: it asks the mesh for what people ask it."""
+
+# What it imports is in .venv-mesh3, where no type checker looks.
+# mypy: ignore-errors
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+
+import pod_network  # noqa: F401
+from fastapi import FastAPI, HTTPException
+
+import mesh
+
+app = FastAPI()
+
+
+@app.get("/price")
+@mesh.route(dependencies=["price"])
+async def price(item: str, seconds: float = 0, price: mesh.McpMeshTool = None) -> dict[str, str]:
+    """The answer of an agent that asks another one."""
+    if price is None:
+        raise HTTPException(503, "nobody says prices")
+    return {"said": str(await price(item=item, seconds=seconds))}
