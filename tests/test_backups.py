@@ -310,13 +310,13 @@ def test_a_run_that_takes_too_long_is_ended_by_its_deadline(manifests: Manifests
 
 def test_a_backup_that_is_far_smaller_than_the_one_before_is_kept_and_told(pod: BackupPod, clock: Clock) -> None:
     """It may be of an empty server. So those that go by the retention stay, too."""
-    pod.script("take.sh", "head -c 1000 /dev/zero >\"$1/file\"\nprintf '{\"version\":\"7\",\"facts\":{}}\\n'\n")
+    pod.script("take.sh", 'head -c 1000 /dev/zero >"$1/file"\nprintf \'{"version":"7","facts":{}}\\n\'\n')
     old = [f"202610{day:02}T023000Z" for day in range(1, 31)]
     plant(pod, old)
     pod.run(clock.says("20261101T023000Z"))
     kept = pod.names
     assert len(kept) < len(old)
-    pod.script("take.sh", "head -c 499 /dev/zero >\"$1/file\"\nprintf '{\"version\":\"7\",\"facts\":{}}\\n'\n")
+    pod.script("take.sh", 'head -c 499 /dev/zero >"$1/file"\nprintf \'{"version":"7","facts":{}}\\n\'\n')
     said = pod.run(clock.says("20261102T023000Z"), status=1)
     assert "error: the backup has 499 bytes, less than 50 percent of the 1000 of 20261101T023000Z before it." in said
     assert pod.names == [*kept, "20261102T023000Z"]
@@ -328,7 +328,7 @@ def test_a_backup_that_is_far_smaller_than_the_one_before_is_kept_and_told(pod: 
 
 @pytest.mark.parametrize(("size", "status"), [(500, 0), (499, 1)])
 def test_half_of_the_one_before_is_enough(pod: BackupPod, clock: Clock, size: int, status: int) -> None:
-    take = "head -c SIZE /dev/zero >\"$1/file\"\nprintf '{\"version\":\"7\",\"facts\":{}}\\n'\n"
+    take = 'head -c SIZE /dev/zero >"$1/file"\nprintf \'{"version":"7","facts":{}}\\n\'\n'
     pod.script("take.sh", take.replace("SIZE", "1000"))
     pod.run(clock.says("20261101T023000Z"))
     pod.script("take.sh", take.replace("SIZE", str(size)))

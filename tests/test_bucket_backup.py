@@ -175,7 +175,7 @@ def test_a_wrong_target_is_refused(wrong: dict[str, object], said: str) -> None:
 def test_a_backup_that_is_far_smaller_than_the_one_before_is_sent_and_told(
     pod: BackupPod, bucket: Bucket, at: Clock
 ) -> None:
-    take = "head -c SIZE /dev/zero >\"$1/file\"\nprintf '{\"version\":\"7\",\"facts\":{}}\\n'\n"
+    take = 'head -c SIZE /dev/zero >"$1/file"\nprintf \'{"version":"7","facts":{}}\\n\'\n'
     pod.script("take.sh", take.replace("SIZE", "1000"))
     pod.run(at.says("20261130T023000Z"))
     pod.script("take.sh", take.replace("SIZE", "499"))

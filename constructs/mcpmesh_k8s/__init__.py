@@ -235,6 +235,7 @@ from .observability import (
     Webhook,
 )
 from .services import (
+    Age,
     Agent,
     AgentSettings,
     Api,
@@ -295,6 +296,7 @@ from .services import (
 __all__ = [
     "AddressRange",
     "Affinity",
+    "Age",
     "Agent",
     "AgentSettings",
     "Alert",
