@@ -23,6 +23,7 @@ from conftest import close, try_each
 from mcpmesh_k8s import (
     AddressRange,
     Affinity,
+    Age,
     Agent,
     AgentSettings,
     Alert,
@@ -527,6 +528,8 @@ class Shop:
     def backs_up(self, backup: Backup) -> Redis:
         if isinstance(backup.target, S3Target):
             self.secret(backup.target.secret, *backup.target.secret_keys)
+        if backup.encryption:
+            self.secret(backup.encryption.secret, *backup.encryption.secret_keys)
         return self.redis(replace(REDIS, backup=backup))
 
     def minio(self, settings: MinioSettings) -> Minio:
@@ -707,6 +710,7 @@ PROJECT = ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git")
 REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
 CARTS = RedisUser(name="carts", keys=("cart:*",), commands=("get", "set"))
 NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
+SEALED_TO = Age(recipients=("age1qhjjyqga2x7ke3tr7yzw2myccp42yfxtfedr3xenrhkq8mfhuyuq6rljy0",), image=IMAGE)
 ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
 SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
 SECRET = SecretSettings(name="token", keys=("token",), source=STORE)
@@ -2043,6 +2047,14 @@ CASES: dict[type[DataclassInstance], Case] = {
         image=OTHER_IMAGE,
         compute=LARGE,
     ),
+    Age: case(
+        SEALED_TO,
+        lambda shop, age: shop.backs_up(replace(NIGHTLY, encryption=age, drill=RestoreDrill())),
+        recipients=("age1dhtsrykwu8y20955233xklcz7jkmh72umvnh8hezn6svqct4g9ls0rcdk4",),
+        image=OTHER_IMAGE,
+        program="/bin/age",
+        secret="opens-backups",
+    ),
     Backup: case(
         NIGHTLY,
         Shop.backs_up,
@@ -2051,6 +2063,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         compute=LARGE,
         deadline_seconds=601,
         least_percent=0,
+        encryption=SEALED_TO,
         drill=RestoreDrill(),
         priority_class="urgent",
         extras=MORE,

@@ -240,6 +240,7 @@ from .observability import (
     Webhook,
 )
 from .services import (
+    Age,
     Agent,
     AgentSettings,
     Api,
@@ -301,6 +302,7 @@ from .services import (
 __all__ = [
     "AddressRange",
     "Affinity",
+    "Age",
     "Agent",
     "AgentSettings",
     "Alert",
