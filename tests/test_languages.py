@@ -267,7 +267,9 @@ def test_an_api_service_is_of_any_language_too(runtime: Runtime, program: str) -
     api = Api(phase_of(), ApiSettings(name="web", code=CODE, compute=ROOMY, runtime=runtime, port=8081))
     container, environment = main_of(api), environment_of(api)
     assert container["command"] == [program]
-    assert environment["MCP_MESH_API_NAME"] == "web"
+    # What names an agent: without it the runtimes of both call every API service "api".
+    assert environment["MCP_MESH_AGENT_NAME"] == "web"
+    assert "MCP_MESH_API_NAME" not in environment
     # The starter takes the mesh's port for agents alone: an API of Spring has Spring's own.
     assert environment.get("SERVER_PORT") == ("8081" if program == "java" else None)
     assert [container[f"{one}Probe"]["httpGet"]["path"] for one in ("startup", "readiness", "liveness")] == [

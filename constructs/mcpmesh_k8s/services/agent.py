@@ -508,6 +508,10 @@ class Api(_MeshWorkload):
                 "and an Api in Python before it, or Mesh(tls=None).",
             )
         self._readiness_path = settings.readiness_path or release.api_readiness_path
+        # The other languages name an API service as they name an agent.
+        named = "MCP_MESH_API_NAME"
+        if not is_read(named, release, self._runs):
+            named = "MCP_MESH_AGENT_NAME"
         full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(
             scope,
@@ -529,7 +533,7 @@ class Api(_MeshWorkload):
                         settings.readiness_path,
                         startup_seconds=settings.startup_seconds or settings.program.startup_seconds,
                     ),
-                    {"MCP_MESH_API_NAME": settings.name},
+                    {named: settings.name},
                 ),
             ),
         )
