@@ -181,13 +181,14 @@ def reach(
         yield f"http://{workload.full_name}:{port}{path}", "127.0.0.1"
 
 
-def ask(url: str, *, address: str = "", body: str | None = None) -> Answer:
-    """The answer to a GET, or to a POST of JSON.
+def ask(url: str, *, address: str = "", body: str | None = None, method: str = "") -> Answer:
+    """The answer to a GET, or to a POST of JSON, unless another method is given.
 
     Args:
         url: The URL, with the name that the server is asked for.
         address: The address to dial in place of that name, with a port where it is another one.
         body: JSON to post.
+        method: Another method than that.
 
     Raises:
         OperationError: There is no answer.
@@ -202,7 +203,7 @@ def ask(url: str, *, address: str = "", body: str | None = None) -> Answer:
         connection.connect()
         if parts.scheme == "https":
             connection.sock = ssl.create_default_context().wrap_socket(connection.sock, server_hostname=host)
-        connection.request("GET" if body is None else "POST", parts.path, body=body, headers=headers)
+        connection.request(method or ("GET" if body is None else "POST"), parts.path, body=body, headers=headers)
         response = connection.getresponse()
         return Answer(status=response.status, body=response.read().decode("utf-8", "replace"))
     except socket.gaierror:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from constructs import Construct
 
 from mcpmesh_k8s import images
 from mcpmesh_k8s.kubernetes import (
+    ApplicationScope,
     Choice,
     HttpGet,
     Image,
@@ -18,6 +21,7 @@ from mcpmesh_k8s.kubernetes import (
     SettingError,
     TcpSocket,
     Variable,
+    Workload,
     dataclass,
     settings_of,
 )
@@ -26,6 +30,9 @@ from .language import Runtime
 from .mesh_tls import HttpsClient, MeshTls
 
 P = TypeVar("P", bound=PodSettings)
+
+_OF_THE_MESH = re.compile(r"(?:^|/)mcpmesh/(?:registry|ui|[a-z]+-runtime)$")
+"""The images of MCP Mesh, wherever they were copied to. One that was built on them has a version of its own."""
 
 
 class MeshRelease(Choice):
@@ -38,6 +45,14 @@ class MeshRelease(Choice):
     def asks_user_checks(self) -> bool:
         """Whether the runtime has probes that answer as the code's own checks say, and serves them for APIs too."""
         return self is not MeshRelease.V0_5
+
+    def has(self, image: Image) -> bool:
+        """Whether an image can be of this line: one of MCP Mesh says so by its tag, and another may always be."""
+        tag = re.match(r"v?(\d+)\.(\d+)", image.tag)
+        if not (_OF_THE_MESH.search(image.repository) and tag):
+            return True
+        major, minor = int(tag[1]), int(tag[2])
+        return (major, minor) == (0, 5) if self is MeshRelease.V0_5 else major == 3 and minor >= 6
 
     @property
     def has_every_language(self) -> bool:
@@ -52,6 +67,11 @@ class MeshRelease(Choice):
     @property
     def agents_have_metrics(self) -> bool:
         """Whether an agent answers on ``/metrics``: of 3.8, what serves ``/mcp`` stands before it, and answers 404."""
+        return self is MeshRelease.V0_5
+
+    @property
+    def dials_redis_by_tls(self) -> bool:
+        """Whether the runtime speaks TLS to Redis: the core of 3.x is built without, and would lose traces silently."""
         return self is MeshRelease.V0_5
 
     def runtime_image(self, runtime: Runtime) -> Image:
@@ -136,6 +156,11 @@ class MeshRelease(Choice):
         """
         return self is not MeshRelease.V0_5
 
+    @property
+    def traces_by_tls(self) -> bool:
+        """Whether a runtime writes spans to a Redis that wants TLS."""
+        return self is MeshRelease.V0_5
+
     # What a client of a registry is told.
 
     @property
@@ -201,8 +226,37 @@ class ApplicationSettings(ScopeSettings):
 
     mesh: Mesh = Mesh()
 
+    def problems(self, application: ApplicationScope) -> Iterable[str]:
+        """Where one mesh is of two lines: what a registry keeps and agents say differs between them."""
+        release = self.mesh.release
+        return (
+            f"{workload.full_name} runs {container.image.reference}, and the mesh of this application is MCP Mesh "
+            f"{release.value}: give an image of that, or ApplicationSettings(mesh=Mesh(release=…)) for all of it."
+            for workload in application.find_all(Workload)
+            for container in (workload.container, *workload.sidecars)
+            if not release.has(container.image)
+        )
+
 
 def mesh_of(scope: Construct) -> Mesh:
     """The mesh of the application that a scope stands in."""
     settings = settings_of(scope)
     return settings.mesh if isinstance(settings, ApplicationSettings) else Mesh()
+
+
+def traces_lost(full_name: str, release: MeshRelease, given: Sequence[Variable]) -> Iterator[str]:
+    """What is wrong where a runtime is to write spans to a Redis that it cannot reach.
+
+    Args:
+        full_name: The workload.
+        release: Which line of MCP Mesh it is of.
+        given: Its variables.
+    """
+    texts = {one.name: one.value for one in given}
+    traced = texts.get("MCP_MESH_DISTRIBUTED_TRACING_ENABLED") == "true"
+    if traced and not release.traces_by_tls and str(texts.get("REDIS_URL", "")).startswith("rediss://"):
+        yield (
+            f"{full_name} has a REDIS_URL with TLS, which the runtime of MCP Mesh {release.value} is not built with: "
+            "all spans would be lost, and its log alone would say so. Give it a Redis without TLS, such as Redis(...) "
+            "inside, or tracing=False."
+        )

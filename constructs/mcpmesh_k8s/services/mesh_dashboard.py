@@ -35,6 +35,7 @@ from mcpmesh_k8s.kubernetes import (
 
 from .mesh import mesh_of
 from .mesh_tls import DASHBOARD
+from .mesh_variables import MeshProgram, unread
 from .postgres import Postgres
 from .redis import Redis
 from .registry import LOG_LEVELS, Registry
@@ -207,8 +208,9 @@ class MeshDashboard(Workload):
         return any(variable.name == name for variable in self.variables)
 
     def problems(self) -> Sequence[str]:
-        """What it cannot do without."""
-        return tuple(self._lacking())
+        """What it cannot do without, and what it is told and does not read."""
+        release = mesh_of(self).release
+        return (*self._lacking(), *unread(self.full_name, release, MeshProgram.DASHBOARD, self.variables))
 
     def _lacking(self) -> Iterator[str]:
         for name, instead in (

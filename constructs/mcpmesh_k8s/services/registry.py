@@ -34,6 +34,7 @@ from mcpmesh_k8s.kubernetes import (
 
 from .mesh import MeshRelease, mesh_of
 from .mesh_tls import REGISTRY, HttpsClient
+from .mesh_variables import MeshProgram, unread
 from .postgres import Postgres
 from .redis import STREAM, Redis
 from .tempo import Tempo
@@ -63,10 +64,10 @@ class RegistrySettings(WorkloadOptions):
         trace_retention_hours: Hours after which it drops a span from the stream of traces in Redis, which it has passed
             on long before. 0.5 drops none.
         calls_agents: Whether it may call the agents that connect to it: then what cancels a job reaches who works on
-            it at once, and ``meshctl call`` works. Unless given, who works on a cancelled job goes on to its end, and what
-            he reports is refused. It is off because whoever reaches the registry, as every agent does, then reaches the tools
-            of all others through it, ``/proxy/…/mcp``, without a password and whatever policies say. For some agents
-            alone, connect it: ``registry.connects_to(planner)``. 0.5 calls nobody.
+            it at once, and ``meshctl call`` works. Unless given, who works on a cancelled job goes on to its end, and
+            what he reports is refused. It is off because whoever reaches the registry, as every agent does, then
+            reaches the tools of all others through it, ``/proxy/…/mcp``, without a password and whatever policies say.
+            For some agents alone, connect it: ``registry.connects_to(planner)``. 0.5 calls nobody.
         variables: What it reads beside what is set here, such as ``MCP_MESH_JOB_STALE_TIMEOUT``.
         name: The short name.
     """
@@ -200,7 +201,10 @@ class Registry(Workload):
             self.connects_to(Target(workload=agent))
 
     def problems(self) -> Sequence[str]:
-        """Several that do not share a database know different agents."""
+        """What it is told and does not read, and several that do not share a database."""
+        return (*unread(self.full_name, self.release, MeshProgram.REGISTRY, self.variables), *self._apart())
+
+    def _apart(self) -> Sequence[str]:
         if self.availability.scale.most == 1 or any(
             one.name == "DATABASE_URL" and str(one.value).startswith("postgres") for one in self.variables
         ):
