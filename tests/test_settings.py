@@ -141,6 +141,7 @@ from mcpmesh_k8s import (
     MeshDashboardSettings,
     MeshRelease,
     MeshSettings,
+    MeshTls,
     MetricsEndpoint,
     Minio,
     MinioSettings,
@@ -709,6 +710,7 @@ TWO_ROLES = replace(POSTGRES, compute=LARGE, databases=(Database(name="shop", ro
 PROJECT = ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git")
 REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
 CARTS = RedisUser(name="carts", keys=("cart:*",), commands=("get", "set"))
+MESH_TLS = MeshTls(certificates=CertManager(issuer="mesh-ca"))
 NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
 SEALED_TO = Age(recipients=("age1qhjjyqga2x7ke3tr7yzw2myccp42yfxtfedr3xenrhkq8mfhuyuq6rljy0",), image=IMAGE)
 ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
@@ -1206,6 +1208,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         Mesh(),
         lambda _, mesh: Shop(ApplicationSettings(name="shop", mesh=mesh)).runs_agent(AGENT),
         release=MeshRelease.V0_5,
+        tls=MESH_TLS,
+    ),
+    MeshTls: case(
+        MESH_TLS,
+        lambda _, tls: Shop(ApplicationSettings(name="shop", mesh=Mesh(tls=tls))).runs_agent(AGENT),
+        certificates=ExistingCertificates(),
+        reloader=True,
     ),
     MeshDashboardSettings: case(
         MeshDashboardSettings(),
