@@ -35,6 +35,7 @@ from mcpmesh_k8s import (
     Image,
     IngressExposure,
     Internet,
+    Java,
     Kubelet,
     MetricsEndpoint,
     MountedSource,
@@ -57,6 +58,7 @@ from mcpmesh_k8s import (
     SmokeTest,
     SmokeTestSettings,
     TreeError,
+    TypeScript,
     User,
     Variable,
     Workload,
@@ -609,6 +611,22 @@ CASES = {
         ("pdf-extractor module", "'main.py'", "Give a Python module"),
         environment(lambda: replace(DEV, agents=(replace(DEV.agents[0], module="main.py"), *DEV.agents[1:]))),
     ),
+    "a language that the mesh's release does not have": Case(
+        ("pdf-extractor runtime", "'TypeScript'", "0.5 has a runtime for Python alone", "MeshRelease.V3"),
+        environment(lambda: replace(DEV, agents=(in_typescript(DEV.agents[0]), *DEV.agents[1:]))),
+    ),
+    "a heap that the memory limit has no room for": Case(
+        ("pdf-extractor compute", "'a memory limit of 64Mi'", "memory_limit='512Mi'"),
+        environment(
+            lambda: replace(
+                DEV,
+                agents=(
+                    replace(DEV.agents[0], module="", runtime=Java(jar="extractor.jar"), compute=SMALL),
+                    *DEV.agents[1:],
+                ),
+            )
+        ),
+    ),
     "a priority class that nothing provides": Case(
         ("Deployment ai-interviewer-nginx-gateway refers to PriorityClass 'ai-interviewer-urgent'", "nothing provides"),
         environment(
@@ -617,6 +635,10 @@ CASES = {
         TreeError,
     ),
 }
+
+
+def in_typescript(agent: AgentSettings) -> AgentSettings:
+    return replace(agent, module="", runtime=TypeScript(entry="dist/index.js"))
 
 
 def mounted(outdir: Path, folder: Path) -> Application:

@@ -6,6 +6,7 @@ what is rendered. In a network of its own it listens where its Service looks for
 """
 
 import json
+import re
 import subprocess
 import urllib.request
 import zipfile
@@ -187,6 +188,12 @@ def started(agent: Running) -> bool:
     return eventually(lambda: agent.pod.process.poll() is not None or agent.answers() == WELL, START)
 
 
+def levels(runtime: Runtime, agent: Running) -> list[str]:
+    """The levels that are found in its log."""
+    lines = (re.match(runtime.log_pattern, line) for line in agent.pod.output.splitlines())
+    return [found["level"] for found in lines if found]
+
+
 def inside(work: Callable[[], None]) -> None:
     with own_network() as go:
         go(work)
@@ -203,6 +210,7 @@ def test_it_runs_as_it_is_rendered(runtime: Runtime, image: OwnRoot, tmp_path: P
             assert about["arguments"] == ["--fast"]
             assert about["writable"] == ["/tmp"], "HOME lies there, and nothing else can be written to"
             assert about["loads"]
+            assert about.get("workers", True)
             # 60 % of the limit. Java leaves out one of two spaces for what survives, and rounds up.
             assert 0.9 * 307 <= about["heap"] / 2**20 <= 310
             assert eventually(lambda: len(agent.registry.agents) == 1, START), agent.pod.output
@@ -253,6 +261,18 @@ def test_tsx_needs_a_folder_that_it_can_write_to(image: OwnRoot, tmp_path: Path)
             assert started(agent)
             assert agent.pod.process.poll() == 1
             assert "mkdir '/tmp/tsx-999'" in agent.pod.output
+            assert levels(SOURCES, agent) == ["E"]
+
+    inside(look)
+
+
+def test_workers_of_sources_find_tsx_where_the_image_has_it(image: OwnRoot, tmp_path: Path) -> None:
+    """The code's own libraries may be without: ``npm ci --omit=dev`` leaves it out, mounted sources have none."""
+
+    def look() -> None:
+        with running(SOURCES, image, tmp_path, without=["NODE_PATH"]) as agent:
+            assert started(agent), agent.pod.output
+            assert not agent.ask("/about")["workers"]
 
     inside(look)
 
@@ -300,5 +320,6 @@ def test_java_whose_heap_is_full_ends_where_it_would_seem_alive(image: OwnRoot, 
             fill(agent)
             assert eventually(lambda: "OutOfMemoryError" in agent.pod.output, START)
             assert agent.answers() == WELL, "it answers all probes, without the thread that had the work"
+            assert levels(JAR, agent) == ["E"]
 
     inside(look)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping
+import subprocess
+import threading
+import urllib.request
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +28,8 @@ from mcpmesh_k8s import (
     Audience,
     Autoscaling,
     Availability,
+    Blackbox,
+    BlackboxSettings,
     BuiltImage,
     Compute,
     DevIdentity,
@@ -33,11 +41,13 @@ from mcpmesh_k8s import (
     MeshRelease,
     MountedSource,
     Phase,
+    Platform,
     Python,
     RateLimit,
     Registry,
     RegistrySettings,
     Replicas,
+    RequestRate,
     Route,
     Runtime,
     SettingError,
@@ -46,6 +56,8 @@ from mcpmesh_k8s import (
     images,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
+from mcpmesh_k8s.kubernetes.platforms import IpFamily
+from mesh_harness import LOCALHOST, eventually, free_port, is_open
 
 CODE = BuiltImage(image=Image(repository="acme/prices", tag="1.4.2"))
 ROOMY = Compute(cpu="100m", memory="256Mi", memory_limit="512Mi")
@@ -132,9 +144,13 @@ def test_each_language_is_started_as_its_image_can(settings: AgentSettings, comm
         (PYTHON, {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}),
         # As many as the node has processors would each take a heap.
         (TYPESCRIPT, {"MCP_MESH_TOOL_WORKERS": "2"}),
+        (
+            replace(TYPESCRIPT, runtime=TypeScript(entry="src/index.ts")),
+            {"MCP_MESH_TOOL_WORKERS": "2", "NODE_PATH": "/usr/local/lib/node_modules"},
+        ),
         (JAVA, {"SERVER_PORT": "8090", "LOGGING_LEVEL_ROOT": "WARN"}),
     ],
-    ids=["Python", "TypeScript", "Java"],
+    ids=["Python", "TypeScript", "sources", "Java"],
 )
 def test_what_only_one_language_reads_is_given_to_it_alone(settings: AgentSettings, own: dict[str, str]) -> None:
     environment = environment_of(agent_of(replace(settings, log_level="WARNING")))
@@ -142,6 +158,7 @@ def test_what_only_one_language_reads_is_given_to_it_alone(settings: AgentSettin
         "PYTHONUNBUFFERED",
         "PYTHONDONTWRITEBYTECODE",
         "MCP_MESH_TOOL_WORKERS",
+        "NODE_PATH",
         "SERVER_PORT",
         "LOGGING_LEVEL_ROOT",
     )
@@ -178,6 +195,11 @@ def test_each_language_has_its_room_and_its_time(
         ("2026-11-30T10:15:02.123Z  INFO 1 --- [main] c.e.Stock : Started Stock in 4.2 seconds", "INFO"),
         ("2026-11-30 10:15:02.123 ERROR 1 --- [main] c.e.Stock : no", "ERROR"),
         ("2026-11-30T10:15:02.123456Z  WARN mcp_mesh_core::tracing_publish: no", "WARN"),
+        ("TypeError: prices is not a function", "E"),
+        ("Error: ENOENT: no such file or directory, mkdir '/tmp/tsx-999'", "E"),
+        ('Exception in thread "Thread-3" java.lang.OutOfMemoryError: Java heap space', "E"),
+        ("Started in 2 seconds, no Error", None),
+        ("Everything is well", None),
         ("no time, INFO", None),
     ],
 )
@@ -234,6 +256,25 @@ def test_what_nothing_could_start_is_refused_in_words_that_help(make: Callable[[
     with pytest.raises(SettingError) as refused:
         make()
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "program"),
+    [(TypeScript(entry="dist/web.js"), "node"), (Java(jar="target/web.jar"), "java")],
+    ids=["TypeScript", "Java"],
+)
+def test_an_api_service_is_of_any_language_too(runtime: Runtime, program: str) -> None:
+    api = Api(phase_of(), ApiSettings(name="web", code=CODE, compute=ROOMY, runtime=runtime, port=8081))
+    container, environment = main_of(api), environment_of(api)
+    assert container["command"] == [program]
+    assert environment["MCP_MESH_API_NAME"] == "web"
+    # The starter takes the mesh's port for agents alone: an API of Spring has Spring's own.
+    assert environment.get("SERVER_PORT") == ("8081" if program == "java" else None)
+    assert [container[f"{one}Probe"]["httpGet"]["path"] for one in ("startup", "readiness", "liveness")] == [
+        "/startupz",
+        "/ready",
+        "/livez",
+    ]
 
 
 # --- sources that are mounted ---
@@ -321,10 +362,22 @@ def test_a_port_is_said_once_and_all_else_follows() -> None:
     assert environment_of(agents[2])["SERVER_PORT"] == "8093"
 
 
-def test_two_families_of_addresses_are_no_matter_for_java() -> None:
-    assert PYTHON.program.ipv4_only
-    assert TYPESCRIPT.program.ipv4_only
-    assert not JAVA.program.ipv4_only
+def test_java_listens_on_addresses_of_both_families_and_the_others_on_those_of_ipv4() -> None:
+    def service(settings: AgentSettings, *families: IpFamily) -> Any:
+        platform = Platform(ip_families=families)
+        phase = Phase(Application(ApplicationSettings(name="shop", platform=platform), outdir="unused"), "all")
+        return of_kind(Agent(phase, settings), "Service")["spec"]
+
+    for settings, policy, families in (
+        (PYTHON, "SingleStack", ["IPv4"]),
+        (TYPESCRIPT, "SingleStack", ["IPv4"]),
+        (JAVA, "PreferDualStack", None),
+    ):
+        both = service(settings, "IPv4", "IPv6")
+        assert (both["ipFamilyPolicy"], both.get("ipFamilies")) == (policy, families)
+    assert service(JAVA, "IPv6")["ports"][0]["port"] == 8090
+    with pytest.raises(SettingError, match="shop-offers listens on IPv4 alone"):
+        service(TYPESCRIPT, "IPv6")
 
 
 # --- how many ---
@@ -352,6 +405,13 @@ def test_an_agent_follows_its_load() -> None:
     scaler = of_kind(agent, "HorizontalPodAutoscaler")["spec"]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 5)
     assert scaler["scaleTargetRef"]["name"] == "shop-stock"
+
+
+def test_an_agent_that_only_agents_call_is_not_scaled_by_requests_that_nobody_counts() -> None:
+    scale = RequestRate(minimum=1, maximum=3, per_pod=5.0)
+    agent = agent_of(replace(PYTHON, availability=Availability(scale=scale)))
+    with pytest.raises(TreeError, match="shop-prices scales by requests, and nobody counts them"):
+        Application.of(agent).manifests()
 
 
 # --- how it stops ---
@@ -423,3 +483,67 @@ def test_the_example_of_the_guide_is_an_application() -> None:
     for settings, port, pods in zip(known["AGENTS"], (8090, 8091, 8092), (1, 1, 3), strict=True):
         agent = agent_of(settings)
         assert (agent.main_port.number, of_kind(agent, "Deployment")["spec"]["replicas"]) == (port, pods)
+
+
+def entry(name: str, digits: str, status: str) -> dict[str, str]:
+    """One of the registry's list, of 3.x."""
+    return {"id": f"{name}-{digits}", "name": name, "status": status}
+
+
+PODS = [entry("prices", digits, "unhealthy") for digits in ("0a1b2c3d", "4e5f6a7b", "8c9d0e1f")]
+
+
+@pytest.mark.parametrize(
+    ("agents", "well"),
+    [
+        ([*PODS[:2], entry("prices", "8c9d0e1f", "healthy")], 1),
+        (PODS, 0),
+        ([*PODS, entry("prices-eu", "0a1b2c3d", "healthy")], 0),
+        ([*PODS, entry("all-prices", "0a1b2c3d", "healthy")], 0),
+        # Nobody is there, as the registry of 3.x says it.
+        (None, 0),
+    ],
+    ids=["one of three", "none of three", "a longer name", "a name that ends so", "nobody"],
+)
+def test_of_several_pods_one_that_is_healthy_is_the_agent(
+    agents: list[dict[str, str]] | None, well: int, needs_watching: Path, tmp_path: Path
+) -> None:
+    """The real exporter asks as it is rendered."""
+    phase = phase_of()
+    agent = Agent(phase, replace(PYTHON, availability=Availability(scale=Replicas(count=3))))
+    agent.connects_to(registry_of(phase))
+    Blackbox(phase, BlackboxSettings())
+    every = (json_of(one) for phases in Application.of(agent).manifests().values() for one in phases)
+    (text,) = (one["data"]["blackbox.yaml"] for one in every if "blackbox.yaml" in one.get("data", {}))
+    (tmp_path / "blackbox.yaml").write_text(text)
+    port = free_port()
+    words = [f"--config.file={tmp_path}/blackbox.yaml", f"--web.listen-address={LOCALHOST}:{port}"]
+    with answering({"agents": agents}) as registry:
+        program = subprocess.Popen([needs_watching.parent / "blackbox_exporter", *words], stderr=subprocess.DEVNULL)
+        try:
+            assert eventually(lambda: is_open(port), 10)
+            target = f"http://{LOCALHOST}:{registry}/agents"
+            with urllib.request.urlopen(f"http://{LOCALHOST}:{port}/probe?module=prices&target={target}") as answer:
+                assert f"\nprobe_success {well}\n" in answer.read().decode()
+        finally:
+            program.terminate()
+            program.wait(10)
+
+
+@contextmanager
+def answering(body: object) -> Generator[int, None, None]:
+    """A server that says the same to everybody: its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer((LOCALHOST, 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield int(server.server_address[1])
+        server.shutdown()

@@ -1,8 +1,9 @@
 // A stand-in for an agent of the mesh's TypeScript SDK: it reads what that reads, and says what it found.
 import { createServer } from "node:http";
+import { createRequire } from "node:module";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { getHeapStatistics } from "node:v8";
 
 interface About {
@@ -11,6 +12,7 @@ interface About {
   heap: number;
   writable: string[];
   loads: boolean;
+  workers: boolean;
 }
 
 const port: number = Number(process.env.MCP_MESH_HTTP_PORT ?? "8080");
@@ -28,6 +30,16 @@ function writes(folder: string): boolean {
   }
 }
 
+// As the SDK does in each worker of tools, whose sources no loader reads by itself.
+function workers(): boolean {
+  const entry = resolve(process.argv[1]);
+  try {
+    return entry.endsWith(".js") || typeof createRequire(entry)("tsx/esm/api").register === "function";
+  } catch {
+    return false;
+  }
+}
+
 function about(): About {
   const folders = ["/", "/app", "/app/logs", "/etc", "/usr/local", "/tmp", process.env.HOME ?? "/root"];
   return {
@@ -36,6 +48,7 @@ function about(): About {
     heap: getHeapStatistics().heap_size_limit,
     writable: [...new Set(folders.filter((folder) => existsSync(folder) && writes(folder)))],
     loads: writes(tmpdir()),
+    workers: workers(),
   };
 }
 

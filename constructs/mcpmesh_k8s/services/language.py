@@ -20,8 +20,13 @@ _SEMI_SPACE = 16
 _OF_PYTHON = r"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL|Traceback)\b"
 """The lines of the runtime, which has no other form, and of uvicorn. What code logs as JSON is read as JSON."""
 
-_AFTER_THE_TIME = r"^\d{4}-\d\d-\d\d[T ]\S+ +(?P<level>TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\b"
-"""The lines of Spring Boot, and of the mesh's core, which is the same in every language."""
+_AFTER_THE_TIME = (
+    r"^(?:\d{4}-\d\d-\d\d[T ]\S+ +|[\w.]*?)"
+    r"(?P<level>TRACE|DEBUG|INFO|WARN|ERROR|FATAL|E)(?:\b|rror\b|xception in thread\b)"
+)
+"""The lines of Spring Boot and of the mesh's core, which is the same in every language: the time, then the level.
+
+And what Node and Java say when they fail, without a time: ``TypeError: …``, ``Exception in thread …``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +89,14 @@ class Runtime(ABC):
         return ""
 
     @property
+    def serves_people(self) -> bool:
+        """Whether an API service serves who has no certificate, where the mesh speaks TLS.
+
+        Java's demands one (``MeshEnvironmentPostProcessor``), and so does that of TypeScript (``express.ts``).
+        """
+        return False
+
+    @property
     def has_tool_workers(self) -> bool:
         """Whether the runtime runs tools in workers, whose number can be given."""
         return True
@@ -132,6 +145,11 @@ class Python(Runtime):
 
     def require_memory(self, name: str, compute: Compute) -> None:
         """Any: how much it takes is the code's."""
+
+    @property
+    def serves_people(self) -> bool:
+        """The code starts its own server, and the mesh changes nothing of it."""
+        return True
 
     @property
     def folders(self) -> tuple[Scratch, ...]:
@@ -230,6 +248,10 @@ class TypeScript(_Heaped):
         old = self.heap(memory) - 3 * _SEMI_SPACE
         sizes = (f"--max-old-space-size={old}", f"--max-semi-space-size={_SEMI_SPACE}")
         return (program, *sizes, self.entry, *self.args)
+
+    def variables(self, port: int, log_level: str) -> dict[str, str]:
+        """Where workers of tools find ``tsx``: the image has it, and the code's own libraries may be without."""
+        return {"NODE_PATH": "/usr/local/lib/node_modules"} if self._from_sources else {}
 
     @property
     def tool_workers(self) -> int | None:
