@@ -83,6 +83,7 @@ from mcpmesh_k8s import (
     ExistingCertificates,
     ExistingClaim,
     ExistingConfigMap,
+    ExistingSecret,
     ExistingSecrets,
     Exposure,
     External,
@@ -1648,6 +1649,14 @@ CASES: dict[type[DataclassInstance], Case] = {
         config_map="colours",
         keys=("blue",),
     ),
+    ExistingSecret: case(
+        ExistingSecret(mount_path="/keys", secret="keys"),
+        Shop.mounts,
+        name="partner",
+        mount_path="/partner",
+        secret="partner",
+        keys=("tls.key",),
+    ),
     LabelSelectorRequirement: case(
         LabelSelectorRequirement(key="colour", operator="Exists"),
         lambda shop, requirement: shop.runs_beside(replace(BY_WEB, match_expressions=(requirement,))),
@@ -1992,6 +2001,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         name="default",
         keys=("cart:?",),
         commands=("get",),
+        without_password_because=Given("It is a test.", {"name": "default"}),
     ),
     RedisExporter: case(
         RedisExporter(),

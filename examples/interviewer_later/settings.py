@@ -13,7 +13,6 @@ from mcpmesh_k8s import (
     Compute,
     ContentSecurityPolicy,
     Database,
-    Dns01,
     External,
     ExternalSecrets,
     GatewaySettings,
@@ -190,9 +189,7 @@ LOGIN = OAuth2ProxySettings(
     email_domains=("*",),
     availability=PAIR,
 )
-EXPOSURE = IngressExposure(
-    controller=Traefik(), tls=Tls(secret="interviews-tls", cluster_issuer="letsencrypt", challenge=Dns01())
-)
+EXPOSURE = IngressExposure(controller=Traefik(), tls=Tls(secret="interviews-tls", cluster_issuer="letsencrypt"))
 SMOKE_TEST = SmokeTestSettings(image=images.PYTHON_RUNTIME_0_5)
 
 

@@ -19,7 +19,6 @@ from mcpmesh_k8s import (
     Container,
     ContentSecurityPolicy,
     Database,
-    Dns01,
     ExistingClaim,
     ExistingConfigMap,
     ExistingSecret,
@@ -290,7 +289,7 @@ LOGIN = OAuth2ProxySettings(
     availability=PAIR,
 )
 EXPOSURES = (
-    IngressExposure(controller=Traefik(), tls=Tls(secret="trips-tls", cluster_issuer="letsencrypt", challenge=Dns01())),
+    IngressExposure(controller=Traefik(), tls=Tls(secret="trips-tls", cluster_issuer="letsencrypt")),
     # The same by the company's own network, whose controller has a certificate of the company's.
     IngressExposure(
         controller=Traefik(ingress_class="internal", peer=NamespacePods(namespace="traefik-internal")),

@@ -110,6 +110,8 @@ _DASHBOARD = f"{_BOUNDS} +xrevrange"
 _EXPORTER = f"%R~{STREAM} +ping +info +select +latency|latest +slowlog|len +xinfo|stream +xinfo|groups +xinfo|consumers"
 # What a replica asks before it is sent everything, and nothing else: it can neither name a key nor write one.
 _BACKUP = "+ping +sync +psync +replconf"
+_WHO_AM_I = "+acl|whoami"
+"""What only those may ask who have a password, where somebody needs none: whose password is wrong is that somebody."""
 _RULES = frozenset(
     {
         *("acl", "bgrewriteaof", "bgsave", "client", "cluster", "config", "debug", "failover", "flushall", "flushdb"),
@@ -299,7 +301,7 @@ class RedisSettings(WorkloadOptions):
 
     def rights_in(self, release: MeshRelease) -> Mapping[str, str]:
         """What each user who has a password may do, as ``ACL SETUSER`` has it. All else is refused."""
-        return {
+        rights = {
             **_OWN_USERS,
             **({"registry": _BOUNDS} if release.bounds_traces else {"trimmer": _TRIMMER}),
             **({"dashboard": _DASHBOARD} if self.dashboard else {}),
@@ -309,6 +311,7 @@ class RedisSettings(WorkloadOptions):
                 user.name: _client(user.keys, user.commands) for user in self.users if not user.without_password_because
             },
         }
+        return {user: f"{may} {_WHO_AM_I}" for user, may in rights.items()} if self.open_user else rights
 
     @property
     def open_user(self) -> RedisUser | None:
@@ -631,6 +634,7 @@ class Redis(Workload):
         # The registry and the dashboard write no span: all others do.
         length = {"MCP_MESH_TRACE_STREAM_MAXLEN": str(self.settings.trace_length)}
         where: tuple[str, ...] = ("-h", endpoint.host, "-p", str(endpoint.port))
+        question = ("acl", "whoami") if self.settings.open_user else ("ping",)
         url = f"{endpoint.scheme}://{user}:$(REDIS_PASSWORD)@{endpoint.authority}/0"
         encryption, known = dict[str, str](), tuple[Volume, ...]()
         if self.certificate:
@@ -656,7 +660,7 @@ class Redis(Workload):
             ),
             volumes=known,
             readiness=Readiness(
-                command=("redis-cli", "--user", user, "-e", *where, "ping"),
+                command=("redis-cli", "--user", user, "-e", *where, *question),
                 variables=variables({"REDISCLI_AUTH": password}),
                 volumes=known,
             ),
