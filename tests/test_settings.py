@@ -87,6 +87,7 @@ from mcpmesh_k8s import (
     ExistingCertificates,
     ExistingClaim,
     ExistingConfigMap,
+    ExistingSecret,
     ExistingSecrets,
     Exposure,
     External,
@@ -1705,6 +1706,14 @@ CASES: dict[type[DataclassInstance], Case] = {
         config_map="colours",
         keys=("blue",),
     ),
+    ExistingSecret: case(
+        ExistingSecret(mount_path="/keys", secret="keys"),
+        Shop.mounts,
+        name="partner",
+        mount_path="/partner",
+        secret="partner",
+        keys=("tls.key",),
+    ),
     LabelSelectorRequirement: case(
         LabelSelectorRequirement(key="colour", operator="Exists"),
         lambda shop, requirement: shop.runs_beside(replace(BY_WEB, match_expressions=(requirement,))),
@@ -2049,6 +2058,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         name="default",
         keys=("cart:?",),
         commands=("get",),
+        without_password_because=Given("It is a test.", {"name": "default"}),
     ),
     RedisExporter: case(
         RedisExporter(),

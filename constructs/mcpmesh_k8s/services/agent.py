@@ -16,6 +16,7 @@ from mcpmesh_k8s.kubernetes import (
     HttpCheck,
     Image,
     MetricsEndpoint,
+    NamespacePods,
     Port,
     Probes,
     Scratch,
@@ -44,6 +45,7 @@ user of its base, and its code under ``/app`` is readable by all, so any other n
 
 _SOURCE = "/app/source"
 _LEFT_OUT = ("__pycache__", "node_modules")
+_HOST = "MCP_MESH_HTTP_HOST"
 _PRE_STOP = 10
 _JOBS_STOP = 60
 """Seconds until a stop with jobs under way is over: 10 until nothing is sent any more, 30 that the runtime gives to
@@ -331,7 +333,7 @@ def _mesh_variables(
         "MCP_MESH_ENABLED": "true",
         "MCP_MESH_NAMESPACE": settings.mesh_namespace,
         # What is advertised to others: the Service, so that calls are balanced and no pod's address outlives it.
-        "MCP_MESH_HTTP_HOST": full_name,
+        _HOST: full_name,
         "MCP_MESH_HTTP_PORT": str(port.number),
         "MCP_MESH_DEBOUNCE_DELAY": str(settings.debounce_seconds),
         "MCP_MESH_LOG_LEVEL": settings.log_level,
@@ -477,9 +479,26 @@ class Agent(_MeshWorkload):
         )
 
     def settle(self) -> None:
-        """Let the registry that it is known to call it, where that does."""
+        """Let the registry that it is known to call it, where that does; advertise what its callers can resolve."""
         for registry in self._registries():
             registry.call(self)
+        if self._has_distant_callers():
+            whole = f"{self.full_name}.{self.application.settings.service_domain}"
+            told = self.container.variables
+            self.container = replace(
+                self.container, variables=tuple(replace(one, value=whole) if one.name == _HOST else one for one in told)
+            )
+            self._main = None
+
+    def _has_distant_callers(self) -> bool:
+        """Whether it may be called from another namespace, where the name of its Service alone leads nowhere.
+
+        By whom is said to it; whoever else knows it learns of it from a registry that this application does not run.
+        """
+        if not self._registries():
+            return True
+        peers = (peer for peer, port in self.accepted if port == self.main_port.name)
+        return any(isinstance(peer, NamespacePods) and peer.namespace != self.namespace for peer in peers)
 
     @property
     def target(self) -> Target:
