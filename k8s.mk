@@ -17,6 +17,7 @@
 #   JSON=1                          Answer in JSON, and print nothing else.
 #   FOLLOW=1                        Go on with new log lines.
 #   LINES=NUMBER                    How many old log lines of each container. Unless given: 100.
+#   SECONDS=NUMBER                  How long jobs that run may take to end. Unless given: 600.
 #   NAME=SECRET                     A Secret by its short name: grafana.
 #   KEY=KEY                         A key of the Secret.
 #   PRESENT=1                       Take the value that the Secret has by now: it was changed otherwise, or a rotation
@@ -61,6 +62,7 @@ with-JSON = $(call flag,--json,JSON)
 with-FOLLOW = $(call flag,--follow,FOLLOW)
 with-LINES_OF_LOG = $(call one,--lines,LINES_OF_LOG)
 with-LINES = $(call one,--lines,LINES)
+with-SECONDS = $(call one,--seconds,SECONDS)
 with-NAME = $(call one,--name,NAME)
 with-KEY = $(call one,--key,KEY)
 with-PRESENT = $(call flag,--present,PRESENT)
@@ -96,6 +98,8 @@ takes-k8s-port-forward := ENV TARGET CONTEXT
 takes-k8s-show := ENV JSON
 takes-k8s-quick-update := ENV TARGET CONTEXT CONFIRM APP_DIR PUSH
 takes-k8s-restart := ENV TARGET CONTEXT CONFIRM
+takes-k8s-drain := ENV CONTEXT CONFIRM SECONDS
+takes-k8s-undrain := ENV CONTEXT CONFIRM
 takes-k8s-rotate := ENV NAME KEY CONTEXT CONFIRM PRESENT
 takes-k8s-export-data := ENV DATA CONTEXT APP_DIR FROM LIVE
 takes-k8s-import-data := ENV DATA CONTEXT CONFIRM APP_DIR TO OWNER OWNERS
@@ -211,6 +215,14 @@ k8s-quick-update: $(VENV) ## build the images anew, and restart each workload wh
 .PHONY: k8s-restart
 k8s-restart: $(VENV) ## restart workloads one pod at a time: all but the stores, or those named
 	@$(OPERATE) restart $(call with,k8s-restart)
+
+.PHONY: k8s-drain
+k8s-drain: $(VENV) ## let no job of the mesh begin, and wait until those that run have ended
+	@$(OPERATE) drain $(call with,k8s-drain)
+
+.PHONY: k8s-undrain
+k8s-undrain: $(VENV) ## let jobs of the mesh begin again
+	@$(OPERATE) undrain $(call with,k8s-undrain)
 
 .PHONY: k8s-rotate
 k8s-rotate: $(VENV) ## give a key of a Secret another value, and bring it to who checks it and who reads it

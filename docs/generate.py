@@ -10,15 +10,18 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import TypeAdapter
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "constructs"), str(ROOT / "tests"), str(ROOT)]
+
+from docs.releases import mesh_releases, mesh_variables  # noqa: E402
 
 from ai_interviewer import ENVIRONMENTS, AiInterviewer, EnvironmentSettings  # noqa: E402
 from drill.faults import FAULTS  # noqa: E402
@@ -401,10 +404,16 @@ def advisories() -> str:
     return table(("of", "advisory", "what it allows", "mended in", "here", "what we do"), rows)
 
 
+@cache
+def watched_rules() -> Mapping[str, Mapping[str, Any]]:
+    """The rules of an application whose every part is watched, by the names of alerts."""
+    with tempfile.TemporaryDirectory() as outdir:
+        return watched(Path(outdir))
+
+
 def alerts() -> str:
     """Every alert of an application whose every part is watched, as Prometheus is given it."""
-    with tempfile.TemporaryDirectory() as outdir:
-        rules = watched(Path(outdir)).values()
+    rules = watched_rules().values()
     rows = [
         (
             f"[{rule['alert']}](runbooks/{rule['alert']}.md)",
@@ -419,8 +428,7 @@ def alerts() -> str:
 
 def faults() -> str:
     """What becomes pending when something is stopped, as `make test-watching` sees it."""
-    with tempfile.TemporaryDirectory() as outdir:
-        rules = watched(Path(outdir))
+    rules = watched_rules()
     seconds = json.loads((ROOT / "tests/drill/measured.json").read_text(encoding="utf-8"))
     rows = [
         (
@@ -538,6 +546,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "cost of observability": cost,
     "advisories": advisories,
     "programs": programs,
+    "mesh releases": mesh_releases,
+    "mesh variables": mesh_variables,
 }
 
 

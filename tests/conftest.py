@@ -11,15 +11,15 @@ import sys
 from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import cdk8s
 import pytest
-import yaml
 
 from mcpmesh_k8s import Phase
 from only_asked import OnlyAsked
 from programs import PROGRAMS, Program, how_to_get, named
+from reading import Manifest as Manifest
+from reading import read_manifests as read_manifests
 
 ROOT = Path(__file__).parent.parent
 IN_CI = os.environ.get("CI") == "true"
@@ -35,7 +35,6 @@ LONGEST = (
 )
 ONLY_ASKED = pytest.StashKey[OnlyAsked]()
 
-Manifest = dict[str, object]
 Manifests = Callable[[str], list[Manifest]]
 
 
@@ -74,6 +73,18 @@ def for_many_clusters(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest
     deployed = AiInterviewer(MANY_CLUSTERS, outdir=folder / MANY_CLUSTERS.name)
     synthesize([deployed, ArgoCd([deployed], outdir=folder / "argocd")])
     return [*read_manifests(folder / MANY_CLUSTERS.name), *read_manifests(folder / "argocd")]
+
+
+@pytest.fixture(scope="session")
+def in_transit(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Manifest]]:
+    """All objects of production as each choice encrypts what pods say."""
+    from ai_interviewer import AiInterviewer
+    from encrypted import ENCRYPTED
+    from mcpmesh_k8s import synthesize
+
+    folder = tmp_path_factory.mktemp("in-transit")
+    synthesize([AiInterviewer(settings, outdir=folder / name) for name, settings in ENCRYPTED.items()])
+    return {name: read_manifests(folder / name) for name in ENCRYPTED}
 
 
 @pytest.fixture(scope="module")
@@ -123,18 +134,6 @@ def close(phase: Phase) -> None:
     policy.add_json_patch(cdk8s.JsonPatch.add("/spec", spec))
 
 
-def read_manifests(folder: Path) -> list[Manifest]:
-    """All objects of a folder's YAML files, in the order they are applied."""
-    files = sorted(folder.glob("*.yaml"))
-    assert files, f"{folder} holds no YAML: run `make synth`"
-    return [document for path in files for document in documents_of(path.read_text(encoding="utf-8"))]
-
-
-def documents_of(text: str) -> list[Any]:
-    """The documents of a YAML text, read by libyaml where PyYAML has it: the other way takes many times as long."""
-    return list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-
-
 @pytest.fixture(scope="session")
 def repository(needs_git: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """The variables with which git takes this folder for a repository: none in a clone."""
@@ -156,6 +155,18 @@ def grid(points: Iterable[object], *, short: Container[object]) -> list[object]:
     tried = [(point if isinstance(point, tuple) else (point,), marks[point in short]) for point in points]
     assert any(not long for _, long in tried), "None of them is tried."
     return [pytest.param(*values, marks=long) for values, long in tried]
+
+
+def try_each(cases: Iterable[tuple[str, Callable[[], object]]]) -> None:
+    """Try every case of one table in one test, which takes a tenth of a test for each, and name all that fail."""
+    failed: list[str] = []
+    for name, attempt in cases:
+        try:
+            attempt()
+        except (Exception, pytest.fail.Exception) as error:  # a case that fails, however, hides no other
+            failed.append(f"{name}: {type(error).__name__}: {error}")
+    if failed:
+        pytest.fail("\n\n".join(failed), pytrace=False)
 
 
 # --- programs: a test asks for what it starts, and is skipped where that is not ---

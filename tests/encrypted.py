@@ -27,7 +27,18 @@ STORE_TLS = replace(
     agents=tuple(replace(agent, tls=ALL) for agent in PROD.agents),
 )
 AMBIENT = replace(PROD, name="ambient", transit=IstioAmbient())
-LINKERD = replace(PROD, name="linkerd", transit=Linkerd())
+# The proxies of all pods together need room of their own.
+LINKERD = replace(
+    PROD,
+    name="linkerd",
+    transit=Linkerd(),
+    budget=replace(
+        PROD.budget,
+        cpu="12",
+        memory="24Gi",
+        nodes=tuple(replace(one, count=one.count + 2) for one in PROD.budget.nodes),
+    ),
+)
 ENCRYPTED = {settings.name: settings for settings in (STORE_TLS, AMBIENT, LINKERD)}
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from backup_harness import BackupPod, Clock
 from conftest import Manifests
+from mcpmesh_k8s import Backup, ClaimTarget
 from mcpmesh_k8s.kubernetes.manifest import at
 from mesh_harness import SECRETS, eventually
 
@@ -33,7 +34,8 @@ PROGRAMS = ("cat", "comm", "date", "head", "ln", "mkdir", "mv", "rm", "sha256sum
 @pytest.fixture
 def pod(manifests: Manifests, tmp_path: Path) -> BackupPod:
     """The task of Redis, which takes something else."""
-    pod = BackupPod(manifests=manifests("prod"), name=NAME, root=tmp_path / "pod", secrets=SECRETS)
+    usual = {"LEAST_PERCENT": str(Backup(target=ClaimTarget(size="1Gi")).least_percent)}
+    pod = BackupPod(manifests=manifests("prod"), name=NAME, root=tmp_path / "pod", secrets=SECRETS, variables=usual)
     pod.script("take.sh", TAKE)
     return pod
 
@@ -304,3 +306,37 @@ def test_a_run_that_takes_too_long_is_ended_by_its_deadline(manifests: Manifests
         assert 0 < int(str(job["activeDeadlineSeconds"])) < 24 * 3600
         assert job["backoffLimit"] == 0
         assert int(str(spec["startingDeadlineSeconds"])) > 0
+
+
+def test_a_backup_that_is_far_smaller_than_the_one_before_is_kept_and_told(pod: BackupPod, clock: Clock) -> None:
+    """It may be of an empty server. So those that go by the retention stay, too."""
+    pod.script("take.sh", 'head -c 1000 /dev/zero >"$1/file"\nprintf \'{"version":"7","facts":{}}\\n\'\n')
+    old = [f"202610{day:02}T023000Z" for day in range(1, 31)]
+    plant(pod, old)
+    pod.run(clock.says("20261101T023000Z"))
+    kept = pod.names
+    assert len(kept) < len(old)
+    pod.script("take.sh", 'head -c 499 /dev/zero >"$1/file"\nprintf \'{"version":"7","facts":{}}\\n\'\n')
+    said = pod.run(clock.says("20261102T023000Z"), status=1)
+    assert "error: the backup has 499 bytes, less than 50 percent of the 1000 of 20261101T023000Z before it." in said
+    assert pod.names == [*kept, "20261102T023000Z"]
+    require_whole(pod, "20261102T023000Z")
+    # The next is compared with that, and the retention goes on.
+    pod.run(clock.says("20261103T023000Z"))
+    assert len(pod.names) < len(kept) + 2
+
+
+@pytest.mark.parametrize(("size", "status"), [(500, 0), (499, 1)])
+def test_half_of_the_one_before_is_enough(pod: BackupPod, clock: Clock, size: int, status: int) -> None:
+    take = 'head -c SIZE /dev/zero >"$1/file"\nprintf \'{"version":"7","facts":{}}\\n\'\n'
+    pod.script("take.sh", take.replace("SIZE", "1000"))
+    pod.run(clock.says("20261101T023000Z"))
+    pod.script("take.sh", take.replace("SIZE", str(size)))
+    pod.run(clock.says("20261102T023000Z"), status=status)
+
+
+def test_what_cannot_be_compared_is_not(pod: BackupPod, clock: Clock) -> None:
+    pod.run(clock.says("20261101T023000Z"))
+    manifest = pod.backups / "20261101T023000Z/manifest.json"
+    manifest.write_text(manifest.read_text().replace('"bytes":', '"bits":'))
+    pod.run(clock.says("20261102T023000Z"))

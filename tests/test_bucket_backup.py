@@ -170,3 +170,15 @@ def test_its_keys_are_issued_and_the_operator_is_told_by_whom() -> None:
 def test_a_wrong_target_is_refused(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(SettingError, match=said):
         replace(TARGET, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_backup_that_is_far_smaller_than_the_one_before_is_sent_and_told(
+    pod: BackupPod, bucket: Bucket, at: Clock
+) -> None:
+    take = 'head -c SIZE /dev/zero >"$1/file"\nprintf \'{"version":"7","facts":{}}\\n\'\n'
+    pod.script("take.sh", take.replace("SIZE", "1000"))
+    pod.run(at.says("20261130T023000Z"))
+    pod.script("take.sh", take.replace("SIZE", "499"))
+    said = pod.run(at.says("20261201T023000Z"), status=1)
+    assert "error: the backup has 499 bytes, less than 50 percent of the 1000 of 20261130T023000Z before it." in said
+    assert (bucket.folder / "target/backups/prod/redis/20261201T023000Z/manifest.json").exists()

@@ -51,6 +51,8 @@ TAKES = {
     "show": "--json",
     "quick-update": "--context --confirm --app-dir --push",
     "restart": "--context --confirm",
+    "drain": "--context --confirm --seconds",
+    "undrain": "--context --confirm",
     "rotate": "--name --key --context --confirm --present",
     "export-data": "--data --context --app-dir --from --live",
     "import-data": "--data --context --confirm --app-dir --to --owner --owners",

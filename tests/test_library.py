@@ -68,6 +68,8 @@ NOT_FOR_USERS = {
     "Objects": "how the checks find manifests",
     "Sizing": "what is written into the configuration of PostgreSQL",
     "Choice": "what enumerations of the library are made of",
+    "ScopeSettings": "what ApplicationSettings is made of",
+    "MeshProgram": "which program a variable is checked for",
     "ApiToken": "the volume of a pod that has an ApiAccess",
     "Ground": "what any application may stand on, which is a Namespace",
     "Capacity": "how a Namespace finds out what its shares() say",

@@ -1,5 +1,6 @@
 """This module is what a line of MCP Mesh decides, said once for an application."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from mcpmesh_k8s import (
     Budget,
     BuiltImage,
     Compute,
+    Container,
     Database,
     ExistingSecrets,
     External,
@@ -44,10 +46,14 @@ from mcpmesh_k8s import (
     Tempo,
     TempoSettings,
     TreeError,
+    User,
     Variable,
+    Workload,
+    WorkloadSettings,
     images,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
+from mcpmesh_k8s.services.mesh_variables import READ, MeshProgram
 
 SMALL = Compute(cpu="100m", memory="256Mi")
 CODE = BuiltImage(image=Image(repository="acme/prices", tag="1.4.2"))
@@ -57,7 +63,10 @@ REDIS = RedisSettings(
     image=images.REDIS, compute=SMALL, users=(RedisUser(name="web", keys=("cart:*",), commands=("get",)),)
 )
 POSTGRES = PostgresSettings(
-    image=images.POSTGRES, compute=SMALL, size="5Gi", databases=(Database(name="mesh", roles=("mesh",)),)
+    image=images.POSTGRES,
+    compute=SMALL,
+    size="5Gi",
+    databases=(Database(name="mesh", roles=("mesh",)),),
 )
 
 
@@ -80,6 +89,14 @@ class Shop:
         self.registry.connects_to(self.tempo.collector)
         for client in (self.web, self.prices, self.stock):
             client.connects_to(self.registry, self.redis.user("web") if client is self.web else self.redis)
+
+    def problems(self) -> str:
+        """What is wrong with the whole; nothing when it can be written."""
+        try:
+            self.application.manifests()
+        except TreeError as error:
+            return str(error)
+        return ""
 
     def secret(self, name: str, keys: Sequence[str]) -> Secret:
         """A Secret that exists."""
@@ -232,6 +249,18 @@ def test_one_registry_of_3_makes_way_when_the_next_is_ready_and_of_0_5_before(tm
     assert strategies == {V0_5: "Recreate", V3: "RollingUpdate"}
 
 
+def test_what_is_said_of_many_rows_is_true_of_the_release(tmp_path: Path) -> None:
+    """A registry of 3 deletes what is gone after an hour, unless told otherwise."""
+    said = {}
+    for release in (V0_5, V3):
+        shop = Shop(tmp_path / release.name, release)
+        shop.add_postgres()
+        (said[release],) = (one.description for one in shop.registry.alerts if one.name == "RegistryRowsGrow")
+    assert "None is ever deleted" in said[V0_5]
+    assert "None" not in said[V3]
+    assert "deleted after an hour" in said[V3]
+
+
 # --- from the registry to agents ---
 
 
@@ -317,3 +346,169 @@ def test_only_the_registry_that_bounds_the_stream_may_cut_it(tmp_path: Path) -> 
     assert [user for user, may in rights[V3].items() if "+xtrim" in may] == ["registry"]
     assert [user for user, may in rights[V0_5].items() if "+xtrim" in may] == ["trimmer"]
     assert rights[V3]["mesh"] == rights[V0_5]["mesh"]
+
+
+# --- what is of another line ---
+
+
+@pytest.mark.parametrize(
+    ("release", "image", "said"),
+    [
+        (
+            V3,
+            images.REGISTRY_0_5,
+            "shop-registry runs mcpmesh/registry:0.5.3, and the mesh of this application is MCP Mesh 3",
+        ),
+        (
+            V0_5,
+            images.REGISTRY,
+            "shop-registry runs mcpmesh/registry:3.8.0, and the mesh of this application is MCP Mesh 0.5",
+        ),
+        (
+            V3,
+            Image(repository="registry.example.com/mcpmesh/registry", tag="3.5.2"),
+            "runs registry.example.com/mcpmesh/",
+        ),
+        (V3, Image(repository="mcpmesh/registry", tag="v2.1.0"), "runs mcpmesh/registry:v2.1.0"),
+        (V3, Image(repository="mcpmesh/registry", tag="3.6.0"), ""),
+        (V3, Image(repository="acme/registry", tag="0.5.3"), ""),
+    ],
+)
+def test_an_image_of_another_line_is_named_with_the_mesh(
+    tmp_path: Path, release: MeshRelease, image: Image, said: str
+) -> None:
+    """One of MCP Mesh says of which line it is by its tag. One of somebody's own has a version of its own."""
+    problems = Shop(tmp_path, release, replace(REGISTRY, image=image)).problems()
+    assert said in problems
+    assert bool(said) == bool(problems)
+
+
+@pytest.mark.parametrize("name", ["mcpmesh/python-runtime", "mcpmesh/typescript-runtime", "mcpmesh/java-runtime"])
+def test_a_runtime_of_another_line_is_named_too_and_the_dashboard(tmp_path: Path, name: str) -> None:
+    shop = Shop(tmp_path, V3)
+    code = BuiltImage(image=Image(repository=name, tag="1.4.0"))
+    Agent(shop.phase, AgentSettings(name="old", code=code, compute=SMALL, module="old")).connects_to(shop.registry)
+    container = Container(
+        name="ui", image=Image(repository="mcpmesh/ui", tag="2.0.0"), user=User(uid=1000, gid=1000), compute=SMALL
+    )
+    Workload(shop.phase, WorkloadSettings(name="ui", container=container))
+    problems = shop.problems()
+    assert f"shop-old runs {name}:1.4.0" in problems
+    assert "shop-ui runs mcpmesh/ui:2.0.0" in problems
+
+
+# --- variables ---
+
+
+@pytest.mark.parametrize(
+    ("release", "name", "said"),
+    [
+        (V3, "MCP_MESH_AUTH_TOKEN", "does not read: 0.5 does. Leave it out."),
+        (V3, "MCP_MESH_REGISTRY_HOST", "0.5 does. Leave it out, or give MCP_MESH_REGISTRY_URL."),
+        (V3, "MCP_MESH_SETTLE_TIMEOT", "does not read: give MCP_MESH_SETTLE_TIMEOUT."),
+        (V3, "MCP_MESH_ADMIN_PORT", "does not read: give it to the registry."),
+        (V3, "MCP_MESH_EVERYTHING", "leave it out; what the code itself reads needs another name."),
+        (V3, "MCP_MESH_SETTLE_TIMEOUT", ""),
+        (V3, "MCP_MASH_ANYTHING", ""),
+        (V0_5, "MCP_MESH_SETTLE_TIMEOUT", "does not read: 3 does. Leave it out."),
+        (V0_5, "MCP_MESH_TRACE_STREAM_MAXLEN", "does not read: 3 does. Leave it out."),
+        (V0_5, "MCP_MESH_AUTH_TOKEN", ""),
+    ],
+)
+def test_a_variable_that_the_release_does_not_read_is_named_with_what_to_do(
+    tmp_path: Path, release: MeshRelease, name: str, said: str
+) -> None:
+    shop = Shop(tmp_path, release)
+    given = (Variable(name=name, value=shop.secret("late", ("value",)).key("value")),)
+    settings = AgentSettings(name="late", code=CODE, compute=SMALL, module="late", variables=given)
+    Agent(shop.phase, settings).connects_to(shop.registry)
+    problems = shop.problems()
+    assert said in problems
+    assert (f"shop-late has {name}, which the Python runtime of MCP Mesh {release.value} does" in problems) == bool(
+        said
+    )
+    assert bool(said) == bool(problems)
+
+
+@pytest.mark.parametrize(
+    ("release", "name", "said"),
+    [
+        (V3, "MCP_MESH_SWEEP_INTERVAL", ""),
+        (V0_5, "MCP_MESH_SWEEP_INTERVAL", "does not read: 3 does. Leave it out."),
+        (V3, "MCP_MESH_RETENTOIN", "does not read: give MCP_MESH_RETENTION."),
+        (V3, "MCP_MESH_SETTLE_TIMEOUT", "give it to the Python runtime or the TypeScript runtime or the Java runtime."),
+    ],
+)
+def test_so_is_one_of_the_registry(tmp_path: Path, release: MeshRelease, name: str, said: str) -> None:
+    image = images.REGISTRY if release is V3 else images.REGISTRY_0_5
+    settings = replace(REGISTRY, image=image, variables=(Variable(name=name, value="1"),))
+    problems = Shop(tmp_path, release, settings).problems()
+    assert said in problems
+    assert bool(said) == bool(problems)
+
+
+def test_a_redis_with_tls_is_one_that_a_runtime_of_3_cannot_write_spans_to(tmp_path: Path) -> None:
+    """Its core is built without: spans would be lost, and a line of its log is all that says so."""
+    url = Variable(name="REDIS_URL", value="rediss://cache.example.com:6380/0")
+    cache = External(name="cache", hosts=("cache.example.com",), port=6380, peer=Internet(), introduction=(url,))
+
+    def said(release: MeshRelease, *, tracing: bool = True) -> str:
+        shop = Shop(tmp_path / f"{release.name}{tracing}", release)
+        settings = AgentSettings(name="late", code=CODE, compute=SMALL, module="late", tracing=tracing)
+        Agent(shop.phase, settings).connects_to(shop.registry, cache)
+        return shop.problems()
+
+    assert "shop-late has a REDIS_URL with TLS, which the runtime of MCP Mesh 3 is not built with" in said(V3)
+    assert said(V3, tracing=False) == ""
+    assert said(V0_5) == ""
+
+
+def test_the_python_runtime_of_0_5_reads_what_is_said_of_it(needs_mesh: Path) -> None:
+    """Every name in its sources, and no other but those that examples of it read."""
+    (packages,) = needs_mesh.parent.glob("lib/*/site-packages")
+    texts = (file.read_text() for part in ("mesh", "_mcp_mesh") for file in (packages / part).rglob("*.py"))
+    found = {name for text in texts for name in re.findall(r"[\"'](MCP_MESH_[A-Z0-9_]+)[\"']", text)}
+    read = READ[V0_5][MeshProgram.PYTHON]
+    assert read - found == {"MCP_MESH_REGISTRY_HOST", "MCP_MESH_REGISTRY_PORT"}
+    assert found <= read
+
+
+@pytest.mark.parametrize(
+    ("program", "file", "linked"),
+    [
+        (MeshProgram.REGISTRY, "mcp-mesh-registry", set[str]()),
+        # What it has of the registry's packages, and does not run.
+        (
+            MeshProgram.DASHBOARD,
+            "meshui",
+            {
+                "MCP_MESH_JOB_STALE_TIMEOUT",
+                "MCP_MESH_PROPAGATE_HEADERS",
+                "MCP_MESH_PROXY_TIMEOUT",
+                "MCP_MESH_SWEEP_INTERVAL",
+            },
+        ),
+    ],
+)
+def test_programs_of_3_read_what_is_said_of_them(
+    needs_mesh_registry: Path, program: MeshProgram, file: str, linked: set[str]
+) -> None:
+    """Go keeps its texts one after the other: each name is in it, and each that is in it begins with a name."""
+    found = set(re.findall(rb"MCP_MESH_[A-Z][A-Z0-9_]+", needs_mesh_registry.with_name(file).read_bytes()))
+    read = READ[V3][program]
+    # One that is read as a prefix: MCP_MESH_REGISTRY_TLS of _CA, _CERT, _KEY and _SKIP_VERIFY.
+    missing = {name for name in read if name.encode() not in b" ".join(found)}
+    assert {re.sub("_(CA|CERT|KEY|SKIP_VERIFY)$", "", name) for name in missing} <= {"MCP_MESH_REGISTRY_TLS"}
+    known = read | linked | {"MCP_MESH_REGISTRY_TLS"}
+    assert not {text.decode() for text in found if not text.decode().startswith(tuple(known))}
+
+
+def test_who_registers_does_not_come_before_the_registry(tmp_path: Path) -> None:
+    """An upgrade brings up the registry first, with its tables, then who may say what is new."""
+    application = Application(ApplicationSettings(name="shop"), outdir=tmp_path / "shop")
+    early, late = (Phase(application, name) for name in ("early", "late"))
+    Namespace(early, NamespaceSettings(budget=Budget(cpu="8", memory="16Gi")))
+    agent = Agent(early, AgentSettings(name="prices", code=CODE, compute=SMALL, module="prices"))
+    agent.connects_to(Registry(late, REGISTRY))
+    with pytest.raises(TreeError, match="shop-prices of phase early comes before its registry"):
+        application.manifests()

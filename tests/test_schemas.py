@@ -14,11 +14,12 @@ import pytest
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
-from conftest import ROOT, Manifest, Manifests, documents_of
+from conftest import ROOT, Manifest, Manifests
 from environments import EVERY
 from mcpmesh_k8s.kubernetes import RequestCount, RequestRate
 from mcpmesh_k8s.kubernetes.api import ApiObjectMetadata, monitoring
 from mcpmesh_k8s.kubernetes.scaling import scaled_object
+from reading import documents_of
 
 pytestmark = pytest.mark.usefixtures("schemas_are_read_once")
 
@@ -186,9 +187,13 @@ def test_every_object_is_valid_in_every_version(manifests: Manifests, environmen
 
 
 def test_every_custom_resource_is_valid(
-    manifests: Manifests, behind_gateway_api: list[Manifest], for_many_clusters: list[Manifest]
+    manifests: Manifests,
+    behind_gateway_api: list[Manifest],
+    for_many_clusters: list[Manifest],
+    in_transit: Mapping[str, Sequence[Manifest]],
 ) -> None:
     there = (*manifests("prod"), *manifests("argocd"), *behind_gateway_api, *for_many_clusters)
+    there = (*there, *(manifest for group in in_transit.values() for manifest in group))
     rendered = (*there, *monitors(), BY_REQUESTS)
     objects = [manifest for manifest in rendered if is_custom(manifest)]
     kinds = {(str(manifest["apiVersion"]), str(manifest["kind"])) for manifest in objects}
@@ -342,3 +347,10 @@ def test_the_oldest_supported_version_is_the_one_of_cdk8s_plus() -> None:
     assert f"cdk8s-plus-{OLDEST}==" in pins
     assert Path(str(kubernetes_validate.__file__)).exists()
     assert len(VERSIONS) >= 10
+
+
+def test_what_encrypts_transit_is_valid(in_transit: Mapping[str, Sequence[Manifest]]) -> None:
+    for manifests in in_transit.values():
+        for manifest in manifests:
+            if not is_custom(manifest):
+                kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 import copy
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,7 +19,7 @@ import pytest
 
 import mcpmesh_k8s
 from another_login import AnsweredBy
-from conftest import close
+from conftest import close, try_each
 from mcpmesh_k8s import (
     AddressRange,
     Affinity,
@@ -111,6 +111,7 @@ from mcpmesh_k8s import (
     IngressNginx,
     Internet,
     IssuedKey,
+    IstioAmbient,
     Java,
     KeyForm,
     Kubelet,
@@ -118,6 +119,7 @@ from mcpmesh_k8s import (
     KubeStateMetricsSettings,
     LabelSelectorRequirement,
     Limits,
+    Linkerd,
     Listener,
     LoadTest,
     LoadTestSettings,
@@ -162,7 +164,9 @@ from mcpmesh_k8s import (
     Phase,
     Place,
     Placement,
+    PlainTransit,
     Platform,
+    Pod,
     PodAffinity,
     PodAffinityTerm,
     PodAntiAffinity,
@@ -235,6 +239,7 @@ from mcpmesh_k8s import (
     SourceKind,
     SpanMetrics,
     StoreBackup,
+    StoreTls,
     SystemPods,
     Target,
     Task,
@@ -244,9 +249,11 @@ from mcpmesh_k8s import (
     Tempo,
     TempoSettings,
     Tls,
+    TlsClient,
     Toleration,
     TraceLimits,
     Traefik,
+    Transit,
     TreeError,
     TypeScript,
     UpdateMode,
@@ -299,7 +306,7 @@ PARTNER = External(
 )
 
 
-W = TypeVar("W", bound=Workload)
+W = TypeVar("W", bound=Pod)
 
 
 class Shop:
@@ -387,7 +394,7 @@ class Shop:
 
     def meshed(self, workload: W) -> W:
         """A workload of the mesh, with its registry."""
-        workload.connects_to(Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, name="mesh")))
+        workload.connects_to(Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL, name="mesh")))
         return workload
 
     def runs_agent(self, settings: AgentSettings) -> Agent:
@@ -585,6 +592,27 @@ class Shop:
     def hides(self, source: ExistingSecrets | ExternalSecrets | SealedSecrets) -> Secret:
         return Secret(self.phase, replace(SECRET, source=source))
 
+    def verifies(self, client: W, tls: tuple[TlsClient, ...]) -> W:
+        """A client of servers that speak TLS alone, of each kind that it is said to verify."""
+        for one in tls:
+            port = Port(number=8000, tls=one)
+            client.connects_to(self.runs(replace(MAIN, ports=(port,)), f"encrypted-{one.value}"))
+        return client
+
+    def is_kept(self, transit: Transit) -> Component:
+        """A namespace with a service that others of it and of outside reach, as a way of transit has it."""
+        shop = Shop(replace(SHOP, transit=transit))
+        Namespace(shop.phase, NamespaceSettings(budget=PLENTY))
+        shop.api.connects_to(shop.web)
+        shop.web.accepts_from(NamespacePods(namespace="edge"), "admin")
+        return shop.web
+
+    def is_stored(self, transit: StoreTls) -> Component:
+        """Two stores and no client."""
+        shop = Shop(replace(SHOP, transit=transit))
+        shop.postgres(replace(POSTGRES, exporter=None))
+        return shop.redis(REDIS)
+
     def is_known_by(self, source: CertManager | ExistingCertificates) -> Certificate:
         return Certificate(self.phase, CertificateSettings(workload="web", source=source))
 
@@ -742,7 +770,8 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     AgentSettings: case(
         AGENT,
-        Shop.runs_agent,
+        lambda shop, settings: shop.verifies(shop.runs_agent(settings), settings.tls),
+        tls=(TlsClient.REDIS,),
         name="helper",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -765,7 +794,8 @@ CASES: dict[type[DataclassInstance], Case] = {
     Amount: case(Amount(cpu=100, memory=2**26, disk=2**27), Shop.reserves, cpu=101, memory=2**27, disk=2**28),
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
-        lambda shop, settings: shop.serves_people(shop.meshed(Api(shop.phase, settings))),
+        lambda shop, settings: shop.serves_people(shop.verifies(shop.meshed(Api(shop.phase, settings)), settings.tls)),
+        tls=(TlsClient.REDIS,),
         name="back",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -807,6 +837,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         image_pull_secret="registry",
         cluster_domain="example.internal",
         policies=PolicyKind.CILIUM,
+        transit=IstioAmbient(),
         platform=Platform(assigns_users=True),
         mesh=Mesh(release=MeshRelease.V0_5),
         reloader=Reloader(),
@@ -968,6 +999,22 @@ CASES: dict[type[DataclassInstance], Case] = {
     ExistingCertificates: case(ExistingCertificates(), Shop.is_known_by),
     CertManager: case(
         CertManager(issuer="ca"), Shop.is_known_by, issuer="other", kind="Issuer", duration="2161h", renew_before="1h"
+    ),
+    PlainTransit: case(PlainTransit(), Shop.is_kept),
+    IstioAmbient: case(IstioAmbient(), Shop.is_kept, strict=False, meshed=("edge",), trust_domain="shop.example.com"),
+    Linkerd: case(
+        Linkerd(),
+        Shop.is_kept,
+        strict=False,
+        meshed=("edge",),
+        proxy=Compute(cpu="20m", memory="32Mi"),
+        namespace="mesh",
+    ),
+    StoreTls: case(
+        StoreTls(certificates=CertManager(issuer="ca")),
+        Shop.is_stored,
+        certificates=CertManager(issuer="other"),
+        stores=("redis",),
     ),
     CertificateSettings: case(
         CertificateSettings(workload="web", source=CertManager(issuer="ca")),
@@ -1218,7 +1265,15 @@ CASES: dict[type[DataclassInstance], Case] = {
     PodTemplatePath: case(
         PodTemplatePath(kind="Rollout"), lambda _, path: Shop(replace(SHOP, pod_templates=(path,))).web
     ),
-    Port: case(Port(number=8080), Shop.serves, name="grpc", number=9090, container=9090, scheme="grpc"),
+    Port: case(
+        Port(number=8080),
+        Shop.serves,
+        name="grpc",
+        number=9090,
+        container=9090,
+        scheme="grpc",
+        tls=Refused(TlsClient.S3, "That speaks TLS alone"),
+    ),
     PostgresSettings: case(
         POSTGRES,
         Shop.postgres,
@@ -1291,6 +1346,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         variables=HINT,
         what="a shop",
         advice="open it",
+        volumes=(Scratch(),),
     ),
     RedisSettings: case(
         REDIS,
@@ -1405,10 +1461,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         port="admin",
         introduction=HINT,
         readiness=Readiness(command=("ready", "--now")),
+        volumes=(Scratch(),),
     ),
     TaskSettings: case(
         TaskSettings(name="clean", container=SIDECAR),
-        lambda shop, settings: Task(shop.phase, settings),
+        lambda shop, settings: shop.verifies(Task(shop.phase, settings), settings.tls),
+        tls=(TlsClient.REDIS,),
         metrics=Refused((MetricsEndpoint(),), "metrics"),
         api_access=READING,
         name="tidy",
@@ -1529,7 +1587,10 @@ CASES: dict[type[DataclassInstance], Case] = {
     ),
     WorkloadSettings: case(
         SERVICE,
-        lambda shop, settings: shop.watched(shop.serves_people(Workload(shop.phase, settings))),
+        lambda shop, settings: shop.watched(
+            shop.serves_people(shop.verifies(Workload(shop.phase, settings), settings.tls))
+        ),
+        tls=(TlsClient.REDIS,),
         metrics=(MetricsEndpoint(port="http"),),
         api_access=READING,
         name="other",
@@ -1695,6 +1756,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         mount_path="/secrets",
         secret="shop-two",
         keys=("first",),
+        paths=Given(("one.key",), {"keys": ("first",)}),
     ),
     SecretProjection: case(SecretProjection(secret="shop-one"), Shop.projects, secret="shop-two", keys=("first",)),
     ServiceAccountTokenProjection: case(
@@ -1858,6 +1920,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         path="/figures",
         interval_seconds=60,
         honor_labels=True,
+        certificate=Refused("shop-web-tls", "which nothing provides"),
     ),
     MonitorsSettings: case(
         MonitorsSettings(),
@@ -1943,6 +2006,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         schedule=Schedule(cron="31 2 * * *"),
         compute=LARGE,
         deadline_seconds=601,
+        least_percent=0,
         drill=RestoreDrill(),
         priority_class="urgent",
         extras=MORE,
@@ -1957,6 +2021,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         files=(File(path="take.sh", content="exit 2"),),
         variables=HINT,
         trial=HINT,
+        volumes=(Scratch(name="more", mount_path="/more"),),
     ),
     ClaimTarget: case(
         ClaimTarget(size="1Gi"),
@@ -2058,14 +2123,8 @@ CLASSES: list[type[DataclassInstance]] = [
     if isinstance(found, type) and is_dataclass(found)
 ]
 GIVEN = [cls for cls in CLASSES if cls not in EXTENDED | ANSWERS | MOVED]
-FIELDS = [(cls, field.name) for cls in GIVEN for field in fields(cls)]
 
 each_class = pytest.mark.parametrize("cls", GIVEN)
-
-
-def each_of(pairs: Iterable[tuple[type[DataclassInstance], str]]) -> pytest.MarkDecorator:
-    named = {f"{cls.__name__}.{field}": (cls, field) for cls, field in pairs}
-    return pytest.mark.parametrize(("cls", "field"), list(named.values()), ids=list(named))
 
 
 def the_case(cls: type[DataclassInstance]) -> Case:
@@ -2084,19 +2143,26 @@ def value_of(cls: type[DataclassInstance]) -> DataclassInstance:
     return the_case(cls).value(Shop())
 
 
-@each_of(pair for pair in FIELDS if pair not in ONLY_READ)
-def test_every_field_changes_what_is_rendered_or_refuses_it(cls: type[DataclassInstance], field: str) -> None:
+@each_class
+def test_every_field_changes_what_is_rendered_or_refuses_it(cls: type[DataclassInstance]) -> None:
     case = the_case(cls)
-    assert field in case.changes, f"say in CASES which other value of {cls.__name__}.{field} changes what is rendered"
-    change = case.changes[field]
-    if isinstance(change, Refused):
-        assert usual(cls), "nothing is rendered in any case"
-        with pytest.raises((SettingError, TreeError), match=re.escape(change.words)):
-            case.render({field: change.value})
-    elif isinstance(change, Given):
-        assert case.render({**change.others, field: change.value}) != case.render(change.others)
-    else:
-        assert case.render({field: change}) != usual(cls)
+
+    def changes(field: str) -> None:
+        assert field in case.changes, (
+            f"say in CASES which other value of {cls.__name__}.{field} changes what is rendered"
+        )
+        change = case.changes[field]
+        if isinstance(change, Refused):
+            assert usual(cls), "nothing is rendered in any case"
+            with pytest.raises((SettingError, TreeError), match=re.escape(change.words)):
+                case.render({field: change.value})
+        elif isinstance(change, Given):
+            assert case.render({**change.others, field: change.value}) != case.render(change.others)
+        else:
+            assert case.render({field: change}) != usual(cls)
+
+    named = (field.name for field in fields(cls) if (cls, field.name) not in ONLY_READ)
+    try_each((f"{cls.__name__}.{name}", partial(changes, name)) for name in named)
 
 
 @each_class
@@ -2140,47 +2206,54 @@ def test_the_name_of_an_external_is_in_the_topology_and_in_refusals() -> None:
 # --- values ---
 
 
-@each_class
-def test_a_value_is_of_the_class_that_its_case_is_about(cls: type[DataclassInstance]) -> None:
-    assert type(value_of(cls)) is cls
+def for_each_value(holds: Callable[[DataclassInstance], object]) -> None:
+    """Try the value of every case."""
+    try_each((cls.__name__, lambda cls=cls: holds(value_of(cls))) for cls in GIVEN)  # type: ignore[misc]
 
 
-@each_class
-def test_no_field_can_be_assigned(cls: type[DataclassInstance]) -> None:
-    value = value_of(cls)
-    for name in [*(field.name for field in fields(value)), "another"]:
-        with pytest.raises(FrozenInstanceError):
-            setattr(value, name, None)
+def test_a_value_is_of_the_class_that_its_case_is_about() -> None:
+    assert [cls for cls in GIVEN if type(value_of(cls)) is not cls] == []
 
 
-@each_class
-def test_fields_are_given_by_name(cls: type[DataclassInstance]) -> None:
-    assert [field.name for field in fields(value_of(cls)) if not field.kw_only] == []
+def test_no_field_can_be_assigned() -> None:
+    def is_frozen(value: DataclassInstance) -> None:
+        for name in [*(field.name for field in fields(value)), "another"]:
+            with pytest.raises(FrozenInstanceError):
+                setattr(value, name, None)
+
+    for_each_value(is_frozen)
 
 
-@each_class
-def test_equal_fields_make_equal_values_with_equal_hashes(cls: type[DataclassInstance]) -> None:
-    value = value_of(cls)
-    again = replace(value)
-    assert again is not value
-    assert again == value
-    assert hash(again) == hash(value)
+def test_fields_are_given_by_name() -> None:
+    assert [(cls, field.name) for cls in GIVEN for field in fields(cls) if not field.kw_only] == []
 
 
-@each_class
-def test_a_value_with_any_other_field_is_another_value(cls: type[DataclassInstance]) -> None:
-    value = value_of(cls)
-    for field in fields(value):
-        other = copy.copy(value)
-        object.__setattr__(other, field.name, object())
-        assert other != value, field.name
+def test_equal_fields_make_equal_values_with_equal_hashes() -> None:
+    def equals(value: DataclassInstance) -> None:
+        again = replace(value)
+        assert again is not value
+        assert again == value
+        assert hash(again) == hash(value)
+
+    for_each_value(equals)
 
 
-@each_class
-def test_a_value_prints_its_class_and_all_of_its_fields(cls: type[DataclassInstance]) -> None:
-    value = value_of(cls)
-    shown = repr(value)
-    assert shown.isprintable()
-    assert shown.startswith(f"{cls.__name__}(")
-    for field in fields(value):
-        assert f"{field.name}={getattr(value, field.name)!r}" in shown
+def test_a_value_with_any_other_field_is_another_value() -> None:
+    def differs(value: DataclassInstance) -> None:
+        for field in fields(value):
+            other = copy.copy(value)
+            object.__setattr__(other, field.name, object())
+            assert other != value, field.name
+
+    for_each_value(differs)
+
+
+def test_a_value_prints_its_class_and_all_of_its_fields() -> None:
+    def prints(value: DataclassInstance) -> None:
+        shown = repr(value)
+        assert shown.isprintable()
+        assert shown.startswith(f"{type(value).__name__}(")
+        for field in fields(value):
+            assert f"{field.name}={getattr(value, field.name)!r}" in shown
+
+    for_each_value(prints)

@@ -10,8 +10,9 @@ from syrupy.location import PyTestLocation
 from syrupy.types import SerializableData, SerializedData, SnapshotIndex
 
 import facets
-from ai_interviewer import AiInterviewer, EnvironmentSettings
-from conftest import Manifests
+from ai_interviewer import PROD, AiInterviewer, EnvironmentSettings
+from conftest import Manifest, Manifests
+from encrypted import ENCRYPTED
 from environments import EVERY, SETTINGS
 
 
@@ -58,3 +59,10 @@ def test_an_environment_differs_from_the_first_as_reviewed(
     table: SnapshotAssertion, manifests: Manifests, environment: str
 ) -> None:
     assert facets.difference(manifests(EVERY[0]), manifests(environment)) == table(name=f"difference-{environment}")
+
+
+@pytest.mark.parametrize("choice", ENCRYPTED)
+def test_what_encrypts_transit_changes_production_as_reviewed(
+    table: SnapshotAssertion, manifests: Manifests, in_transit: dict[str, list[Manifest]], choice: str
+) -> None:
+    assert facets.difference(manifests(PROD.name), in_transit[choice]) == table(name=f"difference-{choice}")

@@ -22,12 +22,15 @@ import pytest
 
 from ai_interviewer import PROD, AiInterviewer
 from backup_harness import BackupPod
-from conftest import close, read_manifests, requires
+from conftest import Manifest, close, requires
 from encrypted import ALL, STORE_TLS, Authority, write_secret
 from mcpmesh_k8s import (
+    Agent,
     Application,
     ApplicationSettings,
     CertManager,
+    Mesh,
+    MeshRelease,
     Phase,
     SettingError,
     StoreTls,
@@ -39,7 +42,6 @@ from mesh_harness import (
     LOCALHOST,
     SECRETS,
     Loopback,
-    Manifest,
     Pod,
     container_of,
     eventually,
@@ -61,11 +63,9 @@ MINIO = f"{PREFIX}minio"
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Manifest]:
+def rendered(in_transit: dict[str, list[Manifest]]) -> Sequence[Manifest]:
     """Production whose stores speak TLS, as if all of its clients could."""
-    folder = tmp_path_factory.mktemp("store-tls") / "dist"
-    AiInterviewer(STORE_TLS, outdir=folder).synth()
-    return read_manifests(folder)
+    return in_transit[STORE_TLS.name]
 
 
 def names_of(manifests: Sequence[Manifest], server: str) -> list[str]:
@@ -591,3 +591,14 @@ def test_a_real_registry_is_a_client_of_both_by_the_variables_of_its_pod(
             assert say(connection, "AUTH", "operator", SECRETS[REDIS, "operator-password"]) == "+OK"
             # It reads the stream by a group of its own, which it makes when it is connected.
             assert eventually(lambda: say(connection, "XINFO", "GROUPS", "mesh:trace").startswith("*1"), START)
+
+
+def test_an_agent_of_3_x_is_refused_that_would_lose_its_traces() -> None:
+    for release, refused in ((MeshRelease.V0_5, False), (MeshRelease.V3, True)):
+        scope = Phase(Application(ApplicationSettings(name="shop", mesh=Mesh(release=release)), outdir="unused"), "all")
+        settings = replace(STORE_TLS.agents[0], tls=(TlsClient.REDIS,))
+        if refused:
+            with pytest.raises(SettingError, match=r"pdf-extractor tls: .* speaks no TLS to Redis"):
+                Agent(scope, settings)
+        else:
+            Agent(scope, settings)

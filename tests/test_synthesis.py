@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import os
 import shutil
 import subprocess
@@ -43,7 +42,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def synth(outdir: Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run main.py as CI does, in a process of its own."""
+    """Run main.py as CI does, in a process of its own: pytest has a search path that can hide a broken import."""
     return subprocess.run(
         [sys.executable, str(ROOT / "main.py")],
         cwd=cwd,
@@ -55,36 +54,28 @@ def synth(outdir: Path, cwd: Path, **environment: str) -> subprocess.CompletedPr
     )
 
 
-def test_dist_is_what_main_writes(tmp_path: Path) -> None:
-    result = synth(tmp_path / "dist", ROOT)
+def test_dist_is_what_main_writes_over_what_was_there_before(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "dist", tmp_path / "dist")
+    stale = tmp_path / "dist/dev/0009-retired.k8s.yaml"
+    stale.write_text("kind: ConfigMap\n")
+    (tmp_path / "dist/dev/0000-foundation.k8s.yaml").write_text("kind: ConfigMap\n")
+    result = synth(tmp_path / "dist", ROOT, PYTHONHASHSEED="1", LC_ALL="C", TZ="UTC", LANG="C")
     assert result.returncode == 0, result.stderr
     assert files_of(tmp_path / "dist") == files_of(ROOT / "dist"), "run `make synth`, read the diff, commit both"
+    assert not stale.exists(), "a service that is gone leaves no file behind"
     assert result.stderr == "", "nothing is printed that nobody needs, such as an end-of-life banner"
 
 
-def test_typeguard_is_not_imported_for_it_takes_long_and_types_are_compared_already(tmp_path: Path) -> None:
-    result = synth(tmp_path / "dist", ROOT, PYTHONPROFILEIMPORTTIME="1")
+def test_hash_seed_locale_folder_and_zone_change_nothing_and_typeguard_is_not_imported(tmp_path: Path) -> None:
+    """Typeguard takes long, and types are compared already. The other locale and zone are those of the test above."""
+    folder = tmp_path / "other/deeper"
+    folder.mkdir(parents=True)
+    other = {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo", "HOME": str(tmp_path)}
+    result = synth(folder / "dist", folder, PYTHONPROFILEIMPORTTIME="1", **other)
+    assert result.returncode == 0, result.stderr
+    assert files_of(folder / "dist") == files_of(ROOT / "dist")
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
     assert imported & {"jsii", "mcpmesh_k8s", "typeguard"} == {"jsii", "mcpmesh_k8s"}
-
-
-def test_hash_seed_locale_folder_and_zone_change_nothing(tmp_path: Path) -> None:
-    one, other = tmp_path / "one", tmp_path / "other" / "deeper"
-    for folder in (one, other):
-        folder.mkdir(parents=True)
-    first = synth(one / "dist", one, PYTHONHASHSEED="1", LC_ALL="C", TZ="UTC", LANG="C")
-    second = synth(other / "dist", other, PYTHONHASHSEED="2", LC_ALL="C.UTF-8", TZ="Asia/Tokyo", HOME=str(tmp_path))
-    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert files_of(one / "dist") == files_of(other / "dist") == files_of(ROOT / "dist")
-
-
-def test_a_service_that_is_gone_leaves_no_file_behind(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "dist", tmp_path / "dist")
-    stale = tmp_path / "dist" / "dev" / "0009-retired.k8s.yaml"
-    stale.write_text("kind: ConfigMap\n")
-    assert synth(tmp_path / "dist", ROOT).returncode == 0
-    assert not stale.exists()
-    assert not filecmp.dircmp(tmp_path / "dist", ROOT / "dist").diff_files
 
 
 def test_a_wrong_setting_ends_with_1_and_one_clear_line(tmp_path: Path) -> None:

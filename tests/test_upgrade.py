@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from conftest import Manifests, documents_of
+from conftest import Manifests
 from environments import EVERY
 from mcpmesh_k8s.operations.programs import OperationError
-from mcpmesh_k8s.operations.upgrade import breaking_changes, compare, main
+from mcpmesh_k8s.operations.upgrade import breaking_changes, compare, main, notes_on
 from mesh_harness import find
+from reading import documents_of
 
 ROOT = Path(__file__).parent.parent
 Object = dict[str, Any]
@@ -431,6 +432,43 @@ def test_an_older_release_that_is_named_by_its_date_is_named_and_a_newer_one_is_
     ]
     assert found(read(releases[1]), read(releases[0])) == ["StatefulSet/db:image"]
     assert found(read(releases[0]), read(releases[1])) == []
+
+
+REGISTRY = replaced(DEPLOYMENT, CLAIMED, "{name: data, emptyDir: {}}", "acme/web:1.4.2", "mcpmesh/registry:3.8.0")
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "broken"),
+    [
+        ("mcpmesh/registry:3.8.0", "mcpmesh/registry:3.7.1", True),
+        ("mcpmesh/registry:3.8.0", "mcpmesh/registry:0.5.3", True),
+        ("mcpmesh/registry:3.10.0", "mirror.example.com:5000/mcpmesh/registry:3.9.0", True),
+        ("mcpmesh/registry:3.7.1", "mcpmesh/registry:3.8.0", False),
+        ("mcpmesh/registry:3.8.1", "mcpmesh/registry:3.8.0", False),
+        ("mcpmesh/registry:0.5.3", "mcpmesh/registry:3.8.0", False),
+        ("mcpmesh/ui:3.8.0", "mcpmesh/ui:3.7.1", False),
+    ],
+)
+def test_an_older_registry_drops_columns_of_its_database_though_it_keeps_nothing_itself(
+    was: str, now: str, broken: bool
+) -> None:
+    before, after = (read(replaced(REGISTRY, "mcpmesh/registry:3.8.0", image)) for image in (was, now))
+    changes = breaking_changes(before, after)
+    assert [change.allowance for change in changes] == ["Deployment/web:image"] * broken
+    assert all("drops the columns" in change.why and "restore" in change.instead for change in changes)
+
+
+def test_what_is_to_be_done_before_a_registry_goes_up_is_noted() -> None:
+    images = ("mcpmesh/registry:0.5.3", "mcpmesh/registry:3.7.1", "mcpmesh/registry:3.8.0")
+    first, second, third = (read(replaced(REGISTRY, "mcpmesh/registry:3.8.0", image)) for image in images)
+    (note,) = notes_on(second, third)
+    assert note == (
+        "web goes from 3.7 to 3.8, and changes its tables for good: back up its database, and let jobs end: "
+        "make k8s-drain"
+    )
+    (note,) = notes_on(first, second)
+    assert "k8s-drain" not in note, "0.5 cannot be drained"
+    assert notes_on(third, second) == notes_on(third, third) == ()
 
 
 def test_a_program_that_keeps_nothing_may_be_any_version() -> None:

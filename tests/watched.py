@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ai_interviewer import PROD
 from ai_interviewer.application import AiInterviewer
 from mcpmesh_k8s import (
@@ -19,6 +17,7 @@ from mcpmesh_k8s import (
     PublicAddress,
     RestoreDrill,
 )
+from reading import documents_of, read_manifests
 
 RUNBOOKS = "https://runbooks.example/"
 
@@ -37,8 +36,7 @@ def operated_rules(outdir: Path) -> dict[str, dict[str, Any]]:
         monitors=MonitorsSettings(runbooks=RUNBOOKS), blackbox=BlackboxSettings(public_address=PublicAddress())
     )
     with_everything(metrics, outdir)
-    documents = [one for path in sorted(outdir.glob("*.yaml")) for one in yaml.safe_load_all(path.read_text("utf-8"))]
-    (found,) = (document["spec"] for document in documents if document and document["kind"] == "PrometheusRule")
+    (found,) = (each["spec"] for each in objects(outdir) if each["kind"] == "PrometheusRule")
     return {rule["alert"]: rule for group in found["groups"] for rule in group["rules"]}
 
 
@@ -51,11 +49,11 @@ def with_everything(metrics: MetricsSettings, outdir: Path) -> None:
 
 def rules(outdir: Path) -> list[dict[str, Any]]:
     """Every rule that Prometheus is given."""
-    found: list[dict[str, Any]] = []
-    for path in sorted(outdir.glob("*.yaml")):
-        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            if document and document["kind"] == "ConfigMap":
-                for key, text in document["data"].items():
-                    if key.endswith("alerts.yaml"):
-                        found += [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
-    return found
+    files = (each["data"].items() for each in objects(outdir) if each["kind"] == "ConfigMap")
+    texts = [text for file in files for key, text in file if key.endswith("alerts.yaml")]
+    return [rule for text in texts for one in documents_of(text) for group in one["groups"] for rule in group["rules"]]
+
+
+def objects(outdir: Path) -> list[dict[str, Any]]:
+    """All objects in a folder."""
+    return [dict(manifest) for manifest in read_manifests(outdir)]

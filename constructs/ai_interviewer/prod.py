@@ -90,7 +90,8 @@ PROD = EnvironmentSettings(
         compute=Compute(cpu="200m", memory="512Mi"),
         storage=Persistent(size="5Gi"),
         availability=services.DATA,
-        backup=services.backup("5Gi", at="0 2 * * *"),
+        # Most of it are sessions, which end.
+        backup=services.backup("5Gi", at="0 2 * * *", least_percent=10),
     ),
     minio=MinioSettings(
         image=images.MINIO,

@@ -64,11 +64,12 @@ REDIS_USERS = (
 """Which keys of Redis are whose."""
 
 
-def backup(size: str, *, at: str) -> Backup:
+def backup(size: str, *, at: str, least_percent: int = 50) -> Backup:
     """Backups of a store each night, on a claim of this size. They give way to everything else."""
     return Backup(
         target=ClaimTarget(size=size),
         schedule=Schedule(cron=at),
+        least_percent=least_percent,
         priority_class="backups",
     )
 

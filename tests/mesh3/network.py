@@ -34,7 +34,14 @@ class Network:
 
     def close(self) -> None:
         """Pass nothing on any more."""
+        self.run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
+
+    async def _end(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
 
 class Service:

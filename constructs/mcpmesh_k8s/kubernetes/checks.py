@@ -65,6 +65,7 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         uncounted_requests(application),
         contended_scales(objects),
         open_namespaces(objects),
+        application.settings.problems(application),
         plain_stores(application),
         (problem for component in application.find_all(Component) for problem in component.problems()),
     )

@@ -98,7 +98,7 @@ class Container:
                 f"{where} working_directory", self.working_directory, "Give a whole path, with '/' first."
             )
         names = {port.name for port in self.ports}
-        for probe in (self.probes.startup, self.probes.readiness, self.probes.liveness) if self.probes else ():
+        for probe in self.probes.all if self.probes else ():
             if isinstance(probe.check, (HttpGet, TcpSocket)) and probe.check.port not in names:
                 raise SettingError(f"{where} probe port", probe.check.port, f"Give one of its ports: {sorted(names)}.")
         if self.pre_stop_seconds < 0:

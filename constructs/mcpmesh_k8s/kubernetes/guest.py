@@ -12,6 +12,7 @@ from .manifest import Manifest
 from .names import dns_label
 from .network import External, Peer, pod_policies, require_sayable
 from .quantity import Amount, Compute
+from .service_mesh import path_of, pod_policies_of
 from .values import dataclass
 
 
@@ -86,11 +87,15 @@ class Guest(Component):
 
     def manifests(self) -> list[Manifest]:
         """Their policy."""
-        settings = self.settings
-        return pod_policies(
-            self.metadata(),
-            dict(settings.labels),
-            self.application.settings.policies,
-            incoming=[(peer, settings.port) for peer in settings.accepts],
-            outgoing=[listener for external in settings.reaches for listener in external.listeners],
-        )
+        settings, transit = self.settings, self.application.settings.transit
+        peers = [(peer, settings.port) for peer in settings.accepts]
+        return [
+            *pod_policies(
+                self.metadata(),
+                dict(settings.labels),
+                self.application.settings.policies,
+                incoming=[(peer, number) for peer, port in peers for number in path_of(transit, peer, port)],
+                outgoing=[listener for external in settings.reaches for listener in external.listeners],
+            ),
+            *pod_policies_of(transit, self.metadata(), dict(settings.labels), {}, peers),
+        ]

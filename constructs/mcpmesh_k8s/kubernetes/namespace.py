@@ -19,7 +19,9 @@ from .network import DNS_PROTOCOLS, Dns, PolicyKind, cilium_policy, egress_rule,
 from .pod import Pod
 from .pod_security import LEVELS, PodSecurityException
 from .quantity import Amount, bytes_text, in_bytes
+from .service_mesh import namespace_labels, namespace_policies, proxy
 from .storage import ExistingClaim
+from .transit import Linkerd
 from .values import dataclass
 
 
@@ -65,6 +67,13 @@ class Namespace(Component):
         kind = self.application.settings.policies
         for server in settings.dns.servers:
             require_sayable("Dns.servers", server.peer, kind)
+        if isinstance(self.application.settings.transit, Linkerd) and self.application.settings.platform.assigns_users:
+            raise SettingError(
+                "ApplicationSettings.transit",
+                "Linkerd",
+                "Its proxies run as a user of their own, and Platform.assigns_users says that the cluster gives pods "
+                "theirs. Give IstioAmbient().",
+            )
         if settings.dns.proxied and kind is not PolicyKind.CILIUM:
             raise SettingError(
                 "Dns.proxied", True, "Only Cilium reads questions: say ApplicationSettings(policies=PolicyKind.CILIUM)."
@@ -91,6 +100,7 @@ class Namespace(Component):
                         "pod-security.kubernetes.io/enforce": widest,
                         "pod-security.kubernetes.io/audit": "restricted",
                         "pod-security.kubernetes.io/warn": "restricted",
+                        **namespace_labels(self.application.settings.transit),
                     },
                     annotations={"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"},
                 )
@@ -98,6 +108,9 @@ class Namespace(Component):
             self.quota(),
             self.limit_range(),
             *self.baseline(),
+            *namespace_policies(
+                self.application.settings.transit, self.metadata(self.application.prefixed("service-mesh"))
+            ),
         ]
 
     def steady(self) -> list[tuple[Amount, Pod]]:
@@ -197,7 +210,7 @@ class Namespace(Component):
         items = []
         if limits:
             guests = [guest.settings.compute.limits for guest in self.application.find_all(Guest)]
-            largest = functools.reduce(Amount.at_least, [*limits, *guests])
+            largest = functools.reduce(Amount.at_least, [*limits, *guests, proxy(self.application.settings.transit)[1]])
             smallest = functools.reduce(Amount.at_most, limits)
             items.append(
                 k8s.LimitRangeItem(

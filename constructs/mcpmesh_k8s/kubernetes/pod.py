@@ -29,7 +29,19 @@ from .network import (
     pods_peer,
     require_sayable,
 )
+from .probe import HttpGet, TcpSocket
 from .quantity import Amount, Compute
+from .service_mesh import (
+    carried,
+    comes_plain,
+    path_of,
+    pod_annotations,
+    pod_policies_of,
+    probe_rules,
+    proxy,
+    require_free,
+    require_unsaid,
+)
 from .signals import MetricsEndpoint
 from .storage import Claim, Files, Volume
 from .transit import TlsClient
@@ -246,6 +258,10 @@ class Pod(Component):
         """What it may read of the cluster's API, if anything."""
         self._firsts = settings.all_init_containers
         self._tls = settings.tls
+        transit = self.application.settings.transit
+        require_unsaid(f"{self.full_name} pod_labels", dict(self.extras.pod_labels), transit)
+        require_unsaid(f"{self.full_name} pod_annotations", dict(self.extras.pod_annotations), transit)
+        require_free(f"{self.full_name} port", (port.container for port in self.ports), transit)
         self.patch(*settings.extras.patches)
         self._metrics = (*settings.metrics, *settings.extras.metrics)
         self._grace_seconds = settings.termination_grace_seconds
@@ -512,12 +528,12 @@ class Pod(Component):
     @property
     def requests(self) -> Amount:
         """What the scheduler reserves for one pod: its containers, or its largest init container if that is more."""
-        return self._sum(lambda container: container.requests)
+        return self._sum(lambda container: container.requests) + proxy(self.application.settings.transit)[0]
 
     @property
     def limits(self) -> Amount:
         """The most that one pod may use."""
-        return self._sum(lambda container: container.limits)
+        return self._sum(lambda container: container.limits) + proxy(self.application.settings.transit)[1]
 
     def _sum(self, measure: Callable[[Container], Amount]) -> Amount:
         total = Amount()
@@ -658,39 +674,73 @@ class Pod(Component):
             image_pull_secrets=references or None,
         )
 
+    @property
+    def plain_ports(self) -> list[int]:
+        """Those that somebody comes in to who is outside a mesh: a proxy in the pod must leave them alone."""
+        transit = self.application.settings.transit
+        return sorted({self.port(port).container for peer, port in self._peers if comes_plain(transit, peer)})
+
+    @property
+    def opaque_ports(self) -> list[int]:
+        """Those that speak no HTTP."""
+        return sorted(port.container for port in self.ports if not port.scheme.startswith("http"))
+
+    @property
+    def _probed_ports(self) -> list[int]:
+        """Those that the kubelet asks."""
+        found = set[int]()
+        for container in (self.container, *self.sidecars):
+            numbers = {port.name: port.container for port in container.ports}
+            for probe in container.probes.all if container.probes else ():
+                if isinstance(probe.check, HttpGet | TcpSocket):
+                    found.add(numbers[probe.check.port])
+        return sorted(found)
+
     def network_policies(self) -> list[Manifest]:
         """Its policy: both directions closed but for its connections. Beside it Cilium's, where a peer needs that.
 
         One rule for each port that has clients, each workload that it connects to, each peer and each listener of
-        outside. Whoever may ask the cluster's API reaches its server. DNS is in the baseline.
+        outside. Whoever may ask the cluster's API reaches its server. DNS is in the baseline. In a mesh a path is that
+        of its tunnel, and the mesh's own policy says which port is behind it.
         """
+        transit = self.application.settings.transit
+        admitted = {port.container: self._clients[port.name] for port in self.ports if port.name in self._clients}
+        through: dict[tuple[int, ...], set[str]] = {}
+        for number, names in admitted.items():
+            through.setdefault(tuple(carried(transit, [number], self.plain_ports)), set()).update(names)
         clients = [
-            ingress_rule(
-                [pods_peer({NAME_LABEL: client}) for client in sorted(self._clients[port.name])],
-                [port.container],
-            )
-            for port in self.ports
-            if port.name in self._clients
+            ingress_rule([pods_peer({NAME_LABEL: client}) for client in sorted(names)], numbers)
+            for numbers, names in through.items()
         ]
+        clients += probe_rules(transit, self._probed_ports)
         ports: dict[str, set[int]] = {}
         outgoing: list[Listener] = []
         for target in self.connections:
             if isinstance(target, Target):
-                ports.setdefault(target.workload.full_name, set()).add(target.workload.port(target.port).container)
+                number, plain = target.workload.port(target.port).container, target.workload.plain_ports
+                ports.setdefault(target.workload.full_name, set()).update(carried(transit, [number], plain))
             else:
-                outgoing += target.listeners
+                outgoing += [
+                    Listener(peer=one.peer, port=number)
+                    for one in target.listeners
+                    for number in path_of(transit, one.peer, one.port)
+                ]
         if self.api_access:
             server = self.application.settings.api_server
             outgoing += [Listener(peer=peer, port=port) for port in server.ports for peer in server.peers]
-        return pod_policies(
-            self.metadata(),
-            self.selector,
-            self._policies,
-            incoming=[(peer, self.port(port).container) for peer, port in self._peers],
-            outgoing=outgoing,
-            clients=clients,
-            targets=[egress_rule([pods_peer({NAME_LABEL: name})], ports[name]) for name in sorted(ports)],
-        )
+        peers = [(peer, self.port(port).container) for peer, port in self._peers]
+        return [
+            *pod_policies(
+                self.metadata(),
+                self.selector,
+                self._policies,
+                incoming=[(peer, number) for peer, port in peers for number in path_of(transit, peer, port)],
+                outgoing=outgoing,
+                clients=clients,
+                targets=[egress_rule([pods_peer({NAME_LABEL: name})], ports[name]) for name in sorted(ports)],
+            ),
+            *pod_policies_of(transit, self.metadata(), self.selector, admitted, peers),
+        ]
 
     def pod_template(
         self,
@@ -706,6 +756,7 @@ class Pod(Component):
         config = [files.data for files in self.files]
         checksum = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
         annotations = ({"checksum/config": checksum} if config else {}) | dict(extras.pod_annotations)
+        annotations |= pod_annotations(self.application.settings.transit, self.opaque_ports, self.plain_ports)
 
         def rendered(containers: Sequence[Container]) -> list[k8s.Container]:
             return [

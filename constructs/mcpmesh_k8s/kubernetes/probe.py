@@ -134,6 +134,11 @@ class Probes:
         if self.hung_grace_seconds is not None and self.hung_grace_seconds < 1:
             raise SettingError("Probes.hung_grace_seconds", self.hung_grace_seconds, "Give 1 or more.")
 
+    @property
+    def all(self) -> tuple[Probe, Probe, Probe]:
+        """Each of them."""
+        return (self.startup, self.readiness, self.liveness)
+
     @classmethod
     def of(
         cls,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -85,6 +85,10 @@ class ScopeSettings:
         if self.image_pull_secret:
             dns_subdomain("ApplicationSettings.image_pull_secret", self.image_pull_secret)
         dns_subdomain("ApplicationSettings.cluster_domain", self.cluster_domain)
+
+    def problems(self, application: ApplicationScope) -> Iterable[str]:
+        """What is wrong with the whole that every application need not know of, one sentence each."""
+        return ()
 
     @property
     def service_domain(self) -> str:

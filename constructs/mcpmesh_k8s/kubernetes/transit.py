@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from .choice import Choice
-from .errors import SettingError
 from .issuer import CertificateSource
 from .names import dns_label, dns_subdomain, once
 from .quantity import Compute
@@ -46,9 +43,6 @@ class IstioAmbient:
         trust_domain: What the mesh's identities begin with.
     """
 
-    PORT: ClassVar[int] = 15008
-    PROBES: ClassVar[str] = "169.254.7.127/32"
-
     strict: bool = True
     meshed: tuple[str, ...] = ()
     trust_domain: str = "cluster.local"
@@ -75,9 +69,6 @@ class Linkerd:
         proxy: CPU, memory and disk of each proxy. Quota and budget count it with its pod.
         namespace: Where Linkerd runs.
     """
-
-    PORT: ClassVar[int] = 4143
-    CONTROL: ClassVar[tuple[tuple[str, tuple[int, ...]], ...]] = (("destination", (8086, 8090)), ("identity", (8080,)))
 
     strict: bool = True
     meshed: tuple[str, ...] = ()
@@ -124,20 +115,3 @@ def _namespaces(where: str, names: tuple[str, ...]) -> None:
     for name in names:
         dns_label(where, name)
     once(where, names)
-
-
-_RESERVED = ("istio.io/dataplane-mode", "sidecar.istio.io/", "ambient.istio.io/", "linkerd.io/", ".linkerd.io/")
-
-
-def require_unsaid(where: str, pairs: tuple[tuple[str, str], ...], transit: Transit) -> None:
-    """Refuse labels and annotations by which a pod would leave the mesh, or enter it in another way.
-
-    Raises:
-        SettingError: One of them is the mesh's.
-    """
-    if isinstance(transit, IstioAmbient | Linkerd):
-        for name, _ in pairs:
-            if any(part in name for part in _RESERVED):
-                raise SettingError(
-                    where, name, f"ApplicationSettings.transit says who is in the mesh: {type(transit).__name__}(…)."
-                )

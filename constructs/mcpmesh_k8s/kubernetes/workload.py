@@ -22,6 +22,7 @@ from .scaling import (
     scaled_object,
     vertical_autoscaler,
 )
+from .service_mesh import proxy, service_annotations
 from .store import Store
 from .values import dataclass
 from .variable import Variable
@@ -214,7 +215,9 @@ class Workload(Pod):
     def requests(self) -> Amount:
         """What the scheduler reserves for one pod, at most: as an autoscaler may enlarge it."""
         vertical = self.availability.vertical
-        return self._sum(vertical.largest) if vertical and vertical.changes else super().requests
+        if not (vertical and vertical.changes):
+            return super().requests
+        return self._sum(vertical.largest) + proxy(self.application.settings.transit)[0]
 
     @property
     def priority_class(self) -> str:
@@ -310,7 +313,9 @@ class Workload(Pod):
         """A Service over its pods."""
         dual_stack = self.application.settings.platform.dual_stack
         return k8s.KubeService.manifest(
-            metadata=self.metadata(name),
+            metadata=self.metadata(
+                name, annotations=service_annotations(self.application.settings.transit, self.opaque_ports)
+            ),
             spec=k8s.ServiceSpec(
                 type="ClusterIP",
                 cluster_ip="None" if headless else None,

@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar, cast
 
 import typer
 
-from . import backups, build, clients, cluster, deploy, dns, health, hosts, pods, rotation, secrets, way
+from . import backups, build, clients, cluster, deploy, dns, drain, health, hosts, pods, rotation, secrets, way
 from .answers import Address, Addresses, Compared, Finding, Health, Secrets, Shown, ShownWorkload, Status, Verification
 from .environment import Build, Environment, Minikube
 from .moves import (
@@ -293,6 +293,9 @@ ConfirmRestore = Annotated[
         help="Your consent: the environment's name, to change a cluster that is no minikube, and to replace data.",
         show_default=False,
     ),
+]
+Seconds = Annotated[
+    int, typer.Option("--seconds", metavar="NUMBER", min=0, help="How long jobs that run may take to end.")
 ]
 SecretName = Annotated[str, typer.Option("--name", metavar="SECRET", help="A Secret by its short name: grafana.")]
 KeyName = Annotated[str, typer.Option("--key", metavar="KEY", help="A key of the Secret.")]
@@ -598,6 +601,24 @@ def restart(
     who = operator(given, environment, context, confirm)
     deploy.workloads_of(who.environment, targets or ())
     deploy.restart(who.environment, who.in_namespace(who.change()), targets or ())
+
+
+@command("drain", CHANGE, "dev", "prod --seconds 3600 --confirm prod")
+def drain_(
+    given: typer.Context, environment: Env, context: Context = "", confirm: Confirm = "", seconds: Seconds = 600
+) -> None:
+    """Let no job of the mesh begin, and wait until those that run have ended."""
+    who = operator(given, environment, context, confirm)
+    drain.registries_of(who.environment)
+    drain.drain(who.environment, who.in_namespace(who.change()), seconds)
+
+
+@command("undrain", CHANGE, "dev", "prod --confirm prod")
+def undrain(given: typer.Context, environment: Env, context: Context = "", confirm: Confirm = "") -> None:
+    """Let jobs of the mesh begin again."""
+    who = operator(given, environment, context, confirm)
+    drain.registries_of(who.environment)
+    drain.undrain(who.environment, who.in_namespace(who.change()))
 
 
 @command("rotate", CHANGE, "dev --name grafana --key admin-password", "prod --name claude --key api-key --confirm prod")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mcpmesh_k8s.kubernetes import each, name_of
-from mcpmesh_k8s.services import Registry
+from mcpmesh_k8s.services import HttpsClient, Registry
 
 from .answers import Finding
 from .environment import Environment
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 TIMEOUT = 30
 """Seconds that an answer may take."""
 
+# FastMCP wants both types accepted, and answers with either.
+_ACCEPTED = {"Accept": "application/json, text/event-stream"}
+_POSTED = {"Content-Type": "application/json"}
 _TOOLS_LIST = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}})
 
 
@@ -95,8 +98,7 @@ def registry_lists(environment: Environment, kubectl: Kubectl, address: str) -> 
     if not registries:
         return []
     try:
-        with reach(environment, kubectl, registries[0], "/agents", address) as (url, dial):
-            listed = parse_agents(expect_ok(url, ask(url, address=dial)))
+        listed = parse_agents(_answer(environment, kubectl, registries[0], "/agents", address))
     except OperationError as error:
         return [Finding(check="registry", passed=False, found=str(error))]
     healthy = {name for name, state in listed if state == "healthy"}
@@ -122,9 +124,24 @@ def parse_agents(body: str) -> list[tuple[str, str]]:
 
 def tools_of(environment: Environment, kubectl: Kubectl, agent: Workload, address: str) -> str:
     """The names of an agent's tools."""
-    with reach(environment, kubectl, agent, "/mcp", address) as (url, dial):
-        answer = ask(url, address=dial, body=_TOOLS_LIST)
-    return ", ".join(parse_tools(expect_ok(url, answer)))
+    return ", ".join(parse_tools(_answer(environment, kubectl, agent, "/mcp", address, _TOOLS_LIST)))
+
+
+def _answer(
+    environment: Environment, kubectl: Kubectl, workload: Workload, path: str, address: str, body: str | None = None
+) -> str:
+    """What a workload answers. One that demands a certificate is asked from inside its pod, with its own."""
+    if workload.main_port.scheme != "https":
+        with reach(environment, kubectl, workload, path, address) as (url, dial):
+            return expect_ok(url, ask(url, address=dial, body=body))
+    client = HttpsClient.WGET if isinstance(workload, Registry) else HttpsClient.CURL
+    posted = (
+        (*(f"--header={name}: {value}" for name, value in {**_ACCEPTED, **_POSTED}.items()), f"--data={body}")
+        if body is not None
+        else ()
+    )
+    command = client.asks(workload.main_port.container, path, TIMEOUT, *posted)
+    return kubectl.output("exec", workload.reference, f"--container={workload.name}", "--", *command)
 
 
 def parse_tools(body: str) -> list[str]:
@@ -158,13 +175,14 @@ def reach(
         yield f"http://{workload.full_name}:{port}{path}", "127.0.0.1"
 
 
-def ask(url: str, *, address: str = "", body: str | None = None) -> Answer:
-    """The answer to a GET, or to a POST of JSON.
+def ask(url: str, *, address: str = "", body: str | None = None, method: str = "") -> Answer:
+    """The answer to a GET, or to a POST of JSON, unless another method is given.
 
     Args:
         url: The URL, with the name that the server is asked for.
         address: The address to dial in place of that name, with a port where it is another one.
         body: JSON to post.
+        method: Another method than that.
 
     Raises:
         OperationError: There is no answer.
@@ -173,16 +191,13 @@ def ask(url: str, *, address: str = "", body: str | None = None) -> Answer:
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     dialled = dialled_at(address or f"{host}:{port}")
-    # FastMCP wants both types accepted, and answers with either.
-    headers = {"Host": host if address else parts.netloc, "Accept": "application/json, text/event-stream"}
-    if body is not None:
-        headers["Content-Type"] = "application/json"
+    headers = {"Host": host if address else parts.netloc, **_ACCEPTED, **(_POSTED if body is not None else {})}
     connection = http.client.HTTPConnection(dialled[0], dialled[1] or port, timeout=TIMEOUT)
     try:
         connection.connect()
         if parts.scheme == "https":
             connection.sock = ssl.create_default_context().wrap_socket(connection.sock, server_hostname=host)
-        connection.request("GET" if body is None else "POST", parts.path, body=body, headers=headers)
+        connection.request(method or ("GET" if body is None else "POST"), parts.path, body=body, headers=headers)
         response = connection.getresponse()
         return Answer(status=response.status, body=response.read().decode("utf-8", "replace"))
     except socket.gaierror:

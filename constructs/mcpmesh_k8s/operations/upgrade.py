@@ -84,12 +84,15 @@ _MAKE_WAY = (
     "Where ArgoCD deploys, make k8s-make-way does so before the sync."
 )
 _TRAILER = "Allow-break"
+# The first major version of a registry that can be drained.
+_DRAINS = 3
 _SCRATCH = "emptyDir"
 _READ_ONLY = {"configMap", "downwardAPI", "projected", "secret"}
 # Types of a Service. Each can be reached in every way that the one before it can.
 _REACH = {"ExternalName": 0, "ClusterIP": 1, "NodePort": 2, "LoadBalancer": 3}
 # The version that a tag begins with, and a release that is named by its date.
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)")
+_REGISTRY = re.compile(r"(?:^|/)mcpmesh/registry[:@]")
 _DATED = re.compile(r"RELEASE\.(\d{4})-(\d{2})-(\d{2})T(\d{2})-(\d{2})-(\d{2})Z")
 
 
@@ -164,10 +167,19 @@ def notes_on(before: Sequence[Manifest], after: Sequence[Manifest]) -> tuple[str
         before: All objects of an environment, as the cluster has them.
         after: All objects of the same environment, as it shall have them.
     """
-    return tuple(
-        f"{what} is new: job/{name_of(old)} makes it at the deployment{more}"
-        for old, new in _Comparison(before, after).kept("ConfigMap")
-        for what, more in _made_later(_databases_of(old), _databases_of(new))
+    comparison = _Comparison(before, after)
+    return (
+        *(
+            f"{what} is new: job/{name_of(old)} makes it at the deployment{more}"
+            for old, new in comparison.kept("ConfigMap")
+            for what, more in _made_later(_databases_of(old), _databases_of(new))
+        ),
+        *(
+            f"{name_of(old)} goes from {'.'.join(map(str, was))} to {'.'.join(map(str, now))}, and changes its tables "
+            f"for good: back up its database{', and let jobs end: make k8s-drain' if was[0] >= _DRAINS else ''}"
+            for old, was, now in _versions_of_registries(comparison)
+            if was < now
+        ),
     )
 
 
@@ -452,6 +464,33 @@ def _images(objects: _Comparison) -> Iterator[BreakingChange]:
                 )
 
 
+def _registries(objects: _Comparison) -> Iterator[BreakingChange]:
+    """A registry brings the tables of its database to what it knows when it starts, and drops what it does not."""
+    for old, was, now in _versions_of_registries(objects):
+        if now < was:
+            yield _broken(
+                old,
+                "image",
+                f"{'.'.join(map(str, was))} → {'.'.join(map(str, now))}",
+                "An older registry drops the columns that it does not know, with what a newer one has written there.",
+                "Keep the newer one, or stop it and restore its database as it was backed up before the way up. Then "
+                "allow this.",
+            )
+
+
+def _versions_of_registries(objects: _Comparison) -> Iterator[tuple[Manifest, tuple[int, ...], tuple[int, ...]]]:
+    """Every registry of MCP Mesh that stays, with the minor version that it was and is."""
+    for old, new in objects.kept("Deployment"):
+        images = [
+            [str(container.get("image")) for container in containers_of(_pod_template(manifest))]
+            for manifest in (old, new)
+        ]
+        was, now = (next((image for image in found if _REGISTRY.search(image)), "") for found in images)
+        versions = _program(was)[1][:2], _program(now)[1][:2]
+        if all(versions):
+            yield old, *versions
+
+
 def _incompatible(was: str, now: str) -> str:
     """Why data of one image may be of no use to another, or nothing."""
     (old_program, old), (new_program, new) = _program(was), _program(now)
@@ -630,6 +669,7 @@ _RULES: tuple[Callable[[_Comparison], Iterator[BreakingChange]], ...] = (
     _databases,
     _volumes,
     _images,
+    _registries,
     _replicas,
     _scalers,
     _services,

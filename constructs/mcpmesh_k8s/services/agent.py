@@ -33,7 +33,9 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .language import Python, Runtime, require_module
-from .mesh import MeshRelease, mesh_of
+from .mesh import MeshRelease, mesh_of, traces_lost
+from .mesh_tls import RUNTIME, HttpsClient
+from .mesh_variables import RUNTIMES, MeshProgram, is_read, unread
 from .registry import LOG_LEVELS, Registry
 
 USER = User(uid=999, gid=999)
@@ -151,8 +153,8 @@ class MeshSettings(WorkloadOptions):
             1, can run out in the middle of a slow import.
         mesh_namespace: The mesh's namespace, which is not the cluster's.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
-        tls: To which stores the code, and the runtime with it, speaks TLS. The runtime of 0.5.3 does to Redis, by
-            ``REDIS_URL``; what else the code has for clients, only its authors know.
+        tls: To which stores the code, and the runtime with it, speaks TLS. To Redis the runtime of 0.5.3 does, by
+            ``REDIS_URL``, and that of 3.x does not; what else the code has for clients, only its authors know.
         startup_seconds: How long a start may take; 120, or 300 for Java, unless given. Python of 3.x then waits as long
             for its server before it registers, where it waits 30 of its own.
         settle_seconds: Of 3.x: how long a call waits at the start for an agent that it needs and the mesh does not know
@@ -259,7 +261,9 @@ class AgentSettings(MeshSettings):
         port: The port it listens on.
         jobs_grace_seconds: Of 3.x: how long its long-running jobs (``task=True``) may go on when a pod is to stop,
             before the runtime is told. It goes on taking jobs meanwhile, unless the registry is drained. What is not
-            done by then begins anew on another of its pods.
+            done by then begins anew on another of its pods. Who works on one that is cancelled learns of it at once
+            where the registry may call the agent, by ``registry.connects_to(agent)``, and else when it reports its
+            progress.
         url_variable: A variable that introduces the agent's URL to its clients. The mesh needs none: clients learn
             addresses from the registry.
     """
@@ -310,6 +314,13 @@ def _require_release(release: MeshRelease, settings: MeshSettings) -> None:
             program.language,
             "0.5 has a runtime for Python alone. Give Python(module=…), or Mesh(release=MeshRelease.V3).",
         )
+    if TlsClient.REDIS in settings.tls and not release.dials_redis_by_tls:
+        raise SettingError(
+            f"{settings.name} tls",
+            TlsClient.REDIS,
+            "The runtime of 3.x speaks no TLS to Redis, and would lose its traces without a word. Name other stores in "
+            "StoreTls.stores, or give IstioAmbient().",
+        )
     if release.reads_call_settings:
         return
     for field in ("settle_seconds", "call_seconds", "tool_workers"):
@@ -338,25 +349,25 @@ def _mesh_variables(
         "MCP_MESH_TOOL_WORKERS": settings.tool_workers or program.tool_workers,
         "MCP_MESH_SERVER_STARTUP_TIMEOUT": settings.startup_seconds if isinstance(program, Python) else None,
     }
-    return variables(
-        {
-            "MCP_MESH_ENABLED": "true",
-            "MCP_MESH_NAMESPACE": settings.mesh_namespace,
-            # What is advertised to others: the Service, so that calls are balanced and no pod's address outlives it.
-            "MCP_MESH_HTTP_HOST": full_name,
-            "MCP_MESH_HTTP_PORT": str(port.number),
-            "MCP_MESH_DEBOUNCE_DELAY": str(settings.debounce_seconds),
-            "MCP_MESH_LOG_LEVEL": settings.log_level,
-            "MCP_MESH_DISTRIBUTED_TRACING_ENABLED": str(settings.tracing).lower(),
-            "MCP_MESH_TELEMETRY_ENABLED": str(settings.tracing).lower(),
-            "MCP_MESH_REDIS_TRACE_PUBLISHING": str(settings.tracing).lower(),
-            "LOG_LEVEL": settings.log_level,
-            "HOME": "/tmp",
-            **program.variables(port.number, settings.log_level),
-            **named,
-            **{name: str(value) for name, value in calls.items() if value is not None and release.reads_call_settings},
-        }
-    )
+    told = {
+        "MCP_MESH_ENABLED": "true",
+        "MCP_MESH_NAMESPACE": settings.mesh_namespace,
+        # What is advertised to others: the Service, so that calls are balanced and no pod's address outlives it.
+        "MCP_MESH_HTTP_HOST": full_name,
+        "MCP_MESH_HTTP_PORT": str(port.number),
+        "MCP_MESH_DEBOUNCE_DELAY": str(settings.debounce_seconds),
+        "MCP_MESH_LOG_LEVEL": settings.log_level,
+        "MCP_MESH_DISTRIBUTED_TRACING_ENABLED": str(settings.tracing).lower(),
+        "MCP_MESH_TELEMETRY_ENABLED": str(settings.tracing).lower(),
+        "MCP_MESH_REDIS_TRACE_PUBLISHING": str(settings.tracing).lower(),
+        "LOG_LEVEL": settings.log_level,
+        "HOME": "/tmp",
+        **program.variables(port.number, settings.log_level),
+        **named,
+        **{name: str(value) for name, value in calls.items() if value is not None},
+    }
+    reader = RUNTIMES[program.language]
+    return variables({name: value for name, value in told.items() if is_read(name, release, reader)})
 
 
 def _mesh_container(
@@ -386,9 +397,21 @@ def _mesh_container(
 class _MeshWorkload(Workload):
     """What registers with the mesh."""
 
+    _runs: MeshProgram
+
+    def __init__(self, scope: Construct, settings: WorkloadSettings, serves: HttpsClient | None = None) -> None:
+        super().__init__(scope, mesh_of(scope).secured(scope, settings, RUNTIME, serves))
+
     def problems(self) -> Sequence[str]:
         """Where it would not be there for others, or others for it."""
-        return (*self._no_registry(), *self._deaf())
+        release = mesh_of(self).release
+        return (
+            *self._no_registry(),
+            *self._deaf(),
+            *self._before_its_registry(),
+            *unread(self.full_name, release, self._runs, self.variables),
+            *traces_lost(self.full_name, release, self.variables),
+        )
 
     def _deaf(self) -> Sequence[str]:
         """A server of Python that listens on 0.0.0.0 is not there for who comes by IPv6."""
@@ -399,6 +422,19 @@ class _MeshWorkload(Workload):
             f"{self.full_name} listens on 0.0.0.0, which is IPv4 alone, while pods have "
             f"{' and '.join(platform.ip_families)}: give {platform.every_host!r}, Platform.every_host.",
         )
+
+    def _before_its_registry(self) -> Sequence[str]:
+        """A registry brings its tables up first: then what a newer runtime says has a place."""
+        return [
+            f"{self.full_name} of phase {self.phase.name} comes before its registry, which must be the first to be "
+            f"upgraded: move it to the phase {registry.phase.name}, or a later one."
+            for registry in self._registries()
+            if registry.wave > self.wave
+        ]
+
+    def _registries(self) -> Sequence[Registry]:
+        reached = (target.workload for target in self.connections if isinstance(target, Target))
+        return [workload for workload in reached if isinstance(workload, Registry)]
 
     def _no_registry(self) -> Sequence[str]:
         """Without a registry nobody finds it, and it finds nobody."""
@@ -424,6 +460,7 @@ class Agent(_MeshWorkload):
     def __init__(self, scope: Construct, settings: AgentSettings) -> None:
         self.settings = settings
         release, program = mesh_of(scope).release, settings.program
+        self._runs = RUNTIMES[program.language]
         full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(
             scope,
@@ -446,6 +483,7 @@ class Agent(_MeshWorkload):
                     {"MCP_MESH_AGENT_NAME": settings.name},
                 ),
             ),
+            HttpsClient.CURL,
         )
 
     @property
@@ -465,10 +503,6 @@ class Agent(_MeshWorkload):
         for registry in self._registries():
             registry.call(self)
 
-    def _registries(self) -> Sequence[Registry]:
-        reached = (target.workload for target in self.connections if isinstance(target, Target))
-        return [workload for workload in reached if isinstance(workload, Registry)]
-
     @property
     def target(self) -> Target:
         """The agent's ``/mcp``, which asks for no password: only the policy keeps others out."""
@@ -486,7 +520,15 @@ class Api(_MeshWorkload):
 
     def __init__(self, scope: Construct, settings: ApiSettings) -> None:
         self.settings = settings
-        release = mesh_of(scope).release
+        self._runs = RUNTIMES[settings.program.language]
+        mesh, release = mesh_of(scope), mesh_of(scope).release
+        if mesh.tls and not settings.program.serves_people:
+            raise SettingError(
+                f"{settings.name} runtime",
+                settings.program.language,
+                "Where the mesh speaks TLS, its API services would demand a certificate of people, too. Give an Agent, "
+                "and an Api in Python before it, or Mesh(tls=None).",
+            )
         self._readiness_path = settings.readiness_path or release.api_readiness_path
         full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from constructs import Construct
@@ -53,6 +54,7 @@ BACKUPS = "/backups"
 _FILES = Path(__file__).with_name("backup_files")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"([\w.-]+/)*")
+NOTHING: Mapping[str, str] = {}
 _SUMMER_TIME = 3600  # seconds that a day may have more
 _KEEP_SECONDS = 7 * 24 * 3600  # of a finished Job, and so of the alert that it failed
 
@@ -192,6 +194,8 @@ class Backup:
         schedule: When one is made: what was written since the last is lost with the server.
         compute: CPU and memory of the task.
         deadline_seconds: Seconds after which a run has failed.
+        least_percent: How large a backup must at least be, in percent of the one before. One that is smaller is kept,
+            its run has failed, and nothing is removed: it may be of a store that lost its data. 0 compares nothing.
         drill: How often one is restored to see whether it can be; never unless given.
         priority_class: The name of a PriorityClass of the application; the cluster's default unless given.
         extras: What is added to its pods, and to those of the drill. Unless given, they may run where the server may,
@@ -202,14 +206,17 @@ class Backup:
     schedule: Schedule = Schedule(cron="30 2 * * *")
     compute: Compute = Compute(cpu="50m", memory="64Mi", cpu_limit="500m", memory_limit="128Mi")
     deadline_seconds: int = 3 * 3600
+    least_percent: int = 50
     drill: RestoreDrill | None = None
     priority_class: str = ""
     extras: PodExtras | None = None
 
     def __post_init__(self) -> None:
-        """Check the deadline."""
+        """Check the deadline and the percentage."""
         if self.deadline_seconds < 1:
             raise SettingError("Backup.deadline_seconds", self.deadline_seconds, "Give 1 or more.")
+        if not 0 <= self.least_percent <= 100:
+            raise SettingError("Backup.least_percent", self.least_percent, "Give 0 to 100.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,6 +288,7 @@ class StoreBackup(Task):
             image_pull_secrets=there.image_pull_secrets,
         )
         name, target = f"{store.name}-backup", backup.target
+        least = {"LEAST_PERCENT": str(backup.least_percent)}
         scripts = Files(mount_path=FOLDER, files=(*program.files, *_scripts(target)))
         if isinstance(target, ClaimTarget):
             first, script, kept = name, "keep", target.retention
@@ -288,6 +296,7 @@ class StoreBackup(Task):
                 name="backups", mount_path=BACKUPS, size=target.size, storage_class=target.storage_class
             )
             retention = {
+                **least,
                 "KEEP_DAILY": str(kept.daily),
                 "KEEP_WEEKLY": str(kept.weekly),
                 "KEEP_MONTHLY": str(kept.monthly),
@@ -305,7 +314,9 @@ class StoreBackup(Task):
             variables=(*variables({"STORE": store.name, "BACKUPS": BACKUPS, **retention}), *program.variables),
             volumes=(*volumes, *program.volumes),
         )
-        container = take if isinstance(target, ClaimTarget) else _sender(name, target, "send", backup, volumes, store)
+        container = (
+            take if isinstance(target, ClaimTarget) else _sender(name, target, "send", backup, volumes, store, least)
+        )
         super().__init__(
             scope,
             TaskSettings(
@@ -441,6 +452,7 @@ def _sender(
     backup: Backup,
     volumes: tuple[Volume, ...],
     store: Pod,
+    more: Mapping[str, str] = NOTHING,
 ) -> Container:
     """The one container that has the keys of the bucket."""
     secret = store.application.prefixed(target.secret)
@@ -460,6 +472,7 @@ def _sender(
                 "MC_HOST_target": target.url,
                 # Where it keeps its own settings.
                 "HOME": "/tmp",
+                **more,
             }
         ),
         volumes=volumes,

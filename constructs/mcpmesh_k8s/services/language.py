@@ -89,6 +89,14 @@ class Runtime(ABC):
         return ""
 
     @property
+    def serves_people(self) -> bool:
+        """Whether an API service serves who has no certificate, where the mesh speaks TLS.
+
+        Java's demands one (``MeshEnvironmentPostProcessor``), and so does that of TypeScript (``express.ts``).
+        """
+        return False
+
+    @property
     def has_tool_workers(self) -> bool:
         """Whether the runtime runs tools in workers, whose number can be given."""
         return True
@@ -137,6 +145,11 @@ class Python(Runtime):
 
     def require_memory(self, name: str, compute: Compute) -> None:
         """Any: how much it takes is the code's."""
+
+    @property
+    def serves_people(self) -> bool:
+        """The code starts its own server, and the mesh changes nothing of it."""
+        return True
 
     @property
     def folders(self) -> tuple[Scratch, ...]:

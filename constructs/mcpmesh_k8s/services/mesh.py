@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
 from constructs import Construct
 
 from mcpmesh_k8s import images
 from mcpmesh_k8s.kubernetes import (
+    ApplicationScope,
     Choice,
     HttpGet,
     Image,
+    PodSettings,
     Probe,
     Probes,
     ScopeSettings,
+    SettingError,
     TcpSocket,
+    Variable,
+    Workload,
     dataclass,
     settings_of,
 )
 
 from .language import Runtime
+from .mesh_tls import HttpsClient, MeshTls
+
+P = TypeVar("P", bound=PodSettings)
+
+_OF_THE_MESH = re.compile(r"(?:^|/)mcpmesh/(?:registry|ui|[a-z]+-runtime)$")
+"""The images of MCP Mesh, wherever they were copied to. One that was built on them has a version of its own."""
 
 
 class MeshRelease(Choice):
@@ -30,6 +45,14 @@ class MeshRelease(Choice):
     def asks_user_checks(self) -> bool:
         """Whether the runtime has probes that answer as the code's own checks say, and serves them for APIs too."""
         return self is not MeshRelease.V0_5
+
+    def has(self, image: Image) -> bool:
+        """Whether an image can be of this line: one of MCP Mesh says so by its tag, and another may always be."""
+        tag = re.match(r"v?(\d+)\.(\d+)", image.tag)
+        if not (_OF_THE_MESH.search(image.repository) and tag):
+            return True
+        major, minor = int(tag[1]), int(tag[2])
+        return (major, minor) == (0, 5) if self is MeshRelease.V0_5 else major == 3 and minor >= 6
 
     @property
     def has_every_language(self) -> bool:
@@ -46,9 +69,19 @@ class MeshRelease(Choice):
         """Whether an agent answers on ``/metrics``: of 3.8, what serves ``/mcp`` stands before it, and answers 404."""
         return self is MeshRelease.V0_5
 
+    @property
+    def dials_redis_by_tls(self) -> bool:
+        """Whether the runtime speaks TLS to Redis: the core of 3.x is built without, and would lose traces silently."""
+        return self is MeshRelease.V0_5
+
     def runtime_image(self, runtime: Runtime) -> Image:
         """The plain runtime of a language."""
         return images.PYTHON_RUNTIME_0_5 if self is MeshRelease.V0_5 else runtime.image
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether its programs can show each other certificates."""
+        return self is not MeshRelease.V0_5
 
     @property
     def has_dashboard(self) -> bool:
@@ -123,6 +156,11 @@ class MeshRelease(Choice):
         """
         return self is not MeshRelease.V0_5
 
+    @property
+    def traces_by_tls(self) -> bool:
+        """Whether a runtime writes spans to a Redis that wants TLS."""
+        return self is MeshRelease.V0_5
+
     # What a client of a registry is told.
 
     @property
@@ -152,9 +190,30 @@ class Mesh:
 
     Args:
         release: Which line of MCP Mesh it is.
+        tls: How its programs show each other who they are, and keep what they say from others; not at all unless given.
+            0.5 cannot. A service mesh, ``ApplicationSettings.transit``, is the other way, for everything.
     """
 
     release: MeshRelease = MeshRelease.V3
+    tls: MeshTls | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what the release has not."""
+        if self.tls and not self.release.speaks_tls:
+            raise SettingError("Mesh.tls", self.tls, f"{self.release.value} speaks none. Give MeshRelease.V3, or None.")
+
+    def secured(
+        self, scope: Construct, settings: P, told: tuple[Variable, ...], serves: HttpsClient | None = None
+    ) -> P:
+        """A pod of the mesh: with a certificate of its own, where the mesh speaks TLS.
+
+        Args:
+            scope: Where it stands.
+            settings: The pod.
+            told: What tells its program so.
+            serves: With what its container asks itself, where it demands a certificate of whoever calls it.
+        """
+        return self.tls.given_to(scope, settings, told, serves) if self.tls else settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,8 +226,37 @@ class ApplicationSettings(ScopeSettings):
 
     mesh: Mesh = Mesh()
 
+    def problems(self, application: ApplicationScope) -> Iterable[str]:
+        """Where one mesh is of two lines: what a registry keeps and agents say differs between them."""
+        release = self.mesh.release
+        return (
+            f"{workload.full_name} runs {container.image.reference}, and the mesh of this application is MCP Mesh "
+            f"{release.value}: give an image of that, or ApplicationSettings(mesh=Mesh(release=…)) for all of it."
+            for workload in application.find_all(Workload)
+            for container in (workload.container, *workload.sidecars)
+            if not release.has(container.image)
+        )
+
 
 def mesh_of(scope: Construct) -> Mesh:
     """The mesh of the application that a scope stands in."""
     settings = settings_of(scope)
     return settings.mesh if isinstance(settings, ApplicationSettings) else Mesh()
+
+
+def traces_lost(full_name: str, release: MeshRelease, given: Sequence[Variable]) -> Iterator[str]:
+    """What is wrong where a runtime is to write spans to a Redis that it cannot reach.
+
+    Args:
+        full_name: The workload.
+        release: Which line of MCP Mesh it is of.
+        given: Its variables.
+    """
+    texts = {one.name: one.value for one in given}
+    traced = texts.get("MCP_MESH_DISTRIBUTED_TRACING_ENABLED") == "true"
+    if traced and not release.traces_by_tls and str(texts.get("REDIS_URL", "")).startswith("rediss://"):
+        yield (
+            f"{full_name} has a REDIS_URL with TLS, which the runtime of MCP Mesh {release.value} is not built with: "
+            "all spans would be lost, and its log alone would say so. Give it a Redis without TLS, such as Redis(...) "
+            "inside, or tracing=False."
+        )

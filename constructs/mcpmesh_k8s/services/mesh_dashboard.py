@@ -34,6 +34,8 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .mesh import mesh_of
+from .mesh_tls import DASHBOARD
+from .mesh_variables import MeshProgram, unread
 from .postgres import Postgres
 from .redis import Redis
 from .registry import LOG_LEVELS, Registry
@@ -93,34 +95,38 @@ class MeshDashboard(Workload):
 
     def __init__(self, scope: Construct, settings: MeshDashboardSettings) -> None:
         self.settings = settings
-        release = mesh_of(scope).release
+        mesh, release = mesh_of(scope), mesh_of(scope).release
         if not release.has_dashboard:
             raise SettingError(
                 "MeshDashboard", release, "It has none. Give Mesh(release=MeshRelease.V3), or leave it out."
             )
         super().__init__(
             scope,
-            WorkloadSettings(
-                name=settings.name,
-                component="mesh-dashboard",
-                # As the registry: lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
-                tls=(TlsClient.POSTGRES, TlsClient.REDIS),
-                availability=settings.availability,
-                extras=settings.extras,
-                one_at_a_time="Two would share the traces: each entry of the stream is given to one of them.",
-                administrators_only="It asks nobody who they are, and shows every agent and every call.",
-                container=Container(
+            mesh.secured(
+                scope,
+                WorkloadSettings(
                     name=settings.name,
-                    image=settings.image,
-                    user=USER,
-                    compute=settings.compute,
-                    args=("--port", "3080"),
-                    ports=(Port(number=3080),),
-                    variables=variables({"MCP_MESH_LOG_LEVEL": settings.log_level}),
-                    probes=_probes(""),
-                    volumes=(Scratch(),),
-                    log_pattern=r"^\d{4}-\d\d-\d\d [\d:]{8} (?P<level>[A-Z]+) ",
+                    component="mesh-dashboard",
+                    # As the registry: lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
+                    tls=(TlsClient.POSTGRES, TlsClient.REDIS),
+                    availability=settings.availability,
+                    extras=settings.extras,
+                    one_at_a_time="Two would share the traces: each entry of the stream is given to one of them.",
+                    administrators_only="It asks nobody who they are, and shows every agent and every call.",
+                    container=Container(
+                        name=settings.name,
+                        image=settings.image,
+                        user=USER,
+                        compute=settings.compute,
+                        args=("--port", "3080"),
+                        ports=(Port(number=3080),),
+                        variables=variables({"MCP_MESH_LOG_LEVEL": settings.log_level}),
+                        probes=_probes(""),
+                        volumes=(Scratch(),),
+                        log_pattern=r"^\d{4}-\d\d-\d\d [\d:]{8} (?P<level>[A-Z]+) ",
+                    ),
                 ),
+                DASHBOARD,
             ),
         )
 
@@ -202,8 +208,9 @@ class MeshDashboard(Workload):
         return any(variable.name == name for variable in self.variables)
 
     def problems(self) -> Sequence[str]:
-        """What it cannot do without."""
-        return tuple(self._lacking())
+        """What it cannot do without, and what it is told and does not read."""
+        release = mesh_of(self).release
+        return (*self._lacking(), *unread(self.full_name, release, MeshProgram.DASHBOARD, self.variables))
 
     def _lacking(self) -> Iterator[str]:
         for name, instead in (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,7 +54,6 @@ from ._rotations import PostgresRotation
 from .backup import Backup, BackupProgram, StoreBackup
 from .postgres_databases import (
     BACKUP,
-    CLIENTS,
     EXPORTER,
     SUPERUSER,
     USER,
@@ -290,7 +289,7 @@ class Postgres(StatefulWorkload):
                                 ),
                                 File(
                                     path="pg_hba.conf",
-                                    content=_ACCESS.format(host="hostssl" if self.certificate else "host"),
+                                    content=access(settings, "hostssl" if self.certificate else "host"),
                                 ),
                                 *(
                                     [File(path="ready.sh", content=read_script(_FILES / "ready.sh"))]
@@ -593,18 +592,32 @@ _LOG_PREFIX = 'time="%m" pid=%p state=%e %quser="%u" database="%d" '
 _LOG = r'^time="[^"]*" pid=\d+ state=\w{5} (user="[^"]*" database="[^"]*" )?(?P<level>[A-Z]+[1-5]?):  '
 
 
-# Who is in the container is the superuser without a password; from elsewhere come few, by SCRAM. It is the same for
-# every server, so that another database, an exporter or backups restart none: clients are the members of a group, and a
-# role that a server lacks cannot come. Which databases a role enters is said by its privilege there. The superuser
-# comes in from elsewhere for the task that makes databases, and no other. Where the server has a certificate, who comes
-# from elsewhere without TLS meets the line that rejects.
-_ACCESS = f"""\
-local all {SUPERUSER} trust
-local all all reject
-{{host}} all {SUPERUSER},+{CLIENTS},{EXPORTER},{BACKUP} all scram-sha-256
-host all all all reject
-host replication all all reject
-"""
+def access(settings: PostgresSettings, host: str) -> str:
+    """``pg_hba.conf``: who comes in, into which databases; the first line that fits counts.
+
+    Who is in the container is the superuser without a password. From elsewhere each role comes into its own databases,
+    by SCRAM, whatever privileges it has or was given in others. The superuser comes from elsewhere into what the task
+    of the databases looks after, and nowhere else.
+
+    Args:
+        settings: The databases, and who else there is.
+        host: What lets in from elsewhere: ``host``, or ``hostssl`` where the server has a certificate. Who comes
+            without TLS then meets the line that rejects.
+    """
+    names = [database.name for database in settings.databases]
+    let_in = [
+        *(([database.name], database.roles) for database in settings.databases),
+        *([([settings.counted_database], (EXPORTER,))] if settings.exporter else []),
+        ([SUPERUSER, *names], (SUPERUSER, *([BACKUP] if settings.backup else []))),
+    ]
+    lines = [f"{host} {_quoted(where)} {_quoted(who)} all scram-sha-256" for where, who in let_in]
+    ours = [f"local all {SUPERUSER} trust", "local all all reject", *lines]
+    return "".join(f"{line}\n" for line in (*ours, "host all all all reject", "host replication all all reject"))
+
+
+def _quoted(names: Sequence[str]) -> str:
+    """Names for ``pg_hba.conf``, where some words mean more without quotes."""
+    return ",".join(f'"{name}"' for name in names)
 
 
 def configuration(compute: Compute, size: str, *, encrypted: bool = False) -> str:

@@ -46,14 +46,12 @@ BACKUP = "backup"
 EXPORTER = "exporter"
 """The role that reads statistics, and the sidecar that has it. The SQL of ``postgres_files`` says it too."""
 
-CLIENTS = "clients"
-"""The role whose members come in from outside. The SQL of ``postgres_files`` says it too."""
-
 _FILES = Path(__file__).with_name("postgres_files")
 _FOLDER = "/etc/postgres-databases"
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _EXTENSION = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
-_TAKEN = (SUPERUSER, EXPORTER, BACKUP, CLIENTS, "template0", "template1", "public")
+# Servers of earlier versions have a group ``clients``.
+_TAKEN = (SUPERUSER, EXPORTER, BACKUP, "clients", "template0", "template1", "public")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,3 +30,13 @@ is_backup() {
   esac
   return 1
 }
+# Refuses a backup of $2 bytes whose predecessor is $1, with the manifest in the file $3. It may be of a store that lost its
+# data. What cannot be read is not compared.
+require_size() {
+  before="$(head -c 400 "$3")"
+  before="${before#*'"bytes":'}"
+  before="${before%%,*}"
+  case "$before" in '' | *[!0-9]*) return 0 ;; esac
+  [ "$(($2 * 100))" -ge "$((before * LEAST_PERCENT))" ] || fail "the backup has $2 bytes, less than $LEAST_PERCENT percent" \
+    "of the $before of $1 before it. It is kept, and nothing is removed. Is all of $STORE in it?"
+}

@@ -77,6 +77,7 @@ if [ -n "$newest" ] && [ "$(moment "$newest")" -ge "$(moment "$name")" ]; then
   fail "the clock says $name, which is before the backup $newest: one of them is wrong. $name was made, and nothing is" \
     "removed until no backup has a later name"
 fi
+[ -z "$newest" ] || require_size "$newest" "$bytes" "$newest/manifest.json"
 set --
 for found in *; do
   if is_backup "$found"; then set -- "$found" "$@"; fi

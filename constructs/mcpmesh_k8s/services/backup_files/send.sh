@@ -31,3 +31,6 @@ echo "event=backup store=$STORE name=$name bytes=$bytes files=$files"
 if [ -n "$newest" ] && [ "$(moment "$newest")" -ge "$(moment "$name")" ]; then
   fail "the clock says $name, which is before the backup $newest: one of them is wrong"
 fi
+if [ -n "$newest" ] && mc --quiet cat "$BUCKET/$newest/manifest.json" >/tmp/manifest.json; then
+  require_size "$newest" "$bytes" /tmp/manifest.json
+fi

@@ -21,15 +21,6 @@ FROM pg_roles WHERE rolname IN (SELECT role FROM wanted) AND (NOT rolcanlogin OR
 SELECT format('ALTER ROLE %I CONNECTION LIMIT %s', key, value),
   format('SELECT %L', format('role %s: may log in %s times at once', key, value))
 FROM json_each_text(:'limits') JOIN pg_roles ON rolname = key WHERE rolconnlimit <> value::int \gexec
--- Whom pg_hba.conf lets in. To be a member gives nothing else.
-SELECT 'CREATE ROLE clients NOLOGIN', $$SELECT 'role clients: made'$$ WHERE to_regrole('clients') IS NULL \gexec
-SELECT format('GRANT clients TO %I', role), format('SELECT %L', format('role %s: let in from outside', role))
-FROM (SELECT DISTINCT role FROM wanted) AS w WHERE NOT EXISTS (SELECT FROM pg_auth_members
-  WHERE roleid = to_regrole('clients') AND member = to_regrole(quote_ident(role))) ORDER BY role \gexec
-SELECT format('REVOKE clients FROM %I', rolname),
-  format('SELECT %L', format('role %s: not let in from outside any more', rolname))
-FROM pg_auth_members JOIN pg_roles AS r ON r.oid = member
-WHERE roleid = to_regrole('clients') AND rolname NOT IN (SELECT role FROM wanted) ORDER BY rolname \gexec
 
 SELECT format('CREATE DATABASE %I TEMPLATE template0', database),
   format('SELECT %L', format('database %s: made', database))

@@ -1,0 +1,184 @@
+"""This module is the proof of who may stop or fail while people go on: replicas, jobs, and what rules them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from conftest import requires
+from failures.kubelet import Container, Program
+from mesh3.stack import ADMIN, Mesh, Place, ask
+from mesh_harness import LOCALHOST, Pod, eventually
+from policy_evaluator import Cluster, Host, namespaces_of, pods_of, policies_of
+from processes import START
+from watching_harness import PREFIX
+
+pytestmark = requires("postgresql", "redis", "mesh3", "mesh_registry")
+PACE = 5.0
+"""How many times as fast as in a cluster the kubelet's clock runs."""
+
+
+@pytest.fixture(scope="module")
+def mesh(needs_mesh3: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Mesh, None, None]:
+    with ExitStack() as stack:
+        yield Mesh(stack, tmp_path_factory.mktemp("mesh"), needs_mesh3)
+
+
+@pytest.fixture(scope="module")
+def pods(mesh: Mesh) -> dict[str, Place]:
+    return mesh.whole()
+
+
+class People:
+    """People who ask one question after the other, each as soon as the one before is answered.
+
+    Attributes:
+        answers: What they were told, and by which pod in the end.
+        troubles: What was no answer.
+    """
+
+    def __init__(self, mesh: Mesh, count: int = 4) -> None:
+        self.answers: list[str] = []
+        self.troubles: list[str] = []
+        self._mesh, self._over = mesh, threading.Event()
+        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(count)]
+
+    def _ask(self) -> None:
+        while not self._over.is_set():
+            answer = self._mesh.says(seconds=0.1)
+            (self.answers if answer.status == 200 else self.troubles).append(answer.text)
+
+    def __enter__(self) -> People:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(60)
+
+
+def stop_as_the_kubelet(mesh: Mesh, place: Place, other: Place) -> float:
+    """A pod is deleted: those who are led to it, what it does before, the signal: the seconds that it took to end.
+
+    The cluster is told at once that nobody shall be led to it, and its nodes hear of it a moment later.
+    """
+    spec = mesh.manifest(place.name)["spec"]["template"]["spec"]
+    (program, seconds) = place.pod.spec["lifecycle"]["preStop"]["exec"]["command"]
+    assert program == "sleep"
+    pause = float(seconds) / PACE
+    time.sleep(pause / 2)
+    mesh.service(place.name).leads_to(other.address)
+    time.sleep(pause / 2)
+    began = time.monotonic()
+    assert place.pod.terminate(spec["terminationGracePeriodSeconds"]) is not None, "it had to be killed"
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("name", ["stock", "prices", "web"])
+def test_nobody_notices_that_one_of_two_pods_is_stopped(mesh: Mesh, pods: dict[str, Place], name: str) -> None:
+    before = pods[name]
+    second = mesh.start(name)
+    assert eventually(lambda: second.probes()["readiness"] == "200", START), second.pod.output
+    mesh.service(name).leads_to(before.address, second.address)
+    # Others must have heard of it, and have connections to both.
+    with People(mesh) as people:
+        assert eventually(lambda: len(people.answers) > 40, START), people.troubles
+        stop_as_the_kubelet(mesh, before, second)
+        asked = len(people.answers)
+        assert eventually(lambda: len(people.answers) > asked + 40, START), people.troubles
+        # Until each has told the registry once more that it is there, and has been told who else is.
+        time.sleep(6)
+    pods[name] = second
+    assert people.troubles == []
+
+
+def test_a_registry_of_two_is_killed_and_nobody_notices(mesh: Mesh, pods: dict[str, Place]) -> None:
+    first, second = pods["registry"], mesh.start_registry(reaches_agents=True)
+    mesh.registry.leads_to(first.address, second.address)
+    assert eventually(lambda: second.ask("/agents").json()["agents"] is not None, START)
+    with People(mesh) as people:
+        time.sleep(6)
+        first.pod.process.kill()
+        first.pod.process.wait()
+        # Until the kubelet has seen it, some connections are refused.
+        time.sleep(3)
+        mesh.registry.leads_to(second.address)
+        pods["registry"] = second
+        late = mesh.running("stock")
+        # Longer than it takes to have one for dead who says nothing.
+        time.sleep(25)
+    assert people.troubles == []
+    listed = second.ask("/agents").json()["agents"]
+    assert {"stock", "prices", "web"} == {
+        agent["id"].partition("-")[0] for agent in listed if agent["status"] == "healthy"
+    }
+    pods["stock"].pod.process.kill()
+    pods["stock"] = late
+
+
+def test_what_rules_a_registry_is_on_a_port_of_its_own_that_nobody_may_open(mesh: Mesh, pods: dict[str, Place]) -> None:
+    registry = pods["registry"]
+    asked = {("POST", "/admin/drain"), ("GET", "/admin/drain"), ("POST", "/admin/rotate"), ("GET", "/admin/entities")}
+    assert {registry.ask(path, method=method).status for method, path in asked} == {404}
+    assert ask(LOCALHOST, registry.admin, "/admin/drain", method="POST").json()["draining"] is True
+    assert ask(LOCALHOST, registry.admin, "/admin/drain", method="DELETE").json()["draining"] is False
+
+    rendered = {one["name"]: one.get("value") for one in registry.pod.spec["env"]}
+    (port,) = (port["containerPort"] for port in registry.pod.spec["ports"])
+    cluster = Cluster(namespaces=namespaces_of(mesh.manifests), policies=policies_of(mesh.manifests))
+    everybody = pods_of(mesh.manifests)
+    (itself,) = (pod for pod in everybody if pod.labels["app.kubernetes.io/name"] == f"{PREFIX}registry")
+    outside = [Host(name="a node", ip="10.0.0.9"), Host(name="somebody", ip="203.0.113.9")]
+    assert any(cluster.allows(one, itself, port) for one in everybody)
+    assert not any(cluster.allows(one, itself, int(rendered[ADMIN])) for one in (*everybody, *outside))
+
+
+@pytest.mark.parametrize("reaches", [True, False], ids=["it may call agents", "it may not"])
+def test_cancel_reaches_a_job(mesh: Mesh, pods: dict[str, Place], reaches: bool) -> None:
+    """At once where the registry may call agents; else never: what the agent tells of it is refused, and it goes on."""
+    registry = pods["registry"] if reaches else mesh.start_registry()
+    mesh.registry.leads_to(registry.address)
+    told = {"capability": "count", "submitted_payload": {"item": "apples"}, "submitted_by": "people"}
+    worker = pods["stock"]
+    before = worker.pod.output.count("counting begins")
+    job = registry.ask("/jobs", told).json()["id"]
+    # It asks for work every five seconds.
+    assert eventually(lambda: worker.pod.output.count("counting begins") > before, START), worker.pod.output
+    stopped = worker.pod.output.count("counting was cancelled")
+    answer = registry.ask(f"/jobs/{job}/cancel", {"reason": "enough"})
+    assert (answer.status, answer.json()["status"]) == (200, "cancelled")
+    if reaches:
+        assert eventually(lambda: worker.pod.output.count("counting was cancelled") > stopped, 5), worker.pod.output
+    else:
+        assert eventually(lambda: worker.pod.output.count("rejected deltas") > 1, START), worker.pod.output
+        assert worker.pod.output.count("counting was cancelled") == stopped
+    assert registry.ask(f"/jobs/{job}").json()["status"] == "cancelled"
+    mesh.registry.leads_to(pods["registry"].address)
+
+
+def test_one_whose_check_of_a_start_fails_is_never_ready_and_is_started_again(
+    mesh: Mesh, pods: dict[str, Place]
+) -> None:
+    """The registry lists it all the same: whoever is one of several is not asked, for no Service leads there."""
+    places = list[Place]()
+
+    def begin() -> Pod:
+        places.append(mesh.start("stock", variables={"CONFIGURED": "no"}))
+        return places[0].pod
+
+    container = Container(Program(manifest=mesh.manifest("stock"), container="stock", begin=begin), PACE)
+    mesh.stack.callback(container.close)
+    container.start()
+    assert eventually(lambda: container.begun and places[0].probes()["readiness"] == "200", START)
+    assert eventually(lambda: bool(container.restarts), 130 / PACE + START)
+    assert container.restarts[0].why == "startupProbe"
+    assert not container.ready
+    container.close()
+    assert container.trouble is None

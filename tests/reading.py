@@ -1,0 +1,22 @@
+"""This module is how what was rendered is read: by libyaml where PyYAML has it, in a tenth of the time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Manifest = dict[str, object]
+
+
+def read_manifests(folder: Path) -> list[Manifest]:
+    """All objects of a folder's YAML files, in the order they are applied."""
+    files = sorted(folder.glob("*.yaml"))
+    assert files, f"{folder} holds no YAML: run `make synth`"
+    return [document for path in files for document in documents_of(path.read_text(encoding="utf-8"))]
+
+
+def documents_of(text: str) -> list[Any]:
+    """The documents of a YAML text."""
+    return list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))

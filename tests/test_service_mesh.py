@@ -1,0 +1,328 @@
+"""This module is the proof of service meshes: exactly the paths that there were, through the mesh's tunnel.
+
+Who may talk to whom is the table of `test_reachability`, which is written by hand. Policies of the network see the port
+of the tunnel alone. What is behind it is read from the mesh's own policies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import test_reachability as reach
+from ai_interviewer import PROD, AiInterviewer, EnvironmentSettings
+from conftest import Manifest, close, read_manifests
+from encrypted import AMBIENT, LINKERD
+from mcpmesh_k8s import (
+    Application,
+    ApplicationSettings,
+    Compute,
+    Container,
+    External,
+    Image,
+    IstioAmbient,
+    Linkerd,
+    NamespacePods,
+    Phase,
+    Platform,
+    PodExtras,
+    Port,
+    SettingError,
+    Transit,
+    TreeError,
+    User,
+    Workload,
+    WorkloadSettings,
+)
+from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
+from mesh_harness import find
+from test_reachability import ALLOWED, HOSTS, NAMESPACE, OTHERS, Opening, assert_exactly, openings_in, openings_of
+
+Rendered = list[Manifest]
+HBONE, INBOUND = 15008, 4143
+PROBES = "probes of the kubelet"
+OUTSIDE = {*OTHERS, *HOSTS, PROBES}
+PREFIX = "ai-interviewer-"
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ports of meshes are asked for too, by the address that Istio gives the kubelet's probes."""
+    monkeypatch.setattr(reach, "PORTS", (*reach.PORTS, HBONE, INBOUND, 4191, 8086))
+    monkeypatch.setattr(reach, "HOSTS", {**HOSTS, PROBES: "169.254.7.127"})
+
+
+def rendered(settings: EnvironmentSettings, folder: Path) -> Rendered:
+    AiInterviewer(settings, outdir=folder).synth()
+    return read_manifests(folder)
+
+
+@pytest.fixture(scope="module")
+def ambient(in_transit: dict[str, Rendered]) -> Rendered:
+    """Production in Istio's ambient mode."""
+    return in_transit[AMBIENT.name]
+
+
+@pytest.fixture(scope="module")
+def linkerd(in_transit: dict[str, Rendered]) -> Rendered:
+    """Production in Linkerd."""
+    return in_transit[LINKERD.name]
+
+
+def inside(openings: set[Opening]) -> set[Opening]:
+    """Those between two pods of the application."""
+    return {one for one in openings if not {one[0], one[1]} & OUTSIDE}
+
+
+PLAIN = openings_of(ALLOWED["prod"])
+
+
+def through(port: int, *, instead: bool = True) -> set[Opening]:
+    """The same paths, those of the application through a tunnel."""
+    tunnelled: set[Opening] = {(source, target, port, "TCP") for source, target, *_ in inside(PLAIN)}
+    return tunnelled | (PLAIN - inside(PLAIN) if instead else PLAIN)
+
+
+def table(openings: set[Opening]) -> str:
+    return "\n".join(f"{source} -> {target} {port}" for source, target, port, _ in sorted(openings))
+
+
+# --- Istio ---
+
+
+def probed(manifests: Sequence[Manifest]) -> set[Opening]:
+    """The ports that the kubelet asks."""
+    found: set[Opening] = set()
+    for manifest in manifests:
+        for container in each(manifest, "spec", "template", "spec", "containers"):
+            numbers = {port["name"]: port["containerPort"] for port in each(container, "ports")}
+            for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+                for how in ("httpGet", "tcpSocket"):
+                    if name := at(container, kind, how).get("port"):
+                        port: Any = numbers[name]
+                        found.add((PROBES, name_of(manifest).removeprefix(PREFIX), port, "TCP"))
+    return found
+
+
+def test_paths_are_the_tunnels_of_the_same_pairs_and_probes_come_in_where_they_ask(ambient: Rendered) -> None:
+    found = openings_in(ambient)
+    asked = probed(ambient)
+    assert ("probes of the kubelet", "grafana", 3000, "TCP") in asked
+    assert_exactly(found - asked, table(through(HBONE)))
+    assert asked <= found
+
+
+def authorized(manifests: Sequence[Manifest]) -> set[Opening]:
+    """Who may reach which port of whom through the tunnel, as the proxies are told."""
+    found: set[Opening] = set()
+    for manifest in manifests:
+        if manifest["kind"] != "AuthorizationPolicy":
+            continue
+        spec = at(manifest, "spec")
+        assert spec["action"] == "ALLOW"
+        labels: Mapping[str, Any] = at(spec, "selector", "matchLabels")
+        for rule in each(spec, "rules"):
+            [source], [operation] = each(rule, "from"), each(rule, "to")
+            who: Mapping[str, Any] = at(source, "source")
+            for port in at(operation, "operation")["ports"]:  # type: ignore[attr-defined]
+                for principal in who.get("principals", ()):
+                    identity = re.fullmatch(rf"cluster\.local/ns/{NAMESPACE}/sa/{PREFIX}(.+)", principal)
+                    assert identity
+                    target = labels["app.kubernetes.io/name"].removeprefix(PREFIX)
+                    found.add((identity[1], target, int(port), "TCP"))
+    return found
+
+
+def test_behind_the_tunnel_each_client_reaches_its_port_and_no_other(ambient: Rendered) -> None:
+    assert authorized(ambient) == inside(PLAIN)
+
+
+def test_nothing_is_taken_plain_but_from_who_is_outside_the_mesh(ambient: Rendered) -> None:
+    label = at(find(ambient, "Namespace", NAMESPACE), "metadata", "labels")["istio.io/dataplane-mode"]
+    assert label == "ambient"
+    modes = {name_of(m).removeprefix(PREFIX): m["spec"] for m in ambient if m["kind"] == "PeerAuthentication"}
+    assert modes.pop("service-mesh") == {"mtls": {"mode": "STRICT"}}
+    # The ingress controller, and who proves to a certificate's issuer that the host is ours.
+    gateway = {
+        "selector": {"matchLabels": {"app.kubernetes.io/name": f"{PREFIX}nginx-gateway"}},
+        "mtls": {"mode": "STRICT"},
+        "portLevelMtls": {"8080": {"mode": "PERMISSIVE"}},
+    }
+    solver = {
+        "selector": {"matchLabels": {"acme.cert-manager.io/http01-solver": "true"}},
+        "mtls": {"mode": "STRICT"},
+        "portLevelMtls": {"8089": {"mode": "PERMISSIVE"}},
+    }
+    assert modes == {"nginx-gateway": gateway, "http01-solver": solver}
+
+
+def test_an_ingress_controller_in_the_mesh_comes_by_the_tunnel_too(tmp_path: Path) -> None:
+    settings = replace(AMBIENT, transit=IstioAmbient(meshed=("ingress-nginx",)))
+    manifests = rendered(settings, tmp_path / "dist")
+    found = openings_in(manifests)
+    into = {one for one in found if one[0] == "ingress-controller" and one[1] == "nginx-gateway"}
+    assert into == {("ingress-controller", "nginx-gateway", HBONE, "TCP")}
+    assert [name_of(m) for m in manifests if m["kind"] == "PeerAuthentication"] == [f"{PREFIX}service-mesh"]
+    rules = find(manifests, "AuthorizationPolicy", f"{PREFIX}nginx-gateway")["spec"]["rules"]
+    assert {
+        "from": [{"source": {"namespaces": ["ingress-nginx"]}}],
+        "to": [{"operation": {"ports": ["8080"]}}],
+    } in rules
+
+
+def test_before_all_pods_are_in_the_mesh_both_ways_are_open(tmp_path: Path) -> None:
+    manifests = rendered(replace(AMBIENT, transit=IstioAmbient(strict=False)), tmp_path / "dist")
+    assert_exactly(openings_in(manifests) - probed(manifests), table(through(HBONE, instead=False)))
+    assert not authorized(manifests)
+    modes = [m["spec"] for m in manifests if m["kind"] == "PeerAuthentication"]
+    assert modes == [{"mtls": {"mode": "PERMISSIVE"}}]
+
+
+# --- Linkerd ---
+
+
+def test_linkerd_opens_its_tunnel_where_a_path_is_and_its_control_plane(linkerd: Rendered) -> None:
+    # The gateway's port is left to who is outside the mesh: pods dial it plainly as well.
+    to_gateway = {one for one in inside(PLAIN) if one[1:3] == ("nginx-gateway", 8080)}
+    expected = (through(INBOUND) - {(s, t, INBOUND, p) for s, t, _, p in to_gateway}) | to_gateway
+    assert_exactly(openings_in(linkerd), table(expected))
+    (policy,) = (m for m in linkerd if m["kind"] == "NetworkPolicy" and name_of(m) == f"{PREFIX}service-mesh")
+    opened = {
+        (
+            rule["to"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"],
+            rule["to"][0]["podSelector"]["matchLabels"]["linkerd.io/control-plane-component"],
+            tuple(port["port"] for port in rule["ports"]),
+        )
+        for rule in policy["spec"]["egress"]  # type: ignore[index]
+    }
+    assert opened == {("linkerd", "destination", (8086, 8090)), ("linkerd", "identity", (8080,))}
+
+
+def templates(manifests: Sequence[Manifest]) -> dict[str, Mapping[str, Any]]:
+    """The annotations of every pod."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for manifest in manifests:
+        template = at(manifest, "spec", "jobTemplate", "spec", "template") or at(manifest, "spec", "template")
+        if template:
+            found[name_of(manifest).removeprefix(PREFIX)] = at(template, "metadata", "annotations")
+    return found
+
+
+def test_every_pod_gets_a_proxy_of_its_size_that_takes_nothing_plain(linkerd: Rendered) -> None:
+    found = templates(linkerd)
+    usual = {
+        "linkerd.io/inject": "enabled",
+        "config.beta.linkerd.io/proxy-enable-native-sidecar": "true",
+        "config.linkerd.io/default-inbound-policy": "all-authenticated",
+        "config.linkerd.io/proxy-cpu-request": "10m",
+        "config.linkerd.io/proxy-cpu-limit": "200m",
+        "config.linkerd.io/proxy-memory-request": "32Mi",
+        "config.linkerd.io/proxy-memory-limit": "128Mi",
+        "config.linkerd.io/proxy-ephemeral-storage-request": "128Mi",
+        "config.linkerd.io/proxy-ephemeral-storage-limit": "128Mi",
+    }
+    assert {"minio-backup", "postgres", "smoke-test"} <= set(found)
+    for said in found.values():
+        assert usual.items() <= said.items()
+    more = {name: {key: value for key, value in said.items() if "-ports" in key} for name, said in found.items()}
+    assert {name: said for name, said in more.items() if said} == {
+        "postgres": {"config.linkerd.io/opaque-ports": "5432"},
+        "redis": {"config.linkerd.io/opaque-ports": "6379"},
+        "nginx-gateway": {"config.linkerd.io/skip-inbound-ports": "8080"},
+    }
+    for name in ("postgres", "postgres-pods", "redis"):
+        service = find(linkerd, "Service", PREFIX + name)
+        assert at(service, "metadata", "annotations")["config.linkerd.io/opaque-ports"] in ("5432", "6379")
+
+
+def test_the_quota_has_room_for_the_proxies(linkerd: Rendered) -> None:
+    whole = AiInterviewer(replace(LINKERD, transit=Linkerd(proxy=Compute(cpu="11m", memory="32Mi"))), outdir="unused")
+    (more,) = (m for group in whole.manifests().values() for m in group if m["kind"] == "ResourceQuota")
+    cpu = [
+        int(str(at(quota, "spec", "hard")["requests.cpu"]).removesuffix("m"))
+        for quota in (find(linkerd, "ResourceQuota", "ai-interviewer"), more)
+    ]
+    # One for each pod that there may be, but the guest, whom others bring.
+    assert cpu[1] - cpu[0] == int(str(at(more, "spec", "hard")["pods"])) - 1
+    (limits,) = (m["spec"] for m in linkerd if m["kind"] == "LimitRange")
+    assert at(limits["limits"][0], "max")["memory"] == "2Gi"  # type: ignore[index]
+
+
+def test_before_all_pods_have_a_proxy_both_ways_are_open(tmp_path: Path) -> None:
+    manifests = rendered(replace(LINKERD, transit=Linkerd(strict=False)), tmp_path / "dist")
+    tunnels = {one for one in through(INBOUND, instead=False) if one[1:3] != ("nginx-gateway", INBOUND)}
+    # Its other port, of metrics, is behind the tunnel.
+    tunnels.add(("prometheus", "nginx-gateway", INBOUND, "TCP"))
+    assert_exactly(openings_in(manifests), table(tunnels))
+
+
+# --- what is refused ---
+
+
+def shop(transit: Transit, *, platform: Platform | None = None) -> Phase:
+    settings = ApplicationSettings(name="shop", transit=transit, platform=platform or Platform())
+    scope = Phase(Application(settings, outdir="unused"), "all")
+    close(scope)
+    return scope
+
+
+def runs(scope: Phase, extras: PodExtras, port: int = 8000) -> Workload:
+    container = Container(
+        name="main",
+        image=Image(repository="acme/shop", tag="1.2.3"),
+        user=User(uid=1000, gid=1000),
+        compute=Compute(cpu="100m", memory="64Mi"),
+        ports=(Port(number=port),),
+    )
+    return Workload(scope, WorkloadSettings(name="web", container=container, extras=extras))
+
+
+MESHES = (IstioAmbient(), Linkerd())
+OF_A_MESH = {
+    "out of ambient": PodExtras(pod_labels=(("istio.io/dataplane-mode", "none"),)),
+    "a sidecar of Istio": PodExtras(pod_annotations=(("sidecar.istio.io/inject", "true"),)),
+    "out of Linkerd": PodExtras(pod_annotations=(("linkerd.io/inject", "disabled"),)),
+    "past Linkerd": PodExtras(pod_annotations=(("config.linkerd.io/skip-outbound-ports", "5432"),)),
+}
+
+
+@pytest.mark.parametrize("transit", MESHES, ids=["ambient", "linkerd"])
+@pytest.mark.parametrize("case", OF_A_MESH)
+def test_what_would_take_a_pod_out_of_the_mesh_is_refused_by_its_name(case: str, transit: Transit) -> None:
+    with pytest.raises(SettingError, match=r"shop-web pod_(labels|annotations): '.*ApplicationSettings\.transit says"):
+        runs(shop(transit), OF_A_MESH[case])
+    # Where there is no mesh it is anybody's.
+    runs(shop(ApplicationSettings(name="shop").transit), OF_A_MESH[case])
+
+
+@pytest.mark.parametrize(("transit", "port"), [(IstioAmbient(), 15008), (Linkerd(), 4191)])
+def test_a_port_of_the_proxy_is_refused(transit: Transit, port: int) -> None:
+    with pytest.raises(SettingError, match=f"shop-web port: {port} was given. {type(transit).__name__} listens there"):
+        runs(shop(transit), PodExtras(), port=port)
+
+
+def test_linkerd_is_refused_where_the_cluster_says_as_whom_pods_run() -> None:
+    settings = replace(LINKERD, platform=Platform(assigns_users=True))
+    with pytest.raises(SettingError, match=r"ApplicationSettings.transit: 'Linkerd' was given. Its proxies run as"):
+        AiInterviewer(settings, outdir="unused")
+
+
+def test_production_has_no_room_for_linkerds_proxies_and_says_so() -> None:
+    with pytest.raises((SettingError, TreeError), match="the nodes have room for"):
+        AiInterviewer(replace(PROD, transit=Linkerd()), outdir="unused").manifests()
+
+
+@pytest.mark.parametrize(
+    ("transit", "port"),
+    [(IstioAmbient(meshed=("vault",)), HBONE), (Linkerd(meshed=("vault",)), INBOUND), (IstioAmbient(), 8200)],
+)
+def test_who_is_dialled_outside_is_reached_by_the_tunnel_where_he_is_in_the_mesh(transit: Transit, port: int) -> None:
+    scope = shop(transit)
+    runs(scope, PodExtras()).connects_to(External(name="Vault", port=8200, peer=NamespacePods(namespace="vault")))
+    policy = find(Application.of(scope).manifests()["all"], "NetworkPolicy", "shop-web")
+    assert [one["port"] for rule in each(policy, "spec", "egress") for one in each(rule, "ports")] == [port]
