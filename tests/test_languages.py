@@ -260,15 +260,19 @@ def test_what_nothing_could_start_is_refused_in_words_that_help(make: Callable[[
 
 
 @pytest.mark.parametrize(
-    ("runtime", "program"),
-    [(TypeScript(entry="dist/web.js"), "node"), (Java(jar="target/web.jar"), "java")],
-    ids=["TypeScript", "Java"],
+    ("runtime", "program", "named"),
+    [
+        (Python(module="web"), "python", "MCP_MESH_API_NAME"),
+        (TypeScript(entry="dist/web.js"), "node", "MCP_MESH_AGENT_NAME"),
+        (Java(jar="target/web.jar"), "java", "MCP_MESH_AGENT_NAME"),
+    ],
+    ids=["Python", "TypeScript", "Java"],
 )
-def test_an_api_service_is_of_any_language_too(runtime: Runtime, program: str) -> None:
+def test_an_api_service_is_of_any_language_too(runtime: Runtime, program: str, named: str) -> None:
     api = Api(phase_of(), ApiSettings(name="web", code=CODE, compute=ROOMY, runtime=runtime, port=8081))
     container, environment = main_of(api), environment_of(api)
     assert container["command"] == [program]
-    assert environment["MCP_MESH_API_NAME"] == "web"
+    assert {name for name, value in environment.items() if value == "web"} == {named}
     # The starter takes the mesh's port for agents alone: an API of Spring has Spring's own.
     assert environment.get("SERVER_PORT") == ("8081" if program == "java" else None)
     assert [container[f"{one}Probe"]["httpGet"]["path"] for one in ("startup", "readiness", "liveness")] == [

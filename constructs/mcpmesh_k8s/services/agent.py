@@ -149,8 +149,8 @@ class MeshSettings(WorkloadOptions):
         scratch: How much it may write to ``/tmp``; as its runtime needs unless given: 64Mi, or 256Mi for Java.
         log_level: DEBUG, INFO, WARNING, ERROR or CRITICAL: of the mesh, and as ``LOG_LEVEL`` of the code.
         tracing: Whether every call is written to the stream of traces in Redis.
-        debounce_seconds: Seconds that the mesh waits after the last decorator before it registers. Its own default,
-            1, can run out in the middle of a slow import.
+        debounce_seconds: Of Python: seconds that the mesh waits after the last decorator before it registers. Its own
+            default, 1, can run out in the middle of a slow import.
         mesh_namespace: The mesh's namespace, which is not the cluster's.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
         tls: To which stores the code, and the runtime with it, speaks TLS. To Redis the runtime of 0.5.3 does, by
@@ -161,8 +161,8 @@ class MeshSettings(WorkloadOptions):
             yet; 20 unless given, and 0 not at all.
         call_seconds: Of 3.x: how long it waits for the answer of an agent; 300 unless given. Who calls it waits longer:
             a route's ``timeout_seconds`` is compared.
-        tool_workers: Of 3.x: how many tools run at once beside the server. Unless given, 1 in Python, where connections
-            are then shared by all tools, and 2 in TypeScript. Java has threads of its own.
+        tool_workers: Of 3.x: in how many workers tools run beside the server. Unless given, 1 in Python, where
+            connections are then shared by all tools, and 2 in TypeScript. Java has threads of its own.
     """
 
     code: Code
@@ -551,7 +551,7 @@ class Api(_MeshWorkload):
                         settings.readiness_path,
                         startup_seconds=settings.startup_seconds or settings.program.startup_seconds,
                     ),
-                    {"MCP_MESH_API_NAME": settings.name},
+                    {settings.program.api_name_variable: settings.name},
                 ),
             ),
         )
