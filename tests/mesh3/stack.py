@@ -30,7 +30,8 @@ from mesh_harness import (
     probe,
     start_pod,
 )
-from processes import REDIS, START, Account, redis_cli, serving, start_redis
+from processes import REDIS, START, Account, serving, start_redis
+from redis_client import redis_cli
 from test_postgres_runtime import starting
 from watching_harness import PREFIX
 
