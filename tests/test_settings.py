@@ -807,7 +807,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         termination_grace_seconds=31,
         url_variable="BOT_URL",
         port=8091,
-        jobs=True,
+        jobs_grace_seconds=60,
         **OF_THE_MESH,
         availability=URGENT,
         extras=MORE,
