@@ -23,6 +23,7 @@ from conftest import close, try_each
 from mcpmesh_k8s import (
     AddressRange,
     Affinity,
+    Age,
     Agent,
     AgentSettings,
     Alert,
@@ -86,6 +87,7 @@ from mcpmesh_k8s import (
     ExistingCertificates,
     ExistingClaim,
     ExistingConfigMap,
+    ExistingSecret,
     ExistingSecrets,
     Exposure,
     External,
@@ -140,6 +142,7 @@ from mcpmesh_k8s import (
     MeshDashboardSettings,
     MeshRelease,
     MeshSettings,
+    MeshTls,
     MetricsEndpoint,
     Minio,
     MinioSettings,
@@ -527,6 +530,8 @@ class Shop:
     def backs_up(self, backup: Backup) -> Redis:
         if isinstance(backup.target, S3Target):
             self.secret(backup.target.secret, *backup.target.secret_keys)
+        if backup.encryption:
+            self.secret(backup.encryption.secret, *backup.encryption.secret_keys)
         return self.redis(replace(REDIS, backup=backup))
 
     def minio(self, settings: MinioSettings) -> Minio:
@@ -706,7 +711,9 @@ TWO_ROLES = replace(POSTGRES, compute=LARGE, databases=(Database(name="shop", ro
 PROJECT = ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git")
 REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
 CARTS = RedisUser(name="carts", keys=("cart:*",), commands=("get", "set"))
+MESH_TLS = MeshTls(certificates=CertManager(issuer="mesh-ca"))
 NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
+SEALED_TO = Age(recipients=("age1qhjjyqga2x7ke3tr7yzw2myccp42yfxtfedr3xenrhkq8mfhuyuq6rljy0",), image=IMAGE)
 ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
 SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
 SECRET = SecretSettings(name="token", keys=("token",), source=STORE)
@@ -800,7 +807,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         termination_grace_seconds=31,
         url_variable="BOT_URL",
         port=8091,
-        jobs=True,
+        jobs_grace_seconds=60,
         **OF_THE_MESH,
         availability=URGENT,
         extras=MORE,
@@ -1203,6 +1210,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         Mesh(),
         lambda _, mesh: Shop(ApplicationSettings(name="shop", mesh=mesh)).runs_agent(AGENT),
         release=MeshRelease.V0_5,
+        tls=MESH_TLS,
+    ),
+    MeshTls: case(
+        MESH_TLS,
+        lambda _, tls: Shop(ApplicationSettings(name="shop", mesh=Mesh(tls=tls))).runs_agent(AGENT),
+        certificates=ExistingCertificates(),
+        reloader=True,
     ),
     MeshDashboardSettings: case(
         MeshDashboardSettings(),
@@ -1693,6 +1707,14 @@ CASES: dict[type[DataclassInstance], Case] = {
         config_map="colours",
         keys=("blue",),
     ),
+    ExistingSecret: case(
+        ExistingSecret(mount_path="/keys", secret="keys"),
+        Shop.mounts,
+        name="partner",
+        mount_path="/partner",
+        secret="partner",
+        keys=("tls.key",),
+    ),
     LabelSelectorRequirement: case(
         LabelSelectorRequirement(key="colour", operator="Exists"),
         lambda shop, requirement: shop.runs_beside(replace(BY_WEB, match_expressions=(requirement,))),
@@ -2037,12 +2059,21 @@ CASES: dict[type[DataclassInstance], Case] = {
         name="default",
         keys=("cart:?",),
         commands=("get",),
+        without_password_because=Given("It is a test.", {"name": "default"}),
     ),
     RedisExporter: case(
         RedisExporter(),
         lambda shop, exporter: shop.redis(replace(REDIS, exporter=exporter)),
         image=OTHER_IMAGE,
         compute=LARGE,
+    ),
+    Age: case(
+        SEALED_TO,
+        lambda shop, age: shop.backs_up(replace(NIGHTLY, encryption=age, drill=RestoreDrill())),
+        recipients=("age1dhtsrykwu8y20955233xklcz7jkmh72umvnh8hezn6svqct4g9ls0rcdk4",),
+        image=OTHER_IMAGE,
+        program="/bin/age",
+        secret="opens-backups",
     ),
     Backup: case(
         NIGHTLY,
@@ -2052,6 +2083,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         compute=LARGE,
         deadline_seconds=601,
         least_percent=0,
+        encryption=SEALED_TO,
         drill=RestoreDrill(),
         priority_class="urgent",
         extras=MORE,

@@ -89,6 +89,7 @@ from .kubernetes import (
     ExistingCertificates,
     ExistingClaim,
     ExistingConfigMap,
+    ExistingSecret,
     ExistingSecrets,
     External,
     ExternalSecrets,
@@ -240,6 +241,7 @@ from .observability import (
     Webhook,
 )
 from .services import (
+    Age,
     Agent,
     AgentSettings,
     Api,
@@ -301,6 +303,7 @@ from .services import (
 __all__ = [
     "AddressRange",
     "Affinity",
+    "Age",
     "Agent",
     "AgentSettings",
     "Alert",
@@ -370,6 +373,7 @@ __all__ = [
     "ExistingCertificates",
     "ExistingClaim",
     "ExistingConfigMap",
+    "ExistingSecret",
     "ExistingSecrets",
     "Exposure",
     "External",
