@@ -25,6 +25,7 @@ from mcpmesh_k8s import (
     Compute,
     Container,
     External,
+    HttpGet,
     Image,
     IstioAmbient,
     Linkerd,
@@ -33,6 +34,7 @@ from mcpmesh_k8s import (
     Platform,
     PodExtras,
     Port,
+    Probes,
     SettingError,
     Transit,
     TreeError,
@@ -118,6 +120,21 @@ def test_paths_are_the_tunnels_of_the_same_pairs_and_probes_come_in_where_they_a
     assert ("probes of the kubelet", "grafana", 3000, "TCP") in asked
     assert_exactly(found - asked, table(through(HBONE)))
     assert asked <= found
+
+
+V4, V6 = "169.254.7.127/32", "fd16:9254:7127:1337:ffff:ffff:ffff:ffff/128"
+
+
+@pytest.mark.parametrize(
+    ("platform", "sources"),
+    [(Platform(), [V4]), (Platform(ip_families=("IPv4", "IPv6")), [V4, V6]), (Platform(ip_families=("IPv6",)), [V6])],
+)
+def test_probes_come_from_an_address_of_each_family(platform: Platform, sources: list[str]) -> None:
+    scope = shop(IstioAmbient(), platform=platform)
+    runs(scope, PodExtras(), probes=Probes.of(HttpGet(path="/ready")))
+    policy = find(Application.of(scope).manifests()["all"], "NetworkPolicy", "shop-web")
+    (rule,) = each(policy, "spec", "ingress")
+    assert [at(peer, "ipBlock")["cidr"] for peer in each(rule, "from")] == sources
 
 
 def authorized(manifests: Sequence[Manifest]) -> set[Opening]:
@@ -317,13 +334,14 @@ def shop(transit: Transit, *, platform: Platform | None = None) -> Phase:
     return scope
 
 
-def runs(scope: Phase, extras: PodExtras, port: int = 8000) -> Workload:
+def runs(scope: Phase, extras: PodExtras, port: int = 8000, probes: Probes | None = None) -> Workload:
     container = Container(
         name="main",
         image=Image(repository="acme/shop", tag="1.2.3"),
         user=User(uid=1000, gid=1000),
         compute=Compute(cpu="100m", memory="64Mi"),
         ports=(Port(number=port),),
+        probes=probes,
     )
     return Workload(scope, WorkloadSettings(name="web", container=container, extras=extras))
 

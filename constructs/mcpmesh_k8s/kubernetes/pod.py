@@ -705,7 +705,7 @@ class Pod(Component):
             ingress_rule([pods_peer({NAME_LABEL: client}) for client in sorted(names)], numbers)
             for numbers, names in through.items()
         ]
-        clients += probe_rules(transit, self._probed_ports)
+        clients += probe_rules(transit, self._probed_ports, self.application.settings.platform.ip_families)
         ports: dict[str, set[int]] = {}
         outgoing: list[Listener] = []
         for target in self.connections:

@@ -8,14 +8,15 @@ from .api import ApiObjectMetadata, istio, k8s, linkerd
 from .errors import SettingError
 from .manifest import Manifest
 from .network import NamespacePods, Peer, egress_rule, ingress_rule
+from .platforms import IpFamily
 from .quantity import Amount
 from .transit import IstioAmbient, Linkerd, Transit
 
 _ISTIO = (15001, 15006, 15008, 15053)
 _LINKERD = (4140, 4143, 4190, 4191)
 _HBONE, _INBOUND = 15008, 4143
-_PROBES = "169.254.7.127/32"
-"""The address that Istio gives the kubelet's questions on their way into a pod of the mesh."""
+_PROBES = {"IPv4": "169.254.7.127/32", "IPv6": "fd16:9254:7127:1337:ffff:ffff:ffff:ffff/128"}
+"""The addresses that Istio gives the kubelet's questions on their way into a pod of the mesh."""
 _CONTROL = {"destination": (8086, 8090), "identity": (8080,)}
 """Whom Linkerd's proxies dial: who says where others are and who may come in, and who gives them certificates."""
 _OF_A_MESH = ("istio.io/dataplane-mode", "sidecar.istio.io/", "ambient.istio.io/", "linkerd.io/")
@@ -110,13 +111,20 @@ def namespace_policies(transit: Transit, metadata: k8s.ObjectMeta) -> list[Manif
     return []
 
 
-def probe_rules(transit: Transit, ports: Sequence[int]) -> list[k8s.NetworkPolicyIngressRule]:
-    """What lets the kubelet ask, where its address is not the node's."""
+def probe_rules(
+    transit: Transit, ports: Sequence[int], families: Sequence[IpFamily]
+) -> list[k8s.NetworkPolicyIngressRule]:
+    """What lets the kubelet ask, where its address is not the node's.
+
+    Args:
+        transit: How paths are carried.
+        ports: The ports that it asks.
+        families: The addresses that pods have.
+    """
     if not (ports and isinstance(transit, IstioAmbient)):
         return []
-    return [
-        ingress_rule([k8s.NetworkPolicyPeer(ip_block=k8s.IpBlock(cidr=_PROBES))], ports),
-    ]
+    peers = [k8s.NetworkPolicyPeer(ip_block=k8s.IpBlock(cidr=_PROBES[family])) for family in families]
+    return [ingress_rule(peers, ports)]
 
 
 def pod_policies_of(
