@@ -139,6 +139,13 @@ class Route:
             raise SettingError(f"{where} upstream_path", self.upstream_path, "Give it for one exact path, as a path.")
         if self.hand_over_identity and self.audience is Audience.PUBLIC:
             raise SettingError(f"{where} hand_over_identity", True, "Nobody is known on a public route.")
+        if self.to.ports and self.to.main_port.scheme == "https":
+            raise SettingError(
+                f"{where} to",
+                self.to.full_name,
+                "It speaks TLS alone, and the gateway does not speak it to services. Leave the route out, or put an "
+                "API service before it.",
+            )
         if self.to.administrators_only and self.audience is not Audience.ADMINISTRATOR:
             raise SettingError(
                 f"{where} audience", self.audience, f"{self.to.administrators_only} Give Audience.ADMINISTRATOR."

@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import re
+import ssl
 import sys
 import time
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ PAUSE = 3.0  # seconds between two rounds
 LARGEST = 16 * 2**20  # bytes of an answer that are read
 
 
-def get(url: str, headers: Mapping[str, str], until: float) -> tuple[int, bytes]:
+def get(url: str, headers: Mapping[str, str], until: float, context: ssl.SSLContext | None = None) -> tuple[int, bytes]:
     """The status and body of an answer. It follows no redirect: that would lead out of the cluster.
 
     Raises:
@@ -28,7 +29,12 @@ def get(url: str, headers: Mapping[str, str], until: float) -> tuple[int, bytes]
     """
     address = urlsplit(url)
     left = max(0.1, min(TIMEOUT, until - time.monotonic()))
-    connection = http.client.HTTPConnection(address.hostname or "", address.port or 80, timeout=left)
+    host = address.hostname or ""
+    connection = (
+        http.client.HTTPSConnection(host, address.port or 443, timeout=left, context=context)
+        if context
+        else http.client.HTTPConnection(host, address.port or 80, timeout=left)
+    )
     try:
         connection.request("GET", address.path or "/", headers=dict(headers))
         answer = connection.getresponse()
@@ -50,13 +56,22 @@ def gateway(environment: Mapping[str, str], until: float) -> dict[str, str]:
     return {f"gateway {environment['GATEWAY_PATH']}": problem}
 
 
+def certificate(environment: Mapping[str, str]) -> ssl.SSLContext | None:
+    """With what it shows the registry who it is, where the mesh demands that."""
+    if not environment.get("MCP_MESH_TLS_CA"):
+        return None
+    context = ssl.create_default_context(cafile=environment["MCP_MESH_TLS_CA"])
+    context.load_cert_chain(environment["MCP_MESH_TLS_CERT"], environment["MCP_MESH_TLS_KEY"])
+    return context
+
+
 def agents(environment: Mapping[str, str], until: float) -> dict[str, str]:
     """What is wrong with each agent, as the registry knows it."""
     names = environment["AGENTS"].split(",") if environment["AGENTS"] else []
     found: list[object] = []
     problem = ""
     try:
-        status, body = get(environment["MCP_MESH_REGISTRY_URL"] + "/agents", {}, until)
+        status, body = get(environment["MCP_MESH_REGISTRY_URL"] + "/agents", {}, until, certificate(environment))
         if status == 200:
             found = list(json.loads(body)["agents"] or [])  # null where there is none
         else:

@@ -25,7 +25,7 @@ from mcpmesh_k8s.kubernetes import (
     dataclass,
     variables,
 )
-from mcpmesh_k8s.services import USER, Agent, Registry
+from mcpmesh_k8s.services import SHOWN, USER, Agent, Registry, mesh_of
 
 _PROGRAM = Path(__file__).with_name("_smoke_program.py")
 _FOLDER = "/etc/smoke-test"
@@ -86,36 +86,40 @@ class SmokeTest(Task):
             )
         super().__init__(
             scope,
-            TaskSettings(
-                name=settings.name,
-                priority_class=settings.priority_class,
-                extras=settings.extras,
-                component="smoke-test",
-                container=Container(
+            mesh_of(scope).secured(
+                scope,
+                TaskSettings(
                     name=settings.name,
-                    image=settings.image,
-                    user=USER,
-                    compute=settings.compute,
-                    command=("python", f"{_FOLDER}/smoke_test.py"),
-                    variables=variables(
-                        {
-                            "GATEWAY_PATH": settings.path,
-                            # The gateway serves no other host, and sends people who come by HTTP to HTTPS.
-                            "GATEWAY_HOST": gateway.settings.host,
-                            "GATEWAY_SCHEME": gateway.settings.scheme,
-                            "DEADLINE_SECONDS": str(settings.deadline_seconds),
-                        }
-                    ),
-                    volumes=(
-                        Files(
-                            mount_path=_FOLDER,
-                            files=(File(path="smoke_test.py", content=_PROGRAM.read_text(encoding="utf-8")),),
+                    priority_class=settings.priority_class,
+                    extras=settings.extras,
+                    component="smoke-test",
+                    container=Container(
+                        name=settings.name,
+                        image=settings.image,
+                        user=USER,
+                        compute=settings.compute,
+                        command=("python", f"{_FOLDER}/smoke_test.py"),
+                        variables=variables(
+                            {
+                                "GATEWAY_PATH": settings.path,
+                                # The gateway serves no other host, and sends people who come by HTTP to HTTPS.
+                                "GATEWAY_HOST": gateway.settings.host,
+                                "GATEWAY_SCHEME": gateway.settings.scheme,
+                                "DEADLINE_SECONDS": str(settings.deadline_seconds),
+                            }
+                        ),
+                        volumes=(
+                            Files(
+                                mount_path=_FOLDER,
+                                files=(File(path="smoke_test.py", content=_PROGRAM.read_text(encoding="utf-8")),),
+                            ),
                         ),
                     ),
+                    deadline_seconds=settings.deadline_seconds + _PULL_SECONDS,
+                    retries=0,
+                    hook=Hook.AFTER_ALL,
                 ),
-                deadline_seconds=settings.deadline_seconds + _PULL_SECONDS,
-                retries=0,
-                hook=Hook.AFTER_ALL,
+                SHOWN,
             ),
         )
         self.connects_to(

@@ -35,6 +35,7 @@ from mcpmesh_k8s.kubernetes import (
     settings_of,
     yaml_text,
 )
+from mcpmesh_k8s.services import TLS_FILES, mesh_of
 
 from .alerts import OF_ADDRESSES, OF_CHECKS
 
@@ -104,23 +105,28 @@ class Blackbox(Workload):
 
     def __init__(self, scope: Construct, settings: BlackboxSettings) -> None:
         self.settings = settings
+        # The registry of a mesh that speaks TLS demands a certificate.
         super().__init__(
             scope,
-            WorkloadSettings(
-                name=settings.name,
-                availability=settings.availability,
-                extras=settings.extras,
-                component="metrics",
-                metrics=(MetricsEndpoint(port="http"),),
-                container=Container(
+            mesh_of(scope).secured(
+                scope,
+                WorkloadSettings(
                     name=settings.name,
-                    image=settings.image,
-                    user=USER,
-                    compute=settings_of(scope).platform.raised(settings.compute),
-                    args=(f"--config.file={_ETC}/blackbox.yaml", "--log.format=json"),
-                    ports=(Port(number=9115),),
-                    probes=Probes.of(HttpGet(path="/-/healthy")),
+                    availability=settings.availability,
+                    extras=settings.extras,
+                    component="metrics",
+                    metrics=(MetricsEndpoint(port="http"),),
+                    container=Container(
+                        name=settings.name,
+                        image=settings.image,
+                        user=USER,
+                        compute=settings_of(scope).platform.raised(settings.compute),
+                        args=(f"--config.file={_ETC}/blackbox.yaml", "--log.format=json"),
+                        ports=(Port(number=9115),),
+                        probes=Probes.of(HttpGet(path="/-/healthy")),
+                    ),
                 ),
+                (),
             ),
         )
 
@@ -169,6 +175,8 @@ class Blackbox(Workload):
             # A host outside may have addresses of both families, and only those of the cluster's are reached.
             family = self.application.settings.platform.ip_families[0]
             http["preferred_ip_protocol"] = "ip4" if family == "IPv4" else "ip6"
+        elif check.target.endpoint.scheme == "https":
+            http["tls_config"] = {f"{name.lower()}_file": file for name, file in TLS_FILES.items()}
         if check.condition:
             http["fail_if_body_json_not_matches_cel"] = check.condition
         return {"prober": "http", "timeout": f"{self.settings.timeout_seconds}s", "http": http}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mcpmesh_k8s.kubernetes import each, name_of
-from mcpmesh_k8s.services import Registry
+from mcpmesh_k8s.services import HttpsClient, Registry
 
 from .answers import Finding
 from .environment import Environment
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 TIMEOUT = 30
 """Seconds that an answer may take."""
 
+# FastMCP wants both types accepted, and answers with either.
+_ACCEPTED = {"Accept": "application/json, text/event-stream"}
+_START = re.compile(r"-[0-9a-f]{8}$")
+_POSTED = {"Content-Type": "application/json"}
 _TOOLS_LIST = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}})
 
 
@@ -95,8 +99,7 @@ def registry_lists(environment: Environment, kubectl: Kubectl, address: str) -> 
     if not registries:
         return []
     try:
-        with reach(environment, kubectl, registries[0], "/agents", address) as (url, dial):
-            listed = parse_agents(expect_ok(url, ask(url, address=dial)))
+        listed = parse_agents(_answer(environment, kubectl, registries[0], "/agents", address))
     except OperationError as error:
         return [Finding(check="registry", passed=False, found=str(error))]
     healthy = {name for name, state in listed if state == "healthy"}
@@ -112,19 +115,39 @@ def registry_lists(environment: Environment, kubectl: Kubectl, address: str) -> 
 
 
 def parse_agents(body: str) -> list[tuple[str, str]]:
-    """Name and state of each agent that the registry lists. A restart leaves a row behind that stays unhealthy."""
+    """Name and state of each agent that the registry lists. A restart leaves a row behind that stays unhealthy.
+
+    Of 3.x the name may be another that the code has: the id begins with the one that it was given, and each start adds
+    eight digits.
+    """
     try:
         document = json.loads(body)
     except ValueError:
         raise OperationError(f"The registry's answer is no JSON: {body[:60]!r}") from None
-    return [(str(agent.get("name")), str(agent.get("status"))) for agent in each(document, "agents")]
+    return [
+        (name, str(agent.get("status")))
+        for agent in each(document, "agents")
+        for name in dict.fromkeys((str(agent.get("name")), _START.sub("", str(agent.get("id")))))
+    ]
 
 
 def tools_of(environment: Environment, kubectl: Kubectl, agent: Workload, address: str) -> str:
     """The names of an agent's tools."""
-    with reach(environment, kubectl, agent, "/mcp", address) as (url, dial):
-        answer = ask(url, address=dial, body=_TOOLS_LIST)
-    return ", ".join(parse_tools(expect_ok(url, answer)))
+    return ", ".join(parse_tools(_answer(environment, kubectl, agent, "/mcp", address, _TOOLS_LIST)))
+
+
+def _answer(
+    environment: Environment, kubectl: Kubectl, workload: Workload, path: str, address: str, body: str | None = None
+) -> str:
+    """What a workload answers. One that demands a certificate is asked from inside its pod, with its own."""
+    if workload.main_port.scheme != "https":
+        with reach(environment, kubectl, workload, path, address) as (url, dial):
+            return expect_ok(url, ask(url, address=dial, body=body))
+    client = HttpsClient.WGET if isinstance(workload, Registry) else HttpsClient.CURL
+    headers = [word for pair in {**_ACCEPTED, **_POSTED}.items() for word in ("--header", ": ".join(pair))]
+    posted = (*headers, "--data", body) if body is not None else ()
+    command = client.asks(workload.main_port.container, path, TIMEOUT, *posted)
+    return kubectl.output("exec", workload.reference, f"--container={workload.name}", "--", *command)
 
 
 def parse_tools(body: str) -> list[str]:
@@ -174,10 +197,7 @@ def ask(url: str, *, address: str = "", body: str | None = None, method: str = "
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     dialled = dialled_at(address or f"{host}:{port}")
-    # FastMCP wants both types accepted, and answers with either.
-    headers = {"Host": host if address else parts.netloc, "Accept": "application/json, text/event-stream"}
-    if body is not None:
-        headers["Content-Type"] = "application/json"
+    headers = {"Host": host if address else parts.netloc, **_ACCEPTED, **(_POSTED if body is not None else {})}
     connection = http.client.HTTPConnection(dialled[0], dialled[1] or port, timeout=TIMEOUT)
     try:
         connection.connect()

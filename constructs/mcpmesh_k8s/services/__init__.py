@@ -5,6 +5,7 @@ from mcpmesh_k8s.kubernetes import refuse_wrong_types
 from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
 from .backup import FOLDER as BACKUP_SCRIPTS
 from .backup import (
+    Age,
     Backup,
     BackupProgram,
     ClaimTarget,
@@ -18,6 +19,7 @@ from .grafana import Grafana, GrafanaSettings
 from .language import Java, Python, Runtime, TypeScript
 from .mesh import ApplicationSettings, Mesh, MeshRelease, mesh_of
 from .mesh_dashboard import MeshDashboard, MeshDashboardSettings
+from .mesh_tls import SHOWN, TLS_FILES, HttpsClient, MeshTls
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .postgres import Postgres, PostgresExporter, PostgresSettings, RoleConnections
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
@@ -28,7 +30,10 @@ from .tempo import S3Storage, SpanMetrics, Tempo, TempoSettings, TraceLimits
 __all__ = [
     "BACKUP_SCRIPTS",
     "DATABASES_FILE",
+    "SHOWN",
+    "TLS_FILES",
     "USER",
+    "Age",
     "Agent",
     "AgentSettings",
     "Api",
@@ -48,12 +53,14 @@ __all__ = [
     "GrafanaSettings",
     "HasDashboards",
     "HasDataSource",
+    "HttpsClient",
     "Java",
     "Mesh",
     "MeshDashboard",
     "MeshDashboardSettings",
     "MeshRelease",
     "MeshSettings",
+    "MeshTls",
     "Minio",
     "MinioSettings",
     "MountedSource",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from pathlib import PurePosixPath
+from typing import Literal
 
 from mcpmesh_k8s import images
 from mcpmesh_k8s.kubernetes import Compute, Image, Scratch, SettingError, dataclass
@@ -29,6 +30,10 @@ _AFTER_THE_TIME = (
 And what Node and Java say when they fail, without a time: ``TypeError: …``, ``Exception in thread …``."""
 
 
+Language = Literal["Python", "TypeScript", "Java"]
+"""What the mesh has runtimes for."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime(ABC):
     """What runs the code: a language, and where the code begins.
@@ -41,8 +46,8 @@ class Runtime(ABC):
 
     @property
     @abstractmethod
-    def language(self) -> str:
-        """What people call it."""
+    def language(self) -> Language:
+        """Which of the mesh's runtimes it is."""
 
     @property
     @abstractmethod
@@ -79,6 +84,11 @@ class Runtime(ABC):
         return True
 
     @property
+    def api_name_variable(self) -> str:
+        """The variable that names an API service; an agent has ``MCP_MESH_AGENT_NAME`` in every language."""
+        return "MCP_MESH_AGENT_NAME"
+
+    @property
     def mounted(self) -> str:
         """The file that must be among sources that are mounted; any unless said."""
         return ""
@@ -87,6 +97,14 @@ class Runtime(ABC):
     def unmounted_because(self) -> str:
         """Why its code cannot be mounted as sources; empty where it can."""
         return ""
+
+    @property
+    def serves_people(self) -> bool:
+        """Whether an API service serves who has no certificate, where the mesh speaks TLS.
+
+        Java's demands one (``MeshEnvironmentPostProcessor``), and so does that of TypeScript (``express.ts``).
+        """
+        return False
 
     @property
     def has_tool_workers(self) -> bool:
@@ -122,8 +140,8 @@ class Python(Runtime):
         require_module("Python.module", self.module)
 
     @property
-    def language(self) -> str:
-        """What people call it."""
+    def language(self) -> Language:
+        """Which of the mesh's runtimes it is."""
         return "Python"
 
     @property
@@ -137,6 +155,16 @@ class Python(Runtime):
 
     def require_memory(self, name: str, compute: Compute) -> None:
         """Any: how much it takes is the code's."""
+
+    @property
+    def serves_people(self) -> bool:
+        """The code starts its own server, and the mesh changes nothing of it."""
+        return True
+
+    @property
+    def api_name_variable(self) -> str:
+        """A variable of its own."""
+        return "MCP_MESH_API_NAME"
 
     @property
     def folders(self) -> tuple[Scratch, ...]:
@@ -210,8 +238,8 @@ class TypeScript(_Heaped):
         self._refuse_percent()
 
     @property
-    def language(self) -> str:
-        """What people call it."""
+    def language(self) -> Language:
+        """Which of the mesh's runtimes it is."""
         return "TypeScript"
 
     @property
@@ -270,8 +298,8 @@ class Java(_Heaped):
         self._refuse_percent()
 
     @property
-    def language(self) -> str:
-        """What people call it."""
+    def language(self) -> Language:
+        """Which of the mesh's runtimes it is."""
         return "Java"
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from constructs import Construct
 
@@ -13,9 +14,11 @@ from mcpmesh_k8s.kubernetes import (
     Choice,
     HttpGet,
     Image,
+    PodSettings,
     Probe,
     Probes,
     ScopeSettings,
+    SettingError,
     TcpSocket,
     Variable,
     Workload,
@@ -24,6 +27,9 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .language import Runtime
+from .mesh_tls import HttpsClient, MeshTls
+
+P = TypeVar("P", bound=PodSettings)
 
 _OF_THE_MESH = re.compile(r"(?:^|/)mcpmesh/(?:registry|ui|[a-z]+-runtime)$")
 """The images of MCP Mesh, wherever they were copied to. One that was built on them has a version of its own."""
@@ -71,6 +77,11 @@ class MeshRelease(Choice):
     def runtime_image(self, runtime: Runtime) -> Image:
         """The plain runtime of a language."""
         return images.PYTHON_RUNTIME_0_5 if self is MeshRelease.V0_5 else runtime.image
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether its programs can show each other certificates."""
+        return self is not MeshRelease.V0_5
 
     @property
     def has_dashboard(self) -> bool:
@@ -179,9 +190,30 @@ class Mesh:
 
     Args:
         release: Which line of MCP Mesh it is.
+        tls: How its programs show each other who they are, and keep what they say from others; not at all unless given.
+            0.5 cannot. A service mesh, ``ApplicationSettings.transit``, is the other way, for everything.
     """
 
     release: MeshRelease = MeshRelease.V3
+    tls: MeshTls | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what the release has not."""
+        if self.tls and not self.release.speaks_tls:
+            raise SettingError("Mesh.tls", self.tls, f"{self.release.value} speaks none. Give MeshRelease.V3, or None.")
+
+    def secured(
+        self, scope: Construct, settings: P, told: tuple[Variable, ...], serves: HttpsClient | None = None
+    ) -> P:
+        """A pod of the mesh: with a certificate of its own, where the mesh speaks TLS.
+
+        Args:
+            scope: Where it stands.
+            settings: The pod.
+            told: What tells its program so.
+            serves: With what its container asks itself, where it demands a certificate of whoever calls it.
+        """
+        return self.tls.given_to(scope, settings, told, serves) if self.tls else settings
 
 
 @dataclass(frozen=True, kw_only=True)

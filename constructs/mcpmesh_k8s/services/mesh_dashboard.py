@@ -34,6 +34,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .mesh import mesh_of
+from .mesh_tls import DASHBOARD
 from .mesh_variables import MeshProgram, unread
 from .postgres import Postgres
 from .redis import Redis
@@ -94,34 +95,38 @@ class MeshDashboard(Workload):
 
     def __init__(self, scope: Construct, settings: MeshDashboardSettings) -> None:
         self.settings = settings
-        release = mesh_of(scope).release
+        mesh, release = mesh_of(scope), mesh_of(scope).release
         if not release.has_dashboard:
             raise SettingError(
                 "MeshDashboard", release, "It has none. Give Mesh(release=MeshRelease.V3), or leave it out."
             )
         super().__init__(
             scope,
-            WorkloadSettings(
-                name=settings.name,
-                component="mesh-dashboard",
-                # As the registry: lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
-                tls=(TlsClient.POSTGRES, TlsClient.REDIS),
-                availability=settings.availability,
-                extras=settings.extras,
-                one_at_a_time="Two would share the traces: each entry of the stream is given to one of them.",
-                administrators_only="It asks nobody who they are, and shows every agent and every call.",
-                container=Container(
+            mesh.secured(
+                scope,
+                WorkloadSettings(
                     name=settings.name,
-                    image=settings.image,
-                    user=USER,
-                    compute=settings.compute,
-                    args=("--port", "3080"),
-                    ports=(Port(number=3080),),
-                    variables=variables({"MCP_MESH_LOG_LEVEL": settings.log_level}),
-                    probes=_probes(""),
-                    volumes=(Scratch(),),
-                    log_pattern=r"^\d{4}-\d\d-\d\d [\d:]{8} (?P<level>[A-Z]+) ",
+                    component="mesh-dashboard",
+                    # As the registry: lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
+                    tls=(TlsClient.POSTGRES, TlsClient.REDIS),
+                    availability=settings.availability,
+                    extras=settings.extras,
+                    one_at_a_time="Two would share the traces: each entry of the stream is given to one of them.",
+                    administrators_only="It asks nobody who they are, and shows every agent and every call.",
+                    container=Container(
+                        name=settings.name,
+                        image=settings.image,
+                        user=USER,
+                        compute=settings.compute,
+                        args=("--port", "3080"),
+                        ports=(Port(number=3080),),
+                        variables=variables({"MCP_MESH_LOG_LEVEL": settings.log_level}),
+                        probes=_probes(""),
+                        volumes=(Scratch(),),
+                        log_pattern=r"^\d{4}-\d\d-\d\d [\d:]{8} (?P<level>[A-Z]+) ",
+                    ),
                 ),
+                DASHBOARD,
             ),
         )
 

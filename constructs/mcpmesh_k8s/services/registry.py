@@ -33,6 +33,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .mesh import MeshRelease, mesh_of
+from .mesh_tls import REGISTRY, HttpsClient
 from .mesh_variables import MeshProgram, unread
 from .postgres import Postgres
 from .redis import STREAM, Redis
@@ -63,10 +64,10 @@ class RegistrySettings(WorkloadOptions):
         trace_retention_hours: Hours after which it drops a span from the stream of traces in Redis, which it has passed
             on long before. 0.5 drops none.
         calls_agents: Whether it may call the agents that connect to it: then what cancels a job reaches who works on
-            it at once, and ``meshctl call`` works. Unless given, who works on a cancelled job goes on to its end, and what
-            he reports is refused. It is off because whoever reaches the registry, as every agent does, then reaches the tools
-            of all others through it, ``/proxy/…/mcp``, without a password and whatever policies say. For some agents
-            alone, connect it: ``registry.connects_to(planner)``. 0.5 calls nobody.
+            it at once, and ``meshctl call`` works. Unless given, who works on a cancelled job goes on to its end, and
+            what he reports is refused. It is off because whoever reaches the registry, as every agent does, then
+            reaches the tools of all others through it, ``/proxy/…/mcp``, without a password and whatever policies say.
+            For some agents alone, connect it: ``registry.connects_to(planner)``. 0.5 calls nobody.
         variables: What it reads beside what is set here, such as ``MCP_MESH_JOB_STALE_TIMEOUT``.
         name: The short name.
     """
@@ -140,41 +141,46 @@ class Registry(Workload):
         settings.require_known_to(self.release)
         super().__init__(
             scope,
-            WorkloadSettings(
-                name=settings.name,
-                availability=settings.availability,
-                extras=settings.extras,
-                component="registry",
-                # lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
-                tls=(TlsClient.POSTGRES, TlsClient.REDIS),
-                one_at_a_time=self.release.alone,
-                container=Container(
+            mesh_of(scope).secured(
+                scope,
+                WorkloadSettings(
                     name=settings.name,
-                    image=settings.image,
-                    user=USER,
-                    compute=settings.compute,
-                    args=("--host", "0.0.0.0", "--port", "8000"),
-                    # The port that rules it is none of these: no Service has it, and no policy can open it.
-                    ports=(Port(number=8000),),
-                    variables=(
-                        *variables(
-                            {
-                                "MCP_MESH_LOG_LEVEL": settings.log_level,
-                                "DEFAULT_TIMEOUT_THRESHOLD": str(settings.unhealthy_after_seconds),
-                            }
+                    availability=settings.availability,
+                    extras=settings.extras,
+                    component="registry",
+                    # lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
+                    tls=(TlsClient.POSTGRES, TlsClient.REDIS),
+                    one_at_a_time=self.release.alone,
+                    container=Container(
+                        name=settings.name,
+                        image=settings.image,
+                        user=USER,
+                        compute=settings.compute,
+                        args=("--host", "0.0.0.0", "--port", "8000"),
+                        # The port that rules it is none of these: no Service has it, and no policy can open it.
+                        ports=(Port(number=8000),),
+                        variables=(
+                            *variables(
+                                {
+                                    "MCP_MESH_LOG_LEVEL": settings.log_level,
+                                    "DEFAULT_TIMEOUT_THRESHOLD": str(settings.unhealthy_after_seconds),
+                                }
+                            ),
+                            *_of_release(settings, self.release),
+                            *settings.variables,
                         ),
-                        *_of_release(settings, self.release),
-                        *settings.variables,
+                        # An agent waits for a registry that hangs, and says nothing meanwhile: it is to be gone before
+                        # the agents are taken for dead too, which takes 43 seconds.
+                        probes=replace(
+                            Probes.of(HttpGet(path="/health"), hung_grace_seconds=10),
+                            liveness=Probe(check=HttpGet(path="/health"), period_seconds=5),
+                        ),
+                        pre_stop_seconds=5,
+                        log_pattern=r"^\[(?P<level>[A-Z]+)\] ",
                     ),
-                    # An agent waits for a registry that hangs, and says nothing meanwhile: it is to be gone before
-                    # the agents are taken for dead too, which takes 43 seconds.
-                    probes=replace(
-                        Probes.of(HttpGet(path="/health"), hung_grace_seconds=10),
-                        liveness=Probe(check=HttpGet(path="/health"), period_seconds=5),
-                    ),
-                    pre_stop_seconds=5,
-                    log_pattern=r"^\[(?P<level>[A-Z]+)\] ",
                 ),
+                REGISTRY,
+                HttpsClient.WGET,
             ),
         )
 
