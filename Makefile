@@ -56,6 +56,10 @@ test: export PYTHONDONTWRITEBYTECODE :=
 test: setup ## set up, then run the tests; those that lack a program are skipped, with how to get it
 	@.venv/bin/python -m pytest $(PYTEST_FLAGS)
 
+.PHONY: test-long
+test-long: ## the same, and the proofs that are tried at many points at all of them, as CI does
+	@$(MAKE) test PYTEST_FLAGS="$(PYTEST_FLAGS) --long"
+
 .PHONY: check
 check: lint types generated wheel-check test pins-age ## everything that must hold before a commit
 	@echo "check: all good"

@@ -100,6 +100,7 @@ def _settings(environment: EnvironmentSettings) -> ApplicationSettings:
         policies=environment.policies,
         platform=environment.platform,
         transit=environment.transit,
+        storage_class=environment.storage_class,
     )
 
 

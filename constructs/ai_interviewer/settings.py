@@ -13,6 +13,7 @@ from mcpmesh_k8s import (
     Budget,
     DashboardsSettings,
     Dns,
+    EncryptedStorageClass,
     GatewayApiExposure,
     GatewaySettings,
     GrafanaSettings,
@@ -52,6 +53,7 @@ class EnvironmentSettings:
         dns: Who answers DNS in the cluster.
         policies: Whether the cluster runs Cilium, and policies may name whom only Cilium can tell apart.
         transit: How what pods say to each other is kept from others.
+        storage_class: The class of every claim that names none, or one of encrypted volumes.
         namespace: The namespace; the application's name unless given.
         platform: What the cluster gives pods that others do not.
         secrets: Where the values of Secrets come from.
@@ -87,6 +89,7 @@ class EnvironmentSettings:
     dns: Dns = Dns.kube_dns()
     policies: PolicyKind = PolicyKind.KUBERNETES
     transit: Transit = PlainTransit()
+    storage_class: str | EncryptedStorageClass = ""
     namespace: str = ""
     platform: Platform = Platform()
     secrets: SecretSource

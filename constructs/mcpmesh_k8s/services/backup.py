@@ -95,8 +95,8 @@ class ClaimTarget:
     Args:
         size: How much storage is claimed. Room for as many backups as the retention keeps, and one more; a file that is
             the same as in the backup before takes none.
-        storage_class: The storage class; the cluster's default unless given. Another than the server's own, where there
-            is one, is another disk.
+        storage_class: The storage class; that of ``ApplicationSettings.storage_class`` unless given. Another
+            than the server's own, where there is one, is another disk.
         retention: Which are kept.
     """
 
