@@ -4,10 +4,17 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
 
+import threading
+
 import pod_network  # noqa: F401
 from fastmcp import FastMCP
 
 import mesh
+
+if not hasattr(mesh, "McpMeshTool"):
+    # 0.5 ends the main thread, and then nobody begins threads, in which asyncio asks DNS: "can't register atexit after
+    # shutdown".
+    threading._register_atexit = lambda *_: None
 
 app = FastMCP("prices")
 Tool = getattr(mesh, "McpMeshTool", None) or mesh.McpMeshAgent  # as 0.5 calls it
