@@ -20,7 +20,7 @@ from mcpmesh_k8s import MeshRelease
 from mcpmesh_k8s.operations.upgrade import breaking_changes
 from mesh3 import application
 from mesh3.stack import Mesh
-from mesh_harness import eventually
+from mesh_harness import Manifest, eventually
 from processes import START
 
 RECORDED = Path(__file__).parent / "mesh3/registry-0.5.3.sql"
@@ -99,6 +99,11 @@ def test_the_way_back_is_the_backup_from_before(mesh: Mesh) -> None:
     assert dump(mesh) == before
 
 
+def identity(manifest: Manifest) -> tuple[str, str]:
+    """Which object it is."""
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
 def test_no_object_is_refused_replaced_or_lost(tmp_path: Path) -> None:
     """What is rendered for 3 is applied over what is rendered for 0.5."""
     rendered = []
@@ -106,5 +111,5 @@ def test_no_object_is_refused_replaced_or_lost(tmp_path: Path) -> None:
         application.write(tmp_path / release.value, MeshChoice(release=release))
         rendered.append(read_manifests(tmp_path / release.value))
     assert breaking_changes(*rendered) == ()
-    names = [{(one["kind"], one["metadata"]["name"]) for one in manifests} for manifests in rendered]
-    assert names[0] == names[1]
+    of_0_5, of_3 = ({identity(one) for one in manifests} for manifests in rendered)
+    assert of_0_5 == of_3

@@ -37,8 +37,7 @@ def pods(mesh: Mesh) -> dict[str, Place]:
 @pytest.mark.parametrize("name", ["stock", "prices", "web"])
 def test_nobody_notices_that_one_of_two_pods_is_stopped(mesh: Mesh, pods: dict[str, Place], name: str) -> None:
     before = pods[name]
-    second = mesh.start(name)
-    assert eventually(lambda: second.probes()["readiness"] == "200", START), second.pod.output
+    second = mesh.ready(name)
     mesh.service(name).leads_to(before.address, second.address)
     # Others must have heard of it, and have connections to both.
     with People(mesh) as people:

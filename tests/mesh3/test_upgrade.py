@@ -54,18 +54,20 @@ def test_those_of_0_5_roll_to_3_one_after_the_other_and_no_call_is_lost(
     # What those of 0.5 write to the stream, the registry of 3 passes on.
     assert eventually(lambda: "stock" in {name for _, name, _ in mesh.traces()}, START), mesh.traces()
 
+    def go_on(people: People, more: int) -> bool:
+        until = len(people.answers) + more
+        return eventually(lambda: len(people.answers) > until, START)
+
     with People(mesh) as people:
-        assert eventually(lambda: len(people.answers) > 20, START), people.troubles
+        assert go_on(people, 20), people.troubles
         mesh.begin_with(MeshRelease.V3, needs_mesh3)
         for name in order:
-            new = mesh.start(name)
-            assert eventually(lambda new=new: new.probes()["readiness"] == "200", START), new.pod.output
+            new = mesh.ready(name)
             mesh.service(name).leads_to(pods[name].address, new.address)
             # 0.5 cuts what is under way when it is told to stop: so it is told as late as in a cluster.
             stop_as_the_kubelet(mesh, pods[name], new, pace=1)
             pods[name] = new
-            asked = len(people.answers)
-            assert eventually(lambda asked=asked: len(people.answers) > asked + 40, START), people.troubles
+            assert go_on(people, 40), people.troubles
     assert people.troubles == []
     assert all("7 apples" in answer for answer in people.answers), people.answers
     assert healthy(mesh) == where
