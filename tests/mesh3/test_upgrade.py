@@ -6,7 +6,9 @@ the place of one workload after the other, in the order of the page.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -73,3 +75,15 @@ def test_those_of_0_5_roll_to_3_one_after_the_other_and_no_call_is_lost(
     assert healthy(mesh) == where
     for place in pods.values():
         place.pod.terminate(10)
+
+
+def test_one_of_0_5_cuts_what_is_under_way_when_it_is_told_to_stop(mesh: Mesh, needs_mesh: Path) -> None:
+    """Its runtime takes SIGTERM from the server, and ends the process: so no grace period helps, only a later word."""
+    mesh.begin_with(MeshRelease.V0_5, needs_mesh)
+    pods = {name: mesh.running(name) for name in ("stock", "prices", "web")}
+    assert eventually(mesh.works, 2 * START), pods["web"].pod.output
+    with ThreadPoolExecutor() as people:
+        call = people.submit(mesh.says, seconds=8)
+        time.sleep(1)
+        assert pods["web"].pod.terminate(6) == 0
+        assert call.result().status != 200
