@@ -203,6 +203,13 @@ def test_where_reloader_runs_it_is_told_of_each_secret(tmp_path: Path) -> None:
         assert annotations["secret.reloader.stakater.com/reload"] == f"{PREFIX}{name}-tls"
 
 
+def test_that_a_certificate_is_about_to_end_is_said(tmp_path: Path) -> None:
+    names = {"CertificateExpiring", "CertificateExpired"}
+    for tls in (ISSUED, None):
+        (blackbox,) = application(tmp_path / ("with" if tls else "without"), tls).find_all(Blackbox)
+        assert names & {alert.name for alert in blackbox.alerts} == (names if tls else set())
+
+
 def test_an_api_service_serves_people_as_before(tmp_path: Path) -> None:
     with_it, without = rendered_in(tmp_path / "with"), rendered_in(tmp_path / "without", tls=None)
     for kind in PROBES:
@@ -526,7 +533,9 @@ def check_by_blackbox(mesh: Running, certificate: Path, authority: Path | None =
             target = mesh.url("registry", "/agents")
             asked = f"http://{LOCALHOST}:{port}/probe?module={name}&target={target}"
             with urllib.request.urlopen(asked, timeout=10) as response:
-                found[name] = b"probe_success 1" in response.read()
+                text = response.read()
+                found[name] = b"probe_success 1" in text
+                assert b"\nprobe_ssl_earliest_cert_expiry 1" in text
         return found
 
 
