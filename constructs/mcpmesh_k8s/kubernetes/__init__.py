@@ -102,6 +102,7 @@ from .storage import (
     ServiceAccountTokenProjection,
     Volume,
 )
+from .storage_class import AwsEbs, AzureDisk, EncryptedStorageClass, GcePd, Longhorn
 from .store import Content, Count, Mover, Owner, Part, Place, Row, Server, Side, Store, read_script
 from .task import Hook, Task, TaskOptions, TaskSettings
 from .topology import budget, topology
@@ -137,6 +138,8 @@ __all__ = [
     "ApplicationScope",
     "Autoscaling",
     "Availability",
+    "AwsEbs",
+    "AzureDisk",
     "Budget",
     "CertManager",
     "Certificate",
@@ -154,6 +157,7 @@ __all__ = [
     "Csi",
     "Dns",
     "DownwardApiProjection",
+    "EncryptedStorageClass",
     "Endpoint",
     "Exec",
     "ExistingCertificates",
@@ -164,6 +168,7 @@ __all__ = [
     "ExternalSecrets",
     "File",
     "Files",
+    "GcePd",
     "Guest",
     "GuestSettings",
     "Hook",
@@ -180,6 +185,7 @@ __all__ = [
     "LabelSelectorRequirement",
     "Linkerd",
     "Listener",
+    "Longhorn",
     "Manifest",
     "MetricsEndpoint",
     "Mover",

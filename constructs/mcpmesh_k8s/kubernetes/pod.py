@@ -628,7 +628,7 @@ class Pod(Component):
         return [
             k8s.KubePersistentVolumeClaim.manifest(
                 metadata=self.metadata(claim.object_name(self.full_name), annotations=self.claim_annotations()),
-                spec=claim.spec(),
+                spec=claim.spec(self.application.storage_class),
             )
             for claim in self.claims
         ]
