@@ -65,6 +65,8 @@ class Program:
 PROGRAMS = (
     Program("git", "says what is tracked, and what a commit before rendered", ("git",), ("git",)),
     Program("make", "runs the targets", ("make",), ("make",)),
+    Program("curl", "asks an agent by HTTPS, as its probes do", ("curl",), ("curl",)),
+    Program("wget", "asks a registry by HTTPS, as its probes do", ("wget",), ("wget",)),
     Program(
         "nginx",
         "serves the rendered gateway",

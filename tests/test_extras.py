@@ -25,6 +25,7 @@ from mcpmesh_k8s import (
     DownwardApiProjection,
     ExistingClaim,
     ExistingConfigMap,
+    ExistingSecret,
     File,
     Files,
     Image,
@@ -137,6 +138,7 @@ EXTRAS = PodExtras(
     volumes=(
         ExistingConfigMap(name="theme", mount_path="/mnt/theme", config_map="corporate-theme", keys=("logo.svg",)),
         SecretFiles(name="keys", mount_path="/mnt/keys", secret="shop-keys", keys=("tls.key",)),
+        ExistingSecret(name="partner", mount_path="/mnt/partner", secret="partner-client", keys=("tls.key",)),
         ExistingClaim(
             name="archive", mount_path="/mnt/archive", claim="archive", size="5Gi", access_mode="ReadOnlyMany"
         ),
@@ -588,6 +590,14 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: ExistingConfigMap(mount_path="/a", config_map="My Theme"),
         "ExistingConfigMap.config_map",
     ),
+    "a Secret that is no name": (
+        lambda: ExistingSecret(mount_path="/a", secret="My Keys"),
+        "ExistingSecret.secret",
+    ),
+    "a key of a Secret of others that is none": (
+        lambda: ExistingSecret(mount_path="/a", secret="x", keys=("a b",)),
+        "ExistingSecret.keys",
+    ),
     "a key that is none": (lambda: SecretFiles(mount_path="/a", secret="x", keys=("a b",)), "SecretFiles.keys"),
     "a claim's mode": (
         lambda: ExistingClaim(mount_path="/a", claim="x", size="1Gi", access_mode="ReadWriteTwice"),  # type: ignore[arg-type]
@@ -662,10 +672,6 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: replace(SERVICE, extras=PodExtras(sidecars=(replace(SIDECAR, pre_stop_seconds=30),))),
         "extra pre_stop_seconds: 30 was given",
     ),
-    "a pause that outlasts the stop of a container that hangs": (
-        lambda: replace(SERVICE, container=replace(MAIN, pre_stop_seconds=10, probes=hung_for(10))),
-        "extra pre_stop_seconds: 10 was given. Give less than hung_grace_seconds, 10.",
-    ),
     "no time at all to stop for a container that hangs": (
         lambda: hung_for(0),
         "Probes.hung_grace_seconds: 0 was given. Give 1 or more.",
@@ -716,7 +722,8 @@ def tried(extras: PodExtras) -> Callable[[Shop], object]:
 UNSOUND: dict[str, tuple[Callable[[Shop], object], str]] = {
     "a Secret that nobody declared": (
         tried(PodExtras(volumes=(SecretFiles(mount_path="/keys", secret="shop-keys"),))),
-        "Deployment shop-extra mounts Secret 'shop-keys', which nothing provides: declare it with Secret(...).",
+        "Deployment shop-extra mounts Secret 'shop-keys', which nothing provides: declare it with Secret(...), or "
+        "mount what others made as an ExistingSecret(...).",
     ),
     "a key that its Secret does not hold": (
         lambda shop: (
@@ -791,8 +798,10 @@ def test_the_whole_tree_refuses(name: str) -> None:
 def test_what_is_said_to_exist_is_not_missed_and_what_is_not_said_is() -> None:
     shop = Shop()
     theme = ExistingConfigMap(mount_path="/theme", config_map="corporate-theme")
-    shop.adds(PodExtras(volumes=(theme, ExistingClaim(mount_path="/data", claim="archive", size="1Gi"))))
+    keys = ExistingSecret(mount_path="/keys", secret="partner-client", keys=("tls.key",))
+    shop.adds(PodExtras(volumes=(theme, keys, ExistingClaim(mount_path="/data", claim="archive", size="1Gi"))))
     objects_of(shop)
+    assert "partner-client" not in {entry.reference.secret for entry in Application.of(shop.web).secret_keys()}
     other = Shop()
     other.adds(PodExtras(volumes=(theme,)))
     other.web.patch(

@@ -9,25 +9,15 @@ from typing import cast
 
 import pytest
 
+import openings
 from ai_interviewer import PROD, AiInterviewer
 from conftest import Manifest, Manifests, read_manifests
 from environments import EVERY, STAGING, said_of
 from mcpmesh_k8s import MetricsSettings, NoMetrics, PrometheusOperator
-from policy_evaluator import (
-    JSON,
-    Cluster,
-    ContainerPort,
-    Host,
-    Namespace,
-    Pod,
-    Protocol,
-    namespaces_of,
-    pods_of,
-    policies_of,
-)
+from openings import Opening, openings_of
+from policy_evaluator import JSON, Pod, pods_of, policies_of
 
 NAMESPACE = "ai-interviewer"
-Opening = tuple[str, str, int, Protocol]
 
 # Who may talk to whom, on which port of the pod. It is written out here and nowhere derived.
 EVERYWHERE = """
@@ -92,20 +82,6 @@ ALLOWED = {
     "prod": EVERYWHERE + TO_THE_CLUSTER + SIGN_IN + TELLS_PEOPLE + ASKS_OUTSIDE + BACKS_UP,
 }
 
-HOSTS = {
-    "internet": "8.8.8.8",
-    "internet-v6": "2606:4700:4700::1111",
-    "metadata of the cloud": "169.254.169.254",
-    "metadata over IPv6": "fd00:ec2::254",
-    "private network": "10.20.30.40",
-    "office network": "172.16.5.5",
-    "home network": "192.168.1.1",
-    "carrier network": "100.64.0.1",
-    "loopback": "127.0.0.1",
-    "link-local IPv6": "fe80::1",
-    "translated IPv6": "64:ff9b::a9fe:a9fe",
-    "API server": "10.96.0.1",
-}
 PORTS = (
     22,
     53,
@@ -141,17 +117,6 @@ PORTS = (
 )
 
 
-def openings_of(table: str) -> set[Opening]:
-    """The table's rows as single openings."""
-    found: set[Opening] = set()
-    for line in filter(None, table.splitlines()):
-        source, _, targets = line.partition("->")
-        for target in targets.split(","):
-            name, _, port = target.strip().rpartition(" ")
-            found.add((source.strip(), name, int(port), "TCP"))
-    return found
-
-
 def allowed(environment: str, found: set[Opening]) -> str:
     """What the table allows an environment; a failure with the line to add when it says nothing."""
     parts = {
@@ -172,83 +137,33 @@ def environment(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+IN_OTHER_NAMESPACES = tuple(
+    Pod(name=name, namespace=namespace, labels=labels, ip=f"10.244.0.{number}")
+    for number, (name, namespace, labels) in enumerate(
+        (
+            (
+                "impostor",
+                "default",
+                {"app.kubernetes.io/name": "ai-interviewer-nginx-gateway", "k8s-app": "kube-dns"},
+            ),
+            ("metrics", "kube-system", {"k8s-app": "metrics"}),
+            ("ingress-controller", "ingress-nginx", {"app.kubernetes.io/name": "ingress-nginx"}),
+            ("collector", "monitoring", {"app.kubernetes.io/name": "prometheus"}),
+            ("neighbour", "monitoring", {"app.kubernetes.io/name": "node-exporter"}),
+        ),
+        start=203,
+    )
+)
+
+
 def openings_in(manifests: list[Manifest]) -> set[Opening]:
     """Every opening that what is rendered leaves; the port of each pod is asked for."""
-    rendered = cast("list[dict[str, JSON]]", manifests)
-    cluster = Cluster(
-        namespaces=[
-            *namespaces_of(rendered),
-            *(Namespace(name=name) for name in ("ingress-nginx", "kube-system", "default", "monitoring")),
-        ],
-        policies=policies_of(rendered),
-    )
-    # Every pod has an address in the pod network, so that a rule for addresses that covers it would show.
-    inside = {
-        pod.name.removeprefix("ai-interviewer-"): replace(pod, ip=f"10.244.0.{index}")
-        for index, pod in enumerate(pods_of(rendered), start=1)
-    }
-    stranger = Pod(name="stranger", namespace=NAMESPACE, labels={"app": "stranger"}, ip="10.244.0.200")
-    impostor = Pod(
-        name="impostor",
-        namespace="default",
-        labels={"app.kubernetes.io/name": "ai-interviewer-nginx-gateway", "k8s-app": "kube-dns"},
-        ip="10.244.0.201",
-    )
-    dns = Pod(
-        name="kube-dns",
-        namespace="kube-system",
-        labels={"k8s-app": "kube-dns"},
-        ports=(ContainerPort(number=53, name="dns", protocol="UDP"),),
-        ip="10.244.0.202",
-    )
-    metrics = Pod(name="metrics", namespace="kube-system", labels={"k8s-app": "metrics"}, ip="10.244.0.203")
-    controller = Pod(
-        name="controller",
-        namespace="ingress-nginx",
-        labels={"app.kubernetes.io/name": "ingress-nginx"},
-        ip="10.244.0.204",
-    )
-    collector = Pod(
-        name="collector", namespace="monitoring", labels={"app.kubernetes.io/name": "prometheus"}, ip="10.244.0.205"
-    )
-    neighbour = Pod(
-        name="neighbour", namespace="monitoring", labels={"app.kubernetes.io/name": "node-exporter"}, ip="10.244.0.206"
-    )
-    ends: dict[str, Pod | Host] = {
-        **inside,
-        "stranger": stranger,
-        "impostor": impostor,
-        "kube-dns": dns,
-        "metrics": metrics,
-        "ingress-controller": controller,
-        "collector": collector,
-        "neighbour": neighbour,
-        **{name: Host(name=name, ip=ip) for name, ip in HOSTS.items()},
-    }
-    ours = {name for name, end in ends.items() if isinstance(end, Pod) and end.namespace == NAMESPACE}
-    protocols: tuple[Protocol, ...] = ("TCP", "UDP")
-    served = {port.number for pod in inside.values() for port in pod.ports}
-    assert served <= set(PORTS), "a port that a pod serves is not asked for"
-    return {
-        (source, target, port, protocol)
-        for source in ends
-        for target in ends
-        if source != target and (source in ours or target in ours)
-        for port in PORTS
-        for protocol in protocols
-        if cluster.allows(ends[source], ends[target], port, protocol)
-    }
+    return openings.openings_in(manifests, {NAMESPACE: "ai-interviewer-"}, IN_OTHER_NAMESPACES, PORTS)
 
 
 def assert_exactly(found: set[Opening], table: str) -> None:
     """Refuse an opening that the table lacks, and one that only the table has. Every pod may ask the DNS."""
-    openings = openings_of(table)
-    pods = {source for source, *_ in openings} | {target for _, target, *_ in openings}
-    ours = {"stranger", *pods - {*OTHERS, *HOSTS}}
-    protocols: tuple[Protocol, ...] = ("TCP", "UDP")
-    names: set[Opening] = {(pod, "kube-dns", 53, protocol) for pod in ours for protocol in protocols}
-    expected = openings | names
-    assert found == expected, f"too open: {sorted(found - expected)}; too closed: {sorted(expected - found)}"
+    openings.assert_exactly(found, table, outside=OTHERS, strangers=["stranger"])
 
 
 def test_exactly_the_openings_of_the_table_exist(manifests: Manifests, environment: str) -> None:

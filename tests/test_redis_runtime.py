@@ -35,11 +35,13 @@ from mcpmesh_k8s import (
     Phase,
     Redis,
     RedisSettings,
+    RedisUser,
     Repair,
     Secret,
     SecretSettings,
     read_script,
 )
+from mcpmesh_k8s.kubernetes.manifest import each
 from mesh_harness import (
     LOCALHOST,
     SECRETS,
@@ -328,8 +330,8 @@ def test_each_client_is_refused_what_is_not_its_own(traced: Pod, user: str, comm
     assert "in an interview" not in answer
 
 
-# As MONITOR shows of agents 3.8.0 and of two registries 3.7.1 within six minutes. What one of these does for another that
-# is gone is as its source has it (consumer.go of v3.6.0).
+# As MONITOR shows of agents 3.8.0 and of two registries 3.7.1 within six minutes. What one of them does for another
+# that is gone is as its source has it (consumer.go of v3.6.0).
 ALLOWED_OF_3 = {
     "mesh": ("PING", f"XADD {STREAM} MAXLEN ~ 10000 * said x", "SETEX session:1:echo 3600 10.0.0.1"),
     "registry": (
@@ -664,3 +666,81 @@ def test_the_sidecar_outlives_a_redis_that_is_away_and_ends_at_once_when_asked_t
         assert {line.level for line in lines if "trim of" in line.text} == {"error"}
         assert pod.process.poll() is None
         assert pod.terminate(5) == 0
+
+
+OPEN = RedisUser(
+    name="default",
+    keys=("user_profile:*", "interview_finalization_lock"),
+    commands=("get", "set", "setex", "del", "exists"),
+    without_password_because="Its code gives none.",
+)
+
+
+@pytest.fixture(scope="module")
+def half_open_manifests(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Manifest]:
+    """An environment where the code of a client gives Redis no password."""
+    folder = tmp_path_factory.mktemp("half-open")
+    users = (*(user for user in DEV.redis.users if user.name != "default"), OPEN)
+    whole = AiInterviewer(
+        dataclasses.replace(DEV, redis=dataclasses.replace(DEV.redis, users=users)), outdir=folder / "dist"
+    )
+    whole.synth()
+    return read_manifests(folder / "dist")
+
+
+@pytest.fixture(scope="module")
+def half_open(
+    half_open_manifests: Sequence[Manifest], tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Pod, None, None]:
+    """Its Redis."""
+    with running(half_open_manifests, tmp_path_factory.mktemp("half-open-redis")) as pod:
+        yield pod
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("PING", '"PONG"'),
+        ("SET user_profile:1 x", '"OK"'),
+        ("SETEX user_profile:2 60 x", '"OK"'),
+        ("GET user_profile:2", '"x"'),
+        ("EXISTS user_profile:2", "1"),
+        ("SET interview_finalization_lock me NX EX 60", '"OK"'),
+        ("DEL interview_finalization_lock", "1"),
+        ("GET user:1", NO_KEY),
+        ("GET session:1", NO_KEY),
+        ("SETEX session:1 60 me", NO_KEY),
+        ("KEYS *", "no permissions to run the 'keys' command"),
+        (f"XADD {STREAM} * a b", "no permissions to run the 'xadd' command"),
+        ("CONFIG GET *", "no permissions to run the 'config|get' command"),
+        ("ACL LIST", "no permissions to run the 'acl|list' command"),
+    ],
+)
+def test_who_gives_no_password_has_the_keys_that_are_said_and_no_others(
+    half_open: Pod, command: str, told: str
+) -> None:
+    assert told in redis_cli(half_open.ports["redis"], "", *command.split(), user="")
+
+
+def test_others_still_need_their_passwords_where_somebody_needs_none(half_open: Pod) -> None:
+    port = half_open.ports["redis"]
+    add = ("XADD", STREAM, "*", "said", "x")
+    assert not redis_cli(port, SECRETS[REDIS, "mesh-password"], *add, user="mesh").startswith("error:")
+    # Who is refused is still who gives none.
+    for user in ("mesh", "operator"):
+        assert "the 'xadd' command" in redis_cli(port, "wrong", *add, user=user)
+    assert "DEFAULT_PASSWORD" not in half_open.environment
+
+
+def test_who_waits_with_a_wrong_password_waits_where_somebody_needs_none(
+    half_open: Pod, half_open_manifests: Sequence[Manifest]
+) -> None:
+    agent = find(half_open_manifests, "Deployment", "ai-interviewer-pdf-extractor")
+    (waiting,) = each(agent, "spec", "template", "spec", "initContainers")
+    command = waiting["command"]
+    assert isinstance(command, list)
+    assert command[4:] == ["redis-cli", "--user", "mesh", "-e", "-h", REDIS, "-p", "6379", "acl", "whoami"]
+    for password, code in ((SECRETS[REDIS, "mesh-password"], 0), ("wrong", 1)):
+        asked = [*command[4:9], LOCALHOST, "-p", str(half_open.ports["redis"]), *command[12:]]
+        environment = {**os.environ, "REDISCLI_AUTH": password}
+        assert subprocess.run(asked, env=environment, check=False, capture_output=True).returncode == code

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import openings
 import test_reachability as reach
 from ai_interviewer import PROD, AiInterviewer, EnvironmentSettings
 from conftest import Manifest, close, read_manifests
@@ -41,7 +42,8 @@ from mcpmesh_k8s import (
 )
 from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
 from mesh_harness import find
-from test_reachability import ALLOWED, HOSTS, NAMESPACE, OTHERS, Opening, assert_exactly, openings_in, openings_of
+from openings import HOSTS, Opening, openings_of
+from test_reachability import ALLOWED, NAMESPACE, OTHERS, assert_exactly, openings_in
 
 Rendered = list[Manifest]
 HBONE, INBOUND = 15008, 4143
@@ -54,7 +56,7 @@ PREFIX = "ai-interviewer-"
 def asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The ports of meshes are asked for too, by the address that Istio gives the kubelet's probes."""
     monkeypatch.setattr(reach, "PORTS", (*reach.PORTS, HBONE, INBOUND, 4191, 8086))
-    monkeypatch.setattr(reach, "HOSTS", {**HOSTS, PROBES: "169.254.7.127"})
+    monkeypatch.setattr(openings, "HOSTS", {**HOSTS, PROBES: "169.254.7.127"})
 
 
 def rendered(settings: EnvironmentSettings, folder: Path) -> Rendered:

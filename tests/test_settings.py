@@ -87,6 +87,7 @@ from mcpmesh_k8s import (
     ExistingCertificates,
     ExistingClaim,
     ExistingConfigMap,
+    ExistingSecret,
     ExistingSecrets,
     Exposure,
     External,
@@ -141,6 +142,7 @@ from mcpmesh_k8s import (
     MeshDashboardSettings,
     MeshRelease,
     MeshSettings,
+    MeshTls,
     MetricsEndpoint,
     Minio,
     MinioSettings,
@@ -709,6 +711,7 @@ TWO_ROLES = replace(POSTGRES, compute=LARGE, databases=(Database(name="shop", ro
 PROJECT = ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git")
 REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
 CARTS = RedisUser(name="carts", keys=("cart:*",), commands=("get", "set"))
+MESH_TLS = MeshTls(certificates=CertManager(issuer="mesh-ca"))
 NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
 SEALED_TO = Age(recipients=("age1qhjjyqga2x7ke3tr7yzw2myccp42yfxtfedr3xenrhkq8mfhuyuq6rljy0",), image=IMAGE)
 ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
@@ -804,7 +807,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         termination_grace_seconds=31,
         url_variable="BOT_URL",
         port=8091,
-        jobs=True,
+        jobs_grace_seconds=60,
         **OF_THE_MESH,
         availability=URGENT,
         extras=MORE,
@@ -1206,6 +1209,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         Mesh(),
         lambda _, mesh: Shop(ApplicationSettings(name="shop", mesh=mesh)).runs_agent(AGENT),
         release=MeshRelease.V0_5,
+        tls=MESH_TLS,
+    ),
+    MeshTls: case(
+        MESH_TLS,
+        lambda _, tls: Shop(ApplicationSettings(name="shop", mesh=Mesh(tls=tls))).runs_agent(AGENT),
+        certificates=ExistingCertificates(),
+        reloader=True,
     ),
     MeshDashboardSettings: case(
         MeshDashboardSettings(),
@@ -1696,6 +1706,14 @@ CASES: dict[type[DataclassInstance], Case] = {
         config_map="colours",
         keys=("blue",),
     ),
+    ExistingSecret: case(
+        ExistingSecret(mount_path="/keys", secret="keys"),
+        Shop.mounts,
+        name="partner",
+        mount_path="/partner",
+        secret="partner",
+        keys=("tls.key",),
+    ),
     LabelSelectorRequirement: case(
         LabelSelectorRequirement(key="colour", operator="Exists"),
         lambda shop, requirement: shop.runs_beside(replace(BY_WEB, match_expressions=(requirement,))),
@@ -2040,6 +2058,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         name="default",
         keys=("cart:?",),
         commands=("get",),
+        without_password_because=Given("It is a test.", {"name": "default"}),
     ),
     RedisExporter: case(
         RedisExporter(),

@@ -92,7 +92,7 @@ def duplicate_identities(objects: Objects) -> Iterator[str]:
 
 def dangling_references(objects: Objects, application: ApplicationScope) -> Iterator[str]:
     """A reference to what nothing provides leaves a pod waiting for ever."""
-    existing = {there for pod in application.find_all(Pod) for volume in pod.volumes for there in volume.existing}
+    existing = _existing(application)
     for manifest, template in objects.pods:
         spec = at(template, "spec")
         wanted = [("ServiceAccount", str(spec.get("serviceAccountName", "default")))]
@@ -144,6 +144,11 @@ def dangling_references(objects: Objects, application: ApplicationScope) -> Iter
                     yield f"{title(manifest)} sends to {dict(backend)}, which no Service provides."
 
 
+def _existing(application: ApplicationScope) -> set[tuple[str, str]]:
+    """What volumes say is in the cluster already, as kind and name."""
+    return {there for pod in application.find_all(Pod) for volume in pod.volumes for there in volume.existing}
+
+
 def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterator[str]:
     """A key that no Secret of the application holds stops the container from starting."""
     keys = {
@@ -151,7 +156,7 @@ def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterato
     }
     keys |= {(one.secret, key) for one in application.find_all(Certificate) for key in one.KEYS}
     keys |= {(name_of(secret), key) for secret in objects.of("Secret") for key in at(secret, "data")}
-    names = {name for name, _ in keys}
+    names, existing = {name for name, _ in keys}, _existing(application)
     for manifest, template in objects.pods:
         for container in containers_of(template):
             for variable in each(container, "env"):
@@ -163,8 +168,13 @@ def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterato
                     )
         for source in (source for volume in each(template, "spec", "volumes") for source in _sources_of(volume)):
             name = at(source, "secret").get("secretName", at(source, "secret").get("name"))
+            if ("Secret", str(name)) in existing:
+                continue
             if name is not None and name not in names:
-                yield f"{title(manifest)} mounts Secret {name!r}, which nothing provides: declare it with Secret(...)."
+                yield (
+                    f"{title(manifest)} mounts Secret {name!r}, which nothing provides: declare it with Secret(...), "
+                    "or mount what others made as an ExistingSecret(...)."
+                )
             for item in each(source, "secret", "items") if name in names else ():
                 if (name, item.get("key")) not in keys:
                     yield (

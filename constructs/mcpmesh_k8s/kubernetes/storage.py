@@ -376,6 +376,57 @@ class ExistingClaim(Volume):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExistingSecret(Volume):
+    """Read-only files from a Secret that someone else made in the application's namespace, under a name of theirs.
+
+    The operator's commands neither make nor rotate it: what the application's own commands shall know is a `Secret` and
+    `SecretFiles`. A change of it replaces no pod: the files change in the running container after about a minute. The
+    process reads them by the volumes' group (``User.volume_gid``).
+
+    Args:
+        name: The volume's name.
+        mount_path: The folder they appear in.
+        secret: The Secret's name. It must be there before the pod starts.
+        keys: The keys that are shown, each as a file of its name; all of them unless given.
+    """
+
+    name: str = "existing-secret"
+    mount_path: str
+    secret: str
+    keys: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        super().__post_init__()
+        dns_subdomain("ExistingSecret.secret", self.secret)
+        _keys("ExistingSecret.keys", self.keys)
+
+    @property
+    def only_read(self) -> bool:
+        """A Secret cannot be written to."""
+        return True
+
+    @property
+    def existing(self) -> tuple[tuple[str, str], ...]:
+        """The Secret."""
+        return (("Secret", self.secret),)
+
+    @property
+    def secrets(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The same: what restarts pods when a Secret changes sees it too."""
+        return ((self.secret, self.keys),)
+
+    def source(self, owner: str) -> k8s.Volume:
+        """The Secret by its name."""
+        return k8s.Volume(
+            name=self.name,
+            secret=k8s.SecretVolumeSource(
+                secret_name=self.secret, default_mode=_GROUP_READABLE, items=_items(self.keys)
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SecretFiles(Volume):
     """Read-only files from a Secret that the application declares with ``Secret(...)``.
 

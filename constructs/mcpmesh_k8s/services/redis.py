@@ -110,6 +110,8 @@ _DASHBOARD = f"{_BOUNDS} +xrevrange"
 _EXPORTER = f"%R~{STREAM} +ping +info +select +latency|latest +slowlog|len +xinfo|stream +xinfo|groups +xinfo|consumers"
 # What a replica asks before it is sent everything, and nothing else: it can neither name a key nor write one.
 _BACKUP = "+ping +sync +psync +replconf"
+_WHO_AM_I = "+acl|whoami"
+"""What only those may ask who have a password, where somebody needs none: whose password is wrong is that somebody."""
 _RULES = frozenset(
     {
         *("acl", "bgrewriteaof", "bgsave", "client", "cluster", "config", "debug", "failover", "flushall", "flushdb"),
@@ -183,11 +185,15 @@ class RedisUser:
         keys: The patterns of the keys that are its own, such as ``user:*``.
         commands: What it does with them, as Redis calls it: ``get``, ``set``, ``scan``, ``xinfo|stream``. Those that
             name no key, such as ``scan``, see the names of all keys.
+        without_password_because: Why there is code that gives no password. Empty, as it should be, asks for one. Such a
+            user is ``default``, and has its keys alone: whatever the policies let to the server may use them, without
+            a trace of who did. The mesh's runtime beside that code logs in as any other.
     """
 
     name: str
     keys: tuple[str, ...]
     commands: tuple[str, ...]
+    without_password_because: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a name that is taken, patterns that are none, and commands that rule the server."""
@@ -196,6 +202,12 @@ class RedisUser:
         if self.name in (*_OWN_USERS, "trimmer", "dashboard", "exporter", "backup"):
             raise SettingError("RedisUser.name", self.name, "The server has one of this name. Give another.")
         where = f"of {self.name!r}"
+        if self.without_password_because and self.name != "default":
+            raise SettingError(
+                f"RedisUser.without_password_because {where}",
+                self.without_password_because,
+                "Who gives no password is 'default'. Give that name, or a password.",
+            )
         if not self.keys or not self.commands:
             raise SettingError(
                 f"RedisUser.keys and commands {where}",
@@ -288,15 +300,23 @@ class RedisSettings(WorkloadOptions):
         return tuple(map(_password_key, self.rights_in(mesh.release)))
 
     def rights_in(self, release: MeshRelease) -> Mapping[str, str]:
-        """What each user of the server may do, as ``ACL SETUSER`` has it. All else is refused."""
-        return {
+        """What each user who has a password may do, as ``ACL SETUSER`` has it. All else is refused."""
+        rights = {
             **_OWN_USERS,
             **({"registry": _BOUNDS} if release.bounds_traces else {"trimmer": _TRIMMER}),
             **({"dashboard": _DASHBOARD} if self.dashboard else {}),
             **({"exporter": _EXPORTER} if self.exporter else {}),
             **({"backup": _BACKUP} if self.backup else {}),
-            **{user.name: _client(user.keys, user.commands) for user in self.users},
+            **{
+                user.name: _client(user.keys, user.commands) for user in self.users if not user.without_password_because
+            },
         }
+        return {user: f"{may} {_WHO_AM_I}" for user, may in rights.items()} if self.open_user else rights
+
+    @property
+    def open_user(self) -> RedisUser | None:
+        """Who needs no password."""
+        return next((user for user in self.users if user.without_password_because), None)
 
 
 class Redis(Workload):
@@ -318,7 +338,7 @@ class Redis(Workload):
         self.release = mesh.release
         """Which MCP Mesh its clients run."""
         self.rights = settings.rights_in(mesh.release)
-        """What each of its users may do."""
+        """What each of its users may do who has a password."""
         needed = settings.secret_keys_of(mesh)
         if lacking := [key for key in needed if key not in secret.settings.key_names]:
             raise SettingError(
@@ -595,7 +615,8 @@ class Redis(Workload):
         """The server, as one of ``settings.users`` sees it: what the mesh's runtime does, and keys of its own.
 
         The client is introduced by ``REDIS_HOST``, ``_PORT``, ``_DB``, ``_USERNAME``, ``_PASSWORD`` and ``REDIS_URL``,
-        as every client is; of 3 by ``MCP_MESH_TRACE_STREAM_MAXLEN`` too.
+        as every client is; of 3 by ``MCP_MESH_TRACE_STREAM_MAXLEN`` too. One without a password is introduced by
+        ``REDIS_HOST``, ``_PORT`` and ``_DB`` alone, and ``REDIS_URL`` is for the mesh's runtime, which has one.
 
         Raises:
             SettingError: There is no such user.
@@ -604,6 +625,8 @@ class Redis(Workload):
         if name not in names:
             known = f"one of the server's: {', '.join(names)}" if names else "RedisSettings.users first"
             raise SettingError(f"{self.full_name} user", name, f"Give {known}.")
+        if self.settings.open_user and self.settings.open_user.name == name:
+            return _for_code_without_password(self.target)
         return self._target(name)
 
     def _target(self, user: str) -> Target:
@@ -611,6 +634,7 @@ class Redis(Workload):
         # The registry and the dashboard write no span: all others do.
         length = {"MCP_MESH_TRACE_STREAM_MAXLEN": str(self.settings.trace_length)}
         where: tuple[str, ...] = ("-h", endpoint.host, "-p", str(endpoint.port))
+        question = ("acl", "whoami") if self.settings.open_user else ("ping",)
         url = f"{endpoint.scheme}://{user}:$(REDIS_PASSWORD)@{endpoint.authority}/0"
         encryption, known = dict[str, str](), tuple[Volume, ...]()
         if self.certificate:
@@ -636,7 +660,7 @@ class Redis(Workload):
             ),
             volumes=known,
             readiness=Readiness(
-                command=("redis-cli", "--user", user, "-e", *where, "ping"),
+                command=("redis-cli", "--user", user, "-e", *where, *question),
                 variables=variables({"REDISCLI_AUTH": password}),
                 volumes=known,
             ),
@@ -644,6 +668,17 @@ class Redis(Workload):
 
     def _password(self, user: str) -> SecretKey:
         return self.secret.key(_password_key(user))
+
+
+def _for_code_without_password(target: Target) -> Target:
+    """The server as the mesh's runtime sees it, by its URL alone: code that found a password would give it."""
+    known, own = "REDIS_PASSWORD", "MESH_REDIS_PASSWORD"
+    told = {one.name: one.value for one in target.introduction if one.name not in ("REDIS_USERNAME", known)}
+    url = told.pop("REDIS_URL")
+    password = next(one.value for one in target.introduction if one.name == known)
+    assert isinstance(url, str)
+    renamed = {own: password, "REDIS_URL": url.replace(f"$({known})", f"$({own})")}
+    return replace(target, introduction=variables({**told, **renamed}))
 
 
 def _password_key(user: str) -> str:
@@ -717,9 +752,16 @@ _ENCRYPTED = (
 )
 
 
+def _open(user: RedisUser) -> tuple[str, ...]:
+    """A user who needs no password. With one, Redis by itself takes connections from its own machine alone."""
+    keys, commands = (f"~{pattern}" for pattern in user.keys), (f"+{command}" for command in user.commands)
+    return ("protected-mode no", f"user {user.name} on nopass {' '.join(('+ping', *keys, *commands))}")
+
+
 def configuration(settings: RedisSettings, *, encrypted: bool = False) -> str:
     """``redis.conf``: bounded below the container's limit, and nothing is ever evicted."""
     persistent = isinstance(settings.storage, Persistent)
+    named = any(user.name == "default" for user in settings.users)
     lines = (
         *(_ENCRYPTED if encrypted else ("port 6379",)),
         "bind * -::*",
@@ -731,7 +773,8 @@ def configuration(settings: RedisSettings, *, encrypted: bool = False) -> str:
         'save ""',
         "tcp-keepalive 60",
         # Who gives no name, unless it is one of the users.
-        *(() if any(user.name == "default" for user in settings.users) else ("user default off",)),
+        *(() if named else ("user default off",)),
+        *(_open(settings.open_user) if settings.open_user else ()),
         f"include {_USERS_FILE}",
     )
     return "".join(f"{line}\n" for line in lines)
