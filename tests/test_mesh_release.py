@@ -45,6 +45,7 @@ from mcpmesh_k8s import (
     RoleConnections,
     Runtime,
     Secret,
+    SecretFiles,
     SecretSettings,
     SettingError,
     Tempo,
@@ -57,6 +58,7 @@ from mcpmesh_k8s import (
     WorkloadSettings,
     images,
     topology,
+    variables,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
 from mcpmesh_k8s.services.mesh_variables import READ, MeshProgram
@@ -330,6 +332,17 @@ def test_what_is_said_of_many_rows_is_true_of_the_release(tmp_path: Path) -> Non
     assert "None is ever deleted" in said[V0_5]
     assert "None" not in said[V3]
     assert "deleted after an hour" in said[V3]
+
+
+def test_a_registry_may_know_a_server_of_others_by_its_ca(tmp_path: Path) -> None:
+    """As docs/mesh.md has it."""
+    files = SecretFiles(name="collector", mount_path="/etc/collector", secret="shop-collector")
+    told = variables({"TELEMETRY_TLS_CA": "/etc/collector/ca.crt"})
+    shop = Shop(tmp_path, V3, replace(REGISTRY, variables=told, extras=PodExtras(volumes=(files,))))
+    shop.secret("collector", ("ca.crt",))
+    assert shop.environment("registry")["TELEMETRY_TLS_CA"] == "/etc/collector/ca.crt"
+    container, *_ = shop.rendered("Deployment", "registry")["spec"]["template"]["spec"]["containers"]
+    assert "/etc/collector" in {mount["mountPath"] for mount in container["volumeMounts"]}
 
 
 # --- from the registry to agents ---
