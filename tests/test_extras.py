@@ -724,6 +724,14 @@ def tried(extras: PodExtras) -> Callable[[Shop], object]:
 
 
 UNSOUND: dict[str, tuple[Callable[[Shop], object], str]] = {
+    "a Secret of others that the application declares": (
+        lambda shop: (
+            shop.secret("keys", "tls.key"),
+            shop.adds(PodExtras(volumes=(ExistingSecret(mount_path="/keys", secret="shop-keys"),))),
+        ),
+        "Secret 'shop-keys' is said to be made by others, and the application declares it: take a variable from "
+        "secret.key(...), and files from SecretFiles(...).",
+    ),
     "a Secret that nobody declared": (
         tried(PodExtras(volumes=(SecretFiles(mount_path="/keys", secret="shop-keys"),))),
         "Deployment shop-extra mounts Secret 'shop-keys', which nothing provides: declare it with Secret(...), or "

@@ -6,6 +6,7 @@ import ast
 import re
 import runpy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import kubernetes_validate
@@ -30,6 +31,7 @@ from mcpmesh_k8s import (
     Phase,
     Registry,
     RegistrySettings,
+    TreeError,
     images,
     synthesize,
 )
@@ -327,7 +329,7 @@ def test_managed_stores_are_known_by_their_certificates(trips: tuple[Rendered, l
     manifests = trips[0].manifests
     told = environment(manifests, "trip-planner-profiles")
     assert told["PGSSLMODE"] == "verify-full"
-    assert told["PGPASSWORD"] == "trip-planner-profiles/password"
+    assert told["PGPASSWORD"] == "profiles-database/password"
     file = str(told["PGSSLROOTCERT"])
     mounts = {str(one["mountPath"]): one for one in each(container(manifests, "trip-planner-profiles"), "volumeMounts")}
     assert mounts[file.rpartition("/")[0]]["readOnly"] is True
@@ -348,10 +350,26 @@ def test_each_key_reaches_who_needs_it_and_nobody_else(trips: tuple[Rendered, li
         "trip-planner-partner": {"booking"},
         "partner-client": {"booking"},
         "trip-planner-cache": {"fares"},
-        "trip-planner-profiles": {"profiles", "report"},
+        "profiles-database": {"profiles", "report"},
         "trip-planner-oauth2-proxy": {"oauth2-proxy"},
     }
     assert {secret: readers(manifests, secret) for secret in expected} == expected
+
+
+def test_secrets_of_others_are_not_among_those_that_the_operator_is_asked_for(
+    trips: tuple[Rendered, list[Manifest]],
+) -> None:
+    assert {entry.reference.secret for entry in trips[0].application.secret_keys()} == {
+        f"trip-planner-{name}" for name in ("postgres", "redis", "cache", "partner", "anthropic", "oauth2-proxy")
+    }
+
+
+def test_there_is_no_room_for_the_heavy_agent_on_smaller_nodes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    others, pool = trip_planner.settings.BUDGET.nodes
+    smaller = replace(trip_planner.settings.BUDGET, nodes=(others, replace(pool, memory="3Gi")))
+    monkeypatch.setattr(trip_planner.settings, "BUDGET", smaller)
+    with pytest.raises(TreeError, match=r"trip-planner-planner may run 3 pods .* the nodes have room for"):
+        trip_planner.application.trip_planner(str(tmp_path / "small")).manifests()
 
 
 def test_agents_of_two_languages_are_started_each_in_its_way(trips: tuple[Rendered, list[Manifest]]) -> None:

@@ -1412,7 +1412,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         key=Refused("other", "It has no such key"),
         ciphertext=sealed(b"b"),
     ),
-    SecretKey: case(SecretKey(secret="shop-one", key="first"), Shop.reads, secret="shop-two", key="second"),
+    SecretKey: case(
+        SecretKey(secret="shop-one", key="first"),
+        Shop.reads,
+        secret="shop-two",
+        key="second",
+        existing=Refused(True, "said to be made by others"),
+    ),
     SecretSettings: case(
         SECRET,
         lambda shop, settings: Secret(shop.phase, settings),

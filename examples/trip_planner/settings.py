@@ -52,6 +52,7 @@ from mcpmesh_k8s import (
     Schedule,
     Scratch,
     Secret,
+    SecretKey,
     SmokeTestSettings,
     SystemPods,
     TaskSettings,
@@ -203,28 +204,27 @@ FORECAST_HOST = "weather-forecast.weather.svc.cluster.local"
 SUBNET = AddressRange(cidr="10.40.8.0/24")
 
 
-def database(secret: Secret) -> External:
-    """The managed PostgreSQL: who dials it knows it by its provider's CA, and by its name."""
-    ca = Files(
-        name="postgres-ca",
-        mount_path="/etc/postgres-ca",
-        files=(File(path="ca.pem", content=Path(__file__).with_name("postgres-ca.pem").read_text(encoding="utf-8")),),
-    )
-    return External(
-        name="managed PostgreSQL",
-        hosts=(DATABASE_HOST,),
-        port=5432,
-        peer=SUBNET,
-        introduction=variables(
-            {
-                "DATABASE_URL": f"postgresql://profiles@{DATABASE_HOST}:5432/profiles",
-                "PGPASSWORD": secret.key("password"),
-                "PGSSLMODE": "verify-full",
-                "PGSSLROOTCERT": "/etc/postgres-ca/ca.pem",
-            }
-        ),
-        volumes=(ca,),
-    )
+# Who dials it knows it by its provider's CA, and by its name. What made it for us put the password into a Secret.
+DATABASE_CA = Files(
+    name="postgres-ca",
+    mount_path="/etc/postgres-ca",
+    files=(File(path="ca.pem", content=Path(__file__).with_name("postgres-ca.pem").read_text(encoding="utf-8")),),
+)
+DATABASE = External(
+    name="managed PostgreSQL",
+    hosts=(DATABASE_HOST,),
+    port=5432,
+    peer=SUBNET,
+    introduction=variables(
+        {
+            "DATABASE_URL": f"postgresql://profiles@{DATABASE_HOST}:5432/profiles",
+            "PGPASSWORD": SecretKey(secret="profiles-database", key="password", existing=True),
+            "PGSSLMODE": "verify-full",
+            "PGSSLROOTCERT": f"{DATABASE_CA.mount_path}/ca.pem",
+        }
+    ),
+    volumes=(DATABASE_CA,),
+)
 
 
 def cache(secret: Secret) -> External:
