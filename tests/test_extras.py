@@ -658,7 +658,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
             container=replace(MAIN, volumes=(Scratch(),)),
             extras=PodExtras(volumes=(Scratch(mount_path="/other"),)),
         ),
-        "Container 'main' volume: 'tmp' was given. It is given twice",
+        "Container 'main' volume name: 'tmp' was given. It is given twice",
     ),
     "a place where the program has a volume": (
         lambda: replace(

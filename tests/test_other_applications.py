@@ -13,7 +13,6 @@ import kubernetes_validate
 import pytest
 
 import interviewer_later.application
-import interviewer_later.settings
 import test_properties
 import trip_planner.application
 import trip_planner.settings
