@@ -24,6 +24,7 @@ LOGIN := build/bin/oauth2-proxy
 WATCHING := build/watching
 REGISTRY := build/mesh-registry
 EXPORTER := build/bin/postgres_exporter
+AGE := build/bin/age
 GO := build/go/bin/go
 
 # The tools of package.json start `node` by name. Ours comes first, whatever the machine has.
@@ -41,7 +42,7 @@ help: ## this list
 setup: ## install everything that the other targets need; SYSTEM_PACKAGES=no leaves the system as it is
 	@$(PYTHON) tests/install_programs.py
 	@$(MAKE) --silent $(VENV)
-	@for part in $(TOOLS) $(MESH) $(MESH3) $(LOGIN) $(EXPORTER) $(REGISTRY) $(WATCHING); do \
+	@for part in $(TOOLS) $(MESH) $(MESH3) $(LOGIN) $(EXPORTER) $(AGE) $(REGISTRY) $(WATCHING); do \
 	  $(MAKE) --silent $$part || echo "--- $$part could not be made: tests that start something of it are skipped"; \
 	done
 
@@ -54,6 +55,10 @@ test: export PYTHONDONTWRITEBYTECODE :=
 .PHONY: test
 test: setup ## set up, then run the tests; those that lack a program are skipped, with how to get it
 	@.venv/bin/python -m pytest $(PYTEST_FLAGS)
+
+.PHONY: test-long
+test-long: ## the same, and the proofs that are tried at many points at all of them, as CI does
+	@$(MAKE) test PYTEST_FLAGS="$(PYTEST_FLAGS) --long"
 
 .PHONY: check
 check: lint types generated wheel-check test pins-age ## everything that must hold before a commit
@@ -279,6 +284,9 @@ $(LOGIN): tests/oauth2_proxy/go.mod tests/oauth2_proxy/go.sum
 	@$(go-build)
 
 $(EXPORTER): tests/postgres_exporter/go.mod tests/postgres_exporter/go.sum
+	@$(go-build)
+
+$(AGE): tests/age/go.mod tests/age/go.sum
 	@$(go-build)
 
 $(WATCHING): tests/go_programs.py tests/watching_programs/go.mod tests/watching_programs/go.sum | $(VENV)

@@ -20,7 +20,7 @@ from stand_ins import StandIns
 
 BACKUPS = "/backups"
 NO_OTHERS: Mapping[str, str] = {}
-PLACES = ("BACKUPS", "SCRATCH")
+PLACES = ("BACKUPS", "SCRATCH", "AGE", "AGE_IDENTITY")
 
 
 def job_of(manifests: Sequence[Manifest], name: str) -> Manifest:

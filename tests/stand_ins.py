@@ -15,7 +15,7 @@ from pathlib import Path
 _PROGRAM = """\
 #!/bin/sh
 folder=${0%/*} program=${0##*/} line="$*"
-if [ -t 0 ]; then : >"$folder/stdin.$$"; else command -p cat >"$folder/stdin.$$"; fi
+if [ -t 0 ] || [ /dev/stdin -ef /dev/null ]; then : >"$folder/stdin.$$"; else command -p cat >"$folder/stdin.$$"; fi
 printf '%s\\0' "$program" "$$" "${DOCKER_HOST+set}" "${DOCKER_HOST-}" "$#" "$@" >>"$folder/calls"
 number=$(command -p awk -f "$folder/answers" -f "$folder/last" -- "$program" "$line" "$folder")
 [ -n "$number" ] || { printf '%s\\n' "unexpected call: $program $line" >&2; exit 1; }

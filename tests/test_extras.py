@@ -672,10 +672,6 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: replace(SERVICE, extras=PodExtras(sidecars=(replace(SIDECAR, pre_stop_seconds=30),))),
         "extra pre_stop_seconds: 30 was given",
     ),
-    "a pause that outlasts the stop of a container that hangs": (
-        lambda: replace(SERVICE, container=replace(MAIN, pre_stop_seconds=10, probes=hung_for(10))),
-        "extra pre_stop_seconds: 10 was given. Give less than hung_grace_seconds, 10.",
-    ),
     "no time at all to stop for a container that hangs": (
         lambda: hung_for(0),
         "Probes.hung_grace_seconds: 0 was given. Give 1 or more.",

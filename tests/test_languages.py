@@ -249,6 +249,7 @@ def test_a_limit_that_a_heap_does_not_fit_into_is_refused_with_one_that_does(
     (lambda: replace(JAVA, args=("--fast",)), "Give them to its runtime: Java(args=…)."),
     (lambda: replace(JAVA, tool_workers=2), "stock tool_workers: 2 was given. Java has threads of its own."),
     (lambda: replace(PYTHON, tool_workers=0), "prices tool_workers: 0 was given. Give 1 or more."),
+    (lambda: replace(PYTHON, jobs_grace_seconds=-1), "prices jobs_grace_seconds: -1 was given. Give 0 or more."),
     (lambda: replace(PYTHON, settle_seconds=-1), "prices settle_seconds: -1 was given. Give 0 or more."),
     (lambda: replace(PYTHON, startup_seconds=0), "prices startup_seconds: 0 was given. Give 1 or more."),
 ])  # fmt: skip
@@ -259,15 +260,19 @@ def test_what_nothing_could_start_is_refused_in_words_that_help(make: Callable[[
 
 
 @pytest.mark.parametrize(
-    ("runtime", "program"),
-    [(TypeScript(entry="dist/web.js"), "node"), (Java(jar="target/web.jar"), "java")],
-    ids=["TypeScript", "Java"],
+    ("runtime", "program", "named"),
+    [
+        (Python(module="web"), "python", "MCP_MESH_API_NAME"),
+        (TypeScript(entry="dist/web.js"), "node", "MCP_MESH_AGENT_NAME"),
+        (Java(jar="target/web.jar"), "java", "MCP_MESH_AGENT_NAME"),
+    ],
+    ids=["Python", "TypeScript", "Java"],
 )
-def test_an_api_service_is_of_any_language_too(runtime: Runtime, program: str) -> None:
+def test_an_api_service_is_of_any_language_too(runtime: Runtime, program: str, named: str) -> None:
     api = Api(phase_of(), ApiSettings(name="web", code=CODE, compute=ROOMY, runtime=runtime, port=8081))
     container, environment = main_of(api), environment_of(api)
     assert container["command"] == [program]
-    assert environment["MCP_MESH_API_NAME"] == "web"
+    assert {name for name, value in environment.items() if value == "web"} == {named}
     # The starter takes the mesh's port for agents alone: an API of Spring has Spring's own.
     assert environment.get("SERVER_PORT") == ("8081" if program == "java" else None)
     assert [container[f"{one}Probe"]["httpGet"]["path"] for one in ("startup", "readiness", "liveness")] == [
@@ -312,7 +317,7 @@ def test_sources_that_lack_the_entry_and_a_jar_are_refused(tmp_path: Path) -> No
     (replace(PYTHON, settle_seconds=5), "prices settle_seconds: 5 was given. The runtime of 0.5 does not read it."),
     (replace(PYTHON, call_seconds=60), "prices call_seconds: 60 was given."),
     (replace(PYTHON, tool_workers=4), "prices tool_workers: 4 was given."),
-    (replace(PYTHON, jobs=True), "prices jobs: True was given. 0.5 has no jobs."),
+    (replace(PYTHON, jobs_grace_seconds=60), "prices jobs_grace_seconds: 60 was given. 0.5 has no jobs."),
 ])  # fmt: skip
 def test_what_0_5_does_not_have_is_refused(settings: AgentSettings, says: str) -> None:
     with pytest.raises(SettingError) as refused:
@@ -417,7 +422,7 @@ def test_an_agent_that_only_agents_call_is_not_scaled_by_requests_that_nobody_co
 # --- how it stops ---
 
 
-def test_jobs_have_the_time_that_the_runtime_gives_them_and_who_hangs_has_not() -> None:
+def test_jobs_have_their_time_before_the_runtime_is_told_and_who_hangs_has_not() -> None:
     def stop(settings: AgentSettings) -> tuple[int, int, set[int | None]]:
         agent = agent_of(settings)
         container, pod = main_of(agent), of_kind(agent, "Deployment")["spec"]["template"]["spec"]
@@ -426,10 +431,10 @@ def test_jobs_have_the_time_that_the_runtime_gives_them_and_who_hangs_has_not() 
         return pod["terminationGracePeriodSeconds"], waits, hung
 
     assert stop(PYTHON) == (30, 10, {None})
-    # 10 until nothing is sent, 30 for jobs, 10 to cancel the rest, 10 to leave.
-    assert stop(replace(PYTHON, jobs=True)) == (60, 10, {30})
-    assert stop(replace(PYTHON, jobs=True, termination_grace_seconds=40)) == (60, 10, {30})
-    assert stop(replace(PYTHON, jobs=True, termination_grace_seconds=310)) == (310, 10, {30})
+    # The runtime is told when jobs had their time, and has fifty seconds to leave.
+    assert stop(replace(PYTHON, jobs_grace_seconds=600)) == (650, 600, {30})
+    assert stop(replace(PYTHON, jobs_grace_seconds=5)) == (55, 10, {30})
+    assert stop(replace(PYTHON, jobs_grace_seconds=60, termination_grace_seconds=310)) == (310, 60, {30})
     assert stop(replace(JAVA, termination_grace_seconds=90)) == (90, 10, {30})
 
 

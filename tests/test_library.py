@@ -203,13 +203,15 @@ def test_what_a_public_function_returns_is_what_it_says() -> None:
     }
     lies: set[str] = set()
     seen: set[str] = set()
+    hints: dict[str, object] = {}
 
     def look(frame: FrameType, event: str, returned: object) -> None:
         if event == "return" and (name := codes.get(frame.f_code)):
             seen.add(name)
             said = FUNCTIONS[name].__annotations__.get("return")
-            hint = eval(str(said), {**EVERY_NAME, **frame.f_globals})
-            if not is_of(returned, hint):
+            if name not in hints:
+                hints[name] = eval(str(said), {**EVERY_NAME, **frame.f_globals})
+            if not is_of(returned, hints[name]):
                 lies.add(f"{name} says {said} and gives {type(returned).__name__}")
 
     sys.setprofile(look)

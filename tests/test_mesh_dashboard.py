@@ -72,7 +72,8 @@ from mesh_harness import (
     start_pod,
 )
 from networks import needs_root, own_network
-from processes import START, Account, redis_cli, serving, start_redis
+from processes import START, Account, serving, start_redis
+from redis_client import redis_cli
 from test_postgres_runtime import POSTGRES, PROBES, Server, new_server
 from test_postgres_runtime import SECRETS as HOSTILE
 from watching_harness import answers, start_registry

@@ -25,6 +25,7 @@ from mcpmesh_k8s import (
     External,
     Image,
     Internet,
+    Java,
     Mesh,
     MeshRelease,
     Namespace,
@@ -34,18 +35,21 @@ from mcpmesh_k8s import (
     Port,
     Postgres,
     PostgresSettings,
+    Python,
     Redis,
     RedisSettings,
     RedisUser,
     Registry,
     RegistrySettings,
     Replicas,
+    Runtime,
     Secret,
     SecretSettings,
     SettingError,
     Tempo,
     TempoSettings,
     TreeError,
+    TypeScript,
     User,
     Variable,
     Workload,
@@ -171,6 +175,36 @@ def test_of_0_5_all_answers_are_static_and_an_api_has_its_own(tmp_path: Path) ->
         "prices": {"startup": "/livez", "readiness": "/ready", "liveness": "/livez"},
         "web": {"startup": "tcp", "readiness": "/health", "liveness": "tcp"},
     }
+
+
+@pytest.mark.parametrize(
+    ("runtime", "lacking"),
+    [
+        (Python(module="prices"), set[str]()),
+        # Of src/runtime/typescript and src/runtime/java of v3.6.0: they register when they are started, and trace or do
+        # not, and that is all.
+        (
+            TypeScript(entry="dist/index.js"),
+            {"ENABLED", "DEBOUNCE_DELAY", "TELEMETRY_ENABLED", "REDIS_TRACE_PUBLISHING", "SERVER_STARTUP_TIMEOUT"},
+        ),
+        (
+            Java(jar="prices.jar"),
+            {"ENABLED", "DEBOUNCE_DELAY", "TELEMETRY_ENABLED", "REDIS_TRACE_PUBLISHING", "SERVER_STARTUP_TIMEOUT"},
+        ),
+    ],
+    ids=["Python", "TypeScript", "Java"],
+)
+def test_a_runtime_is_told_only_what_it_reads(tmp_path: Path, runtime: Runtime, lacking: set[str]) -> None:
+    shop = Shop(tmp_path, V3)
+    settings = AgentSettings(
+        name="late", code=CODE, compute=Compute(cpu="1", memory="1Gi"), runtime=runtime, startup_seconds=60
+    )
+    Agent(shop.phase, settings).connects_to(shop.registry)
+    told = {name.removeprefix("MCP_MESH_") for name in shop.environment("late") if name.startswith("MCP_MESH_")}
+    always = {"NAMESPACE", "HTTP_HOST", "HTTP_PORT", "AGENT_NAME", "LOG_LEVEL", "DISTRIBUTED_TRACING_ENABLED"}
+    assert always | {"REGISTRY_URL"} <= told
+    assert not told & lacking
+    assert lacking or {"ENABLED", "DEBOUNCE_DELAY", "TELEMETRY_ENABLED", "REDIS_TRACE_PUBLISHING"} <= told
 
 
 # --- the registry ---
@@ -463,12 +497,26 @@ def test_a_redis_with_tls_is_one_that_a_runtime_of_3_cannot_write_spans_to(tmp_p
     assert said(V0_5) == ""
 
 
+def named_in(runtime: Path) -> set[str]:
+    """The names of the mesh in the sources of a Python runtime, by the folder of its Python."""
+    (packages,) = runtime.parent.glob("lib/*/site-packages")
+    files = [file for part in ("mesh", "_mcp_mesh") for file in (packages / part).rglob("*.py")]
+    texts = [file.read_text() for file in files if "tests" not in file.parts]
+    return {name for text in texts for name in re.findall(r"[\"'](MCP_MESH_[A-Z0-9_]+)[\"']", text)}
+
+
+def test_the_python_runtime_of_3_reads_what_is_said_of_it(needs_mesh3: Path) -> None:
+    """Every name in its sources, and what its core of Rust has, where one text follows the other."""
+    found, read = named_in(needs_mesh3), READ[V3][MeshProgram.PYTHON]
+    (core,) = needs_mesh3.parent.glob("lib/*/site-packages/mcp_mesh_core/*.so")
+    text = core.read_bytes()
+    assert {name for name in read - found if name.encode() not in text} == set()
+    assert found <= read
+
+
 def test_the_python_runtime_of_0_5_reads_what_is_said_of_it(needs_mesh: Path) -> None:
     """Every name in its sources, and no other but those that examples of it read."""
-    (packages,) = needs_mesh.parent.glob("lib/*/site-packages")
-    texts = (file.read_text() for part in ("mesh", "_mcp_mesh") for file in (packages / part).rglob("*.py"))
-    found = {name for text in texts for name in re.findall(r"[\"'](MCP_MESH_[A-Z0-9_]+)[\"']", text)}
-    read = READ[V0_5][MeshProgram.PYTHON]
+    found, read = named_in(needs_mesh), READ[V0_5][MeshProgram.PYTHON]
     assert read - found == {"MCP_MESH_REGISTRY_HOST", "MCP_MESH_REGISTRY_PORT"}
     assert found <= read
 

@@ -4,21 +4,23 @@ A server is made by the rendered init container, and then the rendered task runs
 folders, the address and the port.
 """
 
+import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
 import tempfile
 import uuid
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import Manifests
+from conftest import KEPT, Manifests
 from environments import EVERY
 from log_pipeline import Pipeline
 from mesh_harness import (
@@ -37,7 +39,7 @@ from mesh_harness import (
     probe,
     start_pod,
 )
-from processes import START, Account, memory, serving
+from processes import START, Account, serving
 
 PREFIX = "ai-interviewer-"
 POSTGRES = f"{PREFIX}postgres"
@@ -233,25 +235,34 @@ def first_start(
         return subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
 
-KEPT: dict[str, tempfile.TemporaryDirectory[str]] = {}
-"""What a first start makes, by all that it depends on: whoever starts the same gets a copy, in a tenth of the time."""
-
-
 def create_data(manifests: Sequence[Manifest], account: Account, folder: Path, loopback: Loopback) -> None:
-    """What the pod does before its server starts."""
+    """What the pod does before its server starts. Whoever starts the same gets a copy, in a tenth of the time."""
     data = Path(loopback.command(DATA))
-    if any(data.iterdir()):
-        assert first_start(manifests, account, folder, loopback).wait(START) == 0, first_start_log(folder)
+    kept = kept_data(find(manifests, "StatefulSet", POSTGRES), manifests, account)
+    if not any(data.iterdir()) and kept.is_dir():
+        subprocess.run(["cp", "-a", f"{kept}/.", data], check=True)
         return
-    manifest = find(manifests, "StatefulSet", POSTGRES)
-    files = [m.get("data") for m in manifests if m["kind"] == "ConfigMap"]
-    key = json.dumps([manifest, files, account.uid, account.gid])
-    if key not in KEPT:
-        assert first_start(manifests, account, folder, loopback).wait(START) == 0, first_start_log(folder)
-        KEPT[key] = tempfile.TemporaryDirectory(prefix="mcpmesh-", dir=memory())
-        subprocess.run(["cp", "-a", f"{data}/.", KEPT[key].name], check=True)
-    else:
-        subprocess.run(["cp", "-a", f"{KEPT[key].name}/.", data], check=True)
+    begun_anew = not any(data.iterdir())
+    assert first_start(manifests, account, folder, loopback).wait(START) == 0, first_start_log(folder)
+    if begun_anew:
+        with tempfile.TemporaryDirectory(dir=kept.parent) as copy:
+            subprocess.run(["cp", "-a", f"{data}/.", copy], check=True)
+            with suppress(OSError):  # another worker was sooner
+                Path(copy).rename(kept)
+                Path(copy).mkdir()
+
+
+def kept_data(manifest: Manifest, manifests: Sequence[Manifest], account: Account) -> Path:
+    """Where the data of a first start are kept for all workers, by all that they depend on."""
+    container = container_of(manifest, "first-start")
+    volumes = {each["name"]: each for each in manifest["spec"]["template"]["spec"].get("volumes", [])}
+    named = [volumes[mount["name"]] for mount in container["volumeMounts"] if mount["name"] in volumes]
+    files = [
+        find(manifests, "ConfigMap", volume["configMap"]["name"])["data"] for volume in named if "configMap" in volume
+    ]
+    secrets = [SECRETS[POSTGRES, "password"], account.uid, account.gid]
+    key = hashlib.sha256(json.dumps([container, files, secrets]).encode()).hexdigest()
+    return Path(os.environ[KEPT]) / key
 
 
 def first_start_log(folder: Path) -> str:

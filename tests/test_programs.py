@@ -37,7 +37,7 @@ def sample(folder: Path, *bodies: str, asks: str = "") -> Path:
     """A module with a test for each body."""
     path = folder / "test_sample.py"
     mark = f'pytestmark = requires("{asks}")\n' if asks else ""
-    head = f"import os\nimport subprocess\n\nfrom conftest import requires\n\n{mark}"
+    head = f"import os\nimport subprocess\nimport pytest\n\nfrom conftest import grid, requires\n\n{mark}"
     tests = (f"def test_{number}(tmp_path):\n    {body}\n" for number, body in enumerate(bodies))
     path.write_text("\n\n".join([head, *tests]))
     return path
@@ -107,10 +107,18 @@ def test_the_last_line_counts_the_tests_and_names_the_command(tmp_path: Path) ->
     )
 
 
-def test_in_ci_a_skipped_test_fails(tmp_path: Path) -> None:
-    done = run_pytest("--without-programs", sample(tmp_path, "pass", asks="git"), ci=True)
+def test_a_long_proof_is_tried_at_some_of_its_points_and_in_ci_at_all_where_a_skipped_test_fails(
+    tmp_path: Path,
+) -> None:
+    points = '@pytest.mark.parametrize("point", grid([1, 2, 3], short=[2]))\ndef test_point(point):\n    assert point\n'
+    path = sample(tmp_path)
+    path.write_text(path.read_text() + points)
+    assert re.search(r"^1 passed, 2 deselected", run_pytest(path).stdout, re.MULTILINE)
+    path = sample(tmp_path, asks="git")
+    path.write_text(path.read_text() + points)
+    done = run_pytest("--without-programs", path, ci=True)
     assert done.returncode == 1
-    assert "was skipped, which CI does not allow" in done.stdout
+    assert len(set(re.findall(r"(\[\d\]) was skipped, which CI does not allow", done.stdout))) == 3
 
 
 def test_no_test_is_skipped_but_for_want_of_a_program_or_of_root() -> None:

@@ -23,6 +23,7 @@ from conftest import close, try_each
 from mcpmesh_k8s import (
     AddressRange,
     Affinity,
+    Age,
     Agent,
     AgentSettings,
     Alert,
@@ -46,6 +47,8 @@ from mcpmesh_k8s import (
     Automated,
     Autoscaling,
     Availability,
+    AwsEbs,
+    AzureDisk,
     Backup,
     BackupProgram,
     Blackbox,
@@ -77,6 +80,7 @@ from mcpmesh_k8s import (
     Dns,
     Dns01,
     DownwardApiProjection,
+    EncryptedStorageClass,
     Endpoint,
     Ephemeral,
     Exec,
@@ -93,6 +97,7 @@ from mcpmesh_k8s import (
     Gateway,
     GatewayApiExposure,
     GatewaySettings,
+    GcePd,
     GitHub,
     Google,
     Grafana,
@@ -129,6 +134,7 @@ from mcpmesh_k8s import (
     LoginPages,
     Loki,
     LokiSettings,
+    Longhorn,
     Manifest,
     Manual,
     Mesh,
@@ -136,6 +142,7 @@ from mcpmesh_k8s import (
     MeshDashboardSettings,
     MeshRelease,
     MeshSettings,
+    MeshTls,
     MetricsEndpoint,
     Minio,
     MinioSettings,
@@ -308,6 +315,9 @@ PARTNER = External(
 
 
 W = TypeVar("W", bound=Pod)
+
+
+DISK_SETS = "/subscriptions/1/resourceGroups/shop/providers/Microsoft.Compute/diskEncryptionSets"
 
 
 class Shop:
@@ -520,6 +530,8 @@ class Shop:
     def backs_up(self, backup: Backup) -> Redis:
         if isinstance(backup.target, S3Target):
             self.secret(backup.target.secret, *backup.target.secret_keys)
+        if backup.encryption:
+            self.secret(backup.encryption.secret, *backup.encryption.secret_keys)
         return self.redis(replace(REDIS, backup=backup))
 
     def minio(self, settings: MinioSettings) -> Minio:
@@ -599,6 +611,12 @@ class Shop:
             port = Port(number=8000, tls=one)
             client.connects_to(self.runs(replace(MAIN, ports=(port,)), f"encrypted-{one.value}"))
         return client
+
+    def claims(self, storage_class: EncryptedStorageClass) -> Component:
+        """A claim of a class that is the application's own."""
+        shop = Shop(replace(SHOP, storage_class=storage_class))
+        Namespace(shop.phase, NamespaceSettings(budget=PLENTY))
+        return shop.redis(replace(REDIS, storage=Persistent(size="1Gi")))
 
     def is_kept(self, transit: Transit) -> Component:
         """A namespace with a service that others of it and of outside reach, as a way of transit has it."""
@@ -693,7 +711,9 @@ TWO_ROLES = replace(POSTGRES, compute=LARGE, databases=(Database(name="shop", ro
 PROJECT = ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git")
 REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
 CARTS = RedisUser(name="carts", keys=("cart:*",), commands=("get", "set"))
+MESH_TLS = MeshTls(certificates=CertManager(issuer="mesh-ca"))
 NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
+SEALED_TO = Age(recipients=("age1qhjjyqga2x7ke3tr7yzw2myccp42yfxtfedr3xenrhkq8mfhuyuq6rljy0",), image=IMAGE)
 ELSEWHERE_KEPT = S3Target(host="s3.example.com", bucket="backups")
 SEALED = SealedValue(secret="token", key="token", ciphertext=sealed(b"a"))
 SECRET = SecretSettings(name="token", keys=("token",), source=STORE)
@@ -787,7 +807,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         termination_grace_seconds=31,
         url_variable="BOT_URL",
         port=8091,
-        jobs=True,
+        jobs_grace_seconds=60,
         **OF_THE_MESH,
         availability=URGENT,
         extras=MORE,
@@ -825,13 +845,14 @@ CASES: dict[type[DataclassInstance], Case] = {
         lambda _: SHOP,
         lambda _, settings: (
             shop := Shop(settings),
+            shop.runs(replace(MAIN, volumes=(Claim(size="1Gi"),)), "claims"),
             shop.asks_api(READING),
             shop.routes(
                 Route(path="/", to=shop.admits(HostNetwork(ranges=("10.0.0.0/24",))), audience=Audience.PUBLIC)
             ),
             shop.runs_agent(AGENT),
             shop.knows(Variable(name="TOKEN", value=shop.secret("one", "first").key("first"))),
-        )[2],
+        )[3],
         api_server=ApiServer(ports=(6443,)),
         name="store",
         namespace="store",
@@ -839,6 +860,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         cluster_domain="example.internal",
         policies=PolicyKind.CILIUM,
         transit=IstioAmbient(),
+        storage_class="fast",
         platform=Platform(assigns_users=True),
         mesh=Mesh(release=MeshRelease.V0_5),
         reloader=Reloader(),
@@ -1001,6 +1023,34 @@ CASES: dict[type[DataclassInstance], Case] = {
     CertManager: case(
         CertManager(issuer="ca"), Shop.is_known_by, issuer="other", kind="Issuer", duration="2161h", renew_before="1h"
     ),
+    EncryptedStorageClass: case(
+        EncryptedStorageClass(driver=AwsEbs()), Shop.claims, driver=AwsEbs(type="io2"), keep=False, name="sealed"
+    ),
+    AwsEbs: case(
+        AwsEbs(),
+        lambda shop, driver: shop.claims(EncryptedStorageClass(driver=driver)),
+        kms_key="arn:aws:kms:eu-central-1:123456789012:key/1234",
+        type="io2",
+    ),
+    GcePd: case(
+        GcePd(kms_key="projects/shop/locations/europe-west3/keyRings/shop/cryptoKeys/disks"),
+        lambda shop, driver: shop.claims(EncryptedStorageClass(driver=driver)),
+        kms_key="projects/shop/locations/europe-west3/keyRings/shop/cryptoKeys/others",
+        type="pd-ssd",
+    ),
+    AzureDisk: case(
+        AzureDisk(encryption_set=f"{DISK_SETS}/one"),
+        lambda shop, driver: shop.claims(EncryptedStorageClass(driver=driver)),
+        encryption_set=f"{DISK_SETS}/two",
+        sku="StandardSSD_LRS",
+    ),
+    Longhorn: case(
+        Longhorn(secret="passphrase"),
+        lambda shop, driver: shop.claims(EncryptedStorageClass(driver=driver)),
+        secret="other",
+        namespace="storage",
+        replicas=2,
+    ),
     PlainTransit: case(PlainTransit(), Shop.is_kept),
     IstioAmbient: case(IstioAmbient(), Shop.is_kept, strict=False, meshed=("edge",), trust_domain="shop.example.com"),
     Linkerd: case(
@@ -1159,6 +1209,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         Mesh(),
         lambda _, mesh: Shop(ApplicationSettings(name="shop", mesh=mesh)).runs_agent(AGENT),
         release=MeshRelease.V0_5,
+        tls=MESH_TLS,
+    ),
+    MeshTls: case(
+        MESH_TLS,
+        lambda _, tls: Shop(ApplicationSettings(name="shop", mesh=Mesh(tls=tls))).runs_agent(AGENT),
+        certificates=ExistingCertificates(),
+        reloader=True,
     ),
     MeshDashboardSettings: case(
         MeshDashboardSettings(),
@@ -2015,6 +2072,14 @@ CASES: dict[type[DataclassInstance], Case] = {
         image=OTHER_IMAGE,
         compute=LARGE,
     ),
+    Age: case(
+        SEALED_TO,
+        lambda shop, age: shop.backs_up(replace(NIGHTLY, encryption=age, drill=RestoreDrill())),
+        recipients=("age1dhtsrykwu8y20955233xklcz7jkmh72umvnh8hezn6svqct4g9ls0rcdk4",),
+        image=OTHER_IMAGE,
+        program="/bin/age",
+        secret="opens-backups",
+    ),
     Backup: case(
         NIGHTLY,
         Shop.backs_up,
@@ -2023,6 +2088,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         compute=LARGE,
         deadline_seconds=601,
         least_percent=0,
+        encryption=SEALED_TO,
         drill=RestoreDrill(),
         priority_class="urgent",
         extras=MORE,

@@ -6,6 +6,7 @@ address is this machine's.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import socket
@@ -19,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ai_interviewer import PROD, AiInterviewer
 from backup_harness import BackupPod
@@ -29,15 +31,20 @@ from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
     CertManager,
+    Claim,
     Mesh,
     MeshRelease,
     Phase,
+    PrometheusOperator,
+    S3Storage,
     SettingError,
     StoreTls,
     TlsClient,
     TreeError,
+    read_script,
 )
 from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
+from mcpmesh_k8s.services import redis as redis_module
 from mesh_harness import (
     LOCALHOST,
     SECRETS,
@@ -602,3 +609,98 @@ def test_an_agent_of_3_x_is_refused_that_would_lose_its_traces() -> None:
                 Agent(scope, settings)
         else:
             Agent(scope, settings)
+
+
+# --- what is moved, and backed up ---
+
+
+def run(pod: Pod, script: str, *arguments: str, given: bytes = b"") -> str:
+    """Run a script beside a server, as the commands do."""
+    path = Path(redis_module.__file__).with_name("redis_files") / script
+    done = subprocess.run(
+        ["sh", "-c", read_script(path), script, *arguments],
+        env=dict(pod.environment),
+        input=given,
+        capture_output=True,
+        timeout=START,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode(errors="replace")
+
+
+def test_keys_move_and_passwords_change_beside_a_redis_that_speaks_tls(redis: EncryptedRedis) -> None:
+    """The second server of a move is plain, on the loopback of the pod, and the first one copies from it."""
+    operator = SECRETS[REDIS, "operator-password"]
+    with redis.connected() as connection:
+        assert say(connection, "AUTH", "operator", operator) == "+OK"
+        assert say(connection, "CONFIG", "SET", "repl-diskless-sync-delay", "0") == "+OK"
+        assert say(connection, "FLUSHALL") == "+OK"
+        assert say(connection, "SET", "user:moved", "here") == "+OK"
+        path = Path(redis_module.__file__).with_name("redis_files") / "export.sh"
+        dump = subprocess.run(
+            ["sh", "-c", read_script(path)], env=dict(redis.pod.environment), capture_output=True, timeout=START
+        ).stdout
+        assert dump.startswith(b"REDIS")
+        assert say(connection, "FLUSHALL") == "+OK"
+        port = str(free_port())
+        assert "db0:keys=1" in run(redis.pod, "stage.sh", port, hashlib.sha256(dump).hexdigest(), given=dump)
+        run(redis.pod, "swap.sh", port)
+        run(redis.pod, "discard.sh", port)
+        assert say(connection, "EXISTS", "user:moved") == ":1"
+        assert "db0:keys=1" in run(redis.pod, "keyspace.sh")
+        run(redis.pod, "password.sh", "backend", given=b"another-password")
+        assert say(connection, "AUTH", "backend", "another-password") == "+OK"
+
+
+def test_postgresql_is_backed_up_by_tls(postgres: Encrypted, rendered: Sequence[Manifest], tmp_path: Path) -> None:
+    variables = {"PGHOSTADDR": LOCALHOST, "PGPORT": str(postgres.server.port)}
+    pods = [
+        BackupPod(
+            manifests=rendered,
+            name=f"{POSTGRES}-backup",
+            root=tmp_path / name,
+            secrets=HOSTILE,
+            variables={**variables, "PGSSLROOTCERT": str(ca)},
+        )
+        for name, ca in (("known", postgres.known), ("foreign", tmp_path / "foreign.crt"))
+    ]
+    (tmp_path / "foreign.crt").write_bytes(Authority("another CA").make(["x"])["ca.crt"])
+    assert "event=backup store=postgres" in pods[0].run()
+    words, environment = pods[1].command(pods[1].containers[0])
+    assert environment["PGSSLMODE"] == "verify-full"
+    said = subprocess.run(
+        ["psql", "--no-psqlrc", "--dbname=postgres", "--username=backup", "--command=SELECT 1"],
+        env={**environment, **pods[1].variables},
+        capture_output=True,
+        text=True,
+        timeout=START,
+    )
+    assert "certificate verify failed" in said.stderr, words
+
+
+# --- what is watched, and stored ---
+
+
+def test_a_prometheus_of_an_operator_is_told_the_ca_and_the_name() -> None:
+    settings = replace(STORE_TLS, metrics=PrometheusOperator())
+    objects = [m for group in AiInterviewer(settings, outdir="unused").manifests().values() for m in group]
+    (endpoint,) = each(find(objects, "PodMonitor", MINIO), "spec", "podMetricsEndpoints")
+    assert endpoint["scheme"] == "https"
+    assert endpoint["tlsConfig"] == {"ca": {"secret": {"name": f"{MINIO}-tls", "key": "ca.crt"}}, "serverName": MINIO}
+    (plain,) = each(find(objects, "PodMonitor", REDIS), "spec", "podMetricsEndpoints")
+    assert not {"scheme", "tlsConfig"} & plain.keys()
+
+
+def test_traces_in_minio_go_there_by_tls() -> None:
+    storage = S3Storage(bucket="traces", waiting=Claim(mount_path="/var/tempo", size="2Gi"))
+    settings = replace(STORE_TLS, tempo=replace(PROD.tempo, storage=storage))
+    objects = [m for group in AiInterviewer(settings, outdir="unused").manifests().values() for m in group]
+    told = yaml.safe_load(find(objects, "ConfigMap", f"{PREFIX}tempo")["data"]["tempo.yaml"])
+    assert told["storage"]["trace"]["s3"] == {
+        "bucket": "traces",
+        "endpoint": f"{MINIO}:9000",
+        "insecure": False,
+        "tls_ca_path": "/etc/tls/minio/ca.crt",
+    }
+    mounts = container_of(find(objects, "Deployment", f"{PREFIX}tempo"), "tempo")["volumeMounts"]
+    assert "/etc/tls/minio" in [mount["mountPath"] for mount in mounts]

@@ -100,6 +100,7 @@ def _settings(environment: EnvironmentSettings) -> ApplicationSettings:
         policies=environment.policies,
         platform=environment.platform,
         transit=environment.transit,
+        storage_class=environment.storage_class,
     )
 
 
@@ -145,8 +146,8 @@ class AiInterviewer(Application):
         redis = Redis(foundation, environment.redis, secret("redis", *environment.redis.secret_keys_of(MESH)))
         minio = Minio(foundation, environment.minio, secret("minio", *environment.minio.secret_keys))
         Bucket(foundation, UPLOADS, minio)
-        for target in environment.backup_buckets:
-            secret(target.secret, *target.secret_keys)
+        for part in environment.backup_secrets:
+            secret(part.secret, *part.secret_keys)
         trace_keys = environment.tempo.secret_keys
         tempo = Tempo(foundation, environment.tempo, secret("tempo", *trace_keys) if trace_keys else None, minio)
         registry = Registry(mesh, environment.registry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcpmesh_k8s import (
+    Age,
     AgentSettings,
     ApiServer,
     ApiSettings,
@@ -12,6 +13,7 @@ from mcpmesh_k8s import (
     Budget,
     DashboardsSettings,
     Dns,
+    EncryptedStorageClass,
     GatewayApiExposure,
     GatewaySettings,
     GrafanaSettings,
@@ -51,6 +53,7 @@ class EnvironmentSettings:
         dns: Who answers DNS in the cluster.
         policies: Whether the cluster runs Cilium, and policies may name whom only Cilium can tell apart.
         transit: How what pods say to each other is kept from others.
+        storage_class: The class of every claim that names none, or one of encrypted volumes.
         namespace: The namespace; the application's name unless given.
         platform: What the cluster gives pods that others do not.
         secrets: Where the values of Secrets come from.
@@ -86,6 +89,7 @@ class EnvironmentSettings:
     dns: Dns = Dns.kube_dns()
     policies: PolicyKind = PolicyKind.KUBERNETES
     transit: Transit = PlainTransit()
+    storage_class: str | EncryptedStorageClass = ""
     namespace: str = ""
     platform: Platform = Platform()
     secrets: SecretSource
@@ -112,11 +116,11 @@ class EnvironmentSettings:
     load_test: LoadTestSettings | None = None
 
     @property
-    def backup_buckets(self) -> tuple[S3Target, ...]:
-        """The buckets that backups go to, each Secret once."""
-        stores = (self.postgres, self.redis, self.minio)
-        targets = (store.backup.target for store in stores if store.backup)
-        return tuple({target.secret: target for target in targets if isinstance(target, S3Target)}.values())
+    def backup_secrets(self) -> tuple[S3Target | Age, ...]:
+        """What of the backups has a Secret of its own, each Secret once: buckets, and what opens them."""
+        backups = [store.backup for store in (self.postgres, self.redis, self.minio) if store.backup]
+        parts = (part for backup in backups for part in (backup.target, backup.encryption))
+        return tuple({part.secret: part for part in parts if isinstance(part, S3Target | Age)}.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -145,7 +145,7 @@ AGENTS = (
         code=code("planner"),
         compute=Compute(cpu="1", memory="2Gi", cpu_limit="2", memory_limit="3Gi"),
         module="planner",
-        jobs=True,
+        jobs_grace_seconds=300,
         variables=variables({"GEOCODER_URL": "http://localhost:9000"}),
         availability=Availability(scale=Replicas(count=3), min_available=2, spread=True),
         extras=PodExtras(

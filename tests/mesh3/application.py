@@ -36,7 +36,7 @@ def write(folder: Path, mesh: mcpmesh.Mesh | None = None) -> None:
     )
     of_redis = mcpmesh.RedisSettings(image=images.REDIS, compute=SMALL)
     postgres = mcpmesh.Postgres(foundation, of_postgres, secret("postgres", of_postgres.secret_keys))
-    redis = mcpmesh.Redis(foundation, of_redis, secret("redis", of_redis.secret_keys))
+    redis = mcpmesh.Redis(foundation, of_redis, secret("redis", of_redis.secret_keys_of(settings.mesh)))
     tempo = mcpmesh.Tempo(foundation, mcpmesh.TempoSettings(image=images.TEMPO, compute=SMALL))
     image = images.REGISTRY if settings.mesh.release is mcpmesh.MeshRelease.V3 else images.REGISTRY_0_5
     registry = mcpmesh.Registry(meshes, mcpmesh.RegistrySettings(image=image, compute=SMALL))

@@ -52,3 +52,104 @@ BEGINNINGS = (
     State(name="its check of a start fails", agent=("503", "200", "200")),
 )
 """What an agent and an API service are told a while after they began; Redis is awaited before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    """A variable that is rendered, and what shows that it is read.
+
+    Args:
+        of: Whose it is: ``agent``, ``caller``, which is an agent that calls others, ``api`` or ``registry``.
+        name: Its name.
+        instead: What it is in the place of what is rendered; it is missing unless given. So are those tried whose
+            rendered value is what the program takes without it, too.
+        fails: What no longer holds then. All else does.
+        more: Whether more may fail.
+    """
+
+    of: str
+    name: str
+    fails: tuple[str, ...]
+    instead: str | None = None
+    more: bool = False
+
+
+REGISTERED, BY_NAME, AT_HOST, AT_PORT = (
+    "it is registered",
+    "it is registered by its name",
+    "it is registered at the host of its Service",
+    "it is registered at the port of its Service",
+)
+ANSWERS = "it answers at the port of its Service"
+TRACED, CALLS_TRACED, CUT, IN_NAMESPACE = (
+    "a call leaves a span",
+    "a call of another agent leaves a span",
+    "who writes a span cuts the stream",
+    "a span names the mesh's namespace",
+)
+SAYS, PAUSES, PRINTS, WRITES_NOTHING = (
+    "its log says what is of the level INFO",
+    "it registers when the code has been loaded",
+    "what the code prints is in the log at once",
+    "it writes nothing beside its code",
+)
+SHARED, STARTS, PASSED_ON, FETCHED, RULED, PATIENT, KEEPS = (
+    "another registry knows the same agents",
+    "it starts",
+    "it passes on spans",
+    "it fetches a trace for who asks for it",
+    "what rules it is refused on the port that all reach",
+    "an agent is unhealthy after the seconds that are set",
+    "it drops spans after the hours that are set",
+)
+_NOWHERE = (REGISTERED, BY_NAME, AT_HOST, AT_PORT)
+_UNTRACED = (TRACED, CUT, IN_NAMESPACE)
+_SILENT = (ANSWERS, *_UNTRACED)
+
+VARIABLES = (
+    Variable(of="agent", name="MCP_MESH_REGISTRY_URL", fails=_NOWHERE),
+    Variable(of="agent", name="MCP_MESH_ENABLED", instead="false", fails=(*_NOWHERE, *_SILENT, PAUSES, SAYS)),
+    Variable(of="agent", name="MCP_MESH_AGENT_NAME", fails=(BY_NAME,)),
+    Variable(of="agent", name="MCP_MESH_HTTP_HOST", fails=(AT_HOST,)),
+    Variable(of="agent", name="MCP_MESH_HTTP_PORT", fails=(AT_PORT, *_SILENT)),
+    Variable(of="agent", name="MCP_MESH_NAMESPACE", instead="shop", fails=(IN_NAMESPACE,)),
+    # On a busy machine it begins in the middle of its code, and takes any port.
+    Variable(of="agent", name="MCP_MESH_DEBOUNCE_DELAY", fails=(PAUSES,), more=True),
+    Variable(of="agent", name="MCP_MESH_LOG_LEVEL", instead="ERROR", fails=(SAYS,)),
+    Variable(of="agent", name="MCP_MESH_DISTRIBUTED_TRACING_ENABLED", fails=_UNTRACED),
+    Variable(of="agent", name="PYTHONUNBUFFERED", fails=(PRINTS,)),
+    Variable(of="agent", name="MCP_MESH_TRACE_STREAM_MAXLEN", fails=(CUT,)),
+    Variable(of="agent", name="REDIS_URL", fails=_UNTRACED),
+    Variable(of="agent", name="REDIS_PASSWORD", fails=_UNTRACED),
+    Variable(of="agent", name="PYTHONDONTWRITEBYTECODE", fails=(WRITES_NOTHING,)),
+    Variable(of="caller", name="MCP_MESH_TELEMETRY_ENABLED", instead="false", fails=(CALLS_TRACED,)),
+    Variable(of="api", name="MCP_MESH_API_NAME", fails=(BY_NAME,)),
+    Variable(of="api", name="MCP_MESH_HTTP_HOST", fails=(AT_HOST,)),
+    Variable(of="api", name="MCP_MESH_HTTP_PORT", instead="8081", fails=(AT_PORT,)),
+    Variable(of="registry", name="DATABASE_URL", fails=(SHARED,)),
+    Variable(of="registry", name="PGPASSWORD", fails=(STARTS,), more=True),
+    Variable(of="registry", name="REDIS_URL", fails=(PASSED_ON,)),
+    Variable(of="registry", name="REDIS_PASSWORD", fails=(PASSED_ON,)),
+    Variable(of="registry", name="MCP_MESH_DISTRIBUTED_TRACING_ENABLED", fails=(PASSED_ON, FETCHED, KEEPS)),
+    Variable(of="registry", name="TRACE_EXPORTER_TYPE", instead="console", fails=(PASSED_ON, FETCHED)),
+    Variable(of="registry", name="TELEMETRY_ENDPOINT", fails=(PASSED_ON,)),
+    Variable(of="registry", name="TELEMETRY_PROTOCOL", instead="http", fails=(PASSED_ON,)),
+    Variable(of="registry", name="TEMPO_URL", fails=(FETCHED,)),
+    Variable(of="registry", name="MCP_MESH_LOG_LEVEL", instead="ERROR", fails=(SAYS, PATIENT)),
+    Variable(of="registry", name="DEFAULT_TIMEOUT_THRESHOLD", instead="40", fails=(PATIENT,)),
+    Variable(of="registry", name="MCP_MESH_ADMIN_PORT", fails=(RULED,)),
+    Variable(of="registry", name="MCP_MESH_TRACE_RETENTION", instead="7h", fails=(KEEPS,)),
+)
+
+FOR_THE_CODE = (
+    *("LOG_LEVEL", "HOME", "REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_USERNAME"),
+    # It is read, and written to the log, and that is all.
+    "MCP_MESH_REDIS_TRACE_PUBLISHING",
+)
+"""What the runtime does not read: code of agents and API services may."""
+
+UNREAD = (
+    *("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD"),
+    *("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_USERNAME"),
+)
+"""What the registry is told as every client of these stores is, and does not read."""

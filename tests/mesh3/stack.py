@@ -11,10 +11,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 from conftest import read_manifests
 from drill.stack import ALL_SECRETS, Switch
+from mcpmesh_k8s import Mesh as MeshChoice
+from mcpmesh_k8s import MeshRelease
 from mesh3 import application
 from mesh3.network import Network, Proxy, Service
 from mesh_harness import (
@@ -30,7 +33,8 @@ from mesh_harness import (
     probe,
     start_pod,
 )
-from processes import REDIS, START, Account, redis_cli, serving, start_redis
+from processes import REDIS, START, Account, serving, start_redis
+from redis_client import redis_cli
 from test_postgres_runtime import starting
 from watching_harness import PREFIX
 
@@ -102,16 +106,16 @@ class Mesh:
     Args:
         stack: Ends what is started.
         folder: Where everything lies.
-        runtime: The folder of the Python that has mcp-mesh 3.
+        runtime: The folder of the Python that has the mesh's runtime.
+        release: Which mesh it is.
     """
 
-    def __init__(self, stack: ExitStack, folder: Path, runtime: Path) -> None:
-        self.stack, self.folder, self.runtime = stack, folder, runtime
-        application.write(folder / "dist")
-        self.manifests: Sequence[Manifest] = read_manifests(folder / "dist")
+    def __init__(self, stack: ExitStack, folder: Path, runtime: Path, release: MeshRelease = MeshRelease.V3) -> None:
+        self.stack, self.folder = stack, folder
+        self.begin_with(release, runtime)
         self.network = Network()
         stack.callback(self.network.close)
-        self.redis_port, self.postgres_port, self.otlp_port = free_port(), free_port(), free_port()
+        self.redis_port, self.postgres_port, self.otlp_port, self.tempo_port = (free_port() for _ in range(4))
         self.services = {
             PREFIX + name: Service(self.network, self.network.address(), number, number)
             for name, number in PORTS.items()
@@ -124,6 +128,13 @@ class Mesh:
         self._keep = stack.enter_context(self._account.folder(of_data=True))
         self._started = 0
 
+    def begin_with(self, release: MeshRelease, runtime: Path) -> None:
+        """From here on what is started is of this mesh, with this runtime."""
+        self.runtime = runtime
+        written = self.folder / f"dist-{release.value}"
+        application.write(written, MeshChoice(release=release))
+        self.manifests: Sequence[Manifest] = read_manifests(written)
+
     def service(self, name: str) -> Service:
         """A Service, by the short name."""
         return self.registry if name == "registry" else self.services[PREFIX + name]
@@ -132,6 +143,10 @@ class Mesh:
         """The rendered workload."""
         return find(self.manifests, "Deployment", PREFIX + name)
 
+    def container(self, name: str) -> Manifest:
+        """The rendered container of a workload."""
+        return container_of(self.manifest(name), name)
+
     def start(
         self,
         name: str,
@@ -139,7 +154,7 @@ class Mesh:
         without: Collection[str] = (),
         variables: Mapping[str, str] | None = None,
         reaches_agents: bool = False,
-        entrypoint: Sequence[str] = ("python",),
+        entrypoint: Sequence[str] = (),
     ) -> Place:
         """One more pod, with an address of its own. Nobody is led to it yet.
 
@@ -150,7 +165,12 @@ class Mesh:
         """
         address = self.network.address()
         rendered: Manifest = json.loads(json.dumps(self.manifest(name)).replace('"0.0.0.0"', f'"{address}"'))
-        places = {"redis:6379": self.redis_port, "postgres:5432": self.postgres_port, "tempo:4317": self.otlp_port}
+        places = {
+            "redis:6379": self.redis_port,
+            "postgres:5432": self.postgres_port,
+            "tempo:4317": self.otlp_port,
+            "tempo:3200": self.tempo_port,
+        }
         if name != "registry":
             places["registry:8000"] = self.registry.port
         numbers = [port["containerPort"] for port in container_of(rendered, name)["ports"]]
@@ -162,19 +182,20 @@ class Mesh:
         environment = pod_environment(rendered, name, secrets=ALL_SECRETS, loopback=loopback, without=without)
         environment |= {
             "PATH": f"{self.runtime}:{environment['PATH']}",
-            "PYTHONPATH": str(CODE),
             "POD_ADDRESS": address,
             "POD_SERVICES": json.dumps({at: service.address for at, service in self.services.items()}),
             "HTTP_PROXY": f"http://{self.proxy.address}:{self.proxy.port}" if reaches_agents else "",
             **(variables or {}),
         }
         admin = 0
-        if environment.get(ADMIN):
+        if ADMIN in environment:
             admin = free_port()
             environment[ADMIN] = str(admin)
         self._started += 1
         root = self.folder / f"{name}-{self._started}"
         root.mkdir()
+        for file in CODE.glob("*.py"):
+            copy(file, root)
         pod = start_pod(rendered, name, environment=environment, loopback=loopback, root=root, entrypoint=[*entrypoint])
         return Place(name=name, pod=self.stack.enter_context(pod), address=address, admin=admin)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from failures.kubelet import Container, Program
 from mesh3.stack import ADMIN, Mesh, Place, ask
 from mesh_harness import LOCALHOST, Pod, eventually
 from policy_evaluator import Cluster, Host, namespaces_of, pods_of, policies_of
+from policy_evaluator import Pod as Workload
 from processes import START
 from watching_harness import PREFIX
 
@@ -136,8 +138,9 @@ def test_what_rules_a_registry_is_on_a_port_of_its_own_that_nobody_may_open(mesh
     everybody = pods_of(mesh.manifests)
     (itself,) = (pod for pod in everybody if pod.labels["app.kubernetes.io/name"] == f"{PREFIX}registry")
     outside = [Host(name="a node", ip="10.0.0.9"), Host(name="somebody", ip="203.0.113.9")]
+    anyone: list[Workload | Host] = [*everybody, *outside]
     assert any(cluster.allows(one, itself, port) for one in everybody)
-    assert not any(cluster.allows(one, itself, int(rendered[ADMIN])) for one in (*everybody, *outside))
+    assert not any(cluster.allows(one, itself, int(rendered[ADMIN])) for one in anyone)
 
 
 @pytest.mark.parametrize("reaches", [True, False], ids=["it may call agents", "it may not"])
@@ -161,6 +164,27 @@ def test_cancel_reaches_a_job(mesh: Mesh, pods: dict[str, Place], reaches: bool)
         assert worker.pod.output.count("counting was cancelled") == stopped
     assert registry.ask(f"/jobs/{job}").json()["status"] == "cancelled"
     mesh.registry.leads_to(pods["registry"].address)
+
+
+def test_a_stop_waits_for_a_call_and_for_no_job(mesh: Mesh, pods: dict[str, Place]) -> None:
+    """What is left undone nobody does until its lease has ended: so a pod with jobs is to be told later, or drained."""
+    worker = pods["stock"]
+    before = worker.pod.output.count("counting begins")
+    told = {"capability": "count", "submitted_payload": {"item": "apples"}, "submitted_by": "people"}
+    job = pods["registry"].ask("/jobs", told).json()["id"]
+    assert eventually(lambda: worker.pod.output.count("counting begins") > before, START), worker.pod.output
+    with ThreadPoolExecutor() as people:
+        call = people.submit(mesh.says, seconds=4)
+        time.sleep(1)
+        began = time.monotonic()
+        assert worker.pod.terminate(START) is not None
+        took = time.monotonic() - began
+        assert call.result().status == 200
+    assert 1 < took < 15, "as long as the call, and no longer: its grace is far longer, and a job takes a minute"
+    assert "counting was cancelled" not in worker.pod.output.rpartition("counting begins")[2]
+    left = pods["registry"].ask(f"/jobs/{job}").json()
+    assert (left["status"], left["lease_expires_at"] > time.time() + 60) == ("working", True)
+    pods["stock"] = mesh.running("stock")
 
 
 def test_one_whose_check_of_a_start_fails_is_never_ready_and_is_started_again(

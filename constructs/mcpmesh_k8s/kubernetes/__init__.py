@@ -103,6 +103,7 @@ from .storage import (
     ServiceAccountTokenProjection,
     Volume,
 )
+from .storage_class import AwsEbs, AzureDisk, EncryptedStorageClass, GcePd, Longhorn
 from .store import Content, Count, Mover, Owner, Part, Place, Row, Server, Side, Store, read_script
 from .task import Hook, Task, TaskOptions, TaskSettings
 from .topology import budget, topology
@@ -138,6 +139,8 @@ __all__ = [
     "ApplicationScope",
     "Autoscaling",
     "Availability",
+    "AwsEbs",
+    "AzureDisk",
     "Budget",
     "CertManager",
     "Certificate",
@@ -155,6 +158,7 @@ __all__ = [
     "Csi",
     "Dns",
     "DownwardApiProjection",
+    "EncryptedStorageClass",
     "Endpoint",
     "Exec",
     "ExistingCertificates",
@@ -166,6 +170,7 @@ __all__ = [
     "ExternalSecrets",
     "File",
     "Files",
+    "GcePd",
     "Guest",
     "GuestSettings",
     "Hook",
@@ -182,6 +187,7 @@ __all__ = [
     "LabelSelectorRequirement",
     "Linkerd",
     "Listener",
+    "Longhorn",
     "Manifest",
     "MetricsEndpoint",
     "Mover",

@@ -105,6 +105,7 @@ class Namespace(Component):
                     annotations={"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"},
                 )
             ),
+            *self.storage_classes(),
             self.quota(),
             self.limit_range(),
             *self.baseline(),
@@ -159,6 +160,14 @@ class Namespace(Component):
     def problems(self) -> Sequence[str]:
         """What the nodes of the budget have no room for."""
         return list(self.capacity.problems()) if self.capacity else []
+
+    def storage_classes(self) -> list[Manifest]:
+        """The class of the claims, where it is the application's own. ArgoCD leaves it: what is claimed needs it."""
+        given = self.application.settings.storage_class
+        if isinstance(given, str):
+            return []
+        keep = {"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"}
+        return [given.manifest(self.metadata(self.application.storage_class, annotations=keep, namespaced=False))]
 
     def quota(self) -> Manifest:
         """The ResourceQuota: what runs, a rollout of everything at once, and guests."""

@@ -118,16 +118,13 @@ class PodSettings(PodOptions):
         once(f"{self.name} Service port", [port.number for container in containers for port in container.ports])
         once(f"{self.name} port name", [port.name for container in containers for port in container.ports])
         for container in containers:
-            graces = {"termination_grace_seconds": self.termination_grace_seconds}
-            if container.probes and container.probes.hung_grace_seconds:
-                graces["hung_grace_seconds"] = container.probes.hung_grace_seconds
-            for name, seconds in graces.items():
-                if container.pre_stop_seconds >= seconds:
-                    raise SettingError(
-                        f"{self.name} pre_stop_seconds",
-                        container.pre_stop_seconds,
-                        f"Give less than {name}, {seconds}.",
-                    )
+            # One that hangs is killed in the middle of a longer pause: it would do nothing with it.
+            if container.pre_stop_seconds >= self.termination_grace_seconds:
+                raise SettingError(
+                    f"{self.name} pre_stop_seconds",
+                    container.pre_stop_seconds,
+                    f"Give less than termination_grace_seconds, {self.termination_grace_seconds}.",
+                )
 
     @property
     def main_container(self) -> Container:
@@ -628,7 +625,7 @@ class Pod(Component):
         return [
             k8s.KubePersistentVolumeClaim.manifest(
                 metadata=self.metadata(claim.object_name(self.full_name), annotations=self.claim_annotations()),
-                spec=claim.spec(),
+                spec=claim.spec(self.application.storage_class),
             )
             for claim in self.claims
         ]

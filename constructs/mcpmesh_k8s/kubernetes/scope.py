@@ -18,6 +18,7 @@ from .names import dns_label, dns_subdomain
 from .network import PolicyKind
 from .platforms import Platform
 from .reloader import Reloader
+from .storage_class import EncryptedStorageClass
 from .transit import PlainTransit, Transit
 from .values import dataclass
 
@@ -60,6 +61,8 @@ class ScopeSettings:
         api_server: Where the cluster's API server is, for the few pods that may ask it.
         transit: How what pods say to each other is kept from others: `PlainTransit`, `IstioAmbient`, `Linkerd` or
             `StoreTls`.
+        storage_class: The class of every claim that names none, or an `EncryptedStorageClass`, which is then rendered;
+            the cluster's default unless given.
         reloader: What restarts workloads when a Secret changes; nothing unless given, and `rotate` does it.
     """
 
@@ -72,6 +75,7 @@ class ScopeSettings:
     pod_templates: tuple[PodTemplatePath, ...] = ()
     api_server: ApiServer = ApiServer()
     transit: Transit = PlainTransit()
+    storage_class: str | EncryptedStorageClass = ""
     reloader: Reloader | None = None
 
     def __post_init__(self) -> None:
@@ -85,6 +89,8 @@ class ScopeSettings:
         if self.image_pull_secret:
             dns_subdomain("ApplicationSettings.image_pull_secret", self.image_pull_secret)
         dns_subdomain("ApplicationSettings.cluster_domain", self.cluster_domain)
+        if isinstance(self.storage_class, str) and self.storage_class:
+            dns_subdomain("ApplicationSettings.storage_class", self.storage_class)
 
     def problems(self, application: ApplicationScope) -> Iterable[str]:
         """What is wrong with the whole that every application need not know of, one sentence each."""
@@ -184,6 +190,12 @@ class ApplicationScope(cdk8s.App):
     def cluster_wide(self, name: str) -> str:
         """The name of an object that lies in no namespace: another one of this application may be in the cluster."""
         return f"{self.settings.namespace}-{name}"
+
+    @property
+    def storage_class(self) -> str:
+        """The class of claims that name none; the cluster's default when empty."""
+        given = self.settings.storage_class
+        return given if isinstance(given, str) else self.cluster_wide(given.name)
 
     def require_open(self, what: str) -> None:
         """Refuse a change after the manifests were made."""

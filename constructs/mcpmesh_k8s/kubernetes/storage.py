@@ -149,7 +149,7 @@ class Claim(Volume):
         name: The volume's name.
         mount_path: Where it appears.
         size: How much is claimed. A live claim can grow, and never shrink.
-        storage_class: The class; the cluster's default unless given.
+        storage_class: The class; that of ``ApplicationSettings.storage_class`` unless given.
     """
 
     name: str = "data"
@@ -178,12 +178,16 @@ class Claim(Volume):
         claim = k8s.PersistentVolumeClaimVolumeSource(claim_name=self.object_name(owner))
         return k8s.Volume(name=self.name, persistent_volume_claim=claim)
 
-    def spec(self) -> k8s.PersistentVolumeClaimSpec:
-        """The claim as the API has it, with the defaults that the API server would add."""
+    def spec(self, usual_class: str = "") -> k8s.PersistentVolumeClaimSpec:
+        """The claim as the API has it, with the defaults that the API server would add.
+
+        Args:
+            usual_class: The class where it names none.
+        """
         return k8s.PersistentVolumeClaimSpec(
             access_modes=["ReadWriteOnce"],
             volume_mode="Filesystem",
-            storage_class_name=self.storage_class or None,
+            storage_class_name=self.storage_class or usual_class or None,
             resources=k8s.ResourceRequirements(requests={"storage": k8s.Quantity.from_string(self.size)}),
         )
 

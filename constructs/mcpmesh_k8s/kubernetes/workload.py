@@ -427,7 +427,7 @@ class StatefulWorkload(Workload):
                             labels=self.selector,
                             annotations=self.claim_annotations(),
                         ),
-                        spec=claim.spec(),
+                        spec=claim.spec(self.application.storage_class),
                     )
                     for claim in self.claims
                 ]

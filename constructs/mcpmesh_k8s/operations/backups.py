@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
@@ -28,6 +28,9 @@ from .terminal import progress, show
 
 NEWEST = "newest"
 """What is given for the name of the last backup."""
+
+TAKEN = ".taken"
+"""The file of an encrypted backup with its version and facts."""
 
 READING = 6 * 3600
 """Seconds after which a pod that reads ends by itself."""
@@ -46,6 +49,7 @@ class Backup:
         sums: The checksum of the list of its files.
         version: The version of the program that it was made of.
         facts: What the store's mover needs to know of it.
+        sealed: Whether it is encrypted. Version and facts are in one of its files then.
     """
 
     store: str
@@ -56,6 +60,7 @@ class Backup:
     sums: str
     version: str
     facts: dict[str, object]
+    sealed: bool = False
 
     @property
     def made(self) -> str:
@@ -71,15 +76,19 @@ class Backup:
         """
         try:
             given = json.loads(line)
+            sealed = "plain" in given
+            version, facts = ("", {}) if sealed else (given["taken"]["version"], given["taken"]["facts"])
             return Backup(
                 store=str(given["store"]),
                 name=str(given["name"]),
                 size=int(given["bytes"]),
                 files=int(given["files"]),
                 seconds=int(given["seconds"]),
-                sums=str(given["sums"]),
-                version=str(given["taken"]["version"]),
-                facts=dict(given["taken"]["facts"]),
+                # What is compared is what comes: of an encrypted one, what was encrypted.
+                sums=str(given["plain" if sealed else "sums"]),
+                version=str(version),
+                facts=dict(facts),
+                sealed=sealed,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise OperationError(f"A manifest of a backup is damaged ({error!r}): {line[:80]}") from None
@@ -207,6 +216,15 @@ def reading(environment: Environment, kubectl: Kubectl, backup: StoreBackup) -> 
     container = dict(next(iter(each(template, "spec", "containers"))))
     wait = {"command": ["/bin/sh", "-c", f"trap 'exit 0' TERM; sleep {READING} & wait $!"]}
     spec = {key: value for key, value in at(template, "spec").items() if key != "initContainers"}
+    if identity := backup.opened_by:
+        # The one that backs up cannot read what it wrote: this one is given what opens it, and the program.
+        spec["initContainers"] = [one for one in each(template, "spec", "initContainers") if one["name"] == "age"]
+        secret = {"secretName": identity.secret, "defaultMode": 0o440}
+        spec["volumes"] = [*each(template, "spec", "volumes"), {"name": identity.name, "secret": secret}]
+        mount = {"name": identity.name, "mountPath": identity.mount_path, "readOnly": True}
+        container["volumeMounts"] = [*each(container, "volumeMounts"), mount]
+        told = {"name": "AGE_IDENTITY", "value": f"{identity.mount_path}/{identity.keys[0]}"}
+        container["env"] = [*each(container, "env"), told]
     name = f"{backup.full_name}-reader"
     pod = {
         "apiVersion": "v1",
@@ -243,6 +261,9 @@ def fetch(side: ClusterSide, reader: Reader, backup: Backup, folder: Path) -> No
         with private(), progress(f"fetch of {backup.size} bytes"):
             (staging / backup.store).mkdir(parents=True)
             files = reader.fetch(backup, staging / backup.store)
+            if backup.sealed:
+                backup = _opened(backup, staging / backup.store / TAKEN)
+                del files[TAKEN]
             Manifest(
                 format=FORMAT,
                 source=source,
@@ -254,6 +275,21 @@ def fetch(side: ClusterSide, reader: Reader, backup: Backup, folder: Path) -> No
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     show(f"fetched to {folder}; it holds personal data, and only you can read it: delete it when all is well")
+
+
+def _opened(backup: Backup, taken: Path) -> Backup:
+    """An encrypted backup with what it says of itself.
+
+    Raises:
+        OperationError: That is damaged.
+    """
+    try:
+        given = json.loads(taken.read_text(encoding="utf-8"))
+        opened = replace(backup, version=str(given["version"]), facts=dict(given["facts"]))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise OperationError(f"The backup {backup.name} does not say what it is of ({error!r}).") from None
+    taken.unlink()
+    return opened
 
 
 def only(stores: Stores, name: str) -> Stores:

@@ -22,6 +22,7 @@ CONTROLLERS = {
     "external-secrets.io": "the External Secrets Operator",
     "gateway.networking.k8s.io": "the Gateway API, with a controller for it",
     "keda.sh": "KEDA",
+    "security.istio.io": "Istio, with its ambient mode",
 }
 """Who brings the kinds of an API group that Kubernetes itself has not."""
 
@@ -136,6 +137,9 @@ def require_prerequisites(kubectl: Kubectl, phases: Sequence[RenderedPhase], adv
         found = json.loads(kubectl.output("get", "storageclass", "--output=json"))
         if not any(is_default(storage_class) for storage_class in each(found, "items")):
             missing.append("a default StorageClass: mark one, or name it in the settings")
+    for driver in storage_drivers(objects):
+        if not kubectl.succeeds("get", "csidriver", driver):
+            missing.append(f"CSIDriver {driver}: install the driver, or let the settings name one that is there")
     if measures_pods(objects) and not is_available(kubectl, METRICS):
         missing.append(f"the metrics API ({METRICS}), which autoscalers read: install metrics-server")
     if missing:
@@ -149,6 +153,11 @@ def needs_default_storage_class(objects: Sequence[object]) -> bool:
     claims = [manifest for manifest in objects if at(manifest).get("kind") == "PersistentVolumeClaim"]
     templates = [template for manifest in objects for template in each(manifest, "spec", "volumeClaimTemplates")]
     return any("storageClassName" not in at(claim, "spec") for claim in [*claims, *templates])
+
+
+def storage_drivers(objects: Sequence[object]) -> list[str]:
+    """The drivers of the classes of storage that are rendered."""
+    return sorted({str(at(one)["provisioner"]) for one in objects if at(one).get("kind") == "StorageClass"})
 
 
 def measures_pods(objects: Sequence[object]) -> bool:

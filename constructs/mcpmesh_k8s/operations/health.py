@@ -33,6 +33,7 @@ TIMEOUT = 30
 
 # FastMCP wants both types accepted, and answers with either.
 _ACCEPTED = {"Accept": "application/json, text/event-stream"}
+_START = re.compile(r"-[0-9a-f]{8}$")
 _POSTED = {"Content-Type": "application/json"}
 _TOOLS_LIST = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}})
 
@@ -114,12 +115,20 @@ def registry_lists(environment: Environment, kubectl: Kubectl, address: str) -> 
 
 
 def parse_agents(body: str) -> list[tuple[str, str]]:
-    """Name and state of each agent that the registry lists. A restart leaves a row behind that stays unhealthy."""
+    """Name and state of each agent that the registry lists. A restart leaves a row behind that stays unhealthy.
+
+    Of 3.x the name may be another that the code has: the id begins with the one that it was given, and each start adds
+    eight digits.
+    """
     try:
         document = json.loads(body)
     except ValueError:
         raise OperationError(f"The registry's answer is no JSON: {body[:60]!r}") from None
-    return [(str(agent.get("name")), str(agent.get("status"))) for agent in each(document, "agents")]
+    return [
+        (name, str(agent.get("status")))
+        for agent in each(document, "agents")
+        for name in dict.fromkeys((str(agent.get("name")), _START.sub("", str(agent.get("id")))))
+    ]
 
 
 def tools_of(environment: Environment, kubectl: Kubectl, agent: Workload, address: str) -> str:
@@ -135,11 +144,8 @@ def _answer(
         with reach(environment, kubectl, workload, path, address) as (url, dial):
             return expect_ok(url, ask(url, address=dial, body=body))
     client = HttpsClient.WGET if isinstance(workload, Registry) else HttpsClient.CURL
-    posted = (
-        (*(f"--header={name}: {value}" for name, value in {**_ACCEPTED, **_POSTED}.items()), f"--data={body}")
-        if body is not None
-        else ()
-    )
+    headers = [word for pair in {**_ACCEPTED, **_POSTED}.items() for word in ("--header", ": ".join(pair))]
+    posted = (*headers, "--data", body) if body is not None else ()
     command = client.asks(workload.main_port.container, path, TIMEOUT, *posted)
     return kubectl.output("exec", workload.reference, f"--container={workload.name}", "--", *command)
 

@@ -5,6 +5,7 @@ from mcpmesh_k8s.kubernetes import refuse_wrong_types
 from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
 from .backup import FOLDER as BACKUP_SCRIPTS
 from .backup import (
+    Age,
     Backup,
     BackupProgram,
     ClaimTarget,
@@ -32,6 +33,7 @@ __all__ = [
     "SHOWN",
     "TLS_FILES",
     "USER",
+    "Age",
     "Agent",
     "AgentSettings",
     "Api",

@@ -47,9 +47,10 @@ _SOURCE = "/app/source"
 _LEFT_OUT = ("__pycache__", "node_modules")
 _HOST = "MCP_MESH_HTTP_HOST"
 _PRE_STOP = 10
-_JOBS_STOP = 60
-"""Seconds until a stop with jobs under way is over: 10 until nothing is sent any more, 30 that the runtime gives to
-jobs, 10 until it has cancelled the others, and 10 to leave (3.8: claim_dispatcher.py; agent.ts leaves after 45)."""
+_LEAVING = 50
+"""Seconds that the runtimes take to leave with jobs under way, at most.
+
+That of TypeScript gives up after 45 (agent.ts of 3.6). That of Python leaves its jobs at once (seen of 3.8)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,8 +151,8 @@ class MeshSettings(WorkloadOptions):
         scratch: How much it may write to ``/tmp``; as its runtime needs unless given: 64Mi, or 256Mi for Java.
         log_level: DEBUG, INFO, WARNING, ERROR or CRITICAL: of the mesh, and as ``LOG_LEVEL`` of the code.
         tracing: Whether every call is written to the stream of traces in Redis.
-        debounce_seconds: Seconds that the mesh waits after the last decorator before it registers. Its own default,
-            1, can run out in the middle of a slow import.
+        debounce_seconds: Of Python: seconds that the mesh waits after the last decorator before it registers. Its own
+            default, 1, can run out in the middle of a slow import.
         mesh_namespace: The mesh's namespace, which is not the cluster's.
         termination_grace_seconds: Seconds from the start of the stop until the container is killed.
         tls: To which stores the code, and the runtime with it, speaks TLS. To Redis the runtime of 0.5.3 does, by
@@ -162,8 +163,8 @@ class MeshSettings(WorkloadOptions):
             yet; 20 unless given, and 0 not at all.
         call_seconds: Of 3.x: how long it waits for the answer of an agent; 300 unless given. Who calls it waits longer:
             a route's ``timeout_seconds`` is compared.
-        tool_workers: Of 3.x: how many tools run at once beside the server. Unless given, 1 in Python, where connections
-            are then shared by all tools, and 2 in TypeScript. Java has threads of its own.
+        tool_workers: Of 3.x: in how many workers tools run beside the server. Unless given, 1 in Python, where
+            connections are then shared by all tools, and 2 in TypeScript. Java has threads of its own.
     """
 
     code: Code
@@ -240,6 +241,11 @@ class MeshSettings(WorkloadOptions):
             raise SettingError(f"{self.name} entry", program.mounted, f"Give a file of {code.folder}: {_some(paths)}.")
 
     @property
+    def pre_stop_seconds(self) -> int:
+        """Seconds from the start of the stop until the program is told: until then nobody sends it anything new."""
+        return _PRE_STOP
+
+    @property
     def stop_seconds(self) -> int:
         """Seconds from the start of the stop until the container is killed."""
         return self.termination_grace_seconds
@@ -255,22 +261,34 @@ class AgentSettings(MeshSettings):
 
     Args:
         port: The port it listens on.
-        jobs: Of 3.x: whether some of its tools are long-running jobs (``task=True``). A stop may then take 60 seconds:
-            the runtime lets jobs go on for 30, and what is not done by then begins anew on another of its pods. Who
-            works on one that is cancelled learns of it at once where the registry may call the agent, by
-            ``registry.connects_to(agent)``, and else when it reports its progress.
+        jobs_grace_seconds: Of 3.x: how long its long-running jobs (``task=True``) may go on when a pod is to stop,
+            before the runtime is told. It goes on taking jobs meanwhile, unless the registry is drained. What is not
+            done by then begins anew on another of its pods. Who works on one that is cancelled learns of it at once
+            where the registry may call the agent, by ``registry.connects_to(agent)``, and else when it reports its
+            progress.
         url_variable: A variable that introduces the agent's URL to its clients. The mesh needs none: clients learn
             addresses from the registry.
     """
 
     port: int = 8090
-    jobs: bool = False
+    jobs_grace_seconds: int = 0
     url_variable: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a time that is none."""
+        super().__post_init__()
+        if self.jobs_grace_seconds < 0:
+            raise SettingError(f"{self.name} jobs_grace_seconds", self.jobs_grace_seconds, "Give 0 or more.")
+
+    @property
+    def pre_stop_seconds(self) -> int:
+        """As long as jobs are given, for no runtime waits for them when it is told to stop."""
+        return max(super().pre_stop_seconds, self.jobs_grace_seconds)
 
     @property
     def stop_seconds(self) -> int:
-        """As long as is given, and as jobs take."""
-        return max(self.termination_grace_seconds, _JOBS_STOP if self.jobs else 0)
+        """As long as is given, and as jobs are given with the time to leave."""
+        return max(self.termination_grace_seconds, self.jobs_grace_seconds + _LEAVING if self.jobs_grace_seconds else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,8 +332,12 @@ def _require_release(release: MeshRelease, settings: MeshSettings) -> None:
                 getattr(settings, field),
                 "The runtime of 0.5 does not read it. Give none, or Mesh(release=MeshRelease.V3).",
             )
-    if isinstance(settings, AgentSettings) and settings.jobs:
-        raise SettingError(f"{settings.name} jobs", True, "0.5 has no jobs. Give Mesh(release=MeshRelease.V3).")
+    if isinstance(settings, AgentSettings) and settings.jobs_grace_seconds:
+        raise SettingError(
+            f"{settings.name} jobs_grace_seconds",
+            settings.jobs_grace_seconds,
+            "0.5 has no jobs. Give none, or Mesh(release=MeshRelease.V3).",
+        )
 
 
 def _mesh_variables(
@@ -369,7 +391,7 @@ def _mesh_container(
         # Who hangs ends nothing in the time that a stop gives to what is under way.
         probes=replace(probes, hung_grace_seconds=30) if settings.stop_seconds > 30 else probes,
         volumes=(Scratch(size=settings.scratch or program.scratch), *program.folders, *settings.code.files),
-        pre_stop_seconds=_PRE_STOP,
+        pre_stop_seconds=settings.pre_stop_seconds,
         log_pattern=program.log_pattern,
     )
 
@@ -548,7 +570,7 @@ class Api(_MeshWorkload):
                         settings.readiness_path,
                         startup_seconds=settings.startup_seconds or settings.program.startup_seconds,
                     ),
-                    {"MCP_MESH_API_NAME": settings.name},
+                    {settings.program.api_name_variable: settings.name},
                 ),
             ),
         )

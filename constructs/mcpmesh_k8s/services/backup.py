@@ -25,6 +25,7 @@ from mcpmesh_k8s.kubernetes import (
     PodExtras,
     Schedule,
     Scratch,
+    SecretFiles,
     SecretKey,
     SettingError,
     Severity,
@@ -40,6 +41,7 @@ from mcpmesh_k8s.kubernetes import (
     dns_subdomain,
     in_bytes,
     k8s,
+    once,
     port_number,
     read_script,
     variables,
@@ -53,6 +55,11 @@ BACKUPS = "/backups"
 
 _FILES = Path(__file__).with_name("backup_files")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_RECIPIENT = re.compile(r"age1(pq1)?[02-9ac-hj-np-z]{58,}")
+_AGE = "/age"
+IDENTITY = "identity"
+"""The key of a Secret, and the file, with what opens backups that are encrypted."""
+_IDENTITY_FOLDER = "/identity"
 _PREFIX = re.compile(r"([\w.-]+/)*")
 NOTHING: Mapping[str, str] = {}
 _SUMMER_TIME = 3600  # seconds that a day may have more
@@ -88,8 +95,8 @@ class ClaimTarget:
     Args:
         size: How much storage is claimed. Room for as many backups as the retention keeps, and one more; a file that is
             the same as in the backup before takes none.
-        storage_class: The storage class; the cluster's default unless given. Another than the server's own, where there
-            is one, is another disk.
+        storage_class: The storage class; that of ``ApplicationSettings.storage_class`` unless given. Another
+            than the server's own, where there is one, is another disk.
         retention: Which are kept.
     """
 
@@ -163,6 +170,65 @@ class S3Target:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Age:
+    """Backups are encrypted with age (age-encryption.org) before they are kept: who makes them cannot read them.
+
+    What restores and tries them reads the identity, and nothing else is given it. Names of files are encrypted too.
+
+    Args:
+        recipients: The public keys, such as ``age1…``. The identity of any of them opens a backup: let one lie in a
+            safe, out of the cluster.
+        image: An image that has the program, and ``cp``. None of the stores' has it.
+        program: Where it is there. It must be static, since it runs in the images of the stores.
+        secret: The Secret with the identity, without the application's prefix: ``Secret(...)`` of ``secret_keys``.
+            Several stores may share it.
+    """
+
+    recipients: tuple[str, ...]
+    image: Image
+    program: str = "/usr/local/bin/age"
+    secret: str = "backup-identity"
+
+    def __post_init__(self) -> None:
+        """Check the keys and the names."""
+        once("Age.recipients", self.recipients)
+        if not self.recipients:
+            raise SettingError("Age.recipients", self.recipients, "Give a public key, as age-keygen prints it.")
+        for recipient in self.recipients:
+            if not _RECIPIENT.fullmatch(recipient):
+                raise SettingError("Age.recipients", recipient, "Give public keys of age, such as 'age1…'.")
+        if not re.fullmatch(r"(/[\w.-]+)+", self.program):
+            raise SettingError("Age.program", self.program, "Give a whole path, such as '/usr/local/bin/age'.")
+        dns_label("Age.secret", self.secret)
+
+    @property
+    def secret_keys(self) -> tuple[IssuedKey, ...]:
+        """The key that its Secret must hold: the line ``AGE-SECRET-KEY-1…``."""
+        return (IssuedKey(key=IDENTITY, issued_by="age-keygen, on a machine that is not in the cluster"),)
+
+    @property
+    def volume(self) -> Scratch:
+        """Where the program is put."""
+        return Scratch(name="age", mount_path=_AGE, size="32Mi")
+
+    def bring(self, user: User) -> Container:
+        """What puts the program there."""
+        return Container(
+            name="age",
+            image=self.image,
+            user=user,
+            compute=Compute(cpu="10m", memory="16Mi", cpu_limit="100m", memory_limit="32Mi"),
+            command=("cp", self.program, f"{_AGE}/age"),
+            volumes=(self.volume,),
+        )
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What whoever encrypts is told."""
+        return {"AGE": f"{_AGE}/age", "AGE_TO": " ".join(f"--recipient {one}" for one in self.recipients)}
+
+
+@dataclass(frozen=True, kw_only=True)
 class RestoreDrill:
     """The newest backup is restored into a server that is thrown away, and compared with what was counted.
 
@@ -196,6 +262,7 @@ class Backup:
         deadline_seconds: Seconds after which a run has failed.
         least_percent: How large a backup must at least be, in percent of the one before. One that is smaller is kept,
             its run has failed, and nothing is removed: it may be of a store that lost its data. 0 compares nothing.
+        encryption: To whom backups are encrypted; to nobody unless given.
         drill: How often one is restored to see whether it can be; never unless given.
         priority_class: The name of a PriorityClass of the application; the cluster's default unless given.
         extras: What is added to its pods, and to those of the drill. Unless given, they may run where the server may,
@@ -207,6 +274,7 @@ class Backup:
     compute: Compute = Compute(cpu="50m", memory="64Mi", cpu_limit="500m", memory_limit="128Mi")
     deadline_seconds: int = 3 * 3600
     least_percent: int = 50
+    encryption: Age | None = None
     drill: RestoreDrill | None = None
     priority_class: str = ""
     extras: PodExtras | None = None
@@ -304,19 +372,26 @@ class StoreBackup(Task):
         else:
             first, script, retention = "take", "stage", {}
             place = Scratch(name="backups", mount_path=BACKUPS, size=target.scratch)
-        volumes = (scripts, Scratch(), place)
+        age = backup.encryption
+        volumes = (scripts, Scratch(), place, *([age.volume] if age else []))
+        encryption = age.variables if age else NOTHING
         take = Container(
             name=first,
             image=program.image,
             user=program.user,
             compute=backup.compute,
             command=("/bin/sh", f"{FOLDER}/{script}.sh"),
-            variables=(*variables({"STORE": store.name, "BACKUPS": BACKUPS, **retention}), *program.variables),
+            variables=(
+                *variables({"STORE": store.name, "BACKUPS": BACKUPS, **encryption, **retention}),
+                *program.variables,
+            ),
             volumes=(*volumes, *program.volumes),
         )
-        container = (
-            take if isinstance(target, ClaimTarget) else _sender(name, target, "send", backup, volumes, store, least)
-        )
+        container = take
+        if isinstance(target, S3Target):
+            # Who reads a backup is this one, with an identity beside: it needs the program, too.
+            more = {**least, **({"AGE": encryption["AGE"]} if age else {})}
+            container = _sender(name, target, "send", backup, volumes, store, more)
         super().__init__(
             scope,
             TaskSettings(
@@ -325,7 +400,7 @@ class StoreBackup(Task):
                 priority_class=backup.priority_class,
                 extras=extras,
                 container=container,
-                init_containers=() if container is take else (take,),
+                init_containers=(*([age.bring(program.user)] if age else []), *(() if container is take else (take,))),
                 deadline_seconds=backup.deadline_seconds,
                 # It waits for its server. A second try at once would be a second backup.
                 retries=0,
@@ -340,6 +415,15 @@ class StoreBackup(Task):
             self.connects_to(target.external)
         self.drill = _Drill(scope, self, backup.drill, program) if backup.drill else None
         """What tries the newest backup, where there is something."""
+
+    @property
+    def opened_by(self) -> SecretFiles | None:
+        """What opens its backups, for whoever restores them; nothing where they are not encrypted."""
+        age = self.settings.encryption
+        if age is None:
+            return None
+        secret = self.application.prefixed(age.secret)
+        return SecretFiles(name="identity", mount_path=_IDENTITY_FOLDER, secret=secret, keys=(IDENTITY,))
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
@@ -381,6 +465,8 @@ class _Drill(Task):
             if isinstance(target, ClaimTarget)
             else (_sender("fetch", target, "fetch", settings, (scripts, Scratch(), place), backup.store),)
         )
+        age, identity = settings.encryption, backup.opened_by
+        opens = {"AGE": age.variables["AGE"], "AGE_IDENTITY": f"{_IDENTITY_FOLDER}/{IDENTITY}"} if age else {}
         super().__init__(
             scope,
             TaskSettings(
@@ -395,7 +481,7 @@ class _Drill(Task):
                     compute=drill.compute,
                     command=("/bin/sh", f"{FOLDER}/drill.sh"),
                     variables=(
-                        *variables({"STORE": backup.store.name, "BACKUPS": BACKUPS, "SCRATCH": "/scratch"}),
+                        *variables({"STORE": backup.store.name, "BACKUPS": BACKUPS, "SCRATCH": "/scratch", **opens}),
                         *program.trial,
                     ),
                     volumes=(
@@ -403,9 +489,10 @@ class _Drill(Task):
                         Scratch(),
                         Scratch(name="scratch", mount_path="/scratch", size=drill.scratch),
                         place,
+                        *([age.volume, identity] if age and identity else []),
                     ),
                 ),
-                init_containers=fetch,
+                init_containers=(*([age.bring(program.user)] if age else []), *fetch),
                 deadline_seconds=drill.deadline_seconds,
                 retries=0,
                 keep_seconds=_KEEP_SECONDS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from pathlib import PurePosixPath
+from typing import Literal
 
 from mcpmesh_k8s import images
 from mcpmesh_k8s.kubernetes import Compute, Image, Scratch, SettingError, dataclass
@@ -29,6 +30,10 @@ _AFTER_THE_TIME = (
 And what Node and Java say when they fail, without a time: ``TypeError: …``, ``Exception in thread …``."""
 
 
+Language = Literal["Python", "TypeScript", "Java"]
+"""What the mesh has runtimes for."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime(ABC):
     """What runs the code: a language, and where the code begins.
@@ -41,8 +46,8 @@ class Runtime(ABC):
 
     @property
     @abstractmethod
-    def language(self) -> str:
-        """What people call it."""
+    def language(self) -> Language:
+        """Which of the mesh's runtimes it is."""
 
     @property
     @abstractmethod
@@ -77,6 +82,11 @@ class Runtime(ABC):
     def ipv4_only(self) -> bool:
         """Whether the mesh's server in it listens on addresses of IPv4 alone."""
         return True
+
+    @property
+    def api_name_variable(self) -> str:
+        """The variable that names an API service; an agent has ``MCP_MESH_AGENT_NAME`` in every language."""
+        return "MCP_MESH_AGENT_NAME"
 
     @property
     def mounted(self) -> str:
@@ -130,8 +140,8 @@ class Python(Runtime):
         require_module("Python.module", self.module)
 
     @property
-    def language(self) -> str:
-        """What people call it."""
+    def language(self) -> Language:
+        """Which of the mesh's runtimes it is."""
         return "Python"
 
     @property
@@ -150,6 +160,11 @@ class Python(Runtime):
     def serves_people(self) -> bool:
         """The code starts its own server, and the mesh changes nothing of it."""
         return True
+
+    @property
+    def api_name_variable(self) -> str:
+        """A variable of its own."""
+        return "MCP_MESH_API_NAME"
 
     @property
     def folders(self) -> tuple[Scratch, ...]:
@@ -223,8 +238,8 @@ class TypeScript(_Heaped):
         self._refuse_percent()
 
     @property
-    def language(self) -> str:
-        """What people call it."""
+    def language(self) -> Language:
+        """Which of the mesh's runtimes it is."""
         return "TypeScript"
 
     @property
@@ -283,8 +298,8 @@ class Java(_Heaped):
         self._refuse_percent()
 
     @property
-    def language(self) -> str:
-        """What people call it."""
+    def language(self) -> Language:
+        """Which of the mesh's runtimes it is."""
         return "Java"
 
     @property

@@ -7,7 +7,7 @@ even the kubelet, so probes are commands that show the container's own.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from constructs import Construct
 
@@ -43,6 +43,9 @@ REGISTRY = (*RUNTIME, *variables({"MCP_MESH_TRUST_BACKEND": "filestore", "MCP_ME
 
 DASHBOARD = variables({f"MCP_MESH_REGISTRY_TLS_{name}": file for name, file in TLS_FILES.items()})
 """The same of the mesh's dashboard, which calls the registry alone."""
+
+_RELOAD = "secret.reloader.stakater.com/reload"
+"""The annotation by which Reloader is told of a Secret."""
 
 P = TypeVar("P", bound=PodSettings)
 
@@ -86,8 +89,6 @@ class MeshTls:
             probes then, and is restarted with the new one.
     """
 
-    RELOAD: ClassVar[str] = "secret.reloader.stakater.com/reload"
-
     certificates: CertificateSource
     reloader: bool = False
 
@@ -115,7 +116,7 @@ class MeshTls:
         if serves:
             container = _demanding(container, serves)
         if self.reloader:
-            extras = replace(extras, annotations=(*extras.annotations, (self.RELOAD, certificate.secret)))
+            extras = replace(extras, annotations=(*extras.annotations, (_RELOAD, certificate.secret)))
         return replace(settings, container=container, extras=extras)
 
 

@@ -71,7 +71,7 @@ class MinioSettings(WorkloadOptions):
         compute: CPU and memory.
         size: How much storage is claimed, 2Gi at least: MinIO takes an upload whose size it does not know only where
             1 GiB is free (``diskAssumeUnknownSize``), and fills a disk to 99 per cent.
-        storage_class: The storage class; the cluster's default unless given.
+        storage_class: The storage class; that of ``ApplicationSettings.storage_class`` unless given.
         backup: How it is backed up; not at all with ``None``, and its Secret needs two keys less.
         client: The image of ``mc``, which copies the objects for a backup.
         name: The short name.

@@ -125,7 +125,7 @@ class PostgresSettings(WorkloadOptions):
         image: The image.
         compute: CPU and memory; the server's buffers follow from the memory limit.
         size: How much storage is claimed.
-        storage_class: The storage class; the cluster's default unless given.
+        storage_class: The storage class; that of ``ApplicationSettings.storage_class`` unless given.
         databases: What it holds. A task brings the server to it at each deployment, and never drops anything.
         connections: How many sessions a role may have at once. The other roles share the rest equally: of those that
             the server takes, 3 are kept for its superuser, 5 for the exporter and 4 for backups.

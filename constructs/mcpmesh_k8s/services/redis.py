@@ -142,7 +142,7 @@ class Persistent:
             shards of X bytes). While the file is written anew, the old one, which had doubled, and the new one lie
             there with what is written meanwhile; a file grows to 64Mi before it is first written anew. Where clients
             write more than all of it in the second that this takes, give more: a full disk ends writing.
-        storage_class: The storage class; the cluster's default unless given.
+        storage_class: The storage class; that of ``ApplicationSettings.storage_class`` unless given.
         repair: What to do with a damaged file. Unless given, the server ends at damage that is not at the very end: a
             last command that was cut short is dropped, and the log says so.
     """

@@ -10,11 +10,12 @@ from fastmcp import FastMCP
 import mesh
 
 app = FastMCP("prices")
+Tool = getattr(mesh, "McpMeshTool", None) or mesh.McpMeshAgent  # as 0.5 calls it
 
 
 @app.tool()
 @mesh.tool(capability="price", dependencies=["stock"])
-async def price(item: str, seconds: float = 0, stock: mesh.McpMeshTool = None) -> str:
+async def price(item: str, seconds: float = 0, stock: Tool = None) -> str:
     """What it costs, and how many there are."""
     return f"{item} costs 3, there are {await stock(item=item, seconds=seconds)}"
 

@@ -13,6 +13,7 @@ from fastmcp import FastMCP
 import mesh
 
 app = FastMCP("stock")
+print("the code of the agent begins")
 
 
 @app.tool()
@@ -23,20 +24,22 @@ async def stock(item: str, seconds: float = 0) -> str:
     return f"7 {item} at {os.environ['POD_ADDRESS']}"
 
 
-@app.tool()
-@mesh.tool(capability="count", task=True)
-async def count(item: str, job: mesh.MeshJob = None) -> str:
-    """Count them all: it takes long."""
-    print("counting begins", flush=True)
-    try:
-        for step in range(600):
-            await asyncio.sleep(0.1)
-            if job is not None and step % 10 == 0:
-                await job.update_progress(step / 600, "counting")
-    except asyncio.CancelledError:
-        print("counting was cancelled", flush=True)
-        raise
-    return "7"
+if hasattr(mesh, "MeshJob"):  # which 0.5 has not
+
+    @app.tool()
+    @mesh.tool(capability="count", task=True)
+    async def count(item: str, job: mesh.MeshJob = None) -> str:
+        """Count them all: it takes long."""
+        print("counting begins", flush=True)
+        try:
+            for step in range(600):
+                await asyncio.sleep(0.1)
+                if job is not None and step % 10 == 0:
+                    await job.update_progress(step / 600, "counting")
+        except asyncio.CancelledError:
+            print("counting was cancelled", flush=True)
+            raise
+        return "7"
 
 
 def configured() -> bool:

@@ -10,11 +10,18 @@ from fastapi import FastAPI, HTTPException
 import mesh
 
 app = FastAPI()
+Tool = getattr(mesh, "McpMeshTool", None) or mesh.McpMeshAgent  # as 0.5 calls it
+
+
+@app.get("/health")
+async def health() -> dict[str, str]:
+    """It is well as long as it answers."""
+    return {"status": "healthy"}
 
 
 @app.get("/price")
 @mesh.route(dependencies=["price"])
-async def price(item: str, seconds: float = 0, price: mesh.McpMeshTool = None) -> dict[str, str]:
+async def price(item: str, seconds: float = 0, price: Tool = None) -> dict[str, str]:
     """The answer of an agent that asks another one."""
     if price is None:
         raise HTTPException(503, "nobody says prices")

@@ -30,13 +30,28 @@ is_backup() {
   esac
   return 1
 }
-# Refuses a backup of $2 bytes whose predecessor is $1, with the manifest in the file $3. It may be of a store that lost its
-# data. What cannot be read is not compared.
+# The bytes of a backup, as the manifest in the file $1 says; nothing where that cannot be read.
+bytes_of() {
+  rest="$(head -c 400 "$1")"
+  rest="${rest#*'"bytes":'}"
+  rest="${rest%%,*}"
+  case "$rest" in '' | *[!0-9]*) ;; *) echo "$rest" ;; esac
+}
+# Refuses a backup of $2 bytes whose predecessor is $1, with the manifest in the file $3. It may be of a store that lost
+# its data. What cannot be read is not compared.
 require_size() {
-  before="$(head -c 400 "$3")"
-  before="${before#*'"bytes":'}"
-  before="${before%%,*}"
-  case "$before" in '' | *[!0-9]*) return 0 ;; esac
-  [ "$(($2 * 100))" -ge "$((before * LEAST_PERCENT))" ] || fail "the backup has $2 bytes, less than $LEAST_PERCENT percent" \
-    "of the $before of $1 before it. It is kept, and nothing is removed. Is all of $STORE in it?"
+  before="$(bytes_of "$3")"
+  [ -z "$before" ] || [ "$(($2 * 100))" -ge "$((before * LEAST_PERCENT))" ] ||
+    fail "the backup has $2 bytes, less than $LEAST_PERCENT percent of the $before of $1 before it. It is kept, and nothing" \
+      "is removed. Is all of $STORE in it?"
+}
+# Whether the manifest in the file $1 is of a backup that is encrypted. Its files are numbered, and 0 is their list.
+is_sealed() {
+  case "$(head -c 400 "$1")" in *',"plain":"'*) return 0 ;; esac
+  return 1
+}
+# Decrypts its input.
+unseal() {
+  [ -n "${AGE_IDENTITY:-}" ] || fail "it is encrypted, and there is no identity here that opens it"
+  "$AGE" --decrypt --identity "$AGE_IDENTITY" || fail "it cannot be decrypted: see above"
 }

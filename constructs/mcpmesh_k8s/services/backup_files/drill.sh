@@ -19,5 +19,27 @@ while read -r sum size path; do
   [ "${found%% *}" = "$sum" ] || fail "the backup $newest of $STORE is damaged: $path is not what was written"
   bytes=$((bytes + size))
 done <"$newest/sums"
-sh "$here/try.sh" "$PWD/$newest/data" || fail "the backup $newest of $STORE cannot be restored: see above"
+data="$PWD/$newest/data"
+if is_sealed "$newest/manifest.json"; then
+  data="$SCRATCH/opened"
+  rm -rf "$data"
+  mkdir "$data"
+  unseal <"$newest/data/0" >"$SCRATCH/sums"
+  sum="$(sha256sum <"$SCRATCH/sums")"
+  case "$(head -c 400 "$newest/manifest.json")" in
+    *'"plain":"'"${sum%% *}"'"'*) ;;
+    *) fail "the backup $newest of $STORE is damaged: what it lists is not what its manifest says" ;;
+  esac
+  number=0
+  while read -r sum _ path; do
+    number=$((number + 1))
+    case "/$path/" in *'/../'*) fail "the backup $newest of $STORE has a file $path, which would be written elsewhere" ;; esac
+    case "$path" in */*) mkdir -p "$data/${path%/*}" ;; esac
+    unseal <"$newest/data/$number" >"$data/$path"
+    found="$(sha256sum <"$data/$path")"
+    [ "${found%% *}" = "$sum" ] || fail "the backup $newest of $STORE is damaged: $path is not what was written"
+  done <"$SCRATCH/sums"
+  rm "$data/.taken"
+fi
+sh "$here/try.sh" "$data" || fail "the backup $newest of $STORE cannot be restored: see above"
 echo "event=drill store=$STORE name=$newest bytes=$bytes seconds=$(($(date -u +%s) - began))"

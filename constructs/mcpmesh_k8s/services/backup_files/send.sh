@@ -32,5 +32,5 @@ if [ -n "$newest" ] && [ "$(moment "$newest")" -ge "$(moment "$name")" ]; then
   fail "the clock says $name, which is before the backup $newest: one of them is wrong"
 fi
 if [ -n "$newest" ] && mc --quiet cat "$BUCKET/$newest/manifest.json" >/tmp/manifest.json; then
-  require_size "$newest" "$bytes" /tmp/manifest.json
+  require_size "$newest" "$(bytes_of manifest.json)" /tmp/manifest.json
 fi
