@@ -321,7 +321,8 @@ def test_the_heavy_agent_is_three_pods_apart_on_nodes_of_their_own(trips: tuple[
     assert [one["name"] for one in each(spec, "initContainers")] == ["unpack-maps"]
     mounted = {str(one["mountPath"]) for one in each(container(manifests, "trip-planner-planner"), "volumeMounts")}
     assert "/etc/airports" in mounted
-    assert spec["terminationGracePeriodSeconds"] == 60
+    # Its jobs may go on for five minutes before a pod is stopped, which then has as long as others.
+    assert spec["terminationGracePeriodSeconds"] == 350
 
 
 def test_managed_stores_are_known_by_their_certificates(trips: tuple[Rendered, list[Manifest]]) -> None:

@@ -1267,7 +1267,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         ephemeral_storage=Refused("200Mi", "shop-kept may run 3 pods"),
         pods=Refused(1, "shop-kept may run 3 pods"),
         zones=Refused(2, "shop-kept must keep 2 of its pods"),
-        labels=Refused((), "the nodes have room for 0 for sure"),
+        labels=Refused((), "no node of Budget.nodes has that"),
     ),
     NoTls: case(NoTls(), lambda shop, tls: shop.opens(replace(INGRESS, tls=tls), https=False)),
     OAuth2ProxySettings: case(
