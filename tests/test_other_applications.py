@@ -321,8 +321,10 @@ def test_the_heavy_agent_is_three_pods_apart_on_nodes_of_their_own(trips: tuple[
     assert [one["name"] for one in each(spec, "initContainers")] == ["unpack-maps"]
     mounted = {str(one["mountPath"]) for one in each(container(manifests, "trip-planner-planner"), "volumeMounts")}
     assert "/etc/airports" in mounted
-    # Its jobs may go on for five minutes before a pod is stopped, which then has as long as others.
+    # Its jobs may go on for five minutes before a pod is stopped, which then has as long as others. What they need stays.
     assert spec["terminationGracePeriodSeconds"] == 350
+    sleeps = [list_of(at(one, "lifecycle", "preStop", "exec")) for one in each(spec, "containers")]
+    assert sleeps == [["sleep", "300"], ["sleep", "310"]]
 
 
 def test_managed_stores_are_known_by_their_certificates(trips: tuple[Rendered, list[Manifest]]) -> None:

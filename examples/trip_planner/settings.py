@@ -117,7 +117,9 @@ API = ApiSettings(
     availability=PAIR,
     extras=PodExtras(labels=COST, pod_labels=COST),
 )
-# The geocoder answers the planner on its own loopback, with maps that its image brings.
+# The geocoder answers the planner on its own loopback, with maps that its image brings. All containers of a pod are told
+# to stop at once: it waits until the planner's jobs are over.
+JOBS_SECONDS = 300
 MAPS = Scratch(name="maps", mount_path="/var/maps", size="2Gi")
 GEOCODER_USER = User(uid=10001, gid=10001)
 GEOCODER = Container(
@@ -129,6 +131,7 @@ GEOCODER = Container(
     ports=(Port(name="geocode", number=9000),),
     probes=Probes.of(HttpGet(path="/health", port="geocode")),
     volumes=(MAPS,),
+    pre_stop_seconds=JOBS_SECONDS + 10,
 )
 UNPACK_MAPS = Container(
     name="unpack-maps",
@@ -145,7 +148,7 @@ AGENTS = (
         code=code("planner"),
         compute=Compute(cpu="1", memory="2Gi", cpu_limit="2", memory_limit="3Gi"),
         module="planner",
-        jobs_grace_seconds=300,
+        jobs_grace_seconds=JOBS_SECONDS,
         variables=variables({"GEOCODER_URL": "http://localhost:9000"}),
         availability=Availability(scale=Replicas(count=3), min_available=2, spread=True),
         extras=PodExtras(
