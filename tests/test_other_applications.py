@@ -518,6 +518,21 @@ def test_code_that_gives_redis_no_password_is_given_none_and_the_runtime_has_its
     assert told["MESH_REDIS_PASSWORD"] == "interviewer-redis/mesh-password"
 
 
+def test_the_backend_is_told_what_its_code_reads_and_of_postgresql_nothing(interviews: Rendered) -> None:
+    told = environment(interviews.manifests, "interviewer-backend")
+    assert {
+        "LOG_LEVEL": "INFO",
+        "DEV_MODE": "false",
+        "RECAPTCHA_SITE_KEY": "interviewer-recaptcha/site-key",
+        "RECAPTCHA_SECRET_KEY": "interviewer-recaptcha/secret-key",
+        "MINIO_HOST": "interviewer-minio:9000",
+        "MCP_MESH_REGISTRY_URL": "http://interviewer-registry:8000",
+        "MCP_MESH_HTTP_PORT": "8080",
+    }.items() <= told.items()
+    assert str(told["MINIO_ACCESS_KEY"]).startswith("interviewer-minio/")
+    assert str(told["MINIO_SECRET_KEY"]).startswith("interviewer-minio/")
+
+
 def test_the_keys_of_others_reach_who_asks_them_and_nobody_else(interviews: Rendered) -> None:
     expected = {
         "interviewer-claude": {"claude-llm-agent"},
@@ -526,7 +541,6 @@ def test_the_keys_of_others_reach_who_asks_them_and_nobody_else(interviews: Rend
     }
     assert {secret: readers(interviews.manifests, secret) for secret in expected} == expected
     told = environment(interviews.manifests, "interviewer-backend")
-    assert told["RECAPTCHA_SECRET_KEY"] == "interviewer-recaptcha/secret-key"
     assert not {"CLAUDE_API_KEY", "OPENAI_API_KEY"} & told.keys()
 
 
