@@ -8,6 +8,7 @@ import runpy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import kubernetes_validate
 import pytest
@@ -36,7 +37,7 @@ from mcpmesh_k8s import (
 )
 from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of, template_of
 from openings import HOSTS, Opening, assert_exactly, openings_in
-from policy_evaluator import Host, Pod
+from policy_evaluator import JSON, Host, Pod, pods_of, policies_of
 
 pytestmark = pytest.mark.usefixtures("schemas_are_read_once")
 
@@ -258,6 +259,22 @@ def test_no_pod_has_a_token_or_an_identity_that_is_shared_and_nothing_is_an_exce
     assert exceptions(rendered.application) == {}
 
 
+def test_everything_that_serves_is_probed(rendered: Rendered) -> None:
+    serving = [one for manifest in rendered.manifests for one in containers_of(template_of(manifest)) if "ports" in one]
+    assert serving
+    for one in serving:
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= one.keys(), one["name"]
+
+
+def test_every_pod_is_governed_by_a_policy_of_its_own_and_by_the_one_that_closes_all(rendered: Rendered) -> None:
+    manifests = cast("list[dict[str, JSON]]", rendered.manifests)
+    policies = policies_of(manifests)
+    for pod in pods_of(manifests):
+        for direction in ("Ingress", "Egress"):
+            governing = {policy.name for policy in policies if policy.governs(pod, direction)}
+            assert {pod.name, f"{rendered.application.settings.name}-default-deny"} <= governing
+
+
 def test_it_is_written_the_same_twice(
     rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
@@ -321,7 +338,8 @@ def test_the_heavy_agent_is_three_pods_apart_on_nodes_of_their_own(trips: tuple[
     assert [one["name"] for one in each(spec, "initContainers")] == ["unpack-maps"]
     mounted = {str(one["mountPath"]) for one in each(container(manifests, "trip-planner-planner"), "volumeMounts")}
     assert "/etc/airports" in mounted
-    # Its jobs may go on for five minutes before a pod is stopped, which then has as long as others. What they need stays.
+    # Its jobs may go on for five minutes before a pod is stopped, which then has as long as others. What they need
+    # stays with them.
     assert spec["terminationGracePeriodSeconds"] == 350
     sleeps = [list_of(at(one, "lifecycle", "preStop", "exec")) for one in each(spec, "containers")]
     assert sleeps == [["sleep", "300"], ["sleep", "310"]]
