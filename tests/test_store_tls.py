@@ -18,6 +18,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 import yaml
@@ -34,15 +35,18 @@ from mcpmesh_k8s import (
     Claim,
     Mesh,
     MeshRelease,
+    Minio,
     Phase,
     PrometheusOperator,
     S3Storage,
     SettingError,
+    Side,
     StoreTls,
     TlsClient,
     TreeError,
     read_script,
 )
+from mcpmesh_k8s import Server as ServerOf
 from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
 from mcpmesh_k8s.services import redis as redis_module
 from mesh_harness import (
@@ -704,3 +708,56 @@ def test_traces_in_minio_go_there_by_tls() -> None:
     }
     mounts = container_of(find(objects, "Deployment", f"{PREFIX}tempo"), "tempo")["volumeMounts"]
     assert "/etc/tls/minio" in [mount["mountPath"] for mount in mounts]
+
+
+class Beside(Side):
+    """A server that is rendered, or one of a Compose stack, and a machine that only writes down what is asked of it."""
+
+    def __init__(self, *, rendered: bool) -> None:
+        self._rendered = rendered
+        self.asked: list[dict[str, str]] = []
+
+    @property
+    def rendered(self) -> bool:
+        return self._rendered
+
+    def run(
+        self,
+        server: ServerOf,
+        doing: str,
+        script: str,
+        *arguments: str,
+        stdin: IO[bytes] | None = None,
+        stdout: IO[bytes] | None = None,
+        heading: bool = False,
+    ) -> str:
+        return "the CA" if arguments == ("/etc/tls/server/CAs/ca.crt",) else "root\npassword\n"
+
+    @contextmanager
+    def address(self, server: ServerOf) -> Generator[str]:
+        yield f"{LOCALHOST}:9000"
+
+    def local(self, command: Sequence[str], *, variables: Mapping[str, str] | None = None) -> str:
+        assert variables
+        known = variables.get("SSL_CERT_FILE")
+        text = Path(known).read_text() if known else ""
+        self.asked.append({"address": variables["MC_HOST_store"], "knows": text})
+        return ""
+
+    def say(self, line: str) -> None:
+        raise AssertionError(line)
+
+
+def test_objects_move_by_https_where_minio_speaks_it_and_by_a_name_of_its_certificate() -> None:
+    application = AiInterviewer(STORE_TLS, outdir="unused")
+    (minio,) = application.find_all(Minio)
+    asked = []
+    for rendered in (True, False):
+        side = Beside(rendered=rendered)
+        minio.mover(side).present()
+        asked += side.asked[:1]
+    # A stack of Compose is as it was.
+    assert asked == [
+        {"address": "https://root:password@localhost:9000", "knows": "the CA"},
+        {"address": f"http://root:password@{LOCALHOST}:9000", "knows": ""},
+    ]
