@@ -1073,6 +1073,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         meshed=("edge",),
         proxy=Compute(cpu="20m", memory="32Mi"),
         namespace="mesh",
+        trust_domain="shop.example.com",
     ),
     StoreTls: case(
         StoreTls(certificates=CertManager(issuer="ca")),
