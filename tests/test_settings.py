@@ -805,7 +805,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     AgentSettings: case(
         AGENT,
         lambda shop, settings: shop.verifies(shop.runs_agent(settings), settings.tls),
-        tls=(TlsClient.REDIS,),
+        tls=(TlsClient.POSTGRES,),
         name="helper",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -829,7 +829,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
         lambda shop, settings: shop.serves_people(shop.verifies(shop.meshed(Api(shop.phase, settings)), settings.tls)),
-        tls=(TlsClient.REDIS,),
+        tls=(TlsClient.POSTGRES,),
         name="back",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -1302,7 +1302,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         ephemeral_storage=Refused("200Mi", "shop-kept may run 3 pods"),
         pods=Refused(1, "shop-kept may run 3 pods"),
         zones=Refused(2, "shop-kept must keep 2 of its pods"),
-        labels=Refused((), "the nodes have room for 0 for sure"),
+        labels=Refused((), "no node of Budget.nodes has that"),
     ),
     NoTls: case(NoTls(), lambda shop, tls: shop.opens(replace(INGRESS, tls=tls), https=False)),
     OAuth2ProxySettings: case(
@@ -1504,7 +1504,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         key=Refused("other", "It has no such key"),
         ciphertext=sealed(b"b"),
     ),
-    SecretKey: case(SecretKey(secret="shop-one", key="first"), Shop.reads, secret="shop-two", key="second"),
+    SecretKey: case(
+        SecretKey(secret="shop-one", key="first"),
+        Shop.reads,
+        secret="shop-two",
+        key="second",
+        existing=Refused(True, "said to be made by others"),
+    ),
     SecretSettings: case(
         SECRET,
         lambda shop, settings: Secret(shop.phase, settings),
