@@ -149,6 +149,17 @@ def _existing(application: ApplicationScope) -> set[tuple[str, str]]:
     return {there for pod in application.find_all(Pod) for volume in pod.volumes for there in volume.existing}
 
 
+def _existing_keys(application: ApplicationScope) -> set[tuple[str, str]]:
+    """The keys that variables say others made, as Secret and key."""
+    values = (
+        variable.value
+        for pod in application.find_all(Pod)
+        for container in (*pod.containers, *pod.init_containers)
+        for variable in container.variables
+    )
+    return {(value.secret, value.key) for value in values if isinstance(value, SecretKey) and value.existing}
+
+
 def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterator[str]:
     """A key that no Secret of the application holds stops the container from starting."""
     keys = {
@@ -156,7 +167,14 @@ def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterato
     }
     keys |= {(one.secret, key) for one in application.find_all(Certificate) for key in one.KEYS}
     keys |= {(name_of(secret), key) for secret in objects.of("Secret") for key in at(secret, "data")}
-    names, existing = {name for name, _ in keys}, _existing(application)
+    names, existing, by_others = {name for name, _ in keys}, _existing(application), _existing_keys(application)
+    others = {secret for secret, _ in by_others} | {secret for kind, secret in existing if kind == "Secret"}
+    for secret in sorted(names & others):
+        yield (
+            f"Secret {secret!r} is said to be made by others, and the application declares it: take a variable from "
+            "secret.key(...), and files from SecretFiles(...)."
+        )
+    keys |= by_others
     for manifest, template in objects.pods:
         for container in containers_of(template):
             for variable in each(container, "env"):
@@ -164,7 +182,8 @@ def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterato
                 if reference and (reference.get("name"), reference.get("key")) not in keys:
                     yield (
                         f"{title(manifest)} reads {variable.get('name')} from key {reference.get('key')!r} of Secret "
-                        f"{reference.get('name')!r}, which nothing provides: declare it with Secret(...)."
+                        f"{reference.get('name')!r}, which nothing provides: declare it with Secret(...), or say that "
+                        "others made it, SecretKey(..., existing=True)."
                     )
         for source in (source for volume in each(template, "spec", "volumes") for source in _sources_of(volume)):
             name = at(source, "secret").get("secretName", at(source, "secret").get("name"))

@@ -478,7 +478,12 @@ class Postgres(StatefulWorkload):
             known = ", ".join(database.name for database in self.settings.databases)
             raise SettingError(f"{self.full_name} database", name, f"Give one of its databases: {known}.")
         if role not in database.logins:
-            raise SettingError(f"{self.full_name} role", role, f"Give one of its roles: {', '.join(database.logins)}.")
+            raise SettingError(
+                f"{self.full_name} role",
+                role,
+                f"Give one of its roles: {', '.join(database.logins)}; or name it in Database({name!r}), among roles=… "
+                "or, where it only reads, readers=….",
+            )
         endpoint = self.endpoint("postgres")
         password = self.secret.key(role_key(role))
         url = f"postgresql://{role}@{endpoint.authority}/{name}?{encryption_query(self.certificate)}"
@@ -606,7 +611,7 @@ def access(settings: PostgresSettings, host: str) -> str:
     """
     names = [database.name for database in settings.databases]
     let_in = [
-        *(([database.name], database.roles) for database in settings.databases),
+        *(([database.name], database.logins) for database in settings.databases),
         *([([settings.counted_database], (EXPORTER,))] if settings.exporter else []),
         ([SUPERUSER, *names], (SUPERUSER, *([BACKUP] if settings.backup else []))),
     ]
