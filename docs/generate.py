@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from pydantic import TypeAdapter
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +35,8 @@ from mcpmesh_k8s import (  # noqa: E402
     Image,
     InClusterPrometheus,
     IssuedKey,
+    Mesh,
+    MeshRelease,
     Namespace,
     NamespacePods,
     NoLogs,
@@ -53,6 +56,8 @@ from mcpmesh_k8s.kubernetes.quantity import Amount, bytes_text  # noqa: E402
 from mcpmesh_k8s.operations import SharedCluster  # noqa: E402
 from mcpmesh_k8s.operations.answers import ANSWERS  # noqa: E402
 from mcpmesh_k8s.operations.makefile import every_variable  # noqa: E402
+from mesh3 import application as mesh_application  # noqa: E402
+from mesh3.expected import BEGINNINGS, STATES, STOPPING, VARIABLES  # noqa: E402
 from programs import PROGRAMS  # noqa: E402
 from watched import watched  # noqa: E402
 
@@ -466,6 +471,95 @@ def failures() -> str:
     return table((*head, "never by itself", "so people are told by"), rows)
 
 
+def states_of_the_mesh() -> str:
+    """What probes are told, in each state, as `make test-mesh` brings it about."""
+
+    def told(answers: Sequence[str]) -> str:
+        said = [f"`{one}`" if one.isdecimal() else one for one in answers]
+        return said[0] if len(set(said)) == 1 else ", ".join(said)
+
+    rows = [
+        (
+            f"{begins}{state.name}",
+            told(state.registry) if not begins else "–",
+            told(state.agent),
+            "–" if state is BEGINNINGS[-1] else told(state.api),
+            "–" if begins else ("yes" if state.called else "no"),
+        )
+        for begins, states in (("", STATES), ("one begins, and ", BEGINNINGS), ("one stops, and ", (STOPPING,)))
+        for state in states
+    ]
+    return table(("state", "registry", "agent", "API service", "calls go on"), rows)
+
+
+def upgrade_of_the_mesh() -> str:
+    """What differs between the manifests of one application, that of `tests/mesh3/application.py`, in both releases."""
+    objects = list[dict[str, dict[str, object]]]()
+    with tempfile.TemporaryDirectory() as folder:
+        for release in (MeshRelease.V0_5, MeshRelease.V3):
+            mesh_application.write(Path(folder, release.value), Mesh(release=release))
+            written = [one for path in sorted(Path(folder, release.value).glob("*.yaml")) for one in read_all(path)]
+            objects.append(
+                {
+                    f"{one['kind']} {one['metadata']['name'].removeprefix(mesh_application.NAME + '-')}": one
+                    for one in written
+                    # What Redis' pods say of its configuration, and the sums of what all ask for, follow from the rest.
+                    if one["kind"] not in ("ResourceQuota", "LimitRange")
+                }
+            )
+    old, new = objects
+    assert old.keys() == new.keys()
+    where: dict[str, list[str]] = {}
+    for name, before in old.items():
+        if found := list(changes(before, new[name])):
+            where.setdefault("; ".join(found), []).append(name)
+    return table(("object", "what changes"), [(in_words(names), said) for said, names in where.items()])
+
+
+def read_all(path: Path) -> list[Any]:
+    """The objects of a file."""
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+def changes(old: object, new: object, path: str = "") -> Iterator[str]:
+    """What differs, item by item where these have names."""
+    if isinstance(old, list) and isinstance(new, list):
+        lists = [{one.get("name"): one for one in values if isinstance(one, dict)} for values in (old, new)]
+        if all(len(by_name) == len(values) for by_name, values in zip(lists, (old, new), strict=True)):
+            old, new = lists
+    if old == new or path.endswith("checksum/config"):
+        return
+    if isinstance(old, dict) and isinstance(new, dict) and path != "spec.egress" and path != "spec.ingress":
+        for name in dict.fromkeys([*old, *new]):
+            yield from changes(old.get(name), new.get(name), f"{path}.{name}" if path else str(name))
+        return
+    prefix = r"spec\.template\.(spec|metadata)\.|containers\.[a-z]+\.(?=.)|(^|\.)(spec|data)\."
+    short = re.sub(r"\.(value|httpGet\.path)$", "", re.sub(prefix, "", path))
+    plain = [isinstance(value, str | int) and len(str(value)) < 60 for value in (old, new)]
+    if all(plain):
+        yield f"`{short}`: `{old}`, then `{new}`"
+    elif old is None:
+        yield f"`{short}` is new" + (f": `{new}`" if plain[1] else "")
+    elif new is None:
+        yield f"`{short}` goes"
+    else:
+        yield f"`{short}` is another"
+
+
+def variables_of_the_mesh() -> str:
+    """What no longer holds without each variable, as `make test-mesh` tries it."""
+    rows = [
+        (
+            {"caller": "agent"}.get(variable.of, variable.of),
+            f"`{variable.name}`",
+            "missing" if variable.instead is None else f"`{variable.instead}`",
+            "; ".join(variable.fails) + ("; and more" if variable.more else ""),
+        )
+        for variable in VARIABLES
+    ]
+    return table(("whose", "variable", "tried with", "what no longer holds"), rows)
+
+
 def cost() -> str:
     """What observability adds to each environment, and how much of it each part is."""
 
@@ -543,6 +637,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "alerts": alerts,
     "faults": faults,
     "failures": failures,
+    "mesh states": states_of_the_mesh,
+    "mesh upgrade": upgrade_of_the_mesh,
+    "mesh without a variable": variables_of_the_mesh,
     "cost of observability": cost,
     "advisories": advisories,
     "programs": programs,

@@ -137,6 +137,7 @@ from mcpmesh_k8s import (
     Longhorn,
     Manifest,
     Manual,
+    MediaStore,
     Mesh,
     MeshDashboard,
     MeshDashboardSettings,
@@ -146,6 +147,9 @@ from mcpmesh_k8s import (
     MetricsEndpoint,
     Minio,
     MinioSettings,
+    ModelProvider,
+    ModelProviderSettings,
+    ModelVendor,
     MonitorsSettings,
     MountedSource,
     Namespace,
@@ -223,6 +227,7 @@ from mcpmesh_k8s import (
     Route,
     Row,
     Runtime,
+    S3Media,
     S3Storage,
     S3Target,
     Schedule,
@@ -512,6 +517,12 @@ class Shop:
         dashboard.connects_to(postgres.database("mesh", role="dashboard"))
         return self.meshed(dashboard)
 
+    def serves_models(self, settings: ModelProviderSettings) -> Agent:
+        provider = ModelProvider(self.phase, settings, self.secret("models", "api-key").key("api-key"))
+        agent = self.runs_agent(AGENT)
+        provider.serve(agent)
+        return agent
+
     def secret(self, name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
         return Secret(self.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
 
@@ -711,6 +722,8 @@ TWO_ROLES = replace(POSTGRES, compute=LARGE, databases=(Database(name="shop", ro
 PROJECT = ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git")
 REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
 CARTS = RedisUser(name="carts", keys=("cart:*",), commands=("get", "set"))
+MEDIA = S3Media(host="s3.example.com", bucket="shop-media")
+MODELS = ModelProviderSettings(name="models", vendor=ModelVendor.OPENAI)
 MESH_TLS = MeshTls(certificates=CertManager(issuer="mesh-ca"))
 NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
 SEALED_TO = Age(recipients=("age1qhjjyqga2x7ke3tr7yzw2myccp42yfxtfedr3xenrhkq8mfhuyuq6rljy0",), image=IMAGE)
@@ -1060,6 +1073,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         meshed=("edge",),
         proxy=Compute(cpu="20m", memory="32Mi"),
         namespace="mesh",
+        trust_domain="shop.example.com",
     ),
     StoreTls: case(
         StoreTls(certificates=CertManager(issuer="ca")),
@@ -1226,6 +1240,27 @@ CASES: dict[type[DataclassInstance], Case] = {
         name="mesh-ui",
         availability=URGENT,
         extras=MORE,
+    ),
+    MediaStore: case(
+        MediaStore(),
+        lambda shop, store: shop.dials(store.in_s3(MEDIA)),
+        prefix="pictures/",
+    ),
+    S3Media: case(
+        MEDIA,
+        lambda shop, bucket: shop.dials(MediaStore().in_s3(bucket)),
+        host="s3.example.org",
+        bucket="pictures",
+        region="eu-central-1",
+        peer=NamespacePods(namespace="storage"),
+    ),
+    ModelProviderSettings: case(
+        MODELS,
+        Shop.serves_models,
+        vendor=ModelVendor.ANTHROPIC,
+        base_url="https://models.example.com/v1",
+        peer=NamespacePods(namespace="models"),
+        key_variable="MODEL_KEY",
     ),
     MinioSettings: case(
         MINIO,
@@ -2179,6 +2214,7 @@ ONLY_READ = {
     (RequestRules, "least_memory_per_cpu"): "it says what is checked (test_platforms.py)",
     (RequestRules, "most_memory_per_cpu"): "it says what is checked (test_platforms.py)",
     (External, "name"): "people read it in the topology and in refusals, and Kubernetes has no place for it",
+    (ModelProviderSettings, "name"): "people read it in the topology and in refusals, as that of an External",
 }
 """Fields that change no manifest, each with the reason; a test shows what they do change."""
 

@@ -13,14 +13,12 @@ from mcpmesh_k8s import (
     ClaimTarget,
     Compute,
     Database,
-    External,
-    Internet,
+    ModelProviderSettings,
+    ModelVendor,
     Platform,
     RedisUser,
     RoleConnections,
     Schedule,
-    Secret,
-    SecretKey,
     TlsClient,
     VerticalScaling,
     variables,
@@ -105,7 +103,7 @@ def backend(
         # Uploads of more than 1 MB are kept in /tmp while they are read; the PDF limit is 50 MB.
         scratch="512Mi",
         availability=availability,
-        # The longest call of an agent takes 300 seconds (PDF), and uvicorn waits for it.
+        # The longest call of an agent takes 300 seconds (PDF). uvicorn would wait for it; the runtime of 0.5.3 cuts it.
         termination_grace_seconds=330,
     )
 
@@ -177,21 +175,6 @@ def agents(release: Release, *, compute: Compute, vertical: VerticalScaling | No
     )
 
 
-def anthropic_api(secret: Secret) -> External:
-    """Anthropic's API on the internet, with the key that its client needs."""
-    return _llm("anthropic", "CLAUDE_API_KEY", secret.key("api-key"))
-
-
-def openai_api(secret: Secret) -> External:
-    """OpenAI's API on the internet, with the key that its client needs."""
-    return _llm("openai", "OPENAI_API_KEY", secret.key("api-key"))
-
-
-def _llm(name: str, variable: str, key: SecretKey) -> External:
-    return External(
-        name=f"{name} API",
-        hosts=(f"api.{name}.com",),
-        port=443,
-        peer=Internet(),
-        introduction=variables({variable: key}),
-    )
+ANTHROPIC = ModelProviderSettings(name="anthropic", vendor=ModelVendor.ANTHROPIC, key_variable="CLAUDE_API_KEY")
+OPENAI = ModelProviderSettings(name="openai", vendor=ModelVendor.OPENAI)
+"""The models that two of the agents stand in front of."""

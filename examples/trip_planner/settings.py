@@ -117,8 +117,8 @@ API = ApiSettings(
     availability=PAIR,
     extras=PodExtras(labels=COST, pod_labels=COST),
 )
-# The geocoder answers the planner on its own loopback, with maps that its image brings. All containers of a pod are told
-# to stop at once: it waits until the planner's jobs are over.
+# The geocoder answers the planner on its own loopback, with maps that its image brings. All containers of a pod are
+# told to stop at once: it waits until the planner's jobs are over.
 JOBS_SECONDS = 300
 MAPS = Scratch(name="maps", mount_path="/var/maps", size="2Gi")
 GEOCODER_USER = User(uid=10001, gid=10001)

@@ -53,6 +53,9 @@ BEGINNINGS = (
 )
 """What an agent and an API service are told a while after they began; Redis is awaited before."""
 
+STOPPING = State(name="a call of it lasts", agent=NOTHING, api=NOTHING)
+"""What one is told that was asked to stop."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Variable:

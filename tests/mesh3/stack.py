@@ -246,10 +246,15 @@ class Mesh:
         """What the registry says of whom it knows."""
         return ask(self.registry.address, self.registry.port, "/agents").json()["agents"] or []
 
-    def running(self, name: str, **given: Any) -> Place:
-        """One more pod that all are led to when it is ready."""
+    def ready(self, name: str, **given: Any) -> Place:
+        """One more pod, from when it is ready."""
         place = self.start(name, **given)
         assert eventually(lambda: place.probes()["readiness"] == "200", START), place.pod.output
+        return place
+
+    def running(self, name: str, **given: Any) -> Place:
+        """One more pod that all are led to when it is ready."""
+        place = self.ready(name, **given)
         self.service(name).leads_to(place.address)
         return place
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from conftest import requires
 from failures.kubelet import signal_all
-from mesh3.expected import BEGINNINGS, STATES, WELL, Answers, State
+from mesh3.expected import BEGINNINGS, NOTHING, STATES, STOPPING, WELL, Answers, State
 from mesh3.stack import Mesh, Place
 from mesh_harness import eventually
 from processes import START
@@ -95,3 +96,17 @@ def test_what_probes_are_told_of_one_that_begins(mesh: Mesh, pods: dict[str, Pla
         assert eventually(lambda: (told(agent), told(api)) == (state.agent, state.api), START), (told(agent), told(api))
     for place in (agent, api):
         place.pod.process.kill()
+
+
+@pytest.mark.parametrize("name", ["stock", "web"])
+def test_one_that_stops_ends_the_call_and_says_nothing_to_probes(mesh: Mesh, pods: dict[str, Place], name: str) -> None:
+    assert eventually(mesh.works, START)
+    with ThreadPoolExecutor() as people:
+        call = people.submit(mesh.says, seconds=4)
+        time.sleep(1)
+        pods[name].pod.process.terminate()
+        assert eventually(lambda: told(pods[name]) == NOTHING, 2)
+        assert not call.done()
+        assert {"stock": STOPPING.agent, "web": STOPPING.api}[name] == told(pods[name])
+        assert call.result().status == 200
+    pods[name] = mesh.running(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import pytest
 
 from conftest import requires
 from failures.kubelet import Container, Program
+from mesh3.people import PACE, People, stop_as_the_kubelet
 from mesh3.stack import ADMIN, Mesh, Place, ask
 from mesh_harness import LOCALHOST, Pod, eventually
 from policy_evaluator import Cluster, Host, namespaces_of, pods_of, policies_of
@@ -21,8 +21,6 @@ from processes import START
 from watching_harness import PREFIX
 
 pytestmark = requires("postgresql", "redis", "mesh3", "mesh_registry")
-PACE = 5.0
-"""How many times as fast as in a cluster the kubelet's clock runs."""
 
 
 @pytest.fixture(scope="module")
@@ -36,58 +34,10 @@ def pods(mesh: Mesh) -> dict[str, Place]:
     return mesh.whole()
 
 
-class People:
-    """People who ask one question after the other, each as soon as the one before is answered.
-
-    Attributes:
-        answers: What they were told, and by which pod in the end.
-        troubles: What was no answer.
-    """
-
-    def __init__(self, mesh: Mesh, count: int = 4) -> None:
-        self.answers: list[str] = []
-        self.troubles: list[str] = []
-        self._mesh, self._over = mesh, threading.Event()
-        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(count)]
-
-    def _ask(self) -> None:
-        while not self._over.is_set():
-            answer = self._mesh.says(seconds=0.1)
-            (self.answers if answer.status == 200 else self.troubles).append(answer.text)
-
-    def __enter__(self) -> People:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join(60)
-
-
-def stop_as_the_kubelet(mesh: Mesh, place: Place, other: Place) -> float:
-    """A pod is deleted: those who are led to it, what it does before, the signal: the seconds that it took to end.
-
-    The cluster is told at once that nobody shall be led to it, and its nodes hear of it a moment later.
-    """
-    spec = mesh.manifest(place.name)["spec"]["template"]["spec"]
-    (program, seconds) = place.pod.spec["lifecycle"]["preStop"]["exec"]["command"]
-    assert program == "sleep"
-    pause = float(seconds) / PACE
-    time.sleep(pause / 2)
-    mesh.service(place.name).leads_to(other.address)
-    time.sleep(pause / 2)
-    began = time.monotonic()
-    assert place.pod.terminate(spec["terminationGracePeriodSeconds"]) is not None, "it had to be killed"
-    return time.monotonic() - began
-
-
 @pytest.mark.parametrize("name", ["stock", "prices", "web"])
 def test_nobody_notices_that_one_of_two_pods_is_stopped(mesh: Mesh, pods: dict[str, Place], name: str) -> None:
     before = pods[name]
-    second = mesh.start(name)
-    assert eventually(lambda: second.probes()["readiness"] == "200", START), second.pod.output
+    second = mesh.ready(name)
     mesh.service(name).leads_to(before.address, second.address)
     # Others must have heard of it, and have connections to both.
     with People(mesh) as people:

@@ -242,7 +242,7 @@ class Exposure(Component):
                 "The application has an exposure without a name already. Give this one a name, such as 'internal'.",
             )
         super().__init__(scope, name, name, "exposure")
-        self.settings = settings
+        self.settings: IngressExposure | GatewayApiExposure = settings
         self.gateway = gateway
         if settings.https is not gateway.settings.https:
             raise SettingError(

@@ -169,11 +169,10 @@ def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterato
     keys |= {(one.secret, key) for one in application.find_all(Certificate) for key in one.KEYS}
     keys |= {(name_of(secret), key) for secret in objects.of("Secret") for key in at(secret, "data")}
     names, existing, by_others = {name for name, _ in keys}, _existing(application), _existing_keys(application)
-    for name in sorted(
-        names & ({name for name, _ in by_others} | {name for kind, name in existing if kind == "Secret"})
-    ):
+    others = {secret for secret, _ in by_others} | {secret for kind, secret in existing if kind == "Secret"}
+    for secret in sorted(names & others):
         yield (
-            f"Secret {name!r} is said to be made by others, and the application declares it: take a variable from "
+            f"Secret {secret!r} is said to be made by others, and the application declares it: take a variable from "
             "secret.key(...), and files from SecretFiles(...)."
         )
     keys |= by_others

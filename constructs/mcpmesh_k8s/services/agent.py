@@ -34,6 +34,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from .language import Python, Runtime, require_module
+from .media import kept_alone
 from .mesh import MeshRelease, mesh_of, traces_lost
 from .mesh_tls import RUNTIME, HttpsClient
 from .mesh_variables import RUNTIMES, MeshProgram, is_read, unread
@@ -414,6 +415,7 @@ class _MeshWorkload(Workload):
             *self._before_its_registry(),
             *unread(self.full_name, release, self._runs, self.variables),
             *traces_lost(self.full_name, release, self.variables),
+            *kept_alone(self.full_name, self.availability.scale.most, self.variables),
         )
 
     def _plain_registry(self) -> Sequence[str]:

@@ -611,7 +611,7 @@ def access(settings: PostgresSettings, host: str) -> str:
     """
     names = [database.name for database in settings.databases]
     let_in = [
-        *(([database.name], database.roles) for database in settings.databases),
+        *(([database.name], database.logins) for database in settings.databases),
         *([([settings.counted_database], (EXPORTER,))] if settings.exporter else []),
         ([SUPERUSER, *names], (SUPERUSER, *([BACKUP] if settings.backup else []))),
     ]

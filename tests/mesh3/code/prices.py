@@ -2,12 +2,19 @@
 
 # What it imports is in .venv-mesh3, where no type checker looks.
 # mypy: ignore-errors
-# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false, reportInvalidTypeForm=false
+
+import threading
 
 import pod_network  # noqa: F401
 from fastmcp import FastMCP
 
 import mesh
+
+if not hasattr(mesh, "McpMeshTool"):
+    # 0.5 ends the main thread, and then nobody begins threads, in which asyncio asks DNS: "can't register atexit after
+    # shutdown".
+    threading._register_atexit = lambda *_: None
 
 app = FastMCP("prices")
 Tool = getattr(mesh, "McpMeshTool", None) or mesh.McpMeshAgent  # as 0.5 calls it

@@ -2,7 +2,7 @@
 
 # What it imports is in .venv-mesh3, where no type checker looks.
 # mypy: ignore-errors
-# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false, reportInvalidTypeForm=false
 
 import pod_network  # noqa: F401
 from fastapi import FastAPI, HTTPException
