@@ -647,8 +647,9 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
         }
         outside: dict[str, set[int]] = {}
         for target in pod.connections:
-            for host in target.hosts if isinstance(target, External) else ():
-                outside.setdefault(host, set()).add(target.port)
+            if isinstance(target, External):
+                for host in target.hosts:
+                    outside.setdefault(host, set()).add(target.port)
         containers = containers_of(templates[pod.kind, pod.full_name])
         for variable in (variable for container in containers for variable in each(container, "env")):
             value = str(variable.get("value", ""))
