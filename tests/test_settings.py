@@ -805,7 +805,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     AgentSettings: case(
         AGENT,
         lambda shop, settings: shop.verifies(shop.runs_agent(settings), settings.tls),
-        tls=(TlsClient.REDIS,),
+        tls=(TlsClient.POSTGRES,),
         name="helper",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -829,7 +829,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
         lambda shop, settings: shop.serves_people(shop.verifies(shop.meshed(Api(shop.phase, settings)), settings.tls)),
-        tls=(TlsClient.REDIS,),
+        tls=(TlsClient.POSTGRES,),
         name="back",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
