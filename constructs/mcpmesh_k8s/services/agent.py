@@ -409,11 +409,22 @@ class _MeshWorkload(Workload):
         release = mesh_of(self).release
         return (
             *self._no_registry(),
+            *self._plain_registry(),
             *self._deaf(),
             *self._before_its_registry(),
             *unread(self.full_name, release, self._runs, self.variables),
             *traces_lost(self.full_name, release, self.variables),
             *kept_alone(self.full_name, self.availability.scale.most, self.variables),
+        )
+
+    def _plain_registry(self) -> Sequence[str]:
+        """Where the mesh speaks TLS, a registry of others does too."""
+        told = [str(one.value) for one in self.variables if one.name == "MCP_MESH_REGISTRY_URL"]
+        if mesh_of(self).tls is None or not any(url.startswith("http://") for url in told):
+            return ()
+        return (
+            f"{self.full_name} has MCP_MESH_REGISTRY_URL={told[0]}, and Mesh(tls=…) says that it speaks TLS: give "
+            "https:// and certificates of the same CA, or take tls out.",
         )
 
     def _deaf(self) -> Sequence[str]:
