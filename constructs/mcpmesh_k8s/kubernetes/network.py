@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .api import ApiObjectMetadata, cilium, k8s
@@ -38,6 +39,10 @@ PRIVATE_RANGES = (
 )
 """What is not the internet: private, shared, link-local (with the cloud's metadata address), loopback, multicast
 and reserved addresses, and the IPv6 ranges that are translated to IPv4 ones (the IANA special-purpose registries)."""
+
+
+_SERVICE = re.compile(r"[a-z0-9-]+\.(?P<namespace>[a-z0-9-]+)\.svc(\.|$)")
+"""The name of a Service, with its namespace."""
 
 
 class PolicyKind(Choice):
@@ -258,6 +263,16 @@ class External:
         port_number(f"External.port of {self.name!r}", self.port)
         if self.peer == ():
             raise SettingError(f"External.peer of {self.name!r}", self.peer, "Give a peer, or Listeners.")
+        named = [one.peer.namespace for one in self.listeners if isinstance(one.peer, NamespacePods)]
+        for host in self.hosts:
+            service = _SERVICE.match(host)
+            if named and service and service["namespace"] not in named:
+                raise SettingError(
+                    f"External.peer of {self.name!r}",
+                    ", ".join(named),
+                    f"{host} is a Service of another namespace. Mend it, or give "
+                    f"NamespacePods(namespace={service['namespace']!r}).",
+                )
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
