@@ -264,9 +264,8 @@ class AgentSettings(MeshSettings):
         port: The port it listens on.
         jobs_grace_seconds: Of 3.x: how long its long-running jobs (``task=True``) may go on when a pod is to stop,
             before the runtime is told. It goes on taking jobs meanwhile, unless the registry is drained. What is not
-            done by then begins anew on another of its pods. Who works on one that is cancelled learns of it at once
-            where the registry may call the agent, by ``registry.connects_to(agent)``, and else when it reports its
-            progress.
+            done by then begins anew on another of its pods. Who works on one that is cancelled ends at once
+            where the registry may call the agent, by ``registry.connects_to(agent)``, and else goes on for nothing.
         url_variable: A variable that introduces the agent's URL to its clients. The mesh needs none: clients learn
             addresses from the registry.
     """
