@@ -55,7 +55,7 @@ def test_where_there_is_no_program_every_test_that_asks_is_skipped_and_none_fail
     lacked = {name for line in skipped for name in re.findall(r": no ([\w, ]+) here: ", line)[0].split(", ")}
     assert lacked == {program.name for program in PROGRAMS}, "a program that no test starts"
     *_, said = done.stdout.splitlines()
-    assert said.startswith(f"{summary} tests were skipped for want of git, make, nginx, ")
+    assert said.startswith(f"{summary} tests were skipped for want of git, make, curl, wget, nginx, ")
     for program in PROGRAMS:
         assert program.brought_by in said
         assert all(package in said for package in program.packages)

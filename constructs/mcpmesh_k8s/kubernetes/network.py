@@ -240,7 +240,8 @@ class External:
 
     Args:
         name: What people call it; it appears in the topology.
-        hosts: Its host names, when variables name them.
+        hosts: Its host names, when variables name them. That of a Service, ``name.namespace.svc…``, is in the namespace
+            of its peer.
         port: The TCP port that clients dial.
         peer: Where it is, as far as a policy can say; it listens on ``port``. Where it listens on another port than
             clients dial, or is in several places, each as a `Listener`.
