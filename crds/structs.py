@@ -100,6 +100,11 @@ def sources(imports: Path) -> tuple[Source, ...]:
             package=imports / "sh/keda",
         ),
         Source(
+            module="linkerd",
+            about="the custom resources of Linkerd.",
+            package=imports / "io/linkerd/policy",
+        ),
+        Source(
             module="monitoring",
             about="the custom resources of the Prometheus Operator.",
             package=imports / "com/coreos/monitoring",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pickle
@@ -30,13 +31,14 @@ LACKS = "lacks"
 KEPT = "MCPMESH_TESTS_KEPT"
 """The variable that says where all workers of a run keep what takes long to make: a folder that goes with the run."""
 KEPT_IN = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
-# Modules whose tests stay together and take long begin first, the longest at the head: the last worker ends soon
-# after the others.
+# Modules whose tests stay together and take long begin first, the longest at the head, by the clock and alone: the last
+# worker ends soon after the others.
 LONGEST = (
-    *("test_data_moves", "test_postgres_databases", "test_gateway_runtime", "test_alerts", "test_gateway_attacks"),
-    *("test_login_runtime", "test_new_environment", "test_platforms", "test_smoke_runtime", "test_operations"),
-    *("test_kubectl", "test_mesh_runtime", "test_redis_runtime", "test_command_line", "test_programs"),
-    *("test_health_runtime",),
+    *("test_gateway_runtime", "test_login_runtime", "test_load", "test_mesh3_runtime", "test_data_moves"),
+    *("test_platforms", "test_gateway_attacks", "test_rotation", "test_language_runtimes", "test_smoke_runtime"),
+    *("test_kubectl", "test_postgres_databases", "test_watching", "test_redis_runtime", "test_redis_backup"),
+    *("test_postgres_exporter", "test_mesh_dashboard", "test_mesh_runtime", "test_new_environment", "test_operations"),
+    *("test_command_line", "test_health_runtime", "test_stores", "test_settings"),
 )
 ONLY_ASKED = pytest.StashKey[OnlyAsked]()
 
@@ -243,8 +245,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two workers for each core that we may use: half of what the tests of servers do is waiting."""
-    return 2 * len(os.sched_getaffinity(0))
+    """Three workers for each core that we may use: more than half of what the tests of servers do is waiting."""
+    return 3 * len(os.sched_getaffinity(0))
 
 
 def asked(item: pytest.Item) -> list[str]:
@@ -283,6 +285,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
+    gc.freeze()  # pytest looks for garbage when it ends: through all that there is, for half a second
     config.stash[ONLY_ASKED].close()
     if KEPT_IN in config.stash:
         config.stash[KEPT_IN].cleanup()

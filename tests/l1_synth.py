@@ -27,6 +27,7 @@ from imports.io import argoproj, cert_manager, cilium, external_secrets  # noqa:
 from imports.io.istio import security as istio  # noqa: E402
 from imports.io.k8s import autoscaling as vertical  # noqa: E402
 from imports.io.k8s.networking import gateway as gateway_api  # noqa: E402
+from imports.io.linkerd import policy as linkerd  # noqa: E402
 from imports.sh import keda  # noqa: E402
 
 
@@ -57,6 +58,7 @@ vars(real).update(
     istio=istio,
     k8s=real_k8s,
     keda=keda,
+    linkerd=linkerd,
     monitoring=monitoring,
     to_json=lambda manifest: manifest,
     vertical=vertical,

@@ -144,6 +144,7 @@ class Line:
     labels: dict[str, str]
     metadata: dict[str, str] = field(default_factory=dict[str, str])
     extracted: dict[str, object] = field(default_factory=dict[str, object])
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
     def level(self) -> str:
@@ -296,6 +297,12 @@ def _structured_metadata(stage: Block, line: Line) -> None:
     line.metadata.update(_known(stage, line))
 
 
+def _metrics(stage: Block, line: Line) -> None:
+    for gauge in stage.blocks:
+        assert (gauge.kind, gauge.text("action")) == ("metric.gauge", "set")
+        line.metrics[gauge.text("prefix") + gauge.text("name")] = float(str(line.extracted[gauge.text("source")]))
+
+
 STAGES: dict[str, Callable[[Block, list[Line]], list[Line]]] = {
     "stage.match": _match,
     "stage.multiline": _multiline,
@@ -307,4 +314,5 @@ STAGES: dict[str, Callable[[Block, list[Line]], list[Line]]] = {
     "stage.static_labels": _each(_static_labels),
     "stage.label_drop": _each(_label_drop),
     "stage.structured_metadata": _each(_structured_metadata),
+    "stage.metrics": _each(_metrics),
 }

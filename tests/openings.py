@@ -104,7 +104,7 @@ def openings_in(
         (source, target, port, protocol)
         for source in ends
         for target in ends
-        if source != target and (source in ours or target in ours)
+        if source != target and (source in ours or target in ours) and cluster.meet(ends[source], ends[target])
         for port in asked
         for protocol in PROTOCOLS
         if cluster.allows(ends[source], ends[target], port, protocol)

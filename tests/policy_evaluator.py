@@ -115,7 +115,7 @@ class Attempt:
     peer: End
     namespace_labels: Labels  # of the peer
     target: End
-    port: int
+    port: int | None  # none: one of all
     protocol: Protocol
 
 
@@ -161,6 +161,13 @@ class Cluster:
         if port not in PORTS or protocol not in PROTOCOLS:
             raise ManifestError(f"{port}/{protocol}: give a port from 1 to 65535 and TCP, UDP or SCTP")
 
+        return self._both(source, destination, port, protocol)
+
+    def meet(self, source: End, destination: End) -> bool:
+        """Whether there may be a port at which they connect: where not, no port has to be tried."""
+        return self._both(source, destination, None, "TCP")
+
+    def _both(self, source: End, destination: End, port: int | None, protocol: Protocol) -> bool:
         def attempt(peer: End) -> Attempt:
             labels = self._namespace_labels(peer)
             return Attempt(
@@ -407,7 +414,7 @@ def _port(node: _Node) -> Rule:
     if isinstance(port.value, str):
         return _named_port(port, protocol)
     numbers = range(port.port(), (end if end.given else port).port() + 1) if port.given else PORTS
-    return lambda attempt: attempt.protocol == protocol and attempt.port in numbers
+    return lambda attempt: attempt.port is None or (attempt.protocol == protocol and attempt.port in numbers)
 
 
 def _named_port(node: _Node, protocol: Protocol) -> Rule:
@@ -415,9 +422,12 @@ def _named_port(node: _Node, protocol: Protocol) -> Rule:
     if not any(letter.isalpha() for letter in name):
         raise node.refused("a number without quotes, or a name")
     return lambda attempt: (
-        isinstance(attempt.target, Pod)
-        and attempt.protocol == protocol
-        and ContainerPort(number=attempt.port, name=name, protocol=protocol) in attempt.target.ports
+        attempt.port is None
+        or (
+            isinstance(attempt.target, Pod)
+            and attempt.protocol == protocol
+            and ContainerPort(number=attempt.port, name=name, protocol=protocol) in attempt.target.ports
+        )
     )
 
 
@@ -500,5 +510,5 @@ def _cilium_ports(node: _Node) -> Iterator[Rule]:
         number = _Node(path=it["port"].path, value=int(it["port"].text())).port()
         protocol = it["protocol"].protocol()
         yield lambda attempt, number=number, protocol=protocol: (  # type: ignore[misc]
-            attempt.protocol == protocol and attempt.port == number
+            attempt.port is None or (attempt.protocol == protocol and attempt.port == number)
         )

@@ -47,7 +47,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copy(ROOT / "main.py", folder)
     settings, connections = steps()
-    insert(folder / SETTINGS, f"{settings.rstrip()},\n", "    )\n\n\ndef anthropic_api")
+    insert(folder / SETTINGS, f"{settings.rstrip()},\n", "    )\n\n\nANTHROPIC = ")
     insert(folder / CONNECTIONS, connections, "\n\nclass ArgoCd(")
     result = subprocess.run(
         [sys.executable, "main.py"], cwd=folder, env={**os.environ}, capture_output=True, text=True, check=False

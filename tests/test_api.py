@@ -38,6 +38,7 @@ from imports.io import external_secrets as cdk8s_external_secrets
 from imports.io.istio import security as cdk8s_istio
 from imports.io.k8s import autoscaling as cdk8s_vertical
 from imports.io.k8s.networking import gateway as cdk8s_gateway
+from imports.io.linkerd import policy as cdk8s_linkerd
 from imports.sh import keda as cdk8s_keda
 from mcpmesh_k8s import Compute, Container, Image, SettingError, User, harden, k8s
 from mcpmesh_k8s.kubernetes.api import (
@@ -53,6 +54,7 @@ from mcpmesh_k8s.kubernetes.api import (
     gateway_api,
     istio,
     keda,
+    linkerd,
     metadata,
     monitoring,
     vertical,
@@ -146,6 +148,7 @@ ORIGINS = (
     Origin(gateway_api, cdk8s_gateway, cdk8s_gateway),
     Origin(istio, cdk8s_istio, cdk8s_istio),
     Origin(keda, cdk8s_keda, cdk8s_keda),
+    Origin(linkerd, cdk8s_linkerd, cdk8s_linkerd),
     Origin(monitoring, cdk8s_monitoring, cdk8s_monitoring),
     Origin(vertical, cdk8s_vertical, cdk8s_vertical),
 )

@@ -16,6 +16,7 @@ import pytest
 
 from backup_harness import BackupPod, Clock
 from conftest import Manifests
+from log_pipeline import Pipeline
 from mcpmesh_k8s import Backup, ClaimTarget
 from mcpmesh_k8s.kubernetes.manifest import at
 from mesh_harness import SECRETS, eventually
@@ -340,3 +341,12 @@ def test_what_cannot_be_compared_is_not(pod: BackupPod, clock: Clock) -> None:
     manifest = pod.backups / "20261101T023000Z/manifest.json"
     manifest.write_text(manifest.read_text().replace('"bytes":', '"bits":'))
     pod.run(clock.says("20261102T023000Z"))
+
+
+def test_of_what_a_task_logs_alloy_makes_the_size_of_the_backup(pod: BackupPod, manifests: Manifests) -> None:
+    said = pod.run()
+    (manifest,) = pod.listed()
+    pipeline = Pipeline.of(manifests("prod"))
+    lines = pipeline.read("redis-backup", "redis-backup", said)
+    assert [line.metrics for line in lines if line.metrics] == [{"backup_bytes": manifest["bytes"]}]
+    assert not any(line.metrics for line in pipeline.read("backend", "backend", said)), "Anybody could say so."

@@ -168,6 +168,15 @@ def test_each_resource_of_a_node_counts(nodes: Nodes, room: int) -> None:
     assert shop.room()["web"][0] == room
 
 
+def test_a_pod_that_no_node_is_meant_for_is_told_of_the_labels_and_not_of_its_size() -> None:
+    shop = Shop(Nodes(count=2, cpu="4", memory="8Gi", ephemeral_storage="40Gi", labels=(("disk", "slow"),)))
+    shop.runs("index", "1", extras=PodExtras(placement=Placement(node_selector=(("disk", "fast"),))))
+    refused = shop.refusal()
+    assert "shop-index runs on nodes with disk=fast alone, and no node of Budget.nodes has that" in refused
+    assert "Nodes(labels=…)" in refused
+    assert "smaller requests" not in refused
+
+
 def test_a_pod_that_asks_for_a_label_has_room_on_nodes_that_carry_it() -> None:
     fast = PodExtras(placement=Placement(node_selector=(("disk", "fast"),)))
     for labels, room in (((), 0), ((("disk", "fast"), ("arch", "arm")), 2)):

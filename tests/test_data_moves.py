@@ -13,7 +13,7 @@ import stat
 import subprocess
 import time
 from ast import literal_eval
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -636,24 +636,6 @@ def test_open_sessions_are_named_and_nothing_is_touched(stage: Stage, exported: 
             stage.cluster.sql("postgres", end)
 
 
-def test_the_session_of_the_exporter_is_no_client_s_and_ends_by_itself(stage: Stage, imported: Path) -> None:
-    command = ["psql", "--username=exporter", "--dbname=mcpmesh", "--command=SELECT pg_sleep(60)"]
-    environment = {**stage.cluster.from_outside("exporter"), "PGAPPNAME": "collects"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as session:
-        try:
-            there = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'collects' AND query <> '';"
-            while stage.cluster.sql("postgres", there) == ["0"]:
-                time.sleep(0.05)
-            assert all(row.ok for row in import_data(CLUSTER, STORES, imported))
-            _, said = session.communicate(timeout=10)
-        finally:
-            session.kill()
-    assert b"terminating connection due to administrator command" in said
-    # Whom it finds in place of the one before has let it in.
-    enters = "SELECT has_database_privilege('exporter', 'mcpmesh', 'CONNECT');"
-    assert stage.cluster.sql("postgres", enters) == ["t"]
-
-
 def test_an_object_of_the_same_name_is_never_overwritten(stage: Stage, exported: Path) -> None:
     file = stage.cluster.objects / BUCKET / "empty.bin"
     kept = file.read_bytes() if file.exists() else None
@@ -833,33 +815,6 @@ def test_every_object_arrives_with_what_is_stored_beside_it(stage: Stage, import
     assert attributes[0] == attributes[1]
 
 
-def test_what_redis_held_is_kept_beside_the_export_and_objects_of_the_target_stay(
-    stage: Stage, imported: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    stage.cluster.redis("SET", "mine", "before")
-    own = stage.cluster.objects / BUCKET / "own.bin"
-    own.write_bytes(b"own")
-    try:
-        import_data(CLUSTER, STORES, imported)
-        assert own.read_bytes() == b"own"
-        assert "1 objects that are only in" in capfd.readouterr().out
-    finally:
-        own.unlink()
-    assert stage.cluster.redis("GET", "mine") is None
-    kept = sorted((imported.parent / f"{imported.name}.before").glob("redis-*.rdb"))
-    assert len(kept) > 1
-    newest = max(kept, key=lambda path: int(path.stem.partition("-")[2]))
-    assert stat.S_IMODE(newest.stat().st_mode) == 0o600
-    port = free_port()
-    shutil.copy(newest, tmp_path / "dump.rdb")
-    command = ["redis-server", "--port", str(port), "--bind", LOCALHOST, "--dir", str(tmp_path), "--save", ""]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            assert eventually(lambda: ask_redis(port, "", "GET", "mine", user="") == "before", 20)
-        finally:
-            process.terminate()
-
-
 def test_keys_that_expire_before_they_arrive_are_no_difference(stage: Stage, exported: Path, tmp_path: Path) -> None:
     stage.compose.redis("SET", "short", "lived", "PX", "3000")
     export_data(compose_of(stage), STORES, tmp_path / "out")
@@ -930,24 +885,67 @@ def test_an_import_that_fails_leaves_databases_and_redis_as_they_were_and_can_be
         assert objects(stage.cluster) == objects(stage.compose)
 
 
-def test_what_a_killed_import_left_is_cleaned_up_by_the_next(stage: Stage, imported: Path) -> None:
-    """It left a restored database with a session, a role, files, and a second Redis that runs."""
-    stage.cluster.sql("postgres", "CREATE DATABASE mcpmesh_import;")
-    stage.cluster.sql(
+def test_an_import_cleans_up_after_a_killed_one_keeps_what_was_there_and_ends_the_exporter_s_session(
+    stage: Stage, imported: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The killed one left a restored database with a session, a role, files, and a second Redis that runs."""
+    cluster = stage.cluster
+    cluster.sql("postgres", "CREATE DATABASE mcpmesh_import;")
+    cluster.sql(
         "postgres",
         "CREATE ROLE ghost; COMMENT ON ROLE ghost IS 'stands in for the superuser of the source of an import';",
     )
-    stage.cluster.sql("mcpmesh_import", "CREATE TABLE t (); ALTER TABLE t OWNER TO ghost;")
+    cluster.sql("mcpmesh_import", "CREATE TABLE t (); ALTER TABLE t OWNER TO ghost;")
     manifest = Manifest.read(imported)
     store_called("redis").mover(CLUSTER).stage(manifest.stores["redis"], manifest.place(imported, "redis"))
-    command = ["psql", "--username=postgres", "--dbname=mcpmesh_import", "--command=SELECT pg_sleep(60)"]
-    with subprocess.Popen(
-        command, env=dict(stage.cluster.postgres), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    cluster.redis("SET", "mine", "before")
+    own = cluster.objects / BUCKET / "own.bin"
+    own.write_bytes(b"own")
+    sleep = ["psql", "--command=SELECT pg_sleep(60)"]
+    exporter = {**cluster.from_outside("exporter"), "PGAPPNAME": "collects"}
+    with (
+        asleep([*sleep, "--username=postgres", "--dbname=mcpmesh_import"], dict(cluster.postgres)),
+        asleep([*sleep, "--username=exporter", "--dbname=mcpmesh"], exporter) as session,
     ):
-        import_data(CLUSTER, STORES, imported)
-    assert stage.cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE '%import';") == []
-    assert stage.cluster.sql("postgres", "SELECT rolname FROM pg_roles WHERE rolname = 'ghost';") == []
+        try:
+            there = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'collects' AND query <> '';"
+            while cluster.sql("postgres", there) == ["0"]:
+                time.sleep(0.05)
+            assert all(row.ok for row in import_data(CLUSTER, STORES, imported))
+            _, said = session.communicate(timeout=10)
+            assert own.read_bytes() == b"own"
+        finally:
+            session.kill()
+            own.unlink()
+    assert cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE '%import';") == []
+    assert cluster.sql("postgres", "SELECT rolname FROM pg_roles WHERE rolname = 'ghost';") == []
     assert sorted(path.name for path in (stage.folder / "cluster-redis/data").iterdir()) == ["appendonlydir"]
+
+    # The exporter is no client: its session ends by itself, and whom it finds instead has let it in.
+    assert b"terminating connection due to administrator command" in said
+    enters = "SELECT has_database_privilege('exporter', 'mcpmesh', 'CONNECT');"
+    assert cluster.sql("postgres", enters) == ["t"]
+
+    # What Redis held is kept beside the export, and objects of the target stay.
+    assert "1 objects that are only in" in capfd.readouterr().out
+    assert cluster.redis("GET", "mine") is None
+    kept = sorted((imported.parent / f"{imported.name}.before").glob("redis-*.rdb"))
+    assert len(kept) > 1
+    newest = max(kept, key=lambda path: int(path.stem.partition("-")[2]))
+    assert stat.S_IMODE(newest.stat().st_mode) == 0o600
+    port = free_port()
+    shutil.copy(newest, tmp_path / "dump.rdb")
+    command = ["redis-server", "--port", str(port), "--bind", LOCALHOST, "--dir", str(tmp_path), "--save", ""]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            assert eventually(lambda: ask_redis(port, "", "GET", "mine", user="") == "before", 20)
+        finally:
+            process.terminate()
+
+
+def asleep(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """A session that is open until somebody ends it."""
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def test_a_redis_that_does_not_copy_is_its_own_master_again_and_the_import_can_be_repeated(

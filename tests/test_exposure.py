@@ -130,7 +130,7 @@ def test_a_second_way_in_needs_a_name(shop: Phase) -> None:
     front = gateway(shop, service(shop, "web"), "shop.local")
     settings = IngressExposure(controller=IngressNginx(), tls=NoTls())
     Exposure(shop, settings, front)
-    with pytest.raises(SettingError, match=r"Exposure name: 'exposure' was given\. .* give each its own"):
+    with pytest.raises(SettingError, match=r"IngressExposure\.name: '' was given\. .* Give this one a name"):
         Exposure(shop, settings, front)
 
 

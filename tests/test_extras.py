@@ -658,7 +658,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
             container=replace(MAIN, volumes=(Scratch(),)),
             extras=PodExtras(volumes=(Scratch(mount_path="/other"),)),
         ),
-        "Container 'main' volume: 'tmp' was given. It is given twice",
+        "Container 'main' volume name: 'tmp' was given. It is given twice",
     ),
     "a place where the program has a volume": (
         lambda: replace(
@@ -720,6 +720,14 @@ def tried(extras: PodExtras) -> Callable[[Shop], object]:
 
 
 UNSOUND: dict[str, tuple[Callable[[Shop], object], str]] = {
+    "a Secret of others that the application declares": (
+        lambda shop: (
+            shop.secret("keys", "tls.key"),
+            shop.adds(PodExtras(volumes=(ExistingSecret(mount_path="/keys", secret="shop-keys"),))),
+        ),
+        "Secret 'shop-keys' is said to be made by others, and the application declares it: take a variable from "
+        "secret.key(...), and files from SecretFiles(...).",
+    ),
     "a Secret that nobody declared": (
         tried(PodExtras(volumes=(SecretFiles(mount_path="/keys", secret="shop-keys"),))),
         "Deployment shop-extra mounts Secret 'shop-keys', which nothing provides: declare it with Secret(...), or "

@@ -31,9 +31,11 @@ from mcpmesh_k8s import (
     AgentSettings,
     Application,
     ApplicationSettings,
+    AwsEbs,
     CertManager,
     Compute,
     Container,
+    EncryptedStorageClass,
     ExistingSecrets,
     External,
     ExternalSecrets,
@@ -229,6 +231,7 @@ def test_what_a_public_function_returns_is_what_it_says() -> None:
         shop = test_settings.Shop()
         shop.secret("keys", "tls.key", "tls.crt")
         shop.is_known_by(CertManager(issuer="ca"))
+        Application.of(shop.claims(EncryptedStorageClass(driver=AwsEbs()))).manifests()
         shop.web.accepts_from(HostNetwork(ranges=("10.0.0.0/24",)))
         shop.scales(RequestRate(minimum=1, maximum=2, per_pod=5.0))
         Application.of(shop.adds(replace(test_extras.EXTRAS, patches=(test_extras.DNS,)))).manifests()

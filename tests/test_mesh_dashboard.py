@@ -24,6 +24,7 @@ from mcpmesh_k8s import (
     Audience,
     Availability,
     Budget,
+    CertManager,
     Compute,
     Database,
     ExistingSecrets,
@@ -39,6 +40,7 @@ from mcpmesh_k8s import (
     OAuth2Proxy,
     OAuth2ProxySettings,
     Phase,
+    PlainTransit,
     Postgres,
     PostgresSettings,
     RateLimit,
@@ -51,8 +53,10 @@ from mcpmesh_k8s import (
     Secret,
     SecretSettings,
     SettingError,
+    StoreTls,
     Tempo,
     TempoSettings,
+    Transit,
     TreeError,
     images,
 )
@@ -102,8 +106,9 @@ class Parts:
         postgres: PostgresSettings = POSTGRES_SETTINGS,
         redis: RedisSettings = REDIS_SETTINGS,
         mesh: Mesh = Mesh(),  # noqa: B008
+        transit: Transit = PlainTransit(),  # noqa: B008
     ) -> None:
-        settings = ApplicationSettings(name=PREFIX.strip("-"), mesh=mesh)
+        settings = ApplicationSettings(name=PREFIX.strip("-"), mesh=mesh, transit=transit)
         self.application = Application(settings, outdir=folder)
         self.phase, self.later = Phase(self.application, "mesh"), Phase(self.application, "access")
         Namespace(self.phase, NamespaceSettings(budget=Budget(cpu="4", memory="8Gi")))
@@ -188,6 +193,22 @@ def test_without_redis_it_reads_no_traces_of_a_server_that_is_not_there(tmp_path
     parts.application.synth()
     (container,) = find(read_manifests(tmp_path / "shop"), "Deployment", NAME)["spec"]["template"]["spec"]["containers"]
     assert {"name": "MCP_MESH_DISTRIBUTED_TRACING_ENABLED", "value": "false"} in container["env"]
+
+
+def test_where_stores_speak_tls_it_knows_them_and_so_does_who_waits(tmp_path: Path) -> None:
+    tls = StoreTls(certificates=CertManager(issuer="stores-ca"))
+    Parts(tmp_path / "shop", transit=tls).wired().application.synth()
+    spec = find(read_manifests(tmp_path / "shop"), "Deployment", NAME)["spec"]["template"]["spec"]
+    (container,), (wait,) = spec["containers"], spec["initContainers"]
+    known = {"mountPath": "/etc/tls/postgres", "name": "postgres-ca", "readOnly": True}
+    assert known in container["volumeMounts"]
+    assert known in wait["volumeMounts"]
+    assert "--command=SELECT FROM agents, jobs LIMIT 0" in wait["command"]
+    environment = {one["name"]: one.get("value") for one in container["env"]}
+    assert environment["REDIS_URL"].startswith("rediss://dashboard:")
+    assert "?" not in environment["REDIS_URL"]
+    assert environment["SSL_CERT_FILE"] == "/etc/tls/redis/ca.crt"
+    assert "sslmode=verify-full" in environment["DATABASE_URL"]
 
 
 def test_what_it_cannot_be_is_refused_by_name(tmp_path: Path) -> None:

@@ -42,8 +42,10 @@ from mcpmesh_k8s import (
     Registry,
     RegistrySettings,
     Replicas,
+    RoleConnections,
     Runtime,
     Secret,
+    SecretFiles,
     SecretSettings,
     SettingError,
     Tempo,
@@ -55,6 +57,8 @@ from mcpmesh_k8s import (
     Workload,
     WorkloadSettings,
     images,
+    topology,
+    variables,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
 from mcpmesh_k8s.services.mesh_variables import READ, MeshProgram
@@ -68,7 +72,7 @@ REDIS = RedisSettings(
 )
 POSTGRES = PostgresSettings(
     image=images.POSTGRES,
-    compute=SMALL,
+    compute=Compute(cpu="1", memory="2Gi"),
     size="5Gi",
     databases=(Database(name="mesh", roles=("mesh",)),),
 )
@@ -106,9 +110,9 @@ class Shop:
         """A Secret that exists."""
         return Secret(self.phase, SecretSettings(name=name, keys=tuple(keys), source=ExistingSecrets()))
 
-    def add_postgres(self) -> None:
+    def add_postgres(self, settings: PostgresSettings = POSTGRES) -> None:
         """Connect the registry to a database."""
-        postgres = Postgres(self.phase, POSTGRES, self.secret("postgres", POSTGRES.secret_keys))
+        postgres = Postgres(self.phase, settings, self.secret("postgres", POSTGRES.secret_keys))
         self.registry.connects_to(postgres.database("mesh", role="mesh"))
 
     def rendered(self, kind: str, name: str) -> Any:
@@ -275,6 +279,41 @@ def test_of_3_several_registries_may_share_a_postgresql_and_of_0_5_one_alone(tmp
         file.application.manifests()
 
 
+@pytest.mark.parametrize(
+    ("release", "count", "most", "pool"),
+    [
+        (V0_5, 1, 25, None),
+        (V0_5, 1, 20, "20"),
+        (V3, 1, 50, None),
+        (V3, 1, 25, "12"),
+        (V3, 3, 40, "10"),
+        (V3, 1, 3, "1"),
+        (V3, 3, 100 - 3 - 5, "23"),
+    ],
+)
+def test_pods_of_a_registry_take_no_more_connections_than_their_role_has(
+    tmp_path: Path, release: MeshRelease, count: int, most: int, pool: str | None
+) -> None:
+    """Each takes 25 unless told. Of 3, during a rollout, there is one more; of 0.5 one ends before the next."""
+    image = images.REGISTRY if release is V3 else images.REGISTRY_0_5
+    several = Availability(scale=Replicas(count=count))
+    shop = Shop(tmp_path, release, replace(REGISTRY, image=image, availability=several))
+    shop.add_postgres(replace(POSTGRES, connections=(RoleConnections(role="mesh", most=most),)))
+    assert shop.environment("registry").get("DB_MAX_OPEN_CONNECTIONS") == pool
+
+
+def test_a_registry_whose_pods_would_have_too_few_connections_is_named(tmp_path: Path) -> None:
+    settings = replace(REGISTRY, availability=Availability(scale=Replicas(count=3)))
+    shop = Shop(tmp_path, V3, settings)
+    shop.add_postgres(replace(POSTGRES, connections=(RoleConnections(role="mesh", most=3),)))
+    said = "has up to 4 pods, and its role in PostgreSQL fewer connections: give RoleConnections(most=4) or more"
+    assert said in shop.problems()
+    given = replace(settings, variables=(Variable(name="DB_MAX_OPEN_CONNECTIONS", value="7"),))
+    shop = Shop(tmp_path / "given", V3, given)
+    shop.add_postgres(replace(POSTGRES, connections=(RoleConnections(role="mesh", most=40),)))
+    assert shop.environment("registry")["DB_MAX_OPEN_CONNECTIONS"] == "7"
+
+
 def test_one_registry_of_3_makes_way_when_the_next_is_ready_and_of_0_5_before(tmp_path: Path) -> None:
     strategies = {
         release: Shop(tmp_path / release.name, release).rendered("Deployment", "registry")["spec"]["strategy"]["type"]
@@ -293,6 +332,17 @@ def test_what_is_said_of_many_rows_is_true_of_the_release(tmp_path: Path) -> Non
     assert "None is ever deleted" in said[V0_5]
     assert "None" not in said[V3]
     assert "deleted after an hour" in said[V3]
+
+
+def test_a_registry_may_know_a_server_of_others_by_its_ca(tmp_path: Path) -> None:
+    """As docs/mesh.md has it."""
+    files = SecretFiles(name="collector", mount_path="/etc/collector", secret="shop-collector")
+    told = variables({"TELEMETRY_TLS_CA": "/etc/collector/ca.crt"})
+    shop = Shop(tmp_path, V3, replace(REGISTRY, variables=told, extras=PodExtras(volumes=(files,))))
+    shop.secret("collector", ("ca.crt",))
+    assert shop.environment("registry")["TELEMETRY_TLS_CA"] == "/etc/collector/ca.crt"
+    container, *_ = shop.rendered("Deployment", "registry")["spec"]["template"]["spec"]["containers"]
+    assert "/etc/collector" in {mount["mountPath"] for mount in container["volumeMounts"]}
 
 
 # --- from the registry to agents ---
@@ -318,6 +368,7 @@ def test_a_registry_that_may_call_agents_reaches_each_that_connects_to_it_and_no
     assert reached == {("shop-prices", 8090), ("shop-stock", 8090)}
     assert shop.callers_of("prices") == shop.callers_of("stock") == {"shop-registry"}
     assert shop.callers_of("web") == shop.callers_of("lonely") == set()
+    assert "  registry -->|8090| prices" in topology(shop.application).splitlines()
 
 
 def test_some_agents_alone_are_called_where_they_are_named(tmp_path: Path) -> None:

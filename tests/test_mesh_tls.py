@@ -1,8 +1,8 @@
 """This module is the proof of the mesh's mutual TLS: who has a certificate of its CA is served, and nobody else.
 
-The programs are real: the registry of a later MCP Mesh, and agents of 3.x on the runtime of PyPI. They run with what is
-rendered for their pods, but for places; certificates are made here, as an issuer would make them. All of it has a
-network of its own, since they listen on every address.
+The programs are real: registry and dashboard of a later MCP Mesh, and agents of 3.x on the runtime of PyPI. They run
+with what is rendered for their pods, but for places; certificates are made here, as an issuer would make them. All of
+it has a network of its own, since they listen on every address.
 """
 
 import json
@@ -45,9 +45,13 @@ from mcpmesh_k8s import (
     CertManager,
     Compute,
     ExistingCertificates,
+    External,
     Image,
+    Internet,
     Java,
     Mesh,
+    MeshDashboard,
+    MeshDashboardSettings,
     MeshRelease,
     MeshTls,
     Namespace,
@@ -60,6 +64,7 @@ from mcpmesh_k8s import (
     SettingError,
     TypeScript,
     images,
+    variables,
 )
 from mcpmesh_k8s.delivery import _smoke_program
 from mcpmesh_k8s.operations import health
@@ -93,6 +98,7 @@ ISSUED = MeshTls(certificates=CertManager(issuer="mesh-ca"))
 FOLDER = "/etc/tls/server"
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 PORTS = {"registry": 8000, "stock": 8090, "prices": 8090, "web": 8080}
+DASHBOARD = "mesh-dashboard"
 
 
 def application(folder: Path, tls: MeshTls | None = ISSUED) -> Application:
@@ -116,6 +122,10 @@ def application(folder: Path, tls: MeshTls | None = ISSUED) -> Application:
     prices.connects_to(stock)
     web.connects_to(prices)
     Blackbox(phase, BlackboxSettings())
+    dashboard = MeshDashboard(phase, MeshDashboardSettings())
+    database = variables({"DATABASE_URL": "postgresql://dashboard@db.example.com/mesh"})
+    elsewhere = External(name="the database", hosts=("db.example.com",), peer=Internet(), introduction=database)
+    dashboard.connects_to(registry, elsewhere)
     return made
 
 
@@ -148,7 +158,7 @@ def test_without_it_nothing_speaks_tls(tmp_path: Path) -> None:
 def test_each_program_has_a_certificate_of_its_own_good_for_its_service(tmp_path: Path) -> None:
     rendered = rendered_in(tmp_path / "dist")
     certificates = {m["metadata"]["name"]: m["spec"] for m in rendered if m["kind"] == "Certificate"}
-    assert set(certificates) == {f"{PREFIX}{name}-tls" for name in (*PORTS, "blackbox")}
+    assert set(certificates) == {f"{PREFIX}{name}-tls" for name in (*PORTS, "blackbox", DASHBOARD)}
     for name in PORTS:
         spec = certificates[f"{PREFIX}{name}-tls"]
         assert spec["secretName"] == f"{PREFIX}{name}-tls"
@@ -172,6 +182,10 @@ def test_each_program_has_a_certificate_of_its_own_good_for_its_service(tmp_path
         assert told["MCP_MESH_TLS_MODE"] == "strict"
         if name != "registry":
             assert told["MCP_MESH_REGISTRY_URL"] == f"https://{PREFIX}registry:8000"
+    told = variables_of(rendered, DASHBOARD)
+    assert {told[f"MCP_MESH_REGISTRY_TLS_{one}"] for one in ("CERT", "KEY", "CA")} == {
+        f"{FOLDER}/{file}" for file in ("tls.crt", "tls.key", "ca.pem")
+    }
     told = variables_of(rendered, "registry")
     assert (told["MCP_MESH_TRUST_BACKEND"], told["MCP_MESH_TRUST_DIR"]) == ("filestore", FOLDER)
 
@@ -187,6 +201,13 @@ def test_where_reloader_runs_it_is_told_of_each_secret(tmp_path: Path) -> None:
     for name in PORTS:
         annotations = find(rendered, "Deployment", PREFIX + name)["metadata"]["annotations"]
         assert annotations["secret.reloader.stakater.com/reload"] == f"{PREFIX}{name}-tls"
+
+
+def test_that_a_certificate_is_about_to_end_is_said(tmp_path: Path) -> None:
+    names = {"CertificateExpiring", "CertificateExpired"}
+    for tls in (ISSUED, None):
+        (blackbox,) = application(tmp_path / ("with" if tls else "without"), tls).find_all(Blackbox)
+        assert names & {alert.name for alert in blackbox.alerts} == (names if tls else set())
 
 
 def test_an_api_service_serves_people_as_before(tmp_path: Path) -> None:
@@ -315,7 +336,8 @@ class Running:
         root = self.root / (folder or name)
         root.mkdir()
         number = container_of(manifest, name)["ports"][0]["containerPort"]
-        services = {f"{PREFIX}{other}:{PORTS[other]}": port for other, port in self.ports.items()}
+        self.ports.setdefault(name, free_port())
+        services = {f"{PREFIX}{other}:{number}": self.ports[other] for other, number in PORTS.items()}
         loopback = Loopback(services=services, ports={number: self.ports[name]})
         mounts = mounted(self.rendered, manifest, name, root=root, loopback=loopback)
         files = (issuer or self.issuer).write(mounts[FOLDER], self.names_of(name), lasts)
@@ -339,7 +361,7 @@ class Running:
             environment=environment,
             loopback=loopback,
             root=root,
-            entrypoint=["mcp-mesh-registry"],
+            entrypoint=["meshui" if name == DASHBOARD else "mcp-mesh-registry"],
         )
         return self.stack.enter_context(pod), files
 
@@ -447,6 +469,17 @@ def test_who_has_a_certificate_of_the_ca_is_served_and_nobody_else(tmp_path: Pat
             assert "stock" in health.tools_of(operated, inside, agents[0], "")
 
             # Who looks after them shows a certificate too.
+            dashboard, _ = mesh.start(DASHBOARD, variables={"DATABASE_URL": str(mesh.root / "registry.db")})
+            shown = mesh.url(DASHBOARD, "/api/agents", "http")
+
+            def count() -> int:
+                try:
+                    with urllib.request.urlopen(shown, timeout=5) as response:
+                        return int(json.loads(response.read())["count"])
+                except OSError:
+                    return 0
+
+            assert eventually(lambda: count() == 3, START), dashboard.output
             assert "it answered 403" in str(mesh.agents(stranger)) or "no answer" in str(mesh.agents(stranger))
             checked = check_by_blackbox(mesh, of_registry)
             assert checked == {"registry": True, "stock": True, "prices": True}
@@ -496,11 +529,13 @@ def check_by_blackbox(mesh: Running, certificate: Path, authority: Path | None =
     )
     with serving(pod, lambda: is_open(port)):
         found = dict[str, bool]()
-        for name in modules.keys() - {"web"}:
+        for name in modules.keys() - {"web", DASHBOARD}:
             target = mesh.url("registry", "/agents")
             asked = f"http://{LOCALHOST}:{port}/probe?module={name}&target={target}"
             with urllib.request.urlopen(asked, timeout=10) as response:
-                found[name] = b"probe_success 1" in response.read()
+                text = response.read()
+                found[name] = b"probe_success 1" in text
+                assert b"\nprobe_ssl_earliest_cert_expiry 1" in text
         return found
 
 

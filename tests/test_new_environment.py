@@ -28,7 +28,7 @@ from stand_ins import StandIns
 LEFT_OUT = (".git", ".venv", ".venv-mesh", ".venv-mesh3", "node_modules", "build", ".*_cache", "*.egg-info")
 ADD = re.compile(r"tests/(\w+)\.py, (\w+) says nothing of 'staging'\. If this is meant, add the line: (.*)")
 FAST = ("snapshots", "properties", "reachability", "argocd", "schemas", "examples", "gateway_lint")
-ITS = ("-k", "staging or repository or readme")
+ITS = ("-k", "staging or repository")
 """What is asked of the new environment, or of all at once. The rest holds as before."""
 WRITTEN = ("docs/topology.md", "docs/access.md", "docs/environments.md", "docs/resources.md", "docs/operations.md")
 

@@ -6,13 +6,14 @@ import ast
 import re
 import runpy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import kubernetes_validate
 import pytest
 
 import interviewer_later.application
-import interviewer_later.settings
 import test_properties
 import trip_planner.application
 import trip_planner.settings
@@ -30,12 +31,13 @@ from mcpmesh_k8s import (
     Phase,
     Registry,
     RegistrySettings,
+    TreeError,
     images,
     synthesize,
 )
 from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of, template_of
 from openings import HOSTS, Opening, assert_exactly, openings_in
-from policy_evaluator import Host, Pod
+from policy_evaluator import JSON, Host, Pod, pods_of, policies_of
 
 pytestmark = pytest.mark.usefixtures("schemas_are_read_once")
 
@@ -257,6 +259,22 @@ def test_no_pod_has_a_token_or_an_identity_that_is_shared_and_nothing_is_an_exce
     assert exceptions(rendered.application) == {}
 
 
+def test_everything_that_serves_is_probed(rendered: Rendered) -> None:
+    serving = [one for manifest in rendered.manifests for one in containers_of(template_of(manifest)) if "ports" in one]
+    assert serving
+    for one in serving:
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= one.keys(), one["name"]
+
+
+def test_every_pod_is_governed_by_a_policy_of_its_own_and_by_the_one_that_closes_all(rendered: Rendered) -> None:
+    manifests = cast("list[dict[str, JSON]]", rendered.manifests)
+    policies = policies_of(manifests)
+    for pod in pods_of(manifests):
+        for direction in ("Ingress", "Egress"):
+            governing = {policy.name for policy in policies if policy.governs(pod, direction)}
+            assert {pod.name, f"{rendered.application.settings.name}-default-deny"} <= governing
+
+
 def test_it_is_written_the_same_twice(
     rendered: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
@@ -320,14 +338,18 @@ def test_the_heavy_agent_is_three_pods_apart_on_nodes_of_their_own(trips: tuple[
     assert [one["name"] for one in each(spec, "initContainers")] == ["unpack-maps"]
     mounted = {str(one["mountPath"]) for one in each(container(manifests, "trip-planner-planner"), "volumeMounts")}
     assert "/etc/airports" in mounted
-    assert spec["terminationGracePeriodSeconds"] == 60
+    # Its jobs may go on for five minutes before a pod is stopped, which then has as long as others. What they need
+    # stays with them.
+    assert spec["terminationGracePeriodSeconds"] == 350
+    sleeps = [list_of(at(one, "lifecycle", "preStop", "exec")) for one in each(spec, "containers")]
+    assert sleeps == [["sleep", "300"], ["sleep", "310"]]
 
 
 def test_managed_stores_are_known_by_their_certificates(trips: tuple[Rendered, list[Manifest]]) -> None:
     manifests = trips[0].manifests
     told = environment(manifests, "trip-planner-profiles")
     assert told["PGSSLMODE"] == "verify-full"
-    assert told["PGPASSWORD"] == "trip-planner-profiles/password"
+    assert told["PGPASSWORD"] == "profiles-database/password"
     file = str(told["PGSSLROOTCERT"])
     mounts = {str(one["mountPath"]): one for one in each(container(manifests, "trip-planner-profiles"), "volumeMounts")}
     assert mounts[file.rpartition("/")[0]]["readOnly"] is True
@@ -348,10 +370,26 @@ def test_each_key_reaches_who_needs_it_and_nobody_else(trips: tuple[Rendered, li
         "trip-planner-partner": {"booking"},
         "partner-client": {"booking"},
         "trip-planner-cache": {"fares"},
-        "trip-planner-profiles": {"profiles", "report"},
+        "profiles-database": {"profiles", "report"},
         "trip-planner-oauth2-proxy": {"oauth2-proxy"},
     }
     assert {secret: readers(manifests, secret) for secret in expected} == expected
+
+
+def test_secrets_of_others_are_not_among_those_that_the_operator_is_asked_for(
+    trips: tuple[Rendered, list[Manifest]],
+) -> None:
+    assert {entry.reference.secret for entry in trips[0].application.secret_keys()} == {
+        f"trip-planner-{name}" for name in ("postgres", "redis", "cache", "partner", "anthropic", "oauth2-proxy")
+    }
+
+
+def test_there_is_no_room_for_the_heavy_agent_on_smaller_nodes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    others, pool = trip_planner.settings.BUDGET.nodes
+    smaller = replace(trip_planner.settings.BUDGET, nodes=(others, replace(pool, memory="3Gi")))
+    monkeypatch.setattr(trip_planner.settings, "BUDGET", smaller)
+    with pytest.raises(TreeError, match=r"trip-planner-planner may run 3 pods .* the nodes have room for"):
+        trip_planner.application.trip_planner(str(tmp_path / "small")).manifests()
 
 
 def test_agents_of_two_languages_are_started_each_in_its_way(trips: tuple[Rendered, list[Manifest]]) -> None:
@@ -401,6 +439,27 @@ def test_an_agent_that_lets_another_namespace_in_gives_its_whole_name(tmp_path: 
     assert [one.value for one in agent.variables if one.name == "MCP_MESH_HTTP_HOST"] == [host]
     (container, *_) = agent.containers
     assert host in {str(one.value) for one in container.variables}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_where_the_mesh_speaks_tls_a_registry_of_others_does_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = (EXAMPLES / "weather.py").read_text(encoding="utf-8")
+    tls = 'mcpmesh.MeshTls(certificates=mcpmesh.CertManager(issuer="mesh", kind="ClusterIssuer"))'
+    encrypted = source.replace('(name="weather")', f'(name="weather", mesh=mcpmesh.Mesh(tls={tls}))')
+    assert encrypted != source
+    program = compile(encrypted.replace("http://", f"{scheme}://"), "weather.py", "exec")
+    if scheme == "http":
+        with pytest.raises(TreeError, match=r"weather-forecast has MCP_MESH_REGISTRY_URL=http://.*: give https://"):
+            exec(program, {})
+    else:
+        exec(program, {})
+        (made,) = (one for one in read_manifests(tmp_path / "dist" / "weather") if one["kind"] == "Certificate")
+        names = at(made, "spec")["dnsNames"]
+        assert isinstance(names, list)
+        assert trip_planner.settings.FORECAST_HOST in names
 
 
 def test_people_come_by_two_hosts_and_two_ways_in(trips: tuple[Rendered, list[Manifest]]) -> None:
@@ -498,6 +557,21 @@ def test_code_that_gives_redis_no_password_is_given_none_and_the_runtime_has_its
     assert told["MESH_REDIS_PASSWORD"] == "interviewer-redis/mesh-password"
 
 
+def test_the_backend_is_told_what_its_code_reads_and_of_postgresql_nothing(interviews: Rendered) -> None:
+    told = environment(interviews.manifests, "interviewer-backend")
+    assert {
+        "LOG_LEVEL": "INFO",
+        "DEV_MODE": "false",
+        "RECAPTCHA_SITE_KEY": "interviewer-recaptcha/site-key",
+        "RECAPTCHA_SECRET_KEY": "interviewer-recaptcha/secret-key",
+        "MINIO_HOST": "interviewer-minio:9000",
+        "MCP_MESH_REGISTRY_URL": "http://interviewer-registry:8000",
+        "MCP_MESH_HTTP_PORT": "8080",
+    }.items() <= told.items()
+    assert str(told["MINIO_ACCESS_KEY"]).startswith("interviewer-minio/")
+    assert str(told["MINIO_SECRET_KEY"]).startswith("interviewer-minio/")
+
+
 def test_the_keys_of_others_reach_who_asks_them_and_nobody_else(interviews: Rendered) -> None:
     expected = {
         "interviewer-claude": {"claude-llm-agent"},
@@ -506,7 +580,6 @@ def test_the_keys_of_others_reach_who_asks_them_and_nobody_else(interviews: Rend
     }
     assert {secret: readers(interviews.manifests, secret) for secret in expected} == expected
     told = environment(interviews.manifests, "interviewer-backend")
-    assert told["RECAPTCHA_SECRET_KEY"] == "interviewer-recaptcha/secret-key"
     assert not {"CLAUDE_API_KEY", "OPENAI_API_KEY"} & told.keys()
 
 

@@ -8,6 +8,7 @@ import yaml
 
 from policy_evaluator import (
     JSON,
+    PROTOCOLS,
     Cluster,
     ContainerPort,
     Host,
@@ -460,6 +461,18 @@ def test_a_named_port_opens_only_on_its_protocol_and_only_where_the_name_exists(
 ) -> None:
     world = cluster(f"{{podSelector: {{}}, ingress: [{{ports: [{port_spec}]}}]}}")
     assert world.allows(LODGER, NEW, port, protocol) is is_open
+
+
+@pytest.mark.parametrize(
+    "port_spec", ["{port: 80}", "{port: dns, protocol: UDP}", "{protocol: SCTP}", "{port: 1, endPort: 9}"]
+)
+def test_who_may_connect_at_any_port_meets_and_who_is_not_meant_does_not(port_spec: str) -> None:
+    """So no port is left out that is open."""
+    world = cluster(f"{{podSelector: {{}}, ingress: [{{from: [{{podSelector: {{}}}}], ports: [{port_spec}]}}]}}")
+    neighbour = Pod(name="neighbour", namespace="shop")
+    assert world.meet(neighbour, NEW)
+    assert not world.meet(LODGER, NEW)
+    assert not any(world.allows(LODGER, NEW, *at) for at in product((1, 53, 80), PROTOCOLS))
 
 
 def test_an_address_outside_the_cluster_has_no_named_ports() -> None:

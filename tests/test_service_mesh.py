@@ -25,6 +25,7 @@ from mcpmesh_k8s import (
     Compute,
     Container,
     External,
+    HttpGet,
     Image,
     IstioAmbient,
     Linkerd,
@@ -33,6 +34,7 @@ from mcpmesh_k8s import (
     Platform,
     PodExtras,
     Port,
+    Probes,
     SettingError,
     Transit,
     TreeError,
@@ -46,6 +48,7 @@ from openings import HOSTS, Opening, openings_of
 from test_reachability import ALLOWED, NAMESPACE, OTHERS, assert_exactly, openings_in
 
 Rendered = list[Manifest]
+LINKERDS = ("Server", "AuthorizationPolicy", "MeshTLSAuthentication", "NetworkAuthentication")
 HBONE, INBOUND = 15008, 4143
 PROBES = "probes of the kubelet"
 OUTSIDE = {*OTHERS, *HOSTS, PROBES}
@@ -119,6 +122,21 @@ def test_paths_are_the_tunnels_of_the_same_pairs_and_probes_come_in_where_they_a
     assert asked <= found
 
 
+V4, V6 = "169.254.7.127/32", "fd16:9254:7127:1337:ffff:ffff:ffff:ffff/128"
+
+
+@pytest.mark.parametrize(
+    ("platform", "sources"),
+    [(Platform(), [V4]), (Platform(ip_families=("IPv4", "IPv6")), [V4, V6]), (Platform(ip_families=("IPv6",)), [V6])],
+)
+def test_probes_come_from_an_address_of_each_family(platform: Platform, sources: list[str]) -> None:
+    scope = shop(IstioAmbient(), platform=platform)
+    runs(scope, PodExtras(), probes=Probes.of(HttpGet(path="/ready")))
+    policy = find(Application.of(scope).manifests()["all"], "NetworkPolicy", "shop-web")
+    (rule,) = each(policy, "spec", "ingress")
+    assert [at(peer, "ipBlock")["cidr"] for peer in each(rule, "from")] == sources
+
+
 def authorized(manifests: Sequence[Manifest]) -> set[Opening]:
     """Who may reach which port of whom through the tunnel, as the proxies are told."""
     found: set[Opening] = set()
@@ -189,10 +207,7 @@ def test_before_all_pods_are_in_the_mesh_both_ways_are_open(tmp_path: Path) -> N
 
 
 def test_linkerd_opens_its_tunnel_where_a_path_is_and_its_control_plane(linkerd: Rendered) -> None:
-    # The gateway's port is left to who is outside the mesh: pods dial it plainly as well.
-    to_gateway = {one for one in inside(PLAIN) if one[1:3] == ("nginx-gateway", 8080)}
-    expected = (through(INBOUND) - {(s, t, INBOUND, p) for s, t, _, p in to_gateway}) | to_gateway
-    assert_exactly(openings_in(linkerd), table(expected))
+    assert_exactly(openings_in(linkerd), table(through(INBOUND)))
     (policy,) = (m for m in linkerd if m["kind"] == "NetworkPolicy" and name_of(m) == f"{PREFIX}service-mesh")
     opened = {
         (
@@ -203,6 +218,52 @@ def test_linkerd_opens_its_tunnel_where_a_path_is_and_its_control_plane(linkerd:
         for rule in policy["spec"]["egress"]  # type: ignore[index]
     }
     assert opened == {("linkerd", "destination", (8086, 8090)), ("linkerd", "identity", (8080,))}
+
+
+def test_behind_linkerds_tunnel_each_client_reaches_its_port_and_no_other(linkerd: Rendered) -> None:
+    """As its proxies read it: what no Server is about is denied, and a Server admits whom its policies name."""
+    kinds: dict[str, dict[str, Any]] = {
+        kind: {name_of(m): m["spec"] for m in linkerd if m["kind"] == kind} for kind in LINKERDS
+    }
+    found: set[Opening] = set()
+    plain = set[tuple[str, int]]()
+    for name, spec in kinds["AuthorizationPolicy"].items():
+        assert spec["targetRef"] == {
+            "group": "policy.linkerd.io",
+            "kind": "Server",
+            "name": name.removesuffix("-plain"),
+        }
+        server = kinds["Server"][spec["targetRef"]["name"]]
+        target = server["podSelector"]["matchLabels"]["app.kubernetes.io/name"].removeprefix(PREFIX)
+        (who,) = spec["requiredAuthenticationRefs"]
+        authentication = kinds[who["kind"]][who["name"]]
+        if who["kind"] == "NetworkAuthentication":
+            assert authentication == {"networks": [{"cidr": "0.0.0.0/0"}, {"cidr": "::/0"}]}
+            plain.add((target, server["port"]))
+            continue
+        for identity in authentication["identities"]:
+            client = re.fullmatch(
+                rf"{PREFIX}(.+)\.{NAMESPACE}\.serviceaccount\.identity\.linkerd\.cluster\.local", identity
+            )
+            assert client
+            found.add((client[1], target, server["port"], "TCP"))
+    assert found == inside(PLAIN)
+    # Whom the policy of the network lets in from outside the mesh.
+    assert plain == {("nginx-gateway", 8080)}
+    opaque = {name for name, spec in kinds["Server"].items() if spec.get("proxyProtocol") == "opaque"}
+    assert opaque == {f"{PREFIX}postgres-5432", f"{PREFIX}redis-6379"}
+
+
+def test_an_ingress_controller_in_linkerd_comes_by_the_tunnel_and_by_its_identity(tmp_path: Path) -> None:
+    settings = replace(
+        LINKERD, transit=Linkerd(meshed=("ingress-nginx",), namespace="mesh", trust_domain="example.com")
+    )
+    manifests = rendered(settings, tmp_path / "dist")
+    into = {one for one in openings_in(manifests) if one[:2] == ("ingress-controller", "nginx-gateway")}
+    assert into == {("ingress-controller", "nginx-gateway", INBOUND, "TCP")}
+    known = find(manifests, "MeshTLSAuthentication", f"{PREFIX}nginx-gateway-8080")["spec"]["identities"]
+    assert "*.ingress-nginx.serviceaccount.identity.mesh.example.com" in known
+    assert not [m for m in manifests if m["kind"] == "NetworkAuthentication"]
 
 
 def templates(manifests: Sequence[Manifest]) -> dict[str, Mapping[str, Any]]:
@@ -220,7 +281,7 @@ def test_every_pod_gets_a_proxy_of_its_size_that_takes_nothing_plain(linkerd: Re
     usual = {
         "linkerd.io/inject": "enabled",
         "config.beta.linkerd.io/proxy-enable-native-sidecar": "true",
-        "config.linkerd.io/default-inbound-policy": "all-authenticated",
+        "config.linkerd.io/default-inbound-policy": "deny",
         "config.linkerd.io/proxy-cpu-request": "10m",
         "config.linkerd.io/proxy-cpu-limit": "200m",
         "config.linkerd.io/proxy-memory-request": "32Mi",
@@ -235,7 +296,6 @@ def test_every_pod_gets_a_proxy_of_its_size_that_takes_nothing_plain(linkerd: Re
     assert {name: said for name, said in more.items() if said} == {
         "postgres": {"config.linkerd.io/opaque-ports": "5432"},
         "redis": {"config.linkerd.io/opaque-ports": "6379"},
-        "nginx-gateway": {"config.linkerd.io/skip-inbound-ports": "8080"},
     }
     for name in ("postgres", "postgres-pods", "redis"):
         service = find(linkerd, "Service", PREFIX + name)
@@ -257,10 +317,11 @@ def test_the_quota_has_room_for_the_proxies(linkerd: Rendered) -> None:
 
 def test_before_all_pods_have_a_proxy_both_ways_are_open(tmp_path: Path) -> None:
     manifests = rendered(replace(LINKERD, transit=Linkerd(strict=False)), tmp_path / "dist")
-    tunnels = {one for one in through(INBOUND, instead=False) if one[1:3] != ("nginx-gateway", INBOUND)}
-    # Its other port, of metrics, is behind the tunnel.
-    tunnels.add(("prometheus", "nginx-gateway", INBOUND, "TCP"))
-    assert_exactly(openings_in(manifests), table(tunnels))
+    assert_exactly(openings_in(manifests), table(through(INBOUND, instead=False)))
+    assert not [m for m in manifests if m["kind"] in ("Server", "AuthorizationPolicy")]
+    assert {said["config.linkerd.io/default-inbound-policy"] for said in templates(manifests).values()} == {
+        "all-unauthenticated"
+    }
 
 
 # --- what is refused ---
@@ -273,13 +334,14 @@ def shop(transit: Transit, *, platform: Platform | None = None) -> Phase:
     return scope
 
 
-def runs(scope: Phase, extras: PodExtras, port: int = 8000) -> Workload:
+def runs(scope: Phase, extras: PodExtras, port: int = 8000, probes: Probes | None = None) -> Workload:
     container = Container(
         name="main",
         image=Image(repository="acme/shop", tag="1.2.3"),
         user=User(uid=1000, gid=1000),
         compute=Compute(cpu="100m", memory="64Mi"),
         ports=(Port(number=port),),
+        probes=probes,
     )
     return Workload(scope, WorkloadSettings(name="web", container=container, extras=extras))
 

@@ -137,6 +137,7 @@ from mcpmesh_k8s import (
     Longhorn,
     Manifest,
     Manual,
+    MediaStore,
     Mesh,
     MeshDashboard,
     MeshDashboardSettings,
@@ -146,6 +147,9 @@ from mcpmesh_k8s import (
     MetricsEndpoint,
     Minio,
     MinioSettings,
+    ModelProvider,
+    ModelProviderSettings,
+    ModelVendor,
     MonitorsSettings,
     MountedSource,
     Namespace,
@@ -223,6 +227,7 @@ from mcpmesh_k8s import (
     Route,
     Row,
     Runtime,
+    S3Media,
     S3Storage,
     S3Target,
     Schedule,
@@ -512,6 +517,12 @@ class Shop:
         dashboard.connects_to(postgres.database("mesh", role="dashboard"))
         return self.meshed(dashboard)
 
+    def serves_models(self, settings: ModelProviderSettings) -> Agent:
+        provider = ModelProvider(self.phase, settings, self.secret("models", "api-key").key("api-key"))
+        agent = self.runs_agent(AGENT)
+        provider.serve(agent)
+        return agent
+
     def secret(self, name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
         return Secret(self.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
 
@@ -711,6 +722,8 @@ TWO_ROLES = replace(POSTGRES, compute=LARGE, databases=(Database(name="shop", ro
 PROJECT = ArgoCdProjectSettings(repo_url="https://git.example.com/shop.git")
 REDIS = RedisSettings(image=images.REDIS, compute=SMALL)
 CARTS = RedisUser(name="carts", keys=("cart:*",), commands=("get", "set"))
+MEDIA = S3Media(host="s3.example.com", bucket="shop-media")
+MODELS = ModelProviderSettings(name="models", vendor=ModelVendor.OPENAI)
 MESH_TLS = MeshTls(certificates=CertManager(issuer="mesh-ca"))
 NIGHTLY = Backup(target=ClaimTarget(size="1Gi"))
 SEALED_TO = Age(recipients=("age1qhjjyqga2x7ke3tr7yzw2myccp42yfxtfedr3xenrhkq8mfhuyuq6rljy0",), image=IMAGE)
@@ -792,7 +805,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     AgentSettings: case(
         AGENT,
         lambda shop, settings: shop.verifies(shop.runs_agent(settings), settings.tls),
-        tls=(TlsClient.REDIS,),
+        tls=(TlsClient.POSTGRES,),
         name="helper",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -816,7 +829,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ApiSettings: case(
         ApiSettings(name="front", code=BuiltImage(image=IMAGE), compute=SMALL, module="front", availability=TWO),
         lambda shop, settings: shop.serves_people(shop.verifies(shop.meshed(Api(shop.phase, settings)), settings.tls)),
-        tls=(TlsClient.REDIS,),
+        tls=(TlsClient.POSTGRES,),
         name="back",
         code=BuiltImage(image=OTHER_IMAGE),
         compute=LARGE,
@@ -1008,7 +1021,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         ),
         scheme="wss",
         host="api.example.net",
-        port=8443,
+        port=Refused(8443, "its External says port 443"),
     ),
     Dns: case(
         Dns.kube_dns(),
@@ -1060,6 +1073,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         meshed=("edge",),
         proxy=Compute(cpu="20m", memory="32Mi"),
         namespace="mesh",
+        trust_domain="shop.example.com",
     ),
     StoreTls: case(
         StoreTls(certificates=CertManager(issuer="ca")),
@@ -1080,7 +1094,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         PARTNER,
         Shop.dials,
         hosts=Refused((), "no path to api.example.com"),
-        port=8443,
+        port=Refused(8443, "its External says port 8443"),
         peer=AddressRange(cidr="203.0.113.7/32"),
         introduction=HINT,
         volumes=(Files(name="partner-ca", mount_path="/partner", files=(File(path="ca.pem", content="CA"),)),),
@@ -1227,6 +1241,27 @@ CASES: dict[type[DataclassInstance], Case] = {
         availability=URGENT,
         extras=MORE,
     ),
+    MediaStore: case(
+        MediaStore(),
+        lambda shop, store: shop.dials(store.in_s3(MEDIA)),
+        prefix="pictures/",
+    ),
+    S3Media: case(
+        MEDIA,
+        lambda shop, bucket: shop.dials(MediaStore().in_s3(bucket)),
+        host="s3.example.org",
+        bucket="pictures",
+        region="eu-central-1",
+        peer=NamespacePods(namespace="storage"),
+    ),
+    ModelProviderSettings: case(
+        MODELS,
+        Shop.serves_models,
+        vendor=ModelVendor.ANTHROPIC,
+        base_url="https://models.example.com/v1",
+        peer=NamespacePods(namespace="models"),
+        key_variable="MODEL_KEY",
+    ),
     MinioSettings: case(
         MINIO,
         Shop.minio,
@@ -1267,7 +1302,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         ephemeral_storage=Refused("200Mi", "shop-kept may run 3 pods"),
         pods=Refused(1, "shop-kept may run 3 pods"),
         zones=Refused(2, "shop-kept must keep 2 of its pods"),
-        labels=Refused((), "the nodes have room for 0 for sure"),
+        labels=Refused((), "no node of Budget.nodes has that"),
     ),
     NoTls: case(NoTls(), lambda shop, tls: shop.opens(replace(INGRESS, tls=tls), https=False)),
     OAuth2ProxySettings: case(
@@ -1469,7 +1504,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         key=Refused("other", "It has no such key"),
         ciphertext=sealed(b"b"),
     ),
-    SecretKey: case(SecretKey(secret="shop-one", key="first"), Shop.reads, secret="shop-two", key="second"),
+    SecretKey: case(
+        SecretKey(secret="shop-one", key="first"),
+        Shop.reads,
+        secret="shop-two",
+        key="second",
+        existing=Refused(True, "said to be made by others"),
+    ),
     SecretSettings: case(
         SECRET,
         lambda shop, settings: Secret(shop.phase, settings),
@@ -2173,6 +2214,7 @@ ONLY_READ = {
     (RequestRules, "least_memory_per_cpu"): "it says what is checked (test_platforms.py)",
     (RequestRules, "most_memory_per_cpu"): "it says what is checked (test_platforms.py)",
     (External, "name"): "people read it in the topology and in refusals, and Kubernetes has no place for it",
+    (ModelProviderSettings, "name"): "people read it in the topology and in refusals, as that of an External",
 }
 """Fields that change no manifest, each with the reason; a test shows what they do change."""
 

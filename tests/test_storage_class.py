@@ -23,6 +23,7 @@ from mcpmesh_k8s import (
     NamespaceSettings,
     Phase,
     SettingError,
+    VolumeDriver,
 )
 from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
 from mcpmesh_k8s.operations.cluster import needs_default_storage_class, storage_drivers
@@ -30,7 +31,7 @@ from mcpmesh_k8s.operations.cluster import needs_default_storage_class, storage_
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0aa1b2c3"
 RING = "projects/shop/locations/europe-west3/keyRings/shop/cryptoKeys/disks"
 SET = "/subscriptions/1-2/resourceGroups/shop/providers/Microsoft.Compute/diskEncryptionSets/disks"
-DRIVERS: dict[str, tuple[AwsEbs | GcePd | AzureDisk | Longhorn, str, dict[str, str]]] = {
+DRIVERS: dict[str, tuple[VolumeDriver, str, dict[str, str]]] = {
     "AWS": (AwsEbs(kms_key=KEY), "ebs.csi.aws.com", {"type": "gp3", "encrypted": "true", "kmsKeyId": KEY}),
     "AWS with the account's key": (AwsEbs(), "ebs.csi.aws.com", {"type": "gp3", "encrypted": "true"}),
     "Google Cloud": (

@@ -24,6 +24,7 @@ from mcpmesh_k8s import (
     Mesh,
     MeshRelease,
     Minio,
+    ModelProvider,
     Namespace,
     NamespaceSettings,
     NewSecret,
@@ -44,7 +45,7 @@ from mcpmesh_k8s import (
 )
 
 from .routes import to_mesh, to_people
-from .services import BUCKET, RESUMES, anthropic_api, openai_api
+from .services import ANTHROPIC, BUCKET, OPENAI, RESUMES
 from .settings import EnvironmentSettings
 
 NAME = "ai-interviewer"
@@ -177,9 +178,11 @@ class AiInterviewer(Application):
         agents["interview-agent"].connects_to(interviews, redis.user("default"), wait=True)
         agents["interview-agent"].connects_to(registry, claude, openai)
         claude.connects_to(redis, wait=True)
-        claude.connects_to(registry, openai, anthropic_api(secret("claude", ANTHROPIC_KEY)))
+        claude.connects_to(registry, openai)
+        ModelProvider(services, ANTHROPIC, secret("claude", ANTHROPIC_KEY).key("api-key")).serve(claude)
         openai.connects_to(redis, wait=True)
-        openai.connects_to(registry, openai_api(secret("openai", OPENAI_KEY)))
+        openai.connects_to(registry)
+        ModelProvider(services, OPENAI, secret("openai", OPENAI_KEY).key("api-key")).serve(openai)
 
 
 class ArgoCd(Application):

@@ -13,14 +13,12 @@ from mcpmesh_k8s import (
     ClaimTarget,
     Compute,
     Database,
-    External,
-    Internet,
+    ModelProviderSettings,
+    ModelVendor,
     Platform,
     RedisUser,
     RoleConnections,
     Schedule,
-    Secret,
-    SecretKey,
     TlsClient,
     VerticalScaling,
     variables,
@@ -177,21 +175,6 @@ def agents(release: Release, *, compute: Compute, vertical: VerticalScaling | No
     )
 
 
-def anthropic_api(secret: Secret) -> External:
-    """Anthropic's API on the internet, with the key that its client needs."""
-    return _llm("anthropic", "CLAUDE_API_KEY", secret.key("api-key"))
-
-
-def openai_api(secret: Secret) -> External:
-    """OpenAI's API on the internet, with the key that its client needs."""
-    return _llm("openai", "OPENAI_API_KEY", secret.key("api-key"))
-
-
-def _llm(name: str, variable: str, key: SecretKey) -> External:
-    return External(
-        name=f"{name} API",
-        hosts=(f"api.{name}.com",),
-        port=443,
-        peer=Internet(),
-        introduction=variables({variable: key}),
-    )
+ANTHROPIC = ModelProviderSettings(name="anthropic", vendor=ModelVendor.ANTHROPIC, key_variable="CLAUDE_API_KEY")
+OPENAI = ModelProviderSettings(name="openai", vendor=ModelVendor.OPENAI)
+"""The models that two of the agents stand in front of."""

@@ -52,6 +52,7 @@ from mcpmesh_k8s import (
     Schedule,
     Scratch,
     Secret,
+    SecretKey,
     SmokeTestSettings,
     SystemPods,
     TaskSettings,
@@ -116,7 +117,9 @@ API = ApiSettings(
     availability=PAIR,
     extras=PodExtras(labels=COST, pod_labels=COST),
 )
-# The geocoder answers the planner on its own loopback, with maps that its image brings.
+# The geocoder answers the planner on its own loopback, with maps that its image brings. All containers of a pod are
+# told to stop at once: it waits until the planner's jobs are over.
+JOBS_SECONDS = 300
 MAPS = Scratch(name="maps", mount_path="/var/maps", size="2Gi")
 GEOCODER_USER = User(uid=10001, gid=10001)
 GEOCODER = Container(
@@ -128,6 +131,7 @@ GEOCODER = Container(
     ports=(Port(name="geocode", number=9000),),
     probes=Probes.of(HttpGet(path="/health", port="geocode")),
     volumes=(MAPS,),
+    pre_stop_seconds=JOBS_SECONDS + 10,
 )
 UNPACK_MAPS = Container(
     name="unpack-maps",
@@ -144,7 +148,7 @@ AGENTS = (
         code=code("planner"),
         compute=Compute(cpu="1", memory="2Gi", cpu_limit="2", memory_limit="3Gi"),
         module="planner",
-        jobs_grace_seconds=300,
+        jobs_grace_seconds=JOBS_SECONDS,
         variables=variables({"GEOCODER_URL": "http://localhost:9000"}),
         availability=Availability(scale=Replicas(count=3), min_available=2, spread=True),
         extras=PodExtras(
@@ -203,28 +207,27 @@ FORECAST_HOST = "weather-forecast.weather.svc.cluster.local"
 SUBNET = AddressRange(cidr="10.40.8.0/24")
 
 
-def database(secret: Secret) -> External:
-    """The managed PostgreSQL: who dials it knows it by its provider's CA, and by its name."""
-    ca = Files(
-        name="postgres-ca",
-        mount_path="/etc/postgres-ca",
-        files=(File(path="ca.pem", content=Path(__file__).with_name("postgres-ca.pem").read_text(encoding="utf-8")),),
-    )
-    return External(
-        name="managed PostgreSQL",
-        hosts=(DATABASE_HOST,),
-        port=5432,
-        peer=SUBNET,
-        introduction=variables(
-            {
-                "DATABASE_URL": f"postgresql://profiles@{DATABASE_HOST}:5432/profiles",
-                "PGPASSWORD": secret.key("password"),
-                "PGSSLMODE": "verify-full",
-                "PGSSLROOTCERT": "/etc/postgres-ca/ca.pem",
-            }
-        ),
-        volumes=(ca,),
-    )
+# Who dials it knows it by its provider's CA, and by its name. What made it for us put the password into a Secret.
+DATABASE_CA = Files(
+    name="postgres-ca",
+    mount_path="/etc/postgres-ca",
+    files=(File(path="ca.pem", content=Path(__file__).with_name("postgres-ca.pem").read_text(encoding="utf-8")),),
+)
+DATABASE = External(
+    name="managed PostgreSQL",
+    hosts=(DATABASE_HOST,),
+    port=5432,
+    peer=SUBNET,
+    introduction=variables(
+        {
+            "DATABASE_URL": f"postgresql://profiles@{DATABASE_HOST}:5432/profiles",
+            "PGPASSWORD": SecretKey(secret="profiles-database", key="password", existing=True),
+            "PGSSLMODE": "verify-full",
+            "PGSSLROOTCERT": f"{DATABASE_CA.mount_path}/ca.pem",
+        }
+    ),
+    volumes=(DATABASE_CA,),
+)
 
 
 def cache(secret: Secret) -> External:

@@ -130,6 +130,10 @@ class Stack:
         return {agent["id"].rpartition("-")[0]: agent["status"] for agent in listed}
 
 
+EXPORTERS = {"redis": (9121, 6379), "postgres": (9187, 5432)}
+"""The port of the exporter beside a store, and the one that it asks."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Programs:
     """Programs of the application, each on the same port and the same data whenever it is started.
@@ -166,6 +170,22 @@ class Programs:
         with starting(self.manifests, self.account, self.keep, self.pods["postgres", 5432], overrides) as server:
             server.bring()
             yield server.pod
+
+    def exporter(self, workload: str) -> AbstractContextManager[Pod]:
+        """The exporter beside a store, from when it answers."""
+        number, asks = EXPORTERS[workload]
+        port = self.pods[workload, number]
+        return running_server(
+            self.manifests,
+            workload,
+            "exporter",
+            self.folder / f"{workload}-exporter",
+            [f"{workload}_exporter", f"--web.listen-address={LOCALHOST}:{port}"],
+            ports={asks: self.pods[workload, asks], number: port},
+            services={f"localhost:{asks}": self.pods[workload, asks]},
+            ready=lambda: answers(port, "/metrics"),
+            secrets=ALL_SECRETS,
+        )
 
     @contextmanager
     def registry(self) -> Generator[Pod, None, None]:
@@ -236,20 +256,6 @@ def watched_stack(
             switch.on()
             return switch
 
-        def exporter(workload: str, program: str, number: int, asks: int) -> Callable[[], AbstractContextManager[Pod]]:
-            port = pods[workload, number]
-            return lambda: running_server(
-                manifests,
-                workload,
-                "exporter",
-                folder / f"{workload}-exporter",
-                [program, f"--web.listen-address={LOCALHOST}:{port}"],
-                ports={asks: pods[workload, asks], number: port},
-                services={f"localhost:{asks}": pods[workload, asks]},
-                ready=lambda: answers(port, "/metrics"),
-                secrets=ALL_SECRETS,
-            )
-
         def server(
             workload: str, *program: str, number: int, **files: str
         ) -> Callable[[], AbstractContextManager[Pod]]:
@@ -268,8 +274,8 @@ def watched_stack(
 
         add("redis", programs.redis)
         add("postgres", programs.postgres)
-        add("redis exporter", exporter("redis", "redis_exporter", 9121, 6379))
-        add("postgres exporter", exporter("postgres", "postgres_exporter", 9187, 5432))
+        add("redis exporter", lambda: programs.exporter("redis"))
+        add("postgres exporter", lambda: programs.exporter("postgres"))
         add("backend", lambda: StubUpstream("backend", LOCALHOST, pods["backend", 8080]))
         add("registry", programs.registry)
         provided = stack.enter_context(provider(folder))

@@ -37,6 +37,8 @@ from test_mesh_runtime import AGENTS
 from watching_harness import PREFIX
 
 GATEWAY = "nginx-gateway"
+SIDECARS = {"trim-traces": "redis", "exporter of redis": "redis", "exporter of postgres": "postgres"}
+"""Containers beside those of a workload. Each is started again alone, and what is beside it runs on."""
 SAMPLE = Path(__file__).parents[1] / "mesh/backend_app"
 PATIENCE = 2.0
 """Seconds that a caller waits for an answer here."""
@@ -218,13 +220,16 @@ class Kubelet:
             "backend": lambda: entered(self._backend()),
             LOGIN: lambda: entered(self.programs.login(self.provided)),
             GATEWAY: lambda: entered(self._gateway()),
+            "trim-traces": lambda: entered(self._trimmer()),
+            "exporter of redis": lambda: entered(self.programs.exporter("redis")),
+            "exporter of postgres": lambda: entered(self.programs.exporter("postgres")),
         }
         signals = {"postgres": signal.SIGINT, GATEWAY: signal.SIGQUIT}
         self.containers = {
             name: Container(
                 Program(
                     manifest=self._manifest(name),
-                    container=name,
+                    container=name.partition(" ")[0],
                     begin=begin,
                     inits=self._inits(name),
                     stop=signals.get(name, signal.SIGTERM),
@@ -237,14 +242,24 @@ class Kubelet:
             stack.callback(container.close)
 
     def _manifest(self, name: str) -> Manifest:
-        kind = "StatefulSet" if name == "postgres" else "Deployment"
-        return find(self.programs.manifests, kind, PREFIX + name)
+        workload = SIDECARS.get(name, name)
+        kind = "StatefulSet" if workload == "postgres" else "Deployment"
+        return find(self.programs.manifests, kind, PREFIX + workload)
 
     def _inits(self, name: str) -> dict[str, Callable[[], Pod]]:
         """Those that wait for others. What PostgreSQL does before its first start is part of starting it."""
         manifest = self._manifest(name)
+        if name in SIDECARS:
+            return {}
         waits = [init["name"] for init in manifest["spec"]["template"]["spec"].get("initContainers", [])]
         return {wait: partial(self._wait, name, wait) for wait in waits if wait.startswith("wait-for-")}
+
+    def _trimmer(self) -> Pod:
+        programs = self.programs
+        manifest, port = self._manifest("trim-traces"), programs.pods["redis", 6379]
+        loopback = Loopback(services=programs.services)
+        folder = programs.folder / "trim-traces"
+        return start_beside_redis(manifest, "trim-traces", folder, port, loopback=loopback, secrets=ALL_SECRETS)
 
     def _wait(self, name: str, wait: str) -> Pod:
         programs = self.programs

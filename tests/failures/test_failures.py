@@ -19,14 +19,16 @@ import pytest
 from conftest import requires
 from failures.expected import AGENTS, FAILURES, PACE, Failure
 from failures.kubelet import Container
-from failures.stack import GATEWAY, Kubelet, Running
+from failures.stack import GATEWAY, SIDECARS, Kubelet, Running
 from gateway_harness import LOGIN
 from mcpmesh_k8s import OpenIdConnect
 from mesh_harness import eventually
 from programs import ROOT
 from test_login_runtime import ISSUER, render
 
-pytestmark = requires("nginx", "postgresql", "redis", "mesh", "oauth2_proxy", "mesh_registry")
+pytestmark = requires(
+    "nginx", "postgresql", "redis", "mesh", "oauth2_proxy", "mesh_registry", "watching", "postgres_exporter"
+)
 SOON = 90.0
 """Seconds within which something happens that will, on a busy machine."""
 
@@ -58,6 +60,12 @@ def begun(containers: Mapping[str, Container]) -> frozenset[str]:
     return frozenset(name for name, one in containers.items() if one.begun)
 
 
+def start_store(containers: Mapping[str, Container], store: str) -> None:
+    """Start a store, and what is beside it in its pod."""
+    for name in (store, *(one for one, of in SIDECARS.items() if of == store)):
+        containers[name].start()
+
+
 @pytest.fixture(scope="module")
 def start(needs_mesh: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Start, None, None]:
     """Everything, started in the worst order."""
@@ -65,7 +73,7 @@ def start(needs_mesh: Path, tmp_path_factory: pytest.TempPathFactory) -> Generat
     with ExitStack() as stack:
         kubelet = Kubelet(stack, rendered, tmp_path_factory.mktemp("stack"), needs_mesh, PACE)
         containers = kubelet.containers
-        for name in containers.keys() - {*STORES}:
+        for name in containers.keys() - {*STORES, *SIDECARS}:
             containers[name].start()
         waiting = {**dict.fromkeys(FOR_REDIS, "wait-for-redis"), **dict.fromkeys(FOR_BOTH, "wait-for-postgres")}
         assert eventually(
@@ -73,10 +81,10 @@ def start(needs_mesh: Path, tmp_path_factory: pytest.TempPathFactory) -> Generat
         )
         assert eventually(lambda: begun(containers) >= {LOGIN, GATEWAY}, SOON)
         early = begun(containers)
-        containers["redis"].start()
+        start_store(containers, "redis")
         assert eventually(lambda: begun(containers) >= FOR_REDIS, SOON)
         with_redis = begun(containers)
-        containers["postgres"].start()
+        start_store(containers, "postgres")
         assert eventually(lambda: begun(containers) == containers.keys(), SOON), begun(containers)
         running = kubelet.running()
         assert eventually(running.well, SOON), running.works()
@@ -85,7 +93,7 @@ def start(needs_mesh: Path, tmp_path_factory: pytest.TempPathFactory) -> Generat
 
 def test_whoever_needs_a_store_waits_for_it_and_starts_by_itself_when_it_is_there(start: Start) -> None:
     assert start.early == {LOGIN, GATEWAY}
-    assert start.with_redis == {LOGIN, GATEWAY, "redis", *FOR_REDIS}
+    assert start.with_redis - SIDECARS.keys() == {LOGIN, GATEWAY, "redis", *FOR_REDIS}
     assert {name: one.restarts for name, one in start.running.containers.items() if one.restarts} == {}
 
 

@@ -18,6 +18,7 @@ from mcpmesh_k8s.kubernetes import (
     dns_label,
     gateway_api,
     k8s,
+    place_of,
 )
 
 from .gateway import Gateway
@@ -232,8 +233,16 @@ class Exposure(Component):
 
     def __init__(self, scope: Construct, settings: IngressExposure | GatewayApiExposure, gateway: Gateway) -> None:
         name = settings.name or "exposure"
+        if not settings.name and any(
+            not one.settings.name for one in place_of(scope)[0].application.find_all(Exposure)
+        ):
+            raise SettingError(
+                f"{type(settings).__name__}.name",
+                settings.name,
+                "The application has an exposure without a name already. Give this one a name, such as 'internal'.",
+            )
         super().__init__(scope, name, name, "exposure")
-        self.settings = settings
+        self.settings: IngressExposure | GatewayApiExposure = settings
         self.gateway = gateway
         if settings.https is not gateway.settings.https:
             raise SettingError(

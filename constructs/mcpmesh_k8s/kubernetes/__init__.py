@@ -103,7 +103,7 @@ from .storage import (
     ServiceAccountTokenProjection,
     Volume,
 )
-from .storage_class import AwsEbs, AzureDisk, EncryptedStorageClass, GcePd, Longhorn
+from .storage_class import AwsEbs, AzureDisk, EncryptedStorageClass, GcePd, Longhorn, VolumeDriver
 from .store import Content, Count, Mover, Owner, Part, Place, Row, Server, Side, Store, read_script
 from .task import Hook, Task, TaskOptions, TaskSettings
 from .topology import budget, topology
@@ -272,6 +272,7 @@ __all__ = [
     "Variable",
     "VerticalScaling",
     "Volume",
+    "VolumeDriver",
     "WeightedPodAffinityTerm",
     "Workload",
     "WorkloadOptions",

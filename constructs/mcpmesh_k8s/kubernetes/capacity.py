@@ -133,7 +133,13 @@ class Capacity:
             kind, name = self._kinds[share.pod], share.pod.full_name
             if kind.bound:
                 continue
-            if share.steady < kind.most:
+            if not self._nodes(kind, self._places):
+                wanted = ", ".join(f"{key}={value}" for key, value in kind.placement.node_selector)
+                yield (
+                    f"{name} runs on nodes with {wanted} alone, and no node of Budget.nodes has that: say which do, "
+                    "Nodes(labels=…), or mend its Placement.node_selector."
+                )
+            elif share.steady < kind.most:
                 yield (
                     f"{name} may run {kind.most} pods of {kind.amount}, and the nodes have room for {share.steady} for "
                     f"sure, wherever the scheduler puts all others: {_INSTEAD}"

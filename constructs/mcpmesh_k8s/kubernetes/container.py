@@ -89,7 +89,7 @@ class Container:
         once(f"{where} port", [port.container for port in self.ports])
         once(f"{where} Service port", [port.number for port in self.ports])
         once(f"{where} variable", [variable.name for variable in self.variables])
-        once(f"{where} volume", [volume.name for volume in self.volumes])
+        once(f"{where} volume name", [volume.name for volume in self.volumes])
         once(f"{where} mount path", [volume.mount_path for volume in self.volumes])
         if self.command and not self.command[0]:
             raise SettingError(f"{where} command", self.command, "Begin with a program.")

@@ -13,6 +13,7 @@ from .names import dns_label
 from .network import External, Peer, pod_policies, require_sayable
 from .quantity import Amount, Compute
 from .service_mesh import path_of, pod_policies_of
+from .transit import IstioAmbient
 from .values import dataclass
 
 
@@ -97,5 +98,10 @@ class Guest(Component):
                 incoming=[(peer, number) for peer, port in peers for number in path_of(transit, peer, port)],
                 outgoing=[listener for external in settings.reaches for listener in external.listeners],
             ),
-            *pod_policies_of(transit, self.metadata(), dict(settings.labels), {}, peers),
+            # Ambient is a whole namespace's. A proxy of Linkerd comes with an annotation, which guests do not have.
+            *(
+                pod_policies_of(transit, self.metadata(), dict(settings.labels), {}, peers)
+                if isinstance(transit, IstioAmbient)
+                else ()
+            ),
         ]

@@ -33,7 +33,6 @@ from .probe import HttpGet, TcpSocket
 from .quantity import Amount, Compute
 from .service_mesh import (
     carried,
-    comes_plain,
     path_of,
     pod_annotations,
     pod_policies_of,
@@ -447,7 +446,8 @@ class Pod(Component):
             raise SettingError(
                 where,
                 workload.full_name,
-                f"Unknown target: it is not part of the application {self.application.directory}.",
+                f"Unknown target: it is not part of the application {self.application.directory}. One of another is an "
+                f"External(peer=NamespacePods(namespace={workload.namespace!r}, …)), and lets this in by accepts_from.",
             )
         same = (
             present
@@ -675,12 +675,6 @@ class Pod(Component):
         )
 
     @property
-    def plain_ports(self) -> list[int]:
-        """Those that somebody comes in to who is outside a mesh: a proxy in the pod must leave them alone."""
-        transit = self.application.settings.transit
-        return sorted({self.port(port).container for peer, port in self._peers if comes_plain(transit, peer)})
-
-    @property
     def opaque_ports(self) -> list[int]:
         """Those that speak no HTTP."""
         return sorted(port.container for port in self.ports if not port.scheme.startswith("http"))
@@ -707,18 +701,18 @@ class Pod(Component):
         admitted = {port.container: self._clients[port.name] for port in self.ports if port.name in self._clients}
         through: dict[tuple[int, ...], set[str]] = {}
         for number, names in admitted.items():
-            through.setdefault(tuple(carried(transit, [number], self.plain_ports)), set()).update(names)
+            through.setdefault(tuple(carried(transit, [number])), set()).update(names)
         clients = [
             ingress_rule([pods_peer({NAME_LABEL: client}) for client in sorted(names)], numbers)
             for numbers, names in through.items()
         ]
-        clients += probe_rules(transit, self._probed_ports)
+        clients += probe_rules(transit, self._probed_ports, self.application.settings.platform.ip_families)
         ports: dict[str, set[int]] = {}
         outgoing: list[Listener] = []
         for target in self.connections:
             if isinstance(target, Target):
-                number, plain = target.workload.port(target.port).container, target.workload.plain_ports
-                ports.setdefault(target.workload.full_name, set()).update(carried(transit, [number], plain))
+                number = target.workload.port(target.port).container
+                ports.setdefault(target.workload.full_name, set()).update(carried(transit, [number]))
             else:
                 outgoing += [
                     Listener(peer=one.peer, port=number)
@@ -739,7 +733,7 @@ class Pod(Component):
                 clients=clients,
                 targets=[egress_rule([pods_peer({NAME_LABEL: name})], ports[name]) for name in sorted(ports)],
             ),
-            *pod_policies_of(transit, self.metadata(), self.selector, admitted, peers),
+            *pod_policies_of(transit, self.metadata(), self.selector, admitted, peers, self.opaque_ports),
         ]
 
     def pod_template(
@@ -756,7 +750,7 @@ class Pod(Component):
         config = [files.data for files in self.files]
         checksum = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
         annotations = ({"checksum/config": checksum} if config else {}) | dict(extras.pod_annotations)
-        annotations |= pod_annotations(self.application.settings.transit, self.opaque_ports, self.plain_ports)
+        annotations |= pod_annotations(self.application.settings.transit, self.opaque_ports)
 
         def rendered(containers: Sequence[Container]) -> list[k8s.Container]:
             return [

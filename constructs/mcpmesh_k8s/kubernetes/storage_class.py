@@ -13,7 +13,7 @@ from .values import dataclass
 
 
 class VolumeDriver(ABC):
-    """A CSI driver that encrypts volumes. Each kind says itself what it is told."""
+    """A CSI driver that encrypts volumes. Each kind says itself what it is told; one of your own is a subclass."""
 
     @property
     @abstractmethod
@@ -186,7 +186,7 @@ class EncryptedStorageClass:
         name: The name, which the namespace's comes before: a class is the whole cluster's.
     """
 
-    driver: AwsEbs | GcePd | AzureDisk | Longhorn
+    driver: VolumeDriver
     keep: bool = True
     name: str = "encrypted"
 

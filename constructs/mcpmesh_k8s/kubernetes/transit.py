@@ -59,26 +59,30 @@ class Linkerd:
 
     It needs Linkerd 2.19 or newer with its CNI plugin, since its own init container is more than the restricted Pod
     Security Standard allows, and Kubernetes 1.29 or newer, whose sidecars start before init containers and let Jobs
-    end. Policies of the network see port 4143 alone: whoever may reach one port of a pod may reach all of them.
+    end. Policies of the network see port 4143 alone, so Servers and AuthorizationPolicies say beside them which of a
+    pod's ports each client may reach.
 
     Args:
         strict: Whether what is not encrypted is refused. Give ``False`` for the first deployment of an application that
             runs: then both pass, until every pod has its proxy.
         meshed: The namespaces outside the application whose pods are in the mesh too, such as that of the ingress
-            controller. The ports that others come in to are left out of the mesh, also for pods that are in it.
+            controller. Whoever comes from elsewhere comes unencrypted, to the ports alone that it is let in to.
         proxy: CPU, memory and disk of each proxy. Quota and budget count it with its pod.
         namespace: Where Linkerd runs.
+        trust_domain: What the mesh's identities end with.
     """
 
     strict: bool = True
     meshed: tuple[str, ...] = ()
     proxy: Compute = Compute(cpu="10m", memory="32Mi", cpu_limit="200m", memory_limit="128Mi")
     namespace: str = "linkerd"
+    trust_domain: str = "cluster.local"
 
     def __post_init__(self) -> None:
         """Check the names."""
         _namespaces("Linkerd.meshed", self.meshed)
         dns_label("Linkerd.namespace", self.namespace)
+        dns_subdomain("Linkerd.trust_domain", self.trust_domain)
 
 
 @dataclass(frozen=True, kw_only=True)

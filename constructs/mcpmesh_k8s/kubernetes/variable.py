@@ -29,10 +29,18 @@ def secret_literal(name: str, value: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class SecretKey:
-    """One value in a Secret, by the Secret's full name and the key."""
+    """One value in a Secret. ``secret.key(...)`` gives that of a Secret of the application.
+
+    Args:
+        secret: The Secret's full name.
+        key: The key.
+        existing: Whether someone else made the Secret in the application's namespace, such as an operator of databases,
+            under a name of theirs. The operator's commands neither make nor rotate it.
+    """
 
     secret: str
     key: str
+    existing: bool = False
 
     def __str__(self) -> str:
         return f"<{self.secret}/{self.key}>"

@@ -251,6 +251,10 @@ OF_ADDRESSES = (
         summary="Nobody reaches the public address",
         description="It has given no good answer for five minutes, by HTTPS and from inside the cluster.",
     ),
+)
+"""What it shows of addresses outside."""
+
+OF_CERTIFICATES = (
     Alert(
         name="CertificateExpiring",
         expression="probe_ssl_earliest_cert_expiry - time() < 14 * 24 * 3600",
@@ -268,4 +272,4 @@ OF_ADDRESSES = (
         description="It ends in {{ $value | humanizeDuration }}. Browsers then let nobody in.",
     ),
 )
-"""What it shows of addresses outside, which are asked by HTTPS."""
+"""What it shows of whoever is asked by HTTPS: addresses outside, and the registry of a mesh that speaks TLS."""

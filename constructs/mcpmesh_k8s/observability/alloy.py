@@ -42,6 +42,7 @@ from mcpmesh_k8s.kubernetes import (
     settings_of,
     variables,
 )
+from mcpmesh_k8s.services import StoreBackup
 
 USER = User(uid=473, gid=473)
 """The user ``alloy`` of the image (grafana/alloy, Dockerfile)."""
@@ -199,6 +200,31 @@ class Alloy(Workload):
                 summary="Logs do not arrive where they are stored",
                 description="For fifteen minutes lines had to be sent again, or were given up. They may be lost.",
             ),
+            *(
+                self._small(backup)
+                for backup in self.application.find_all(StoreBackup)
+                if backup.settings.least_percent
+            ),
+        )
+
+    def _small(self, backup: StoreBackup) -> Alert:
+        """When the newest backup is far smaller than those before: it may be of a store that lost its data."""
+        of_it = f'backup_bytes{{job="{self.name}", app="{backup.name}"}}'
+        least, newest = backup.settings.least_percent, backup.longest_without
+        return Alert(
+            name="BackupSmall",
+            # The largest of about eight runs before. There is a series for each run, and it ends soon after.
+            expression=(
+                f"max by (app) (max_over_time({of_it}[{newest}s])) "
+                f"< {least / 100:g} * max by (app) (max_over_time({of_it}[{7 * newest}s] offset {newest}s))"
+            ),
+            for_minutes=15,
+            severity=Severity.TICKET,
+            summary=f"The backup of {backup.store.name} is small",
+            description=(
+                f"It has {{{{ $value | humanize1024 }}}}B, less than {least} % of the largest of the last ones. "
+                "Is all of the store in it?"
+            ),
         )
 
     @property
@@ -209,6 +235,7 @@ class Alloy(Workload):
             "OWN": _text(self.full_name),
             "SHORT": _text(f"(?:{self.application.prefixed('')})?(.+)"),
             "FORMATS": "".join(self._formats()),
+            "BACKUPS": self._backups(),
             "LEVELS": "".join(_level(level, words) for level, words in LEVELS),
             "OTHERS": _text(f'{{level!~"{"|".join(level for level, _ in LEVELS)}"}}'),
             "WRITE": self._write(),
@@ -228,6 +255,11 @@ class Alloy(Workload):
                 f'{{app=~"{apps}", container=~"{containers}"}}',
                 f"stage.regex {{\n      expression = {_text(pattern)}\n    }}",
             )
+
+    def _backups(self) -> str:
+        """What makes metrics of the lines by which tasks say which backups they made."""
+        names = "|".join(backup.name for backup in self.application.find_all(StoreBackup))
+        return _MEASURED.replace("@APPS@", names) if names else ""
 
     def _write(self) -> str:
         to, file = self.destination, _text(f"{_SECRETS}/{_PASSWORD}")
@@ -262,6 +294,26 @@ def _text(value: str) -> str:
     quoted = json.dumps(value)
     return f"`{value}`" if "\\" in quoted and "`" not in value and value.isprintable() else quoted
 
+
+_MEASURED = r"""
+  // How large a backup is, in the words of the task that made it. The series ends an hour after.
+  stage.match {
+    selector = `{app=~"@APPS@"} |~ "^event=backup "`
+    stage.logfmt {
+      mapping = { backup_bytes = "bytes" }
+    }
+    stage.metrics {
+      metric.gauge {
+        name              = "bytes"
+        prefix            = "backup_"
+        description       = "The size of a backup that was made."
+        source            = "backup_bytes"
+        action            = "set"
+        max_idle_duration = "1h"
+      }
+    }
+  }
+"""
 
 _CONFIGURATION = r"""// Lines go this way: discovery, relabel, source, process, write.
 logging {
@@ -340,7 +392,7 @@ loki.process "pods" {
       mapping = { level = "", request_id = "", trace_id = "" }
     }
   }
-@FORMATS@
+@FORMATS@@BACKUPS@
   // Few values, the same for all programs, or none.
   stage.labels { values = { level = "" } }
 @LEVELS@  stage.match {

@@ -37,7 +37,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 from mcpmesh_k8s.services import TLS_FILES, mesh_of
 
-from .alerts import OF_ADDRESSES, OF_CHECKS
+from .alerts import OF_ADDRESSES, OF_CERTIFICATES, OF_CHECKS
 
 USER = User(uid=65534, gid=65534)
 """The user ``nobody``: the image names none (prometheus/blackbox_exporter, Dockerfile)."""
@@ -133,8 +133,10 @@ class Blackbox(Workload):
     @property
     def alerts(self) -> tuple[Alert, ...]:
         """What its checks show."""
-        outside = any(isinstance(check.target, External) for _, check in self.all_checks)
-        return (*OF_CHECKS, *(OF_ADDRESSES if outside else ()))
+        checks = [check for _, check in self.all_checks]
+        outside = any(isinstance(check.target, External) for check in checks)
+        certified = any(check.url.startswith("https://") for check in checks)
+        return (*OF_CHECKS, *(OF_ADDRESSES if outside else ()), *(OF_CERTIFICATES if certified else ()))
 
     @property
     def all_checks(self) -> tuple[tuple[Component, HttpCheck], ...]:

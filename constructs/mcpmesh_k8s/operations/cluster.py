@@ -22,6 +22,7 @@ CONTROLLERS = {
     "external-secrets.io": "the External Secrets Operator",
     "gateway.networking.k8s.io": "the Gateway API, with a controller for it",
     "keda.sh": "KEDA",
+    "policy.linkerd.io": "Linkerd, with its CNI plugin",
     "security.istio.io": "Istio, with its ambient mode",
 }
 """Who brings the kinds of an API group that Kubernetes itself has not."""

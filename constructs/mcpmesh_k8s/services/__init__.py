@@ -17,10 +17,12 @@ from .backup import (
 from .data_source import DataSource, HasDashboards, HasDataSource, SourceKind, TakesSamples
 from .grafana import Grafana, GrafanaSettings
 from .language import Java, Python, Runtime, TypeScript
+from .media import MediaStore, S3Media
 from .mesh import ApplicationSettings, Mesh, MeshRelease, mesh_of
 from .mesh_dashboard import MeshDashboard, MeshDashboardSettings
 from .mesh_tls import SHOWN, TLS_FILES, HttpsClient, MeshTls
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
+from .models import ModelProvider, ModelProviderSettings, ModelVendor
 from .postgres import Postgres, PostgresExporter, PostgresSettings, RoleConnections
 from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
 from .redis import Ephemeral, Persistent, Redis, RedisExporter, RedisSettings, RedisUser, Repair
@@ -55,6 +57,7 @@ __all__ = [
     "HasDataSource",
     "HttpsClient",
     "Java",
+    "MediaStore",
     "Mesh",
     "MeshDashboard",
     "MeshDashboardSettings",
@@ -63,6 +66,9 @@ __all__ = [
     "MeshTls",
     "Minio",
     "MinioSettings",
+    "ModelProvider",
+    "ModelProviderSettings",
+    "ModelVendor",
     "MountedSource",
     "Persistent",
     "Postgres",
@@ -81,6 +87,7 @@ __all__ = [
     "Retention",
     "RoleConnections",
     "Runtime",
+    "S3Media",
     "S3Storage",
     "S3Target",
     "SourceKind",

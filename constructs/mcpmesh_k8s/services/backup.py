@@ -417,6 +417,11 @@ class StoreBackup(Task):
         """What tries the newest backup, where there is something."""
 
     @property
+    def longest_without(self) -> int:
+        """The longest time between two backups, in seconds."""
+        return _longest_without(self, self.settings.deadline_seconds)
+
+    @property
     def opened_by(self) -> SecretFiles | None:
         """What opens its backups, for whoever restores them; nothing where they are not encrypted."""
         age = self.settings.encryption
@@ -566,9 +571,14 @@ def _sender(
     )
 
 
-def _overdue(task: Task, name: str, lasts: int, summary: str, description: str) -> Alert:
+def _longest_without(task: Task, lasts: int) -> int:
+    """The longest time between the ends of two runs, in seconds, where a run lasts so long."""
     assert task.schedule
-    most = task.schedule.longest_gap + task.schedule.starting_deadline_seconds + lasts + _SUMMER_TIME
+    return task.schedule.longest_gap + task.schedule.starting_deadline_seconds + lasts + _SUMMER_TIME
+
+
+def _overdue(task: Task, name: str, lasts: int, summary: str, description: str) -> Alert:
+    most = _longest_without(task, lasts)
     of_it = f'{{cronjob="{task.full_name}"}}'
     return Alert(
         name=name,

@@ -156,11 +156,6 @@ class MeshRelease(Choice):
         """
         return self is not MeshRelease.V0_5
 
-    @property
-    def traces_by_tls(self) -> bool:
-        """Whether a runtime writes spans to a Redis that wants TLS."""
-        return self is MeshRelease.V0_5
-
     # What a client of a registry is told.
 
     @property
@@ -254,7 +249,7 @@ def traces_lost(full_name: str, release: MeshRelease, given: Sequence[Variable])
     """
     texts = {one.name: one.value for one in given}
     traced = texts.get("MCP_MESH_DISTRIBUTED_TRACING_ENABLED") == "true"
-    if traced and not release.traces_by_tls and str(texts.get("REDIS_URL", "")).startswith("rediss://"):
+    if traced and not release.dials_redis_by_tls and str(texts.get("REDIS_URL", "")).startswith("rediss://"):
         yield (
             f"{full_name} has a REDIS_URL with TLS, which the runtime of MCP Mesh {release.value} is not built with: "
             "all spans would be lost, and its log alone would say so. Give it a Redis without TLS, such as Redis(...) "

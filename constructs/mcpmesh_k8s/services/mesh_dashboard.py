@@ -20,7 +20,6 @@ from mcpmesh_k8s.kubernetes import (
     Pod,
     Port,
     Probes,
-    Readiness,
     Scratch,
     SettingError,
     Target,
@@ -159,9 +158,9 @@ class MeshDashboard(Workload):
             return target
         return replace(
             target,
-            readiness=Readiness(
+            readiness=replace(
+                readiness,
                 command=tuple(_TABLES if word.startswith("--command=") else word for word in readiness.command),
-                variables=readiness.variables,
                 what=f"the registry's tables in database {database}, for role {role}",
                 advice="the registry makes them when it starts",
             ),

@@ -256,7 +256,10 @@ class Minio(StatefulWorkload):
         return MinioRotation(
             side=side,
             keys=keys,
-            meanwhile="nobody is refused: the old user and the new one are let in until all clients have the new keys",
+            meanwhile=(
+                "nobody is refused where both keys are new: the old user and the new one are let in until all clients "
+                "have the new keys"
+            ),
             server=Server.of(self),
             policies=policies,
             authority=self._authority,

@@ -478,7 +478,12 @@ class Postgres(StatefulWorkload):
             known = ", ".join(database.name for database in self.settings.databases)
             raise SettingError(f"{self.full_name} database", name, f"Give one of its databases: {known}.")
         if role not in database.logins:
-            raise SettingError(f"{self.full_name} role", role, f"Give one of its roles: {', '.join(database.logins)}.")
+            raise SettingError(
+                f"{self.full_name} role",
+                role,
+                f"Give one of its roles: {', '.join(database.logins)}; or name it in Database({name!r}), among roles=… "
+                "or, where it only reads, readers=….",
+            )
         endpoint = self.endpoint("postgres")
         password = self.secret.key(role_key(role))
         url = f"postgresql://{role}@{endpoint.authority}/{name}?{encryption_query(self.certificate)}"

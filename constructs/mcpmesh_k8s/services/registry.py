@@ -42,6 +42,9 @@ from .tempo import Tempo
 _TRACE_RETENTION = 24
 """Hours, as the registry itself has it (src/core/registry/tracing)."""
 
+_POOL, _POOLED = 25, "DB_MAX_OPEN_CONNECTIONS"
+"""How many connections to its database a pod takes at most unless told (src/core/config). It works with one."""
+
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """What registry and runtime take; in capitals, as the application's code wants them."""
 
@@ -200,9 +203,36 @@ class Registry(Workload):
         if self.settings.calls_agents and agent not in reached:
             self.connects_to(Target(workload=agent))
 
+    def settle(self) -> None:
+        """Let its pods, with the one more of a rollout, take as many connections together as their role may."""
+        each = min(self._pools(), default=_POOL)
+        if 0 < each < _POOL and not any(one.name == _POOLED for one in self.variables):
+            self.add_variables(variables({_POOLED: str(each)}))
+
+    def _pools(self) -> Iterator[int]:
+        """How many connections one of its pods may take, of each server of the application that is its database."""
+        for target in self.connections:
+            if isinstance(target, Target) and isinstance(target.workload, Postgres):
+                role = next((one.value for one in target.introduction if one.name == "POSTGRES_USER"), "")
+                most = target.workload.settings.connection_limits.get(str(role), _POOL)
+                yield most // (self.steady_pods + int(self.may_surge))
+
     def problems(self) -> Sequence[str]:
-        """What it is told and does not read, and several that do not share a database."""
-        return (*unread(self.full_name, self.release, MeshProgram.REGISTRY, self.variables), *self._apart())
+        """What it is told and does not read, several that do not share a database, or have too little of it."""
+        return (
+            *unread(self.full_name, self.release, MeshProgram.REGISTRY, self.variables),
+            *self._apart(),
+            *self._crowded(),
+        )
+
+    def _crowded(self) -> Sequence[str]:
+        pods = self.steady_pods + int(self.may_surge)
+        return [
+            f"{self.full_name} has up to {pods} pods, and its role in PostgreSQL fewer connections: give "
+            f"RoleConnections(most={pods}) or more, or fewer pods."
+            for each in self._pools()
+            if not each
+        ]
 
     def _apart(self) -> Sequence[str]:
         if self.availability.scale.most == 1 or any(

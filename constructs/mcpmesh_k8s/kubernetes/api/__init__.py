@@ -16,6 +16,7 @@ from . import (
     istio,
     k8s,
     keda,
+    linkerd,
     monitoring,
     vertical,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "istio",
     "k8s",
     "keda",
+    "linkerd",
     "monitoring",
     "to_json",
     "vertical",

@@ -1,0 +1,290 @@
+"""This module is the proof that a model's key reaches the agents in front of it alone, and media a bucket of all."""
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import read_manifests, requires
+from mcpmesh_k8s import (
+    Agent,
+    AgentSettings,
+    Application,
+    ApplicationSettings,
+    Availability,
+    Bucket,
+    BucketSettings,
+    Budget,
+    BuiltImage,
+    Compute,
+    ExistingSecrets,
+    External,
+    Image,
+    Java,
+    MediaStore,
+    Mesh,
+    MeshRelease,
+    Minio,
+    MinioSettings,
+    ModelProvider,
+    ModelProviderSettings,
+    ModelVendor,
+    Namespace,
+    NamespacePods,
+    NamespaceSettings,
+    Phase,
+    Python,
+    Registry,
+    RegistrySettings,
+    Replicas,
+    S3Media,
+    Secret,
+    SecretFiles,
+    SecretSettings,
+    SettingError,
+    TreeError,
+    TypeScript,
+    Variable,
+    images,
+    variables,
+)
+from mcpmesh_k8s.kubernetes import PodExtras
+from mcpmesh_k8s.services.language import Runtime
+from mesh_harness import SECRETS, Loopback, Manifest, find, pod_environment
+
+SMALL = Compute(cpu="100m", memory="512Mi")
+IMAGE = Image(repository="acme/claude", tag="1.4.2")
+LANGUAGES: Mapping[str, Runtime] = {
+    "Python": Python(module="claude"),
+    "TypeScript": TypeScript(entry="dist/index.js"),
+    "Java": Java(jar="app.jar"),
+}
+
+
+class Shop:
+    """An application with a registry, and agents that connect to it."""
+
+    def __init__(self, folder: Path, mesh: Mesh = Mesh()) -> None:  # noqa: B008
+        self.folder = folder
+        self.application = Application(ApplicationSettings(name="shop", mesh=mesh), outdir=folder)
+        self.phase = Phase(self.application, "all")
+        Namespace(self.phase, NamespaceSettings(budget=Budget(cpu="8", memory="16Gi")))
+        self.registry = Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL))
+
+    def agent(self, name: str, runtime: Runtime = LANGUAGES["Python"], **given: Any) -> Agent:
+        settings = AgentSettings(name=name, code=BuiltImage(image=IMAGE), compute=SMALL, runtime=runtime, **given)
+        agent = Agent(self.phase, settings)
+        agent.connects_to(self.registry)
+        return agent
+
+    def secret(self, name: str, *keys: str) -> Secret:
+        return Secret(self.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
+
+    def bucket(self, *, own_keys: bool = True) -> Bucket:
+        settings = MinioSettings(image=images.MINIO, compute=SMALL, size="5Gi")
+        minio = Minio(self.phase, settings, self.secret("minio", *settings.secret_keys))
+        keys = self.secret("media", "access-key", "secret-key") if own_keys else None
+        return Bucket(self.phase, BucketSettings(image=images.MINIO_CLIENT, bucket="shop-media"), minio, keys)
+
+    def rendered(self) -> Sequence[Manifest]:
+        self.application.synth()
+        return read_manifests(self.folder)
+
+    def environment(self, name: str) -> dict[str, Any]:
+        (container,) = find(self.rendered(), "Deployment", f"shop-{name}")["spec"]["template"]["spec"]["containers"]
+        return {one["name"]: one.get("value", one.get("valueFrom")) for one in container["env"]}
+
+
+KEY = {"secretKeyRef": {"name": "shop-models", "key": "api-key"}}
+
+
+@pytest.mark.parametrize(
+    ("vendor", "language", "variable", "host"),
+    [
+        (ModelVendor.ANTHROPIC, "Python", "ANTHROPIC_API_KEY", "api.anthropic.com"),
+        (ModelVendor.ANTHROPIC, "TypeScript", "ANTHROPIC_API_KEY", "api.anthropic.com"),
+        (ModelVendor.OPENAI, "Java", "OPENAI_API_KEY", "api.openai.com"),
+        (ModelVendor.GOOGLE, "Python", "GOOGLE_API_KEY", "generativelanguage.googleapis.com"),
+        (ModelVendor.GOOGLE, "TypeScript", "GOOGLE_GENERATIVE_AI_API_KEY", "generativelanguage.googleapis.com"),
+        (ModelVendor.GOOGLE, "Java", "GOOGLE_AI_GEMINI_API_KEY", "generativelanguage.googleapis.com"),
+    ],
+)
+def test_the_runtime_of_each_language_finds_the_key_where_it_looks(
+    vendor: ModelVendor, language: str, variable: str, host: str, tmp_path: Path
+) -> None:
+    shop = Shop(tmp_path / "shop")
+    agent = shop.agent("claude", LANGUAGES[language])
+    provider = ModelProvider(
+        shop.phase, ModelProviderSettings(name="models", vendor=vendor), shop.secret("models", "api-key").key("api-key")
+    )
+    provider.serve(agent)
+    external = agent.connections[-1]
+    assert isinstance(external, External)
+    assert (external.name, external.hosts, external.port) == ("models API", (host,), 443)
+    environment = shop.environment("claude")
+    assert environment[variable] == KEY
+    assert not [name for name in environment if name.endswith("_BASE_URL")]
+    policy = find(read_manifests(shop.folder), "NetworkPolicy", "shop-claude")["spec"]
+    (outside,) = (rule for rule in policy["egress"] if "ipBlock" in json.dumps(rule))
+    assert [port["port"] for port in outside["ports"]] == [443]
+
+
+def test_one_that_speaks_the_same_api_elsewhere_is_dialled_there(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    agent = shop.agent("local")
+    settings = ModelProviderSettings(
+        name="vllm",
+        vendor=ModelVendor.OPENAI,
+        base_url="http://vllm.models:8000/v1",
+        peer=NamespacePods(namespace="models"),
+    )
+    ModelProvider(shop.phase, settings, shop.secret("models", "api-key").key("api-key")).serve(agent)
+    environment = shop.environment("local")
+    assert (environment["OPENAI_API_KEY"], environment["OPENAI_BASE_URL"]) == (KEY, "http://vllm.models:8000/v1")
+    policy = find(read_manifests(shop.folder), "NetworkPolicy", "shop-local")["spec"]
+    (outside,) = (rule for rule in policy["egress"] if "namespaceSelector" in json.dumps(rule))
+    assert [port["port"] for port in outside["ports"]] == [8000]
+
+
+def test_code_that_reads_another_name_is_given_that(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    settings = ModelProviderSettings(name="anthropic", vendor=ModelVendor.ANTHROPIC, key_variable="CLAUDE_API_KEY")
+    ModelProvider(shop.phase, settings, shop.secret("models", "api-key").key("api-key")).serve(shop.agent("claude"))
+    environment = shop.environment("claude")
+    assert environment["CLAUDE_API_KEY"] == KEY
+    assert "ANTHROPIC_API_KEY" not in environment
+
+
+@pytest.mark.parametrize("how", ["a variable", "a folder", "a sidecar's folder of the whole Secret"])
+def test_a_key_that_reaches_another_pod_is_named(how: str, tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    secret = shop.secret("models", "api-key")
+    settings = ModelProviderSettings(name="anthropic", vendor=ModelVendor.ANTHROPIC)
+    ModelProvider(shop.phase, settings, secret.key("api-key")).serve(shop.agent("claude"))
+    ways: dict[str, dict[str, Any]] = {
+        "a variable": {"variables": variables({"MODEL_KEY": secret.key("api-key")})},
+        "a folder": {
+            "extras": PodExtras(volumes=(SecretFiles(mount_path="/keys", secret=secret.full_name, keys=("api-key",)),))
+        },
+        "a sidecar's folder of the whole Secret": {
+            "extras": PodExtras(volumes=(SecretFiles(mount_path="/keys", secret=secret.full_name),))
+        },
+    }
+    shop.agent("curious", **ways[how])
+    place = "MODEL_KEY" if how == "a variable" else "/keys"
+    sentence = f"shop-curious has the key of anthropic (<shop-models/api-key>) as {place}: leave it out"
+    with pytest.raises(TreeError, match=re.escape(sentence)):
+        shop.application.synth()
+
+
+def test_what_nobody_would_read_is_refused() -> None:
+    for given, words in (
+        ({"vendor": ModelVendor.GOOGLE, "base_url": "https://models.example.com"}, "Gemini's client reads no address"),
+        ({"vendor": ModelVendor.OPENAI, "base_url": "models.example.com"}, "Give a URL such as"),
+        ({"vendor": ModelVendor.OPENAI, "base_url": "https://me:secret@models.example.com"}, "Give a URL such as"),
+        ({"vendor": ModelVendor.OPENAI, "key_variable": "key"}, "Give capitals"),
+    ):
+        settings: dict[str, Any] = {"name": "models", **given}
+        with pytest.raises(SettingError, match=words):
+            ModelProviderSettings(**settings)
+
+
+def test_media_lie_in_a_bucket_with_a_user_of_its_own(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    agent = shop.agent("painter", availability=Availability(scale=Replicas(count=3)))
+    agent.connects_to(MediaStore(prefix="pictures/").in_minio(shop.bucket()))
+    environment = shop.environment("painter")
+    assert {name: value for name, value in environment.items() if "MEDIA" in name or "AWS" in name} == {
+        "MCP_MESH_MEDIA_STORAGE": "s3",
+        "MCP_MESH_MEDIA_STORAGE_BUCKET": "shop-media",
+        "MCP_MESH_MEDIA_STORAGE_ENDPOINT": "http://shop-minio:9000",
+        "MCP_MESH_MEDIA_STORAGE_PREFIX": "pictures/",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": {"secretKeyRef": {"name": "shop-media", "key": "access-key"}},
+        "AWS_SECRET_ACCESS_KEY": {"secretKeyRef": {"name": "shop-media", "key": "secret-key"}},
+    }
+    policy = find(read_manifests(shop.folder), "NetworkPolicy", "shop-painter")["spec"]
+    reached = {
+        rule["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/name"]: rule["ports"][0]["port"]
+        for rule in policy["egress"]
+    }
+    assert reached["shop-minio"] == 9000
+
+
+def test_media_lie_in_a_bucket_of_others_with_keys_or_by_the_service_account(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    store = S3Media(host="s3.eu-central-1.amazonaws.com", bucket="shop-media", region="eu-central-1")
+    shop.agent("painter").connects_to(MediaStore().in_s3(store, shop.secret("media", "access-key", "secret-key")))
+    shop.agent("printer").connects_to(MediaStore().in_s3(store))
+    painter, printer = shop.environment("painter"), shop.environment("printer")
+    assert painter["MCP_MESH_MEDIA_STORAGE_ENDPOINT"] == "https://s3.eu-central-1.amazonaws.com"
+    assert painter["AWS_REGION"] == "eu-central-1"
+    assert painter["AWS_SECRET_ACCESS_KEY"] == {"secretKeyRef": {"name": "shop-media", "key": "secret-key"}}
+    assert "AWS_SECRET_ACCESS_KEY" not in printer
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_media_of_one_pod_are_named_where_there_are_several(count: int, tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    local = (Variable(name="MCP_MESH_MEDIA_STORAGE_PATH", value="/tmp/pictures"),)
+    shop.agent("painter", variables=local, availability=Availability(scale=Replicas(count=count)))
+    if count == 1:
+        shop.application.synth()
+        return
+    with pytest.raises(TreeError, match=r"shop-painter has MCP_MESH_MEDIA_STORAGE_PATH, so each of its 3 pods keeps"):
+        shop.application.synth()
+
+
+def test_media_that_would_be_everybodys_or_nobodys_are_refused(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    with pytest.raises(SettingError, match=r"minio-bucket keys: .*Whoever has them uses the other buckets too"):
+        MediaStore().in_minio(shop.bucket(own_keys=False))
+    with pytest.raises(SettingError, match="Give a folder with its slash"):
+        MediaStore(prefix="media")
+    old = Shop(tmp_path / "old", Mesh(release=MeshRelease.V0_5))
+    old.agent("painter").connects_to(MediaStore().in_s3(S3Media(host="s3.example.com", bucket="shop-media")))
+    with pytest.raises(TreeError, match=r"shop-painter has MCP_MESH_MEDIA_STORAGE, which .* 0\.5 does not read"):
+        old.application.synth()
+
+
+CLIENTS = """
+import json
+from _mcp_mesh.engine.native_clients import anthropic_native, gemini_native, openai_native
+anthropic = anthropic_native._build_client("anthropic/claude-sonnet-4-5", None, None)
+openai = openai_native._build_client("openai/gpt-4o", None, None)
+google = gemini_native._build_client("gemini/gemini-2.0-flash", None, None)._api_client
+asked = {"anthropic": (str(anthropic.base_url), anthropic.api_key), "openai": (str(openai.base_url), openai.api_key)}
+print(json.dumps({**asked, "google": (google._http_options.base_url, google.api_key)}))
+"""
+
+
+@requires("mesh3")
+def test_the_real_runtime_dials_where_it_is_told_with_the_key_that_it_is_given(
+    tmp_path: Path, needs_mesh3: Path
+) -> None:
+    """The clients that an LLM provider makes, of a model and nothing else: the variables say the rest."""
+    shop = Shop(tmp_path / "shop")
+    elsewhere = {ModelVendor.OPENAI: "http://vllm.models:8000/v1", ModelVendor.ANTHROPIC: "https://proxy.example.com/"}
+    for vendor in ModelVendor:
+        name = vendor.value
+        settings = ModelProviderSettings(name=name, vendor=vendor, base_url=elsewhere.get(vendor, ""))
+        key = shop.secret(f"{name}-model", "api-key").key("api-key")
+        ModelProvider(shop.phase, settings, key).serve(shop.agent(name))
+    environment: dict[str, str] = {}
+    rendered = shop.rendered()
+    for vendor in ModelVendor:
+        manifest = find(rendered, "Deployment", f"shop-{vendor.value}")
+        environment |= pod_environment(manifest, vendor.value, secrets=SECRETS, loopback=Loopback())
+    said = subprocess.run(
+        [needs_mesh3 / "python", "-c", CLIENTS], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(said.stdout.splitlines()[-1]) == {
+        "anthropic": ["https://proxy.example.com/", SECRETS["shop-anthropic-model", "api-key"]],
+        "openai": ["http://vllm.models:8000/v1/", SECRETS["shop-openai-model", "api-key"]],
+        "google": ["https://generativelanguage.googleapis.com/", SECRETS["shop-google-model", "api-key"]],
+    }
