@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,14 @@ from mcpmesh_k8s import (
     Image,
     Internet,
     Namespace,
+    NamespacePods,
     NamespaceSettings,
     Phase,
     Port,
+    Probes,
     Scratch,
     SettingError,
+    TcpSocket,
     User,
     Workload,
     WorkloadSettings,
@@ -59,6 +63,10 @@ def container(*, command: tuple[str, ...] = (), working_directory: str = "") -> 
     )
 
 
+def serving() -> Container:
+    return replace(container(), ports=(Port(number=8080),), probes=Probes.of(TcpSocket()))
+
+
 def wrong(function: Callable[..., object], *arguments: object, **named: object) -> Callable[[], object]:
     """A call that no type checker would let through."""
     return lambda: function(*arguments, **named)
@@ -74,6 +82,16 @@ def twice() -> None:
     made = application()
     Phase(made, "all")
     Phase(made, "all")
+
+
+def stranger() -> None:
+    other = Application(ApplicationSettings(name="other"), outdir="other")
+    other.look()
+    web, api = (
+        Workload(Phase(made, "all"), WorkloadSettings(name=name, container=serving()))
+        for made, name in ((application(), "web"), (other, "web"))
+    )
+    web.connects_to(api)
 
 
 CASES: dict[str, tuple[Callable[[], object], str]] = {
@@ -126,6 +144,19 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "a path that is another's": (wrong(Scratch, mount_path="/tmp/"), "mount_path of 'tmp': '/tmp/'"),
     "a class that is none": (wrong(Claim, size="1Gi", storage_class="Fast SSD"), "Claim.storage_class of 'data'"),
     "an external without a name": (wrong(External, name=" ", peer=Internet()), "External.name: ' '"),
+    "a Service of another namespace than the peer's": (
+        wrong(
+            External,
+            name="forecast",
+            hosts=("forecast.weather.svc.cluster.local",),
+            peer=NamespacePods(namespace="wether"),
+        ),
+        r"External.peer of 'forecast': 'wether' was given. .* NamespacePods\(namespace='weather'\)",
+    ),
+    "a workload of another application": (
+        stranger,
+        r"'other-web' was given. Unknown target: .* External\(peer=NamespacePods\(namespace='other', …\)\), and lets",
+    ),
     "two phases of one name": (twice, "Phase name: 'all' was given. A phase has this name already"),
 }
 

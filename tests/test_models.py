@@ -2,13 +2,14 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import read_manifests
+from conftest import read_manifests, requires
 from mcpmesh_k8s import (
     Agent,
     AgentSettings,
@@ -53,7 +54,7 @@ from mcpmesh_k8s import (
 )
 from mcpmesh_k8s.kubernetes import PodExtras
 from mcpmesh_k8s.services.language import Runtime
-from mesh_harness import Manifest, find
+from mesh_harness import SECRETS, Loopback, Manifest, find, pod_environment
 
 SMALL = Compute(cpu="100m", memory="512Mi")
 IMAGE = Image(repository="acme/claude", tag="1.4.2")
@@ -249,3 +250,41 @@ def test_media_that_would_be_everybodys_or_nobodys_are_refused(tmp_path: Path) -
     old.agent("painter").connects_to(MediaStore().in_s3(S3Media(host="s3.example.com", bucket="shop-media")))
     with pytest.raises(TreeError, match=r"shop-painter has MCP_MESH_MEDIA_STORAGE, which .* 0\.5 does not read"):
         old.application.synth()
+
+
+CLIENTS = """
+import json
+from _mcp_mesh.engine.native_clients import anthropic_native, gemini_native, openai_native
+anthropic = anthropic_native._build_client("anthropic/claude-sonnet-4-5", None, None)
+openai = openai_native._build_client("openai/gpt-4o", None, None)
+google = gemini_native._build_client("gemini/gemini-2.0-flash", None, None)._api_client
+asked = {"anthropic": (str(anthropic.base_url), anthropic.api_key), "openai": (str(openai.base_url), openai.api_key)}
+print(json.dumps({**asked, "google": (google._http_options.base_url, google.api_key)}))
+"""
+
+
+@requires("mesh3")
+def test_the_real_runtime_dials_where_it_is_told_with_the_key_that_it_is_given(
+    tmp_path: Path, needs_mesh3: Path
+) -> None:
+    """The clients that an LLM provider makes, of a model and nothing else: the variables say the rest."""
+    shop = Shop(tmp_path / "shop")
+    elsewhere = {ModelVendor.OPENAI: "http://vllm.models:8000/v1", ModelVendor.ANTHROPIC: "https://proxy.example.com/"}
+    for vendor in ModelVendor:
+        name = vendor.value
+        settings = ModelProviderSettings(name=name, vendor=vendor, base_url=elsewhere.get(vendor, ""))
+        key = shop.secret(f"{name}-model", "api-key").key("api-key")
+        ModelProvider(shop.phase, settings, key).serve(shop.agent(name))
+    environment: dict[str, str] = {}
+    rendered = shop.rendered()
+    for vendor in ModelVendor:
+        manifest = find(rendered, "Deployment", f"shop-{vendor.value}")
+        environment |= pod_environment(manifest, vendor.value, secrets=SECRETS, loopback=Loopback())
+    said = subprocess.run(
+        [needs_mesh3 / "python", "-c", CLIENTS], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(said.stdout.splitlines()[-1]) == {
+        "anthropic": ["https://proxy.example.com/", SECRETS["shop-anthropic-model", "api-key"]],
+        "openai": ["http://vllm.models:8000/v1/", SECRETS["shop-openai-model", "api-key"]],
+        "google": ["https://generativelanguage.googleapis.com/", SECRETS["shop-google-model", "api-key"]],
+    }

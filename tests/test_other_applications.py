@@ -441,6 +441,27 @@ def test_an_agent_that_lets_another_namespace_in_gives_its_whole_name(tmp_path: 
     assert host in {str(one.value) for one in container.variables}
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_where_the_mesh_speaks_tls_a_registry_of_others_does_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = (EXAMPLES / "weather.py").read_text(encoding="utf-8")
+    tls = 'mcpmesh.MeshTls(certificates=mcpmesh.CertManager(issuer="mesh", kind="ClusterIssuer"))'
+    encrypted = source.replace('(name="weather")', f'(name="weather", mesh=mcpmesh.Mesh(tls={tls}))')
+    assert encrypted != source
+    program = compile(encrypted.replace("http://", f"{scheme}://"), "weather.py", "exec")
+    if scheme == "http":
+        with pytest.raises(TreeError, match=r"weather-forecast has MCP_MESH_REGISTRY_URL=http://.*: give https://"):
+            exec(program, {})
+    else:
+        exec(program, {})
+        (made,) = (one for one in read_manifests(tmp_path / "dist" / "weather") if one["kind"] == "Certificate")
+        names = at(made, "spec")["dnsNames"]
+        assert isinstance(names, list)
+        assert trip_planner.settings.FORECAST_HOST in names
+
+
 def test_people_come_by_two_hosts_and_two_ways_in(trips: tuple[Rendered, list[Manifest]]) -> None:
     ingresses = {name_of(one): one for one in trips[0].manifests if one["kind"] == "Ingress"}
     assert {name: at(one, "spec")["ingressClassName"] for name, one in ingresses.items()} == {

@@ -1021,7 +1021,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         ),
         scheme="wss",
         host="api.example.net",
-        port=8443,
+        port=Refused(8443, "its External says port 443"),
     ),
     Dns: case(
         Dns.kube_dns(),
@@ -1094,7 +1094,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         PARTNER,
         Shop.dials,
         hosts=Refused((), "no path to api.example.com"),
-        port=8443,
+        port=Refused(8443, "its External says port 8443"),
         peer=AddressRange(cidr="203.0.113.7/32"),
         introduction=HINT,
         volumes=(Files(name="partner-ca", mount_path="/partner", files=(File(path="ca.pem", content="CA"),)),),

@@ -158,6 +158,14 @@ CASES: dict[str, tuple[Callable[[Phase], object], str]] = {
         lambda phase: deployment(phase, pod(env=[from_secret("db", "password")])),
         "reads X from key 'password' of Secret 'db', which nothing provides",
     ),
+    "a reference to a variable that comes later": (
+        lambda phase: deployment(phase, pod(env=[env("URL", "db://me:$(WORD)@db"), env("WORD", "x")])),
+        "has URL with $(WORD) in it, which comes later or not at all, and would stay as it stands: give WORD before it",
+    ),
+    "a reference to no variable": (
+        lambda phase: deployment(phase, pod(env=[env("WORD", "x"), env("URL", "$(WORD) $(WORK)")])),
+        "has URL with $(WORK) in it",
+    ),
     "a volume that is not there": (
         lambda phase: deployment(phase, pod(volume_mounts=[k8s.VolumeMount(name="data", mount_path="/data")])),
         "Deployment extra mounts volume 'data', which its pod does not have",
@@ -449,7 +457,10 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     [
         ("http://shop-api:8000", False),  # itself
         ("localhost:6379", False),
-        ("http://api.example.com/v1", False),  # connected below
+        ("https://api.example.com/v1", False),
+        ("http://api.example.com/v1", True),
+        ("https://api.example.com:8443/v1", True),
+        ("api.example.com:443", False),  # connected below
         ("http://api.example.net/v1", True),
         ("other.example.com:443", True),
         ("plain words", False),

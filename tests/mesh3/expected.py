@@ -129,7 +129,8 @@ VARIABLES = (
     Variable(of="api", name="MCP_MESH_API_NAME", fails=(BY_NAME,)),
     Variable(of="api", name="MCP_MESH_HTTP_HOST", fails=(AT_HOST,)),
     Variable(of="api", name="MCP_MESH_HTTP_PORT", instead="8081", fails=(AT_PORT,)),
-    Variable(of="registry", name="DATABASE_URL", fails=(SHARED,)),
+    # Everybody must register with it anew, which takes a while.
+    Variable(of="registry", name="DATABASE_URL", fails=(SHARED,), more=True),
     Variable(of="registry", name="PGPASSWORD", fails=(STARTS,), more=True),
     Variable(of="registry", name="REDIS_URL", fails=(PASSED_ON,)),
     Variable(of="registry", name="REDIS_PASSWORD", fails=(PASSED_ON,)),

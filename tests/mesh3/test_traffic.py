@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from conftest import requires
 from failures.kubelet import Container, Program
+from mcpmesh_k8s import (
+    Application,
+    ApplicationSettings,
+    Compute,
+    Phase,
+    Registry,
+    RegistrySettings,
+    images,
+)
+from mcpmesh_k8s.operations import Environment, Minikube, drain
+from mcpmesh_k8s.operations.programs import Kubectl, OperationError
+from mesh3.application import NAME
 from mesh3.people import PACE, People, stop_as_the_kubelet
 from mesh3.stack import ADMIN, Mesh, Place, ask
 from mesh_harness import LOCALHOST, Pod, eventually
@@ -114,6 +128,61 @@ def test_cancel_reaches_a_job(mesh: Mesh, pods: dict[str, Place], reaches: bool)
         assert worker.pod.output.count("counting was cancelled") == stopped
     assert registry.ask(f"/jobs/{job}").json()["status"] == "cancelled"
     mesh.registry.leads_to(pods["registry"].address)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forwarding(Kubectl):
+    """A kubectl for one pod of the registry, the port of which leads to this one.
+
+    Args:
+        port: The port.
+    """
+
+    port: int
+
+    def output(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
+        """The pod."""
+        return json.dumps({"items": [{"metadata": {"name": "registry-0"}, "status": {"phase": "Running"}}]})
+
+    @contextmanager
+    def forwarded(self, target: str, port: int) -> Generator[int]:
+        """Where it is."""
+        assert (target, port) == ("pod/registry-0", 8001)
+        yield self.port
+
+
+def test_a_drain_is_over_when_jobs_are_and_none_is_begun_until_it_is_undone(
+    mesh: Mesh, pods: dict[str, Place], tmp_path: Path
+) -> None:
+    registry, worker = pods["registry"], pods["stock"]
+    kubectl = Forwarding(context="", namespace="", port=registry.admin)
+
+    def make() -> Application:
+        application = Application(ApplicationSettings(name=NAME), outdir=tmp_path / "dist")
+        settings = RegistrySettings(image=images.REGISTRY, compute=Compute(cpu="100m", memory="64Mi"))
+        Registry(Phase(application, "mesh"), settings)
+        return application
+
+    environment = Environment(name="dev", cluster=Minikube(), make=make)
+    told = {"capability": "count", "submitted_payload": {"item": "apples"}, "submitted_by": "people"}
+
+    def begun() -> int:
+        return worker.pod.output.count("counting begins")
+
+    before = begun()
+    job = registry.ask("/jobs", told).json()["id"]
+    assert eventually(lambda: begun() == before + 1, START), worker.pod.output
+    with pytest.raises(OperationError, match="1 jobs still run after 1 seconds"):
+        drain.drain(environment, kubectl, 1, 0.2)
+    second = registry.ask("/jobs", told).json()["id"]
+    assert registry.ask(f"/jobs/{job}/cancel", {}).status == 200
+    drain.drain(environment, kubectl, 10, 0.2)
+    # It asks for work every five seconds.
+    time.sleep(6)
+    assert begun() == before + 1, "the second is not begun"
+    drain.undrain(environment, kubectl)
+    assert eventually(lambda: begun() == before + 2, START), worker.pod.output
+    assert registry.ask(f"/jobs/{second}/cancel", {}).status == 200
 
 
 def test_a_stop_waits_for_a_call_and_for_no_job(mesh: Mesh, pods: dict[str, Place]) -> None:

@@ -7,7 +7,7 @@ the place of one workload after the other, in the order of the page.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -42,9 +42,16 @@ def healthy(mesh: Mesh) -> dict[str, str]:
     return {one["id"].partition("-")[0]: one["endpoint"] for one in mesh.agents() if one["status"] == "healthy"}
 
 
-@pytest.mark.parametrize("order", [("stock", "prices", "web"), ("web", "prices", "stock")], ids=" ".join)
+UNTRACED = {"MCP_MESH_DISTRIBUTED_TRACING_ENABLED": "false"}
+
+
+@pytest.mark.parametrize(
+    ("order", "variables"),
+    [(("stock", "prices", "web"), {}), (("web", "prices", "stock"), UNTRACED)],
+    ids=["whoever is asked first", "whoever asks first, without tracing"],
+)
 def test_those_of_0_5_roll_to_3_one_after_the_other_and_no_call_is_lost(
-    mesh: Mesh, needs_mesh: Path, needs_mesh3: Path, order: tuple[str, ...]
+    mesh: Mesh, needs_mesh: Path, needs_mesh3: Path, order: tuple[str, ...], variables: Mapping[str, str]
 ) -> None:
     mesh.begin_with(MeshRelease.V0_5, needs_mesh)
     pods: dict[str, Place] = {name: mesh.start(name) for name in ("stock", "prices", "web")}
@@ -64,7 +71,7 @@ def test_those_of_0_5_roll_to_3_one_after_the_other_and_no_call_is_lost(
         assert go_on(people, 20), people.troubles
         mesh.begin_with(MeshRelease.V3, needs_mesh3)
         for name in order:
-            new = mesh.ready(name)
+            new = mesh.ready(name, variables=variables)
             mesh.service(name).leads_to(pods[name].address, new.address)
             # 0.5 cuts what is under way when it is told to stop: so it is told as late as in a cluster.
             stop_as_the_kubelet(mesh, pods[name], new, pace=1)
@@ -75,6 +82,19 @@ def test_those_of_0_5_roll_to_3_one_after_the_other_and_no_call_is_lost(
     assert healthy(mesh) == where
     for place in pods.values():
         place.pod.terminate(10)
+
+
+def test_one_of_3_that_traces_cannot_call_one_of_0_5(mesh: Mesh, needs_mesh: Path, needs_mesh3: Path) -> None:
+    """It says to which trace a call belongs among the arguments, which a tool of 0.5 refuses."""
+    mesh.begin_with(MeshRelease.V0_5, needs_mesh)
+    pods = {name: mesh.running(name) for name in ("stock", "prices", "web")}
+    assert eventually(mesh.works, 2 * START), pods["web"].pod.output
+    mesh.begin_with(MeshRelease.V3, needs_mesh3)
+    for variables, status in ((UNTRACED, 200), ({}, 500)):
+        web = mesh.ready("web", variables=variables)
+        assert web.ask("/price?item=apples", seconds=60).status == status, web.pod.output
+    assert "_trace_id\n  Unexpected keyword argument" in web.pod.output
+    pods["web"].pod.terminate(10)
 
 
 def test_one_of_0_5_cuts_what_is_under_way_when_it_is_told_to_stop(mesh: Mesh, needs_mesh: Path) -> None:

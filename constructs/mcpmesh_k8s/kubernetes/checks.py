@@ -61,6 +61,7 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         requests_that_would_change(objects, application),
         misread_texts(objects),
         unreachable_hosts(objects, application),
+        unresolved_references(objects),
         waits_in_a_circle(application),
         uncounted_requests(application),
         contended_scales(objects),
@@ -615,6 +616,23 @@ def _texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
             yield from _texts(inner, f"{path}[{index}]")
 
 
+def unresolved_references(objects: Objects) -> Iterator[str]:
+    """Kubernetes leaves a ``$(NAME)`` as it stands whose variable comes later, or is none."""
+    for manifest, template in objects.pods:
+        for container in containers_of(template):
+            if "envFrom" in container:
+                continue  # What these bring comes before all others, and is not known.
+            known: set[str] = set()
+            for variable in each(container, "env"):
+                for name in _REFERENCE.findall(str(variable.get("value", ""))):
+                    if name not in known:
+                        yield (
+                            f"{title(manifest)} has {variable.get('name')} with $({name}) in it, which comes later or "
+                            f"not at all, and would stay as it stands: give {name} before it, or write $$({name})."
+                        )
+                known.add(str(variable.get("name")))
+
+
 def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterator[str]:
     """A variable that names a host the policies keep this client from can only lead to a timeout."""
     workloads = {pod.full_name for pod in application.find_all(Workload)}
@@ -627,7 +645,11 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
             for target in pod.connections
             if isinstance(target, Target)
         }
-        outside = {host for target in pod.connections if isinstance(target, External) for host in target.hosts}
+        outside: dict[str, set[int]] = {}
+        for target in pod.connections:
+            if isinstance(target, External):
+                for host in target.hosts:
+                    outside.setdefault(host, set()).add(target.port)
         containers = containers_of(templates[pod.kind, pod.full_name])
         for variable in (variable for container in containers for variable in each(container, "env")):
             value = str(variable.get("value", ""))
@@ -641,17 +663,29 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
                 if service in workloads:
                     allowed = any(name == service and port in (None, number) for name, number in inside)
                 elif "://" in value or port is not None:
-                    allowed = host in outside
+                    dialled = port or _USUAL_PORTS.get(value.partition("://")[0])
+                    allowed = host in outside and dialled in (None, *outside[host])
                 else:
                     continue
                 if not allowed:
                     instead = "connect it, or name the host in an External."
-                    if host in public:
+                    if host in outside:
+                        instead = (
+                            f"its External says port {', '.join(map(str, outside[host]))}. Give port={port} there."
+                        )
+                    elif host in public:
                         instead = "that is this application's own address. Dial a service inside: connects_to(...)."
                     yield (
                         f"{pod.full_name} has {variable.get('name')}={value}, but no path to {host}"
                         f"{f':{port}' if port else ''}: {instead}"
                     )
+
+
+_REFERENCE = re.compile(r"(?<!\$)\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
+"""A variable in the value of another. With two ``$`` it is none."""
+
+_USUAL_PORTS = {"http": 80, "https": 443}
+"""Where a URL leads that names no port. Of other schemes the program knows."""
 
 
 def hosts_in(value: str) -> Iterator[tuple[str, int | None]]:

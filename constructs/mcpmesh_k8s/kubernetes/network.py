@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .api import ApiObjectMetadata, cilium, k8s
@@ -38,6 +39,10 @@ PRIVATE_RANGES = (
 )
 """What is not the internet: private, shared, link-local (with the cloud's metadata address), loopback, multicast
 and reserved addresses, and the IPv6 ranges that are translated to IPv4 ones (the IANA special-purpose registries)."""
+
+
+_SERVICE = re.compile(r"[a-z0-9-]+\.(?P<namespace>[a-z0-9-]+)\.svc(\.|$)")
+"""The name of a Service, with its namespace."""
 
 
 class PolicyKind(Choice):
@@ -235,7 +240,8 @@ class External:
 
     Args:
         name: What people call it; it appears in the topology.
-        hosts: Its host names, when variables name them.
+        hosts: Its host names, when variables name them. That of a Service, ``name.namespace.svc…``, is in the namespace
+            of its peer.
         port: The TCP port that clients dial.
         peer: Where it is, as far as a policy can say; it listens on ``port``. Where it listens on another port than
             clients dial, or is in several places, each as a `Listener`.
@@ -258,6 +264,16 @@ class External:
         port_number(f"External.port of {self.name!r}", self.port)
         if self.peer == ():
             raise SettingError(f"External.peer of {self.name!r}", self.peer, "Give a peer, or Listeners.")
+        named = [one.peer.namespace for one in self.listeners if isinstance(one.peer, NamespacePods)]
+        for host in self.hosts:
+            service = _SERVICE.match(host)
+            if named and service and service["namespace"] not in named:
+                raise SettingError(
+                    f"External.peer of {self.name!r}",
+                    ", ".join(named),
+                    f"{host} is a Service of another namespace. Mend it, or give "
+                    f"NamespacePods(namespace={service['namespace']!r}).",
+                )
 
     @property
     def listeners(self) -> tuple[Listener, ...]:

@@ -446,7 +446,8 @@ class Pod(Component):
             raise SettingError(
                 where,
                 workload.full_name,
-                f"Unknown target: it is not part of the application {self.application.directory}.",
+                f"Unknown target: it is not part of the application {self.application.directory}. One of another is an "
+                f"External(peer=NamespacePods(namespace={workload.namespace!r}, …)), and lets this in by accepts_from.",
             )
         same = (
             present

@@ -264,9 +264,8 @@ class AgentSettings(MeshSettings):
         port: The port it listens on.
         jobs_grace_seconds: Of 3.x: how long its long-running jobs (``task=True``) may go on when a pod is to stop,
             before the runtime is told. It goes on taking jobs meanwhile, unless the registry is drained. What is not
-            done by then begins anew on another of its pods. Who works on one that is cancelled learns of it at once
-            where the registry may call the agent, by ``registry.connects_to(agent)``, and else when it reports its
-            progress.
+            done by then begins anew on another of its pods. Who works on one that is cancelled ends at once
+            where the registry may call the agent, by ``registry.connects_to(agent)``, and else goes on for nothing.
         url_variable: A variable that introduces the agent's URL to its clients. The mesh needs none: clients learn
             addresses from the registry.
     """
@@ -410,11 +409,22 @@ class _MeshWorkload(Workload):
         release = mesh_of(self).release
         return (
             *self._no_registry(),
+            *self._plain_registry(),
             *self._deaf(),
             *self._before_its_registry(),
             *unread(self.full_name, release, self._runs, self.variables),
             *traces_lost(self.full_name, release, self.variables),
             *kept_alone(self.full_name, self.availability.scale.most, self.variables),
+        )
+
+    def _plain_registry(self) -> Sequence[str]:
+        """Where the mesh speaks TLS, a registry of others does too."""
+        told = [str(one.value) for one in self.variables if one.name == "MCP_MESH_REGISTRY_URL"]
+        if mesh_of(self).tls is None or not any(url.startswith("http://") for url in told):
+            return ()
+        return (
+            f"{self.full_name} has MCP_MESH_REGISTRY_URL={told[0]}, and Mesh(tls=…) says that it speaks TLS: give "
+            "https:// and certificates of the same CA, or take tls out.",
         )
 
     def _deaf(self) -> Sequence[str]:
