@@ -412,8 +412,7 @@ def advisories() -> str:
 @cache
 def watched_rules() -> Mapping[str, Mapping[str, Any]]:
     """The rules of an application whose every part is watched, by the names of alerts."""
-    with tempfile.TemporaryDirectory() as outdir:
-        return watched(Path(outdir))
+    return watched()
 
 
 def alerts() -> str:

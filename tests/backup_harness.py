@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ai_interviewer import PROD, AiInterviewer
-from conftest import read_manifests
 from mcpmesh_k8s import RestoreDrill
 from mesh_harness import Loopback, Manifest, Secrets, container_of, find, free_port, mounted, pod_environment
 from processes import START, Account
+from reading import objects_of
 from stand_ins import StandIns
 
 BACKUPS = "/backups"
@@ -280,8 +280,7 @@ def drilled(outdir: Path) -> Sequence[Manifest]:
         redis=replace(PROD.redis, backup=replace(PROD.redis.backup, drill=drill)),
         minio=replace(PROD.minio, backup=replace(PROD.minio.backup, drill=drill)),
     )
-    AiInterviewer(environment, outdir=outdir).synth()
-    return read_manifests(outdir)
+    return objects_of(AiInterviewer(environment, outdir=outdir))
 
 
 def copy_claim(pod: BackupPod, drill: BackupPod) -> None:

@@ -22,6 +22,7 @@ from only_asked import OnlyAsked
 from processes import memory
 from programs import PROGRAMS, Program, how_to_get, named
 from reading import Manifest as Manifest
+from reading import objects_of
 from reading import read_manifests as read_manifests
 
 ROOT = Path(__file__).parent.parent
@@ -65,8 +66,7 @@ def behind_gateway_api(tmp_path_factory: pytest.TempPathFactory) -> list[Manifes
     from gateway_api import BEHIND_GATEWAY_API
 
     folder = tmp_path_factory.mktemp("gateway-api") / "dist"
-    AiInterviewer(BEHIND_GATEWAY_API, outdir=folder).synth()
-    return read_manifests(folder)
+    return objects_of(AiInterviewer(BEHIND_GATEWAY_API, outdir=folder))
 
 
 @pytest.fixture(scope="session")

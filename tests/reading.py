@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+
+if TYPE_CHECKING:
+    from mcpmesh_k8s import Application
 
 Manifest = dict[str, object]
 
@@ -20,3 +24,9 @@ def read_manifests(folder: Path) -> list[Manifest]:
 def documents_of(text: str) -> list[Any]:
     """The documents of a YAML text."""
     return list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+
+
+def objects_of(application: Application) -> list[Manifest]:
+    """All objects of an application as its files would hold them. None is written: it takes Node long to write YAML."""
+    found: list[Manifest] = json.loads(json.dumps([one for phase in application.manifests().values() for one in phase]))
+    return found

@@ -20,6 +20,7 @@ from mcpmesh_k8s.operations import Minikube, backups
 from mcpmesh_k8s.operations.cli import main
 from mcpmesh_k8s.operations.programs import Kubectl
 from mesh_harness import LOCALHOST, SECRETS, Manifest, Pod
+from reading import objects_of
 from test_redis_backup import ask, content, running
 
 pytestmark = [requires("redis"), requires("age")]
@@ -59,8 +60,7 @@ IN_A_BUCKET = encrypted(S3Target(host="s3.example.com", bucket="backups"))
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Manifest]:
     """With backups on claims."""
     folder = tmp_path_factory.mktemp("encrypted") / "prod"
-    AiInterviewer(ON_A_CLAIM, outdir=folder).synth()
-    return read_manifests(folder)
+    return objects_of(AiInterviewer(ON_A_CLAIM, outdir=folder))
 
 
 @pytest.fixture

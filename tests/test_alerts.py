@@ -45,9 +45,9 @@ for _path in sorted((ROOT / "tests/alerts").glob("*.yaml")):
 
 
 @pytest.fixture(scope="module")
-def rules(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def rules() -> dict[str, dict[str, Any]]:
     """The rules of an application with everything."""
-    return watched(tmp_path_factory.mktemp("watched"))
+    return watched()
 
 
 def minutes(text: str) -> int:
@@ -124,7 +124,7 @@ OF_OUR_OWN = {"Watchdog", "PrometheusNotWorking", "AlertsNotSent", "NodeLost", "
 @pytest.fixture(scope="module")
 def operated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The rules of an application that a Prometheus of the cluster watches."""
-    return operated_rules(tmp_path_factory.mktemp("operated") / "dist")
+    return operated_rules()
 
 
 def test_a_prometheus_of_the_cluster_has_all_rules_but_those_about_itself(

@@ -11,9 +11,9 @@ import pytest
 
 from ai_interviewer import PROD, AiInterviewer
 from backup_harness import BackupPod, Bucket, Clock, job_of
-from conftest import read_manifests
 from mcpmesh_k8s import Backup, ExternalSecrets, RestoreDrill, S3Target, SettingError
 from mesh_harness import SECRETS, Manifest, container_of
+from reading import objects_of
 from test_backups import TAKE
 
 TARGET = S3Target(host="s3.example.com", bucket="backups", prefix="prod/")
@@ -32,8 +32,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Manifest]:
         redis=replace(PROD.redis, backup=replace(backup, drill=RestoreDrill())),
         minio=replace(PROD.minio, backup=backup),
     )
-    AiInterviewer(environment, outdir=out).synth()
-    return read_manifests(out)
+    return objects_of(AiInterviewer(environment, outdir=out))
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ from mcpmesh_k8s.kubernetes.manifest import at
 from mcpmesh_k8s.kubernetes.pod_security import violations
 from mcpmesh_k8s.kubernetes.quantity import in_bytes
 from policy_evaluator import JSON, Cluster, Host, Namespace, Pod, namespaces_of, pods_of, policies_of
+from reading import objects_of
 
 NAMESPACE = "ai-interviewer"
 CONTROLLER = Pod(name="controller", namespace="ingress-nginx", labels={"app.kubernetes.io/name": "ingress-nginx"})
@@ -92,8 +93,7 @@ def cluster_of(manifests: list[Manifest], *, cilium: bool = False) -> Cluster:
 
 def with_tls(folder: Path, tls: Tls) -> list[Manifest]:
     exposure = IngressExposure(controller=IngressNginx(), tls=tls)
-    AiInterviewer(replace(PROD, exposure=exposure), outdir=folder / "prod").synth()
-    return read_manifests(folder / "prod")
+    return objects_of(AiInterviewer(replace(PROD, exposure=exposure), outdir=folder / "prod"))
 
 
 def hard(manifests: list[Manifest]) -> dict[str, str]:

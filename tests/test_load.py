@@ -20,7 +20,7 @@ from typing import Any, cast
 import pytest
 
 from ai_interviewer import DEV, PROD, AiInterviewer
-from conftest import Manifest, Manifests, read_manifests
+from conftest import Manifest, Manifests
 from environments import WITH_LOGIN
 from gateway_harness import LOGIN, Answer, Request, RunningGateway, running_gateway
 from load_harness import PERSON, ROOT, Load, Step, run_locust
@@ -49,6 +49,7 @@ from mcpmesh_k8s import (
 )
 from mcpmesh_k8s import Container as ContainerOf
 from mesh_harness import LOCALHOST, Loopback, container_of, find, pod_environment
+from reading import objects_of
 from test_reachability import ALLOWED, assert_exactly, openings_in
 
 ANSWERS = 10
@@ -200,8 +201,7 @@ def test_one_person_meets_the_rate_of_the_route(gateway: RunningGateway) -> None
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
     """Production with a load test."""
     folder = tmp_path_factory.mktemp("load-test") / "prod"
-    AiInterviewer(replace(PROD, load_test=SETTINGS), outdir=folder).synth()
-    return read_manifests(folder)
+    return objects_of(AiInterviewer(replace(PROD, load_test=SETTINGS), outdir=folder))
 
 
 def test_no_environment_has_a_load_test_unless_it_says_so(manifests: Manifests) -> None:

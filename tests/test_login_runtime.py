@@ -30,7 +30,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ai_interviewer import PROD, AiInterviewer
-from conftest import read_manifests, requires
+from conftest import requires
 from gateway_harness import LOGIN, PREFIX, Answer, Request, Response, RunningGateway, StubUpstream, running_gateway
 from log_pipeline import Pipeline
 from mcpmesh_k8s import GitHub, Google, OAuth2ProxySettings, OpenIdConnect
@@ -50,6 +50,7 @@ from mesh_harness import (
     start_pod,
 )
 from processes import START, Account, serving
+from reading import objects_of
 
 pytestmark = requires("nginx", "oauth2_proxy")
 COOKIE = "__Host-login"
@@ -270,8 +271,7 @@ def login(
 def render(folder: Path, provider: Provider) -> list[Manifest]:
     """Production, where this provider vouches."""
     assert isinstance(PROD.login, OAuth2ProxySettings)
-    AiInterviewer(replace(PROD, login=replace(PROD.login, provider=provider)), outdir=folder).synth()
-    return list(read_manifests(folder))
+    return list(objects_of(AiInterviewer(replace(PROD, login=replace(PROD.login, provider=provider)), outdir=folder)))
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ from mcpmesh_k8s import (
 from mesh_harness import Manifest
 from programs import ROOT
 from queries import errors
+from reading import objects_of
 
 SAMPLES: dict[str, list[dict[str, Any]]] = yaml.safe_load((ROOT / "tests/log_samples.yaml").read_text(encoding="utf-8"))
 WEB = Container(
@@ -211,8 +212,7 @@ def test_loki_talks_to_nobody_but_itself(rendered: Sequence[Manifest]) -> None:
 
 def with_logs(logs: LogsSettings, folder: Path) -> Sequence[Manifest]:
     """Production, with another choice."""
-    AiInterviewer(replace(PROD, logs=logs), outdir=folder).synth()
-    return read_manifests(folder)
+    return objects_of(AiInterviewer(replace(PROD, logs=logs), outdir=folder))
 
 
 def named(manifests: Sequence[Manifest], name: str) -> list[Manifest]:

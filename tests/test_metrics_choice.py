@@ -32,6 +32,7 @@ from mcpmesh_k8s import (
     SettingError,
 )
 from mcpmesh_k8s.observability.promql import confined
+from reading import objects_of
 from test_schemas import CUSTOM, VERSIONS, is_custom
 
 pytestmark = pytest.mark.usefixtures("schemas_are_read_once")
@@ -63,8 +64,7 @@ ASKED = {
 
 def rendered(folder: Path, metrics: MetricsSettings) -> list[Manifest]:
     """Production, with another choice."""
-    AiInterviewer(replace(PROD, metrics=metrics), outdir=folder).synth()
-    return read_manifests(folder)
+    return objects_of(AiInterviewer(replace(PROD, metrics=metrics), outdir=folder))
 
 
 @pytest.fixture(scope="module")
@@ -322,8 +322,9 @@ def test_an_address_without_a_certificate_is_not_asked(tmp_path: Path) -> None:
     """Dev has none, whatever is said of the check."""
     metrics = replace(DEV.metrics, blackbox=BlackboxSettings(public_address=PublicAddress()))  # type: ignore[type-var]
     small = Compute(cpu="10m", memory="64Mi")
-    AiInterviewer(replace(DEV, metrics=metrics, grafana=replace(DEV.grafana, compute=small)), outdir=tmp_path).synth()
-    manifests = read_manifests(tmp_path)
+    manifests = objects_of(
+        AiInterviewer(replace(DEV, metrics=metrics, grafana=replace(DEV.grafana, compute=small)), outdir=tmp_path)
+    )
     assert "public-address" not in blackbox_of(manifests)
     assert "probe_ssl_earliest_cert_expiry" not in str(manifests)
     (policy,) = (p for p in of_kind(manifests, "NetworkPolicy") if p["metadata"]["name"] == f"{NAMESPACE}-blackbox")

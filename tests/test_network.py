@@ -44,6 +44,7 @@ from mcpmesh_k8s import (
 )
 from policy_evaluator import JSON, Cluster, Host, Pod, Protocol, namespaces_of, pods_of, policies_of
 from policy_evaluator import Namespace as ClusterNamespace
+from reading import objects_of
 
 CILIUM = PolicyKind.CILIUM
 KUBERNETES = PolicyKind.KUBERNETES
@@ -312,8 +313,9 @@ def test_a_provider_inside_the_cluster_is_reached_at_its_own_port(tmp_path: Path
         ),
     )
     assert isinstance(PROD.login, OAuth2ProxySettings)
-    AiInterviewer(replace(PROD, login=replace(PROD.login, provider=provider)), outdir=tmp_path / "shop").synth()
-    rendered = read_manifests(tmp_path / "shop")
+    rendered = objects_of(
+        AiInterviewer(replace(PROD, login=replace(PROD.login, provider=provider)), outdir=tmp_path / "shop")
+    )
     cluster = world_of(rendered)
     login = of("oauth2-proxy", rendered)
     ports = (443, 8443)
@@ -335,8 +337,7 @@ def test_whoever_stands_before_the_gateway_reaches_it_and_nobody_else_does(
     tmp_path: Path, peer: Peer | tuple[Peer, ...], admitted: set[str]
 ) -> None:
     exposure = IngressExposure(controller=OtherController(ingress_class="cloud", peer=peer), tls=Tls(secret="tls"))
-    AiInterviewer(replace(PROD, exposure=exposure), outdir=tmp_path / "shop").synth()
-    rendered = read_manifests(tmp_path / "shop")
+    rendered = objects_of(AiInterviewer(replace(PROD, exposure=exposure), outdir=tmp_path / "shop"))
     cluster = world_of(rendered)
     gateway = of("nginx-gateway", rendered)
     assert {end.name for end in ENDS if cluster.allows(end, gateway, 8080)} == admitted

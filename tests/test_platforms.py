@@ -57,6 +57,7 @@ from mesh_harness import (
 )
 from networks import lack, needs_root, own_network
 from processes import REDIS, START, Account, serving, start_redis
+from reading import objects_of
 from redis_client import redis_cli
 from test_postgres_runtime import Server, starting
 
@@ -96,8 +97,7 @@ def rendered(
         platform=platform,
         backend=replace(backend, args=(*backend.args[:host], platform.every_host, *backend.args[host + 1 :])),
     )
-    AiInterviewer(changed, outdir=folder).synth()
-    return list(read_manifests(folder))
+    return list(objects_of(AiInterviewer(changed, outdir=folder)))
 
 
 def shop(platform: Platform) -> tuple[Application, Phase]:

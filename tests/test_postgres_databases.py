@@ -23,6 +23,7 @@ from mcpmesh_k8s import Database, Postgres, SettingError
 from mcpmesh_k8s.operations.upgrade import breaking_changes, notes_on
 from mesh_harness import LOCALHOST, InventedSecrets, Loopback, Manifest, find, pod_environment
 from processes import Account
+from reading import objects_of
 from test_postgres_runtime import (
     CLIENTS,
     DATABASES,
@@ -151,12 +152,10 @@ def read(folder: Path) -> Sequence[Manifest]:
     return read_manifests(folder)
 
 
-def given(tmp_path: Path, *databases: Database) -> Given:
+def given(*databases: Database) -> Given:
     """Dev with other databases."""
     settings = replace(DEV, postgres=replace(DEV.postgres, databases=databases))
-    folder = tmp_path / f"of-{len(list(tmp_path.iterdir()))}"
-    AiInterviewer(settings, outdir=folder).synth()
-    return {"manifests": read(folder)}
+    return {"manifests": objects_of(AiInterviewer(settings, outdir="unused"))}
 
 
 MESH, OWN = DEV.postgres.databases
@@ -255,13 +254,12 @@ def test_two_runs_at_once_do_no_harm(first_start: Server) -> None:
 
 
 def test_a_role_and_a_database_that_come_later_are_made_while_the_server_runs(
-    first_start: Server, tmp_path: Path
+    first_start: Server,
 ) -> None:
     first_start.bring()
     pid = first_start.pod.process.pid
     first_start.ask("CREATE TABLE kept (); INSERT INTO kept DEFAULT VALUES", **first_start.client("backend"))
     later = given(
-        tmp_path,
         MESH,
         replace(OWN, roles=(*OWN.roles, "reports")),
         Database(name="audit", roles=("backend", "reports"), extensions=("pgcrypto",)),
@@ -284,8 +282,8 @@ def test_a_role_and_a_database_that_come_later_are_made_while_the_server_runs(
     assert before == after
 
 
-def test_what_is_no_longer_named_stays_and_its_role_is_kept_out(first_start: Server, tmp_path: Path) -> None:
-    more = given(tmp_path, MESH, OWN, Database(name="audit", roles=("backend", "reports")))
+def test_what_is_no_longer_named_stays_and_its_role_is_kept_out(first_start: Server) -> None:
+    more = given(MESH, OWN, Database(name="audit", roles=("backend", "reports")))
     first_start.bring(**more)
     reports = {
         "url": f"postgresql://reports@{LOCALHOST}:{first_start.port}/audit",
@@ -300,21 +298,21 @@ def test_what_is_no_longer_named_stays_and_its_role_is_kept_out(first_start: Ser
     assert first_start.ask("SELECT n FROM kept", **reports) == ["7"]
 
 
-def test_a_role_that_loses_its_part_in_a_database_is_kept_out_of_it(first_start: Server, tmp_path: Path) -> None:
-    first_start.bring(**given(tmp_path, MESH, OWN, Database(name="audit", roles=("backend", "mcpmesh"))))
-    first_start.bring(**given(tmp_path, MESH, OWN, Database(name="audit", roles=("mcpmesh",))))
+def test_a_role_that_loses_its_part_in_a_database_is_kept_out_of_it(first_start: Server) -> None:
+    first_start.bring(**given(MESH, OWN, Database(name="audit", roles=("backend", "mcpmesh"))))
+    first_start.bring(**given(MESH, OWN, Database(name="audit", roles=("mcpmesh",))))
     me = first_start.client("backend")
     done = first_start.psql("SELECT", url=me["url"].replace("/ai_interviewer?", "/audit?"), PGPASSWORD=me["PGPASSWORD"])
     assert 'pg_hba.conf rejects connection for host "127.0.0.1", user "backend", database "audit"' in done.stderr
     assert first_start.ask("SELECT has_database_privilege('backend', 'audit', 'CONNECT')") == ["f"]
 
 
-def test_a_role_that_was_alone_keeps_its_tables_when_others_come(first_start: Server, tmp_path: Path) -> None:
+def test_a_role_that_was_alone_keeps_its_tables_when_others_come(first_start: Server) -> None:
     """In a schema of its own it would make its tables again, and find them empty."""
     first_start.bring()
     me = first_start.client("registry")
     first_start.ask("CREATE TABLE kept AS SELECT 7 AS n", **me)
-    first_start.bring(**given(tmp_path, replace(MESH, roles=("mcpmesh", "reports")), OWN))
+    first_start.bring(**given(replace(MESH, roles=("mcpmesh", "reports")), OWN))
     first_start.ask("CREATE TABLE IF NOT EXISTS kept (n int)", **me)
     assert first_start.ask("SELECT n FROM kept", **me) == ["7"]
     other = {"url": me["url"].replace("mcpmesh@", "reports@"), "PGPASSWORD": SECRETS[POSTGRES, "reports-password"]}
@@ -324,13 +322,13 @@ def test_a_role_that_was_alone_keeps_its_tables_when_others_come(first_start: Se
     assert "must be owner of database" in first_start.psql("ALTER DATABASE mcpmesh SET work_mem = '1GB'", **me).stderr
 
 
-def test_a_reader_reads_what_is_there_and_what_comes_and_changes_nothing(first_start: Server, tmp_path: Path) -> None:
+def test_a_reader_reads_what_is_there_and_what_comes_and_changes_nothing(first_start: Server) -> None:
     first_start.bring()
     keeper = first_start.client("registry")
     first_start.ask(
         "CREATE TABLE before AS SELECT 1 AS n", "CREATE SCHEMA own", "CREATE TABLE own.before (n int)", **keeper
     )
-    read_by = given(tmp_path, replace(MESH, readers=("looker",)), replace(OWN, readers=("watcher",)))
+    read_by = given(replace(MESH, readers=("looker",)), replace(OWN, readers=("watcher",)))
     said = first_start.bring(**read_by)
     assert "role looker: made" in said
     assert first_start.bring(**read_by) == f"{DONE}\n"
@@ -529,9 +527,9 @@ def test_a_wrong_password_of_the_superuser_is_one_clear_sentence(made: tuple[Ser
     )
 
 
-def test_an_extension_that_the_image_lacks_is_named(made: tuple[Server, list[str]], tmp_path: Path) -> None:
+def test_an_extension_that_the_image_lacks_is_named(made: tuple[Server, list[str]]) -> None:
     server, _ = made
-    wrong = given(tmp_path, replace(MESH, extensions=("no_such_thing",)), OWN)
+    wrong = given(replace(MESH, extensions=("no_such_thing",)), OWN)
     said = server.fails(**wrong)
     assert "no_such_thing" in said
     assert said.endswith("error: database mcpmesh is not as it should be: see above\n")
@@ -651,9 +649,9 @@ def test_one_client_uses_two_databases_of_one_server(first_start: Server, tmp_pa
     assert peers.count({"app.kubernetes.io/name": POSTGRES}) == 1
 
 
-def test_check_upgrade_says_what_becomes_of_databases_and_roles(tmp_path: Path) -> None:
+def test_check_upgrade_says_what_becomes_of_databases_and_roles() -> None:
     def rendered(*databases: Database) -> Sequence[Manifest]:
-        return given(tmp_path, *databases)["manifests"]
+        return given(*databases)["manifests"]
 
     audit = Database(name="audit", roles=("backend",), readers=("auditor",))
     before, after = rendered(MESH, OWN), rendered(MESH, OWN, audit)

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from ai_interviewer import DEV, AiInterviewer
-from conftest import Manifests, read_manifests, try_each
+from conftest import Manifests, try_each
 from mcpmesh_k8s import PostgresExporter, SettingError
 from mesh_harness import (
     LOCALHOST,
@@ -34,6 +34,7 @@ from mesh_harness import (
 )
 from processes import START, Account, serving
 from programs import ROOT
+from reading import objects_of
 from test_postgres_runtime import (
     DATABASES,
     POSTGRES,
@@ -212,8 +213,7 @@ def test_a_role_that_was_given_more_is_brought_back(server: Server) -> None:
 def without(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Manifest]:
     """Dev with a PostgreSQL that nobody measures."""
     folder = tmp_path_factory.mktemp("without") / "dist"
-    AiInterviewer(replace(DEV, postgres=replace(DEV.postgres, exporter=None)), outdir=folder).synth()
-    return read_manifests(folder)
+    return objects_of(AiInterviewer(replace(DEV, postgres=replace(DEV.postgres, exporter=None)), outdir=folder))
 
 
 def test_a_server_from_before_gets_the_role_by_a_deployment(

@@ -16,6 +16,7 @@ from environments import EVERY, STAGING, said_of
 from mcpmesh_k8s import MetricsSettings, NoMetrics, PrometheusOperator
 from openings import Opening, openings_of
 from policy_evaluator import JSON, Pod, pods_of, policies_of
+from reading import objects_of
 
 NAMESPACE = "ai-interviewer"
 
@@ -172,9 +173,8 @@ def test_exactly_the_openings_of_the_table_exist(manifests: Manifests, environme
 
 
 def test_routes_to_the_mesh_open_no_more_in_a_shared_cluster_than_elsewhere(tmp_path: Path) -> None:
-    AiInterviewer(STAGING, outdir=tmp_path / "staging").synth()
     assert_exactly(
-        openings_in(read_manifests(tmp_path / "staging")),
+        openings_in(objects_of(AiInterviewer(STAGING, outdir=tmp_path / "staging"))),
         EVERYWHERE + TO_THE_CLUSTER + TO_THE_MESH + SIGN_IN + TELLS_PEOPLE + ASKS_OUTSIDE + BACKS_UP,
     )
 

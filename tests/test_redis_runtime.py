@@ -58,6 +58,7 @@ from mesh_harness import (
 )
 from processes import REDIS, START, serving, start_beside_redis, start_redis
 from programs import ROOT
+from reading import objects_of
 from redis_client import ask_redis, redis_cli
 
 PASSWORD = SECRETS[REDIS, "operator-password"]
@@ -517,8 +518,7 @@ def with_repair(tmp_path: Path, repair: Repair) -> Sequence[Manifest]:
     """Production with a way to repair its Redis."""
     storage = Persistent(size="5Gi", repair=repair)
     settings = dataclasses.replace(PROD, redis=dataclasses.replace(PROD.redis, storage=storage))
-    AiInterviewer(settings, outdir=tmp_path / repair.value).synth()
-    return read_manifests(tmp_path / repair.value)
+    return objects_of(AiInterviewer(settings, outdir=tmp_path / repair.value))
 
 
 def run_repair(rendered: Sequence[Manifest], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:

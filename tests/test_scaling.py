@@ -15,7 +15,7 @@ import yaml
 
 from ai_interviewer import DEV, PROD, AiInterviewer
 from ai_interviewer.settings import EnvironmentSettings
-from conftest import Manifest, read_manifests, requires
+from conftest import Manifest, requires
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
@@ -47,6 +47,7 @@ from mcpmesh_k8s.kubernetes import ApiObjectMetadata, Component, vertical
 from mcpmesh_k8s.kubernetes import Manifest as Rendered
 from mcpmesh_k8s.operations.upgrade import breaking_changes
 from policy_evaluator import JSON, Cluster, Pod, namespaces_of, pods_of, policies_of
+from reading import objects_of
 from test_schemas import CUSTOM
 
 BY_REQUESTS = RequestRate(minimum=3, maximum=5, per_pod=12.5)
@@ -63,8 +64,7 @@ def scaled(scale: Replicas | Autoscaling, of: EnvironmentSettings = PROD, **more
 def by_requests(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
     """All objects of production whose backend scales by requests."""
     folder = tmp_path_factory.mktemp("by-requests") / "prod"
-    AiInterviewer(scaled(BY_REQUESTS), outdir=folder).synth()
-    return read_manifests(folder)
+    return objects_of(AiInterviewer(scaled(BY_REQUESTS), outdir=folder))
 
 
 def named(manifests: list[Manifest], kind: str, name: str) -> dict[str, Any]:

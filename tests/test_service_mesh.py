@@ -17,7 +17,7 @@ import pytest
 import openings
 import test_reachability as reach
 from ai_interviewer import PROD, AiInterviewer, EnvironmentSettings
-from conftest import Manifest, close, read_manifests
+from conftest import Manifest, close
 from encrypted import AMBIENT, LINKERD
 from mcpmesh_k8s import (
     Application,
@@ -45,6 +45,7 @@ from mcpmesh_k8s import (
 from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
 from mesh_harness import find
 from openings import HOSTS, Opening, openings_of
+from reading import objects_of
 from test_reachability import ALLOWED, NAMESPACE, OTHERS, assert_exactly, openings_in
 
 Rendered = list[Manifest]
@@ -63,8 +64,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rendered(settings: EnvironmentSettings, folder: Path) -> Rendered:
-    AiInterviewer(settings, outdir=folder).synth()
-    return read_manifests(folder)
+    return objects_of(AiInterviewer(settings, outdir=folder))
 
 
 @pytest.fixture(scope="module")

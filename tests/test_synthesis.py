@@ -27,6 +27,7 @@ from mcpmesh_k8s import (
     synthesize,
 )
 from mcpmesh_k8s.kubernetes import yaml_text
+from reading import objects_of
 
 OURS = "metadata:\n  labels:\n    app.kubernetes.io/part-of: ai-interviewer\n"
 """What every file of the application holds somewhere."""
@@ -271,6 +272,14 @@ def test_two_applications_in_one_folder_are_refused(tmp_path: Path, one: str, tw
     with pytest.raises(SettingError, match=r"Another application is written to .*Give each a folder of its own"):
         synthesize(applications)
     assert files_of(tmp_path) == {}
+
+
+@pytest.mark.parametrize("environment", EVERY)
+def test_what_is_written_are_the_objects_that_a_program_finds_in_an_application(
+    manifests: Manifests, environment: str
+) -> None:
+    """So most tests look at these, and let Node write nothing."""
+    assert objects_of(AiInterviewer(SETTINGS[environment], outdir="unused")) == manifests(environment)
 
 
 @pytest.mark.parametrize("environment", EVERY)

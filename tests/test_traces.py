@@ -13,7 +13,7 @@ import yaml
 
 from ai_interviewer import DEV, PROD, EnvironmentSettings
 from ai_interviewer.application import AiInterviewer
-from conftest import Manifests, read_manifests
+from conftest import Manifests
 from environments import EVERY
 from mcpmesh_k8s import (
     AddressRange,
@@ -34,8 +34,9 @@ from mcpmesh_k8s import (
     images,
 )
 from mesh_harness import Manifest, find
+from reading import objects_of
 from test_alerts import RUNBOOK_PAGES
-from watched import rules
+from watched import rules_in
 
 # Every field that is rendered, as the structs of grafana/tempo v2.8.4 name them: it refuses any other when it starts.
 # cmd/tempo/app/config.go, modules/{distributor,ingester,generator,overrides}, tempodb/backend/s3/config.go.
@@ -94,8 +95,7 @@ def unknown(told: Mapping[str, Any], known: Mapping[str, Any], where: str = "") 
 
 
 def rendered(environment: EnvironmentSettings, folder: Path) -> Sequence[Manifest]:
-    AiInterviewer(environment, outdir=folder / environment.name).synth()
-    return read_manifests(folder / environment.name)
+    return objects_of(AiInterviewer(environment, outdir=folder / environment.name))
 
 
 def policy(manifests: Sequence[Manifest], name: str) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
@@ -170,7 +170,7 @@ def test_nothing_is_counted_where_nobody_takes_it(environment: EnvironmentSettin
     assert "metrics_generator" not in told
     assert "metrics_generator" not in told["overrides"]["defaults"]
     assert policy(made, "tempo")[1] == set()
-    assert not {"CallsFailing", "SpansNotCounted"} & {rule["alert"] for rule in rules(tmp_path / "dev")}
+    assert not {"CallsFailing", "SpansNotCounted"} & {rule["alert"] for rule in rules_in(made)}
     # What is left is bounded as before.
     assert told["overrides"]["defaults"]["ingestion"]["max_traces_per_user"] == 2000
 
@@ -310,8 +310,8 @@ def test_the_way_of_a_span_is_drawn_as_it_is_and_watched(manifests: Manifests) -
 
 def test_who_has_no_exporter_of_redis_is_not_told_of_spans_that_do_not_arrive(tmp_path: Path) -> None:
     def alerts(environment: EnvironmentSettings) -> set[str]:
-        AiInterviewer(environment, outdir=tmp_path / environment.name).synth()
-        return {rule["alert"] for rule in rules(tmp_path / environment.name)}
+        made = objects_of(AiInterviewer(environment, outdir=tmp_path / environment.name))
+        return {rule["alert"] for rule in rules_in(made)}
 
     assert isinstance(DEV.metrics, InClusterPrometheus)
     assert "SpansNotArriving" in alerts(DEV)
