@@ -320,6 +320,6 @@ def test_java_whose_heap_is_full_ends_where_it_would_seem_alive(image: OwnRoot, 
             fill(agent)
             assert eventually(lambda: "OutOfMemoryError" in agent.pod.output, START)
             assert agent.answers() == WELL, "it answers all probes, without the thread that had the work"
-            assert levels(JAR, agent) == ["E"]
+            assert set(levels(JAR, agent)) == {"E"}
 
     inside(look)
