@@ -94,7 +94,7 @@ class Shop:
         self.prices = Agent(phase, AgentSettings(name="prices", code=CODE, compute=SMALL, module="prices"))
         self.stock = Agent(phase, AgentSettings(name="stock", code=CODE, compute=SMALL, module="stock"))
         self.registry.connects_to(self.redis)
-        self.registry.connects_to(self.tempo.collector)
+        self.registry.connects_to(self.tempo)
         for client in (self.web, self.prices, self.stock):
             client.connects_to(self.registry, self.redis.user("web") if client is self.web else self.redis)
 

@@ -96,9 +96,10 @@ SAYS, PAUSES, PRINTS, WRITES_NOTHING = (
     "what the code prints is in the log at once",
     "it writes nothing beside its code",
 )
-SHARED, STARTS, PASSED_ON, FETCHED, RULED, PATIENT, KEEPS = (
+SHARED, STARTS, MODEST, PASSED_ON, FETCHED, RULED, PATIENT, KEEPS = (
     "another registry knows the same agents",
     "it starts",
+    "it takes no more sessions of PostgreSQL than its role may",
     "it passes on spans",
     "it fetches a trace for who asks for it",
     "what rules it is refused on the port that all reach",
@@ -132,6 +133,7 @@ VARIABLES = (
     # Everybody must register with it anew, which takes a while.
     Variable(of="registry", name="DATABASE_URL", fails=(SHARED,), more=True),
     Variable(of="registry", name="PGPASSWORD", fails=(STARTS,), more=True),
+    Variable(of="registry", name="DB_MAX_OPEN_CONNECTIONS", instead="20", fails=(MODEST,)),
     Variable(of="registry", name="REDIS_URL", fails=(PASSED_ON,)),
     Variable(of="registry", name="REDIS_PASSWORD", fails=(PASSED_ON,)),
     Variable(of="registry", name="MCP_MESH_DISTRIBUTED_TRACING_ENABLED", fails=(PASSED_ON, FETCHED, KEEPS)),

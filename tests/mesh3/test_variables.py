@@ -7,6 +7,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -211,12 +212,26 @@ def of_registry(mesh: Mesh, place: Place, tempo: Recorded) -> dict[str, Callable
         place.ask(f"/trace/{TRACE}")
         return len(tempo.asked) > before
 
+    def is_modest() -> bool:
+        """While nobody can read agents, whoever asks for them has a session."""
+        with ThreadPoolExecutor(41) as people:
+            lock = "BEGIN; LOCK TABLE agents; SELECT pg_sleep(2); COMMIT"
+            people.submit(mesh.postgres.psql, lock, url="postgresql:///mcpmesh?user=postgres")
+            time.sleep(0.5)
+            for _ in range(40):
+                people.submit(place.ask, "/agents")
+            time.sleep(1)
+            (count,) = mesh.postgres.ask("SELECT count(*) FROM pg_stat_activity WHERE usename = 'mcpmesh'")
+        return int(count) <= int(rendered)
+
+    (rendered,) = (one["value"] for one in place.pod.spec["env"] if one["name"] == "DB_MAX_OPEN_CONNECTIONS")
     return {
         expected.STARTS: lambda: starts and place.pod.process.poll() is None,
-        # Those that another one has been told of.
+        # Those that another one has been told of. It comes early: soon they tell this one too.
         expected.SHARED: lambda: (
             "prices" in {agent["id"].partition("-")[0] for agent in place.ask("/agents").json()["agents"] or []}
         ),
+        expected.MODEST: is_modest,
         expected.PASSED_ON: passes_on,
         expected.FETCHED: fetches,
         expected.RULED: lambda: place.ask("/admin/drain").status == 404,

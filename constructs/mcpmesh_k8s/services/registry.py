@@ -188,10 +188,11 @@ class Registry(Workload):
         )
 
     def connects_to(self, *targets: Pod | Target | External, wait: bool = False) -> None:
-        """Open a path to each target; to Redis as the user that reads traces.
+        """Open a path to each target; to Redis as the user that reads traces, to Tempo as who sends them.
 
         Where it answers for traces too, who takes them is also who is asked for them.
         """
+        targets = tuple(one.collector if isinstance(one, Tempo) else one for one in targets)
         super().connects_to(*(one.traces if isinstance(one, Redis) else one for one in targets), wait=wait)
         for target in targets if self.release.answers_for_traces else ():
             if isinstance(target, Target) and isinstance(target.workload, Tempo):
