@@ -120,7 +120,7 @@ PROGRAMS = (
     ),
     Program(
         "tsx",
-        "starts sources of TypeScript, as the image of rendered agents does",
+        "has Node read the sources of rendered agents of TypeScript",
         ("tsx",),
         brought_by="make node_modules/.ready",
         needs="`tsx` of npm",

@@ -117,7 +117,6 @@ def image(needs_java: Path, tmp_path_factory: pytest.TempPathFactory) -> OwnRoot
         },
         links={
             "/usr/local/bin/node": "/usr/local/node/node",
-            "/usr/local/bin/tsx": "/usr/local/lib/node_modules/tsx/dist/cli.mjs",
             "/usr/local/bin/java": "/usr/local/java/bin/java",
         },
     )
@@ -251,6 +250,23 @@ def test_without_a_variable_it_is_not_where_it_is_looked_for(
     def look() -> None:
         with running(runtime, image, tmp_path, without=[variable]) as agent:
             assert VARIABLES[variable](agent), agent.pod.output
+
+    inside(look)
+
+
+@pytest.mark.parametrize("runtime", [BUILT, SOURCES], ids=["built", "sources"])
+def test_node_that_is_busy_when_it_is_told_to_stop_ends_what_it_does(
+    runtime: Runtime, image: OwnRoot, tmp_path: Path
+) -> None:
+    """The command ``tsx`` would kill it after 60 ms."""
+
+    def look() -> None:
+        with running(runtime, image, tmp_path) as agent:
+            assert started(agent), agent.pod.output
+            agent.ask("/busy")
+            assert eventually(lambda: "busy" in agent.pod.output, START)
+            assert agent.pod.terminate(10) == 0, agent.pod.output
+            assert "leaving" in agent.pod.output
 
     inside(look)
 

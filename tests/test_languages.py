@@ -124,7 +124,10 @@ def environment_of(agent: Agent | Api) -> dict[str, str]:
         (TYPESCRIPT, ["node", "--max-old-space-size=259", "--max-semi-space-size=16", "dist/index.js"]),
         (
             replace(TYPESCRIPT, runtime=TypeScript(entry="src/index.ts", heap_percent=50, args=("--fast",))),
-            ["tsx", "--max-old-space-size=208", "--max-semi-space-size=16", "src/index.ts", "--fast"],
+            [
+                *("node", "--max-old-space-size=208", "--max-semi-space-size=16"),
+                *("--import", "/usr/local/lib/node_modules/tsx/dist/loader.mjs", "src/index.ts", "--fast"),
+            ],
         ),
         (JAVA, ["java", "-Xmx307m", "-XX:+ExitOnOutOfMemoryError", "-jar", "target/stock-1.0.0.jar"]),
     ],
@@ -215,7 +218,7 @@ def test_the_level_of_a_line_is_found_as_spring_and_the_core_write_it(
     ("runtime", "memory", "instead"),
     [
         (TypeScript(entry="a.js"), "192Mi", "256Mi"),
-        (TypeScript(entry="a.ts"), "256Mi", "448Mi"),
+        (TypeScript(entry="a.ts"), "256Mi", "320Mi"),
         (TypeScript(entry="a.js", heap_percent=20), "512Mi", "640Mi"),
         (Java(jar="a.jar"), "448Mi", "512Mi"),
         (Java(jar="a.jar", heap_percent=80), "512Mi", "960Mi"),

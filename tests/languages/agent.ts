@@ -63,6 +63,16 @@ async function register(): Promise<void> {
 }
 
 const server = createServer((request, response) => {
+  if (request.url === "/busy") {
+    response.end("{}");
+    // As code does that reads something large: nothing else is done meanwhile.
+    setImmediate(() => {
+      console.log("busy");
+      const until = Date.now() + 1000;
+      while (Date.now() < until);
+    });
+    return;
+  }
   const known = ["/livez", "/ready", "/startupz", "/health", "/about"].includes(request.url ?? "");
   response.writeHead(known ? 200 : 404, { "Content-Type": "application/json" });
   response.end(request.url === "/about" ? JSON.stringify(about()) : "{}");
