@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from constructs import Construct
@@ -15,7 +16,6 @@ from mcpmesh_k8s.kubernetes import (
     HttpGet,
     Image,
     PodSettings,
-    Probe,
     Probes,
     ScopeSettings,
     SettingError,
@@ -166,17 +166,7 @@ class MeshRelease(Choice):
 
 def _beginning_with_the_users_check(probes: Probes) -> Probes:
     """The same, but a start is over when the code's ``startup_check`` says so: one without has none, and passes."""
-    return Probes(
-        startup=Probe(
-            check=HttpGet(path="/startupz"),
-            period_seconds=probes.startup.period_seconds,
-            timeout_seconds=probes.startup.timeout_seconds,
-            failure_threshold=probes.startup.failure_threshold,
-        ),
-        readiness=probes.readiness,
-        liveness=probes.liveness,
-        hung_grace_seconds=probes.hung_grace_seconds,
-    )
+    return replace(probes, startup=replace(probes.startup, check=HttpGet(path="/startupz")))
 
 
 @dataclass(frozen=True, kw_only=True)
