@@ -85,6 +85,9 @@ _TRIM = (
 )
 
 
+_READERS = ("registry", "dashboard")
+"""Users of programs of Go that read the stream. They write no span: all others do."""
+
 OPERATOR = "operator"
 """Who may everything. Only the server's own container is given its password: for probes, and for whoever moves data."""
 
@@ -586,19 +589,7 @@ class Redis(Workload):
     @property
     def traces(self) -> Target:
         """The server, as the registry sees it: the stream of traces, which it reads. ``Registry`` takes this itself."""
-        return self._read("registry")
-
-    def _read(self, reader: str) -> Target:
-        """The server, as a program of Go sees it that writes no span."""
-        target = self._target(reader)
-        if not self.certificate:
-            return target
-        # Programs of Go name no CA in a URL. They know those of this file.
-        url = next(one for one in target.introduction if one.name == "REDIS_URL")
-        assert isinstance(url.value, str)
-        told = (*(one for one in target.introduction if one is not url),)
-        known = {"REDIS_URL": url.value.partition("?")[0], "SSL_CERT_FILE": self.certificate.authority_file}
-        return replace(target, introduction=(*told, *variables(known)))
+        return self._target("registry")
 
     @property
     def dashboard(self) -> Target:
@@ -609,7 +600,7 @@ class Redis(Workload):
         """
         if not self.settings.dashboard:
             raise SettingError(f"{self.full_name} user", "dashboard", "Give RedisSettings(dashboard=True).")
-        return self._read("dashboard")
+        return self._target("dashboard")
 
     def user(self, name: str) -> Target:
         """The server, as one of ``settings.users`` sees it: what the mesh's runtime does, and keys of its own.
@@ -631,7 +622,6 @@ class Redis(Workload):
 
     def _target(self, user: str) -> Target:
         endpoint, password = self.endpoint("redis"), self._password(user)
-        # The registry and the dashboard write no span: all others do.
         length = {"MCP_MESH_TRACE_STREAM_MAXLEN": str(self.settings.trace_length)}
         where: tuple[str, ...] = ("-h", endpoint.host, "-p", str(endpoint.port))
         question = ("acl", "whoami") if self.settings.open_user else ("ping",)
@@ -639,9 +629,13 @@ class Redis(Workload):
         encryption, known = dict[str, str](), tuple[Volume, ...]()
         if self.certificate:
             ca = self.certificate.authority_file
-            # As redis-py reads it, which the mesh's runtime has.
-            url = f"{url}?ssl_ca_certs={ca}"
             encryption, known = {"REDIS_CA_FILE": ca}, (self.certificate.authority,)
+            if user in _READERS:
+                # Programs of Go name no CA in a URL. They know those of this file.
+                encryption["SSL_CERT_FILE"] = ca
+            else:
+                # As redis-py reads it, which the mesh's runtime has.
+                url = f"{url}?ssl_ca_certs={ca}"
             where = ("--tls", "--cacert", ca, *where)
         return Target(
             workload=self,
@@ -655,7 +649,7 @@ class Redis(Workload):
                     "REDIS_PASSWORD": password,
                     "REDIS_URL": url,
                     **encryption,
-                    **(length if self.release.bounds_traces and user not in ("registry", "dashboard") else {}),
+                    **(length if self.release.bounds_traces and user not in _READERS else {}),
                 }
             ),
             volumes=known,
