@@ -8,7 +8,7 @@ from .api_access import TOKEN_PATH, ApiAccess, ApiRule, ApiServer, ApiToken
 from .application import Application, synthesize
 from .budget import Budget, Nodes, SystemPods
 from .capacity import Share
-from .certificate import Certificate, CertificateSettings, authority, store_certificate
+from .certificate import Certificate, CertificateSettings, authority, client_files, store_certificate
 from .choice import Choice
 from .component import GROUND_WAVE, Component
 from .configuration import yaml_text
@@ -283,6 +283,7 @@ __all__ = [
     "bracketed",
     "budget",
     "bytes_text",
+    "client_files",
     "containers_of",
     "dataclass",
     "dns_label",

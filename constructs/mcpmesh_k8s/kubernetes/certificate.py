@@ -180,3 +180,8 @@ def store_certificate(
     return Certificate(
         scope, CertificateSettings(workload=store, source=transit.certificates, services=services, local=local)
     )
+
+
+def client_files(certificate: Certificate | None) -> tuple[SecretFiles, ...]:
+    """The volumes by which a client knows a server: that with its CA, or none where it shows no certificate."""
+    return (certificate.authority,) if certificate else ()

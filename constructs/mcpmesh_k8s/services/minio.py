@@ -42,6 +42,7 @@ from mcpmesh_k8s.kubernetes import (
     User,
     WorkloadOptions,
     WorkloadSettings,
+    client_files,
     dataclass,
     in_bytes,
     read_script,
@@ -196,7 +197,7 @@ class Minio(StatefulWorkload):
                     "HOME": "/tmp",
                 }
             ),
-            volumes=(self.certificate.authority,) if self.certificate else (),
+            volumes=client_files(self.certificate),
         )
 
     @property
@@ -302,7 +303,7 @@ class Minio(StatefulWorkload):
             introduction=variables(
                 {"MINIO_HOST": endpoint.authority, "MINIO_ENDPOINT": endpoint.authority, **encrypted}
             ),
-            volumes=(self.certificate.authority,) if self.certificate else (),
+            volumes=client_files(self.certificate),
         )
 
 

@@ -41,6 +41,7 @@ from mcpmesh_k8s.kubernetes import (
     User,
     WorkloadOptions,
     WorkloadSettings,
+    client_files,
     dataclass,
     in_bytes,
     once,
@@ -361,7 +362,7 @@ class Postgres(StatefulWorkload):
                     "PGPASSWORD": self.secret.key(role_key(BACKUP)),
                 }
             ),
-            volumes=(self.certificate.authority,) if self.certificate else (),
+            volumes=client_files(self.certificate),
         )
 
     @property
@@ -487,7 +488,7 @@ class Postgres(StatefulWorkload):
         endpoint = self.endpoint("postgres")
         password = self.secret.key(role_key(role))
         url = f"postgresql://{role}@{endpoint.authority}/{name}?{encryption_query(self.certificate)}"
-        mounted = (self.certificate.authority,) if self.certificate else ()
+        mounted = client_files(self.certificate)
         introduction: dict[str, str | SecretKey] = {
             f"{prefix}POSTGRES_HOST": endpoint.host,
             f"{prefix}POSTGRES_PORT": str(endpoint.port),
@@ -536,7 +537,7 @@ def _exporter(
             }
         ),
         probes=Probes.of(TcpSocket(port="metrics")),
-        volumes=(certificate.authority,) if certificate else (),
+        volumes=client_files(certificate),
     )
 
 

@@ -26,6 +26,7 @@ from mcpmesh_k8s.kubernetes import (
     TlsClient,
     User,
     Variable,
+    client_files,
     dataclass,
     once,
     read_script,
@@ -191,7 +192,7 @@ class PostgresDatabases(Task):
                                 File(path="limits.json", content=f"{json.dumps(limits)}\n"),
                             ),
                         ),
-                        *([certificate.authority] if certificate else []),
+                        *client_files(certificate),
                     ),
                 ),
                 # It waits for the server itself. What it cannot mend fails at once, and the pod is kept with its log.

@@ -43,6 +43,7 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadOptions,
     WorkloadSettings,
     bytes_text,
+    client_files,
     dataclass,
     in_bytes,
     once,
@@ -462,7 +463,7 @@ class Redis(Workload):
                     "MAX_LENGTH": str(self.settings.trace_length),
                 }
             ),
-            volumes=(self.certificate.authority,) if self.certificate else (),
+            volumes=client_files(self.certificate),
         )
 
     def _backup_program(self) -> BackupProgram:
@@ -475,7 +476,7 @@ class Redis(Workload):
                 File(path="take.sh", content=_verifying(read_script(_FILES / "take.sh"), self.certificate)),
                 File(path="try.sh", content=read_script(_FILES / "try.sh")),
             ),
-            volumes=(self.certificate.authority,) if self.certificate else (),
+            volumes=client_files(self.certificate),
             variables=variables(
                 {
                     "REDIS_HOST": endpoint.host,
@@ -721,7 +722,7 @@ def _exporter(settings: RedisExporter, secret: Secret, certificate: Certificate 
         ports=(Port(name="metrics", number=9121),),
         variables=variables({"REDIS_PASSWORD": secret.key(_password_key("exporter"))}),
         probes=Probes.of(TcpSocket(port="metrics")),
-        volumes=(certificate.authority,) if certificate else (),
+        volumes=client_files(certificate),
     )
 
 
