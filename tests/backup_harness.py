@@ -41,6 +41,7 @@ class BackupPod:
         variables: Variables that are others on this machine, such as where the server is.
         before: What starts its commands as somebody else.
         account: Who that is.
+        image: Files of its images, and the local file for each.
     """
 
     manifests: Sequence[Manifest]
@@ -49,6 +50,7 @@ class BackupPod:
     secrets: Secrets
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     account: Account | None = None
+    image: Mapping[str, Path] = field(default_factory=dict[str, Path])
 
     def __post_init__(self) -> None:
         """Mount its volumes."""
@@ -73,7 +75,7 @@ class BackupPod:
 
     def command(self, container: str, *words: str) -> tuple[list[str], dict[str, str]]:
         """What a container starts, and its variables; another command of its image where words are given."""
-        places = Loopback(mounts=self.mounts)
+        places = Loopback(mounts={**self.mounts, **self.image})
         environment = pod_environment(self.job, container, secrets=self.secrets, loopback=Loopback())
         environment |= {name: places.command(environment[name]) for name in (*PLACES, "HOME") if name in environment}
         command = words or container_of(self.job, container)["command"]

@@ -25,7 +25,7 @@ from test_redis_backup import ask, content, running
 
 pytestmark = [requires("redis"), requires("age")]
 
-ROOT = Path(__file__).parent.parent
+OF_THE_IMAGE = {"/usr/local/bin/age": Path(__file__).parent.parent / "build/bin/age"}
 # Of these tests, and of nothing else.
 RECIPIENT = "age1qhjjyqga2x7ke3tr7yzw2myccp42yfxtfedr3xenrhkq8mfhuyuq6rljy0"
 IDENTITY = "AGE-SECRET-KEY-17HJY3ERHSSW598XLCTW9VAR8V6ANHX2LYCD9K023JN09HLVGUU7QFJKSNV"
@@ -35,7 +35,7 @@ NAME = "ai-interviewer-redis-backup"
 AGE = Age(
     recipients=(RECIPIENT, IN_A_SAFE),
     image=Image(repository="registry.example.com/age", tag="1.3.2"),
-    program=str(ROOT / "build/bin/age"),
+    program=next(iter(OF_THE_IMAGE)),
 )
 
 
@@ -73,7 +73,7 @@ def redis(rendered: Sequence[Manifest], tmp_path: Path) -> Generator[Pod]:
 
 def task(rendered: Sequence[Manifest], redis: Pod, folder: Path, **variables: str) -> BackupPod:
     where = {"REDIS_HOST": LOCALHOST, "REDIS_PORT": str(redis.ports["redis"]), **variables}
-    return BackupPod(manifests=rendered, name=NAME, root=folder, secrets=SECRETS, variables=where)
+    return BackupPod(manifests=rendered, name=NAME, root=folder, secrets=SECRETS, variables=where, image=OF_THE_IMAGE)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def identity(folder: Path, text: str = IDENTITY) -> Path:
 def drill_of(pod: BackupPod, root: Path, text: str = IDENTITY) -> BackupPod:
     """The task that tries what another task has made."""
     drill = BackupPod(
-        manifests=pod.manifests, name="ai-interviewer-redis-drill", root=root, secrets=SECRETS, variables={}
+        manifests=pod.manifests, name="ai-interviewer-redis-drill", root=root, secrets=SECRETS, image=OF_THE_IMAGE
     )
     copy_claim(pod, drill)
     (drill.mounts["/identity"] / "identity").write_text(f"{text}\n")
@@ -218,6 +218,7 @@ def test_into_a_bucket_goes_what_was_encrypted_and_it_is_opened_from_there(redis
         root=tmp_path / "drill",
         secrets=SECRETS,
         variables={"PATH": bucket.path},
+        image=OF_THE_IMAGE,
     )
     (drill.mounts["/identity"] / "identity").write_text(f"{IDENTITY}\n")
     assert "a server started on the dump has 1 keys, of 1" in drill.run()
