@@ -477,7 +477,12 @@ def test_a_runtime_of_another_line_is_named_too_and_the_dashboard(tmp_path: Path
         name="ui", image=Image(repository="mcpmesh/ui", tag="2.0.0"), user=User(uid=1000, gid=1000), compute=SMALL
     )
     Workload(shop.phase, WorkloadSettings(name="ui", container=container))
+    # As a sidecar it is of the mesh just as well.
+    beside = PodExtras(sidecars=(replace(container, name="beside"),))
+    settings = AgentSettings(name="pair", code=CODE, compute=SMALL, module="pair", extras=beside)
+    Agent(shop.phase, settings).connects_to(shop.registry)
     problems = shop.problems()
+    assert "shop-pair runs mcpmesh/ui:2.0.0" in problems
     assert f"shop-old runs {name}:1.4.0" in problems
     assert "shop-ui runs mcpmesh/ui:2.0.0" in problems
 

@@ -55,6 +55,7 @@ from mcpmesh_k8s import (
     MeshRelease,
     MeshTls,
     Namespace,
+    NamespacePods,
     NamespaceSettings,
     Phase,
     RateLimit,
@@ -62,6 +63,7 @@ from mcpmesh_k8s import (
     RegistrySettings,
     Route,
     SettingError,
+    TreeError,
     TypeScript,
     images,
     variables,
@@ -230,6 +232,26 @@ def test_what_would_not_work_is_refused_by_name(tmp_path: Path) -> None:
         settings = ApiSettings(name="other", code=BUILT, compute=SMALL, runtime=runtime)
         with pytest.raises(SettingError, match=r"other runtime: .*would demand a certificate of people, too"):
             Api(phase, settings)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_registry_of_others_speaks_tls_too(tmp_path: Path, scheme: str) -> None:
+    made = application(tmp_path / "dist")
+    (phase,) = made.phases
+    url = f"{scheme}://registry.mesh:8000"
+    theirs = External(
+        name="the registry of others",
+        hosts=("registry.mesh",),
+        port=8000,
+        peer=NamespacePods(namespace="mesh"),
+        introduction=variables({"MCP_MESH_REGISTRY_URL": url}),
+    )
+    Agent(phase, AgentSettings(name="guest", code=BUILT, compute=SMALL, module="guest")).connects_to(theirs)
+    if scheme == "https":
+        made.manifests()
+        return
+    with pytest.raises(TreeError, match=f"guest has MCP_MESH_REGISTRY_URL={url}, and .* speaks TLS: give https://"):
+        made.manifests()
 
 
 # The real programs.
