@@ -212,6 +212,21 @@ def test_that_a_certificate_is_about_to_end_is_said(tmp_path: Path) -> None:
         assert names & {alert.name for alert in blackbox.alerts} == (names if tls else set())
 
 
+def test_a_probe_that_asks_by_a_command_says_why_before_it_is_given_up(tmp_path: Path) -> None:
+    """The kubelet gives up after three seconds, and tells nobody what the program said."""
+    rendered = rendered_in(tmp_path / "with")
+    for name, limit in (("registry", "--timeout=2"), ("prices", "--max-time 2")):
+        for kind in PROBES:
+            asked = main_of(rendered, name)[kind]
+            assert limit in " ".join(asked["exec"]["command"])
+            assert asked["timeoutSeconds"] == 3
+    # One that hangs finishes nothing: it is killed as soon as without TLS.
+    plain = rendered_in(tmp_path / "without", tls=None)
+    for kind in PROBES:
+        grace = [main_of(each, "registry")[kind].get("terminationGracePeriodSeconds") for each in (rendered, plain)]
+        assert grace == [None if kind == "readinessProbe" else 10] * 2
+
+
 def test_an_api_service_serves_people_as_before(tmp_path: Path) -> None:
     with_it, without = rendered_in(tmp_path / "with"), rendered_in(tmp_path / "without", tls=None)
     for kind in PROBES:

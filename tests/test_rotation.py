@@ -606,6 +606,14 @@ def test_a_value_that_changed_in_its_store_is_fetched_and_read(prod: Cluster) ->
     assert prod.restarted().keys() == {"oauth2-proxy"}
 
 
+def test_what_can_be_no_password_stops_before_anybody_is_restarted(prod: Cluster) -> None:
+    with external_secrets_operator(prod, LOGIN, {"cookie-secret": "one\ntwo"}):
+        status, said = prod.rotate("oauth2-proxy", "cookie-secret")
+    assert status == 1
+    assert "The new value for cookie-secret of ai-interviewer-oauth2-proxy is empty, or has several lines" in said
+    assert prod.restarted() == {}
+
+
 def test_a_store_without_another_value_is_named_and_nobody_is_restarted(prod: Cluster) -> None:
     with external_secrets_operator(prod, LOGIN, {}):
         status, said = prod.rotate("oauth2-proxy", "cookie-secret")
