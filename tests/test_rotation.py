@@ -567,8 +567,10 @@ def test_what_is_not_there_is_refused_with_what_is(dev: Cluster, name: str, key:
 
 
 @contextmanager
-def external_secrets_operator(cluster: Cluster, name: str, stored: Mapping[str, str]) -> Generator[None, None, None]:
-    """What copies values from a store into a Secret, whenever its annotation changes."""
+def external_secrets_operator(
+    cluster: Cluster, name: str, stored: Mapping[str, str], takes: float = 0
+) -> Generator[None, None, None]:
+    """What copies values from a store into a Secret, whenever its annotation changes, within some seconds."""
     end = threading.Event()
     key = ("ExternalSecret", name)
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
@@ -580,6 +582,7 @@ def external_secrets_operator(cluster: Cluster, name: str, stored: Mapping[str, 
             annotations = cluster.api.objects[key[0], NAMESPACE, name]["metadata"].get("annotations", {})
             if annotations.get("force-sync") != asked:
                 asked = annotations["force-sync"]
+                end.wait(takes)
                 held = {
                     one: cluster.secret(name, one) for one in cluster.api.objects["Secret", NAMESPACE, name]["data"]
                 }
@@ -599,7 +602,8 @@ LOGIN = f"{PREFIX}oauth2-proxy"
 
 
 def test_a_value_that_changed_in_its_store_is_fetched_and_read(prod: Cluster) -> None:
-    with external_secrets_operator(prod, LOGIN, {"cookie-secret": "another-cookie-secret"}):
+    """The object is Ready all the while, of the fetch before: only the time of it says that there was another."""
+    with external_secrets_operator(prod, LOGIN, {"cookie-secret": "another-cookie-secret"}, takes=1.5):
         status, said = prod.rotate("oauth2-proxy", "cookie-secret")
     assert status == 0, said
     assert prod.secret(LOGIN, "cookie-secret") == "another-cookie-secret"
