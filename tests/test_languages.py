@@ -54,6 +54,7 @@ from mcpmesh_k8s import (
     TreeError,
     TypeScript,
     images,
+    variables,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
 from mcpmesh_k8s.kubernetes.platforms import IpFamily
@@ -75,7 +76,8 @@ def phase_of(mesh: Mesh = NEW) -> Phase:
 
 
 def registry_of(phase: Phase) -> Registry:
-    return Registry(phase, RegistrySettings(image=images.REGISTRY, compute=ROOMY))
+    database = variables({"DATABASE_URL": "/data/mesh.db"})
+    return Registry(phase, RegistrySettings(image=images.REGISTRY, compute=ROOMY, variables=database))
 
 
 def agent_of(settings: AgentSettings, mesh: Mesh = NEW) -> Agent:

@@ -108,7 +108,8 @@ def application(folder: Path, tls: MeshTls | None = ISSUED) -> Application:
     made = Application(ApplicationSettings(name=PREFIX.strip("-"), mesh=Mesh(tls=tls)), outdir=folder)
     phase = Phase(made, "mesh")
     Namespace(phase, NamespaceSettings(budget=Budget(cpu="4", memory="8Gi")))
-    settings = RegistrySettings(image=images.REGISTRY, compute=SMALL, calls_agents=True)
+    database = variables({"DATABASE_URL": "/data/mesh.db"})
+    settings = RegistrySettings(image=images.REGISTRY, compute=SMALL, calls_agents=True, variables=database)
     registry = Registry(phase, settings)
     stock, prices = (
         Agent(phase, AgentSettings(name=name, code=BUILT, compute=SMALL, module=name, debounce_seconds=1))

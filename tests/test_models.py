@@ -88,7 +88,8 @@ class Shop:
         self.application = Application(settings, outdir=folder)
         self.phase = Phase(self.application, "all")
         Namespace(self.phase, NamespaceSettings(budget=Budget(cpu="8", memory="16Gi")))
-        self.registry = Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL))
+        database = variables({"DATABASE_URL": "/data/mesh.db"})
+        self.registry = Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, variables=database))
 
     def agent(self, name: str, runtime: Runtime = LANGUAGES["Python"], **given: Any) -> Agent:
         settings = AgentSettings(name=name, code=BuiltImage(image=IMAGE), compute=SMALL, runtime=runtime, **given)

@@ -237,13 +237,19 @@ class Registry(Workload):
         ]
 
     def _apart(self) -> Sequence[str]:
-        if self.availability.scale.most == 1 or any(
-            one.name == "DATABASE_URL" and str(one.value).startswith("postgres") for one in self.variables
-        ):
+        databases = [str(one.value) for one in self.variables if one.name == "DATABASE_URL"]
+        connect = f"connect it, {self.name}.connects_to(postgres.database(…)), or"
+        if not databases:
+            # The image names a file of SQLite in /data, a volume of the image's own.
+            return (
+                f"{self.full_name} has no database. Its image would keep one in /data, which cannot be written to or "
+                f"is lost when the container ends: {connect} give it DATABASE_URL by variables or an External.",
+            )
+        if self.availability.scale.most == 1 or any(url.startswith("postgres") for url in databases):
             return ()
         return (
             f"{self.full_name} has no PostgreSQL, so each of its {self.availability.scale.most} pods would know agents "
-            f"of its own: connect it, {self.name}.connects_to(postgres.database(…)), or give Replicas(count=1).",
+            f"of its own: {connect} give Replicas(count=1).",
         )
 
     @property
