@@ -54,6 +54,7 @@ from mcpmesh_k8s import (
     TreeError,
     TypeScript,
     images,
+    variables,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
 from mcpmesh_k8s.kubernetes.platforms import IpFamily
@@ -75,7 +76,8 @@ def phase_of(mesh: Mesh = NEW) -> Phase:
 
 
 def registry_of(phase: Phase) -> Registry:
-    return Registry(phase, RegistrySettings(image=images.REGISTRY, compute=ROOMY))
+    database = variables({"DATABASE_URL": "/data/mesh.db"})
+    return Registry(phase, RegistrySettings(image=images.REGISTRY, compute=ROOMY, variables=database))
 
 
 def agent_of(settings: AgentSettings, mesh: Mesh = NEW) -> Agent:
@@ -441,13 +443,18 @@ def test_jobs_have_their_time_before_the_runtime_is_told_and_who_hangs_has_not()
     assert stop(replace(JAVA, termination_grace_seconds=90)) == (90, 10, {30})
 
 
+@pytest.mark.parametrize("kind", ["api", "agent"])
 @pytest.mark.parametrize(("waits", "allowed"), [(60, False), (599, False), (600, True)])
-def test_a_gateway_waits_as_long_as_the_answer_may_take(waits: int, allowed: bool) -> None:
+def test_a_gateway_waits_as_long_as_the_answer_may_take(kind: str, waits: int, allowed: bool) -> None:
     phase = phase_of()
     registry = registry_of(phase)
-    api = Api(phase, ApiSettings(name="web", code=CODE, compute=ROOMY, module="uvicorn", call_seconds=600))
-    api.connects_to(registry)
-    route = Route(path="/", to=api, audience=Audience.SIGNED_IN, rate=RateLimit(), timeout_seconds=waits)
+    served: Api | Agent = (
+        Api(phase, ApiSettings(name="web", code=CODE, compute=ROOMY, module="uvicorn", call_seconds=600))
+        if kind == "api"
+        else Agent(phase, AgentSettings(name="web", code=CODE, compute=ROOMY, module="web", call_seconds=600))
+    )
+    served.connects_to(registry)
+    route = Route(path="/", to=served, audience=Audience.SIGNED_IN, rate=RateLimit(), timeout_seconds=waits)
     settings = GatewaySettings(image=images.OPENRESTY, compute=ROOMY, host="shop.local", https=False)
     Gateway(phase, settings, [route], DevIdentity(email="me@example.com"))
     if allowed:

@@ -425,6 +425,33 @@ def test_every_make_variable_that_the_documentation_gives_is_taken() -> None:
         succeed("make", "--dry-run", target, *given)
 
 
+CHANGING = {
+    "k8s-setup", "k8s-deploy", "k8s-make-way", "k8s-quick-update", "k8s-restart", "k8s-drain", "k8s-undrain",
+    "k8s-rotate", "k8s-import-data", "k8s-rollback", "k8s-clean",
+}  # fmt: skip
+"""The targets that change a cluster whatever else they are given."""
+NAMED = {"make k8s-deploy-prod"}
+"""What the text says something of, and has nobody type."""
+
+
+def test_a_change_of_production_that_the_documentation_gives_has_consent() -> None:
+    """Without, it would end with 3 in the hands of who copies it."""
+    pages = [*DOCUMENTS, *(f"docs/runbooks/{path.name}" for path in (ROOT / "docs/runbooks").glob("*.md"))]
+    lines = {
+        match[0]
+        for page in pages
+        for match in re.finditer(r"make k8s-[a-z-]+(?: [A-Z_]+=(?:\"[^\"]*\"|[^\s`|]+))*", (ROOT / page).read_text())
+    }
+    assert len(lines) > 80
+    without = set()
+    for line in lines:
+        _, target, *given = shlex.split(line)
+        of_production = "ENV=prod" in given or target.endswith("-prod")
+        if of_production and target.removesuffix("-prod") in CHANGING and "CONFIRM=prod" not in given:
+            without.add(line)
+    assert without == NAMED
+
+
 def test_the_targets_that_the_documentation_names_are_found() -> None:
     for document in ("README.md", "CONTRIBUTING.md", "docs/operations.md"):
         assert targets_named_in(document), document

@@ -567,8 +567,10 @@ def test_what_is_not_there_is_refused_with_what_is(dev: Cluster, name: str, key:
 
 
 @contextmanager
-def external_secrets_operator(cluster: Cluster, name: str, stored: Mapping[str, str]) -> Generator[None, None, None]:
-    """What copies values from a store into a Secret, whenever its annotation changes."""
+def external_secrets_operator(
+    cluster: Cluster, name: str, stored: Mapping[str, str], takes: float = 0
+) -> Generator[None, None, None]:
+    """What copies values from a store into a Secret, whenever its annotation changes, within some seconds."""
     end = threading.Event()
     key = ("ExternalSecret", name)
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
@@ -580,6 +582,7 @@ def external_secrets_operator(cluster: Cluster, name: str, stored: Mapping[str, 
             annotations = cluster.api.object(key[0], NAMESPACE, name)["metadata"].get("annotations", {})
             if annotations.get("force-sync") != asked:
                 asked = annotations["force-sync"]
+                end.wait(takes)
                 held = {one: cluster.secret(name, one) for one in cluster.api.object("Secret", NAMESPACE, name)["data"]}
                 cluster.api.hold([secret_of(name, {**held, **stored})], manager="tests")
                 cluster.api.statuses[key] = {**ready, "refreshTime": "2026-11-30T02:00:00Z"}
@@ -597,11 +600,20 @@ LOGIN = f"{PREFIX}oauth2-proxy"
 
 
 def test_a_value_that_changed_in_its_store_is_fetched_and_read(prod: Cluster) -> None:
-    with external_secrets_operator(prod, LOGIN, {"cookie-secret": "another-cookie-secret"}):
+    """The object is Ready all the while, of the fetch before: only the time of it says that there was another."""
+    with external_secrets_operator(prod, LOGIN, {"cookie-secret": "another-cookie-secret"}, takes=1.5):
         status, said = prod.rotate("oauth2-proxy", "cookie-secret")
     assert status == 0, said
     assert prod.secret(LOGIN, "cookie-secret") == "another-cookie-secret"
     assert prod.restarted().keys() == {"oauth2-proxy"}
+
+
+def test_what_can_be_no_password_stops_before_anybody_is_restarted(prod: Cluster) -> None:
+    with external_secrets_operator(prod, LOGIN, {"cookie-secret": "one\ntwo"}):
+        status, said = prod.rotate("oauth2-proxy", "cookie-secret")
+    assert status == 1
+    assert "The new value for cookie-secret of ai-interviewer-oauth2-proxy is empty, or has several lines" in said
+    assert prod.restarted() == {}
 
 
 def test_a_store_without_another_value_is_named_and_nobody_is_restarted(prod: Cluster) -> None:

@@ -105,7 +105,6 @@ class MeshRelease(Choice):
             # Of 0.5, whose health is the code's own, and may ask for other services: a restart mends none of those.
             liveness=HttpGet(path="/livez") if self.asks_user_checks else TcpSocket(),
             startup_seconds=startup_seconds,
-            hung_grace_seconds=30,
         )
         return _beginning_with_the_users_check(usual) if self.asks_user_checks else usual
 
