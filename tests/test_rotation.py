@@ -248,7 +248,7 @@ class Pods:
     def _run(self) -> None:
         key = ("Deployment", NAMESPACE, PREFIX + self.workload)
         password, began = self.cluster.secret(*self.secret), restarted_at(self.cluster.api.object(*key))
-        while not self._end.is_set():
+        while not self._end.wait(0.01):  # a step of the rotation is a program, and takes longer
             if not self.call(password):
                 self.refused.append(time.monotonic())
             self.calls += 1
