@@ -386,6 +386,19 @@ def test_java_listens_on_addresses_of_both_families_and_the_others_on_those_of_i
         both = service(settings, "IPv4", "IPv6")
         assert (both["ipFamilyPolicy"], both.get("ipFamilies")) == (policy, families)
     assert service(JAVA, "IPv6")["ports"][0]["port"] == 8090
+
+    def api(settings: AgentSettings) -> Any:
+        platform = Platform(ip_families=("IPv4", "IPv6"))
+        phase = Phase(Application(ApplicationSettings(name="shop", platform=platform), outdir="unused"), "all")
+        web = ApiSettings(name="web", code=CODE, compute=ROOMY, runtime=settings.program)
+        return of_kind(Api(phase, web), "Service")["spec"]["ipFamilyPolicy"]
+
+    # Of Python the code listens itself. Of TypeScript and Java the runtime does, for APIs as for agents.
+    assert [api(settings) for settings in (PYTHON, TYPESCRIPT, JAVA)] == [
+        "PreferDualStack",
+        "SingleStack",
+        "PreferDualStack",
+    ]
     with pytest.raises(SettingError, match="shop-offers listens on IPv4 alone"):
         service(TYPESCRIPT, "IPv6")
 

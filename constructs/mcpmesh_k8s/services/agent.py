@@ -573,6 +573,8 @@ class Api(_MeshWorkload):
                 tls=settings.tls,
                 termination_grace_seconds=settings.stop_seconds,
                 answer_seconds=settings.call_seconds or 0,
+                # Of Python the code listens itself, where its arguments say.
+                ipv4_only=settings.program.ipv4_only and not settings.program.serves_people,
                 container=_mesh_container(
                     release,
                     settings,
