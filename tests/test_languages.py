@@ -287,6 +287,21 @@ def test_an_api_service_is_of_any_language_too(runtime: Runtime, program: str, n
     ]
 
 
+def test_an_express_of_ones_own_has_none_of_the_meshs_probes_and_is_asked_by_its_own_path() -> None:
+    """With ``mesh.route``, as the SDK recommends: the runtime adds no route then (api-runtime.ts of 3.6)."""
+
+    def asked(runtime: Runtime) -> list[str]:
+        settings = ApiSettings(name="web", code=CODE, compute=ROOMY, runtime=runtime, readiness_path="/healthz")
+        container = main_of(Api(phase_of(), settings))
+        probes = (container[f"{one}Probe"] for one in ("startup", "readiness", "liveness"))
+        return [probe["httpGet"]["path"] if "httpGet" in probe else "tcp" for probe in probes]
+
+    assert asked(TypeScript(entry="dist/web.js")) == ["tcp", "/healthz", "tcp"]
+    # To every FastAPI and every Spring the mesh adds its own.
+    for runtime in (Python(module="web"), Java(jar="target/web.jar")):
+        assert asked(runtime) == ["/startupz", "/healthz", "/livez"]
+
+
 # --- sources that are mounted ---
 
 
