@@ -218,6 +218,8 @@ def long(pytestconfig: pytest.Config) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What tests make is kept by few cycles: to look for them as often as Python does takes a twentieth of all.
+    gc.set_threshold(100_000, 20, 20)
     config.stash[ONLY_ASKED] = OnlyAsked(nothing=bool(config.getoption("--without-programs")))
     sys.addaudithook(config.stash[ONLY_ASKED].hook)
     config.addinivalue_line("markers", "long: one of many points of one proof, which is tried with --long; by `grid`")
@@ -241,6 +243,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if asked(item):
             item.add_marker("asks")
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # modules and tests stay until the end: nobody need look there for garbage
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -283,9 +289,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def pytest_sessionfinish() -> None:
+    gc.freeze()  # pytest looks for garbage when it ends: through all that there is, for half a second
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    gc.freeze()  # pytest looks for garbage when it ends: through all that there is, for half a second
     config.stash[ONLY_ASKED].close()
     if KEPT_IN in config.stash:
         config.stash[KEPT_IN].cleanup()

@@ -520,8 +520,10 @@ def test_who_has_a_certificate_of_the_ca_is_served_and_nobody_else(tmp_path: Pat
             assert eventually(lambda: count() == 3, START), dashboard.output
             assert "it answered 403" in str(mesh.agents(stranger)) or "no answer" in str(mesh.agents(stranger))
             checked = check_by_blackbox(mesh, of_registry)
-            assert checked == {"registry": True, "stock": True, "prices": True}
+            servers = ("registry", "stock", "prices")
+            assert checked == dict.fromkeys((*servers, *(f"{name}-tls" for name in servers)), True)
             assert check_by_blackbox(mesh, stranger, authority=of_registry)["registry"] is False
+            assert not any(check_by_blackbox(mesh, of_registry, authority=stranger).values())
 
     with own_network() as inside:
         inside(check)
@@ -545,14 +547,20 @@ class InPods:
 
 
 def check_by_blackbox(mesh: Running, certificate: Path, authority: Path | None = None) -> dict[str, bool]:
-    """What the real exporter says of each check of registry and agents, with what is rendered for it."""
+    """What the real exporter says of each check of registry and agents, with what is rendered for it.
+
+    Args:
+        certificate: What it shows.
+        authority: Whom it believes; the CA of what it shows unless given.
+    """
     manifest = find(mesh.rendered, "Deployment", f"{PREFIX}blackbox")
     root = mesh.root / f"blackbox-{free_port()}"
     root.mkdir()
     mounts = mounted(mesh.rendered, manifest, "blackbox", root=root, loopback=Loopback())
-    for file in ("tls.crt", "tls.key", "ca.pem"):
-        source = authority if authority and file == "ca.pem" else certificate
-        (mounts[FOLDER] / file).write_bytes((source / file).read_bytes())
+    for file in ("tls.crt", "tls.key"):
+        (mounts[FOLDER] / file).write_bytes((certificate / file).read_bytes())
+    for name in mesh.ports.keys() - {"web", DASHBOARD}:
+        (mounts[f"/etc/tls/{name}"] / "ca.crt").write_bytes(((authority or certificate) / "ca.pem").read_bytes())
     modules = yaml.safe_load((mounts["/etc/blackbox"] / "blackbox.yaml").read_text())["modules"]
     port = free_port()
     loopback = Loopback(ports={9115: port}, mounts=mounts)
@@ -568,12 +576,13 @@ def check_by_blackbox(mesh: Running, certificate: Path, authority: Path | None =
     with serving(pod, lambda: is_open(port)):
         found = dict[str, bool]()
         for name in modules.keys() - {"web", DASHBOARD}:
-            target = mesh.url("registry", "/agents")
+            server = name.removesuffix("-tls")
+            target = mesh.url("registry", "/agents") if server == name else f"{LOCALHOST}:{mesh.ports[server]}"
             asked = f"http://{LOCALHOST}:{port}/probe?module={name}&target={target}"
             with urllib.request.urlopen(asked, timeout=10) as response:
                 text = response.read()
                 found[name] = b"probe_success 1" in text
-                assert b"\nprobe_ssl_earliest_cert_expiry 1" in text
+                assert not found[name] or b"\nprobe_ssl_earliest_cert_expiry 1" in text
         return found
 
 

@@ -22,6 +22,9 @@ from mcpmesh_k8s import (
     ApplicationSettings,
     Blackbox,
     BlackboxSettings,
+    Certificate,
+    CertificateSettings,
+    CertManager,
     Component,
     Compute,
     Container,
@@ -279,6 +282,46 @@ def test_in_a_cluster_of_ipv6_a_host_outside_is_asked_by_that(tmp_path: Path) ->
     Checked(shop.phase, HttpCheck(name="till", target=away("till.example.com"), path="/up"))
     Blackbox(shop.phase, BlackboxSettings())
     assert modules_of(shop)["till"]["http"]["preferred_ip_protocol"] == "ip6"
+
+
+def test_a_certificate_that_a_server_shows_is_asked_for_by_its_own_ca_and_one_that_clients_show_is_not(
+    tmp_path: Path,
+) -> None:
+    shop = Shop(tmp_path)
+    served = replace(MAIN, ports=(Port(number=8443, name="https", scheme="https"),))
+    web = Workload(shop.phase, WorkloadSettings(name="web", container=served))
+    shop.runs("caller")
+    for name in ("web", "caller"):
+        Certificate(shop.phase, CertificateSettings(workload=name, source=CertManager(issuer="shop-ca"), client=True))
+    Checked(shop.phase, HttpCheck(name="web", target=Target(workload=web, port="https"), path="/health"))
+    blackbox = Blackbox(shop.phase, BlackboxSettings())
+    shop.manifests()
+    known = {"ca_file": "/etc/tls/web/ca.crt"}
+    assert modules_of(shop) == {
+        "web": {"prober": "http", "timeout": "5s", "http": {**QUIET, "tls_config": known}},
+        "web-tls": {"prober": "tcp", "timeout": "5s", "tcp": {"tls": True, "tls_config": known}},
+    }
+    (volume,) = (
+        v for v in shop.one("Deployment", "shop-blackbox")["spec"]["template"]["spec"]["volumes"] if "secret" in v
+    )
+    assert (volume["secret"]["secretName"], volume["secret"]["items"]) == (
+        "shop-web-tls",
+        [{"key": "ca.crt", "path": "ca.crt"}],
+    )
+    (way,) = shop.one("NetworkPolicy", "shop-blackbox")["spec"]["egress"]
+    assert way == {
+        "to": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "shop-web"}}}],
+        "ports": [{"port": 8443, "protocol": "TCP"}],
+    }
+    job = next(job for job in blackbox.scrape_jobs() if job["job_name"] == "check-web-tls")
+    assert job["params"] == {"module": ["web-tls"], "target": ["shop-web:8443"]}
+    assert job["static_configs"] == [
+        {
+            "targets": ["shop-blackbox:9115"],
+            "labels": {"check": "web-tls", "component": "certificate", "service": "web"},
+        }
+    ]
+    assert {"CertificateExpiring", "CertificateExpired"} < {alert.name for alert in blackbox.alerts}
 
 
 # What is done when all others are there.

@@ -254,22 +254,35 @@ OF_ADDRESSES = (
 )
 """What it shows of addresses outside."""
 
+
+def _ends_within(seconds: str) -> str:
+    """That a certificate ends, or one of those that it is believed by, down to the CA's own.
+
+    Behind a name there may be several pods, of which one has an old one: it is asked now and then. What is asked of the
+    registry, of agents too, shows the registry's, which has a check of its own.
+    """
+    known = ("probe_ssl_earliest_cert_expiry", "probe_ssl_last_chain_expiry_timestamp_seconds")
+    return " or ".join(
+        f'min_over_time({name}{{component!~"agent|registry"}}[1h]) - time() < {seconds}' for name in known
+    )
+
+
 OF_CERTIFICATES = (
     Alert(
         name="CertificateExpiring",
-        expression="probe_ssl_earliest_cert_expiry - time() < 14 * 24 * 3600",
+        expression=_ends_within("14 * 24 * 3600"),
         for_minutes=60,
         severity=Severity.TICKET,
-        summary="The certificate of {{ $labels.check }} ends soon",
-        description="It ends in {{ $value | humanizeDuration }}, and was not renewed.",
+        summary="A certificate ends soon: {{ $labels.check }}",
+        description="It ends in {{ $value | humanizeDuration }}: it, or its CA, was not renewed, or is not shown yet.",
     ),
     Alert(
         name="CertificateExpired",
-        expression="probe_ssl_earliest_cert_expiry - time() < 48 * 3600",
+        expression=_ends_within("48 * 3600"),
         for_minutes=5,
         severity=Severity.PAGE,
-        summary="The certificate of {{ $labels.check }} ends within two days",
-        description="It ends in {{ $value | humanizeDuration }}. Browsers then let nobody in.",
+        summary="A certificate ends within two days: {{ $labels.check }}",
+        description="It ends in {{ $value | humanizeDuration }}. Then nobody who verifies it connects.",
     ),
 )
-"""What it shows of whoever is asked by HTTPS: addresses outside, and the registry of a mesh that speaks TLS."""
+"""What it shows of whoever shows a certificate: addresses outside, and servers of the application."""
