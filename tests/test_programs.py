@@ -18,7 +18,16 @@ from conftest import ROOT
 from programs import BASE, GO_AT_LEAST, GO_PACKAGE, MAKES, PLACES, PROGRAMS, Found, Program, find, how_to_get, named
 
 DEBIAN = [program for program in PROGRAMS if program.packages]
-ASKING = ("age", "dashboards", "kubectl", "language_runtimes", "mesh_tls", "platforms", "postgres_exporter", "repository")
+ASKING = (
+    "age",
+    "dashboards",
+    "kubectl",
+    "language_runtimes",
+    "mesh_tls",
+    "platforms",
+    "postgres_exporter",
+    "repository",
+)
 """Modules that together ask for every program."""
 
 
