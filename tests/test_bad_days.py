@@ -53,7 +53,11 @@ CLOCK = (
         (EXPIRED, "does not let you in (You must be logged in to the server (Unauthorized)): sign in", False),
         (UNWELL, "is not in order (Error from server (ServiceUnavailable): the server is currently unable", False),
         (REFUSED, "does not answer (The connection to the server 10.0.0.1:6443 was refused", True),
-        (NO_PLUGIN, "does not answer (Unable to connect to the server: getting credentials: exec: executable aws", True),
+        (
+            NO_PLUGIN,
+            "does not answer (Unable to connect to the server: getting credentials: exec: executable aws",
+            True,
+        ),
         (CLOCK, "x509: certificate has expired or is not yet valid: current time 2031", True),
     ],
     ids=["expired token", "unwell", "refused", "no plugin", "clock"],
@@ -83,7 +87,10 @@ def test_who_may_not_ask_whether_the_cluster_is_ready_may_do_the_rest(operate: O
 )
 @pytest.mark.parametrize(
     "said",
-    ['Error from server (Forbidden): User "joe" cannot get it\n', "Error from server (InternalError): leader changed\n"],
+    [
+        'Error from server (Forbidden): User "joe" cannot get it\n',
+        "Error from server (InternalError): leader changed\n",
+    ],
     ids=["403", "500"],
 )
 def test_what_cannot_be_seen_is_not_called_missing(
@@ -221,7 +228,10 @@ def of_another(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (spoiled_yaml, r"0002-services\.k8s\.yaml cannot be read \(.*line \d+, column 1.*\)\. Write it anew: make synth"),
+        (
+            spoiled_yaml,
+            r"0002-services\.k8s\.yaml cannot be read \(.*line \d+, column 1.*\)\. Write it anew: make synth",
+        ),
         (no_text, r"0002-services\.k8s\.yaml cannot be read \('utf-8' codec.*\)\. Write it anew: make synth"),
         (something_else, r"0002-services\.k8s\.yaml holds what is no manifest: 'just a text'\. Write it anew"),
         (without_a_name, r"0002-services\.k8s\.yaml holds what is no manifest: .*ConfigMap"),

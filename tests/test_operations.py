@@ -141,7 +141,7 @@ class Workplace:
         answer("kubectl", "^config use-context")
         answer("kubectl", "get --raw=/readyz", "ok")
         answer("kubectl", " api-versions$", API_VERSIONS)
-        answer("kubectl", "get ingressclass nginx --ignore-not-found --output=json$", "{\"kind\": \"IngressClass\"}")
+        answer("kubectl", "get ingressclass nginx --ignore-not-found --output=json$", '{"kind": "IngressClass"}')
         answer("kubectl", "get ingressclass --output=name$", "ingressclass.networking.k8s.io/traefik\n")
         answer("kubectl", "get (namespace openshift-dns|nodes|daemonset node-local-dns) .*--ignore-not-found$", "")
         answer("kubectl", "kube-system get service kube-dns ", "10.96.0.10")
