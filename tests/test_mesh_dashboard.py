@@ -320,8 +320,7 @@ def running(folder: Path) -> Generator[Running, None, None]:
     rendered = read_manifests(folder / "dist")
     account = Account.unprivileged()
     with ExitStack() as stack:
-        postgres = stack.enter_context(new_server(rendered, account))
-        postgres.bring()
+        postgres = stack.enter_context(new_server(rendered, account, brought=True))
         root = stack.enter_context(account.folder())
         redis = free_port()
         pod = start_redis(rendered, root / "redis", redis, secrets=SECRETS, account=account)

@@ -298,7 +298,7 @@ def test_a_document_that_is_out_of_date_is_named_and_only_written_when_that_is_a
     document = tmp_path / "page.md"
     document.write_text("of yesterday")
     monkeypatch.setattr(generate, "ROOT", tmp_path)
-    monkeypatch.setattr(generate, "outputs", lambda: {document: "of today"})
+    monkeypatch.setattr(generate, "outputs", lambda _: {document: "of today"})
 
     def run(*arguments: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["docs/generate.py", *arguments])
@@ -310,6 +310,16 @@ def test_a_document_that_is_out_of_date_is_named_and_only_written_when_that_is_a
     assert run() == (0, "wrote page.md\n")
     assert document.read_text() == "of today"
     assert run("--check") == (0, "the documentation is current\n")
+
+
+def test_only_the_documents_that_are_named_are_written_and_only_such_as_there_are() -> None:
+    from docs.generate import ENV_EXAMPLE, outputs
+
+    assert list(outputs(["docs/environments.md", ".env.example"])) == [ROOT / "docs/environments.md", ENV_EXAMPLE]
+    with pytest.raises(
+        SystemExit, match=r"Nothing is generated in one of: docs/environments\.md, docs/enviroments\.md"
+    ):
+        outputs(["docs/environments.md", "docs/enviroments.md"])
 
 
 def test_the_generated_classes_load_with_the_pinned_jsii(tmp_path: Path) -> None:

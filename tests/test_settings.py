@@ -867,6 +867,7 @@ CASES: dict[type[DataclassInstance], Case] = {
             ),
             shop.runs_agent(AGENT),
             shop.knows(Variable(name="TOKEN", value=shop.secret("one", "first").key("first"))),
+            Namespace(shop.phase, NamespaceSettings(budget=PLENTY)),
         )[3],
         api_server=ApiServer(ports=(6443,)),
         name="store",
@@ -1036,7 +1037,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ExistingSecrets: case(ExistingSecrets(), Shop.hides),
     ExistingCertificates: case(ExistingCertificates(), Shop.is_known_by),
     CertManager: case(
-        CertManager(issuer="ca"), Shop.is_known_by, issuer="other", kind="Issuer", duration="2161h", renew_before="1h"
+        CertManager(issuer="ca"), Shop.is_known_by, issuer="other", kind="Issuer", duration="2161h", renew_before="5h"
     ),
     EncryptedStorageClass: case(
         EncryptedStorageClass(driver=AwsEbs()), Shop.claims, driver=AwsEbs(type="io2"), keep=False, name="sealed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -322,6 +323,36 @@ def test_a_certificate_that_a_server_shows_is_asked_for_by_its_own_ca_and_one_th
         }
     ]
     assert {"CertificateExpiring", "CertificateExpired"} < {alert.name for alert in blackbox.alerts}
+
+
+def test_a_certificate_of_a_short_life_is_missed_when_half_of_the_time_to_renew_it_has_passed(tmp_path: Path) -> None:
+    """Vault gives 32 days by itself: with 10 of them left it is renewed, and a ticket at 14 would come each time."""
+    shop = Shop(tmp_path)
+    for name, before in (("a", "240h"), ("b", "4h"), ("c", "720h"), ("d", "200h")):
+        served = replace(MAIN, ports=(Port(number=8443, name="https", scheme="https"),))
+        Workload(shop.phase, WorkloadSettings(name=name, container=served))
+        source = CertManager(issuer="vault", duration="768h", renew_before=before)
+        Certificate(shop.phase, CertificateSettings(workload=name, source=source))
+    blackbox = Blackbox(shop.phase, BlackboxSettings())
+    shop.manifests()
+    told = {alert.name: alert.expression for alert in blackbox.alerts}
+
+    def within(name: str) -> list[tuple[str, str]]:
+        return re.findall(
+            r"min_over_time\(probe_ssl_earliest_cert_expiry\{(.*?)\}\[1h\]\) - time\(\) < (\d+)", told[name]
+        )
+
+    usual = 'component!~"agent|registry"'
+    assert within("CertificateExpiring") == [
+        (usual + ', check!~"a-tls|b-tls|d-tls"', "1209600"),
+        ('check=~"a-tls"', "432000"),
+        ('check=~"b-tls"', "7200"),
+        ('check=~"d-tls"', "360000"),
+    ]
+    # Of 200 hours, too, a quarter is more than two days.
+    assert within("CertificateExpired") == [(usual + ', check!~"b-tls"', "172800"), ('check=~"b-tls"', "3600")]
+    for name, groups in (("CertificateExpiring", 4), ("CertificateExpired", 2)):
+        assert told[name].count("probe_ssl_last_chain_expiry_timestamp_seconds") == groups
 
 
 # What is done when all others are there.

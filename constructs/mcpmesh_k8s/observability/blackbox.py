@@ -12,6 +12,7 @@ from mcpmesh_k8s.images import BLACKBOX_EXPORTER
 from mcpmesh_k8s.kubernetes import (
     Alert,
     Certificate,
+    CertManager,
     Component,
     Compute,
     Container,
@@ -39,7 +40,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 from mcpmesh_k8s.services import TLS_FILES, mesh_of
 
-from .alerts import OF_ADDRESSES, OF_CERTIFICATES, OF_CHECKS
+from .alerts import OF_ADDRESSES, OF_CHECKS, of_certificates
 
 USER = User(uid=65534, gid=65534)
 """The user ``nobody``: the image names none (prometheus/blackbox_exporter, Dockerfile)."""
@@ -164,8 +165,10 @@ class Blackbox(Workload):
         """What its checks show."""
         checks = [check for _, check in self.all_checks]
         outside = any(isinstance(check.target, External) for check in checks)
-        certified = outside or any(isinstance(check, TlsCheck) for check in checks)
-        return (*OF_CHECKS, *(OF_ADDRESSES if outside else ()), *(OF_CERTIFICATES if certified else ()))
+        shown = {check.name: check.certificate.settings.source for check in checks if isinstance(check, TlsCheck)}
+        renewed = {name: source.renewed_before for name, source in shown.items() if isinstance(source, CertManager)}
+        certified = of_certificates(renewed) if outside or shown else ()
+        return (*OF_CHECKS, *(OF_ADDRESSES if outside else ()), *certified)
 
     @property
     def all_checks(self) -> tuple[tuple[Component, HttpCheck | TlsCheck], ...]:

@@ -94,9 +94,10 @@ def require_secrets(environment: Environment, kubectl: Kubectl, phases: Sequence
         OperationError: All that is missing, in one line.
     """
     entries = own_entries(environment)
+    certificates = certificates_made_by_hand(environment.application.components)
     by_hand = [
         *secrets_made_by_hand([manifest for phase in phases for manifest in phase.objects]),
-        *certificates_made_by_hand(environment.application.components),
+        *certificates,
     ]
     present = keys_in_cluster(kubectl, [*(entry.reference.secret for entry in entries), *by_hand])
     missing = [entry for entry in entries if entry.reference.key not in present.get(entry.reference.secret, ())]
@@ -108,6 +109,13 @@ def require_secrets(environment: Environment, kubectl: Kubectl, phases: Sequence
         raise OperationError(
             f"The cluster has no Secret {', '.join(absent)} in namespace {kubectl.namespace}. It is made by hand: the "
             "credentials of the image registry, or a certificate."
+        )
+    # The type kubernetes.io/tls asks for two of them, and says nothing of the CA.
+    lacking = [f"{name}/{key}" for name in certificates for key in Certificate.KEYS if key not in present[name]]
+    if lacking:
+        raise OperationError(
+            f"The cluster has no {', '.join(lacking)} in namespace {kubectl.namespace}: pods that mount it would not "
+            "start. Add it to the Secret: the certificate with those between it and the CA, its key, and the CA's own."
         )
 
 
