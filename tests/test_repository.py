@@ -440,6 +440,7 @@ def test_every_make_variable_that_the_documentation_gives_is_taken() -> None:
         succeed("make", "--dry-run", target, *given)
 
 
+DEV_FILES = sorted((ROOT / "dist/dev").glob("*.yaml"))
 CHANGING = {
     "k8s-setup", "k8s-deploy", "k8s-make-way", "k8s-quick-update", "k8s-restart", "k8s-drain", "k8s-undrain",
     "k8s-rotate", "k8s-import-data", "k8s-rollback", "k8s-clean",
@@ -504,6 +505,23 @@ def test_the_operations_guide_names_every_command() -> None:
     assert "`make k8s-deploy-<environment>`" in guide
     commands = {target for target in targets() - deployments if target.startswith("k8s-")}
     assert {command for command in commands if f"make {command}" not in guide} == set()
+
+
+def test_the_operations_guide_prints_the_numbers_of_what_is_rendered() -> None:
+    guide = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    phases = {path.name.removesuffix(".k8s.yaml"): yaml.safe_load_all(path.read_text()) for path in DEV_FILES}
+    objects = {name: list(documents) for name, documents in phases.items()}
+    assert dict(re.findall(r"^--- (\d{4}-\S+): (\d+) objects$", guide, re.MULTILINE)) == {
+        name: str(len(every)) for name, every in objects.items()
+    }
+    # Of tasks the last run stays.
+    pods = sum(
+        1 if one["kind"] == "Job" else one["spec"]["replicas"]
+        for every in objects.values()
+        for one in every
+        if one["kind"] in ("Deployment", "StatefulSet", "Job")
+    )
+    assert f"pods                                ok  {pods} in order\n" in guide
 
 
 @requires("shellcheck")
