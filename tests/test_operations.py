@@ -141,7 +141,7 @@ class Workplace:
         answer("kubectl", "^config use-context")
         answer("kubectl", "get --raw=/readyz", "ok")
         answer("kubectl", " api-versions$", API_VERSIONS)
-        answer("kubectl", "get ingressclass nginx --ignore-not-found --output=json$", "{\"kind\": \"IngressClass\"}")
+        answer("kubectl", "get ingressclass nginx --ignore-not-found --output=json$", '{"kind": "IngressClass"}')
         answer("kubectl", "get ingressclass --output=name$", "ingressclass.networking.k8s.io/traefik\n")
         answer("kubectl", "get (namespace openshift-dns|nodes|daemonset node-local-dns) .*--ignore-not-found$", "")
         answer("kubectl", "kube-system get service kube-dns ", "10.96.0.10")
@@ -1618,6 +1618,11 @@ def pod(phase: str = "Running", *, kind: str = "container", **found: object) -> 
         (pod("Succeeded"), ""),
         (pod(), ""),
         (pod("Pending"), "Pending"),
+        ({"status": {"phase": "Failed"}}, "Failed"),
+        (
+            {"status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory. "}},
+            "Evicted: The node was low on resource: memory",
+        ),
         (pod(waiting={"reason": "ImagePullBackOff"}), "c waits: ImagePullBackOff"),
         (pod("Pending", waiting={"reason": "ContainerCreating"}), "Pending"),
         (pod(kind="initContainer", terminated={"exitCode": 2}), "c ended with status 2"),

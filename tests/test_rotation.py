@@ -495,6 +495,15 @@ def test_a_user_of_minio_is_followed_by_another_with_the_same_rights(
     assert dev.restarted().keys() == {"backend"}
 
 
+def test_a_user_of_minio_who_is_the_same_stays(dev: Cluster, mc: Callable[[], list[str]]) -> None:
+    """What the Secret has by now is told to the server, and nobody is removed for it."""
+    status, said = dev.rotate("minio", "access-key", "--present")
+    assert status == 0, said
+    assert any("admin user add store" in line for line in mc())
+    assert not any("remove" in line for line in mc())
+    assert dev.restarted().keys() == {"backend"}
+
+
 def test_the_old_user_of_minio_stays_until_the_clients_run_again(
     dev: Cluster, mc: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,7 +136,9 @@ def wait_for(kubectl: Kubectl, secrets: Sequence[Manifest], workloads: Sequence[
     with progress("roll-out", len(workloads)) as steps:
         for manifest in workloads:
             steps.step(f"roll-out of {reference(manifest)}")
-            if kubectl.stream("rollout", "status", reference(manifest), f"--timeout={TIMEOUT}s", timeout=TIMEOUT + PATIENCE):
+            if kubectl.stream(
+                "rollout", "status", reference(manifest), f"--timeout={TIMEOUT}s", timeout=TIMEOUT + PATIENCE
+            ):
                 describe_failing(kubectl)
                 raise OperationError(f"{reference(manifest)} did not become ready: see above.")
 
