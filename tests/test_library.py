@@ -594,7 +594,9 @@ def deployed(folder: Path, outdir: Path) -> tuple[Manifest, Manifest]:
         ),
     )
     compute = Compute(cpu="100m", memory="64Mi")
-    agent.connects_to(Registry(phase, RegistrySettings(image=images.REGISTRY, compute=compute)))
+    database = variables({"DATABASE_URL": "/data/mesh.db"})
+    settings = RegistrySettings(image=images.REGISTRY, compute=compute, variables=database)
+    agent.connects_to(Registry(phase, settings))
     application.synth()
     manifests = {
         str(manifest["kind"]): manifest

@@ -55,6 +55,7 @@ from mcpmesh_k8s import (
     MeshRelease,
     MeshTls,
     Namespace,
+    NamespacePods,
     NamespaceSettings,
     Phase,
     RateLimit,
@@ -63,6 +64,7 @@ from mcpmesh_k8s import (
     Reloader,
     Route,
     SettingError,
+    TreeError,
     TypeScript,
     Workload,
     images,
@@ -109,7 +111,10 @@ def application(folder: Path, tls: MeshTls | None = ISSUED, reloader: Reloader |
     made = Application(settings, outdir=folder)
     phase = Phase(made, "mesh")
     Namespace(phase, NamespaceSettings(budget=Budget(cpu="4", memory="8Gi")))
-    registry = Registry(phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, calls_agents=True))
+    database = variables({"DATABASE_URL": "/data/mesh.db"})
+    registry = Registry(
+        phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, calls_agents=True, variables=database)
+    )
     stock, prices = (
         Agent(phase, AgentSettings(name=name, code=BUILT, compute=SMALL, module=name, debounce_seconds=1))
         for name in ("stock", "prices")
@@ -243,6 +248,21 @@ def test_who_shows_a_certificate_that_nobody_sees_is_not_to_run_for_too_long(
             )
 
 
+def test_a_probe_that_asks_by_a_command_says_why_before_it_is_given_up(tmp_path: Path) -> None:
+    """The kubelet gives up after three seconds, and tells nobody what the program said."""
+    rendered = rendered_in(tmp_path / "with")
+    for name, limit in (("registry", "--timeout=2"), ("prices", "--max-time 2")):
+        for kind in PROBES:
+            asked = main_of(rendered, name)[kind]
+            assert limit in " ".join(asked["exec"]["command"])
+            assert asked["timeoutSeconds"] == 3
+    # One that hangs finishes nothing: it is killed as soon as without TLS.
+    plain = rendered_in(tmp_path / "without", tls=None)
+    for kind in PROBES:
+        grace = [main_of(each, "registry")[kind].get("terminationGracePeriodSeconds") for each in (rendered, plain)]
+        assert grace == [None if kind == "readinessProbe" else 10] * 2
+
+
 def test_an_api_service_serves_people_as_before(tmp_path: Path) -> None:
     with_it, without = rendered_in(tmp_path / "with"), rendered_in(tmp_path / "without", tls=None)
     for kind in PROBES:
@@ -263,6 +283,26 @@ def test_what_would_not_work_is_refused_by_name(tmp_path: Path) -> None:
         settings = ApiSettings(name="other", code=BUILT, compute=SMALL, runtime=runtime)
         with pytest.raises(SettingError, match=r"other runtime: .*would demand a certificate of people, too"):
             Api(phase, settings)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_registry_of_others_speaks_tls_too(tmp_path: Path, scheme: str) -> None:
+    made = application(tmp_path / "dist")
+    (phase,) = made.phases
+    url = f"{scheme}://registry.mesh:8000"
+    theirs = External(
+        name="the registry of others",
+        hosts=("registry.mesh",),
+        port=8000,
+        peer=NamespacePods(namespace="mesh"),
+        introduction=variables({"MCP_MESH_REGISTRY_URL": url}),
+    )
+    Agent(phase, AgentSettings(name="guest", code=BUILT, compute=SMALL, module="guest")).connects_to(theirs)
+    if scheme == "https":
+        made.manifests()
+        return
+    with pytest.raises(TreeError, match=f"guest has MCP_MESH_REGISTRY_URL={url}, and .* speaks TLS: give https://"):
+        made.manifests()
 
 
 # The real programs.

@@ -182,6 +182,16 @@ def test_nothing_is_taken_plain_but_from_who_is_outside_the_mesh(ambient: Render
         "portLevelMtls": {"8089": {"mode": "PERMISSIVE"}},
     }
     assert modes == {"nginx-gateway": gateway, "http01-solver": solver}
+    # Who has no identity would be refused by what allows the others, unless that names nobody's too.
+    nobody = {
+        (name_of(m).removeprefix(PREFIX), str(at(to, "operation")["ports"]))
+        for m in ambient
+        if m["kind"] == "AuthorizationPolicy"
+        for rule in each(m, "spec", "rules")
+        for source, to in zip(each(rule, "from"), each(rule, "to"), strict=True)
+        if at(source, "source").get("notPrincipals") == ["*"]
+    }
+    assert nobody == {("nginx-gateway", "['8080']"), ("http01-solver", "['8089']")}
 
 
 def test_an_ingress_controller_in_the_mesh_comes_by_the_tunnel_too(tmp_path: Path) -> None:

@@ -293,6 +293,7 @@ SHOP = ApplicationSettings(name="shop")
 PLENTY = Budget(cpu="100", memory="100Gi")
 FAST = (("disk", "fast"),)
 NODES = Nodes(count=4, cpu="240m", memory="1Gi", ephemeral_storage="1Gi", labels=FAST)
+DATABASE = variables({"DATABASE_URL": "/data/mesh.db"})
 IMAGE = Image(repository="acme/shop", tag="1.2.3")
 OTHER_IMAGE = Image(repository="acme/shop", tag="1.2.4")
 SMALL = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
@@ -410,7 +411,8 @@ class Shop:
 
     def meshed(self, workload: W) -> W:
         """A workload of the mesh, with its registry."""
-        workload.connects_to(Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL, name="mesh")))
+        settings = RegistrySettings(image=IMAGE, compute=SMALL, name="mesh", variables=DATABASE)
+        workload.connects_to(Registry(self.phase, settings))
         return workload
 
     def runs_agent(self, settings: AgentSettings) -> Agent:
@@ -603,7 +605,7 @@ class Shop:
         return self.fits(PLENTY)
 
     def tests(self, settings: SmokeTestSettings) -> SmokeTest:
-        registry = Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL))
+        registry = Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL, variables=DATABASE))
         routes = [Route(path=path, to=self.web, audience=Audience.PUBLIC) for path in ("/health", "/ready")]
         return SmokeTest(self.phase, settings, Gateway(self.phase, GATEWAY, routes, DEVELOPER), registry)
 

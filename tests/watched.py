@@ -35,6 +35,7 @@ from mcpmesh_k8s import (
     RestoreDrill,
     Secret,
     images,
+    variables,
 )
 from reading import documents_of, objects_of, read_manifests
 
@@ -48,7 +49,8 @@ def meshed(metrics: MetricsSettings) -> list[Any]:
     phase = Phase(application, "all")
     Namespace(phase, NamespaceSettings(budget=Budget(cpu="20", memory="40Gi")))
     small = Compute(cpu="100m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
-    registry = Registry(phase, RegistrySettings(image=images.REGISTRY, compute=small))
+    database = variables({"DATABASE_URL": "/data/mesh.db"})
+    registry = Registry(phase, RegistrySettings(image=images.REGISTRY, compute=small, variables=database))
     code = BuiltImage(image=Image(repository="acme/web", tag="1.4.2"))
     Api(phase, ApiSettings(name="web", code=code, compute=small, module="web")).connects_to(registry)
     metrics.create(phase, _no_secret)
@@ -64,7 +66,7 @@ def watched() -> dict[str, dict[str, Any]]:
     assert isinstance(PROD.metrics, InClusterPrometheus)
     metrics = replace(PROD.metrics, prometheus=replace(PROD.metrics.prometheus, runbooks=RUNBOOKS))
     alone = InClusterPrometheus(prometheus=metrics.prometheus)
-    return {rule["alert"]: rule for rule in (*rules_in(meshed(alone)), *rules_in(with_everything(metrics)))}
+    return of_both(rules_in(with_everything(metrics)), rules_in(meshed(alone)))
 
 
 def operated_rules() -> dict[str, dict[str, Any]]:
@@ -72,9 +74,18 @@ def operated_rules() -> dict[str, dict[str, Any]]:
     metrics = PrometheusOperator(
         monitors=MonitorsSettings(runbooks=RUNBOOKS), blackbox=BlackboxSettings(public_address=PublicAddress())
     )
-    made = (*meshed(metrics), *with_everything(metrics))
-    groups = [group for each in made if each["kind"] == "PrometheusRule" for group in each["spec"]["groups"]]
-    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+    return of_both(_of_operator(with_everything(metrics)), _of_operator(meshed(metrics)))
+
+
+def _of_operator(manifests: Iterable[Any]) -> list[dict[str, Any]]:
+    (found,) = (each["spec"] for each in manifests if each["kind"] == "PrometheusRule")
+    return [rule for group in found["groups"] for rule in group["rules"]]
+
+
+def of_both(rules: Iterable[dict[str, Any]], more: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The rules by the names of alerts: what both applications have is production's."""
+    found = {rule["alert"]: rule for rule in rules}
+    return found | {rule["alert"]: rule for rule in more if rule["alert"] not in found}
 
 
 def with_everything(metrics: MetricsSettings) -> list[Any]:

@@ -144,6 +144,7 @@ class Blackbox(Workload):
                     availability=settings.availability,
                     extras=settings.extras,
                     component="metrics",
+                    administrators_only="It asks nobody who they are, and asks others for whoever comes.",
                     metrics=(MetricsEndpoint(port="http"),),
                     container=Container(
                         name=settings.name,

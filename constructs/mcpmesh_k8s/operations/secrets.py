@@ -146,7 +146,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     """The variables of a ``.env`` file that have a value; none when nobody made the usual one.
 
     Raises:
-        OperationError: Another file was named, and is not there.
+        OperationError: Another file was named, and is not there; or it is no text.
     """
     if not path.is_file():
         if path != ENV_FILE:
@@ -154,7 +154,10 @@ def read_env_file(path: Path) -> dict[str, str]:
         return {}
     if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         show(f"Others on this machine can read {path}: chmod 600 {path}")
-    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+    try:
+        return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+    except UnicodeError:
+        raise OperationError(f"{path} is no text in UTF-8. Save it as such.") from None
 
 
 def require_values(environment: Environment, present: dict[str, set[str]], given: dict[str, str]) -> None:
@@ -227,6 +230,11 @@ def new_value(entry: SecretEntry) -> str:
     """
     if isinstance(entry.origin, RandomKey):
         return make_up(entry.origin.form)
+    if not can_ask():
+        raise OperationError(
+            f"{entry.variable} comes from {entry.origin.issued_by}, and there is no terminal to ask for it. Write it into "
+            f".env, give it by make k8s-secrets REPLACE={entry.variable}, then this again with PRESENT=1."
+        )
     value = ask_secret(f"{entry.variable}, issued by {entry.origin.issued_by}")
     if not value:
         raise OperationError(f"{entry.variable} is empty. Nothing was changed.")
