@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
+    Alert,
     Compute,
     Container,
     File,
@@ -592,6 +593,12 @@ class Api(_MeshWorkload):
                 ),
             ),
         )
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """That its certificate may end, where the mesh speaks TLS: it shows it to the mesh alone."""
+        tls = mesh_of(self).tls
+        return tls.alerts_of(self) if tls else ()
 
     @property
     def http_checks(self) -> tuple[HttpCheck, ...]:
