@@ -7,6 +7,7 @@ import importlib
 import os
 import pickle
 import pkgutil
+import re
 import subprocess
 import sys
 import tempfile
@@ -211,6 +212,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def temporary_folder(chosen: str) -> str:
+    """Where the tests keep what is temporary: where this machine does, if servers can be given paths of it.
+
+    They have it in their configuration, where a blank ends it, and in the path of a socket, which has 107 bytes; and
+    they may run as others.
+    """
+    if not re.fullmatch(r"/[\w./+-]{0,50}", chosen, re.ASCII):
+        return "/tmp"
+    entered = os.geteuid() != 0 or all(path.stat().st_mode & 0o001 for path in (Path(chosen), *Path(chosen).parents))
+    return chosen if entered else "/tmp"
+
+
 @pytest.fixture(scope="session")
 def long(pytestconfig: pytest.Config) -> bool:
     """Whether a proof of one kind is tried at each of its points, and not just at some."""
@@ -218,6 +231,8 @@ def long(pytestconfig: pytest.Config) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.umask(0o022)  # servers run as others, and read what is written here
+    os.environ["TMPDIR"] = tempfile.tempdir = temporary_folder(tempfile.gettempdir())
     config.stash[ONLY_ASKED] = OnlyAsked(nothing=bool(config.getoption("--without-programs")))
     sys.addaudithook(config.stash[ONLY_ASKED].hook)
     config.addinivalue_line("markers", "long: one of many points of one proof, which is tried with --long; by `grid`")

@@ -171,6 +171,15 @@ def test_of_several_versions_the_highest_is_taken_and_only_a_whole_one(tmp_path:
     assert find(Program("several", "", ("a",), folders=(f"{tmp_path}/*",), files=(f"{tmp_path}/17/*",))) is None
 
 
+def test_what_tests_write_can_be_read_by_servers_that_run_as_others_whatever_the_umask(tmp_path: Path) -> None:
+    own = os.umask(0o077)
+    try:
+        done = run_pytest(sample(tmp_path, "(tmp_path / 'a').touch(); assert os.stat(tmp_path / 'a').st_mode & 0o004"))
+    finally:
+        os.umask(own)
+    assert done.returncode == 0, done.stdout
+
+
 # --- what set-up installs ---
 
 APT_GET = """\

@@ -148,7 +148,7 @@ def _stream_between(command: Sequence[str], stdin: IO[bytes], variables: Mapping
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
     ) as process:
         assert process.stdout is not None
@@ -208,7 +208,7 @@ class Kubectl:
         with (
             tempfile.TemporaryFile("w+") as said,
             subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, encoding="utf-8"
             ) as process,
         ):
             try:
@@ -236,7 +236,7 @@ def _captured(
             env=_environment(variables),
             input=stdin or "",
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=timeout,
             check=False,
         )
