@@ -32,6 +32,8 @@ NEEDS = "needs_"
 LACKS = "lacks"
 KEPT = "MCPMESH_TESTS_KEPT"
 """The variable that says where all workers of a run keep what takes long to make: a folder that goes with the run."""
+OF_TESTS = ("CI", "HOME", "JSII_", "MCPMESH_", "PATH", "PYTEST", "PYTHON", "TERM", "TMPDIR", "TZ", "USER", "XDG_")
+"""How the variables begin that reach tests. What else a person has set is for others: a proxy, a cluster."""
 KEPT_IN = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 # Modules whose tests stay together and take long begin first, the longest at the head, by the clock and alone: the last
 # worker ends soon after the others.
@@ -232,6 +234,9 @@ def long(pytestconfig: pytest.Config) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     os.umask(0o022)  # servers run as others, and read what is written here
+    for name in [name for name in os.environ if not name.startswith(OF_TESTS)]:
+        del os.environ[name]
+    os.environ["LC_ALL"] = "C.UTF-8"
     os.environ["TMPDIR"] = tempfile.tempdir = temporary_folder(tempfile.gettempdir())
     config.stash[ONLY_ASKED] = OnlyAsked(nothing=bool(config.getoption("--without-programs")))
     sys.addaudithook(config.stash[ONLY_ASKED].hook)
