@@ -24,7 +24,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from conftest import requires
+from conftest import grid, requires
 from environments import EVERY
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -164,6 +164,9 @@ def test_the_cdk8s_command_writes_the_same_bytes(tmp_path: Path) -> None:
 
 # --- Node ---
 
+ONE_ORDER = {"constructs, cdk8s, mcpmesh_k8s"}
+"""The hardest: what must come first comes last."""
+
 WHICH_NODE = """
 import ai_interviewer, mcpmesh_k8s, os, subprocess, cdk8s
 cdk8s.App()
@@ -193,7 +196,9 @@ def test_a_node_named_by_the_user_is_used(tmp_path: Path, chosen: subprocess.Com
     assert (tmp_path / "used").exists()
 
 
-@pytest.mark.parametrize("order", ["cdk8s, mcpmesh_k8s", "mcpmesh_k8s, cdk8s", "constructs, cdk8s, mcpmesh_k8s"])
+@pytest.mark.parametrize(
+    "order", grid(["cdk8s, mcpmesh_k8s", "mcpmesh_k8s, cdk8s", "constructs, cdk8s, mcpmesh_k8s"], short=ONE_ORDER)
+)
 def test_any_order_of_imports_works_on_a_machine_without_node(tmp_path: Path, order: str) -> None:
     result = succeed(sys.executable, "-c", f"import {order}; cdk8s.App()", cwd=tmp_path, PATH="/nowhere")
     assert (result.stdout, result.stderr) == ("", "")
@@ -298,7 +303,7 @@ def test_a_document_that_is_out_of_date_is_named_and_only_written_when_that_is_a
     document = tmp_path / "page.md"
     document.write_text("of yesterday")
     monkeypatch.setattr(generate, "ROOT", tmp_path)
-    monkeypatch.setattr(generate, "outputs", lambda: {document: "of today"})
+    monkeypatch.setattr(generate, "outputs", lambda _: {document: "of today"})
 
     def run(*arguments: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["docs/generate.py", *arguments])
@@ -310,6 +315,16 @@ def test_a_document_that_is_out_of_date_is_named_and_only_written_when_that_is_a
     assert run() == (0, "wrote page.md\n")
     assert document.read_text() == "of today"
     assert run("--check") == (0, "the documentation is current\n")
+
+
+def test_only_the_documents_that_are_named_are_written_and_only_such_as_there_are() -> None:
+    from docs.generate import ENV_EXAMPLE, outputs
+
+    assert list(outputs(["docs/environments.md", ".env.example"])) == [ROOT / "docs/environments.md", ENV_EXAMPLE]
+    with pytest.raises(
+        SystemExit, match=r"Nothing is generated in one of: docs/environments\.md, docs/enviroments\.md"
+    ):
+        outputs(["docs/environments.md", "docs/enviroments.md"])
 
 
 def test_the_generated_classes_load_with_the_pinned_jsii(tmp_path: Path) -> None:
@@ -425,6 +440,34 @@ def test_every_make_variable_that_the_documentation_gives_is_taken() -> None:
         succeed("make", "--dry-run", target, *given)
 
 
+DEV_FILES = sorted((ROOT / "dist/dev").glob("*.yaml"))
+CHANGING = {
+    "k8s-setup", "k8s-deploy", "k8s-make-way", "k8s-quick-update", "k8s-restart", "k8s-drain", "k8s-undrain",
+    "k8s-rotate", "k8s-import-data", "k8s-rollback", "k8s-clean",
+}  # fmt: skip
+"""The targets that change a cluster whatever else they are given."""
+NAMED = {"make k8s-deploy-prod"}
+"""What the text says something of, and has nobody type."""
+
+
+def test_a_change_of_production_that_the_documentation_gives_has_consent() -> None:
+    """Without, it would end with 3 in the hands of who copies it."""
+    pages = [*DOCUMENTS, *(f"docs/runbooks/{path.name}" for path in (ROOT / "docs/runbooks").glob("*.md"))]
+    lines = {
+        match[0]
+        for page in pages
+        for match in re.finditer(r"make k8s-[a-z-]+(?: [A-Z_]+=(?:\"[^\"]*\"|[^\s`|]+))*", (ROOT / page).read_text())
+    }
+    assert len(lines) > 80
+    without = set()
+    for line in lines:
+        _, target, *given = shlex.split(line)
+        of_production = "ENV=prod" in given or target.endswith("-prod")
+        if of_production and target.removesuffix("-prod") in CHANGING and "CONFIRM=prod" not in given:
+            without.add(line)
+    assert without == NAMED
+
+
 def test_the_targets_that_the_documentation_names_are_found() -> None:
     for document in ("README.md", "CONTRIBUTING.md", "docs/operations.md"):
         assert targets_named_in(document), document
@@ -462,6 +505,23 @@ def test_the_operations_guide_names_every_command() -> None:
     assert "`make k8s-deploy-<environment>`" in guide
     commands = {target for target in targets() - deployments if target.startswith("k8s-")}
     assert {command for command in commands if f"make {command}" not in guide} == set()
+
+
+def test_the_operations_guide_prints_the_numbers_of_what_is_rendered() -> None:
+    guide = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    phases = {path.name.removesuffix(".k8s.yaml"): yaml.safe_load_all(path.read_text()) for path in DEV_FILES}
+    objects = {name: list(documents) for name, documents in phases.items()}
+    assert dict(re.findall(r"^--- (\d{4}-\S+): (\d+) objects$", guide, re.MULTILINE)) == {
+        name: str(len(every)) for name, every in objects.items()
+    }
+    # Of tasks the last run stays.
+    pods = sum(
+        1 if one["kind"] == "Job" else one["spec"]["replicas"]
+        for every in objects.values()
+        for one in every
+        if one["kind"] in ("Deployment", "StatefulSet", "Job")
+    )
+    assert f"pods                                ok  {pods} in order\n" in guide
 
 
 @requires("shellcheck")
