@@ -118,12 +118,16 @@ class PodSettings(PodOptions):
         once(f"{self.name} port name", [port.name for container in containers for port in container.ports])
         for container in containers:
             # One that hangs is killed in the middle of a longer pause: it would do nothing with it.
-            if container.pre_stop_seconds >= self.termination_grace_seconds:
-                raise SettingError(
-                    f"{self.name} pre_stop_seconds",
-                    container.pre_stop_seconds,
-                    f"Give less than termination_grace_seconds, {self.termination_grace_seconds}.",
-                )
+            for field, seconds in (
+                ("pre_stop_seconds", container.pre_stop_seconds),
+                ("quiet_seconds", container.pre_stop_seconds + container.quiet_seconds),
+            ):
+                if seconds >= self.termination_grace_seconds:
+                    raise SettingError(
+                        f"{self.name} {field}",
+                        getattr(container, field),
+                        f"Give less than termination_grace_seconds, {self.termination_grace_seconds}, together.",
+                    )
 
     @property
     def main_container(self) -> Container:
