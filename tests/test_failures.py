@@ -178,3 +178,12 @@ def took(command: Sequence[str]) -> float:
     began = time.monotonic()
     subprocess.run(command, check=True)
     return time.monotonic() - began
+
+
+@pytest.mark.parametrize("environment", EVERY)
+def test_no_rollout_is_given_up_while_a_pod_ends_what_is_under_way(manifests: Manifests, environment: str) -> None:
+    """What finds no room until another has ended is tried again after pauses that double: within twice that time."""
+    for manifest in running(manifests(environment)):
+        if manifest["kind"] == "Deployment":
+            deadline = manifest["spec"].get("progressDeadlineSeconds", 600)
+            assert deadline >= 2 * pod_of(manifest)["terminationGracePeriodSeconds"], manifest["metadata"]["name"]

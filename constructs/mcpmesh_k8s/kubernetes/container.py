@@ -14,7 +14,6 @@ from .storage import Volume
 from .values import dataclass
 from .variable import Variable
 
-
 _UNTIL_QUIET = """\
 sleep "$0"
 left="$1"

@@ -267,7 +267,8 @@ class Pod(Component):
         require_free(f"{self.full_name} port", (port.container for port in self.ports), transit)
         self.patch(*settings.extras.patches)
         self._metrics = (*settings.metrics, *settings.extras.metrics)
-        self._grace_seconds = settings.termination_grace_seconds
+        self.grace_seconds = settings.termination_grace_seconds
+        """Seconds from the start of a stop until it is killed."""
         self._introduced: list[Variable] = []
         self._main: Container | None = None
         self._waits: dict[str, Container] = {}
@@ -775,7 +776,7 @@ class Pod(Component):
                 tolerations=[toleration.render() for toleration in placement.tolerations] or None,
                 affinity=placement.affinity.render(),
                 restart_policy=restart_policy,
-                termination_grace_period_seconds=self._grace_seconds,
+                termination_grace_period_seconds=self.grace_seconds,
                 topology_spread_constraints=list(spread) or None,
                 init_containers=rendered(self.init_containers) or None,
                 containers=rendered(self.containers),
