@@ -54,6 +54,7 @@ from mcpmesh_k8s import (
     TreeError,
     TypeScript,
     images,
+    variables,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
 from mcpmesh_k8s.kubernetes.platforms import IpFamily
@@ -75,7 +76,8 @@ def phase_of(mesh: Mesh = NEW) -> Phase:
 
 
 def registry_of(phase: Phase) -> Registry:
-    return Registry(phase, RegistrySettings(image=images.REGISTRY, compute=ROOMY))
+    database = variables({"DATABASE_URL": "/data/mesh.db"})
+    return Registry(phase, RegistrySettings(image=images.REGISTRY, compute=ROOMY, variables=database))
 
 
 def agent_of(settings: AgentSettings, mesh: Mesh = NEW) -> Agent:
@@ -285,6 +287,21 @@ def test_an_api_service_is_of_any_language_too(runtime: Runtime, program: str, n
     ]
 
 
+def test_an_express_of_ones_own_has_none_of_the_meshs_probes_and_is_asked_by_its_own_path() -> None:
+    """With ``mesh.route``, as the SDK recommends: the runtime adds no route then (api-runtime.ts of 3.6)."""
+
+    def asked(runtime: Runtime) -> list[str]:
+        settings = ApiSettings(name="web", code=CODE, compute=ROOMY, runtime=runtime, readiness_path="/healthz")
+        container = main_of(Api(phase_of(), settings))
+        probes = (container[f"{one}Probe"] for one in ("startup", "readiness", "liveness"))
+        return [probe["httpGet"]["path"] if "httpGet" in probe else "tcp" for probe in probes]
+
+    assert asked(TypeScript(entry="dist/web.js")) == ["tcp", "/healthz", "tcp"]
+    # To every FastAPI and every Spring the mesh adds its own.
+    for runtime in (Python(module="web"), Java(jar="target/web.jar")):
+        assert asked(runtime) == ["/startupz", "/healthz", "/livez"]
+
+
 # --- sources that are mounted ---
 
 
@@ -384,6 +401,19 @@ def test_java_listens_on_addresses_of_both_families_and_the_others_on_those_of_i
         both = service(settings, "IPv4", "IPv6")
         assert (both["ipFamilyPolicy"], both.get("ipFamilies")) == (policy, families)
     assert service(JAVA, "IPv6")["ports"][0]["port"] == 8090
+
+    def api(settings: AgentSettings) -> Any:
+        platform = Platform(ip_families=("IPv4", "IPv6"))
+        phase = Phase(Application(ApplicationSettings(name="shop", platform=platform), outdir="unused"), "all")
+        web = ApiSettings(name="web", code=CODE, compute=ROOMY, runtime=settings.program)
+        return of_kind(Api(phase, web), "Service")["spec"]["ipFamilyPolicy"]
+
+    # Of Python the code listens itself. Of TypeScript and Java the runtime does, for APIs as for agents.
+    assert [api(settings) for settings in (PYTHON, TYPESCRIPT, JAVA)] == [
+        "PreferDualStack",
+        "SingleStack",
+        "PreferDualStack",
+    ]
     with pytest.raises(SettingError, match="shop-offers listens on IPv4 alone"):
         service(TYPESCRIPT, "IPv6")
 
@@ -473,13 +503,18 @@ def test_a_runtime_that_would_cut_calls_is_told_when_nobody_is_connected(
     assert command[3:] == ["10", quiet, ":(1FA1) [0-9A-F]+:[0-9A-F]+ 01 "]
 
 
+@pytest.mark.parametrize("kind", ["api", "agent"])
 @pytest.mark.parametrize(("waits", "allowed"), [(60, False), (599, False), (600, True)])
-def test_a_gateway_waits_as_long_as_the_answer_may_take(waits: int, allowed: bool) -> None:
+def test_a_gateway_waits_as_long_as_the_answer_may_take(kind: str, waits: int, allowed: bool) -> None:
     phase = phase_of()
     registry = registry_of(phase)
-    api = Api(phase, ApiSettings(name="web", code=CODE, compute=ROOMY, module="uvicorn", call_seconds=600))
-    api.connects_to(registry)
-    route = Route(path="/", to=api, audience=Audience.SIGNED_IN, rate=RateLimit(), timeout_seconds=waits)
+    served: Api | Agent = (
+        Api(phase, ApiSettings(name="web", code=CODE, compute=ROOMY, module="uvicorn", call_seconds=600))
+        if kind == "api"
+        else Agent(phase, AgentSettings(name="web", code=CODE, compute=ROOMY, module="web", call_seconds=600))
+    )
+    served.connects_to(registry)
+    route = Route(path="/", to=served, audience=Audience.SIGNED_IN, rate=RateLimit(), timeout_seconds=waits)
     settings = GatewaySettings(image=images.OPENRESTY, compute=ROOMY, host="shop.local", https=False)
     Gateway(phase, settings, [route], DevIdentity(email="me@example.com"))
     if allowed:

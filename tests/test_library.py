@@ -78,6 +78,7 @@ NOT_FOR_USERS = {
     "FreeNode": "what a Budget makes of its nodes",
     "Room": "what a FreeNode has",
     "Relabeling": "what those who collect metrics are told of a MetricsEndpoint",
+    "TlsCheck": "what the blackbox exporter makes of a Certificate",
     "Scaled": "what the commands and checks read of an autoscaler",
 }
 """Public classes of public modules that are not exported, each with the reason."""
@@ -593,7 +594,9 @@ def deployed(folder: Path, outdir: Path) -> tuple[Manifest, Manifest]:
         ),
     )
     compute = Compute(cpu="100m", memory="64Mi")
-    agent.connects_to(Registry(phase, RegistrySettings(image=images.REGISTRY, compute=compute)))
+    database = variables({"DATABASE_URL": "/data/mesh.db"})
+    settings = RegistrySettings(image=images.REGISTRY, compute=compute, variables=database)
+    agent.connects_to(Registry(phase, settings))
     application.synth()
     manifests = {
         str(manifest["kind"]): manifest

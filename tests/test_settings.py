@@ -293,6 +293,7 @@ SHOP = ApplicationSettings(name="shop")
 PLENTY = Budget(cpu="100", memory="100Gi")
 FAST = (("disk", "fast"),)
 NODES = Nodes(count=4, cpu="240m", memory="1Gi", ephemeral_storage="1Gi", labels=FAST)
+DATABASE = variables({"DATABASE_URL": "/data/mesh.db"})
 IMAGE = Image(repository="acme/shop", tag="1.2.3")
 OTHER_IMAGE = Image(repository="acme/shop", tag="1.2.4")
 SMALL = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
@@ -410,7 +411,8 @@ class Shop:
 
     def meshed(self, workload: W) -> W:
         """A workload of the mesh, with its registry."""
-        workload.connects_to(Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL, name="mesh")))
+        settings = RegistrySettings(image=IMAGE, compute=SMALL, name="mesh", variables=DATABASE)
+        workload.connects_to(Registry(self.phase, settings))
         return workload
 
     def runs_agent(self, settings: AgentSettings) -> Agent:
@@ -603,7 +605,7 @@ class Shop:
         return self.fits(PLENTY)
 
     def tests(self, settings: SmokeTestSettings) -> SmokeTest:
-        registry = Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL))
+        registry = Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL, variables=DATABASE))
         routes = [Route(path=path, to=self.web, audience=Audience.PUBLIC) for path in ("/health", "/ready")]
         return SmokeTest(self.phase, settings, Gateway(self.phase, GATEWAY, routes, DEVELOPER), registry)
 
@@ -865,6 +867,7 @@ CASES: dict[type[DataclassInstance], Case] = {
             ),
             shop.runs_agent(AGENT),
             shop.knows(Variable(name="TOKEN", value=shop.secret("one", "first").key("first"))),
+            Namespace(shop.phase, NamespaceSettings(budget=PLENTY)),
         )[3],
         api_server=ApiServer(ports=(6443,)),
         name="store",
@@ -1035,7 +1038,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ExistingSecrets: case(ExistingSecrets(), Shop.hides),
     ExistingCertificates: case(ExistingCertificates(), Shop.is_known_by),
     CertManager: case(
-        CertManager(issuer="ca"), Shop.is_known_by, issuer="other", kind="Issuer", duration="2161h", renew_before="1h"
+        CertManager(issuer="ca"), Shop.is_known_by, issuer="other", kind="Issuer", duration="2161h", renew_before="5h"
     ),
     EncryptedStorageClass: case(
         EncryptedStorageClass(driver=AwsEbs()), Shop.claims, driver=AwsEbs(type="io2"), keep=False, name="sealed"

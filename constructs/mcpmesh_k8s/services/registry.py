@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from constructs import Construct
@@ -151,6 +151,7 @@ class Registry(Workload):
                     availability=settings.availability,
                     extras=settings.extras,
                     component="registry",
+                    administrators_only="It asks nobody who they are, and takes whoever registers for an agent.",
                     # lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
                     tls=(TlsClient.POSTGRES, TlsClient.REDIS),
                     one_at_a_time=self.release.alone,
@@ -236,13 +237,19 @@ class Registry(Workload):
         ]
 
     def _apart(self) -> Sequence[str]:
-        if self.availability.scale.most == 1 or any(
-            one.name == "DATABASE_URL" and str(one.value).startswith("postgres") for one in self.variables
-        ):
+        databases = [str(one.value) for one in self.variables if one.name == "DATABASE_URL"]
+        connect = f"connect it, {self.name}.connects_to(postgres.database(…)), or"
+        if not databases:
+            # The image names a file of SQLite in /data, a volume of the image's own.
+            return (
+                f"{self.full_name} has no database. Its image would keep one in /data, which cannot be written to or "
+                f"is lost when the container ends: {connect} give it DATABASE_URL by variables or an External.",
+            )
+        if self.availability.scale.most == 1 or any(url.startswith("postgres") for url in databases):
             return ()
         return (
             f"{self.full_name} has no PostgreSQL, so each of its {self.availability.scale.most} pods would know agents "
-            f"of its own: connect it, {self.name}.connects_to(postgres.database(…)), or give Replicas(count=1).",
+            f"of its own: {connect} give Replicas(count=1).",
         )
 
     @property
@@ -293,6 +300,11 @@ class Registry(Workload):
                 counted = target.workload.settings.counted_database
                 if any((variable.name, variable.value) == ("POSTGRES_DB", counted) for variable in target.introduction):
                     yield target.workload, counted
+
+    @property
+    def unshown(self) -> Mapping[str, str]:
+        """What it says of its traces, where it has any: the URL of Redis is in it."""
+        return dict.fromkeys(("/trace/status", "/trace/info"), "It shows the password of Redis.")
 
     @property
     def http_checks(self) -> tuple[HttpCheck, ...]:
