@@ -64,7 +64,9 @@ class Container:
         args: Replaces the image's arguments.
         ports: What it serves.
         variables: Its environment, in order: ``$(NAME)`` stands for a variable given before.
-        probes: How the kubelet asks after it. Only a container that serves nothing has none.
+        probes: How the kubelet asks after it. Give them to whatever serves, in a sidecar too: without, its Service leads
+            to it as soon as its process runs, and nobody sees that it hangs. They are not demanded: what a program
+            answers, only its authors know, and a wrong liveness restarts what works.
         volumes: What is mounted.
         working_directory: Where the process starts; the image's own unless given.
         pre_stop_seconds: Seconds to sleep before SIGTERM, so that Services and gateways stop sending first.
