@@ -53,7 +53,11 @@ CLOCK = (
         (EXPIRED, "does not let you in (You must be logged in to the server (Unauthorized)): sign in", False),
         (UNWELL, "is not in order (Error from server (ServiceUnavailable): the server is currently unable", False),
         (REFUSED, "does not answer (The connection to the server 10.0.0.1:6443 was refused", True),
-        (NO_PLUGIN, "does not answer (Unable to connect to the server: getting credentials: exec: executable aws", True),
+        (
+            NO_PLUGIN,
+            "does not answer (Unable to connect to the server: getting credentials: exec: executable aws",
+            True,
+        ),
         (CLOCK, "x509: certificate has expired or is not yet valid: current time 2031", True),
     ],
     ids=["expired token", "unwell", "refused", "no plugin", "clock"],
@@ -83,7 +87,10 @@ def test_who_may_not_ask_whether_the_cluster_is_ready_may_do_the_rest(operate: O
 )
 @pytest.mark.parametrize(
     "said",
-    ['Error from server (Forbidden): User "joe" cannot get it\n', "Error from server (InternalError): leader changed\n"],
+    [
+        'Error from server (Forbidden): User "joe" cannot get it\n',
+        "Error from server (InternalError): leader changed\n",
+    ],
     ids=["403", "500"],
 )
 def test_what_cannot_be_seen_is_not_called_missing(
@@ -166,10 +173,14 @@ def test_ctrl_c_at_a_terminal_ends_without_a_traceback(tmp_path: Path, workplace
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        restore_signals=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     ) as process:
         assert eventually(lambda: any("readyz" in line for line in workplace.stand_ins.lines()), 60)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        nodes = [int(child) for child in children if "jsii" in Path(f"/proc/{child}/cmdline").read_text()]
+        assert nodes
+        # It would end at once, and jsii says farewell to it when Python ends: a traceback, when Python is the later.
+        assert process.pid not in map(os.getpgid, nodes)
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "stopped\n")
@@ -221,7 +232,10 @@ def of_another(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (spoiled_yaml, r"0002-services\.k8s\.yaml cannot be read \(.*line \d+, column 1.*\)\. Write it anew: make synth"),
+        (
+            spoiled_yaml,
+            r"0002-services\.k8s\.yaml cannot be read \(.*line \d+, column 1.*\)\. Write it anew: make synth",
+        ),
         (no_text, r"0002-services\.k8s\.yaml cannot be read \('utf-8' codec.*\)\. Write it anew: make synth"),
         (something_else, r"0002-services\.k8s\.yaml holds what is no manifest: 'just a text'\. Write it anew"),
         (without_a_name, r"0002-services\.k8s\.yaml holds what is no manifest: .*ConfigMap"),

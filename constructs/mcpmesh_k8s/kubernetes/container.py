@@ -64,8 +64,8 @@ class Container:
         args: Replaces the image's arguments.
         ports: What it serves.
         variables: Its environment, in order: ``$(NAME)`` stands for a variable given before.
-        probes: How the kubelet asks after it. Give them to whatever serves, in a sidecar too: without, its Service leads
-            to it as soon as its process runs, and nobody sees that it hangs. They are not demanded: what a program
+        probes: How the kubelet asks after it. Give them to whatever serves, in a sidecar too: without, a Service leads
+            there as soon as its process runs, and nobody sees that it hangs. They are not demanded: what a program
             answers, only its authors know, and a wrong liveness restarts what works.
         volumes: What is mounted.
         working_directory: Where the process starts; the image's own unless given.
