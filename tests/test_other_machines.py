@@ -28,7 +28,7 @@ case "$*" in
   rm -rf "$4"
   mkdir -p "$4/bin"
   cp "$0" "$4/bin/python"
-  printf '#!/bin/sh\\nmkdir -p node_modules; test ! -e offline\\n' >"$4/bin/npm"
+  printf '#!/bin/sh\\necho "$HOME" >"$CALLS.home"; mkdir -p node_modules; test ! -e offline\\n' >"$4/bin/npm"
   chmod +x "$4/bin/npm"
   echo "command = python -m venv --clear $PWD/$4" >"$4/pyvenv.cfg" ;;
 *purelib*) echo .venv ;;
@@ -211,6 +211,15 @@ def test_npm_brings_the_tools_where_it_shall_leave_out_those_of_development(tmp_
     """NODE_ENV=production would."""
     planned = Clone(tmp_path / "clone").make("--dry-run", "node_modules/.ready").stdout
     assert "npm ci --include=dev\n" in planned
+
+
+@pytest.mark.parametrize("home", ["", "/nowhere", "own"])
+def test_npm_gets_a_home_that_it_can_write_to(ready: Clone, home: str) -> None:
+    """Without one it fails, or tries for ever."""
+    own = ready.folder.with_name("own")
+    own.mkdir()
+    assert ready.make("node_modules/.ready", HOME=str(own) if home == "own" else home).returncode == 0
+    assert ready.calls(".home") == [str(own if home == "own" else ready.folder / "build")]
 
 
 @pytest.mark.parametrize("target", ["synth", "test", "setup"])
