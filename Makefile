@@ -281,8 +281,11 @@ $(VENV): requirements.txt constructs/mcpmesh_k8s_node.pth
 	@$(new-environment) .venv
 	@$(call install,.venv,requirements.txt)
 	@.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@# The wheel brings it. An editable installation cannot.
-	@cp constructs/mcpmesh_k8s_node.pth "$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	@# The one the wheel brings, and an editable installation cannot. The other names this folder by its letters, which
+	@# Python reads in the locale of whoever starts it: where that has not all of them, it would not start.
+	@purelib="$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" && \
+	  cp constructs/mcpmesh_k8s_node.pth "$$purelib" && \
+	  for pth in "$$purelib"/__editable__.mcpmesh_k8s-*.pth; do echo ../../../../constructs >"$$pth"; done
 	@touch $@
 
 $(TOOLS): package.json package-lock.json .npmrc | $(VENV)

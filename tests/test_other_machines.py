@@ -31,6 +31,7 @@ case "$*" in
   printf '#!/bin/sh\\necho "$HOME" >"$CALLS.home"; mkdir -p node_modules; test ! -e offline\\n' >"$4/bin/npm"
   chmod +x "$4/bin/npm"
   echo "command = python -m venv --clear $PWD/$4" >"$4/pyvenv.cfg" ;;
+*--editable*) echo "$PWD/constructs" >.venv/__editable__.mcpmesh_k8s-1.pth ;;
 *purelib*) echo .venv ;;
 *find_go.py) echo "$PWD/go" ;;
 esac
@@ -86,6 +87,8 @@ def test_a_folder_of_any_other_name_is_set_up_and_programs_are_built_into_it(tmp
     done = clone.make("node_modules/.ready", "build/bin/age")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (clone.folder / "node_modules/.ready").exists()
+    # Python would not start in a locale without ü, where its letters stood there.
+    assert (clone.folder / ".venv/__editable__.mcpmesh_k8s-1.pth").read_text() == "../../../../constructs\n"
     assert clone.calls(".go")[-3:] == ["-o", f"{clone.folder}/build/bin/age", "tool"]
 
 
