@@ -36,7 +36,9 @@ AGE := build/bin/age
 GO := build/go/bin/go
 
 # The tools of package.json start `node` by name. Ours comes first, whatever the machine has.
-WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
+WITH_NODE = PATH="$(CURDIR)/.venv/bin:$$PATH" $(WITH_HOME)
+# npm and Go keep there what they load. Whoever has no home, as in a container, or may not write to it, has one here.
+WITH_HOME := HOME="$$(test -w "$$HOME" && echo "$$HOME" || echo "$(CURDIR)/build")"
 
 ##@ Every day
 
@@ -279,8 +281,11 @@ $(VENV): requirements.txt constructs/mcpmesh_k8s_node.pth
 	@$(new-environment) .venv
 	@$(call install,.venv,requirements.txt)
 	@.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@# The wheel brings it. An editable installation cannot.
-	@cp constructs/mcpmesh_k8s_node.pth "$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	@# The one the wheel brings, and an editable installation cannot. The other names this folder by its letters, which
+	@# Python reads in the locale of whoever starts it: where that has not all of them, it would not start.
+	@purelib="$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" && \
+	  cp constructs/mcpmesh_k8s_node.pth "$$purelib" && \
+	  for pth in "$$purelib"/__editable__.mcpmesh_k8s-*.pth; do echo ../../../../constructs >"$$pth"; done
 	@touch $@
 
 $(TOOLS): package.json package-lock.json .npmrc | $(VENV)
@@ -297,11 +302,11 @@ $(MESH) $(MESH3): .venv-%/.ready: requirements-%.txt
 # The machine's Go, or PyPI's where there is none that is new enough.
 find-go = go=$$($(PYTHON) tests/find_go.py) || { $(MAKE) --silent $(GO) && go="$(CURDIR)/$(GO)"; }
 
-# What a module of tests/ is there for: its one tool. Go wants a home, for its cache.
+# What a module of tests/ is there for: its one tool.
 define go-build
 $(find-go) && \
   echo "--- $@: that of $(<D), with $$("$$go" version)" && \
-  HOME="$${HOME:-$(CURDIR)/build}" CGO_ENABLED=0 "$$go" build -C $(<D) -trimpath -ldflags="-s -w" \
+  $(WITH_HOME) CGO_ENABLED=0 "$$go" build -C $(<D) -trimpath -ldflags="-s -w" \
     -o "$(CURDIR)/$@" tool
 endef
 
@@ -315,7 +320,7 @@ $(AGE): tests/age/go.mod tests/age/go.sum
 	@$(go-build)
 
 $(WATCHING): tests/go_programs.py tests/watching_programs/go.mod tests/watching_programs/go.sum | $(VENV)
-	@$(find-go) && .venv/bin/python tests/go_programs.py "$$go" watching
+	@$(find-go) && $(WITH_HOME) .venv/bin/python tests/go_programs.py "$$go" watching
 	@touch $@
 
 $(REGISTRY): tests/mesh_registry/package.json tests/mesh_registry/package-lock.json | $(VENV)

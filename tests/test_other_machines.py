@@ -28,9 +28,10 @@ case "$*" in
   rm -rf "$4"
   mkdir -p "$4/bin"
   cp "$0" "$4/bin/python"
-  printf '#!/bin/sh\\nmkdir -p node_modules; test ! -e offline\\n' >"$4/bin/npm"
+  printf '#!/bin/sh\\necho "$HOME" >"$CALLS.home"; mkdir -p node_modules; test ! -e offline\\n' >"$4/bin/npm"
   chmod +x "$4/bin/npm"
   echo "command = python -m venv --clear $PWD/$4" >"$4/pyvenv.cfg" ;;
+*--editable*) echo "$PWD/constructs" >.venv/__editable__.mcpmesh_k8s-1.pth ;;
 *purelib*) echo .venv ;;
 *find_go.py) echo "$PWD/go" ;;
 esac
@@ -86,6 +87,8 @@ def test_a_folder_of_any_other_name_is_set_up_and_programs_are_built_into_it(tmp
     done = clone.make("node_modules/.ready", "build/bin/age")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (clone.folder / "node_modules/.ready").exists()
+    # Python would not start in a locale without ü, where its letters stood there.
+    assert (clone.folder / ".venv/__editable__.mcpmesh_k8s-1.pth").read_text() == "../../../../constructs\n"
     assert clone.calls(".go")[-3:] == ["-o", f"{clone.folder}/build/bin/age", "tool"]
 
 
@@ -211,6 +214,15 @@ def test_npm_brings_the_tools_where_it_shall_leave_out_those_of_development(tmp_
     """NODE_ENV=production would."""
     planned = Clone(tmp_path / "clone").make("--dry-run", "node_modules/.ready").stdout
     assert "npm ci --include=dev\n" in planned
+
+
+@pytest.mark.parametrize("home", ["", "/nowhere", "own"])
+def test_npm_gets_a_home_that_it_can_write_to(ready: Clone, home: str) -> None:
+    """Without one it fails, or tries for ever."""
+    own = ready.folder.with_name("own")
+    own.mkdir()
+    assert ready.make("node_modules/.ready", HOME=str(own) if home == "own" else home).returncode == 0
+    assert ready.calls(".home") == [str(own if home == "own" else ready.folder / "build")]
 
 
 @pytest.mark.parametrize("target", ["synth", "test", "setup"])
