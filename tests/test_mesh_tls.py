@@ -86,6 +86,7 @@ from mesh_harness import (
 )
 from networks import needs_root, own_network
 from processes import START, serving
+from registry_room import ROOM
 
 if TYPE_CHECKING:
     from mcpmesh_k8s.operations.environment import Environment
@@ -106,7 +107,7 @@ def application(folder: Path, tls: MeshTls | None = ISSUED) -> Application:
     made = Application(ApplicationSettings(name=PREFIX.strip("-"), mesh=Mesh(tls=tls)), outdir=folder)
     phase = Phase(made, "mesh")
     Namespace(phase, NamespaceSettings(budget=Budget(cpu="4", memory="8Gi")))
-    settings = RegistrySettings(image=images.REGISTRY, compute=SMALL, calls_agents=True)
+    settings = RegistrySettings(image=images.REGISTRY, compute=SMALL, calls_agents=True, extras=ROOM)
     registry = Registry(phase, settings)
     stock, prices = (
         Agent(phase, AgentSettings(name=name, code=BUILT, compute=SMALL, module=name, debounce_seconds=1))

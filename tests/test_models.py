@@ -55,6 +55,7 @@ from mcpmesh_k8s import (
 from mcpmesh_k8s.kubernetes import PodExtras
 from mcpmesh_k8s.services.language import Runtime
 from mesh_harness import SECRETS, Loopback, Manifest, find, pod_environment
+from registry_room import ROOM
 
 SMALL = Compute(cpu="100m", memory="512Mi")
 IMAGE = Image(repository="acme/claude", tag="1.4.2")
@@ -73,7 +74,7 @@ class Shop:
         self.application = Application(ApplicationSettings(name="shop", mesh=mesh), outdir=folder)
         self.phase = Phase(self.application, "all")
         Namespace(self.phase, NamespaceSettings(budget=Budget(cpu="8", memory="16Gi")))
-        self.registry = Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL))
+        self.registry = Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, extras=ROOM))
 
     def agent(self, name: str, runtime: Runtime = LANGUAGES["Python"], **given: Any) -> Agent:
         settings = AgentSettings(name=name, code=BuiltImage(image=IMAGE), compute=SMALL, runtime=runtime, **given)

@@ -67,6 +67,7 @@ from mcpmesh_k8s import (
     ClusterServer,
     Component,
     Compute,
+    ConfigMapKey,
     ConfigMapProjection,
     Container,
     Content,
@@ -159,6 +160,7 @@ from mcpmesh_k8s import (
     Nodes,
     NodeSelectorRequirement,
     NodeSelectorTerm,
+    NoLogin,
     NoLogs,
     NoMetrics,
     NoTls,
@@ -283,6 +285,7 @@ from mcpmesh_k8s import (
     topology,
     variables,
 )
+from registry_room import ROOM
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -410,7 +413,9 @@ class Shop:
 
     def meshed(self, workload: W) -> W:
         """A workload of the mesh, with its registry."""
-        workload.connects_to(Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL, name="mesh")))
+        workload.connects_to(
+            Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL, name="mesh", extras=ROOM))
+        )
         return workload
 
     def runs_agent(self, settings: AgentSettings) -> Agent:
@@ -432,6 +437,9 @@ class Shop:
 
     def believes(self, headers: IdentityHeaders) -> Gateway:
         return self.serves_people(Workload(self.phase, replace(SERVICE, identity_headers=headers)))
+
+    def is_for_everyone(self, login: NoLogin) -> Gateway:
+        return Gateway(self.phase, GATEWAY, [Route(path="/", to=self.web, audience=Audience.PUBLIC)], login)
 
     def vouches(self, identity: DevIdentity) -> Gateway:
         route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())
@@ -603,7 +611,7 @@ class Shop:
         return self.fits(PLENTY)
 
     def tests(self, settings: SmokeTestSettings) -> SmokeTest:
-        registry = Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL))
+        registry = Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL, extras=ROOM))
         routes = [Route(path=path, to=self.web, audience=Audience.PUBLIC) for path in ("/health", "/ready")]
         return SmokeTest(self.phase, settings, Gateway(self.phase, GATEWAY, routes, DEVELOPER), registry)
 
@@ -1304,6 +1312,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         zones=Refused(2, "shop-kept must keep 2 of its pods"),
         labels=Refused((), "no node of Budget.nodes has that"),
     ),
+    NoLogin: case(NoLogin(), lambda shop, login: shop.is_for_everyone(login)),
     NoTls: case(NoTls(), lambda shop, tls: shop.opens(replace(INGRESS, tls=tls), https=False)),
     OAuth2ProxySettings: case(
         LOGIN,
@@ -1503,6 +1512,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         secret=Refused("other", "kubeseal --raw"),
         key=Refused("other", "It has no such key"),
         ciphertext=sealed(b"b"),
+    ),
+    ConfigMapKey: case(
+        ConfigMapKey(config_map="regions", key="home"),
+        lambda shop, value: shop.knows(Variable(name="VALUE", value=value)),
+        config_map="places",
+        key="away",
     ),
     SecretKey: case(
         SecretKey(secret="shop-one", key="first"),

@@ -16,6 +16,7 @@ from mcpmesh_k8s.kubernetes import (
     SettingError,
     dataclass,
     dns_label,
+    dns_subdomain,
     gateway_api,
     k8s,
     place_of,
@@ -66,13 +67,24 @@ class Tls:
 
     def __post_init__(self) -> None:
         """Check the names."""
-        dns_label("Tls.secret", self.secret)
+        dns_subdomain("Tls.secret", self.secret)
         if self.cluster_issuer:
-            dns_label("Tls.cluster_issuer", self.cluster_issuer)
+            dns_subdomain("Tls.cluster_issuer", self.cluster_issuer)
 
 
 @dataclass(frozen=True, kw_only=True)
-class IngressNginx:
+class _ByClass:
+    """A controller, which is known by its IngressClass."""
+
+    ingress_class: str
+
+    def __post_init__(self) -> None:
+        """Refuse what no IngressClass can be called."""
+        dns_subdomain(f"{type(self).__name__}.ingress_class", self.ingress_class)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngressNginx(_ByClass):
     """The controller ingress-nginx. It is retired: for clusters that still run it.
 
     Args:
@@ -113,7 +125,7 @@ class IngressNginx:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Traefik:
+class Traefik(_ByClass):
     """The controller Traefik.
 
     It bounds neither body nor answer, and a head at 1 MiB. Its entry point's ``readTimeout`` (60 seconds by default)
@@ -136,7 +148,7 @@ class Traefik:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OtherController:
+class OtherController(_ByClass):
     """Any other controller of Ingresses, such as a cloud's load balancer or Cilium's own.
 
     What it must be told beyond the Ingress, such as how large a body may be, is in ``IngressExposure.annotations``.
@@ -209,8 +221,10 @@ class GatewayApiExposure:
 
     def __post_init__(self) -> None:
         """Check the names."""
-        dns_label("GatewayApiExposure.parent", self.parent)
+        dns_subdomain("GatewayApiExposure.parent", self.parent)
         dns_label("GatewayApiExposure.parent_namespace", self.parent_namespace)
+        if self.section:
+            dns_subdomain("GatewayApiExposure.section", self.section)
         if self.name:
             dns_label("GatewayApiExposure.name", self.name)
 

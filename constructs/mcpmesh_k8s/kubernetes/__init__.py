@@ -110,7 +110,7 @@ from .topology import budget, topology
 from .transit import IstioAmbient, Linkerd, PlainTransit, StoreTls, TlsClient, Transit
 from .typed import refuse_wrong_types
 from .values import dataclass
-from .variable import SecretKey, Variable, variables
+from .variable import ConfigMapKey, SecretKey, Variable, variables
 from .workload import (
     Availability,
     StatefulWorkload,
@@ -151,6 +151,7 @@ __all__ = [
     "Claim",
     "Component",
     "Compute",
+    "ConfigMapKey",
     "ConfigMapProjection",
     "Container",
     "Content",

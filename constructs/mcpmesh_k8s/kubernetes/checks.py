@@ -24,7 +24,7 @@ from .secret import SealedSecrets, Secret, secret_entries
 from .store import Store
 from .task import Hook, Task
 from .transit import StoreTls
-from .variable import SecretKey, secret_literal
+from .variable import ConfigMapKey, SecretKey, secret_literal
 from .workload import Workload
 
 _PRIVATE_KEY = "PRIVATE KEY-----"
@@ -146,19 +146,25 @@ def dangling_references(objects: Objects, application: ApplicationScope) -> Iter
 
 
 def _existing(application: ApplicationScope) -> set[tuple[str, str]]:
-    """What volumes say is in the cluster already, as kind and name."""
-    return {there for pod in application.find_all(Pod) for volume in pod.volumes for there in volume.existing}
+    """What volumes and variables say is in the cluster already, as kind and name."""
+    mounted = {there for pod in application.find_all(Pod) for volume in pod.volumes for there in volume.existing}
+    return mounted | {
+        ("ConfigMap", value.config_map) for value in _values(application) if isinstance(value, ConfigMapKey)
+    }
 
 
 def _existing_keys(application: ApplicationScope) -> set[tuple[str, str]]:
     """The keys that variables say others made, as Secret and key."""
-    values = (
-        variable.value
-        for pod in application.find_all(Pod)
-        for container in (*pod.containers, *pod.init_containers)
-        for variable in container.variables
-    )
-    return {(value.secret, value.key) for value in values if isinstance(value, SecretKey) and value.existing}
+    return {
+        (value.secret, value.key) for value in _values(application) if isinstance(value, SecretKey) and value.existing
+    }
+
+
+def _values(application: ApplicationScope) -> Iterator[str | SecretKey | ConfigMapKey]:
+    """The values of all variables."""
+    for pod in application.find_all(Pod):
+        for container in (*pod.containers, *pod.init_containers):
+            yield from (variable.value for variable in container.variables)
 
 
 def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterator[str]:

@@ -169,7 +169,7 @@ class ApplicationScope(cdk8s.App):
             raise SettingError(
                 f"{kind} name",
                 name,
-                f"A {type(self._registered[id]).__name__} has this name already: give each its own.",
+                f"Another {type(self._registered[id]).__name__} has this name already: give each its own.",
             )
         self._registered[id] = construct
         self._unsettled.append(settle)
@@ -206,7 +206,7 @@ class ApplicationScope(cdk8s.App):
     def add_phase(self, phase: Phase) -> int:
         """Take a phase up, and return its number."""
         if any(phase.name == other.name for other in self._phases):
-            raise SettingError("Phase name", phase.name, "A phase has this name already: give each its own.")
+            raise SettingError("Phase name", phase.name, "Another phase has this name already: give each its own.")
         self._phases.append(phase)
         return len(self._phases) - 1
 
