@@ -21,12 +21,16 @@ from mcpmesh_k8s import (
     ApplicationSettings,
     Audience,
     Availability,
+    BackupProgram,
     Budget,
     BuiltImage,
+    Component,
     Compute,
     ConfigMapKey,
     Container,
+    ExistingConfigMap,
     ExistingSecrets,
+    Exposure,
     External,
     ExternalSecrets,
     File,
@@ -35,10 +39,15 @@ from mcpmesh_k8s import (
     GatewaySettings,
     HostNetwork,
     Image,
+    IngressExposure,
     IngressNginx,
     Internet,
+    Manifest,
     Mesh,
     MeshRelease,
+    ModelProvider,
+    ModelProviderSettings,
+    ModelVendor,
     MonitorsSettings,
     Namespace,
     NamespacePods,
@@ -60,6 +69,7 @@ from mcpmesh_k8s import (
     SecretKey,
     SecretSettings,
     SettingError,
+    StatefulWorkload,
     Tls,
     Traefik,
     TreeError,
@@ -124,6 +134,19 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "a ConfigMap that cannot be": (lambda: ConfigMapKey(config_map="Regions", key="home"), "ConfigMapKey.config_map"),
     "a key of a ConfigMap that cannot be": (lambda: ConfigMapKey(config_map="regions", key=""), "ConfigMapKey.key"),
     "a key that leads out of its folder": (lambda: ConfigMapKey(config_map="regions", key="..x"), "ConfigMapKey.key"),
+    "the cluster's own namespace": (
+        lambda: ApplicationSettings(name="shop", namespace="kube-system"),
+        "It is the cluster's own",
+    ),
+    "the namespace of those that name none": (lambda: ApplicationSettings(name="default"), "namespace: 'default'"),
+    "an annotation that is none": (
+        lambda: IngressExposure(controller=Traefik(), tls=Tls(secret="x"), annotations=(("a key", "value"),)),
+        "IngressExposure.annotations key: 'a key'",
+    ),
+    "a backup without its script": (
+        lambda: BackupProgram(image=Image(repository="acme/x", tag="1.0.0"), user=User(uid=1, gid=1), files=()),
+        "Give File(path='take.sh', content=…)",
+    ),
     "an external of two lines": (lambda: External(name="a\nb", peer=Internet()), "External.name"),
     "an external without a name": (lambda: External(name=" ", peer=Internet()), "External.name"),
     "a URL for a host": (lambda: dialled("https://api.example.com"), "External.hosts of 'API'"),
@@ -166,16 +189,14 @@ class Shop:
         self.phase = Phase(self.application, "all")
         Namespace(self.phase, NamespaceSettings(budget=Budget(cpu="8", memory="16Gi")))
 
+    def container(self, name: str) -> Container:
+        """A program that serves."""
+        image, user = Image(repository="acme/web", tag="1.4.2"), User(uid=1000, gid=1000)
+        return Container(name=name, image=image, user=user, compute=SMALL, ports=(Port(number=8000),))
+
     def web(self, **told: str | SecretKey | ConfigMapKey) -> Workload:
         """A service with variables."""
-        container = Container(
-            name="web",
-            image=Image(repository="acme/web", tag="1.4.2"),
-            user=User(uid=1000, gid=1000),
-            compute=SMALL,
-            ports=(Port(number=8000),),
-            variables=variables(told),
-        )
+        container = replace(self.container("web"), variables=variables(told))
         return Workload(self.phase, WorkloadSettings(name="web", container=container))
 
     def gateway(self, *routes: Route, administrators: tuple[str, ...] = ()) -> Gateway:
@@ -241,6 +262,71 @@ def test_a_variable_may_come_from_a_config_map_of_others(tmp_path: Path) -> None
         {"name": "REGION", "valueFrom": {"configMapKeyRef": {"name": "cluster-facts", "key": "region"}}}
     ]
     assert not shop.problems()
+
+
+def test_a_key_that_a_config_map_of_the_application_does_not_hold_is_named(tmp_path: Path) -> None:
+    """It would keep the container from starting."""
+    shop = Shop(tmp_path)
+    shop.gateway(Route(path="/", to=shop.web(), audience=Audience.PUBLIC))
+    key = ConfigMapKey(config_map="shop-nginx-gateway", key="nginx.config")
+    mounted = ExistingConfigMap(mount_path="/etc/gateway", config_map="shop-nginx-gateway", keys=("location.config",))
+    container = replace(shop.container("reader"), variables=variables({"TEXT": key}), volumes=(mounted,))
+    Workload(shop.phase, WorkloadSettings(name="reader", container=container))
+    held = "which holds gateway.json, gateway.lua, location.conf, metrics.lua, nginx.conf: mend the key."
+    problems = shop.problems()
+    assert f"reads TEXT from key 'nginx.config' of ConfigMap 'shop-nginx-gateway', {held}" in problems
+    assert f"mounts key 'location.config' of ConfigMap 'shop-nginx-gateway', {held}" in problems
+
+
+# --- constructs ---
+
+
+def test_a_role_that_is_no_label_is_refused(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    with pytest.raises(SettingError, match="Workload component: 'a store' was given"):
+        Workload(shop.phase, WorkloadSettings(name="web", component="a store", container=shop.container("web")))
+
+
+def test_a_construct_that_does_not_begin_with_its_base_is_told_so(tmp_path: Path) -> None:
+    """jsii answers with an attribute that is not there."""
+
+    class Store(StatefulWorkload):
+        def __init__(self, scope: Phase) -> None:
+            self.kept_in = scope.name
+
+    with pytest.raises(SettingError, match=r"Store.__init__: 'no call of super\(\).__init__' was given. Call it first"):
+        Store(Shop(tmp_path).phase)
+
+
+def test_objects_that_are_no_list_are_refused(tmp_path: Path) -> None:
+    class Nothing(Component):
+        def manifests(self) -> list[Manifest]:
+            return None  # type: ignore[return-value]
+
+    class Silent(Component):
+        pass
+
+    shop = Shop(tmp_path)
+    Nothing(shop.phase, "nothing", "nothing")
+    with pytest.raises(SettingError, match=r"Nothing.manifests of 'nothing': None was given. Give a list of objects"):
+        shop.application.manifests()
+    shop = Shop(tmp_path)
+    Silent(shop.phase, "silent", "silent")
+    with pytest.raises(SettingError, match=r"Silent.manifests: 'nothing' was given. Say which objects it renders"):
+        shop.application.manifests()
+
+
+def test_what_is_of_another_application_is_refused_where_it_is_given(tmp_path: Path) -> None:
+    shop, other = Shop(tmp_path / "one"), Shop(tmp_path / "other")
+    theirs = other.gateway(Route(path="/", to=other.web(), audience=Audience.PUBLIC))
+    with pytest.raises(SettingError, match=r"Exposure gateway: .*It is of another application"):
+        Exposure(shop.phase, IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls")), theirs)
+    key = SecretKey(secret="shop-claude", key="api-key", existing=True)
+    models = ModelProvider(shop.phase, ModelProviderSettings(name="claude", vendor=ModelVendor.ANTHROPIC), key)
+    code = BuiltImage(image=Image(repository="acme/prices", tag="1.4.2"))
+    agent = Agent(other.phase, AgentSettings(name="prices", code=code, compute=SMALL, module="prices"))
+    with pytest.raises(SettingError, match=r"claude serve: 'shop-prices' was given. It is of another application"):
+        models.serve(agent)
 
 
 # --- a registry ---

@@ -19,6 +19,7 @@ from mcpmesh_k8s.kubernetes import (
     dns_subdomain,
     gateway_api,
     k8s,
+    own_annotations,
     place_of,
 )
 
@@ -184,7 +185,8 @@ class IngressExposure:
     name: str = ""
 
     def __post_init__(self) -> None:
-        """Check the name."""
+        """Check the name and the annotations."""
+        own_annotations("IngressExposure.annotations", self.annotations)
         if self.name:
             dns_label("IngressExposure.name", self.name)
 
@@ -246,6 +248,12 @@ class Exposure(Component):
     """
 
     def __init__(self, scope: Construct, settings: IngressExposure | GatewayApiExposure, gateway: Gateway) -> None:
+        if gateway.application is not place_of(scope)[0].application:
+            raise SettingError(
+                "Exposure gateway",
+                gateway.full_name,
+                "It is of another application. Give one of this.",
+            )
         name = settings.name or "exposure"
         if not settings.name and any(
             not one.settings.name for one in place_of(scope)[0].application.find_all(Exposure)

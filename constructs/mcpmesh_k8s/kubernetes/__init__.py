@@ -20,7 +20,7 @@ from .guest import Guest, GuestSettings
 from .identity import EMAIL_HEADER, NAME_HEADER, ROLE_HEADER, IdentityHeaders
 from .image import Image
 from .issuer import CertificateSource, CertManager, ExistingCertificates
-from .labels import own_labels
+from .labels import own_annotations, own_labels
 from .manifest import Manifest, Objects, at, containers_of, each, name_of, template_of
 from .names import dns_label, dns_subdomain, once
 from .namespace import Namespace, NamespaceSettings
@@ -298,6 +298,7 @@ __all__ = [
     "monitoring",
     "name_of",
     "once",
+    "own_annotations",
     "own_labels",
     "place_of",
     "platforms",

@@ -84,6 +84,13 @@ class ScopeSettings:
         if not self.namespace:
             object.__setattr__(self, "namespace", self.name)
         dns_label("ApplicationSettings.namespace", self.namespace)
+        if self.namespace == "default" or self.namespace.startswith("kube-"):
+            raise SettingError(
+                "ApplicationSettings.namespace",
+                self.namespace,
+                "It is the cluster's own: quota, default deny and the restricted standard would hold for what it runs "
+                "there. Give one of the application's own.",
+            )
         if self.name[0].isdigit():
             raise SettingError("ApplicationSettings.name", self.name, "Begin with a letter: a Service's name must.")
         if self.image_pull_secret:
