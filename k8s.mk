@@ -2,15 +2,17 @@
 # from the typed application. What it must be told is a make variable:
 #
 #   ENV=dev|prod                    Which environment.
-#   CONFIRM=WORD                    Your consent: the environment's name, to change a cluster that is no minikube;
-#                                   delete-data, to delete data on one that is.
+#   CONFIRM=WORD                    Your consent: the environment's name, to change a cluster that is no minikube. Of
+#                                   restore: and to replace data. Of clean: delete-data, to delete data on one that
+#                                   is.
 #   APP_DIR=FOLDER                  The application's checkout; the folder of its name beside this one unless given.
 #   ENV_FILE=FILE                   The file with the values of Secrets. Unless given: .env.
 #   HOSTS_FILE=FILE                 The hosts file. Unless given: /etc/hosts.
 #   ADDRESS=IP                      Where the ingress controller is reached, when it is not at the host's own address,
 #                                   or minikube's.
 #   CONTEXT=NAME                    Another kubectl context than the environment's own.
-#   TARGET="TARGET …"               Workloads by their short names, such as backend; all unless given.
+#   TARGET="TARGET …"               Workloads by their short names, such as backend; all unless given. Of
+#                                   port-forward: a workload by its short name; the gateway unless given.
 #   PUSH=1                          Push the images that are built.
 #   REPLACE="VARIABLE …"            A variable of the .env file whose key gets a new value although the cluster has
 #                                   one. May be repeated.
@@ -22,12 +24,15 @@
 #   KEY=KEY                         A key of the Secret.
 #   PRESENT=1                       Take the value that the Secret has by now: it was changed otherwise, or a rotation
 #                                   stopped half way.
-#   DATA=FOLDER                     Where the backup is fetched to, and what was there is kept beside; named after it
+#   DATA=FOLDER                     The folder of an export: where it is, or where a new one shall be. Of restore:
+#                                   where the backup is fetched to, and what was there is kept beside; named after it
+#                                   unless given. Of rollback: a new folder, by way of which the data are taken along.
+#   FROM=cluster|compose|BACKUP     What is exported: the cluster, or the stack of Docker Compose. Unless given:
+#                                   cluster. Of restore: the backup by its name, or newest; what there is is listed
 #                                   unless given.
-#   FROM=BACKUP                     The backup by its name, or newest; what there is is listed unless given.
 #   LIVE=1                          Export although something may write.
-#   TO=cluster|compose              Where the data go: the cluster, or the stack of Docker Compose. Unless given:
-#                                   cluster.
+#   TO=cluster|compose              Where the data go: the cluster, or the stack of Docker Compose. Of verify-data:
+#                                   what is compared with an export. Unless given: cluster.
 #   OWNER="DATABASE:SCHEMA:ROLE …"  Who owns what belonged to the source's superuser, where that cannot be known. May
 #                                   be repeated.
 #   STORE=NAME                      A store by its short name.

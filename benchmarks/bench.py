@@ -64,8 +64,10 @@ phase = Phase(application, "services")
 Namespace(phase, NamespaceSettings(budget=Budget(cpu="10000", memory="10Ti")))
 source = ExistingSecrets()
 redis_settings = RedisSettings(image=images.REDIS, compute=Compute(cpu="1", memory="1Gi"))
-redis = Redis(phase, redis_settings, Secret(phase, SecretSettings(name="redis", keys=("password",), source=source)))
-registry = Registry(phase, RegistrySettings(image=images.REGISTRY, compute=Compute(cpu="1", memory="1Gi")))
+keys = redis_settings.secret_keys
+redis = Redis(phase, redis_settings, Secret(phase, SecretSettings(name="redis", keys=keys, source=source)))
+registry = Registry(phase, RegistrySettings(image=images.REGISTRY, compute=Compute(cpu="1", memory="1Gi"),
+                                            extras=PodExtras(volumes=(Scratch(name="data", mount_path="/data"),))))
 registry.connects_to(redis, wait=True)
 for number in range(int(sys.argv[2])):
     agent = Agent(phase, AgentSettings(

@@ -10,13 +10,12 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from pydantic import TypeAdapter
 
 ROOT = Path(__file__).parent.parent
@@ -59,6 +58,7 @@ from mcpmesh_k8s.operations.makefile import every_variable  # noqa: E402
 from mesh3 import application as mesh_application  # noqa: E402
 from mesh3.expected import BEGINNINGS, STATES, STOPPING, VARIABLES  # noqa: E402
 from programs import PROGRAMS  # noqa: E402
+from reading import read_manifests  # noqa: E402
 from watched import watched  # noqa: E402
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -497,11 +497,10 @@ def upgrade_of_the_mesh() -> str:
     with tempfile.TemporaryDirectory() as folder:
         for release in (MeshRelease.V0_5, MeshRelease.V3):
             mesh_application.write(Path(folder, release.value), Mesh(release=release))
-            written = [one for path in sorted(Path(folder, release.value).glob("*.yaml")) for one in read_all(path)]
             objects.append(
                 {
                     f"{one['kind']} {one['metadata']['name'].removeprefix(mesh_application.NAME + '-')}": one
-                    for one in written
+                    for one in cast(list[Any], read_manifests(Path(folder, release.value)))
                     # What Redis' pods say of its configuration, and the sums of what all ask for, follow from the rest.
                     if one["kind"] not in ("ResourceQuota", "LimitRange")
                 }
@@ -513,11 +512,6 @@ def upgrade_of_the_mesh() -> str:
         if found := list(changes(before, new[name])):
             where.setdefault("; ".join(found), []).append(name)
     return table(("object", "what changes"), [(in_words(names), said) for said, names in where.items()])
-
-
-def read_all(path: Path) -> list[Any]:
-    """The objects of a file."""
-    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
 
 
 def changes(old: object, new: object, path: str = "") -> Iterator[str]:
@@ -697,22 +691,28 @@ def env_example() -> str:
     return "\n".join(lines) + "\n"
 
 
-def outputs() -> dict[Path, str]:
-    """Every file that is generated, or has generated parts, as it must be."""
-    return {path: generated(path.read_text(encoding="utf-8")) for path in DOCUMENTS} | {
-        ENV_EXAMPLE: env_example(),
-        ANSWERS_SCHEMA: answers_schema(),
+def outputs(only: Collection[str] = ()) -> dict[Path, str]:
+    """Every file that is generated, or has generated parts, as it must be; or only those of these names."""
+    makers: dict[Path, Callable[[], str]] = {
+        **{path: partial(generated, path.read_text(encoding="utf-8")) for path in DOCUMENTS},
+        ENV_EXAMPLE: env_example,
+        ANSWERS_SCHEMA: answers_schema,
     }
+    chosen = {path: make for path, make in makers.items() if not only or str(path.relative_to(ROOT)) in only}
+    if len(chosen) < len(only):
+        sys.exit(f"Nothing is generated in one of: {', '.join(only)}")
+    return {path: make() for path, make in chosen.items()}
 
 
 def main() -> int:
-    """Write what is generated, or check it."""
+    """Write what is generated, or check it; all of it, or the files that are named."""
+    named = [argument for argument in sys.argv[1:] if argument != "--check"]
     written = "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
     missing = [name for name in PARTS if f"<!-- generated: {name} -->" not in written]
     if missing:
         print(f"no document has a place for: {', '.join(missing)}", file=sys.stderr)
         return 1
-    old = {path: text for path, text in outputs().items() if not path.exists() or path.read_text("utf-8") != text}
+    old = {path: text for path, text in outputs(named).items() if not path.exists() or path.read_text("utf-8") != text}
     for path, text in old.items():
         name = path.relative_to(ROOT)
         if "--check" in sys.argv[1:]:

@@ -188,7 +188,7 @@ class Cluster:
         answer("kubectl", "^config get-contexts", "trial\n")
         answer("kubectl", "^config view ", json.dumps({"clusters": [{"cluster": {"extensions": [MINIKUBE]}}]}))
         answer("kubectl", "get --raw=/readyz", "ok")
-        answer("kubectl", "get namespace ai-interviewer$", "ai-interviewer")
+        answer("kubectl", "get namespace ai-interviewer ", '{"status": {"phase": "Active"}}')
         missing = 'error: the server doesn\'t have a resource type "applications"'
         answer("kubectl", "get applications.argoproj.io", status=1, stderr=missing)
         answer("kubectl", " (apply|delete|wait|patch|scale) ", "done\n")

@@ -13,17 +13,19 @@ import tempfile
 from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cdk8s
 import pytest
 
-from mcpmesh_k8s import Phase
 from only_asked import OnlyAsked
 from processes import memory
 from programs import PROGRAMS, Program, how_to_get, named
 from reading import Manifest as Manifest
 from reading import objects_of
 from reading import read_manifests as read_manifests
+
+if TYPE_CHECKING:  # who only collects, or runs what knows no manifests, need not start Node
+    from mcpmesh_k8s import Phase
 
 ROOT = Path(__file__).parent.parent
 IN_CI = os.environ.get("CI") == "true"
@@ -134,6 +136,8 @@ def commands_are_made_once() -> Generator[None, None, None]:
 
 def close(phase: Phase) -> None:
     """Close the namespace, as every application must that runs pods, without the quota of a Namespace."""
+    import cdk8s
+
     metadata = cdk8s.ApiObjectMetadata(name="closed", namespace=phase.application.settings.namespace)
     kind = "NetworkPolicy"
     policy = cdk8s.ApiObject(phase, "closed", api_version="networking.k8s.io/v1", kind=kind, metadata=metadata)
@@ -218,6 +222,9 @@ def long(pytestconfig: pytest.Config) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What tests make is kept by few cycles: to look for them as often as Python does takes a twentieth of all.
+    gc.set_threshold(100_000, 20, 20)
+    importlib.import_module("mcpmesh_k8s_node")  # chooses the Node that jsii starts, before a test imports cdk8s
     config.stash[ONLY_ASKED] = OnlyAsked(nothing=bool(config.getoption("--without-programs")))
     sys.addaudithook(config.stash[ONLY_ASKED].hook)
     config.addinivalue_line("markers", "long: one of many points of one proof, which is tried with --long; by `grid`")
@@ -226,9 +233,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[KEPT_IN] = tempfile.TemporaryDirectory(prefix="mcpmesh-kept-", dir=memory())
         Path(config.stash[KEPT_IN].name).chmod(0o755)
         os.environ[KEPT] = config.stash[KEPT_IN].name
-    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
-        # Before a test imports cdk8s: it chooses the Node that jsii starts. Where others collect, none is started.
-        importlib.import_module("mcpmesh_k8s")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -241,6 +245,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if asked(item):
             item.add_marker("asks")
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # modules and tests stay until the end: nobody need look there for garbage
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -283,9 +291,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def pytest_sessionfinish() -> None:
+    gc.freeze()  # pytest looks for garbage when it ends: through all that there is, for half a second
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    gc.freeze()  # pytest looks for garbage when it ends: through all that there is, for half a second
     config.stash[ONLY_ASKED].close()
     if KEPT_IN in config.stash:
         config.stash[KEPT_IN].cleanup()

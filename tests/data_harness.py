@@ -15,12 +15,13 @@ import textwrap
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from mesh_harness import LOCALHOST, SECRETS, Manifest, free_port
 from processes import REDIS, Account, serving, start_redis
 from redis_client import ask_redis
-from test_postgres_runtime import POSTGRES, starting
+from test_postgres_runtime import POSTGRES, kept, starting
 from test_postgres_runtime import SECRETS as PASSWORDS
 
 CONTEXT, NAMESPACE = "proof", "ai-interviewer"
@@ -214,6 +215,21 @@ class End:
         return ask_redis(self.redis_port, self.redis_password, *command, user="operator" if self.redis_password else "")
 
 
+def compose_data(account: Account, folder: Path) -> Path:
+    """Make the data of the PostgreSQL of the Compose stack."""
+    data, log = folder / "pgdata", folder / "log"
+    environment = {"PATH": os.environ["PATH"], "PGDATA": str(data)}
+    how = ("--username=mcpmesh", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+    make = "".join(f"CREATE DATABASE {name};\n" for name in ("mcpmesh", "ai_interviewer"))
+    with log.open("wb") as said:
+        for words, asked in ((("initdb", *how), ""), (("postgres", "--single", "-F", "postgres"), make)):
+            command = [*account.command, *words]
+            subprocess.run(
+                command, input=asked.encode(), env=environment, cwd=folder, stdout=said, stderr=said, check=True
+            )
+    return data
+
+
 @contextmanager
 def compose_postgres(account: Account, folder: Path) -> Generator[dict[str, str], None, None]:
     """PostgreSQL as the Compose stack has it: the superuser is called mcpmesh, and both databases are its own."""
@@ -227,21 +243,7 @@ def compose_postgres(account: Account, folder: Path) -> Generator[dict[str, str]
         "POSTGRES_PASSWORD": "mcpmesh123",
         "POSTGRES_DB": "mcpmesh",
     }
-    subprocess.run(
-        [
-            *account.command,
-            "initdb",
-            "--username=mcpmesh",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--no-sync",
-        ],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        check=True,
-    )
+    subprocess.run(["cp", "-a", kept(account, "compose", partial(compose_data, account)), data], check=True)
     settings = (f"unix_socket_directories={folder}", "listen_addresses=", "fsync=off", "autovacuum=off", "jit=off")
     with (folder / "postgres.log").open("wb") as log:
         process = subprocess.Popen(
@@ -257,11 +259,6 @@ def compose_postgres(account: Account, folder: Path) -> Generator[dict[str, str]
             if subprocess.run(ready, env=environment).returncode == 0:
                 break
             assert process.poll() is None, (folder / "postgres.log").read_text()
-        make = ["psql", "--username=mcpmesh", "--dbname=postgres"]
-        for name in ("mcpmesh", "ai_interviewer"):
-            subprocess.run(
-                [*make, f"--command=CREATE DATABASE {name}"], env=environment, check=True, capture_output=True
-            )
         yield environment
     finally:
         process.send_signal(signal.SIGQUIT)  # at once: nothing of it is needed again
@@ -436,6 +433,5 @@ def cluster_postgres(
     """The rendered PostgreSQL with its databases."""
     port = free_port()
     overrides = (f"listen_addresses={LOCALHOST}", "autovacuum=off", "jit=off")
-    with starting(rendered, account, folder, port, *overrides) as server:
-        server.bring()
+    with starting(rendered, account, folder, port, *overrides, brought=True) as server:
         yield dict(server.pod.environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,12 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.certificate = self._sign(self._name, self._key, [x509.BasicConstraints(ca=True, path_length=0)])
 
+    def renewed(self) -> Authority:
+        """The same CA, with the same key and another certificate."""
+        again = copy(self)
+        again.certificate = again._sign(again._name, again._key, [x509.BasicConstraints(ca=True, path_length=0)])
+        return again
+
     def _sign(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extensions: Sequence[x509.ExtensionType]
     ) -> x509.Certificate:
@@ -63,7 +70,9 @@ class Authority:
             .not_valid_before(now - datetime.timedelta(minutes=5))
             .not_valid_after(now + datetime.timedelta(days=1))
         )
-        for extension in extensions:
+        own, above = (x509.SubjectKeyIdentifier.from_public_key(one.public_key()) for one in (key, self._key))
+        named = [own, x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above)]
+        for extension in (*extensions, *named):
             builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         return builder.sign(self._key, hashes.SHA256())
 

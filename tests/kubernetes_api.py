@@ -24,7 +24,7 @@ import sys
 import threading
 import traceback
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -208,6 +208,23 @@ class KubernetesApi:
     def objects(self) -> dict[Key, Manifest]:
         """What is stored, as GET gives it."""
         return self._of()
+
+    def object(self, kind: str, namespace: str, name: str) -> Manifest:
+        """One object, as GET gives it."""
+        key = kind, namespace, name
+        with self._lock:
+            return self._seen(key, self._stored[key])
+
+    def hold(self, manifests: Iterable[Mapping[str, Any]], *, manager: str) -> None:
+        """Store objects as if this manager had applied them: who is not about `kubectl apply` is spared its work."""
+        with self._lock:
+            for manifest in manifests:
+                metadata = manifest["metadata"]
+                key = manifest["kind"], metadata.get("namespace", ""), metadata["name"]
+                stored = self._stored.setdefault(key, _Stored(uid=str(uuid.uuid4())))
+                stored.managed[manager] = dict(manifest)
+                self._version += 1
+                stored.version = self._version
 
     def _of(self, kind: str = "") -> dict[Key, Manifest]:
         """All objects, or those of a kind."""

@@ -200,7 +200,7 @@ class Series:
         recorded = self.value
         if self.name == "probe_success" and self.labels.get("check") == "pdf-extractor":
             return lambda time: float(not OUTAGE[0] <= time < OUTAGE[1])
-        if self.name == "probe_ssl_earliest_cert_expiry":
+        if self.name in ("probe_ssl_earliest_cert_expiry", "probe_ssl_last_chain_expiry_timestamp_seconds"):
             return lambda _: END + 60 * 86400.0
         if recorded > 1e12:  # an identifier of Redis, milliseconds: as far behind as the recorded one
             return lambda time: time * 1000 - (_NEWEST - recorded) % 60_000

@@ -164,19 +164,19 @@ def test_a_long_outage_removes_nothing(pod: BackupPod, clock: Clock) -> None:
 def test_what_is_no_backup_of_the_store_is_left_alone(pod: BackupPod, clock: Clock, tmp_path: Path) -> None:
     old = nights(date(2025, 1, 1), 40)
     plant(pod, old)
-    plant(pod, ["20240101T000000Z"], store="postgres")
-    plant(pod, ["20240102T000000Z", "2024-01-03", "99999999T999999Z"])
-    (pod.backups / "20240102T000000Z/manifest.json").unlink()
-    plant(pod, ["20240104T000000Z"])
-    manifest = pod.backups / "20240104T000000Z/manifest.json"
-    manifest.write_text(manifest.read_text().replace("20240104", "20240105"))
+    plant(pod, ["20250105T120000Z"], store="postgres")
+    plant(pod, ["20250106T120000Z", "2024-01-03", "99999999T999999Z"])
+    (pod.backups / "20250106T120000Z/manifest.json").unlink()
+    plant(pod, ["20250107T120000Z"])
+    manifest = pod.backups / "20250107T120000Z/manifest.json"
+    manifest.write_text(manifest.read_text().replace("20250107", "20250108"))
     (pod.backups / "notes.txt").write_text("mine")
     (pod.backups / ".new-mine").mkdir()
     elsewhere = tmp_path / "elsewhere"
     (pod.backups / old[0]).rename(elsewhere)
     (pod.backups / old[0]).symlink_to(elsewhere)
     foreign = {
-        *("20240101T000000Z", "20240102T000000Z", "2024-01-03", "99999999T999999Z", "20240104T000000Z"),
+        *("20250105T120000Z", "20250106T120000Z", "2024-01-03", "99999999T999999Z", "20250107T120000Z"),
         *("notes.txt", ".new-mine", "lost+found", old[0]),
     }
     (pod.backups / "lost+found").mkdir()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -30,7 +34,12 @@ from mcpmesh_k8s import (
     WorkloadSettings,
 )
 from mcpmesh_k8s.kubernetes.manifest import at, each
-from mcpmesh_k8s.operations.secrets import certificates_made_by_hand
+from mcpmesh_k8s.operations.programs import OperationError
+from mcpmesh_k8s.operations.secrets import certificates_made_by_hand, require_secrets
+
+if TYPE_CHECKING:
+    from mcpmesh_k8s.operations.environment import Environment
+    from mcpmesh_k8s.operations.programs import Kubectl
 
 MAIN = Container(
     name="main",
@@ -145,14 +154,45 @@ def test_a_deployment_asks_for_the_certificates_that_nothing_makes() -> None:
     assert Application.of(scope).secret_keys() == ()
 
 
+@dataclass
+class Cluster:
+    """kubectl, of a namespace with one Secret."""
+
+    keys: str
+    namespace: str = "trade"
+
+    def output(self, *arguments: str) -> str:
+        assert arguments[:2] == ("get", "secrets")
+        return f"{self.keys}\nanother token\n"
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("shop-cache-tls ca.crt tls.crt tls.key", ""),
+        # What `kubectl create secret tls` makes.
+        (
+            "shop-cache-tls tls.crt tls.key",
+            r"no shop-cache-tls/ca\.crt in namespace trade: pods that mount it would not",
+        ),
+        ("shop-cache ca.crt tls.crt tls.key", r"no Secret shop-cache-tls in namespace trade"),
+    ],
+)
+def test_a_certificate_of_someone_else_is_deployed_to_whole_or_not_at_all(keys: str, said: str) -> None:
+    scope = phase()
+    Certificate(scope, CertificateSettings(workload="cache", source=ExistingCertificates()))
+    made = cast("Environment", SimpleNamespace(application=Application.of(scope), name="prod"))
+    with pytest.raises(OperationError, match=said) if said else nullcontext():
+        require_secrets(made, cast("Kubectl", Cluster(keys)), [])
+
+
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "an issuer of no name": (lambda: CertManager(issuer="Shop CA"), "CertManager.issuer"),
     "no time": (lambda: CertManager(issuer="ca", duration="90d"), "Give '30s', '5m' or '1h'"),
-    "a short life": (lambda: CertManager(issuer="ca", duration="59m", renew_before="5m"), "takes '1h' or more"),
-    "a late renewal": (lambda: CertManager(issuer="ca", renew_before="4m"), "CertManager.renew_before"),
+    "a late renewal": (lambda: CertManager(issuer="ca", renew_before="239m"), "Give '4h' or more, and less than 2160h"),
     "a renewal before the certificate": (
-        lambda: CertManager(issuer="ca", duration="1h", renew_before="1h"),
-        "less than 1h",
+        lambda: CertManager(issuer="ca", duration="5h", renew_before="5h"),
+        "less than 5h",
     ),
     "a Service twice": (
         lambda: CertificateSettings(workload="db", source=ExistingCertificates(), services=("db",)),

@@ -468,6 +468,20 @@ def test_a_shared_cluster_gets_only_what_was_committed() -> None:
         assert re.search(rf"^rendered-{name} := {before}$", text, re.M)
 
 
+def test_what_a_make_variable_means_is_said_for_every_command_that_takes_it() -> None:
+    """One that is a backup to one command is the source of an export to another."""
+    text = " ".join(makefile(OPERATED).partition("# Only what is given")[0].replace("\n#", " ").split())
+    for said in (
+        "FROM=cluster|compose|BACKUP What is exported: the cluster, or the stack of Docker Compose. Unless given: "
+        "cluster. Of restore: the backup by its name, or newest",
+        "DATA=FOLDER The folder of an export: where it is, or where a new one shall be. Of restore: where the backup ",
+        "CONFIRM=WORD Your consent: the environment's name, to change a cluster that is no minikube. Of restore: and "
+        "to replace data. Of clean: delete-data, to delete data on one that is.",
+        "Of port-forward: a workload by its short name; the gateway unless given.",
+    ):
+        assert said in text
+
+
 def test_a_synthesis_imports_nothing_of_the_command_line() -> None:
     program = (
         "import sys; sys.path[:0] = ['.', 'constructs']; import main, mcpmesh_k8s, ai_interviewer; "

@@ -286,6 +286,21 @@ def test_an_api_service_is_of_any_language_too(runtime: Runtime, program: str, n
     ]
 
 
+def test_an_express_of_ones_own_has_none_of_the_meshs_probes_and_is_asked_by_its_own_path() -> None:
+    """With ``mesh.route``, as the SDK recommends: the runtime adds no route then (api-runtime.ts of 3.6)."""
+
+    def asked(runtime: Runtime) -> list[str]:
+        settings = ApiSettings(name="web", code=CODE, compute=ROOMY, runtime=runtime, readiness_path="/healthz")
+        container = main_of(Api(phase_of(), settings))
+        probes = (container[f"{one}Probe"] for one in ("startup", "readiness", "liveness"))
+        return [probe["httpGet"]["path"] if "httpGet" in probe else "tcp" for probe in probes]
+
+    assert asked(TypeScript(entry="dist/web.js")) == ["tcp", "/healthz", "tcp"]
+    # To every FastAPI and every Spring the mesh adds its own.
+    for runtime in (Python(module="web"), Java(jar="target/web.jar")):
+        assert asked(runtime) == ["/startupz", "/healthz", "/livez"]
+
+
 # --- sources that are mounted ---
 
 
@@ -385,6 +400,19 @@ def test_java_listens_on_addresses_of_both_families_and_the_others_on_those_of_i
         both = service(settings, "IPv4", "IPv6")
         assert (both["ipFamilyPolicy"], both.get("ipFamilies")) == (policy, families)
     assert service(JAVA, "IPv6")["ports"][0]["port"] == 8090
+
+    def api(settings: AgentSettings) -> Any:
+        platform = Platform(ip_families=("IPv4", "IPv6"))
+        phase = Phase(Application(ApplicationSettings(name="shop", platform=platform), outdir="unused"), "all")
+        web = ApiSettings(name="web", code=CODE, compute=ROOMY, runtime=settings.program)
+        return of_kind(Api(phase, web), "Service")["spec"]["ipFamilyPolicy"]
+
+    # Of Python the code listens itself. Of TypeScript and Java the runtime does, for APIs as for agents.
+    assert [api(settings) for settings in (PYTHON, TYPESCRIPT, JAVA)] == [
+        "PreferDualStack",
+        "SingleStack",
+        "PreferDualStack",
+    ]
     with pytest.raises(SettingError, match="shop-offers listens on IPv4 alone"):
         service(TYPESCRIPT, "IPv6")
 
@@ -442,13 +470,18 @@ def test_jobs_have_their_time_before_the_runtime_is_told_and_who_hangs_has_not()
     assert stop(replace(JAVA, termination_grace_seconds=90)) == (90, 10, {30})
 
 
+@pytest.mark.parametrize("kind", ["api", "agent"])
 @pytest.mark.parametrize(("waits", "allowed"), [(60, False), (599, False), (600, True)])
-def test_a_gateway_waits_as_long_as_the_answer_may_take(waits: int, allowed: bool) -> None:
+def test_a_gateway_waits_as_long_as_the_answer_may_take(kind: str, waits: int, allowed: bool) -> None:
     phase = phase_of()
     registry = registry_of(phase)
-    api = Api(phase, ApiSettings(name="web", code=CODE, compute=ROOMY, module="uvicorn", call_seconds=600))
-    api.connects_to(registry)
-    route = Route(path="/", to=api, audience=Audience.SIGNED_IN, rate=RateLimit(), timeout_seconds=waits)
+    served: Api | Agent = (
+        Api(phase, ApiSettings(name="web", code=CODE, compute=ROOMY, module="uvicorn", call_seconds=600))
+        if kind == "api"
+        else Agent(phase, AgentSettings(name="web", code=CODE, compute=ROOMY, module="web", call_seconds=600))
+    )
+    served.connects_to(registry)
+    route = Route(path="/", to=served, audience=Audience.SIGNED_IN, rate=RateLimit(), timeout_seconds=waits)
     settings = GatewaySettings(image=images.OPENRESTY, compute=ROOMY, host="shop.local", https=False)
     Gateway(phase, settings, [route], DevIdentity(email="me@example.com"))
     if allowed:

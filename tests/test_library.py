@@ -81,6 +81,7 @@ NOT_FOR_USERS = {
     "FreeNode": "what a Budget makes of its nodes",
     "Room": "what a FreeNode has",
     "Relabeling": "what those who collect metrics are told of a MetricsEndpoint",
+    "TlsCheck": "what the blackbox exporter makes of a Certificate",
     "Scaled": "what the commands and checks read of an autoscaler",
 }
 """Public classes of public modules that are not exported, each with the reason."""

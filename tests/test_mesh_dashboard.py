@@ -107,6 +107,7 @@ class Parts:
         redis: RedisSettings = REDIS_SETTINGS,
         mesh: Mesh = Mesh(),  # noqa: B008
         transit: Transit = PlainTransit(),  # noqa: B008
+        hours: int = 24,
     ) -> None:
         settings = ApplicationSettings(name=PREFIX.strip("-"), mesh=mesh, transit=transit)
         self.application = Application(settings, outdir=folder)
@@ -115,7 +116,9 @@ class Parts:
         self.postgres = Postgres(self.phase, postgres, self.secret("postgres", *postgres.secret_keys))
         self.redis = Redis(self.phase, redis, self.secret("redis", *redis.secret_keys_of(mesh)))
         self.tempo = Tempo(self.phase, TempoSettings(image=images.TEMPO, compute=SMALL))
-        self.registry = Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL))
+        self.registry = Registry(
+            self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, trace_retention_hours=hours)
+        )
         self.registry.connects_to(self.postgres.database("mesh", role="mesh"), self.redis, wait=True)
         self.dashboard = MeshDashboard(self.later, MeshDashboardSettings())
 
@@ -150,7 +153,7 @@ class Parts:
 
 
 def test_its_path_probes_and_variables_follow_from_the_route(tmp_path: Path) -> None:
-    Parts(tmp_path / "shop").wired().served().application.synth()
+    Parts(tmp_path / "shop", hours=7).wired().served().application.synth()
     rendered = read_manifests(tmp_path / "shop")
     deployment = find(rendered, "Deployment", NAME)
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
@@ -158,6 +161,8 @@ def test_its_path_probes_and_variables_follow_from_the_route(tmp_path: Path) -> 
     assert environment["MCP_MESH_UI_BASE_PATH"] == BASE
     assert environment["MCP_MESH_REGISTRY_URL"] == f"http://{PREFIX}registry:8000"
     assert environment["TEMPO_URL"] == f"http://{PREFIX}tempo:3200"
+    # It trims the stream beside the registry, which is told so: else it would do so by a day of its own.
+    assert environment["MCP_MESH_TRACE_RETENTION"] == "7h"
     assert environment["REDIS_USERNAME"] == environment["POSTGRES_USER"] == "dashboard"
     assert {container[name]["httpGet"]["path"] for name in PROBES} == {f"{BASE}/api/ui-health"}
     assert (container["securityContext"]["runAsUser"], container["securityContext"]["runAsGroup"]) == (1000, 1000)
@@ -315,8 +320,7 @@ def running(folder: Path) -> Generator[Running, None, None]:
     rendered = read_manifests(folder / "dist")
     account = Account.unprivileged()
     with ExitStack() as stack:
-        postgres = stack.enter_context(new_server(rendered, account))
-        postgres.bring()
+        postgres = stack.enter_context(new_server(rendered, account, brought=True))
         root = stack.enter_context(account.folder())
         redis = free_port()
         pod = start_redis(rendered, root / "redis", redis, secrets=SECRETS, account=account)

@@ -99,10 +99,14 @@ class Shop:
         for client in (self.web, self.prices, self.stock):
             client.connects_to(self.registry, self.redis.user("web") if client is self.web else self.redis)
 
+    def whole(self) -> Mapping[str, object]:
+        """All of it."""
+        return self.application.manifests()
+
     def problems(self) -> str:
         """What is wrong with the whole; nothing when it can be written."""
         try:
-            self.application.manifests()
+            self.whole()
         except TreeError as error:
             return str(error)
         return ""
@@ -118,7 +122,7 @@ class Shop:
 
     def rendered(self, kind: str, name: str) -> Any:
         """One object, as it is written."""
-        (phase,) = self.application.manifests().values()
+        (phase,) = self.whole().values()
         every: Any = phase
         (found,) = (one for one in every if one["kind"] == kind and one["metadata"]["name"] == f"shop-{name}")
         return found
@@ -269,7 +273,7 @@ def test_of_3_several_registries_may_share_a_postgresql_and_of_0_5_one_alone(tmp
     with pytest.raises(SettingError, match="two would migrate them at once"):
         Shop(tmp_path / "0.5", V0_5, replace(REGISTRY, availability=several))
     alone = Shop(tmp_path / "alone", V3, replace(REGISTRY, availability=several))
-    with pytest.raises(TreeError, match="each of its 3 pods would know agents of its own"):
+    with pytest.raises(TreeError, match=r"shop-registry has no PostgreSQL.* registry.connects_to\(postgres.database"):
         alone.application.manifests()
     file = Shop(
         tmp_path / "file",
@@ -478,7 +482,12 @@ def test_a_runtime_of_another_line_is_named_too_and_the_dashboard(tmp_path: Path
         name="ui", image=Image(repository="mcpmesh/ui", tag="2.0.0"), user=User(uid=1000, gid=1000), compute=SMALL
     )
     Workload(shop.phase, WorkloadSettings(name="ui", container=container))
+    # As a sidecar it is of the mesh just as well.
+    beside = PodExtras(sidecars=(replace(container, name="beside"),))
+    settings = AgentSettings(name="pair", code=CODE, compute=SMALL, module="pair", extras=beside)
+    Agent(shop.phase, settings).connects_to(shop.registry)
     problems = shop.problems()
+    assert "shop-pair runs mcpmesh/ui:2.0.0" in problems
     assert f"shop-old runs {name}:1.4.0" in problems
     assert "shop-ui runs mcpmesh/ui:2.0.0" in problems
 

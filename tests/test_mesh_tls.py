@@ -55,6 +55,7 @@ from mcpmesh_k8s import (
     MeshRelease,
     MeshTls,
     Namespace,
+    NamespacePods,
     NamespaceSettings,
     Phase,
     RateLimit,
@@ -62,6 +63,7 @@ from mcpmesh_k8s import (
     RegistrySettings,
     Route,
     SettingError,
+    TreeError,
     TypeScript,
     images,
     variables,
@@ -211,6 +213,21 @@ def test_that_a_certificate_is_about_to_end_is_said(tmp_path: Path) -> None:
         assert names & {alert.name for alert in blackbox.alerts} == (names if tls else set())
 
 
+def test_a_probe_that_asks_by_a_command_says_why_before_it_is_given_up(tmp_path: Path) -> None:
+    """The kubelet gives up after three seconds, and tells nobody what the program said."""
+    rendered = rendered_in(tmp_path / "with")
+    for name, limit in (("registry", "--timeout=2"), ("prices", "--max-time 2")):
+        for kind in PROBES:
+            asked = main_of(rendered, name)[kind]
+            assert limit in " ".join(asked["exec"]["command"])
+            assert asked["timeoutSeconds"] == 3
+    # One that hangs finishes nothing: it is killed as soon as without TLS.
+    plain = rendered_in(tmp_path / "without", tls=None)
+    for kind in PROBES:
+        grace = [main_of(each, "registry")[kind].get("terminationGracePeriodSeconds") for each in (rendered, plain)]
+        assert grace == [None if kind == "readinessProbe" else 10] * 2
+
+
 def test_an_api_service_serves_people_as_before(tmp_path: Path) -> None:
     with_it, without = rendered_in(tmp_path / "with"), rendered_in(tmp_path / "without", tls=None)
     for kind in PROBES:
@@ -231,6 +248,26 @@ def test_what_would_not_work_is_refused_by_name(tmp_path: Path) -> None:
         settings = ApiSettings(name="other", code=BUILT, compute=SMALL, runtime=runtime)
         with pytest.raises(SettingError, match=r"other runtime: .*would demand a certificate of people, too"):
             Api(phase, settings)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_registry_of_others_speaks_tls_too(tmp_path: Path, scheme: str) -> None:
+    made = application(tmp_path / "dist")
+    (phase,) = made.phases
+    url = f"{scheme}://registry.mesh:8000"
+    theirs = External(
+        name="the registry of others",
+        hosts=("registry.mesh",),
+        port=8000,
+        peer=NamespacePods(namespace="mesh"),
+        introduction=variables({"MCP_MESH_REGISTRY_URL": url}),
+    )
+    Agent(phase, AgentSettings(name="guest", code=BUILT, compute=SMALL, module="guest")).connects_to(theirs)
+    if scheme == "https":
+        made.manifests()
+        return
+    with pytest.raises(TreeError, match=f"guest has MCP_MESH_REGISTRY_URL={url}, and .* speaks TLS: give https://"):
+        made.manifests()
 
 
 # The real programs.
@@ -483,8 +520,10 @@ def test_who_has_a_certificate_of_the_ca_is_served_and_nobody_else(tmp_path: Pat
             assert eventually(lambda: count() == 3, START), dashboard.output
             assert "it answered 403" in str(mesh.agents(stranger)) or "no answer" in str(mesh.agents(stranger))
             checked = check_by_blackbox(mesh, of_registry)
-            assert checked == {"registry": True, "stock": True, "prices": True}
+            servers = ("registry", "stock", "prices")
+            assert checked == dict.fromkeys((*servers, *(f"{name}-tls" for name in servers)), True)
             assert check_by_blackbox(mesh, stranger, authority=of_registry)["registry"] is False
+            assert not any(check_by_blackbox(mesh, of_registry, authority=stranger).values())
 
     with own_network() as inside:
         inside(check)
@@ -508,14 +547,20 @@ class InPods:
 
 
 def check_by_blackbox(mesh: Running, certificate: Path, authority: Path | None = None) -> dict[str, bool]:
-    """What the real exporter says of each check of registry and agents, with what is rendered for it."""
+    """What the real exporter says of each check of registry and agents, with what is rendered for it.
+
+    Args:
+        certificate: What it shows.
+        authority: Whom it believes; the CA of what it shows unless given.
+    """
     manifest = find(mesh.rendered, "Deployment", f"{PREFIX}blackbox")
     root = mesh.root / f"blackbox-{free_port()}"
     root.mkdir()
     mounts = mounted(mesh.rendered, manifest, "blackbox", root=root, loopback=Loopback())
-    for file in ("tls.crt", "tls.key", "ca.pem"):
-        source = authority if authority and file == "ca.pem" else certificate
-        (mounts[FOLDER] / file).write_bytes((source / file).read_bytes())
+    for file in ("tls.crt", "tls.key"):
+        (mounts[FOLDER] / file).write_bytes((certificate / file).read_bytes())
+    for name in mesh.ports.keys() - {"web", DASHBOARD}:
+        (mounts[f"/etc/tls/{name}"] / "ca.crt").write_bytes(((authority or certificate) / "ca.pem").read_bytes())
     modules = yaml.safe_load((mounts["/etc/blackbox"] / "blackbox.yaml").read_text())["modules"]
     port = free_port()
     loopback = Loopback(ports={9115: port}, mounts=mounts)
@@ -531,12 +576,13 @@ def check_by_blackbox(mesh: Running, certificate: Path, authority: Path | None =
     with serving(pod, lambda: is_open(port)):
         found = dict[str, bool]()
         for name in modules.keys() - {"web", DASHBOARD}:
-            target = mesh.url("registry", "/agents")
+            server = name.removesuffix("-tls")
+            target = mesh.url("registry", "/agents") if server == name else f"{LOCALHOST}:{mesh.ports[server]}"
             asked = f"http://{LOCALHOST}:{port}/probe?module={name}&target={target}"
             with urllib.request.urlopen(asked, timeout=10) as response:
                 text = response.read()
                 found[name] = b"probe_success 1" in text
-                assert b"\nprobe_ssl_earliest_cert_expiry 1" in text
+                assert not found[name] or b"\nprobe_ssl_earliest_cert_expiry 1" in text
         return found
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from conftest import read_manifests, requires
 from mcpmesh_k8s import (
+    AddressRange,
     Agent,
     AgentSettings,
     Application,
@@ -20,7 +21,9 @@ from mcpmesh_k8s import (
     BucketSettings,
     Budget,
     BuiltImage,
+    CertManager,
     Compute,
+    Container,
     ExistingSecrets,
     External,
     Image,
@@ -37,6 +40,7 @@ from mcpmesh_k8s import (
     NamespacePods,
     NamespaceSettings,
     Phase,
+    PlainTransit,
     Python,
     Registry,
     RegistrySettings,
@@ -44,10 +48,15 @@ from mcpmesh_k8s import (
     S3Media,
     Secret,
     SecretFiles,
+    SecretKey,
     SecretSettings,
     SettingError,
+    StoreTls,
+    TlsClient,
+    Transit,
     TreeError,
     TypeScript,
+    User,
     Variable,
     images,
     variables,
@@ -69,9 +78,15 @@ LANGUAGES: Mapping[str, Runtime] = {
 class Shop:
     """An application with a registry, and agents that connect to it."""
 
-    def __init__(self, folder: Path, mesh: Mesh = Mesh()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        folder: Path,
+        mesh: Mesh = Mesh(),  # noqa: B008
+        transit: Transit = PlainTransit(),  # noqa: B008
+    ) -> None:
         self.folder = folder
-        self.application = Application(ApplicationSettings(name="shop", mesh=mesh), outdir=folder)
+        settings = ApplicationSettings(name="shop", mesh=mesh, transit=transit)
+        self.application = Application(settings, outdir=folder)
         self.phase = Phase(self.application, "all")
         Namespace(self.phase, NamespaceSettings(budget=Budget(cpu="8", memory="16Gi")))
         self.registry = Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, extras=ROOM))
@@ -151,6 +166,17 @@ def test_one_that_speaks_the_same_api_elsewhere_is_dialled_there(tmp_path: Path)
     assert [port["port"] for port in outside["ports"]] == [8000]
 
 
+def test_one_without_tls_and_a_port_is_dialled_at_that_of_http() -> None:
+    settings = ModelProviderSettings(
+        name="ollama",
+        vendor=ModelVendor.OPENAI,
+        base_url="http://ollama.models/v1",
+        peer=AddressRange(cidr="10.1.0.0/16"),
+    )
+    given = settings.given_to("Python", SecretKey(secret="shop-models", key="api-key"))
+    assert (given.hosts, given.port) == (("ollama.models",), 80)
+
+
 def test_code_that_reads_another_name_is_given_that(tmp_path: Path) -> None:
     shop = Shop(tmp_path / "shop")
     settings = ModelProviderSettings(name="anthropic", vendor=ModelVendor.ANTHROPIC, key_variable="CLAUDE_API_KEY")
@@ -160,7 +186,15 @@ def test_code_that_reads_another_name_is_given_that(tmp_path: Path) -> None:
     assert "ANTHROPIC_API_KEY" not in environment
 
 
-@pytest.mark.parametrize("how", ["a variable", "a folder", "a sidecar's folder of the whole Secret"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "a variable",
+        "a variable of an init container",
+        "a folder",
+        "a folder of the whole Secret",
+    ],
+)
 def test_a_key_that_reaches_another_pod_is_named(how: str, tmp_path: Path) -> None:
     shop = Shop(tmp_path / "shop")
     secret = shop.secret("models", "api-key")
@@ -168,15 +202,28 @@ def test_a_key_that_reaches_another_pod_is_named(how: str, tmp_path: Path) -> No
     ModelProvider(shop.phase, settings, secret.key("api-key")).serve(shop.agent("claude"))
     ways: dict[str, dict[str, Any]] = {
         "a variable": {"variables": variables({"MODEL_KEY": secret.key("api-key")})},
+        "a variable of an init container": {
+            "extras": PodExtras(
+                init_containers=(
+                    Container(
+                        name="first",
+                        image=Image(repository="acme/first", tag="1.4.2"),
+                        user=User(uid=1000, gid=1000),
+                        compute=SMALL,
+                        variables=variables({"MODEL_KEY": secret.key("api-key")}),
+                    ),
+                )
+            )
+        },
         "a folder": {
             "extras": PodExtras(volumes=(SecretFiles(mount_path="/keys", secret=secret.full_name, keys=("api-key",)),))
         },
-        "a sidecar's folder of the whole Secret": {
+        "a folder of the whole Secret": {
             "extras": PodExtras(volumes=(SecretFiles(mount_path="/keys", secret=secret.full_name),))
         },
     }
     shop.agent("curious", **ways[how])
-    place = "MODEL_KEY" if how == "a variable" else "/keys"
+    place = "/keys" if "folder" in how else "MODEL_KEY"
     sentence = f"shop-curious has the key of anthropic (<shop-models/api-key>) as {place}: leave it out"
     with pytest.raises(TreeError, match=re.escape(sentence)):
         shop.application.synth()
@@ -215,6 +262,22 @@ def test_media_lie_in_a_bucket_with_a_user_of_its_own(tmp_path: Path) -> None:
         for rule in policy["egress"]
     }
     assert reached["shop-minio"] == 9000
+
+
+def test_media_in_a_minio_that_speaks_tls_are_for_who_knows_its_ca(tmp_path: Path) -> None:
+    transit = StoreTls(certificates=CertManager(issuer="stores-ca"), stores=("minio",))
+    shop = Shop(tmp_path / "shop", transit=transit)
+    media = MediaStore().in_minio(shop.bucket())
+    shop.agent("painter", tls=(TlsClient.S3,)).connects_to(media)
+    environment = shop.environment("painter")
+    assert environment["MCP_MESH_MEDIA_STORAGE_ENDPOINT"] == "https://shop-minio:9000"
+    # What boto3 and the client of the core read.
+    assert environment["AWS_CA_BUNDLE"] == "/etc/tls/minio/ca.crt"
+    (container,) = find(shop.rendered(), "Deployment", "shop-painter")["spec"]["template"]["spec"]["containers"]
+    assert {"mountPath": "/etc/tls/minio", "name": "minio-ca", "readOnly": True} in container["volumeMounts"]
+    deaf = Shop(tmp_path / "deaf", transit=transit)
+    with pytest.raises(SettingError, match=r"shop-minio.* shop-printer is not known to.* tls=\(TlsClient.S3,\)"):
+        deaf.agent("printer").connects_to(MediaStore().in_minio(deaf.bucket()))
 
 
 def test_media_lie_in_a_bucket_of_others_with_keys_or_by_the_service_account(tmp_path: Path) -> None:

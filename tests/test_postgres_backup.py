@@ -28,9 +28,8 @@ def server(rendered: Sequence[Manifest], account: Account) -> Generator[Server, 
     """The server, with something in both databases."""
     with (
         account.folder(of_data=True) as folder,
-        starting(rendered, account, folder, free_port(), f"listen_addresses={LOCALHOST}") as served,
+        starting(rendered, account, folder, free_port(), f"listen_addresses={LOCALHOST}", brought=True) as served,
     ):
-        served.bring()
         fill(served)
         yield served
 

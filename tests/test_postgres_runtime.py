@@ -4,17 +4,18 @@ A server is made by the rendered init container, and then the rendered task runs
 folders, the address and the port.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import signal
 import subprocess
-import tempfile
 import uuid
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,12 +191,13 @@ class Server:
 
 @contextmanager
 def starting(
-    manifests: Sequence[Manifest], account: Account, folder: Path, port: int, *overrides: str
+    manifests: Sequence[Manifest], account: Account, folder: Path, port: int, *overrides: str, brought: bool = False
 ) -> Generator[Server, None, None]:
     """The server on the data in this folder, which are made when there are none.
 
     Args:
         overrides: Settings, as ``name=value``, beside those that are places.
+        brought: Whether the task has run: for who asks of a server with its databases, and not of the task.
     """
     manifest = find(manifests, "StatefulSet", POSTGRES)
     mounts = mounted(manifests, manifest, "postgres", root=folder, loopback=Loopback())
@@ -206,7 +208,10 @@ def starting(
     environment["PGDATA"] = loopback.command(environment["PGDATA"])
     # Where its programs look for it unless told otherwise.
     environment |= {"PGHOST": str(mounts[SOCKET]), "PGPORT": str(port)}
-    create_data(manifests, account, folder, loopback)
+    if any(mounts[DATA].iterdir()):  # what the pod does on every start
+        assert first_start(manifests, account, folder, loopback).wait(START) == 0, first_start_log(folder)
+    else:
+        subprocess.run(["cp", "-a", f"{data_of(manifests, account, brought=brought)}/.", mounts[DATA]], check=True)
     # Not waiting for the disk is the one thing that is not as in the pod: it takes most of the time.
     settings = (f"unix_socket_directories={SOCKET}", "fsync=off", *overrides)
     pod = start_pod(
@@ -235,34 +240,53 @@ def first_start(
         return subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
 
-def create_data(manifests: Sequence[Manifest], account: Account, folder: Path, loopback: Loopback) -> None:
-    """What the pod does before its server starts. Whoever starts the same gets a copy, in a tenth of the time."""
-    data = Path(loopback.command(DATA))
-    kept = kept_data(find(manifests, "StatefulSet", POSTGRES), manifests, account)
-    if not any(data.iterdir()) and kept.is_dir():
-        subprocess.run(["cp", "-a", f"{kept}/.", data], check=True)
-        return
-    begun_anew = not any(data.iterdir())
-    assert first_start(manifests, account, folder, loopback).wait(START) == 0, first_start_log(folder)
-    if begun_anew:
-        with tempfile.TemporaryDirectory(dir=kept.parent) as copy:
-            subprocess.run(["cp", "-a", f"{data}/.", copy], check=True)
-            with suppress(OSError):  # another worker was sooner
-                Path(copy).rename(kept)
-                Path(copy).mkdir()
+def kept(account: Account, on: object, make: Callable[[Path], Path]) -> Path:
+    """The data of a new server, by all that they depend on: made by the first of all workers that asks.
+
+    A copy is there in a tenth of the time that making them takes.
+
+    Args:
+        make: Makes them below a folder of its own, and says where.
+    """
+    key = hashlib.sha256(json.dumps([on, account.uid, account.gid]).encode()).hexdigest()
+    place = Path(os.environ[KEPT]) / key
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.is_dir():
+            with account.folder(of_data=True) as folder:
+                subprocess.run(["mv", make(folder), place], check=True)
+    return place
 
 
-def kept_data(manifest: Manifest, manifests: Sequence[Manifest], account: Account) -> Path:
-    """Where the data of a first start are kept for all workers, by all that they depend on."""
-    container = container_of(manifest, "first-start")
+def data_of(manifests: Sequence[Manifest], account: Account, *, brought: bool) -> Path:
+    """The data of a new server as it is rendered, with its databases or without."""
+    containers = [(find(manifests, "StatefulSet", POSTGRES), "first-start")]
+    if brought:
+        containers.append((find(manifests, "Job", TASK), TASK.removeprefix(PREFIX)))
+    on = [what_it_starts(manifests, *each) for each in containers]
+    return kept(account, on, partial(made, manifests, account, brought=brought))
+
+
+def what_it_starts(manifests: Sequence[Manifest], manifest: Manifest, name: str) -> Sequence[Any]:
+    """A container, and every file that it is given."""
+    container = container_of(manifest, name)
     volumes = {each["name"]: each for each in manifest["spec"]["template"]["spec"].get("volumes", [])}
     named = [volumes[mount["name"]] for mount in container["volumeMounts"] if mount["name"] in volumes]
-    files = [
-        find(manifests, "ConfigMap", volume["configMap"]["name"])["data"] for volume in named if "configMap" in volume
-    ]
-    secrets = [SECRETS[POSTGRES, "password"], account.uid, account.gid]
-    key = hashlib.sha256(json.dumps([container, files, secrets]).encode()).hexdigest()
-    return Path(os.environ[KEPT]) / key
+    maps = [volume["configMap"]["name"] for volume in named if "configMap" in volume]
+    return [container, *(find(manifests, "ConfigMap", name)["data"] for name in maps)]
+
+
+def made(manifests: Sequence[Manifest], account: Account, folder: Path, *, brought: bool) -> Path:
+    """Make what is kept, below this folder."""
+    if brought:
+        with starting(manifests, account, folder, free_port(), f"listen_addresses={LOCALHOST}") as server:
+            server.bring()
+        return server.mounts[DATA]
+    manifest = find(manifests, "StatefulSet", POSTGRES)
+    mounts = mounted(manifests, manifest, "postgres", root=folder, loopback=Loopback())
+    account.own(mounts[DATA])
+    assert first_start(manifests, account, folder, Loopback(mounts=mounts)).wait(START) == 0, first_start_log(folder)
+    return mounts[DATA]
 
 
 def first_start_log(folder: Path) -> str:
@@ -276,12 +300,14 @@ def account(needs_postgresql: Path) -> Account:
 
 
 @contextmanager
-def new_server(rendered: Sequence[Manifest], account: Account) -> Generator[Server, None, None]:
-    """A server on its first start, before the task has run. Each statement is logged as if it had been a slow one."""
+def new_server(
+    rendered: Sequence[Manifest], account: Account, *, brought: bool = False
+) -> Generator[Server, None, None]:
+    """A server before the task has run, or after. Each statement is logged as if it had been a slow one."""
     overrides = (f"listen_addresses={LOCALHOST}", "log_min_duration_statement=0")
     with (
         account.folder(of_data=True) as folder,
-        starting(rendered, account, folder, free_port(), *overrides) as started,
+        starting(rendered, account, folder, free_port(), *overrides, brought=brought) as started,
     ):
         yield started
 
@@ -291,8 +317,10 @@ def server(request: pytest.FixtureRequest, manifests: Manifests, account: Accoun
     """The server of an environment, with its databases."""
     rendered = manifests(request.param)
     overrides = (f"listen_addresses={LOCALHOST}",)
-    with account.folder(of_data=True) as folder, starting(rendered, account, folder, free_port(), *overrides) as served:
-        served.bring()
+    with (
+        account.folder(of_data=True) as folder,
+        starting(rendered, account, folder, free_port(), *overrides, brought=True) as served,
+    ):
         yield served
 
 
@@ -300,6 +328,13 @@ def server(request: pytest.FixtureRequest, manifests: Manifests, account: Accoun
 def first_start_(manifests: Manifests, account: Account) -> Generator[Server, None, None]:
     """The server of dev, before its task has run."""
     with new_server(manifests("dev"), account) as started:
+        yield started
+
+
+@pytest.fixture
+def brought(manifests: Manifests, account: Account) -> Generator[Server, None, None]:
+    """The server of dev, after its task has run."""
+    with new_server(manifests("dev"), account, brought=True) as started:
         yield started
 
 

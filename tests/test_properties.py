@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import facets
-from ai_interviewer import ENVIRONMENTS, AiInterviewer
+from ai_interviewer import ENVIRONMENTS, PROD, AiInterviewer
 from conftest import Manifest, Manifests, read_manifests
 from environments import EVERY, OWN, SHARED, STAGING, WITH_MESH, said_of
+from mcpmesh_k8s import Audience, RateLimit, Registry, Route, SettingError, Workload
 from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 
 EVERY_CONTAINER = {
@@ -397,6 +398,40 @@ def test_routes_to_the_mesh_are_for_administrators_in_a_shared_cluster_too(tmp_p
     files = gateway_files(read_manifests(tmp_path / "staging"))
     assert_only_who_may_passes(files, mesh=True)
     assert_the_login_is_asked(files)
+
+
+ASKS_ITSELF = {"postgres", "redis", "minio", "grafana"}
+"""Whoever comes says who it is by a password, or by what a gateway says."""
+FOR_PEOPLE = {"backend", "pdf-extractor", "interview-agent", "claude-llm-agent", "openai-llm-agent"}
+"""What it is for, or may be: to whom its code shows what, the code decides."""
+THE_WAY_IN = {"nginx-gateway", "oauth2-proxy"}
+
+
+def test_who_asks_for_no_password_can_be_shown_to_administrators_alone(tmp_path: Path) -> None:
+    def refusal(workload: Workload, audience: Audience) -> str:
+        try:
+            Route(path="/seen", to=workload, audience=audience, rate=RateLimit())
+        except SettingError as error:
+            return str(error)
+        return ""
+
+    everyone = AiInterviewer(PROD, outdir=tmp_path).find_all(Workload)
+    for audience in (Audience.PUBLIC, Audience.SIGNED_IN):
+        said = {workload.name: refusal(workload, audience) for workload in everyone}
+        assert {name for name, text in said.items() if not text} == ASKS_ITSELF | FOR_PEOPLE | THE_WAY_IN
+        assert all("It asks nobody who they are" in text for text in said.values() if text)
+    assert not any(refusal(workload, Audience.ADMINISTRATOR) for workload in everyone)
+
+
+@pytest.mark.parametrize(
+    ("path", "upstream"),
+    [("/trace/status", ""), ("/trace/info", ""), ("/seen", "/trace/info"), ("/trace/", ""), ("/", "")],
+)
+def test_what_shows_the_password_of_redis_is_shown_to_nobody(tmp_path: Path, path: str, upstream: str) -> None:
+    """Where the registry has traces, it says by which URL it reads them."""
+    (registry,) = AiInterviewer(PROD, outdir=tmp_path).find_all(Registry)
+    with pytest.raises(SettingError, match=r"It shows the password of Redis\."):
+        Route(path=path, to=registry, audience=Audience.ADMINISTRATOR, upstream_path=upstream, rate=RateLimit())
 
 
 def test_no_pod_knows_its_own_address(rendered: list[Manifest]) -> None:

@@ -298,7 +298,7 @@ def test_a_document_that_is_out_of_date_is_named_and_only_written_when_that_is_a
     document = tmp_path / "page.md"
     document.write_text("of yesterday")
     monkeypatch.setattr(generate, "ROOT", tmp_path)
-    monkeypatch.setattr(generate, "outputs", lambda: {document: "of today"})
+    monkeypatch.setattr(generate, "outputs", lambda _: {document: "of today"})
 
     def run(*arguments: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["docs/generate.py", *arguments])
@@ -310,6 +310,16 @@ def test_a_document_that_is_out_of_date_is_named_and_only_written_when_that_is_a
     assert run() == (0, "wrote page.md\n")
     assert document.read_text() == "of today"
     assert run("--check") == (0, "the documentation is current\n")
+
+
+def test_only_the_documents_that_are_named_are_written_and_only_such_as_there_are() -> None:
+    from docs.generate import ENV_EXAMPLE, outputs
+
+    assert list(outputs(["docs/environments.md", ".env.example"])) == [ROOT / "docs/environments.md", ENV_EXAMPLE]
+    with pytest.raises(
+        SystemExit, match=r"Nothing is generated in one of: docs/environments\.md, docs/enviroments\.md"
+    ):
+        outputs(["docs/environments.md", "docs/enviroments.md"])
 
 
 def test_the_generated_classes_load_with_the_pinned_jsii(tmp_path: Path) -> None:
@@ -423,6 +433,33 @@ def test_every_make_variable_that_the_documentation_gives_is_taken() -> None:
     for line in sorted(lines):
         _, target, *given = shlex.split(line)
         succeed("make", "--dry-run", target, *given)
+
+
+CHANGING = {
+    "k8s-setup", "k8s-deploy", "k8s-make-way", "k8s-quick-update", "k8s-restart", "k8s-drain", "k8s-undrain",
+    "k8s-rotate", "k8s-import-data", "k8s-rollback", "k8s-clean",
+}  # fmt: skip
+"""The targets that change a cluster whatever else they are given."""
+NAMED = {"make k8s-deploy-prod"}
+"""What the text says something of, and has nobody type."""
+
+
+def test_a_change_of_production_that_the_documentation_gives_has_consent() -> None:
+    """Without, it would end with 3 in the hands of who copies it."""
+    pages = [*DOCUMENTS, *(f"docs/runbooks/{path.name}" for path in (ROOT / "docs/runbooks").glob("*.md"))]
+    lines = {
+        match[0]
+        for page in pages
+        for match in re.finditer(r"make k8s-[a-z-]+(?: [A-Z_]+=(?:\"[^\"]*\"|[^\s`|]+))*", (ROOT / page).read_text())
+    }
+    assert len(lines) > 80
+    without = set()
+    for line in lines:
+        _, target, *given = shlex.split(line)
+        of_production = "ENV=prod" in given or target.endswith("-prod")
+        if of_production and target.removesuffix("-prod") in CHANGING and "CONFIRM=prod" not in given:
+            without.add(line)
+    assert without == NAMED
 
 
 def test_the_targets_that_the_documentation_names_are_found() -> None:

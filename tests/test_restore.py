@@ -52,9 +52,8 @@ def served(rendered: Sequence[Manifest], account: Account) -> Generator[Server]:
     """A new PostgreSQL with its databases and roles."""
     with (
         account.folder(of_data=True) as folder,
-        starting(rendered, account, folder, free_port(), f"listen_addresses={LOCALHOST}") as server,
+        starting(rendered, account, folder, free_port(), f"listen_addresses={LOCALHOST}", brought=True) as server,
     ):
-        server.bring()
         yield server
 
 

@@ -5,7 +5,6 @@ server is executed beside a real Redis or PostgreSQL. Clients call them all the 
 """
 
 import base64
-import json
 import os
 import shlex
 import socket
@@ -13,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,17 +106,16 @@ class Cluster:
 
     def secret(self, name: str, key: str) -> str:
         """A value as the cluster has it."""
-        return base64.b64decode(self.api.objects["Secret", NAMESPACE, name]["data"][key]).decode()
+        return base64.b64decode(self.api.object("Secret", NAMESPACE, name)["data"][key]).decode()
 
     def restarted(self) -> dict[str, str]:
         """When each workload was restarted, of those that were."""
-        found = dict[str, str]()
-        for (kind, _, name), manifest in self.api.objects.items():
-            if kind in CONTROLLERS:
-                annotations = manifest["spec"]["template"]["metadata"].get("annotations", {})
-                at = annotations.get("kubectl.kubernetes.io/restartedAt")
-                found |= {name.removeprefix(PREFIX): at} if at else {}
-        return found
+        found = {
+            name.removeprefix(PREFIX): restarted_at(manifest)
+            for (kind, _, name), manifest in self.api.objects.items()
+            if kind in CONTROLLERS
+        }
+        return {name: at for name, at in found.items() if at}
 
     def rotate(self, name: str, key: str, *more: str) -> tuple[int, str]:
         """Run the command, and return its status and all it said. No value of a Secret is in it, nor in an argument."""
@@ -141,6 +139,12 @@ class Cluster:
         for value in values:
             assert value not in said.out + said.err + self.log
         return status, said.out + said.err
+
+
+def restarted_at(workload: Manifest) -> str:
+    """When a workload was restarted, if it was."""
+    annotations = workload["spec"]["template"]["metadata"].get("annotations", {})
+    return str(annotations.get("kubectl.kubernetes.io/restartedAt", ""))
 
 
 @contextmanager
@@ -168,15 +172,9 @@ def deployed(
         for entry in operated.application.secret_keys():
             name, key = entry.reference.secret, entry.reference.key
             held.setdefault(name, {})[key] = values[name, key]
-        apply(cluster, [*manifests(environment), *(secret_of(name, data) for name, data in held.items())])
+        secrets = (secret_of(name, data) for name, data in held.items())
+        api.hold([*manifests(environment), *secrets], manager="tests")
         yield cluster
-
-
-def apply(cluster: Cluster, objects: Sequence[Manifest]) -> None:
-    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-    Kubectl(context=CONTEXTS[cluster.environment], namespace=NAMESPACE).output(
-        "apply", "--server-side", "--force-conflicts", "--field-manager=tests", "--filename=-", stdin=listed
-    )
 
 
 def secret_of(name: str, values: Mapping[str, str]) -> Manifest:
@@ -248,12 +246,13 @@ class Pods:
         return max(self.refused) - min(self.refused) if self.refused else 0.0
 
     def _run(self) -> None:
-        password, began = self.cluster.secret(*self.secret), self.cluster.restarted().get(self.workload)
+        key = ("Deployment", NAMESPACE, PREFIX + self.workload)
+        password, began = self.cluster.secret(*self.secret), restarted_at(self.cluster.api.object(*key))
         while not self._end.is_set():
             if not self.call(password):
                 self.refused.append(time.monotonic())
             self.calls += 1
-            if (now := self.cluster.restarted().get(self.workload)) != began:
+            if (now := restarted_at(self.cluster.api.object(*key))) != began:
                 fresh = self.cluster.secret(*self.secret)
                 if self.call(fresh):
                     password, began = fresh, now
@@ -379,10 +378,11 @@ def postgres(
     """Development with a real PostgreSQL, and passwords that a shell or SQL could trip over."""
     with (
         account.folder(of_data=True) as folder,
-        starting(manifests("dev"), account, folder, free_port(), f"listen_addresses={LOCALHOST}") as server,
+        starting(
+            manifests("dev"), account, folder, free_port(), f"listen_addresses={LOCALHOST}", brought=True
+        ) as server,
         deployed("dev", PASSWORDS, manifests, needs_kubectl, tmp_path, monkeypatch, capfd) as cluster,
     ):
-        server.bring()
         cluster.beside(POSTGRES, server.pod.environment)
         yield cluster, server
 
@@ -567,8 +567,10 @@ def test_what_is_not_there_is_refused_with_what_is(dev: Cluster, name: str, key:
 
 
 @contextmanager
-def external_secrets_operator(cluster: Cluster, name: str, stored: Mapping[str, str]) -> Generator[None, None, None]:
-    """What copies values from a store into a Secret, whenever its annotation changes."""
+def external_secrets_operator(
+    cluster: Cluster, name: str, stored: Mapping[str, str], takes: float = 0
+) -> Generator[None, None, None]:
+    """What copies values from a store into a Secret, whenever its annotation changes, within some seconds."""
     end = threading.Event()
     key = ("ExternalSecret", name)
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
@@ -577,13 +579,12 @@ def external_secrets_operator(cluster: Cluster, name: str, stored: Mapping[str, 
     def run() -> None:
         asked = None
         while not end.wait(0.02):
-            annotations = cluster.api.objects[key[0], NAMESPACE, name]["metadata"].get("annotations", {})
+            annotations = cluster.api.object(key[0], NAMESPACE, name)["metadata"].get("annotations", {})
             if annotations.get("force-sync") != asked:
                 asked = annotations["force-sync"]
-                held = {
-                    one: cluster.secret(name, one) for one in cluster.api.objects["Secret", NAMESPACE, name]["data"]
-                }
-                apply(cluster, [secret_of(name, {**held, **stored})])
+                end.wait(takes)
+                held = {one: cluster.secret(name, one) for one in cluster.api.object("Secret", NAMESPACE, name)["data"]}
+                cluster.api.hold([secret_of(name, {**held, **stored})], manager="tests")
                 cluster.api.statuses[key] = {**ready, "refreshTime": "2026-11-30T02:00:00Z"}
 
     thread = threading.Thread(target=run)
@@ -599,11 +600,20 @@ LOGIN = f"{PREFIX}oauth2-proxy"
 
 
 def test_a_value_that_changed_in_its_store_is_fetched_and_read(prod: Cluster) -> None:
-    with external_secrets_operator(prod, LOGIN, {"cookie-secret": "another-cookie-secret"}):
+    """The object is Ready all the while, of the fetch before: only the time of it says that there was another."""
+    with external_secrets_operator(prod, LOGIN, {"cookie-secret": "another-cookie-secret"}, takes=1.5):
         status, said = prod.rotate("oauth2-proxy", "cookie-secret")
     assert status == 0, said
     assert prod.secret(LOGIN, "cookie-secret") == "another-cookie-secret"
     assert prod.restarted().keys() == {"oauth2-proxy"}
+
+
+def test_what_can_be_no_password_stops_before_anybody_is_restarted(prod: Cluster) -> None:
+    with external_secrets_operator(prod, LOGIN, {"cookie-secret": "one\ntwo"}):
+        status, said = prod.rotate("oauth2-proxy", "cookie-secret")
+    assert status == 1
+    assert "The new value for cookie-secret of ai-interviewer-oauth2-proxy is empty, or has several lines" in said
+    assert prod.restarted() == {}
 
 
 def test_a_store_without_another_value_is_named_and_nobody_is_restarted(prod: Cluster) -> None:

@@ -247,6 +247,14 @@ def test_what_an_autoscaler_may_enlarge_is_reckoned_at_its_limits() -> None:
     (found,) = [o["spec"] for o in objects if o["kind"] == "VerticalPodAutoscaler"]
     assert found["updatePolicy"] == {"updateMode": "Recreate", "minReplicas": 1}
     assert found["resourcePolicy"]["containerPolicies"][0]["maxAllowed"] == {"cpu": "300m"}
+    memory = Shop()
+    Workload(memory.phase, service(seen=VerticalScaling(mode=UpdateMode.INITIAL, resources=("memory",))))
+    objects = memory.objects()
+    (quota,) = [o["spec"]["hard"] for o in objects if o["kind"] == "ResourceQuota"]
+    assert (quota["requests.cpu"], quota["requests.memory"]) == ("200m", "512Mi")
+    (found,) = [o["spec"] for o in objects if o["kind"] == "VerticalPodAutoscaler"]
+    assert found["updatePolicy"] == {"updateMode": "Initial"}
+    assert found["resourcePolicy"]["containerPolicies"][0]["maxAllowed"] == {"memory": "256Mi"}
     only_read = Shop()
     Workload(only_read.phase, service(seen=WATCHED))
     (quota,) = [o["spec"]["hard"] for o in only_read.objects() if o["kind"] == "ResourceQuota"]

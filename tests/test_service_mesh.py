@@ -22,6 +22,7 @@ from encrypted import AMBIENT, LINKERD
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
+    Budget,
     Compute,
     Container,
     External,
@@ -29,7 +30,9 @@ from mcpmesh_k8s import (
     Image,
     IstioAmbient,
     Linkerd,
+    Namespace,
     NamespacePods,
+    NamespaceSettings,
     Phase,
     Platform,
     PodExtras,
@@ -179,6 +182,16 @@ def test_nothing_is_taken_plain_but_from_who_is_outside_the_mesh(ambient: Render
         "portLevelMtls": {"8089": {"mode": "PERMISSIVE"}},
     }
     assert modes == {"nginx-gateway": gateway, "http01-solver": solver}
+    # Who has no identity would be refused by what allows the others, unless that names nobody's too.
+    nobody = {
+        (name_of(m).removeprefix(PREFIX), str(at(to, "operation")["ports"]))
+        for m in ambient
+        if m["kind"] == "AuthorizationPolicy"
+        for rule in each(m, "spec", "rules")
+        for source, to in zip(each(rule, "from"), each(rule, "to"), strict=True)
+        if at(source, "source").get("notPrincipals") == ["*"]
+    }
+    assert nobody == {("nginx-gateway", "['8080']"), ("http01-solver", "['8089']")}
 
 
 def test_an_ingress_controller_in_the_mesh_comes_by_the_tunnel_too(tmp_path: Path) -> None:
@@ -225,6 +238,8 @@ def test_behind_linkerds_tunnel_each_client_reaches_its_port_and_no_other(linker
     kinds: dict[str, dict[str, Any]] = {
         kind: {name_of(m): m["spec"] for m in linkerd if m["kind"] == kind} for kind in LINKERDS
     }
+    # 2.19 warns of the older ones, and will drop them.
+    assert {m["apiVersion"] for m in linkerd if m["kind"] == "Server"} == {"policy.linkerd.io/v1beta3"}
     found: set[Opening] = set()
     plain = set[tuple[str, int]]()
     for name, spec in kinds["AuthorizationPolicy"].items():
@@ -330,7 +345,7 @@ def test_before_all_pods_have_a_proxy_both_ways_are_open(tmp_path: Path) -> None
 def shop(transit: Transit, *, platform: Platform | None = None) -> Phase:
     settings = ApplicationSettings(name="shop", transit=transit, platform=platform or Platform())
     scope = Phase(Application(settings, outdir="unused"), "all")
-    close(scope)
+    Namespace(scope, NamespaceSettings(budget=Budget(cpu="4", memory="8Gi")))
     return scope
 
 
@@ -368,6 +383,18 @@ def test_what_would_take_a_pod_out_of_the_mesh_is_refused_by_its_name(case: str,
 def test_a_port_of_the_proxy_is_refused(transit: Transit, port: int) -> None:
     with pytest.raises(SettingError, match=f"shop-web port: {port} was given. {type(transit).__name__} listens there"):
         runs(shop(transit), PodExtras(), port=port)
+
+
+@pytest.mark.parametrize("transit", MESHES, ids=["ambient", "linkerd"])
+def test_a_namespace_that_nothing_brings_into_the_mesh_is_refused(transit: Transit) -> None:
+    """Its policies would let tunnels through alone, and no pod of it would speak by one."""
+    scope = Phase(Application(ApplicationSettings(name="shop", transit=transit), outdir="unused"), "all")
+    close(scope)
+    runs(scope, PodExtras())
+    with pytest.raises(
+        TreeError, match=f"transit is {type(transit).__name__}, and nothing brings the namespace into it"
+    ):
+        Application.of(scope).manifests()
 
 
 def test_linkerd_is_refused_where_the_cluster_says_as_whom_pods_run() -> None:

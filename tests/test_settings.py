@@ -297,6 +297,7 @@ PLENTY = Budget(cpu="100", memory="100Gi")
 FAST = (("disk", "fast"),)
 NODES = Nodes(count=4, cpu="240m", memory="1Gi", ephemeral_storage="1Gi", labels=FAST)
 IMAGE = Image(repository="acme/shop", tag="1.2.3")
+TAKEN, TRIED = (File(path=path, content="exit 1") for path in ("take.sh", "try.sh"))
 OTHER_IMAGE = Image(repository="acme/shop", tag="1.2.4")
 SMALL = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
 LARGE = Compute(cpu="200m", memory="128Mi", cpu_limit="400m", memory_limit="256Mi")
@@ -873,6 +874,7 @@ CASES: dict[type[DataclassInstance], Case] = {
             ),
             shop.runs_agent(AGENT),
             shop.knows(Variable(name="TOKEN", value=shop.secret("one", "first").key("first"))),
+            Namespace(shop.phase, NamespaceSettings(budget=PLENTY)),
         )[3],
         api_server=ApiServer(ports=(6443,)),
         name="store",
@@ -1042,7 +1044,7 @@ CASES: dict[type[DataclassInstance], Case] = {
     ExistingSecrets: case(ExistingSecrets(), Shop.hides),
     ExistingCertificates: case(ExistingCertificates(), Shop.is_known_by),
     CertManager: case(
-        CertManager(issuer="ca"), Shop.is_known_by, issuer="other", kind="Issuer", duration="2161h", renew_before="1h"
+        CertManager(issuer="ca"), Shop.is_known_by, issuer="other", kind="Issuer", duration="2161h", renew_before="5h"
     ),
     EncryptedStorageClass: case(
         EncryptedStorageClass(driver=AwsEbs()), Shop.claims, driver=AwsEbs(type="io2"), keep=False, name="sealed"
@@ -2144,13 +2146,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         extras=MORE,
     ),
     BackupProgram: case(
-        BackupProgram(image=IMAGE, user=User(uid=1000, gid=1000), files=(File(path="take.sh", content="exit 1"),)),
+        BackupProgram(image=IMAGE, user=User(uid=1000, gid=1000), files=(TAKEN, TRIED)),
         lambda shop, program: StoreBackup(
             shop.phase, shop.web, "http", replace(NIGHTLY, drill=RestoreDrill()), program
         ),
         image=OTHER_IMAGE,
         user=User(uid=1001, gid=1001),
-        files=(File(path="take.sh", content="exit 2"),),
+        files=(TAKEN, replace(TRIED, content="exit 2")),
         variables=HINT,
         trial=HINT,
         volumes=(Scratch(name="more", mount_path="/more"),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,9 @@ from mcpmesh_k8s import (
     ApplicationSettings,
     Blackbox,
     BlackboxSettings,
+    Certificate,
+    CertificateSettings,
+    CertManager,
     Component,
     Compute,
     Container,
@@ -279,6 +283,76 @@ def test_in_a_cluster_of_ipv6_a_host_outside_is_asked_by_that(tmp_path: Path) ->
     Checked(shop.phase, HttpCheck(name="till", target=away("till.example.com"), path="/up"))
     Blackbox(shop.phase, BlackboxSettings())
     assert modules_of(shop)["till"]["http"]["preferred_ip_protocol"] == "ip6"
+
+
+def test_a_certificate_that_a_server_shows_is_asked_for_by_its_own_ca_and_one_that_clients_show_is_not(
+    tmp_path: Path,
+) -> None:
+    shop = Shop(tmp_path)
+    served = replace(MAIN, ports=(Port(number=8443, name="https", scheme="https"),))
+    web = Workload(shop.phase, WorkloadSettings(name="web", container=served))
+    shop.runs("caller")
+    for name in ("web", "caller"):
+        Certificate(shop.phase, CertificateSettings(workload=name, source=CertManager(issuer="shop-ca"), client=True))
+    Checked(shop.phase, HttpCheck(name="web", target=Target(workload=web, port="https"), path="/health"))
+    blackbox = Blackbox(shop.phase, BlackboxSettings())
+    shop.manifests()
+    known = {"ca_file": "/etc/tls/web/ca.crt"}
+    assert modules_of(shop) == {
+        "web": {"prober": "http", "timeout": "5s", "http": {**QUIET, "tls_config": known}},
+        "web-tls": {"prober": "tcp", "timeout": "5s", "tcp": {"tls": True, "tls_config": known}},
+    }
+    (volume,) = (
+        v for v in shop.one("Deployment", "shop-blackbox")["spec"]["template"]["spec"]["volumes"] if "secret" in v
+    )
+    assert (volume["secret"]["secretName"], volume["secret"]["items"]) == (
+        "shop-web-tls",
+        [{"key": "ca.crt", "path": "ca.crt"}],
+    )
+    (way,) = shop.one("NetworkPolicy", "shop-blackbox")["spec"]["egress"]
+    assert way == {
+        "to": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "shop-web"}}}],
+        "ports": [{"port": 8443, "protocol": "TCP"}],
+    }
+    job = next(job for job in blackbox.scrape_jobs() if job["job_name"] == "check-web-tls")
+    assert job["params"] == {"module": ["web-tls"], "target": ["shop-web:8443"]}
+    assert job["static_configs"] == [
+        {
+            "targets": ["shop-blackbox:9115"],
+            "labels": {"check": "web-tls", "component": "certificate", "service": "web"},
+        }
+    ]
+    assert {"CertificateExpiring", "CertificateExpired"} < {alert.name for alert in blackbox.alerts}
+
+
+def test_a_certificate_of_a_short_life_is_missed_when_half_of_the_time_to_renew_it_has_passed(tmp_path: Path) -> None:
+    """Vault gives 32 days by itself: with 10 of them left it is renewed, and a ticket at 14 would come each time."""
+    shop = Shop(tmp_path)
+    for name, before in (("a", "240h"), ("b", "4h"), ("c", "720h"), ("d", "200h")):
+        served = replace(MAIN, ports=(Port(number=8443, name="https", scheme="https"),))
+        Workload(shop.phase, WorkloadSettings(name=name, container=served))
+        source = CertManager(issuer="vault", duration="768h", renew_before=before)
+        Certificate(shop.phase, CertificateSettings(workload=name, source=source))
+    blackbox = Blackbox(shop.phase, BlackboxSettings())
+    shop.manifests()
+    told = {alert.name: alert.expression for alert in blackbox.alerts}
+
+    def within(name: str) -> list[tuple[str, str]]:
+        return re.findall(
+            r"min_over_time\(probe_ssl_earliest_cert_expiry\{(.*?)\}\[1h\]\) - time\(\) < (\d+)", told[name]
+        )
+
+    usual = 'component!~"agent|registry"'
+    assert within("CertificateExpiring") == [
+        (usual + ', check!~"a-tls|b-tls|d-tls"', "1209600"),
+        ('check=~"a-tls"', "432000"),
+        ('check=~"b-tls"', "7200"),
+        ('check=~"d-tls"', "360000"),
+    ]
+    # Of 200 hours, too, a quarter is more than two days.
+    assert within("CertificateExpired") == [(usual + ', check!~"b-tls"', "172800"), ('check=~"b-tls"', "3600")]
+    for name, groups in (("CertificateExpiring", 4), ("CertificateExpired", 2)):
+        assert told[name].count("probe_ssl_last_chain_expiry_timestamp_seconds") == groups
 
 
 # What is done when all others are there.

@@ -22,6 +22,7 @@ from typing import IO
 
 import pytest
 import yaml
+from cryptography import x509
 
 from ai_interviewer import PROD, AiInterviewer
 from backup_harness import BackupPod
@@ -68,6 +69,7 @@ from programs import ROOT
 from test_postgres_runtime import POSTGRES, PREFIX, Server, starting
 from test_postgres_runtime import SECRETS as HOSTILE
 from test_stores import Folder
+from watching_harness import running_server
 
 SERVER = "etc/tls/server"
 MINIO = f"{PREFIX}minio"
@@ -106,12 +108,14 @@ def test_each_store_has_its_certificate_and_nobody_but_its_server_mounts_the_key
         assert mounts[name].pop(server) - {("ca.crt",)} == {("tls.crt", "tls.key", "ca.crt")}
         assert all(keys == {("ca.crt",)} for keys in mounts[name].values())
     assert {name: set(clients) for name, clients in mounts.items()} == {
-        f"{POSTGRES}-tls": {"postgres-databases", "postgres-backup", "registry", "backend", "interview-agent"},
+        f"{POSTGRES}-tls": {
+            *("postgres-databases", "postgres-backup", "registry", "backend", "interview-agent", "blackbox"),
+        },
         f"{REDIS}-tls": {
             *("redis-backup", "registry", "backend", "interview-agent", "pdf-extractor"),
-            *("claude-llm-agent", "openai-llm-agent"),
+            *("claude-llm-agent", "openai-llm-agent", "blackbox"),
         },
-        f"{MINIO}-tls": {"minio-backup", "minio-bucket", "backend", "pdf-extractor", "prometheus"},
+        f"{MINIO}-tls": {"minio-backup", "minio-bucket", "backend", "pdf-extractor", "prometheus", "blackbox"},
     }
 
 
@@ -492,6 +496,60 @@ def test_what_trims_waits_and_backs_up_knows_redis_by_its_ca(
     assert "event=backup store=redis" in backup.run()
 
 
+@pytest.mark.parametrize("renewed", [True, False], ids=["with its key", "with another, and both are believed"])
+def test_another_ca_is_no_event(
+    postgres: Encrypted, redis: EncryptedRedis, rendered: Sequence[Manifest], tmp_path: Path, renewed: bool
+) -> None:
+    """Each client meets servers of the old CA and of the new one. What is believed is said by its file alone."""
+    agent = find(rendered, "Deployment", f"{PREFIX}pdf-extractor")
+    wait = container_of(agent, "wait-for-redis")["command"][4:]
+    variables = pod_environment(agent, "wait-for-redis", secrets=SECRETS, loopback=Loopback())
+
+    def files(server: Encrypted | EncryptedRedis, after: Authority) -> list[Path]:
+        old, new, both = (tmp_path / f"{name}.crt" for name in ("old", "new", "both"))
+        old.write_bytes(server.known.read_bytes())
+        new.write_bytes(after.make(["x"])["ca.crt"])
+        assert new.read_bytes() != old.read_bytes()
+        both.write_bytes(old.read_bytes() + new.read_bytes())
+        return [old, new] if renewed else [both]
+
+    def psql(known: Path) -> None:
+        given = postgres.client("registry")
+        given["url"] = given["url"].replace(str(postgres.known), str(known))
+        assert postgres.server.ask("SELECT 1", **given) == ["1"]
+
+    def redis_cli(known: Path) -> None:
+        places = Loopback(services={f"{REDIS}:6379": redis.port}, mounts={"/etc/tls/redis/ca.crt": known})
+        words = [places.command(word) for word in wait]
+        done = subprocess.run(words, env=variables, capture_output=True, text=True, timeout=START)
+        assert done.stdout == "PONG\n", done.stderr
+        with redis.connected(known):
+            pass
+
+    after = postgres.authority.renewed() if renewed else Authority("another CA")
+    for known in files(postgres, after):
+        psql(known)
+    write_secret(postgres.folder, after.make(postgres.names), postgres.account)
+    try:
+        assert eventually(lambda: postgres.server.probes()["readinessProbe"] == "exit 0", START)
+        for known in files(postgres, after):
+            psql(known)
+    finally:
+        postgres.renew()
+        postgres.server.probes()
+    after = redis.authority.renewed() if renewed else Authority("another CA")
+    for known in files(redis, after):
+        redis_cli(known)
+    write_secret(redis.folder, after.make(redis.names))
+    try:
+        redis.probe("readinessProbe")
+        for known in files(redis, after):
+            redis_cli(known)
+    finally:
+        write_secret(redis.folder, redis.authority.make(redis.names))
+        redis.probe("readinessProbe")
+
+
 CLIENT = """
 import os, socket, sys
 real = socket.getaddrinfo
@@ -683,6 +741,52 @@ def test_postgresql_is_backed_up_by_tls(postgres: Encrypted, rendered: Sequence[
 
 
 # --- what is watched, and stored ---
+
+
+@requires("watching")
+def test_until_when_a_certificate_is_good_is_measured_where_clients_meet_it(
+    postgres: Encrypted, redis: EncryptedRedis, rendered: Sequence[Manifest], tmp_path: Path, needs_watching: Path
+) -> None:
+    """By the real exporter, with the names and CAs that are rendered. PostgreSQL's log says nothing of it."""
+    told = yaml.safe_load(find(rendered, "ConfigMap", f"{PREFIX}prometheus")["data"]["prometheus.yaml"])
+    jobs = {job["job_name"]: job for job in told["scrape_configs"]}
+    places = {f"{POSTGRES}:5432": postgres.server.port, f"{REDIS}:6379": redis.port, f"{MINIO}:9000": 0}
+    names = ("postgres", "redis", "minio")
+    assert [jobs[f"check-{name}-tls"]["params"]["target"] for name in names] == [[place] for place in places]
+    foreign = tmp_path / "foreign.crt"
+    foreign.write_bytes(Authority("another CA").make(["x"])["ca.crt"])
+    servers = {"postgres": (postgres.server.port, postgres.shown()), "redis": (redis.port, redis.shown())}
+    log = postgres.server.pod.output
+    for known, believed in (({"postgres": postgres.known, "redis": redis.known}, True), ({}, False)):
+        root, port = tmp_path / f"blackbox-{believed}", free_port()
+        files = {name: f"/etc/tls/{name}/ca.crt" for name in names}
+        with running_server(
+            rendered,
+            "blackbox",
+            "blackbox",
+            root,
+            [str(needs_watching.with_name("blackbox_exporter")), f"--web.listen-address={LOCALHOST}:{port}"],
+            ports={9115: port},
+            ready=lambda port=port: is_open(port),  # type: ignore[misc]
+            files={path: known.get(name, foreign).read_text() for name, path in files.items()},
+            # DNS is the cluster's: the exporter takes the name that it verifies from the target, an address here.
+            changes={f"{root}{at}": f"{root}{at}\n        server_name: {PREFIX}{name}" for name, at in files.items()},
+        ):
+            for name, (server, shown) in servers.items():
+                url = f"http://{LOCALHOST}:{port}/probe?module={name}-tls&target={LOCALHOST}:{server}"
+                with urllib.request.urlopen(url, timeout=START) as answer:
+                    said = dict(line.split() for line in answer.read().decode().splitlines() if line.count(" ") == 1)
+                assert said["probe_success"] == str(int(believed))
+                if believed:
+                    leaf = x509.load_der_x509_certificate(shown).not_valid_after_utc.timestamp()
+                    ca = x509.load_pem_x509_certificate(known[name].read_bytes()).not_valid_after_utc.timestamp()
+                    # Redis shows its CA beside it, which is as good.
+                    assert float(said["probe_ssl_earliest_cert_expiry"]) == (
+                        leaf if name == "postgres" else min(leaf, ca)
+                    )
+                    assert float(said["probe_ssl_last_chain_expiry_timestamp_seconds"]) == min(leaf, ca)
+            if believed:
+                assert "FATAL" not in postgres.server.pod.output.removeprefix(log)
 
 
 def test_a_prometheus_of_an_operator_is_told_the_ca_and_the_name() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -272,6 +274,18 @@ def test_two_applications_in_one_folder_are_refused(tmp_path: Path, one: str, tw
     with pytest.raises(SettingError, match=r"Another application is written to .*Give each a folder of its own"):
         synthesize(applications)
     assert files_of(tmp_path) == {}
+
+
+def test_the_benchmark_still_makes_its_agents(tmp_path: Path) -> None:
+    """A program in a text: neither a type checker nor an import reads it."""
+    spec = importlib.util.spec_from_file_location("bench", ROOT / "benchmarks/bench.py")
+    assert spec
+    assert spec.loader
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    _, printed = bench.run(bench.AGENTS, tmp_path / "out", "2")
+    # Four objects an agent, and those of the namespace, Redis and the registry.
+    assert json.loads(printed)["objects"] == 2 * 4 + 14
 
 
 @pytest.mark.parametrize("environment", EVERY)

@@ -21,9 +21,11 @@ from mcpmesh_k8s import (
     ApplicationSettings,
     Audience,
     Availability,
+    Backup,
     BackupProgram,
     Budget,
     BuiltImage,
+    ClaimTarget,
     Component,
     Compute,
     ConfigMapKey,
@@ -63,6 +65,7 @@ from mcpmesh_k8s import (
     Registry,
     RegistrySettings,
     Replicas,
+    RestoreDrill,
     Route,
     Scratch,
     Secret,
@@ -70,6 +73,7 @@ from mcpmesh_k8s import (
     SecretSettings,
     SettingError,
     StatefulWorkload,
+    StoreBackup,
     Tls,
     Traefik,
     TreeError,
@@ -314,6 +318,17 @@ def test_objects_that_are_no_list_are_refused(tmp_path: Path) -> None:
     Silent(shop.phase, "silent", "silent")
     with pytest.raises(SettingError, match=r"Silent.manifests: 'nothing' was given. Say which objects it renders"):
         shop.application.manifests()
+
+
+def test_a_drill_without_its_script_is_refused(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    image, user = Image(repository="acme/store", tag="1.0.0"), User(uid=1000, gid=1000)
+    program = BackupProgram(image=image, user=user, files=(File(path="take.sh", content="exit 0"),))
+    nightly = Backup(target=ClaimTarget(size="1Gi"))
+    web = shop.web()
+    StoreBackup(shop.phase, web, "http", nightly, program)
+    with pytest.raises(SettingError, match=r"BackupProgram.files: \['take.sh'\] was given. Give File\(path='try.sh'"):
+        StoreBackup(shop.phase, web, "http", replace(nightly, drill=RestoreDrill()), program)
 
 
 def test_what_is_of_another_application_is_refused_where_it_is_given(tmp_path: Path) -> None:

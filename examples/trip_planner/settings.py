@@ -114,6 +114,8 @@ API = ApiSettings(
     compute=SMALL,
     module="uvicorn",
     args=("main:app", "--host", "0.0.0.0", "--port", "8080"),
+    # A page may wait for as long as its route, and a stop waits for it.
+    termination_grace_seconds=330,
     availability=PAIR,
     extras=PodExtras(labels=COST, pod_labels=COST),
 )

@@ -153,6 +153,10 @@ class Route:
             raise SettingError(
                 f"{where} audience", self.audience, f"{self.to.administrators_only} Give Audience.ADMINISTRATOR."
             )
+        passed = self.upstream_path or self.path
+        for hidden, why in self.to.unshown.items():
+            if hidden == passed or (hidden.startswith(passed) and not self.exact):
+                raise SettingError(f"{where} path", passed, f"{hidden}: {why} Give one exact path, of another answer.")
         if self.rate is None and self.audience is not Audience.PUBLIC:
             raise SettingError(
                 f"{where} rate",

@@ -213,7 +213,7 @@ REDIS = Pin(
             what="Where TLS is on, anyone runs code in the server.",
             fixed_in="7.4.11",
             standing=Standing.CLOSED,
-            answer="Taken. TLS is off.",
+            answer="Taken. TLS is off unless it is chosen.",
         ),
         Advisory(
             ids=("CVE-2026-21863", "CVE-2026-92925"),

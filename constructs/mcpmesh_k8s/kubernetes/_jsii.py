@@ -6,14 +6,17 @@ jsii runs Node; which one, ``mcpmesh_k8s_node`` says.
 from __future__ import annotations
 
 import atexit
+import functools
 import gc
 import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
+import types
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,8 +38,17 @@ import mcpmesh_k8s_node as mcpmesh_k8s_node
 # none and costs a tenth of a synthesis.
 _collecting = gc.isenabled()
 gc.disable()
-import cdk8s  # noqa: E402
 import jsii  # noqa: E402
+from jsii._kernel.providers import process as _process  # noqa: E402
+
+# Ctrl-C goes to everyone of the terminal's group. It is Python's to answer: jsii cannot say farewell to a Node that has
+# already ended, and prints a traceback. Node ends when Python does, whatever ends that.
+_process.subprocess = types.SimpleNamespace(  # type: ignore[attr-defined]
+    **{**vars(subprocess), "Popen": functools.partial(subprocess.Popen, process_group=0)}
+)
+import cdk8s  # noqa: E402
+
+_process.subprocess = subprocess  # type: ignore[attr-defined]
 
 gc.freeze()
 if _collecting:

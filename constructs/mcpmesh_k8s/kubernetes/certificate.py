@@ -142,7 +142,7 @@ class Certificate(Component):
                         *([usages.CLIENT_AUTH] if self.settings.client else []),
                     ],
                     duration=duration_text(seconds("CertManager.duration", source.duration)),
-                    renew_before=duration_text(seconds("CertManager.renew_before", source.renew_before)),
+                    renew_before=duration_text(source.renewed_before),
                     revision_history_limit=1,
                     private_key=key,
                     issuer_ref=cert_manager.CertificateSpecIssuerRef(

@@ -23,7 +23,7 @@ from .scope import ApplicationScope
 from .secret import SealedSecrets, Secret, secret_entries
 from .store import Store
 from .task import Hook, Task
-from .transit import StoreTls
+from .transit import IstioAmbient, Linkerd, StoreTls
 from .variable import ConfigMapKey, SecretKey, secret_literal
 from .workload import Workload
 
@@ -68,6 +68,7 @@ def problems_of(application: ApplicationScope, manifests: Sequence[Manifest]) ->
         open_namespaces(objects),
         application.settings.problems(application),
         plain_stores(application),
+        outside_the_mesh(application),
         (problem for component in application.find_all(Component) for problem in component.problems()),
     )
     return tuple(problem for check in checks for problem in check)
@@ -338,6 +339,16 @@ def plain_stores(application: ApplicationScope) -> Iterator[str]:
                     f"{pod.full_name} is a store that speaks no TLS, and StoreTls is said of all: name those that do, "
                     f"StoreTls(stores={tuple(sorted(encrypted))}), or give IstioAmbient()."
                 )
+
+
+def outside_the_mesh(application: ApplicationScope) -> Iterator[str]:
+    """Policies let tunnels of a service mesh through alone, so a namespace that is not in it would be silent."""
+    transit = application.settings.transit
+    if isinstance(transit, IstioAmbient | Linkerd) and application.ground is None and application.find_all(Pod):
+        yield (
+            f"ApplicationSettings.transit is {type(transit).__name__}, and nothing brings the namespace into it, so "
+            "nobody would reach anybody: add Namespace(phase, NamespaceSettings(budget=…))."
+        )
 
 
 def open_namespaces(objects: Objects) -> Iterator[str]:

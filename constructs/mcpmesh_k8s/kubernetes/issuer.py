@@ -9,10 +9,8 @@ from .names import dns_subdomain
 from .quantity import seconds
 from .values import dataclass
 
-_SHORTEST = 3600
-"""Seconds that cert-manager takes as the shortest life of a certificate."""
-_LAST_MOMENT = 300
-"""Seconds before the end at which cert-manager renews at the latest."""
+_LAST_MOMENT = 4 * 3600
+"""Seconds before the end at which it must be renewed. cert-manager takes 300, in which nobody could mend anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +22,11 @@ class CertManager:
 
     Args:
         issuer: The issuer's name. It is made outside the application.
-        kind: ``ClusterIssuer``, or ``Issuer`` for one in the namespace.
+        kind: ``ClusterIssuer``, or ``Issuer`` for one in the namespace. Whoever may make a Certificate in any namespace
+            has a ClusterIssuer sign any name, yours too, unless an approver of cert-manager's forbids it.
         duration: How long a certificate is good for: ``2160h``, 90 days, as cert-manager takes it unless given.
-        renew_before: How long before its end another is made: ``720h``, a third of that.
+        renew_before: How long before its end another is made: ``720h``, a third of that. When half of it has passed, or
+            14 days before the end, an alert says that it was not.
     """
 
     issuer: str
@@ -40,13 +40,15 @@ class CertManager:
         if self.kind not in ("ClusterIssuer", "Issuer"):
             raise SettingError("CertManager.kind", self.kind, "Give 'ClusterIssuer' or 'Issuer'.")
         whole = seconds("CertManager.duration", self.duration)
-        before = seconds("CertManager.renew_before", self.renew_before)
-        if whole < _SHORTEST:
-            raise SettingError("CertManager.duration", self.duration, "cert-manager takes '1h' or more.")
-        if not _LAST_MOMENT <= before < whole:
+        if not _LAST_MOMENT <= self.renewed_before < whole:
             raise SettingError(
-                "CertManager.renew_before", self.renew_before, f"Give '5m' or more, and less than {self.duration}."
+                "CertManager.renew_before", self.renew_before, f"Give '4h' or more, and less than {self.duration}."
             )
+
+    @property
+    def renewed_before(self) -> int:
+        """How long before its end another is made, in seconds."""
+        return seconds("CertManager.renew_before", self.renew_before)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from constructs import Construct
 
 from .api import ApiObjectMetadata, k8s
@@ -172,6 +174,11 @@ class Workload(Pod):
         if not self.ports:
             raise SettingError("connects_to", self.full_name, "It serves nothing. Give a workload with a port.")
         return Target(workload=self)
+
+    @property
+    def unshown(self) -> Mapping[str, str]:
+        """The paths of it that no gateway may pass on, to nobody, each with the reason as a sentence."""
+        return {}
 
     def serve_at(self, url: str) -> None:
         """Tell it where people reach it; the gateway calls it.

@@ -217,6 +217,7 @@ class Alertmanager(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="alerts",
+                administrators_only="It asks nobody who they are, and lets everyone silence alerts.",
                 one_at_a_time="Two that do not know of each other would tell people everything twice.",
                 metrics=(MetricsEndpoint(port="http"),),
                 container=Container(

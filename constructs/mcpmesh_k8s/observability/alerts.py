@@ -5,6 +5,8 @@ What is about one program stands with that program. Selectors name no namespace:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mcpmesh_k8s.kubernetes import Alert, Severity
 
 WATCHDOG = Alert(
@@ -254,22 +256,51 @@ OF_ADDRESSES = (
 )
 """What it shows of addresses outside."""
 
-OF_CERTIFICATES = (
-    Alert(
-        name="CertificateExpiring",
-        expression="probe_ssl_earliest_cert_expiry - time() < 14 * 24 * 3600",
-        for_minutes=60,
-        severity=Severity.TICKET,
-        summary="The certificate of {{ $labels.check }} ends soon",
-        description="It ends in {{ $value | humanizeDuration }}, and was not renewed.",
-    ),
-    Alert(
-        name="CertificateExpired",
-        expression="probe_ssl_earliest_cert_expiry - time() < 48 * 3600",
-        for_minutes=5,
-        severity=Severity.PAGE,
-        summary="The certificate of {{ $labels.check }} ends within two days",
-        description="It ends in {{ $value | humanizeDuration }}. Browsers then let nobody in.",
-    ),
-)
-"""What it shows of whoever is asked by HTTPS: addresses outside, and the registry of a mesh that speaks TLS."""
+
+_TICKET, _PAGE = 14 * 24 * 3600, 48 * 3600
+"""Seconds before the end of a certificate, by which one that is renewed 30 days before should have been."""
+
+
+def of_certificates(renewed: Mapping[str, int]) -> tuple[Alert, ...]:
+    """What it shows of whoever shows a certificate: addresses outside, and servers of the application.
+
+    Args:
+        renewed: For each check of a certificate, how many seconds before its end it is renewed, where that is known.
+    """
+    return (
+        Alert(
+            name="CertificateExpiring",
+            expression=_ends_within(_TICKET, {name: before // 2 for name, before in renewed.items()}),
+            for_minutes=60,
+            severity=Severity.TICKET,
+            summary="A certificate ends soon: {{ $labels.check }}",
+            description="It ends in {{ $value | humanizeDuration }}: not renewed, or not shown yet; or its CA does.",
+        ),
+        Alert(
+            name="CertificateExpired",
+            expression=_ends_within(_PAGE, {name: before // 4 for name, before in renewed.items()}),
+            for_minutes=5,
+            severity=Severity.PAGE,
+            summary="A certificate is about to end: {{ $labels.check }}",
+            description="It ends in {{ $value | humanizeDuration }}. Then nobody who verifies it connects.",
+        ),
+    )
+
+
+def _ends_within(usual: int, sooner: Mapping[str, int]) -> str:
+    """That a certificate ends, or one of those that it is believed by, down to the CA's own.
+
+    Behind a name there may be several pods, of which one has an old one: it is asked now and then. What is asked of the
+    registry, of agents too, shows the registry's, which has a check of its own.
+    """
+    known = ("probe_ssl_earliest_cert_expiry", "probe_ssl_last_chain_expiry_timestamp_seconds")
+    groups = dict[int, list[str]]()
+    for check, seconds in sooner.items():
+        if seconds < usual:
+            groups.setdefault(seconds, []).append(check)
+    named = "|".join(name for names in groups.values() for name in names)
+    of = {'component!~"agent|registry"' + (f', check!~"{named}"' if named else ""): usual}
+    of |= {f'check=~"{"|".join(names)}"': seconds for seconds, names in groups.items()}
+    return " or ".join(
+        f"min_over_time({name}{{{which}}}[1h]) - time() < {within}" for which, within in of.items() for name in known
+    )

@@ -123,6 +123,7 @@ class Alloy(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="logs",
+                administrators_only="It asks nobody who they are, and shows what it reads.",
                 # Two would send every line twice.
                 one_at_a_time="Two would bring each line twice.",
                 metrics=(MetricsEndpoint(port="http"),),

@@ -11,6 +11,8 @@ from mcpmesh_k8s.access import Exposure
 from mcpmesh_k8s.images import BLACKBOX_EXPORTER
 from mcpmesh_k8s.kubernetes import (
     Alert,
+    Certificate,
+    CertManager,
     Component,
     Compute,
     Container,
@@ -28,6 +30,7 @@ from mcpmesh_k8s.kubernetes import (
     Probes,
     SettingError,
     Target,
+    TlsClient,
     User,
     Workload,
     WorkloadOptions,
@@ -37,7 +40,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 from mcpmesh_k8s.services import TLS_FILES, mesh_of
 
-from .alerts import OF_ADDRESSES, OF_CERTIFICATES, OF_CHECKS
+from .alerts import OF_ADDRESSES, OF_CHECKS, of_certificates
 
 USER = User(uid=65534, gid=65534)
 """The user ``nobody``: the image names none (prometheus/blackbox_exporter, Dockerfile)."""
@@ -46,6 +49,32 @@ _ETC = "/etc/blackbox"
 
 Configuration = dict[str, object]
 """A mapping of a configuration file."""
+
+_SSL_REQUEST = b"\x00\x00\x00\x09\x04\xd2\x16/"
+"""How PostgreSQL is asked for TLS. The exporter ends what it sends with a newline, which is the ninth byte."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TlsCheck:
+    """Until when a server's certificate is good, and whether its clients believe it: the server is only greeted.
+
+    Args:
+        certificate: The certificate.
+        target: The server, and its port.
+    """
+
+    certificate: Certificate
+    target: Target
+
+    @property
+    def name(self) -> str:
+        """What it is called: as the certificate."""
+        return self.certificate.name
+
+    @property
+    def url(self) -> str:
+        """Where it is asked."""
+        return self.target.endpoint.authority
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +144,7 @@ class Blackbox(Workload):
                     availability=settings.availability,
                     extras=settings.extras,
                     component="metrics",
+                    administrators_only="It asks nobody who they are, and asks others for whoever comes.",
                     metrics=(MetricsEndpoint(port="http"),),
                     container=Container(
                         name=settings.name,
@@ -135,14 +165,29 @@ class Blackbox(Workload):
         """What its checks show."""
         checks = [check for _, check in self.all_checks]
         outside = any(isinstance(check.target, External) for check in checks)
-        certified = any(check.url.startswith("https://") for check in checks)
-        return (*OF_CHECKS, *(OF_ADDRESSES if outside else ()), *(OF_CERTIFICATES if certified else ()))
+        shown = {check.name: check.certificate.settings.source for check in checks if isinstance(check, TlsCheck)}
+        renewed = {name: source.renewed_before for name, source in shown.items() if isinstance(source, CertManager)}
+        certified = of_certificates(renewed) if outside or shown else ()
+        return (*OF_CHECKS, *(OF_ADDRESSES if outside else ()), *certified)
 
     @property
-    def all_checks(self) -> tuple[tuple[Component, HttpCheck], ...]:
+    def all_checks(self) -> tuple[tuple[Component, HttpCheck | TlsCheck], ...]:
         """The checks of all components, each with whom it is about."""
         inside = [(pod, check) for pod in self.application.find_all(Pod) for check in pod.http_checks]
-        return (*inside, *self._public_checks())
+        return (*inside, *self._public_checks(), *self._tls_checks())
+
+    def _tls_checks(self) -> Iterator[tuple[Component, TlsCheck]]:
+        """One for each certificate that a server shows. Those that only clients show are asked for by nobody."""
+        certificates = self._certificates
+        for pod in self.application.find_all(Pod):
+            port = next((port for port in pod.ports if port.tls or port.scheme == "https"), None)
+            if port and pod.name in certificates:
+                yield pod, TlsCheck(certificate=certificates[pod.name], target=Target(workload=pod, port=port.name))
+
+    @property
+    def _certificates(self) -> dict[str, Certificate]:
+        """By the name of whose they are."""
+        return {one.settings.workload: one for one in self.application.find_all(Certificate)}
 
     def _public_checks(self) -> Iterator[tuple[Component, HttpCheck]]:
         for exposure in self.application.find_all(Exposure) if self.settings.public_address else ():
@@ -168,9 +213,14 @@ class Blackbox(Workload):
         self.connects_to(*reached.values())
         modules = {check.name: self._module(check) for check in checks}
         text = yaml_text({"modules": modules or {"http": {"prober": "http"}}})
+        for check in checks:
+            if isinstance(check, TlsCheck):
+                self.add_volume(check.certificate.authority)
         self.add_volume(Files(mount_path=_ETC, files=(File(path="blackbox.yaml", content=text),)))
 
-    def _module(self, check: HttpCheck) -> Configuration:
+    def _module(self, check: HttpCheck | TlsCheck) -> Configuration:
+        if isinstance(check, TlsCheck):
+            return self._tls_module(check)
         http: Configuration = {"method": "GET", "follow_redirects": False}
         if isinstance(check.target, External):
             http["fail_if_not_ssl"] = True
@@ -178,18 +228,33 @@ class Blackbox(Workload):
             family = self.application.settings.platform.ip_families[0]
             http["preferred_ip_protocol"] = "ip4" if family == "IPv4" else "ip6"
         elif check.target.endpoint.scheme == "https":
-            http["tls_config"] = {f"{name.lower()}_file": file for name, file in TLS_FILES.items()}
+            http["tls_config"] = self._known(check.target.workload)
         if check.condition:
             http["fail_if_body_json_not_matches_cel"] = check.condition
         return {"prober": "http", "timeout": f"{self.settings.timeout_seconds}s", "http": http}
 
-    def job_of(self, check: HttpCheck) -> str:
+    def _tls_module(self, check: TlsCheck) -> Configuration:
+        told = self._known(check.target.workload)
+        tcp: Configuration = {"tls": True, "tls_config": told}
+        if check.target.workload.port(check.target.port).tls is TlsClient.POSTGRES:
+            asked = [{"send": _SSL_REQUEST}, {"expect_bytes": "S"}, {"starttls": True}]
+            tcp = {"query_response": asked, "tls_config": told}
+        return {"prober": "tcp", "timeout": f"{self.settings.timeout_seconds}s", "tcp": tcp}
+
+    def _known(self, pod: Pod) -> Configuration:
+        """By whose certificate it knows a server, and its own, which it shows to who wants one."""
+        certificate = self._certificates.get(pod.name)
+        told: Configuration = {"ca_file": certificate.authority_file} if certificate else {}
+        return told | ({"cert_file": TLS_FILES["CERT"], "key_file": TLS_FILES["KEY"]} if mesh_of(self).tls else {})
+
+    def job_of(self, check: HttpCheck | TlsCheck) -> str:
         """The job of a check."""
         return f"check-{check.name}"
 
-    def labels_of(self, owner: Component, check: HttpCheck) -> dict[str, str]:
+    def labels_of(self, owner: Component, check: HttpCheck | TlsCheck) -> dict[str, str]:
         """The labels of a check's series, beside those of every job."""
-        return {"check": check.name, "component": owner.component, "service": owner.name}
+        component = "certificate" if isinstance(check, TlsCheck) else owner.component
+        return {"check": check.name, "component": component, "service": owner.name}
 
     def scrape_jobs(self) -> list[Configuration]:
         """How Prometheus asks it: a job for each check, with the check's name in the label ``check``."""

@@ -72,6 +72,7 @@ class KubeStateMetrics(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="metrics",
+                administrators_only="It asks nobody who they are, and shows every object.",
                 api_access=ApiAccess(because="It says in metrics how the application's objects are.", rules=_RULES),
                 metrics=(MetricsEndpoint(port="http", honor_labels=True),),
                 container=Container(

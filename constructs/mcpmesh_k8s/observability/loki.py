@@ -159,6 +159,7 @@ class Loki(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="logs",
+                administrators_only="It asks nobody who they are, and holds what every program said.",
                 metrics=(MetricsEndpoint(port="http"),),
                 one_at_a_time="It is one store of logs, with one writer.",
                 # It writes down what it holds in memory.

@@ -146,6 +146,7 @@ class Prometheus(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="metrics",
+                administrators_only="It asks nobody who they are, and answers whatever is asked of it.",
                 one_at_a_time="Two would write to one storage, and call people twice.",
                 termination_grace_seconds=120,
                 api_access=ApiAccess(

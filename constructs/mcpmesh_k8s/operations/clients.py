@@ -90,7 +90,7 @@ def start_compose(compose: ComposeSide, services: Sequence[str] = ()) -> None:
 
 def running(kubectl: Kubectl, selector: str) -> list[str]:
     """The pods that a selector finds and that have not ended."""
-    found = json.loads(kubectl.output("get", "pods", selector, "--output=json"))
+    found = kubectl.read("pods", selector)
     return [
         name_of(pod) for pod in each(found, "items") if at(pod, "status").get("phase") not in ("Succeeded", "Failed")
     ]

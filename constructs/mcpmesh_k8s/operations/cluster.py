@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import cast
 
 from mcpmesh_k8s.kubernetes import SCALERS, at, each, name_of
 
 from .environment import Environment, Minikube, SharedCluster
-from .programs import ConsentError, Kubectl, OperationError, captured, output, require, succeeds
+from .programs import ConsentError, Kubectl, OperationError, captured, output, require, succeeds, told
 from .rendered import RenderedPhase
 from .terminal import show
 
@@ -84,16 +85,29 @@ def is_minikube(context: str) -> bool:
     return context == "minikube" or "minikube.sigs.k8s.io" in extensions
 
 
-def answers(kubectl: Kubectl) -> bool:
-    """Whether the cluster answers."""
-    return kubectl.succeeds("get", "--raw=/readyz", "--request-timeout=10s")
+def complaint_about(environment: Environment, kubectl: Kubectl) -> str:
+    """Why nothing can be done with the cluster, and what to do; empty when it answers.
+
+    One that does not let you in, or is not in order, is not gone: it is no reason to start another, or to go on without.
+    """
+    result = captured(kubectl.command("get", "--raw=/readyz", "--request-timeout=10s"), allowed=(0, 1))
+    # Who may not ask whether it is ready may still do other things.
+    if not result.returncode or "(Forbidden)" in result.stderr:
+        return ""
+    said = told(result.stderr).removeprefix("error: ")
+    cluster = f"The cluster of context {kubectl.context!r}"
+    if "You must be logged in" in result.stderr:
+        return f"{cluster} does not let you in ({said}): sign in to it again."
+    if said.startswith("Error from server"):
+        return f"{cluster} is not in order ({said}): wait, and give the command again."
+    start = f" Start it: {environment.cluster.start}" if isinstance(environment.cluster, Minikube) else ""
+    return f"{cluster} does not answer ({said}).{start}"
 
 
 def require_answer(environment: Environment, kubectl: Kubectl) -> None:
     """Refuse to go on when the cluster does not answer."""
-    if not answers(kubectl):
-        start = f" Start it: {environment.cluster.start}" if isinstance(environment.cluster, Minikube) else ""
-        raise OperationError(f"The cluster of context {kubectl.context!r} does not answer.{start}")
+    if complaint := complaint_about(environment, kubectl):
+        raise OperationError(complaint)
 
 
 def require_consent(environment: Environment, kubectl: Kubectl, confirm: str) -> None:
@@ -130,16 +144,16 @@ def require_prerequisites(kubectl: Kubectl, phases: Sequence[RenderedPhase], adv
         str(at(manifest, "spec").get("ingressClassName")) for manifest in objects if manifest["kind"] == "Ingress"
     }
     for name in sorted(classes):
-        if not kubectl.succeeds("get", "ingressclass", name):
+        if not kubectl.read("ingressclass", name, "--ignore-not-found"):
             there = [line.partition("/")[2] for line in kubectl.output("get", "ingressclass", "--output=name").split()]
             instead = f"or let the settings name one that is there ({', '.join(there)})" if there else "there is none"
             missing.append(f"IngressClass {name}: install an ingress controller whose class has this name, {instead}")
     if needs_default_storage_class(objects):
-        found = json.loads(kubectl.output("get", "storageclass", "--output=json"))
+        found = kubectl.read("storageclass")
         if not any(is_default(storage_class) for storage_class in each(found, "items")):
             missing.append("a default StorageClass: mark one, or name it in the settings")
     for driver in storage_drivers(objects):
-        if not kubectl.succeeds("get", "csidriver", driver):
+        if not kubectl.read("csidriver", driver, "--ignore-not-found"):
             missing.append(f"CSIDriver {driver}: install the driver, or let the settings name one that is there")
     if measures_pods(objects) and not is_available(kubectl, METRICS):
         missing.append(f"the metrics API ({METRICS}), which autoscalers read: install metrics-server")
@@ -172,8 +186,7 @@ def measures_pods(objects: Sequence[object]) -> bool:
 
 def is_available(kubectl: Kubectl, service: str) -> bool:
     """Whether an API that another program serves is there, and answers."""
-    found = kubectl.output("get", "apiservice", service, "--ignore-not-found", "--output=json")
-    conditions = each(json.loads(found or "{}"), "status", "conditions")
+    conditions = each(kubectl.read("apiservice", service, "--ignore-not-found"), "status", "conditions")
     return any(one.get("type") == "Available" and one.get("status") == "True" for one in conditions)
 
 
@@ -184,11 +197,27 @@ def is_default(storage_class: object) -> bool:
 
 
 def require_namespace(environment: Environment, kubectl: Kubectl) -> None:
-    """Refuse to go on before the namespace was made."""
-    if not kubectl.succeeds("get", "namespace", kubectl.namespace):
+    """Refuse to go on before the namespace was made, or while it is deleted."""
+    if not has_namespace(kubectl):
         raise OperationError(
             f"Context {kubectl.context!r} has no namespace {kubectl.namespace!r}: make k8s-setup ENV={environment.name}"
         )
+
+
+def has_namespace(kubectl: Kubectl) -> bool:
+    """Whether the namespace is there.
+
+    Raises:
+        OperationError: Someone deletes it: what is in it goes, and nothing can be made in it.
+    """
+    found = kubectl.read("namespace", kubectl.namespace, "--ignore-not-found")
+    if at(found, "status").get("phase") == "Terminating":
+        look = shlex.join(["kubectl", "--context", kubectl.context, "describe", "namespace", kubectl.namespace])
+        raise OperationError(
+            f"Namespace {kubectl.namespace!r} of context {kubectl.context!r} is being deleted. Wait until it is gone, "
+            f"then begin with make k8s-setup. What holds it up: {look}"
+        )
+    return bool(found)
 
 
 def require_no_self_heal(kubectl: Kubectl) -> None:

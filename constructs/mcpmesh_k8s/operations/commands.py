@@ -777,9 +777,9 @@ def rollback(
             f"{data} exists, and may be old. Name a new folder, or bring that one in: make k8s-import-data TO=compose"
         )
     kubectl = who.consented()
-    if not cluster.answers(kubectl):
+    if complaint := cluster.complaint_about(who.environment, kubectl):
         up = shlex.join(compose.compose("up", "--detach"))
-        raise OperationError(f"The cluster of context {kubectl.context!r} does not answer. Without its data: {up}")
+        raise OperationError(f"{complaint} Or go back without its data: {up}")
     who.in_namespace(kubectl)
     cluster.require_no_self_heal(kubectl)
     with application_stopped():
@@ -838,6 +838,7 @@ def build_all(who: Operator, checkout: Path, builds: Sequence[Build], *, push: b
 def set_up(who: Operator, env_file: Path) -> None:
     """Prepare the cluster."""
     kubectl, phases = who.change(), who.phases
+    cluster.has_namespace(kubectl)
     require(*(("minikube",) if who.minikube else ()))
     who.require_values(kubectl, env_file)
     advice = ""

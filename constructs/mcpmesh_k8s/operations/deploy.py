@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,7 +12,7 @@ from mcpmesh_k8s.kubernetes import SCALERS, Workload, at, each, name_of, scaled_
 from .clients import clients_of
 from .environment import Environment
 from .pods import describe_failing
-from .programs import Kubectl, OperationError, UsageError
+from .programs import PATIENCE, Kubectl, OperationError, UsageError
 from .rendered import APPLY, RenderedPhase, as_list, hook_of, reference
 from .terminal import progress, show, show_table
 from .way import clear, way_for
@@ -137,7 +136,9 @@ def wait_for(kubectl: Kubectl, secrets: Sequence[Manifest], workloads: Sequence[
     with progress("roll-out", len(workloads)) as steps:
         for manifest in workloads:
             steps.step(f"roll-out of {reference(manifest)}")
-            if kubectl.stream("rollout", "status", reference(manifest), f"--timeout={TIMEOUT}s"):
+            if kubectl.stream(
+                "rollout", "status", reference(manifest), f"--timeout={TIMEOUT}s", timeout=TIMEOUT + PATIENCE
+            ):
                 describe_failing(kubectl)
                 raise OperationError(f"{reference(manifest)} did not become ready: see above.")
 
@@ -145,7 +146,7 @@ def wait_for(kubectl: Kubectl, secrets: Sequence[Manifest], workloads: Sequence[
 def start_jobs(kubectl: Kubectl, jobs: Sequence[Manifest]) -> None:
     """Start jobs anew, since a Job cannot be changed."""
     for job in jobs:
-        kubectl.do("delete", reference(job), "--ignore-not-found", "--wait", "--cascade=foreground")
+        kubectl.do("delete", reference(job), "--ignore-not-found", "--wait", "--cascade=foreground", timeout=TIMEOUT)
     apply(kubectl, jobs)
 
 
@@ -170,7 +171,7 @@ def wait_for_job(kubectl: Kubectl, name: str, deadline: int, pause: float = 2) -
     """How a Job ends: ``Complete``, or a word that says why not."""
     give_up = time.monotonic() + deadline + 30
     while time.monotonic() < give_up:
-        job = json.loads(kubectl.output("get", "job", name, "--output=json"))
+        job = kubectl.read("job", name)
         for condition in each(job, "status", "conditions"):
             if condition.get("status") == "True" and condition.get("type") == "Complete":
                 return "Complete"
@@ -189,7 +190,7 @@ def show_leftovers(environment: Environment, kubectl: Kubectl, phases: Sequence[
     known = {kind for version, kind in PASSING_OF_OTHERS.items() if version in served}
     kinds = sorted(rendered_kinds.union(PASSING, known) - {"job", "persistentvolumeclaim"})
     rendered = {reference(manifest) for manifest in namespaced}
-    found = json.loads(kubectl.output("get", ",".join(kinds), f"--selector={environment.selector}", "--output=json"))
+    found = kubectl.read(",".join(kinds), f"--selector={environment.selector}")
     left = [
         reference(item)
         for item in each(found, "items")
@@ -214,6 +215,7 @@ def logs(environment: Environment, kubectl: Kubectl, selector: str, *, follow: b
         f"--tail={lines}",
         "--max-log-requests=50",
         *more,
+        timeout=None if follow else PATIENCE,
     )
 
 
@@ -263,9 +265,10 @@ def remove(kubectl: Kubectl, phases: Sequence[RenderedPhase], *, data: bool) -> 
         "--wait",
         "--filename=-",
         stdin=as_list(manifest for manifest in objects if manifest["kind"] not in KEPT),
+        timeout=TIMEOUT,
     )
     if data:
-        kubectl.do("delete", "namespace", kubectl.namespace, "--ignore-not-found", "--wait")
+        kubectl.do("delete", "namespace", kubectl.namespace, "--ignore-not-found", "--wait", timeout=TIMEOUT)
         return
     show("Claims, Secrets and the namespace are still there. With all data: CONFIRM=delete-data")
     kubectl.stream("get", "persistentvolumeclaims")
@@ -291,4 +294,4 @@ def forward(environment: Environment, kubectl: Kubectl, workload: Workload) -> N
     for gateway in environment.gateways:
         if gateway is workload:
             show(f"curl --header 'Host: {gateway.settings.host}' http://127.0.0.1:{local}/health")
-    kubectl.do("port-forward", f"service/{workload.full_name}", f"{local}:{port}", "--address=127.0.0.1")
+    kubectl.do("port-forward", f"service/{workload.full_name}", f"{local}:{port}", "--address=127.0.0.1", timeout=None)

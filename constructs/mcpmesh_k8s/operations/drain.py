@@ -110,7 +110,7 @@ def _told(kubectl: Kubectl, registry: Registry, tell: Callable[[str, str], State
 def _running(kubectl: Kubectl, registry: Registry) -> Sequence[str]:
     """The pods of a registry that run, and are not about to end."""
     selector = ",".join(f"{key}={value}" for key, value in registry.selector.items())
-    found = json.loads(kubectl.output("get", "pods", f"--selector={selector}", "--output=json"))
+    found = kubectl.read("pods", f"--selector={selector}")
     return [
         name_of(pod)
         for pod in each(found, "items")

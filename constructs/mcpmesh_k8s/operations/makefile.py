@@ -6,8 +6,8 @@ import enum
 import inspect
 import textwrap
 import types
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, get_args, get_origin, get_type_hints
 
 from typer.models import ArgumentInfo, OptionInfo
@@ -166,13 +166,26 @@ def make_variable(option: str) -> str:
 
 
 def every_variable() -> tuple[Variable, ...]:
-    """Every make variable once. Where commands explain it in different words, the longest count."""
-    found: dict[str, Variable] = {}
-    for variable in (variable for one in COMMANDS for variable in variables_of(one)):
-        name = variable.names[0]
-        if name not in found or len(variable.help) > len(found[name].help):
-            found[name] = variable
-    return tuple(found.values())
+    """Every make variable once: what it means to most commands, and then to those to which it means something else."""
+    found: dict[str, dict[Variable, list[str]]] = {}
+    for command in COMMANDS:
+        for variable in variables_of(command):
+            found.setdefault(variable.names[0], {}).setdefault(variable, []).append(command.name)
+    return tuple(_of_all(meanings) for meanings in found.values())
+
+
+def _of_all(meanings: Mapping[Variable, Sequence[str]]) -> Variable:
+    usual, *others = sorted(meanings, key=lambda one: -len(meanings[one]))
+    # What most are told is not said again.
+    said = [one.help.removeprefix(usual.help.rstrip(".")).lstrip(",; ") for one in others]
+    more = (
+        f" Of {', '.join(meanings[one])}: {text[0].lower()}{text[1:]}" for one, text in zip(others, said, strict=True)
+    )
+    examples = dict.fromkeys(one.example for one in (usual, *others))
+    default, text = usual.default, usual.help
+    if any(one.default != default for one in others):
+        default, text = "", f"{text} Unless given: {default}."
+    return replace(usual, example="|".join(examples), help="".join((text, *more)), default=default)
 
 
 def list_of_variables(environments: Sequence[Environment]) -> list[str]:
@@ -180,7 +193,7 @@ def list_of_variables(environments: Sequence[Environment]) -> list[str]:
     lines: list[str] = []
     for variable in every_variable():
         unless = f" Unless given: {variable.default}." if variable.default else ""
-        about = textwrap.wrap(variable.help + unless, 82)
+        about = textwrap.wrap(variable.help + unless, 82, break_on_hyphens=False)
         lines += [
             f"{variable.assignment([one.name for one in environments]):32}{about[0]}",
             *(f"{'':32}{line}" for line in about[1:]),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from . import cluster, secrets
 from .environment import Environment, Minikube
 from .moves import Stores, stores_of
 from .programs import Kubectl, UsageError, output, require
-from .rendered import RenderedPhase, read_phases
+from .rendered import RenderedPhase, read_phases, require_current
 from .terminal import show
 
 
@@ -61,8 +62,11 @@ class Operator:
 
     @property
     def phases(self) -> tuple[RenderedPhase, ...]:
-        """What was rendered."""
-        return read_phases(self.environment.application.directory)
+        """What was rendered, which is what the sources give."""
+        application = self.environment.application
+        phases = read_phases(application.directory)
+        require_current(application.directory, phases, chain.from_iterable(application.manifests().values()))
+        return phases
 
     @property
     def stores(self) -> Stores:

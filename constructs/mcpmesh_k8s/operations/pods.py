@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -36,9 +35,7 @@ KNOWN = (
 def services_of(environment: Environment, kubectl: Kubectl) -> tuple[Service, ...]:
     """Every service, in the order it is deployed, then what is no longer rendered."""
     kinds = [f"{kind.lower()}s" for kind in (*CONTROLLERS, "Pod")]
-    found = json.loads(
-        kubectl.output("get", ",".join(kinds), f"--selector={environment.selector}", "--output=json"),
-    )
+    found = kubectl.read(",".join(kinds), f"--selector={environment.selector}")
     controllers: dict[str, Mapping[str, object]] = {}
     pods: dict[str, list[Mapping[str, object]]] = {}
     for item in each(found, "items"):
@@ -156,12 +153,12 @@ def describe_failing(kubectl: Kubectl) -> None:
 
 def show_warnings(kubectl: Kubectl) -> None:
     """Show the warnings about what is still there. Kubernetes keeps those of what is long gone for an hour."""
-    found = json.loads(kubectl.output("get", "events", "--field-selector=type=Warning", "--output=json"))
+    found = kubectl.read("events", "--field-selector=type=Warning")
     events = list(each(found, "items"))
     kinds = sorted({str(at(event, "involvedObject").get("kind")) for event in events}.intersection(KNOWN))
     present: set[object] = set()
     if kinds:
-        listed = json.loads(kubectl.output("get", ",".join(kind.lower() for kind in kinds), "--output=json"))
+        listed = kubectl.read(",".join(kind.lower() for kind in kinds))
         present = {at(item, "metadata").get("uid") for item in each(listed, "items")}
     rows: list[tuple[str, ...]] = []
     now = datetime.now(UTC)
@@ -185,7 +182,7 @@ def _last_seen(event: Mapping[str, object]) -> str:
 
 def pods_of(kubectl: Kubectl) -> list[Mapping[str, object]]:
     """The pods of the namespace."""
-    return list(each(json.loads(kubectl.output("get", "pods", "--output=json")), "items"))
+    return list(each(kubectl.read("pods"), "items"))
 
 
 def containers_in(pod: Mapping[str, object]) -> list[Mapping[str, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from mcpmesh_k8s.kubernetes import OperationError as OperationError
+from mcpmesh_k8s.kubernetes import at
 
 from .terminal import UnreadError, is_live, messages, show
 
@@ -28,6 +30,10 @@ INSTALL = {
     "sudo": "Run this as root, or install sudo: only root may change the hosts file.",
 }
 """Every program that a command may call, and what to do when it is missing. Stores add their own."""
+
+PATIENCE = 300
+"""Seconds that kubectl may take in people's sight, unless it waits for something: a server that took a request and does
+not answer it keeps kubectl waiting for ever."""
 
 
 class UsageError(OperationError):
@@ -103,6 +109,7 @@ def stream(
     stdin: str | IO[bytes] = "",
     stdout: IO[bytes] | None = None,
     variables: Mapping[str, str] | None = None,
+    timeout: float | None = None,
 ) -> int:
     """Run a command whose output people see as it comes, and return its exit status.
 
@@ -111,9 +118,10 @@ def stream(
         stdin: A text, or an open file, that it reads.
         stdout: An open file that it writes to; where people look unless given.
         variables: Environment variables beside our own.
+        timeout: Seconds after which it is stopped; never unless given.
 
     Raises:
-        OperationError: The program is missing.
+        OperationError: The program is missing, or takes too long.
         UnreadError: Nobody reads what it prints.
     """
     sys.stdout.flush()
@@ -124,24 +132,33 @@ def stream(
         source = given if isinstance(stdin, str) else stdin
         try:
             if stdout is None and is_live():
-                status = _stream_between(command, source, variables)
+                status = _stream_between(command, source, variables, timeout)
             else:
                 status = subprocess.run(
                     command,
                     env=_environment(variables),
                     stdin=source,
                     stdout=messages() if stdout is None else stdout,
+                    timeout=timeout,
                     check=False,
                 ).returncode
         except FileNotFoundError:
             raise _missing(command) from None
+        except subprocess.TimeoutExpired:
+            raise OperationError(
+                f"`{shlex.join(command)}` did not end within {timeout:g} seconds. What it did until then stays: give the "
+                "command again."
+            ) from None
     if status == -signal.SIGPIPE:
         raise UnreadError
     return status
 
 
-def _stream_between(command: Sequence[str], stdin: IO[bytes], variables: Mapping[str, str] | None) -> int:
+def _stream_between(
+    command: Sequence[str], stdin: IO[bytes], variables: Mapping[str, str] | None, timeout: float | None
+) -> int:
     """Show a command's lines one by one, so that they do not break the moving ones below."""
+    late = threading.Event()
     with subprocess.Popen(
         command,
         env=_environment(variables),
@@ -152,15 +169,35 @@ def _stream_between(command: Sequence[str], stdin: IO[bytes], variables: Mapping
         errors="replace",
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            show(line.rstrip("\n"))
-        return process.wait()
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(timeout or 0, stop)
+        if timeout is not None:
+            timer.start()
+        try:
+            for line in process.stdout:
+                show(line.rstrip("\n"))
+            status = process.wait()
+        finally:
+            timer.cancel()
+    if late.is_set():
+        raise subprocess.TimeoutExpired(command, timeout or 0)
+    return status
 
 
 def failed(command: Sequence[str], status: int, said: str) -> OperationError:
-    """The error for a command that failed, with the last line of what it said."""
+    """The error for a command that failed, with what it said went wrong."""
+    return OperationError(f"`{shlex.join(command)}` failed with status {status}: {told(said)}")
+
+
+def told(said: str) -> str:
+    """The line of what a program said that tells what went wrong: the last, unless one before begins as errors do."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return OperationError(f"`{shlex.join(command)}` failed with status {status}: {lines[-1] if lines else 'no word'}")
+    errors = [line for line in lines if line.startswith(("error: ", "Error from server", "Unable to connect"))]
+    return [*lines, *errors][-1] if lines else "no word"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,17 +220,26 @@ class Kubectl:
         """What it prints; an ``OperationError`` when it fails."""
         return output(self.command(*arguments), stdin=stdin, timeout=timeout)
 
-    def succeeds(self, *arguments: str) -> bool:
-        """Whether it succeeds."""
-        return succeeds(self.command(*arguments))
+    def read(self, *arguments: str) -> Mapping[str, object]:
+        """What ``get`` finds, as the server has it; empty where that may be, and nothing is there.
 
-    def stream(self, *arguments: str, stdin: str = "") -> int:
-        """Run it in people's sight, and return its exit status."""
-        return stream(self.command(*arguments), stdin=stdin)
+        Raises:
+            OperationError: It fails, or what it prints is something else.
+        """
+        command = self.command("get", *arguments, "--output=json")
+        found = output(command)
+        try:
+            return at(json.loads(found or "{}"))
+        except ValueError:
+            raise OperationError(f"`{shlex.join(command)}` printed no JSON: {found[:60]!r}") from None
 
-    def do(self, *arguments: str, stdin: str = "") -> None:
+    def stream(self, *arguments: str, stdin: str = "", timeout: float | None = PATIENCE) -> int:
+        """Run it in people's sight, and return its exit status; an ``OperationError`` when it takes too long."""
+        return stream(self.command(*arguments), stdin=stdin, timeout=timeout)
+
+    def do(self, *arguments: str, stdin: str = "", timeout: float | None = PATIENCE) -> None:
         """Run it in people's sight; an ``OperationError`` when it fails."""
-        status = self.stream(*arguments, stdin=stdin)
+        status = self.stream(*arguments, stdin=stdin, timeout=timeout)
         if status:
             raise OperationError(f"`{shlex.join(self.command(*arguments))}` failed with status {status}: see above.")
 

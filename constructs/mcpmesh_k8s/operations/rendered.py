@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -52,7 +52,7 @@ def read_phases(directory: Path) -> tuple[RenderedPhase, ...]:
     """All phases of a folder of ``dist/``.
 
     Raises:
-        OperationError: Nothing was rendered there.
+        OperationError: Nothing was rendered there, or what lies there are no manifests.
     """
     paths = sorted(directory.glob("*.k8s.yaml"))
     if not paths:
@@ -60,10 +60,45 @@ def read_phases(directory: Path) -> tuple[RenderedPhase, ...]:
     return tuple(
         RenderedPhase(
             name=path.name.removesuffix(".k8s.yaml"),
-            objects=tuple(cast("Manifest", document) for document in load(path.read_text(encoding="utf-8"))),
+            objects=tuple(_read(path)),
         )
         for path in paths
     )
+
+
+def _read(path: Path) -> Iterator[Manifest]:
+    try:
+        documents = load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeError) as error:
+        said = " ".join(str(error).split())
+        raise OperationError(f"{path} cannot be read ({said}). Write it anew: make synth") from None
+    for document in documents:
+        if not (at(document).get("apiVersion") and at(document).get("kind") and at(document, "metadata").get("name")):
+            raise OperationError(f"{path} holds what is no manifest: {str(document)[:60]!r}. Write it anew: make synth")
+        yield cast("Manifest", document)
+
+
+def require_current(directory: Path, phases: Sequence[RenderedPhase], manifests: Iterable[Manifest]) -> None:
+    """Refuse what is not what the sources give: it is old, of another environment, or was changed by hand.
+
+    Args:
+        directory: Where it lies.
+        phases: What lies there.
+        manifests: What the sources give.
+
+    Raises:
+        OperationError: It is something else.
+    """
+    there = [manifest for phase in phases for manifest in phase.objects]
+    wanted = list(manifests)
+    if there != wanted:
+        found, given = ({reference(one): one for one in objects} for objects in (there, wanted))
+        others = [name for name in {**given, **found} if found.get(name) != given.get(name)]
+        more = f" and {len(others) - 3} more" if others[3:] else ""
+        raise OperationError(
+            f"{directory} is not what the sources give: {', '.join(others[:3]) or 'the order of its objects'}{more}. "
+            "Write it, and read what changes: make synth"
+        )
 
 
 def load(text: str) -> list[object]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import time
 from collections.abc import Mapping, Sequence
 
@@ -137,7 +136,7 @@ def values_of(kubectl: Kubectl, name: str, keys: Sequence[str]) -> dict[str, str
     Raises:
         OperationError: There is no such Secret, or it lacks a key.
     """
-    data: Mapping[str, object] = at(json.loads(kubectl.output("get", "secret", name, "--output=json")), "data")
+    data: Mapping[str, object] = at(kubectl.read("secret", name), "data")
     missing = [key for key in keys if key not in data]
     if missing:
         raise OperationError(f"{name} has no {', '.join(missing)} yet. Make it first: make k8s-secrets")
@@ -153,12 +152,12 @@ def fetched(
         OperationError: It does not, or the store has no other value than before.
     """
     name = f"externalsecret/{secret.full_name}"
-    before = at(json.loads(kubectl.output("get", name, "--output=json")), "status").get("refreshTime")
+    before = at(kubectl.read(name), "status").get("refreshTime")
     kubectl.output("annotate", name, f"force-sync={time.time_ns()}", "--overwrite")
     give_up = time.monotonic() + SYNC
     with progress(f"{name} is fetched"):
         while True:
-            status = at(json.loads(kubectl.output("get", name, "--output=json")), "status")
+            status = at(kubectl.read(name), "status")
             conditions = list(each(status, "conditions"))
             ready = [one for one in conditions if one.get("type") == "Ready"]
             if status.get("refreshTime") != before and any(one.get("status") == "True" for one in ready):

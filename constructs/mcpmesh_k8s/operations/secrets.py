@@ -94,9 +94,10 @@ def require_secrets(environment: Environment, kubectl: Kubectl, phases: Sequence
         OperationError: All that is missing, in one line.
     """
     entries = own_entries(environment)
+    certificates = certificates_made_by_hand(environment.application.components)
     by_hand = [
         *secrets_made_by_hand([manifest for phase in phases for manifest in phase.objects]),
-        *certificates_made_by_hand(environment.application.components),
+        *certificates,
     ]
     present = keys_in_cluster(kubectl, [*(entry.reference.secret for entry in entries), *by_hand])
     missing = [entry for entry in entries if entry.reference.key not in present.get(entry.reference.secret, ())]
@@ -108,6 +109,13 @@ def require_secrets(environment: Environment, kubectl: Kubectl, phases: Sequence
         raise OperationError(
             f"The cluster has no Secret {', '.join(absent)} in namespace {kubectl.namespace}. It is made by hand: the "
             "credentials of the image registry, or a certificate."
+        )
+    # The type kubernetes.io/tls asks for two of them, and says nothing of the CA.
+    lacking = [f"{name}/{key}" for name in certificates for key in Certificate.KEYS if key not in present[name]]
+    if lacking:
+        raise OperationError(
+            f"The cluster has no {', '.join(lacking)} in namespace {kubectl.namespace}: pods that mount it would not "
+            "start. Add it to the Secret: the certificate with those between it and the CA, its key, and the CA's own."
         )
 
 
@@ -138,7 +146,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     """The variables of a ``.env`` file that have a value; none when nobody made the usual one.
 
     Raises:
-        OperationError: Another file was named, and is not there.
+        OperationError: Another file was named, and is not there; or it is no text.
     """
     if not path.is_file():
         if path != ENV_FILE:
@@ -146,7 +154,10 @@ def read_env_file(path: Path) -> dict[str, str]:
         return {}
     if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         show(f"Others on this machine can read {path}: chmod 600 {path}")
-    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+    try:
+        return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value}
+    except UnicodeError:
+        raise OperationError(f"{path} is no text in UTF-8. Save it as such.") from None
 
 
 def require_values(environment: Environment, present: dict[str, set[str]], given: dict[str, str]) -> None:
@@ -219,6 +230,11 @@ def new_value(entry: SecretEntry) -> str:
     """
     if isinstance(entry.origin, RandomKey):
         return make_up(entry.origin.form)
+    if not can_ask():
+        raise OperationError(
+            f"{entry.variable} comes from {entry.origin.issued_by}, and there is no terminal to ask for it. Write it into "
+            f".env, give it by make k8s-secrets REPLACE={entry.variable}, then this again with PRESENT=1."
+        )
     value = ask_secret(f"{entry.variable}, issued by {entry.origin.issued_by}")
     if not value:
         raise OperationError(f"{entry.variable} is empty. Nothing was changed.")

@@ -66,7 +66,7 @@ class Way:
 
 def way_for(kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> Way:
     """What must be done before the manifests can be applied to the cluster as it is."""
-    found = json.loads(kubectl.output("get", "statefulsets,persistentvolumeclaims", "--output=json"))
+    found = kubectl.read("statefulsets,persistentvolumeclaims")
     there = {reference(item): item for item in each(found, "items")}
     every = [manifest for phase in phases for manifest in phase.of("StatefulSet")]
     sets = [manifest for manifest in every if reference(manifest) in there]
@@ -180,7 +180,7 @@ def _await_quota(kubectl: Kubectl, quota: Manifest, pause: float = 0.5) -> None:
     give_up = time.monotonic() + QUOTA_SECONDS
     with progress("the new quota counts"):
         while time.monotonic() < give_up:
-            live = json.loads(kubectl.output("get", "resourcequota", name_of(quota), "--output=json"))
+            live = kubectl.read("resourcequota", name_of(quota))
             if at(live, "status", "hard") == at(live, "spec", "hard"):
                 return
             time.sleep(pause)

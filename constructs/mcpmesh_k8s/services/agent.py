@@ -298,7 +298,8 @@ class ApiSettings(MeshSettings):
     Args:
         port: The port it listens on.
         readiness_path: The path that answers 200 when it can serve; unless given that of the mesh: ``/ready``, or
-            ``/health`` of 0.5.
+            ``/health`` of 0.5. In TypeScript the mesh's paths are there where ``meshExpress`` serves: whoever starts an
+            Express of their own, with ``mesh.route``, gives a path of theirs, and startup and liveness are connections.
         public_url_variable: The variable by which it learns the address that people type, where it builds links.
     """
 
@@ -574,6 +575,8 @@ class Api(_MeshWorkload):
                 "and an Api in Python before it, or Mesh(tls=None).",
             )
         self._readiness_path = settings.readiness_path or release.api_readiness_path
+        # Who gives a path of its own has a server of its own, where the runtime adds nothing to that.
+        own = bool(settings.readiness_path) and not settings.program.probes_every_api
         full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(
             scope,
@@ -586,6 +589,8 @@ class Api(_MeshWorkload):
                 tls=settings.tls,
                 termination_grace_seconds=settings.stop_seconds,
                 answer_seconds=settings.call_seconds or 0,
+                # Of Python the code listens itself, where its arguments say, and so does an Express of its own.
+                ipv4_only=settings.program.ipv4_only and not (settings.program.serves_people or own),
                 container=_mesh_container(
                     release,
                     settings,
@@ -594,6 +599,7 @@ class Api(_MeshWorkload):
                     release.api_probes(
                         settings.readiness_path,
                         startup_seconds=settings.startup_seconds or settings.program.startup_seconds,
+                        own=own,
                     ),
                     {settings.program.api_name_variable: settings.name},
                 ),

@@ -109,6 +109,11 @@ class Runtime(ABC):
         return False
 
     @property
+    def probes_every_api(self) -> bool:
+        """Whether every API service answers the mesh's probes, whatever server the code starts."""
+        return True
+
+    @property
     def has_tool_workers(self) -> bool:
         """Whether the runtime runs tools in workers, whose number can be given."""
         return True
@@ -274,6 +279,11 @@ class TypeScript(_Heaped):
     def variables(self, port: int, log_level: str) -> dict[str, str]:
         """Where workers of tools find ``tsx``: the image has it, and the code's own libraries may be without."""
         return {"NODE_PATH": _NODE_MODULES} if self._from_sources else {}
+
+    @property
+    def probes_every_api(self) -> bool:
+        """``meshExpress`` answers them; an Express of the code's own, with ``mesh.route``, does not (3.6)."""
+        return False
 
     @property
     def tool_workers(self) -> int | None:

@@ -93,21 +93,22 @@ class MeshRelease(Choice):
         usual = Probes.of(HttpGet(path="/ready"), liveness=HttpGet(path="/livez"), startup_seconds=startup_seconds)
         return _beginning_with_the_users_check(usual) if self.asks_user_checks else usual
 
-    def api_probes(self, readiness_path: str, startup_seconds: int) -> Probes:
+    def api_probes(self, readiness_path: str, startup_seconds: int, *, own: bool = False) -> Probes:
         """The probes of an API service.
 
         Args:
             readiness_path: What answers 200 when it can serve; the release's own unless given.
             startup_seconds: How long a start may take.
+            own: Whether nothing answers beside what the code does itself.
         """
+        of_the_mesh = self.asks_user_checks and not own
         usual = Probes.of(
             HttpGet(path=readiness_path or self.api_readiness_path),
-            # Of 0.5, whose health is the code's own, and may ask for other services: a restart mends none of those.
-            liveness=HttpGet(path="/livez") if self.asks_user_checks else TcpSocket(),
+            # The code's own health may ask for other services, as that of 0.5 does: a restart mends none of those.
+            liveness=HttpGet(path="/livez") if of_the_mesh else TcpSocket(),
             startup_seconds=startup_seconds,
-            hung_grace_seconds=30,
         )
-        return _beginning_with_the_users_check(usual) if self.asks_user_checks else usual
+        return _beginning_with_the_users_check(usual) if of_the_mesh else usual
 
     @property
     def api_readiness_path(self) -> str:

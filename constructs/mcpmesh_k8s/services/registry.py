@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -158,6 +158,7 @@ class Registry(Workload):
                     availability=settings.availability,
                     extras=settings.extras,
                     component="registry",
+                    administrators_only="It asks nobody who they are, and takes whoever registers for an agent.",
                     # lib/pq verifies as libpq does, and its client of Redis by the CAs that Go knows.
                     tls=(TlsClient.POSTGRES, TlsClient.REDIS),
                     one_at_a_time=self.release.alone,
@@ -323,6 +324,11 @@ class Registry(Workload):
                 counted = target.workload.settings.counted_database
                 if any((variable.name, variable.value) == ("POSTGRES_DB", counted) for variable in target.introduction):
                     yield target.workload, counted
+
+    @property
+    def unshown(self) -> Mapping[str, str]:
+        """What it says of its traces, where it has any: the URL of Redis is in it."""
+        return dict.fromkeys(("/trace/status", "/trace/info"), "It shows the password of Redis.")
 
     @property
     def http_checks(self) -> tuple[HttpCheck, ...]:

@@ -238,6 +238,7 @@ class Tempo(Workload):
                 availability=settings.availability,
                 extras=settings.extras,
                 component="tracing",
+                administrators_only="It asks nobody who they are, and holds every call.",
                 tls=(TlsClient.S3,),
                 metrics=(MetricsEndpoint(port="http"),),
                 one_at_a_time="It is one store of traces, and blocks of one are unknown to another.",

@@ -68,7 +68,7 @@ class NetworkAuthenticationSpecNetworks(Struct):
     cidr: str
 
 
-class ServerProps(Struct, api="policy.linkerd.io/v1beta1", kind="Server"):
+class ServerProps(Struct, api="policy.linkerd.io/v1beta3", kind="Server"):
     """A port of pods."""
 
     spec: ServerSpec
