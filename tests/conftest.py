@@ -136,13 +136,9 @@ def commands_are_made_once() -> Generator[None, None, None]:
 
 def close(phase: Phase) -> None:
     """Close the namespace, as every application must that runs pods, without the quota of a Namespace."""
-    import cdk8s
+    from closed import Closed
 
-    metadata = cdk8s.ApiObjectMetadata(name="closed", namespace=phase.application.settings.namespace)
-    kind = "NetworkPolicy"
-    policy = cdk8s.ApiObject(phase, "closed", api_version="networking.k8s.io/v1", kind=kind, metadata=metadata)
-    spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    policy.add_json_patch(cdk8s.JsonPatch.add("/spec", spec))
+    Closed(phase)
 
 
 @pytest.fixture(scope="session")

@@ -173,10 +173,14 @@ def test_ctrl_c_at_a_terminal_ends_without_a_traceback(tmp_path: Path, workplace
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        restore_signals=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     ) as process:
         assert eventually(lambda: any("readyz" in line for line in workplace.stand_ins.lines()), 60)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        nodes = [int(child) for child in children if "jsii" in Path(f"/proc/{child}/cmdline").read_text()]
+        assert nodes
+        # It would end at once, and jsii says farewell to it when Python ends: a traceback, when Python is the later.
+        assert process.pid not in map(os.getpgid, nodes)
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "stopped\n")

@@ -1618,6 +1618,11 @@ def pod(phase: str = "Running", *, kind: str = "container", **found: object) -> 
         (pod("Succeeded"), ""),
         (pod(), ""),
         (pod("Pending"), "Pending"),
+        ({"status": {"phase": "Failed"}}, "Failed"),
+        (
+            {"status": {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory. "}},
+            "Evicted: The node was low on resource: memory",
+        ),
         (pod(waiting={"reason": "ImagePullBackOff"}), "c waits: ImagePullBackOff"),
         (pod("Pending", waiting={"reason": "ContainerCreating"}), "Pending"),
         (pod(kind="initContainer", terminated={"exitCode": 2}), "c ended with status 2"),

@@ -197,9 +197,12 @@ def restarts(container: Mapping[str, object]) -> int:
 
 def trouble_of(pod: Mapping[str, object]) -> str:
     """Why a pod does not serve; empty when it does, or when it ended well."""
-    phase = at(pod, "status").get("phase")
+    status = at(pod, "status")
+    phase = status.get("phase")
     if phase == "Succeeded":
         return ""
+    if phase == "Failed" and status.get("reason"):  # of the pod, not of a container: its node ended it
+        return ": ".join(str(status[key]).rstrip(". ") for key in ("reason", "message") if status.get(key))
     for container in containers_in(pod):
         waiting, terminated = at(container, "state", "waiting"), at(container, "state", "terminated")
         if waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
