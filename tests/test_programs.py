@@ -183,6 +183,25 @@ def test_of_several_versions_the_highest_is_taken_and_only_a_whole_one(tmp_path:
     assert find(Program("several", "", ("a",), folders=(f"{tmp_path}/*",), files=(f"{tmp_path}/17/*",))) is None
 
 
+def test_what_tests_write_can_be_read_by_servers_that_run_as_others_whatever_the_umask(tmp_path: Path) -> None:
+    own = os.umask(0o077)
+    try:
+        done = run_pytest(sample(tmp_path, "(tmp_path / 'a').touch(); assert os.stat(tmp_path / 'a').st_mode & 0o004"))
+    finally:
+        os.umask(own)
+    assert done.returncode == 0, done.stdout
+
+
+def test_what_a_person_has_set_for_other_programs_reaches_no_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_by_others = {"http_proxy": "http://127.0.0.1:9", "KUBECONFIG": "/mine", "PGHOST": "there", "LC_ALL": "C"}
+    for name, value in set_by_others.items():
+        monkeypatch.setenv(name, value)
+    done = run_pytest(sample(tmp_path, f"assert {set_by_others!r}.items() & os.environ.items() == set()"))
+    assert done.returncode == 0, done.stdout
+
+
 # --- what set-up installs ---
 
 APT_GET = """\
@@ -394,8 +413,10 @@ def test_the_administrators_policy_is_back_whatever_happens(
     if ends is by_an_error:
         machine.install("redis")
     else:
+        heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's job in the background is not
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             install_programs.main(["redis"])
+        signal.signal(signal.SIGINT, heard)
     assert "exit 101" in (machine.folder / "seen").read_text()
     assert machine.policy.is_symlink() == linked
     assert (own.read_text(), own.stat().st_mode & 0o777) == ("#!/bin/sh\nexit 104\n", 0o750)
