@@ -255,6 +255,20 @@ def test_what_nobody_waits_for_or_sends_is_refused(tmp_path: Path) -> None:
         replace(page, body_mb=10**12)
 
 
+def test_a_host_leads_to_one_gateway_behind_one_controller(tmp_path: Path) -> None:
+    """Two Ingresses of one class would both claim it: one is refused by the controller, or either is taken."""
+    shop = Shop(tmp_path)
+    route = Route(path="/", to=shop.web(), audience=Audience.PUBLIC)
+    first = shop.gateway(route)
+    second = Gateway(shop.phase, replace(first.settings, name="second"), (route,), NoLogin())
+    public = IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls"))
+    Exposure(shop.phase, public, first)
+    inside = Traefik(ingress_class="internal", peer=NamespacePods(namespace="traefik-internal"))
+    Exposure(shop.phase, replace(public, controller=inside, name="internal"), second)
+    with pytest.raises(SettingError, match=r"shop.example.com leads to shop-nginx-gateway there already"):
+        Exposure(shop.phase, replace(public, name="again"), second)
+
+
 # --- variables that others made ---
 
 

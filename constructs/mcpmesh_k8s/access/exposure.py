@@ -191,6 +191,11 @@ class IngressExposure:
             dns_label("IngressExposure.name", self.name)
 
     @property
+    def front(self) -> str:
+        """Who leads people on: a host has one way there."""
+        return f"Ingress {self.controller.ingress_class}"
+
+    @property
     def https(self) -> bool:
         """Whether people reach the host by HTTPS."""
         return isinstance(self.tls, Tls)
@@ -230,6 +235,11 @@ class GatewayApiExposure:
         if self.name:
             dns_label("GatewayApiExposure.name", self.name)
 
+    @property
+    def front(self) -> str:
+        """Who leads people on: a host has one way there."""
+        return f"Gateway {self.parent_namespace}/{self.parent}/{self.section}"
+
 
 class Exposure(Component):
     """A way in: every path of a gateway's hosts goes to the gateway, which knows the routes.
@@ -247,6 +257,9 @@ class Exposure(Component):
             nothing stands before it that a policy of this cluster can say.
     """
 
+    settings: IngressExposure | GatewayApiExposure
+    gateway: Gateway
+
     def __init__(self, scope: Construct, settings: IngressExposure | GatewayApiExposure, gateway: Gateway) -> None:
         if gateway.application is not place_of(scope)[0].application:
             raise SettingError(
@@ -263,8 +276,17 @@ class Exposure(Component):
                 settings.name,
                 "The application has an exposure without a name already. Give this one a name, such as 'internal'.",
             )
+        for other in place_of(scope)[0].application.find_all(Exposure):
+            shared = sorted({*gateway.settings.hosts} & {*other.gateway.settings.hosts})
+            if shared and other.settings.front == settings.front:
+                raise SettingError(
+                    "Exposure gateway",
+                    gateway.full_name,
+                    f"{shared[0]} leads to {other.gateway.full_name} there already. Give another host, or another "
+                    "controller.",
+                )
         super().__init__(scope, name, name, "exposure")
-        self.settings: IngressExposure | GatewayApiExposure = settings
+        self.settings = settings
         self.gateway = gateway
         if settings.https is not gateway.settings.https:
             raise SettingError(
