@@ -3,6 +3,7 @@ nothing."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -156,6 +157,29 @@ def test_every_call_that_people_watch_has_a_deadline_but_what_they_end_themselve
     operate(name, "dev", *(word for word in more if word.startswith("--")))
     assert limits.count(None) == endless
     assert all(limit is None or 60 <= limit <= 1000 for limit in limits)
+
+
+# --- a terminal of long ago ---
+
+
+def test_a_sign_that_the_terminal_does_not_know_stops_nothing(workplace: Workplace) -> None:
+    old = {
+        "kind": "Deployment",
+        "metadata": {"name": "ai-interviewer-old"},
+        "spec": {"template": {"spec": {"containers": [{"image": "größer:1"}]}}},
+    }
+    workplace.stand_ins.answer("kubectl", "get deployments,.* --output=json$", json.dumps({"items": [old]}))
+    done = subprocess.run(
+        [sys.executable, "-m", "ai_interviewer", "status", "dev"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"gr\\xf6\\xdfer:1  no longer rendered\n" in done.stdout
 
 
 # --- Ctrl-C ---

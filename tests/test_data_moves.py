@@ -381,7 +381,9 @@ EXPORT_STEPS = {
 }
 
 
-@pytest.mark.parametrize("step", grid(EXPORT_STEPS, short={("the dump of a database",), ("the dump of Redis",), ("the objects",)}))
+@pytest.mark.parametrize(
+    "step", grid(EXPORT_STEPS, short={("the dump of a database",), ("the dump of Redis",), ("the objects",)})
+)
 def test_an_export_that_fails_leaves_nothing(stage: Stage, step: str, tmp_path: Path) -> None:
     stage.fail(*EXPORT_STEPS[step])
     with pytest.raises(OperationError, match="injected"):
