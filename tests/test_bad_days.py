@@ -299,8 +299,8 @@ def test_without_a_terminal_nobody_is_asked_for_a_key(operate: Operate, workplac
     result = operate("rotate", "dev", "--name", "claude", "--key", "api-key")
     assert (result.status, result.err) == (
         1,
-        "error: CLAUDE_API_KEY comes from Anthropic, console.anthropic.com, and there is no terminal to ask for it. Write "
-        "it into .env, give it by make k8s-secrets REPLACE=CLAUDE_API_KEY, then this again with PRESENT=1.\n",
+        "error: CLAUDE_API_KEY comes from Anthropic, console.anthropic.com, and there is no terminal to ask for it. "
+        "Write it into .env, give it by make k8s-secrets REPLACE=CLAUDE_API_KEY, then this again with PRESENT=1.\n",
     )
     assert not [line for line in workplace.stand_ins.lines() if " patch " in line]
 

@@ -534,6 +534,7 @@ def test_grafana_is_told_its_password_and_not_restarted(dev: Cluster) -> None:
 
 
 def test_a_key_that_someone_issues_is_asked_for(dev: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcpmesh_k8s.operations.secrets.can_ask", lambda: True)
     monkeypatch.setattr("getpass.getpass", lambda question: "sk-of-a-test")
     status, said = dev.rotate("claude", "api-key")
     assert status == 0, said
@@ -543,6 +544,7 @@ def test_a_key_that_someone_issues_is_asked_for(dev: Cluster, monkeypatch: pytes
 
 
 def test_no_answer_changes_nothing(dev: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcpmesh_k8s.operations.secrets.can_ask", lambda: True)
     monkeypatch.setattr("getpass.getpass", lambda question: "")
     status, said = dev.rotate("claude", "api-key")
     assert status == 1
