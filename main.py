@@ -15,7 +15,7 @@ from mcpmesh_k8s.operations import check_environments
 
 def main() -> int:
     """Write the environments and say where they are."""
-    outdir = Path(os.environ.get("CDK8S_OUTDIR", "dist"))
+    outdir = Path(os.environ.get("CDK8S_OUTDIR") or "dist")
     try:
         check_environments(ENVIRONMENTS)
         environments = [AiInterviewer(environment, outdir=outdir / environment.name) for environment in ENVIRONMENTS]

@@ -7,6 +7,7 @@ import importlib
 import os
 import pickle
 import pkgutil
+import re
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,8 @@ NEEDS = "needs_"
 LACKS = "lacks"
 KEPT = "MCPMESH_TESTS_KEPT"
 """The variable that says where all workers of a run keep what takes long to make: a folder that goes with the run."""
+OF_TESTS = ("CI", "HOME", "JSII_", "MCPMESH_", "PATH", "PYTEST", "PYTHON", "TERM", "TMPDIR", "TZ", "USER", "XDG_")
+"""How the variables begin that reach tests. What else a person has set is for others: a proxy, a cluster."""
 KEPT_IN = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 # Modules whose tests stay together and take long begin first, the longest at the head, by the clock and alone: the last
 # worker ends soon after the others.
@@ -136,13 +139,9 @@ def commands_are_made_once() -> Generator[None, None, None]:
 
 def close(phase: Phase) -> None:
     """Close the namespace, as every application must that runs pods, without the quota of a Namespace."""
-    import cdk8s
+    from closed import Closed
 
-    metadata = cdk8s.ApiObjectMetadata(name="closed", namespace=phase.application.settings.namespace)
-    kind = "NetworkPolicy"
-    policy = cdk8s.ApiObject(phase, "closed", api_version="networking.k8s.io/v1", kind=kind, metadata=metadata)
-    spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    policy.add_json_patch(cdk8s.JsonPatch.add("/spec", spec))
+    Closed(phase)
 
 
 @pytest.fixture(scope="session")
@@ -215,6 +214,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def temporary_folder(chosen: str) -> str:
+    """Where the tests keep what is temporary: where this machine does, if servers can be given paths of it.
+
+    They have it in their configuration, where a blank ends it, and in the path of a socket, which has 107 bytes; and
+    they may run as others.
+    """
+    if not re.fullmatch(r"/[\w./+-]{0,50}", chosen, re.ASCII):
+        return "/tmp"
+    entered = os.geteuid() != 0 or all(path.stat().st_mode & 0o001 for path in (Path(chosen), *Path(chosen).parents))
+    return chosen if entered else "/tmp"
+
+
 @pytest.fixture(scope="session")
 def long(pytestconfig: pytest.Config) -> bool:
     """Whether a proof of one kind is tried at each of its points, and not just at some."""
@@ -222,6 +233,11 @@ def long(pytestconfig: pytest.Config) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.umask(0o022)  # servers run as others, and read what is written here
+    for name in [name for name in os.environ if not name.startswith(OF_TESTS)]:
+        del os.environ[name]
+    os.environ["LC_ALL"] = "C.UTF-8"
+    os.environ["TMPDIR"] = tempfile.tempdir = temporary_folder(tempfile.gettempdir())
     # What tests make is kept by few cycles: to look for them as often as Python does takes a twentieth of all.
     gc.set_threshold(100_000, 20, 20)
     importlib.import_module("mcpmesh_k8s_node")  # chooses the Node that jsii starts, before a test imports cdk8s

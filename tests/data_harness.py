@@ -98,7 +98,8 @@ class Told:
 
 
 MC = f"""\
-#!{sys.executable} -IS
+#!/bin/sh
+"exec" "{sys.executable}" "-IS" "$0" "$@"
 # Stands in for mc: a server is a folder, a bucket a folder in it, and attributes lie beside.
 import os, sys
 here = os.path.dirname(__file__)

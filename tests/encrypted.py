@@ -49,13 +49,24 @@ class Authority:
     def __init__(self, name: str = "a CA") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.certificate = self._sign(self._name, self._key, [x509.BasicConstraints(ca=True, path_length=0)])
+        self.certificate = self._sign(self._name, self._key, [x509.BasicConstraints(ca=True, path_length=None)])
+        self._between = b""
+        self._known = self.certificate
 
     def renewed(self) -> Authority:
         """The same CA, with the same key and another certificate."""
         again = copy(self)
-        again.certificate = again._sign(again._name, again._key, [x509.BasicConstraints(ca=True, path_length=0)])
+        again.certificate = again._sign(again._name, again._key, [x509.BasicConstraints(ca=True, path_length=None)])
+        again._known = again.certificate
         return again
+
+    def intermediate(self) -> Authority:
+        """A CA that this one has signed, and that clients know by this one."""
+        below = Authority("a CA between")
+        below.certificate = self._sign(below._name, below._key, [x509.BasicConstraints(ca=True, path_length=0)])
+        below._between = below.certificate.public_bytes(serialization.Encoding.PEM)
+        below._known = self.certificate
+        return below
 
     def _sign(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extensions: Sequence[x509.ExtensionType]
@@ -84,9 +95,9 @@ class Authority:
         made = self._sign(x509.Name([]), key, [x509.BasicConstraints(ca=False, path_length=None), usage, alternatives])
         form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         return {
-            "tls.crt": made.public_bytes(serialization.Encoding.PEM),
+            "tls.crt": made.public_bytes(serialization.Encoding.PEM) + self._between,
             "tls.key": key.private_bytes(serialization.Encoding.PEM, *form),
-            "ca.crt": self.certificate.public_bytes(serialization.Encoding.PEM),
+            "ca.crt": self._known.public_bytes(serialization.Encoding.PEM),
         }
 
 

@@ -193,9 +193,11 @@ def availability(manifests: list[Table]) -> Table:
         row["spread"] = [constraint["topologyKey"] for constraint in each(pod, "topologySpreadConstraints")]
         row["priority"] = short(pod.get("priorityClassName", "–"))
         main = next(iter(each(pod, "containers")))
-        sleep = list_of(at(main, "lifecycle", "preStop", "exec"), "command")
+        before = list_of(at(main, "lifecycle", "preStop", "exec"), "command")
+        pause, *quiet = before[3:5] if before[:1] == ["sh"] else before[1:2] or [""]
         row["stop"] = (
-            f"{'sleep ' + str(sleep[-1]) + ' s, ' if sleep else ''}{pod['terminationGracePeriodSeconds']} s at most"
+            f"{f'sleep {pause} s, ' if pause else ''}{f'{quiet[0]} s until nobody is connected, ' if quiet else ''}"
+            f"{pod['terminationGracePeriodSeconds']} s at most"
         )
         row["waits for"] = [str(container["name"]) for container in each(pod, "initContainers")]
         table[service] = {key: value for key, value in row.items() if value not in ([], "–")}

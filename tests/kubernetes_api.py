@@ -231,6 +231,11 @@ class KubernetesApi:
         with self._lock:
             return {key: self._seen(key, stored) for key, stored in self._stored.items() if kind in ("", key[0])}
 
+    def hold_what(self, other: KubernetesApi) -> None:
+        """Store what another server stores, as its clients left it there."""
+        with self._lock:
+            self._stored, self._version = copy.deepcopy(other._stored), other._version
+
     def refuse(self, kind: str, name: str, status: int, message: str) -> None:
         """Answer every request that would change this object with an error, dry runs too."""
         self._refusals[kind, name] = Refusal(status, message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -101,8 +102,9 @@ def run_locust(
 ) -> Load:
     """Run Locust, and read its figures."""
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
+        shutil.copy(program, folder)  # Locust takes a comma of a path for the end of it
         command = [
-            *(sys.executable, "-m", "locust", "--locustfile", str(program), "--headless", "--only-summary"),
+            *(sys.executable, "-m", "locust", "--locustfile", program.name, "--headless", "--only-summary"),
             *("--host", host, "--users", str(users), "--spawn-rate", str(spawn), "--run-time", f"{seconds}s"),
             *("--json-file", f"{folder}/load", *more),
         ]

@@ -289,6 +289,25 @@ def probe(question: Manifest, pod: Pod) -> str:
         return f"no answer: {error}"
 
 
+def before_the_signal(pod: Pod, pace: float = 1) -> list[str]:
+    """What the kubelet runs in a pod before SIGTERM, as it is on this machine; nothing where nothing is rendered.
+
+    A pod has a network of its own, and none of its connections has another local address.
+
+    Args:
+        pace: How many times as fast as in a cluster the kubelet's clock runs.
+    """
+    words = pod.spec.get("lifecycle", {}).get("preStop", {"exec": {"command": []}})["exec"]["command"]
+    if len(words) < 3:
+        return [str(float(word) / pace) if word.isdecimal() else word for word in words]
+    *script, pause, most, connected = words
+    address = socket.inet_aton(pod.loopback.host)[::-1].hex().upper()
+    (ports,) = re.findall(r":\(([0-9A-F|]+)\) ", connected)
+    local = "|".join(f"{pod.loopback.ports[int(port, 16)]:04X}" for port in ports.split("|"))
+    here = connected.replace(f":({ports}) ", f"{address}:({local}) ")
+    return [*script, str(float(pause) / pace), str(round(int(most) / pace)), here]
+
+
 def listed(agent: Mapping[str, Any]) -> Mapping[str, Any]:
     """A registration as the registry lists it: the fields of AgentInfo in its API of 0.5.3."""
     return {

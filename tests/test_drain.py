@@ -86,7 +86,7 @@ def pods(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> Generator[Pod
             items += [pod("registry-ends", deletionTimestamp="2026-01-31T12:00:00Z"), pod("registry-waits", "Pending")]
             workplace.stand_ins.answer(
                 "kubectl",
-                "get pods --selector=app.kubernetes.io/name=ai-interviewer-registry --output=json$",
+                r"get pods --selector=app.kubernetes.io/name in \(ai-interviewer-registry\) --output=json$",
                 json.dumps({"items": items}),
             )
             for number, kind in enumerate(kinds):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,17 +29,14 @@ IMAGES = (ROOT / "docs" / "images.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "examples" / "shop.py"
 
 
-def test_the_readmes_example_is_forty_lines_and_renders_a_whole_application(tmp_path: Path) -> None:
+def test_the_readmes_example_is_forty_lines_and_renders_a_whole_application(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (printed,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(printed.splitlines()) <= 40
     (tmp_path / "shop.py").write_text(printed, encoding="utf-8")
-    subprocess.run(
-        [sys.executable, "shop.py"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "constructs")},
-        check=True,
-        timeout=60,
-    )
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("shop.py", run_name="__main__")
     manifests = read_manifests(tmp_path / "dist" / "shop")
     for manifest in manifests:
         kubernetes_validate.validate(manifest, "1.27", strict=True)
@@ -66,16 +64,13 @@ def test_an_object_of_ones_own_is_written_with_the_same_structs(tmp_path: Path) 
     assert at(container, "securityContext")["readOnlyRootFilesystem"] is True
 
 
-def test_a_managed_s3_takes_the_place_of_minio_as_the_document_prints(tmp_path: Path) -> None:
+def test_a_managed_s3_takes_the_place_of_minio_as_the_document_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (printed,) = re.findall(r"```python\n(.*?)```", IMAGES, re.DOTALL)
     (tmp_path / "managed_s3.py").write_text(printed, encoding="utf-8")
-    subprocess.run(
-        [sys.executable, "managed_s3.py"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "constructs")},
-        check=True,
-        timeout=60,
-    )
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("managed_s3.py", run_name="__main__")
     manifests = read_manifests(tmp_path / "dist" / "files")
     for manifest in manifests:
         kubernetes_validate.validate(manifest, "1.34", strict=True)

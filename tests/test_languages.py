@@ -460,15 +460,47 @@ def test_jobs_have_their_time_before_the_runtime_is_told_and_who_hangs_has_not()
         agent = agent_of(settings)
         container, pod = main_of(agent), of_kind(agent, "Deployment")["spec"]["template"]["spec"]
         hung = {container[f"{one}Probe"].get("terminationGracePeriodSeconds") for one in ("startup", "liveness")}
-        waits = int(container["lifecycle"]["preStop"]["exec"]["command"][-1])
-        return pod["terminationGracePeriodSeconds"], waits, hung
+        waits = container["lifecycle"]["preStop"]["exec"]["command"]
+        return pod["terminationGracePeriodSeconds"], int(waits[1] if waits[0] == "sleep" else waits[3]), hung
 
-    assert stop(PYTHON) == (30, 10, {None})
+    assert stop(PYTHON) == (330, 10, {30})
+    assert stop(replace(PYTHON, termination_grace_seconds=30)) == (30, 10, {None})
     # The runtime is told when jobs had their time, and has fifty seconds to leave.
     assert stop(replace(PYTHON, jobs_grace_seconds=600)) == (650, 600, {30})
-    assert stop(replace(PYTHON, jobs_grace_seconds=5)) == (55, 10, {30})
+    assert stop(replace(PYTHON, jobs_grace_seconds=5)) == (330, 10, {30})
     assert stop(replace(PYTHON, jobs_grace_seconds=60, termination_grace_seconds=310)) == (310, 60, {30})
     assert stop(replace(JAVA, termination_grace_seconds=90)) == (90, 10, {30})
+
+
+@pytest.mark.parametrize(
+    ("settings", "mesh", "grace", "quiet"),
+    [
+        # That of Python of 3.x ends its calls itself: it is told at once, and has their time.
+        (PYTHON, NEW, 330, ""),
+        (replace(PYTHON, call_seconds=60), NEW, 90, ""),
+        (PYTHON, OLD, 330, "300"),
+        (replace(PYTHON, termination_grace_seconds=90), OLD, 90, "60"),
+        (replace(PYTHON, termination_grace_seconds=30), OLD, 30, ""),
+        # These take up to fifty seconds to leave.
+        (TYPESCRIPT, NEW, 360, "300"),
+        (JAVA, NEW, 360, "300"),
+        (replace(JAVA, call_seconds=60), NEW, 120, "60"),
+        # Calls have the time of the jobs, too.
+        (replace(TYPESCRIPT, jobs_grace_seconds=600), NEW, 650, ""),
+    ],
+)
+def test_a_runtime_that_would_cut_calls_is_told_when_nobody_is_connected(
+    settings: AgentSettings, mesh: Mesh, grace: int, quiet: str
+) -> None:
+    agent = agent_of(replace(settings, port=8097), mesh)
+    command = main_of(agent)["lifecycle"]["preStop"]["exec"]["command"]
+    assert of_kind(agent, "Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == grace
+    if not quiet:
+        assert command[0] == "sleep"
+        return
+    assert command[:2] == ["sh", "-c"]
+    # 8097 is 1FA1: at the end of the local address, of a connection that is established.
+    assert command[3:] == ["10", quiet, ":(1FA1) [0-9A-F]+:[0-9A-F]+ 01 "]
 
 
 @pytest.mark.parametrize("kind", ["api", "agent"])

@@ -20,7 +20,7 @@ from typing import Any, cast
 import pytest
 
 from ai_interviewer import DEV, PROD, AiInterviewer
-from conftest import Manifest, Manifests
+from conftest import Manifest, Manifests, grid
 from environments import WITH_LOGIN
 from gateway_harness import LOGIN, Answer, Request, RunningGateway, running_gateway
 from load_harness import PERSON, ROOT, Load, Step, run_locust
@@ -160,7 +160,7 @@ PATH_OF: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("what", WRONG)
+@pytest.mark.parametrize("what", grid(WRONG, short=("a stream that ends early",)))
 def test_a_step_that_fails_is_named_and_ends_the_interview(gateway: RunningGateway, what: str) -> None:
     step, wrong, said = WRONG[what]
     path = PATH_OF[step]

@@ -35,9 +35,9 @@ from mcpmesh_k8s import (
 from mesh_harness import Manifest
 from programs import ROOT
 from queries import errors
-from reading import objects_of
+from reading import documents_of, objects_of
 
-SAMPLES: dict[str, list[dict[str, Any]]] = yaml.safe_load((ROOT / "tests/log_samples.yaml").read_text(encoding="utf-8"))
+SAMPLES: dict[str, list[dict[str, Any]]] = documents_of((ROOT / "tests/log_samples.yaml").read_text("utf-8"))[0]
 WEB = Container(
     name="web",
     image=Image(repository="acme/web", tag="1.2.3"),

@@ -47,6 +47,9 @@ AGENTS = {  # and the package that each one's image holds
     "openai-llm-agent": "openai_llm_agent",
 }
 FIRST = "pdf-extractor"
+STARTED = (FIRST, "interview-agent")
+"""Those that are started unless all are: one for each user of Redis that agents have."""
+each_agent = pytest.mark.parametrize("name", grid(AGENTS, short=STARTED))
 PREFIX = "ai-interviewer-"
 REGISTRY = f"{PREFIX}registry"
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -212,7 +215,7 @@ def agents(
     dev: Sequence[Manifest], runtime: Path, tmp_path_factory: pytest.TempPathFactory, long: bool
 ) -> Iterator[Mapping[str, Agent]]:
     """Every agent by its name, and the first one without some variables by their names."""
-    starts: dict[str, tuple[str, Collection[str]]] = {name: (name, ()) for name in AGENTS}
+    starts: dict[str, tuple[str, Collection[str]]] = {name: (name, ()) for name in (AGENTS if long else STARTED)}
     lacking = zip(LACKING, TOGETHER, strict=True)
     starts |= {key: (FIRST, names) for key, names in lacking if long or key in TRIED}
     with ExitStack() as stack:
@@ -222,22 +225,22 @@ def agents(
         }
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@each_agent
 def test_an_agent_registers_the_host_and_port_of_its_service(agents: Mapping[str, Agent], name: str) -> None:
     check_registration(agents[name], START)
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@each_agent
 def test_an_agent_answers_each_of_its_probes(agents: Mapping[str, Agent], name: str) -> None:
     check_probes(agents[name], START)
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@each_agent
 def test_a_tool_call_leaves_a_trace_in_redis(agents: Mapping[str, Agent], name: str) -> None:
     check_traces(agents[name], START)
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@each_agent
 def test_how_bad_each_line_of_its_log_is_can_be_read(
     agents: Mapping[str, Agent], dev: Sequence[Manifest], name: str
 ) -> None:
@@ -249,7 +252,7 @@ def test_how_bad_each_line_of_its_log_is_can_be_read(
     assert sum(not line.level for line in lines) < len(lines) / 5, agents[name].pod.output
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@each_agent
 def test_the_password_that_an_agent_logs_is_not_stored(
     agents: Mapping[str, Agent], dev: Sequence[Manifest], name: str
 ) -> None:
@@ -262,7 +265,7 @@ def test_the_password_that_an_agent_logs_is_not_stored(
     assert f"redis://{user}:***@127.0.0.1:" in stored
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@each_agent
 def test_an_agent_remembers_sessions_and_shows_those_of_nobody(agents: Mapping[str, Agent], name: str) -> None:
     agent = agents[name]
     check_registration(agent, START)
@@ -277,7 +280,7 @@ def test_an_agent_remembers_sessions_and_shows_those_of_nobody(agents: Mapping[s
     assert "falling back to memory" not in agent.pod.output
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@each_agent
 def test_sigterm_takes_an_agent_out_of_the_registry(agents: Mapping[str, Agent], name: str) -> None:
     # It ends the agent that the tests above share, so it comes after them.
     check_departure(agents[name], START)

@@ -61,10 +61,12 @@ from mcpmesh_k8s import (
     RateLimit,
     Registry,
     RegistrySettings,
+    Reloader,
     Route,
     SettingError,
     TreeError,
     TypeScript,
+    Workload,
     images,
     variables,
 )
@@ -103,14 +105,16 @@ PORTS = {"registry": 8000, "stock": 8090, "prices": 8090, "web": 8080}
 DASHBOARD = "mesh-dashboard"
 
 
-def application(folder: Path, tls: MeshTls | None = ISSUED) -> Application:
+def application(folder: Path, tls: MeshTls | None = ISSUED, reloader: Reloader | None = None) -> Application:
     """A registry, two agents of which one asks the other, an API service that asks that, and who looks after them."""
-    made = Application(ApplicationSettings(name=PREFIX.strip("-"), mesh=Mesh(tls=tls)), outdir=folder)
+    settings = ApplicationSettings(name=PREFIX.strip("-"), mesh=Mesh(tls=tls), reloader=reloader)
+    made = Application(settings, outdir=folder)
     phase = Phase(made, "mesh")
     Namespace(phase, NamespaceSettings(budget=Budget(cpu="4", memory="8Gi")))
     database = variables({"DATABASE_URL": "/data/mesh.db"})
-    settings = RegistrySettings(image=images.REGISTRY, compute=SMALL, calls_agents=True, variables=database)
-    registry = Registry(phase, settings)
+    registry = Registry(
+        phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, calls_agents=True, variables=database)
+    )
     stock, prices = (
         Agent(phase, AgentSettings(name=name, code=BUILT, compute=SMALL, module=name, debounce_seconds=1))
         for name in ("stock", "prices")
@@ -211,6 +215,37 @@ def test_that_a_certificate_is_about_to_end_is_said(tmp_path: Path) -> None:
     for tls in (ISSUED, None):
         (blackbox,) = application(tmp_path / ("with" if tls else "without"), tls).find_all(Blackbox)
         assert names & {alert.name for alert in blackbox.alerts} == (names if tls else set())
+
+
+LONG_AGO = "CertificateReadLongAgo"
+
+
+@pytest.mark.parametrize(
+    ("tls", "reloader", "ends"),
+    [
+        (ISSUED, None, "+ 2592000 - time() < 172800"),
+        (MeshTls(certificates=CertManager(issuer="mesh-ca", renew_before="100h")), None, "+ 360000 - time() < 90000"),
+        # It is restarted when its certificate is renewed.
+        (replace(ISSUED, reloader=True), None, ""),
+        (ISSUED, Reloader(), ""),
+        # When those are renewed, nobody knows.
+        (MeshTls(certificates=ExistingCertificates()), None, ""),
+        (None, None, ""),
+    ],
+)
+def test_who_shows_a_certificate_that_nobody_sees_is_not_to_run_for_too_long(
+    tmp_path: Path, tls: MeshTls | None, reloader: Reloader | None, ends: str
+) -> None:
+    made = application(tmp_path / "dist", tls, reloader)
+    told = {one.name: [a.expression for a in one.alerts if a.name == LONG_AGO] for one in made.find_all(Workload)}
+    # Of the others it is seen what they show.
+    assert {name for name, found in told.items() if found} == ({"web", DASHBOARD} if ends else set())
+    for name, found in told.items():
+        for expression in found:
+            assert expression == (
+                "max by (pod) (kube_pod_container_state_started"
+                f'{{pod=~"{PREFIX}{name}-.+", container="{name}"}}) {ends}'
+            )
 
 
 def test_a_probe_that_asks_by_a_command_says_why_before_it_is_given_up(tmp_path: Path) -> None:
@@ -593,8 +628,6 @@ def test_an_agent_of_another_ca_is_never_known(tmp_path: Path, needs_mesh3: Path
         with running(tmp_path, needs_mesh3) as mesh:
             registry, own = mesh.start_registry()
             stock, _ = mesh.start("stock", issuer=Issuer("somebody else"))
-            prices, _ = mesh.start("prices")
-            assert eventually(lambda: not mesh.agents(own)["agent prices"], START), prices.output
             assert eventually(lambda: "certificate verification failed" in registry.output, START), stock.output
             time.sleep(1)
             assert mesh.agents(own)["agent stock"] == "it is not registered"

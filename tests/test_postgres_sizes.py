@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Manifests
-from environments import EVERY
+from conftest import Manifests, grid
+from environments import EVERY, SHARED
 from mcpmesh_k8s import Compute, Database, PostgresSettings, SettingError, images
 from mcpmesh_k8s.services.postgres import configuration
 from mesh_harness import free_port
@@ -154,7 +154,7 @@ def most_shared_memory(server: Server, *statements: str) -> int:
     return peak
 
 
-@pytest.mark.parametrize("environment", EVERY)
+@pytest.mark.parametrize("environment", grid(EVERY, short=SHARED))
 def test_heavy_statements_need_no_shared_memory_of_the_container(
     manifests: Manifests, account: Account, environment: str
 ) -> None:

@@ -18,13 +18,24 @@ from conftest import ROOT
 from programs import BASE, GO_AT_LEAST, GO_PACKAGE, MAKES, PLACES, PROGRAMS, Found, Program, find, how_to_get, named
 
 DEBIAN = [program for program in PROGRAMS if program.packages]
+ASKING = (
+    "age",
+    "dashboards",
+    "kubectl",
+    "language_runtimes",
+    "mesh_tls",
+    "platforms",
+    "postgres_exporter",
+    "repository",
+)
+"""Modules that together ask for every program."""
 
 
 def run_pytest(*arguments: str | Path, ci: bool = False) -> subprocess.CompletedProcess[str]:
     """Run pytest as `make test` does, on the PATH of whoever started this one."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment |= {"PATH": os.pathsep.join(PLACES), "PYTHONPATH": str(ROOT / "tests"), "CI": str(ci).lower()}
-    shared = () if "tests" in arguments else ("-p", "conftest")
+    shared = () if any(str(argument).startswith("tests") for argument in arguments) else ("-p", "conftest")
     words = [sys.executable, "-m", "pytest", *shared, "-p", "no:cacheprovider", "-n", "0", "-q", *arguments]
     return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
@@ -46,8 +57,9 @@ def sample(folder: Path, *bodies: str, asks: str = "") -> Path:
 # --- what a test may start ---
 
 
-def test_where_there_is_no_program_every_test_that_asks_is_skipped_and_none_fails() -> None:
-    done = run_pytest("--without-programs", "-m", "asks", "tests")
+def test_where_there_is_no_program_every_test_that_asks_is_skipped_and_none_fails(long: bool) -> None:
+    modules = ["tests"] if long else [f"tests/test_{name}.py" for name in ASKING]
+    done = run_pytest("--without-programs", "-m", "asks", *modules)
     (summary,) = re.findall(r"^(\d+) skipped, \d+ deselected in .*$", done.stdout, re.MULTILINE)
     assert done.returncode == 0
     skipped = [line for line in done.stdout.splitlines() if line.startswith("SKIPPED")]
@@ -169,6 +181,25 @@ def test_of_several_versions_the_highest_is_taken_and_only_a_whole_one(tmp_path:
     assert found.commands == {name: tmp_path / "15" / name for name in ("a", "b")}
     assert find(Program("several", "", ("a", "c"), folders=(f"{tmp_path}/*",))) is None
     assert find(Program("several", "", ("a",), folders=(f"{tmp_path}/*",), files=(f"{tmp_path}/17/*",))) is None
+
+
+def test_what_tests_write_can_be_read_by_servers_that_run_as_others_whatever_the_umask(tmp_path: Path) -> None:
+    own = os.umask(0o077)
+    try:
+        done = run_pytest(sample(tmp_path, "(tmp_path / 'a').touch(); assert os.stat(tmp_path / 'a').st_mode & 0o004"))
+    finally:
+        os.umask(own)
+    assert done.returncode == 0, done.stdout
+
+
+def test_what_a_person_has_set_for_other_programs_reaches_no_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_by_others = {"http_proxy": "http://127.0.0.1:9", "KUBECONFIG": "/mine", "PGHOST": "there", "LC_ALL": "C"}
+    for name, value in set_by_others.items():
+        monkeypatch.setenv(name, value)
+    done = run_pytest(sample(tmp_path, f"assert {set_by_others!r}.items() & os.environ.items() == set()"))
+    assert done.returncode == 0, done.stdout
 
 
 # --- what set-up installs ---
@@ -382,8 +413,10 @@ def test_the_administrators_policy_is_back_whatever_happens(
     if ends is by_an_error:
         machine.install("redis")
     else:
+        heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's job in the background is not
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             install_programs.main(["redis"])
+        signal.signal(signal.SIGINT, heard)
     assert "exit 101" in (machine.folder / "seen").read_text()
     assert machine.policy.is_symlink() == linked
     assert (own.read_text(), own.stat().st_mode & 0o777) == ("#!/bin/sh\nexit 104\n", 0o750)

@@ -1,6 +1,7 @@
 """This module is the proof that Redis is backed up by the rendered task, on the real server, and comes back."""
 
 import hashlib
+import json
 import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -246,6 +247,23 @@ def test_a_file_that_changed_on_its_way_is_refused(
     sums.write_text(sums.read_text().replace(hashlib.sha256(whole).hexdigest(), "0" * 64))
     status, said = operate(*command)
     assert (status, "the list of its files is not that of its manifest" in said) == (1, True)
+    # Who may write backups changes the manifest too.
+    (pod.backups / "stolen").write_bytes(b"mine")
+    forged = {
+        f"{hashlib.sha256(b'mine').hexdigest()} 4 ../../stolen": "has a file '../../stolen', which would be written",
+        f"{hashlib.sha256(b'mine').hexdigest()} 4": "has no list of files",
+        f"{hashlib.sha256(b'mine').hexdigest()} four dump.rdb": "has no list of files",
+    }
+    manifest = pod.backups / pod.names[0] / "manifest.json"
+    kept = json.loads(manifest.read_text())
+    for line, refused in forged.items():
+        sums.write_text(f"{line}\n")
+        kept["sums"] = hashlib.sha256(sums.read_bytes()).hexdigest()
+        manifest.write_text(json.dumps(kept, separators=(",", ":")) + "\n")
+        status, said = operate(*command)
+        assert (status, refused in said) == (1, True), said
+        assert not (tmp_path / "it").exists()
+        assert not (tmp_path / "stolen").exists()
     assert content(redis) == before
     assert "patch" not in "".join(cluster.others.lines("kubectl")), "nobody was stopped for it"
 

@@ -24,7 +24,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from conftest import requires
+from conftest import grid, requires
 from environments import EVERY
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -164,6 +164,9 @@ def test_the_cdk8s_command_writes_the_same_bytes(tmp_path: Path) -> None:
 
 # --- Node ---
 
+ONE_ORDER = {"constructs, cdk8s, mcpmesh_k8s"}
+"""The hardest: what must come first comes last."""
+
 WHICH_NODE = """
 import ai_interviewer, mcpmesh_k8s, os, subprocess, cdk8s
 cdk8s.App()
@@ -193,7 +196,9 @@ def test_a_node_named_by_the_user_is_used(tmp_path: Path, chosen: subprocess.Com
     assert (tmp_path / "used").exists()
 
 
-@pytest.mark.parametrize("order", ["cdk8s, mcpmesh_k8s", "mcpmesh_k8s, cdk8s", "constructs, cdk8s, mcpmesh_k8s"])
+@pytest.mark.parametrize(
+    "order", grid(["cdk8s, mcpmesh_k8s", "mcpmesh_k8s, cdk8s", "constructs, cdk8s, mcpmesh_k8s"], short=ONE_ORDER)
+)
 def test_any_order_of_imports_works_on_a_machine_without_node(tmp_path: Path, order: str) -> None:
     result = succeed(sys.executable, "-c", f"import {order}; cdk8s.App()", cwd=tmp_path, PATH="/nowhere")
     assert (result.stdout, result.stderr) == ("", "")
@@ -435,6 +440,7 @@ def test_every_make_variable_that_the_documentation_gives_is_taken() -> None:
         succeed("make", "--dry-run", target, *given)
 
 
+DEV_FILES = sorted((ROOT / "dist/dev").glob("*.yaml"))
 CHANGING = {
     "k8s-setup", "k8s-deploy", "k8s-make-way", "k8s-quick-update", "k8s-restart", "k8s-drain", "k8s-undrain",
     "k8s-rotate", "k8s-import-data", "k8s-rollback", "k8s-clean",
@@ -499,6 +505,23 @@ def test_the_operations_guide_names_every_command() -> None:
     assert "`make k8s-deploy-<environment>`" in guide
     commands = {target for target in targets() - deployments if target.startswith("k8s-")}
     assert {command for command in commands if f"make {command}" not in guide} == set()
+
+
+def test_the_operations_guide_prints_the_numbers_of_what_is_rendered() -> None:
+    guide = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    phases = {path.name.removesuffix(".k8s.yaml"): yaml.safe_load_all(path.read_text()) for path in DEV_FILES}
+    objects = {name: list(documents) for name, documents in phases.items()}
+    assert dict(re.findall(r"^--- (\d{4}-\S+): (\d+) objects$", guide, re.MULTILINE)) == {
+        name: str(len(every)) for name, every in objects.items()
+    }
+    # Of tasks the last run stays.
+    pods = sum(
+        1 if one["kind"] == "Job" else one["spec"]["replicas"]
+        for every in objects.values()
+        for one in every
+        if one["kind"] in ("Deployment", "StatefulSet", "Job")
+    )
+    assert f"pods                                ok  {pods} in order\n" in guide
 
 
 @requires("shellcheck")

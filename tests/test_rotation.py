@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -248,7 +248,7 @@ class Pods:
     def _run(self) -> None:
         key = ("Deployment", NAMESPACE, PREFIX + self.workload)
         password, began = self.cluster.secret(*self.secret), restarted_at(self.cluster.api.object(*key))
-        while not self._end.is_set():
+        while not self._end.wait(0.01):  # a step of the rotation is a program, and takes longer
             if not self.call(password):
                 self.refused.append(time.monotonic())
             self.calls += 1
@@ -323,7 +323,7 @@ def test_a_rotation_that_stops_half_way_leaves_both_passwords_and_is_finished_la
     old = dev.secret(REDIS, "mesh-password")
     stuck = ("Deployment", f"{PREFIX}claude-llm-agent")
     dev.api.statuses[stuck] = {"observedGeneration": 9, "replicas": 1, "updatedReplicas": 0}
-    monkeypatch.setattr("mcpmesh_k8s.operations.deploy.TIMEOUT", 1)
+    monkeypatch.setattr("mcpmesh_k8s.operations.deploy.patience", lambda *_: 1)
     status, said = dev.rotate("redis", "mesh-password")
     assert status == 1
     assert "claude-llm-agent did not become ready" in said
@@ -495,14 +495,45 @@ def test_a_user_of_minio_is_followed_by_another_with_the_same_rights(
     assert dev.restarted().keys() == {"backend"}
 
 
+def test_a_user_of_minio_who_is_the_same_stays(dev: Cluster, mc: Callable[[], list[str]]) -> None:
+    """What the Secret has by now is told to the server, and nobody is removed for it."""
+    status, said = dev.rotate("minio", "access-key", "--present")
+    assert status == 0, said
+    assert any("admin user add store" in line for line in mc())
+    assert not any("remove" in line for line in mc())
+    assert dev.restarted().keys() == {"backend"}
+
+
 def test_the_old_user_of_minio_stays_until_the_clients_run_again(
     dev: Cluster, mc: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dev.api.statuses["Deployment", f"{PREFIX}backend"] = {"observedGeneration": 9, "replicas": 1, "updatedReplicas": 0}
-    monkeypatch.setattr("mcpmesh_k8s.operations.deploy.TIMEOUT", 1)
+    monkeypatch.setattr("mcpmesh_k8s.operations.deploy.patience", lambda *_: 1)
     status, _ = dev.rotate("minio", "access-key")
     assert status == 1
     assert not any("remove" in line for line in mc())
+
+
+def test_the_old_user_of_minio_stays_until_the_pods_of_before_have_ended(
+    dev: Cluster, mc: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A roll-out is over when the new ones are ready, and the old ones may end calls for minutes more."""
+    new = {"metadata": {"name": "backend-2"}, "status": {"phase": "Running"}}
+    old = {"metadata": {"name": "backend-1", "deletionTimestamp": "2026-11-30T15:00:00Z"}}
+    looks = [[old, new], [old, new], [new]]
+    removed = list[bool]()
+
+    def there(_: object, owners: Sequence[Workload]) -> list[dict[str, object]]:
+        assert [owner.name for owner in owners] == ["backend"]
+        removed.append(any("remove" in line for line in mc()))
+        return [{**pod} for pod in looks[len(removed) - 1]]
+
+    monkeypatch.setattr("mcpmesh_k8s.operations.clients.there", there)
+    status, said = dev.rotate("minio", "access-key")
+    assert status == 0, said
+    assert "waiting for 1 pods to end: backend-1" in said
+    assert removed == [False, False, False]
+    assert "user remove" in mc()[-1]
 
 
 def test_the_root_of_minio_changes_by_a_restart_of_minio(dev: Cluster) -> None:

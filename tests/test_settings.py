@@ -1001,6 +1001,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         volumes=(Scratch(),),
         working_directory="/app",
         pre_stop_seconds=5,
+        quiet_seconds=9,
         writable_root_because="It writes its pid file to /.",
         log_pattern="^(?P<level>[A-Z]+) ",
     ),

@@ -14,7 +14,7 @@ import ssl
 import struct
 import subprocess
 import urllib.request
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -245,9 +245,9 @@ class Encrypted:
         """What the kubelet shows after cert-manager has renewed the certificate."""
         write_secret(self.folder, self.authority.make(names or self.names), self.account)
 
-    def shown(self) -> bytes:
+    def shown(self, known: Path | None = None) -> bytes:
         """The certificate that a new connection is shown."""
-        context = ssl.create_default_context(cafile=str(self.known))
+        context = ssl.create_default_context(cafile=str(known or self.known))
         with socket.create_connection((LOCALHOST, self.server.port), timeout=START) as plain:
             # The request for TLS, by which a client begins.
             plain.sendall(struct.pack("!ii", 8, 80877103))
@@ -388,9 +388,9 @@ class EncryptedRedis:
         ):
             yield connection
 
-    def shown(self) -> bytes:
+    def shown(self, known: Path | None = None) -> bytes:
         """The certificate that a new connection is shown."""
-        with self.connected() as connection:
+        with self.connected(known) as connection:
             certificate = connection.getpeercert(binary_form=True)
             assert certificate
             return certificate
@@ -496,58 +496,63 @@ def test_what_trims_waits_and_backs_up_knows_redis_by_its_ca(
     assert "event=backup store=redis" in backup.run()
 
 
-@pytest.mark.parametrize("renewed", [True, False], ids=["with its key", "with another, and both are believed"])
-def test_another_ca_is_no_event(
-    postgres: Encrypted, redis: EncryptedRedis, rendered: Sequence[Manifest], tmp_path: Path, renewed: bool
+CHANGES: dict[str, tuple[Callable[[Authority], Authority], tuple[str, ...]]] = {
+    "a new certificate of its key": (Authority.renewed, ("old", "new")),
+    "an intermediate under it": (Authority.intermediate, ("old", "new")),
+    "another, and both are known": (lambda _: Authority("another CA"), ("both",)),
+}
+"""How a CA may change, and which files of a client know servers of the old one and of the new one."""
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_ca_may_change_and_nobody_is_refused(
+    postgres: Encrypted, redis: EncryptedRedis, rendered: Sequence[Manifest], tmp_path: Path, change: str
 ) -> None:
-    """Each client meets servers of the old CA and of the new one. What is believed is said by its file alone."""
+    changed, knowing = CHANGES[change]
     agent = find(rendered, "Deployment", f"{PREFIX}pdf-extractor")
     wait = container_of(agent, "wait-for-redis")["command"][4:]
     variables = pod_environment(agent, "wait-for-redis", secrets=SECRETS, loopback=Loopback())
+    known = {name: tmp_path / f"{name}.crt" for name in ("old", "new", "both")}
 
-    def files(server: Encrypted | EncryptedRedis, after: Authority) -> list[Path]:
-        old, new, both = (tmp_path / f"{name}.crt" for name in ("old", "new", "both"))
-        old.write_bytes(server.known.read_bytes())
-        new.write_bytes(after.make(["x"])["ca.crt"])
-        assert new.read_bytes() != old.read_bytes()
-        both.write_bytes(old.read_bytes() + new.read_bytes())
-        return [old, new] if renewed else [both]
+    def psql() -> None:
+        for name in knowing:
+            given = postgres.client("registry")
+            given["url"] = given["url"].replace(str(postgres.known), str(known[name]))
+            assert postgres.server.ask("SELECT 1", **given) == ["1"]
 
-    def psql(known: Path) -> None:
-        given = postgres.client("registry")
-        given["url"] = given["url"].replace(str(postgres.known), str(known))
-        assert postgres.server.ask("SELECT 1", **given) == ["1"]
+    def redis_cli() -> None:
+        for name in knowing:
+            places = Loopback(services={f"{REDIS}:6379": redis.port}, mounts={"/etc/tls/redis/ca.crt": known[name]})
+            words = [places.command(word) for word in wait]
+            done = subprocess.run(words, env=variables, capture_output=True, text=True, timeout=START)
+            assert done.stdout == "PONG\n", done.stderr
+            assert redis.shown(known[name])
 
-    def redis_cli(known: Path) -> None:
-        places = Loopback(services={f"{REDIS}:6379": redis.port}, mounts={"/etc/tls/redis/ca.crt": known})
-        words = [places.command(word) for word in wait]
-        done = subprocess.run(words, env=variables, capture_output=True, text=True, timeout=START)
-        assert done.stdout == "PONG\n", done.stderr
-        with redis.connected(known):
-            pass
+    def meet(server: Encrypted | EncryptedRedis, dial: Callable[[], None], ask: Callable[[], object]) -> None:
+        """A client dials the server as it was, and as it is after the change."""
+        before, after = server.shown(), changed(server.authority)
+        made = after.make(server.names)
+        known["old"].write_bytes(server.known.read_bytes())
+        known["new"].write_bytes(made["ca.crt"])
+        known["both"].write_bytes(server.known.read_bytes() + made["ca.crt"])
+        dial()
+        account = server.account if isinstance(server, Encrypted) else None
+        write_secret(server.folder, made, account)
+        try:
+            assert eventually(lambda: bool(ask()) and server.shown(known["both"]) != before, START)
+            dial()
+        finally:
+            write_secret(server.folder, server.authority.make(server.names), account)
+            assert eventually(lambda: bool(ask()) and is_shown(server), START)
 
-    after = postgres.authority.renewed() if renewed else Authority("another CA")
-    for known in files(postgres, after):
-        psql(known)
-    write_secret(postgres.folder, after.make(postgres.names), postgres.account)
-    try:
-        assert eventually(lambda: postgres.server.probes()["readinessProbe"] == "exit 0", START)
-        for known in files(postgres, after):
-            psql(known)
-    finally:
-        postgres.renew()
-        postgres.server.probes()
-    after = redis.authority.renewed() if renewed else Authority("another CA")
-    for known in files(redis, after):
-        redis_cli(known)
-    write_secret(redis.folder, after.make(redis.names))
-    try:
-        redis.probe("readinessProbe")
-        for known in files(redis, after):
-            redis_cli(known)
-    finally:
-        write_secret(redis.folder, redis.authority.make(redis.names))
-        redis.probe("readinessProbe")
+    def is_shown(server: Encrypted | EncryptedRedis) -> bool:
+        # Of the CA that all other tests know.
+        with suppress(ssl.SSLCertVerificationError):
+            return bool(server.shown())
+        return False
+
+    meet(postgres, psql, postgres.server.probes)
+    meet(redis, redis_cli, lambda: redis.probe("readinessProbe"))
 
 
 CLIENT = """
@@ -797,6 +802,9 @@ def test_a_prometheus_of_an_operator_is_told_the_ca_and_the_name() -> None:
     assert endpoint["tlsConfig"] == {"ca": {"secret": {"name": f"{MINIO}-tls", "key": "ca.crt"}}, "serverName": MINIO}
     (plain,) = each(find(objects, "PodMonitor", REDIS), "spec", "podMetricsEndpoints")
     assert not {"scheme", "tlsConfig"} & plain.keys()
+    asked = find(objects, "Probe", f"{PREFIX}check-redis-tls")["spec"]
+    assert (asked["module"], asked["targets"]["staticConfig"]["static"]) == ("redis-tls", [f"{REDIS}:6379"])
+    assert asked["targets"]["staticConfig"]["labels"]["component"] == "certificate"
 
 
 def test_traces_in_minio_go_there_by_tls() -> None:

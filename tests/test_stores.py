@@ -180,7 +180,8 @@ def shop(*folders: str, outdir: str | Path = "unused") -> Application:
 
 
 STAND_IN = f"""\
-#!{sys.executable} -IS
+#!/bin/sh
+"exec" "{sys.executable}" "-IS" "$0" "$@"
 # Stands in for kubectl and docker: executes beside a server what it is asked to, and answers well.
 import json, os, pathlib, sys
 here = pathlib.Path(__file__).parent

@@ -73,7 +73,7 @@ def test_hash_seed_locale_folder_and_zone_change_nothing_and_typeguard_is_not_im
     """Typeguard takes long, and types are compared already. The other locale and zone are those of the test above."""
     folder = tmp_path / "other/deeper"
     folder.mkdir(parents=True)
-    other = {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo", "HOME": str(tmp_path)}
+    other = {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo", "HOME": str(tmp_path), "CDK8S_OUTDIR": ""}
     result = synth(folder / "dist", folder, PYTHONPROFILEIMPORTTIME="1", **other)
     assert result.returncode == 0, result.stderr
     assert files_of(folder / "dist") == files_of(ROOT / "dist")

@@ -103,8 +103,6 @@ def backend(
         # Uploads of more than 1 MB are kept in /tmp while they are read; the PDF limit is 50 MB.
         scratch="512Mi",
         availability=availability,
-        # The longest call of an agent takes 300 seconds (PDF). uvicorn would wait for it; the runtime of 0.5.3 cuts it.
-        termination_grace_seconds=330,
     )
 
 

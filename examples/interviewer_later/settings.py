@@ -114,7 +114,6 @@ BACKEND = ApiSettings(
     variables=variables({"DEV_MODE": "false"}),
     scratch="512Mi",
     availability=PAIR,
-    termination_grace_seconds=330,
 )
 PORTS = {
     "user-agent": 8097,

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mesh_harness import Manifest, Pod, expand, probe
+from mesh_harness import Manifest, Pod, before_the_signal, probe
 
 WELL = frozenset({"open", "exit 0"})
 PAUSE, LONGEST_PAUSE = 10.0, 300.0
@@ -316,10 +316,11 @@ class Container:
         if why in ("livenessProbe", "startupProbe"):
             grace = pod.spec[why].get("terminationGracePeriodSeconds", grace)
         deadline = time.monotonic() + grace / self.pace
-        if before := pod.spec.get("lifecycle", {}).get("preStop"):
-            program, seconds = (expand(word, pod.environment) for word in before["exec"]["command"])
-            assert program == "sleep", before
-            ends.within(min(float(seconds) / self.pace, deadline - time.monotonic()))
+        if before := before_the_signal(pod, self.pace):
+            with subprocess.Popen(before, start_new_session=True) as hook:
+                while hook.poll() is None and not ends.within(0.1) and time.monotonic() < deadline:
+                    pass
+                signal_all(hook.pid, signal.SIGKILL)
         with suppress(ProcessLookupError):
             os.kill(pod.process.pid, self.program.stop)
         ends.within(deadline - time.monotonic())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 
 from mesh3.stack import Mesh, Place
+from mesh_harness import before_the_signal
 
 PACE = 5.0
 """How many times as fast as in a cluster the kubelet's clock runs."""
@@ -41,16 +43,19 @@ class People:
             thread.join(60)
 
 
-def stop_as_the_kubelet(mesh: Mesh, place: Place, other: Place, pace: float = PACE) -> None:
+def stop_as_the_kubelet(mesh: Mesh, place: Place, other: Place, pace: float = PACE) -> float:
     """A pod is deleted: those who are led to it, what it does before, the signal.
 
     The cluster is told at once that nobody shall be led to it, and its nodes hear of it a moment later.
+
+    Returns:
+        The seconds that it took.
     """
-    spec = mesh.manifest(place.name)["spec"]["template"]["spec"]
-    (program, seconds) = place.pod.spec["lifecycle"]["preStop"]["exec"]["command"]
-    assert program == "sleep"
-    pause = float(seconds) / pace
-    time.sleep(pause / 2)
-    mesh.service(place.name).leads_to(other.address)
-    time.sleep(pause / 2)
-    assert place.pod.terminate(spec["terminationGracePeriodSeconds"]) is not None, "it had to be killed"
+    began = time.monotonic()
+    grace: int = mesh.manifest(place.name)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    with subprocess.Popen(before_the_signal(place.pod, pace)) as before:
+        time.sleep(5 / pace)
+        mesh.service(place.name).leads_to(other.address)
+        assert before.wait(grace / pace) == 0
+    assert place.pod.terminate(began + grace - time.monotonic()) is not None, "it had to be killed"
+    return time.monotonic() - began

@@ -98,3 +98,20 @@ def test_one_of_0_5_cuts_what_is_under_way_when_it_is_told_to_stop(mesh: Mesh, n
         time.sleep(1)
         assert pods["web"].pod.terminate(6) == 0
         assert call.result().status != 200
+
+
+@pytest.mark.parametrize("name", ["stock", "prices", "web"])
+def test_one_of_0_5_is_not_told_to_stop_before_its_calls_have_ended(mesh: Mesh, needs_mesh: Path, name: str) -> None:
+    """A call that outlasts the pause before it is answered, whoever of those that it goes through is stopped."""
+    mesh.begin_with(MeshRelease.V0_5, needs_mesh)
+    pods = {one: mesh.running(one) for one in ("stock", "prices", "web")}
+    assert eventually(mesh.works, 2 * START), pods["web"].pod.output
+    new = mesh.ready(name)
+    with ThreadPoolExecutor() as people:
+        call = people.submit(mesh.says, seconds=8)
+        time.sleep(1)
+        took = stop_as_the_kubelet(mesh, pods[name], new)
+        # Not before it was answered, and no longer than that.
+        assert 6 < took < 14, pods[name].pod.output
+        assert call.result().status == 200, pods[name].pod.output
+    assert mesh.says().status == 200

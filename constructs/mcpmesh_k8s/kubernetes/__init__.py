@@ -10,7 +10,7 @@ from .budget import Budget, Nodes, SystemPods
 from .capacity import Share
 from .certificate import Certificate, CertificateSettings, authority, client_files, store_certificate
 from .choice import Choice
-from .component import GROUND_WAVE, Component
+from .component import GROUND_WAVE, NAME_LABEL, Component
 from .configuration import yaml_text
 from .container import Container, User, harden
 from .endpoint import Endpoint, Port, port_number
@@ -123,6 +123,7 @@ __all__ = [
     "EMAIL_HEADER",
     "GROUND_WAVE",
     "NAME_HEADER",
+    "NAME_LABEL",
     "ROLE_HEADER",
     "SCALERS",
     "TOKEN_PATH",

@@ -63,8 +63,8 @@ def _tarball() -> Path:
     sources = Path(__file__).with_name("_api_objects")
     package = {"name": _MODULE, "version": _VERSION, "main": "index.js", "jsii": {"outdir": "."}}
     contents = {
-        "package/.jsii": (sources / "assembly.json").read_text(),
-        "package/index.js": (sources / "index.js").read_text(),
+        "package/.jsii": (sources / "assembly.json").read_text(encoding="utf-8"),
+        "package/index.js": (sources / "index.js").read_text(encoding="utf-8"),
         "package/package.json": json.dumps(package),
     }
     path = Path(tempfile.mkdtemp(prefix="mcpmesh-k8s-")) / "api-objects.tgz"

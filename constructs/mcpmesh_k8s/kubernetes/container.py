@@ -14,6 +14,15 @@ from .storage import Volume
 from .values import dataclass
 from .variable import Variable
 
+_UNTIL_QUIET = """\
+sleep "$0"
+left="$1"
+while [ "$left" -gt 0 ] && grep -Eq "$2" /proc/net/tcp /proc/net/tcp6; do
+  sleep 1
+  left=$((left - 1))
+done
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class User:
@@ -55,11 +64,15 @@ class Container:
         args: Replaces the image's arguments.
         ports: What it serves.
         variables: Its environment, in order: ``$(NAME)`` stands for a variable given before.
-        probes: How the kubelet asks after it. Only a container that serves nothing has none.
+        probes: How the kubelet asks after it. Give them to whatever serves, in a sidecar too: without, a Service leads
+            there as soon as its process runs, and nobody sees that it hangs. They are not demanded: what a program
+            answers, only its authors know, and a wrong liveness restarts what works.
         volumes: What is mounted.
         working_directory: Where the process starts; the image's own unless given.
         pre_stop_seconds: Seconds to sleep before SIGTERM, so that Services and gateways stop sending first.
             The image needs a ``sleep``.
+        quiet_seconds: Seconds to wait after that, at most, until nobody is connected to its ports any more: for a
+            program that cuts what is under way when it gets SIGTERM. The image needs ``sh`` and ``grep``, too.
         writable_root_because: Why this image must write to its root file system. Empty, as it should be,
             keeps the root read-only.
         log_pattern: How the level of a line of its log is found, where that is neither JSON nor logfmt: a regular
@@ -78,6 +91,7 @@ class Container:
     volumes: tuple[Volume, ...] = ()
     working_directory: str = ""
     pre_stop_seconds: int = 0
+    quiet_seconds: int = 0
     writable_root_because: str = ""
     log_pattern: str = ""
 
@@ -101,8 +115,11 @@ class Container:
         for probe in self.probes.all if self.probes else ():
             if isinstance(probe.check, (HttpGet, TcpSocket)) and probe.check.port not in names:
                 raise SettingError(f"{where} probe port", probe.check.port, f"Give one of its ports: {sorted(names)}.")
-        if self.pre_stop_seconds < 0:
-            raise SettingError(f"{where} pre_stop_seconds", self.pre_stop_seconds, "Give 0 or more.")
+        for field in ("pre_stop_seconds", "quiet_seconds"):
+            if getattr(self, field) < 0:
+                raise SettingError(f"{where} {field}", getattr(self, field), "Give 0 or more.")
+        if self.quiet_seconds and not self.ports:
+            raise SettingError(f"{where} quiet_seconds", self.quiet_seconds, "It has no ports. Give 0.")
         if self.log_pattern:
             line_pattern(f"{where} log_pattern", self.log_pattern)
 
@@ -115,6 +132,16 @@ class Container:
     def limits(self) -> Amount:
         """What it may use at most."""
         return self.compute.limits + self._volumes
+
+    @property
+    def _before_the_signal(self) -> list[str]:
+        """What a stop begins with. The API has an action ``sleep`` of its own from Kubernetes 1.30 on alone."""
+        if not self.quiet_seconds:
+            return ["sleep", str(self.pre_stop_seconds)] if self.pre_stop_seconds else []
+        ports = "|".join(f"{port.container:04X}" for port in self.ports)
+        # The end of the local address, the remote one, and the state: established.
+        connected = f":({ports}) [0-9A-F]+:[0-9A-F]+ 01 "
+        return ["sh", "-c", _UNTIL_QUIET, str(self.pre_stop_seconds), str(self.quiet_seconds), connected]
 
     @property
     def _volumes(self) -> Amount:
@@ -149,10 +176,8 @@ class Container:
             readiness_probe=probes.readiness.render() if probes else None,
             liveness_probe=probes.liveness.render(probes.hung_grace_seconds) if probes else None,
             resources=k8s.ResourceRequirements(requests=requests, limits=limits),
-            lifecycle=k8s.Lifecycle(
-                pre_stop=k8s.LifecycleHandler(exec=k8s.ExecAction(command=["sleep", str(self.pre_stop_seconds)]))
-            )
-            if self.pre_stop_seconds
+            lifecycle=k8s.Lifecycle(pre_stop=k8s.LifecycleHandler(exec=k8s.ExecAction(command=self._before_the_signal)))
+            if self._before_the_signal
             else None,
             volume_mounts=[volume.mount() for volume in self.volumes] or None,
             security_context=harden(self, assigns_users=assigns_users),

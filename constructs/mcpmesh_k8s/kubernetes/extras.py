@@ -87,6 +87,7 @@ def require_ending(where: str, containers: Sequence[Container]) -> None:
             ("ports", container.ports),
             ("probes", container.probes),
             ("pre_stop_seconds", container.pre_stop_seconds),
+            ("quiet_seconds", container.quiet_seconds),
         ):
             if given:
                 raise SettingError(

@@ -118,12 +118,16 @@ class PodSettings(PodOptions):
         once(f"{self.name} port name", [port.name for container in containers for port in container.ports])
         for container in containers:
             # One that hangs is killed in the middle of a longer pause: it would do nothing with it.
-            if container.pre_stop_seconds >= self.termination_grace_seconds:
-                raise SettingError(
-                    f"{self.name} pre_stop_seconds",
-                    container.pre_stop_seconds,
-                    f"Give less than termination_grace_seconds, {self.termination_grace_seconds}.",
-                )
+            for field, seconds in (
+                ("pre_stop_seconds", container.pre_stop_seconds),
+                ("quiet_seconds", container.pre_stop_seconds + container.quiet_seconds),
+            ):
+                if seconds >= self.termination_grace_seconds:
+                    raise SettingError(
+                        f"{self.name} {field}",
+                        getattr(container, field),
+                        f"Give less than termination_grace_seconds, {self.termination_grace_seconds}, together.",
+                    )
 
     @property
     def main_container(self) -> Container:
@@ -263,7 +267,8 @@ class Pod(Component):
         require_free(f"{self.full_name} port", (port.container for port in self.ports), transit)
         self.patch(*settings.extras.patches)
         self._metrics = (*settings.metrics, *settings.extras.metrics)
-        self._grace_seconds = settings.termination_grace_seconds
+        self.grace_seconds = settings.termination_grace_seconds
+        """Seconds from the start of a stop until it is killed."""
         self._introduced: list[Variable] = []
         self._main: Container | None = None
         self._waits: dict[str, Container] = {}
@@ -771,7 +776,7 @@ class Pod(Component):
                 tolerations=[toleration.render() for toleration in placement.tolerations] or None,
                 affinity=placement.affinity.render(),
                 restart_policy=restart_policy,
-                termination_grace_period_seconds=self._grace_seconds,
+                termination_grace_period_seconds=self.grace_seconds,
                 topology_spread_constraints=list(spread) or None,
                 init_containers=rendered(self.init_containers) or None,
                 containers=rendered(self.containers),

@@ -292,11 +292,22 @@ class Workload(Pod):
             spec=k8s.DeploymentSpec(
                 replicas=self.availability.scale.replicas,
                 revision_history_limit=3,
+                progress_deadline_seconds=self._progress_seconds,
                 selector=k8s.LabelSelector(match_labels=self.selector),
                 strategy=rolling if self.passing_pods else k8s.DeploymentStrategy(type="Recreate"),
                 template=self.pod_template(spread=self.spread_constraints()),
             ),
         )
+
+    @property
+    def _progress_seconds(self) -> int | None:
+        """After how long without progress a rollout has failed, where the usual 600 seconds are too few.
+
+        A pod for which quota or nodes have no room until another has ended is tried again after pauses that double, so
+        within twice the time that it takes. What is taken for failed, ArgoCD gives up.
+        """
+        longest = 2 * self.grace_seconds
+        return longest + 300 if longest > 600 else None
 
     def spread_constraints(self) -> list[k8s.TopologySpreadConstraint]:
         """Over nodes and zones as evenly as the cluster can; a small cluster still runs every pod."""

@@ -175,6 +175,15 @@ class Reader:
         return files
 
 
+def _entry(line: bytes, backup: Backup) -> tuple[str, int, str]:
+    """Checksum, size and path of a file, of a line of the list."""
+    try:
+        checksum, size, path = line.decode().rstrip("\n").split(" ", 2)
+        return checksum, int(size), path
+    except ValueError:
+        raise OperationError(f"The backup {backup.name} has no list of files: {line[:60]!r}") from None
+
+
 def _received(stream: IO[bytes], backup: Backup, folder: Path) -> Iterator[tuple[str, Content]]:
     """Each file that comes, once it was found to be what the manifest says."""
     lines = list[bytes]()
@@ -183,10 +192,10 @@ def _received(stream: IO[bytes], backup: Backup, folder: Path) -> Iterator[tuple
     if hashlib.sha256(b"".join(lines)).hexdigest() != backup.sums:
         raise OperationError(f"The backup {backup.name} is damaged: the list of its files is not that of its manifest.")
     for line in lines:
-        checksum, size, path = line.decode().rstrip("\n").split(" ", 2)
+        checksum, size, path = _entry(line, backup)
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
             raise OperationError(f"The backup {backup.name} has a file {path!r}, which would be written elsewhere.")
-        content = Content(size=int(size), sha256=checksum)
+        content = Content(size=size, sha256=checksum)
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
         with place.open("xb") as file:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from mcpmesh_k8s.kubernetes import Store, Task, Workload, at, each, name_of
+from mcpmesh_k8s.kubernetes import Pod, Store, Task, Workload, name_of
 
 from .environment import Environment
 from .moves import ComposeSide, Stores
+from .pods import there
 from .programs import Kubectl, OperationError, stream
 from .terminal import progress, show
 
-DRAIN = 400
-"""Seconds until every client has stopped: the longest call takes 300, and pods are given 30 more."""
+SLACK = 70
+"""Seconds that a pod may take to be gone, beside those until it is killed."""
 
 
 def clients_of(environment: Environment) -> list[Workload]:
@@ -33,19 +34,12 @@ def stop_clients(environment: Environment, kubectl: Kubectl, pause: float = 3) -
     clients = clients_of(environment)
     tasks = [pod for pod in environment.application.pods if isinstance(pod, Task)]
     suspend(environment, kubectl, True)
-    names = [pod.full_name for pod in (*clients, *tasks)]
     if clients:
         kubectl.do("scale", "--replicas=0", *(client.reference for client in clients))
-    if not names:
+    if not (clients or tasks):
         return
-    selector = f"--selector=app.kubernetes.io/name in ({','.join(names)})"
-    give_up = time.monotonic() + DRAIN
     with progress("the clients of the stores end"):
-        while left := running(kubectl, selector):
-            if time.monotonic() > give_up:
-                raise OperationError(f"These pods do not stop: {', '.join(left)}. make k8s-describe-failing")
-            show(f"waiting for {len(left)} pods to end: {', '.join(left)}")
-            time.sleep(pause)
+        wait_for_ends(kubectl, (*clients, *tasks), lambda _: True, pause)
     show("No client of the stores runs any more. The stores do, with all data.")
 
 
@@ -88,9 +82,23 @@ def start_compose(compose: ComposeSide, services: Sequence[str] = ()) -> None:
         raise OperationError("docker compose up failed: see above.")
 
 
-def running(kubectl: Kubectl, selector: str) -> list[str]:
-    """The pods that a selector finds and that have not ended."""
-    found = kubectl.read("pods", selector)
-    return [
-        name_of(pod) for pod in each(found, "items") if at(pod, "status").get("phase") not in ("Succeeded", "Failed")
-    ]
+def wait_for_ends(
+    kubectl: Kubectl, owners: Sequence[Pod], which: Callable[[Mapping[str, object]], bool], pause: float = 3
+) -> None:
+    """Wait until pods of these are gone: each has the time that it is given to end what is under way.
+
+    Args:
+        kubectl: Where they run.
+        owners: What they are pods of.
+        which: Whether a pod is waited for.
+        pause: Seconds between two looks.
+
+    Raises:
+        OperationError: Pods are still there after that time.
+    """
+    give_up = time.monotonic() + max(owner.grace_seconds for owner in owners) + SLACK
+    while left := [name_of(pod) for pod in there(kubectl, owners) if which(pod)]:
+        if time.monotonic() > give_up:
+            raise OperationError(f"These pods do not stop: {', '.join(left)}. make k8s-describe-failing")
+        show(f"waiting for {len(left)} pods to end: {', '.join(left)}")
+        time.sleep(pause)

@@ -588,7 +588,7 @@ def quick_update(
         if new and deploy.begin_restart(who.environment, kubectl, [one.workload])
     ]
     if changed:
-        deploy.wait_for(kubectl, (), deploy.workloads_of(who.environment, changed))
+        deploy.wait_for(who.environment, kubectl, (), deploy.workloads_of(who.environment, changed))
     else:
         show("No image changed, so nothing is restarted.")
 

@@ -100,7 +100,7 @@ def deploy(environment: Environment, kubectl: Kubectl, phases: Sequence[Rendered
         wake(kubectl, phase.of(*SCALERS))
         # A workload of the phase may wait for what a job of the phase makes, and the job for another workload.
         start_jobs(kubectl, jobs)
-        wait_for(kubectl, phase.of(*FETCHED), phase.of(*CONTROLLERS))
+        wait_for(environment, kubectl, phase.of(*FETCHED), phase.of(*CONTROLLERS))
         wait_for_jobs(kubectl, jobs)
     if last:
         show("--- after all phases")
@@ -123,7 +123,9 @@ def wake(kubectl: Kubectl, autoscalers: Sequence[Manifest]) -> None:
             kubectl.do("scale", target, f"--replicas={scaled.minimum}")
 
 
-def wait_for(kubectl: Kubectl, secrets: Sequence[Manifest], workloads: Sequence[Manifest]) -> None:
+def wait_for(
+    environment: Environment, kubectl: Kubectl, secrets: Sequence[Manifest], workloads: Sequence[Manifest]
+) -> None:
     """Wait for the secrets that an operator fetches, then for workloads.
 
     Raises:
@@ -136,11 +138,20 @@ def wait_for(kubectl: Kubectl, secrets: Sequence[Manifest], workloads: Sequence[
     with progress("roll-out", len(workloads)) as steps:
         for manifest in workloads:
             steps.step(f"roll-out of {reference(manifest)}")
-            if kubectl.stream(
-                "rollout", "status", reference(manifest), f"--timeout={TIMEOUT}s", timeout=TIMEOUT + PATIENCE
-            ):
+            seconds = patience(environment, name_of(manifest))
+            said = ("rollout", "status", reference(manifest), f"--timeout={seconds}s")
+            if kubectl.stream(*said, timeout=seconds + PATIENCE):
                 describe_failing(kubectl)
                 raise OperationError(f"{reference(manifest)} did not become ready: see above.")
+
+
+def patience(environment: Environment, full_name: str) -> int:
+    """Seconds that the roll-out of a workload may take.
+
+    Each of its pods may take as long as it is given to end: where nodes have no room, the next one waits for that.
+    """
+    ends = {pod.full_name: pod.steady_pods * pod.grace_seconds for pod in environment.application.find_all(Workload)}
+    return TIMEOUT + ends.get(full_name, 0)
 
 
 def start_jobs(kubectl: Kubectl, jobs: Sequence[Manifest]) -> None:
@@ -225,7 +236,8 @@ def restart(environment: Environment, kubectl: Kubectl, names: Sequence[str]) ->
     Raises:
         OperationError: There is no such workload, or one does not become ready.
     """
-    wait_for(kubectl, (), begin_restart(environment, kubectl, names or [one.name for one in clients_of(environment)]))
+    begun = begin_restart(environment, kubectl, names or [one.name for one in clients_of(environment)])
+    wait_for(environment, kubectl, (), begun)
 
 
 def begin_restart(environment: Environment, kubectl: Kubectl, names: Sequence[str]) -> list[Manifest]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mcpmesh_k8s.kubernetes import at, each, name_of
+from mcpmesh_k8s.kubernetes import at, name_of
 from mcpmesh_k8s.services import Registry
 
 from .environment import Environment
 from .health import ask, expect_ok
+from .pods import is_leaving, there
 from .programs import Kubectl, OperationError, UsageError
 from .terminal import progress, show
 
@@ -97,7 +98,7 @@ def _told(kubectl: Kubectl, registry: Registry, tell: Callable[[str, str], State
     Raises:
         OperationError: None of its pods runs, or one does not answer.
     """
-    pods = _running(kubectl, registry)
+    pods = [name_of(pod) for pod in there(kubectl, [registry]) if runs(pod)]
     if not pods:
         raise OperationError(f"No pod of {registry.full_name} runs: make k8s-status")
     jobs = 0
@@ -107,15 +108,9 @@ def _told(kubectl: Kubectl, registry: Registry, tell: Callable[[str, str], State
     return jobs
 
 
-def _running(kubectl: Kubectl, registry: Registry) -> Sequence[str]:
-    """The pods of a registry that run, and are not about to end."""
-    selector = ",".join(f"{key}={value}" for key, value in registry.selector.items())
-    found = kubectl.read("pods", f"--selector={selector}")
-    return [
-        name_of(pod)
-        for pod in each(found, "items")
-        if at(pod, "status").get("phase") == "Running" and "deletionTimestamp" not in at(pod, "metadata")
-    ]
+def runs(pod: Mapping[str, object]) -> bool:
+    """Whether a pod can be told something."""
+    return at(pod, "status").get("phase") == "Running" and not is_leaving(pod)
 
 
 def _drained(pod: str, url: str) -> State:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from mcpmesh_k8s.kubernetes import Manifest, at, each, name_of, template_of
+from mcpmesh_k8s.kubernetes import NAME_LABEL, Manifest, Pod, at, each, name_of, template_of
 
 from .answers import Service
 from .environment import Environment
@@ -75,8 +75,7 @@ def service_of(
     alive = [
         pod
         for pod in pods
-        if "deletionTimestamp" not in at(pod, "metadata")
-        and not (ready >= wanted and at(pod, "status").get("phase") == "Failed")
+        if not is_leaving(pod) and not (ready >= wanted and at(pod, "status").get("phase") == "Failed")
     ]
     image = _image(found)
     if found is None:
@@ -183,6 +182,19 @@ def _last_seen(event: Mapping[str, object]) -> str:
 def pods_of(kubectl: Kubectl) -> list[Mapping[str, object]]:
     """The pods of the namespace."""
     return list(each(kubectl.read("pods"), "items"))
+
+
+def there(kubectl: Kubectl, owners: Iterable[Pod]) -> list[Mapping[str, object]]:
+    """The pods of workloads and tasks that have not ended: those that are about to end, too."""
+    names = ",".join(owner.full_name for owner in owners)
+    selector = f"--selector={NAME_LABEL} in ({names})"
+    found = kubectl.read("pods", selector)
+    return [pod for pod in each(found, "items") if at(pod, "status").get("phase") not in ("Succeeded", "Failed")]
+
+
+def is_leaving(pod: Mapping[str, object]) -> bool:
+    """Whether a pod is about to end."""
+    return "deletionTimestamp" in at(pod, "metadata")
 
 
 def containers_in(pod: Mapping[str, object]) -> list[Mapping[str, object]]:

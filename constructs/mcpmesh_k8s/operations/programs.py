@@ -165,7 +165,7 @@ def _stream_between(
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
     ) as process:
         assert process.stdout is not None
@@ -254,7 +254,7 @@ class Kubectl:
         with (
             tempfile.TemporaryFile("w+") as said,
             subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, encoding="utf-8"
             ) as process,
         ):
             try:
@@ -282,7 +282,7 @@ def _captured(
             env=_environment(variables),
             input=stdin or "",
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=timeout,
             check=False,
         )

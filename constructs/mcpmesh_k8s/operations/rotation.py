@@ -21,9 +21,11 @@ from mcpmesh_k8s.kubernetes import (
     each,
 )
 
+from .clients import wait_for_ends
 from .deploy import begin_restart, wait_for
 from .environment import Environment
 from .moves import ClusterSide
+from .pods import is_leaving
 from .programs import Kubectl, OperationError, UsageError, require
 from .secrets import new_value, put_values
 from .terminal import progress, show
@@ -88,8 +90,11 @@ def rotate(environment: Environment, kubectl: Kubectl, name: str, key: str, *, p
     begun = begin_restart(environment, kubectl, [reader.name for reader in readers]) if readers else []
     if rotation:
         rotation.replace(new)
-    wait_for(kubectl, (), begun)
+    wait_for(environment, kubectl, (), begun)
     if rotation:
+        if readers:
+            # A pod of before ends what is under way with the old value.
+            wait_for_ends(kubectl, readers, is_leaving, pause)
         rotation.dismiss(old, new)
     report(entries, [reader.name for reader in readers])
 

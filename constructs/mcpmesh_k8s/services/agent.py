@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
+    Alert,
     Compute,
     Container,
     File,
@@ -48,10 +49,15 @@ _SOURCE = "/app/source"
 _LEFT_OUT = ("__pycache__", "node_modules")
 _HOST = "MCP_MESH_HTTP_HOST"
 _PRE_STOP = 10
+_LONGEST_CALL = 300
+"""Seconds that a call of another agent may take unless said: what the runtimes of 3.x wait. Those of 0.5 wait as long
+where they fall back to plain HTTP or to a stream, and less else."""
 _LEAVING = 50
 """Seconds that the runtimes take to leave with jobs under way, at most.
 
 That of TypeScript gives up after 45 (agent.ts of 3.6). That of Python leaves its jobs at once (seen of 3.8)."""
+_LEAVING_JOBS = 20
+"""Seconds that the runtime of Python takes to leave, at most: it was seen to take one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +161,9 @@ class MeshSettings(WorkloadOptions):
         debounce_seconds: Of Python: seconds that the mesh waits after the last decorator before it registers. Its own
             default, 1, can run out in the middle of a slow import.
         mesh_namespace: The mesh's namespace, which is not the cluster's.
-        termination_grace_seconds: Seconds from the start of the stop until the container is killed.
+        termination_grace_seconds: Seconds from the start of the stop until the container is killed: unless given, as
+            long as a call may take (``call_seconds``) and half a minute, or a minute for TypeScript and Java. A stop
+            ends as soon as no call is under way.
         tls: To which stores the code, and the runtime with it, speaks TLS. To Redis the runtime of 0.5.3 does, by
             ``REDIS_URL``, and that of 3.x does not; what else the code has for clients, only its authors know.
         startup_seconds: How long a start may take; 120, or 300 for Java, unless given. Python of 3.x then waits as long
@@ -179,7 +187,7 @@ class MeshSettings(WorkloadOptions):
     tracing: bool = True
     debounce_seconds: int = 5
     mesh_namespace: str = "default"
-    termination_grace_seconds: int = 30
+    termination_grace_seconds: int | None = None
     tls: tuple[TlsClient, ...] = ()
     startup_seconds: int | None = None
     settle_seconds: int | None = None
@@ -249,7 +257,24 @@ class MeshSettings(WorkloadOptions):
     @property
     def stop_seconds(self) -> int:
         """Seconds from the start of the stop until the container is killed."""
-        return self.termination_grace_seconds
+        if self.termination_grace_seconds is not None:
+            return self.termination_grace_seconds
+        return _PRE_STOP + (self.call_seconds or _LONGEST_CALL) + self.leaving_seconds
+
+    @property
+    def leaving_seconds(self) -> int:
+        """Seconds that its runtime takes to leave, at most, when no call is under way."""
+        return _LEAVING_JOBS if isinstance(self.program, Python) else _LEAVING
+
+    def quiet_seconds(self, release: MeshRelease) -> int:
+        """Seconds to wait for calls that are under way, at most, before a runtime is told that would cut them.
+
+        Args:
+            release: Which it is of.
+        """
+        if self.program.ends_calls and not release.cuts_calls:
+            return 0
+        return max(self.stop_seconds - self.pre_stop_seconds - self.leaving_seconds, 0)
 
 
 def _some(paths: Sequence[str]) -> str:
@@ -288,7 +313,7 @@ class AgentSettings(MeshSettings):
     @property
     def stop_seconds(self) -> int:
         """As long as is given, and as jobs are given with the time to leave."""
-        return max(self.termination_grace_seconds, self.jobs_grace_seconds + _LEAVING if self.jobs_grace_seconds else 0)
+        return max(super().stop_seconds, self.jobs_grace_seconds + _LEAVING if self.jobs_grace_seconds else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -393,6 +418,7 @@ def _mesh_container(
         probes=replace(probes, hung_grace_seconds=30) if settings.stop_seconds > 30 else probes,
         volumes=(Scratch(size=settings.scratch or program.scratch), *program.folders, *settings.code.files),
         pre_stop_seconds=settings.pre_stop_seconds,
+        quiet_seconds=settings.quiet_seconds(release),
         log_pattern=program.log_pattern,
     )
 
@@ -592,6 +618,12 @@ class Api(_MeshWorkload):
                 ),
             ),
         )
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """That its certificate may end, where the mesh speaks TLS: it shows it to the mesh alone."""
+        tls = mesh_of(self).tls
+        return tls.alerts_of(self) if tls else ()
 
     @property
     def http_checks(self) -> tuple[HttpCheck, ...]:

@@ -109,6 +109,14 @@ class Runtime(ABC):
         return False
 
     @property
+    def ends_calls(self) -> bool:
+        """Whether the runtime of 3.x, told to stop, ends the calls that are under way before it leaves.
+
+        That of TypeScript does not (``shutdown`` of ``agent.ts``), and of Java's it is not known.
+        """
+        return False
+
+    @property
     def probes_every_api(self) -> bool:
         """Whether every API service answers the mesh's probes, whatever server the code starts."""
         return True
@@ -145,6 +153,11 @@ class Python(Runtime):
     def __post_init__(self) -> None:
         """Refuse what is no module."""
         require_module("Python.module", self.module)
+
+    @property
+    def ends_calls(self) -> bool:
+        """It does: seen of 3.8."""
+        return True
 
     @property
     def language(self) -> Language:

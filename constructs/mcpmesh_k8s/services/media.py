@@ -61,7 +61,9 @@ class MediaStore:
                 "Whoever has them uses the other buckets too. Give Bucket(…, keys) a Secret of its own.",
             )
         endpoint, anonymous = minio.endpoint("api"), minio.anonymous
-        ca = {"AWS_CA_BUNDLE": minio.certificate.authority_file} if minio.certificate else {}
+        # What boto3 reads, and what Node does, whose client of S3 has no variable of its own.
+        known = ("AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+        ca = dict.fromkeys(known, minio.certificate.authority_file) if minio.certificate else {}
         told = self._told(bucket.settings.bucket, endpoint.url, "us-east-1", bucket.keys)
         return replace(anonymous, introduction=variables({**told, **ca}))
 

@@ -74,6 +74,14 @@ class MeshRelease(Choice):
         """Whether the runtime speaks TLS to Redis: the core of 3.x is built without, and would lose traces silently."""
         return self is MeshRelease.V0_5
 
+    @property
+    def cuts_calls(self) -> bool:
+        """Whether every runtime ends the process at SIGTERM whatever is under way: it takes the signal from the server.
+
+        Of 3.x it depends on the language.
+        """
+        return self is MeshRelease.V0_5
+
     def runtime_image(self, runtime: Runtime) -> Image:
         """The plain runtime of a language."""
         return images.PYTHON_RUNTIME_0_5 if self is MeshRelease.V0_5 else runtime.image

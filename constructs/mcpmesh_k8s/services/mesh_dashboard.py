@@ -11,6 +11,7 @@ from constructs import Construct
 
 from mcpmesh_k8s.images import MESH_UI
 from mcpmesh_k8s.kubernetes import (
+    Alert,
     Compute,
     Container,
     External,
@@ -218,6 +219,12 @@ class MeshDashboard(Workload):
         ):
             if not self._given(name):
                 yield f"{self.full_name} has no {name}: {self.name}.{instead}, or give it by an External."
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """That its certificate may end, where the mesh speaks TLS: it shows it to the mesh alone."""
+        tls = mesh_of(self).tls
+        return tls.alerts_of(self) if tls else ()
 
     @property
     def http_checks(self) -> tuple[HttpCheck, ...]:

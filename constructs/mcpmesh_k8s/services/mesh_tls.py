@@ -12,16 +12,20 @@ from typing import TypeVar
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
+    Alert,
     Certificate,
     CertificateSettings,
     CertificateSource,
+    CertManager,
     Choice,
     Container,
     Exec,
     HttpGet,
+    Pod,
     PodSettings,
     Probe,
     Probes,
+    Severity,
     TcpSocket,
     Variable,
     dataclass,
@@ -118,6 +122,31 @@ class MeshTls:
         if self.reloader:
             extras = replace(extras, annotations=(*extras.annotations, (_RELOAD, certificate.secret)))
         return replace(settings, container=container, extras=extras)
+
+    def alerts_of(self, pod: Pod) -> tuple[Alert, ...]:
+        """That a program may show a certificate that ends, where nobody can ask to see it.
+
+        What it has read when it started was good for as long as others are renewed before. Of certificates that
+        somebody else makes, that is not known.
+
+        Args:
+            pod: One that serves without a certificate, and shows it as a client alone.
+        """
+        source = self.certificates
+        if self.reloader or pod.application.settings.reloader or not isinstance(source, CertManager):
+            return ()
+        started = f'kube_pod_container_state_started{{pod=~"{pod.full_name}-.+", container="{pod.container.name}"}}'
+        left = min(48 * 3600, source.renewed_before // 4)
+        return (
+            Alert(
+                name="CertificateReadLongAgo",
+                expression=f"max by (pod) ({started}) + {source.renewed_before} - time() < {left}",
+                for_minutes=60,
+                severity=Severity.TICKET,
+                summary="{{ $labels.pod }} may show a certificate that ends",
+                description="It has read it when it started: in {{ $value | humanizeDuration }} it may have ended.",
+            ),
+        )
 
 
 def _demanding(container: Container, client: HttpsClient) -> Container:

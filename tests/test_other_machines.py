@@ -1,0 +1,266 @@
+"""The two commands work, or say why not, in any folder and whatever a person has set for other programs.
+
+A stand-in plays Python, and with it pip and npm: what is tried here is what make tells them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, requires, temporary_folder
+
+pytestmark = requires("make")
+
+STAND_IN = """\
+#!/bin/sh
+echo "$*" >>"$CALLS"
+env >"$CALLS.environment"
+case "$*" in
+"-m venv --clear "*)
+  sleep 0.2
+  rm -rf "$4"
+  mkdir -p "$4/bin"
+  cp "$0" "$4/bin/python"
+  printf '#!/bin/sh\\necho "$HOME" >"$CALLS.home"; mkdir -p node_modules; test ! -e offline\\n' >"$4/bin/npm"
+  chmod +x "$4/bin/npm"
+  echo "command = python -m venv --clear $PWD/$4" >"$4/pyvenv.cfg" ;;
+*--editable*) echo "$PWD/constructs" >.venv/__editable__.mcpmesh_k8s-1.pth ;;
+*purelib*) echo .venv ;;
+*find_go.py) echo "$PWD/go" ;;
+esac
+"""
+GO = """\
+#!/bin/sh
+test "$1" = version || for word in "$@"; do echo "$word" >>"$CALLS.go"; done
+"""
+ODD = "it's a, clone #1 50% [ü] (x)&;=b ~ *"
+
+
+class Clone:
+    """What make reads of a clone, in a folder of this name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._calls = folder, folder.parent / "calls"
+        folder.mkdir()
+        for name in ("Makefile", "k8s.mk", "requirements.txt", "package.json", "package-lock.json", ".npmrc"):
+            shutil.copy(ROOT / name, folder)
+        registry = (f"tests/mesh_registry/{name}" for name in ("package.json", "package-lock.json"))
+        for name in ("constructs/mcpmesh_k8s_node.pth", "tests/age/go.mod", "tests/age/go.sum", *registry):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+        self.program("python", STAND_IN)
+        self.program("go", GO)
+
+    def program(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    def make(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", "PYTHON=./python", *words],
+            cwd=self.folder,
+            env={**os.environ, "CALLS": str(self._calls), **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def calls(self, suffix: str = "") -> list[str]:
+        path = Path(f"{self._calls}{suffix}")
+        return path.read_text().splitlines() if path.exists() else []
+
+
+# --- the folder ---
+
+
+def test_a_folder_of_any_other_name_is_set_up_and_programs_are_built_into_it(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / ODD)
+    done = clone.make("node_modules/.ready", "build/bin/age")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (clone.folder / "node_modules/.ready").exists()
+    # Python would not start in a locale without ü, where its letters stood there.
+    assert (clone.folder / ".venv/__editable__.mcpmesh_k8s-1.pth").read_text() == "../../../../constructs\n"
+    assert clone.calls(".go")[-3:] == ["-o", f"{clone.folder}/build/bin/age", "tool"]
+
+
+@pytest.mark.parametrize(
+    ("character", "target"), [*((character, "synth") for character in ':$`"\\{}'), (":", "test"), ("$", "setup")]
+)
+def test_a_folder_in_which_python_makes_no_environment_is_refused_in_one_sentence(
+    tmp_path: Path, character: str, target: str
+) -> None:
+    clone = Clone(tmp_path / f"a{character}b")
+    done = clone.make(target)
+    assert done.returncode == 2
+    assert 'The path of this folder has one of : $ ` " \\ { } in it, with which Python' in done.stdout
+    assert clone.calls() == []
+
+
+def test_programs_are_found_in_a_folder_whose_name_could_be_a_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "[a] *"
+    for module in ("age", "oauth2_proxy", "postgres_exporter"):
+        (folder / "tests" / module).mkdir(parents=True)
+        shutil.copy(ROOT / "tests" / module / "go.mod", folder / "tests" / module)
+    shutil.copy(ROOT / "tests/programs.py", folder / "tests")
+    tsx, mesh = folder / "node_modules/.bin/tsx", folder / ".venv-mesh/lib/python3.11/site-packages/mesh"
+    tsx.parent.mkdir(parents=True)
+    tsx.touch(0o755)
+    mesh.mkdir(parents=True)
+    (folder / ".venv-mesh/bin").mkdir()
+    asked = "from programs import find, named; print(*(find(named(name)).path for name in ('tsx', 'mesh')), sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", asked], cwd=folder / "tests", capture_output=True, text=True)
+    assert done.stdout.splitlines() == [str(tsx), str(folder / ".venv-mesh/bin")], done.stderr
+
+
+# --- an environment that came along ---
+
+
+@pytest.fixture
+def ready(tmp_path: Path) -> Clone:
+    clone = Clone(tmp_path / "clone")
+    assert clone.make(".venv/.ready").returncode == 0
+    return clone
+
+
+def made_anew(clone: Clone) -> bool:
+    before = clone.calls().count("-m venv --clear .venv")
+    assert clone.make(".venv/.ready").returncode == 0
+    return clone.calls().count("-m venv --clear .venv") > before
+
+
+def moved(clone: Clone) -> Clone:
+    clone.folder = clone.folder.rename(clone.folder.with_name("elsewhere"))
+    return clone
+
+
+def copied(clone: Clone) -> Clone:
+    clone.folder = Path(shutil.copytree(clone.folder, clone.folder.with_name("copy")))
+    return clone
+
+
+def without_its_python(clone: Clone) -> Clone:
+    (clone.folder / ".venv/bin/python").unlink()
+    (clone.folder / ".venv/bin/python").symlink_to("/nowhere/python3")
+    return clone
+
+
+def reached_by_a_link(clone: Clone) -> Clone:
+    link = clone.folder.with_name("link")
+    link.symlink_to(clone.folder)
+    clone.folder = link
+    return clone
+
+
+def linked_to_that_of_another(clone: Clone) -> Clone:
+    another = clone.folder.with_name("another")
+    (clone.folder / ".venv").rename(another)
+    (clone.folder / ".venv").symlink_to(another)
+    return clone
+
+
+@pytest.mark.parametrize(
+    ("change", "anew"),
+    [
+        (moved, True),
+        (copied, True),
+        (without_its_python, True),
+        (reached_by_a_link, False),
+        (linked_to_that_of_another, False),
+        (lambda clone: clone, False),
+    ],
+    ids=["moved", "copied", "its Python is gone", "reached by a link", "a link to another", "as it was"],
+)
+def test_an_environment_of_another_folder_or_of_no_python_is_made_anew(
+    ready: Clone, change: Callable[[Clone], Clone], anew: bool
+) -> None:
+    assert made_anew(change(ready)) == anew
+
+
+@pytest.mark.parametrize("target", ["node_modules/.ready", "build/mesh-registry/.ready"])
+def test_what_npm_could_not_bring_is_asked_for_again(ready: Clone, target: str) -> None:
+    (ready.folder / "offline").touch()
+    assert ready.make(target).returncode == 2
+    (ready.folder / "offline").unlink()
+    done = ready.make(target)
+    assert done.returncode == 0
+    assert "--- " in done.stdout, "it is taken for done"
+
+
+# --- what a person has set ---
+
+
+def test_what_is_set_for_other_programs_does_not_reach_those_of_make(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    python = ("HOME", "OPTIMIZE", "PATH", "SAFEPATH", "UTF8", "WARNINGS")
+    pip = ("DRY_RUN", "PREFIX", "PYTHON", "REQUIRE_HASHES", "ROOT", "TARGET")
+    hostile = {**{f"PYTHON{name}": "1" for name in python}, **{f"PIP_{name}": "1" for name in pip}}
+    kept = {"PIP_INDEX_URL": "https://pypi.example.com", "HTTPS_PROXY": "http://proxy.example.com"}
+    assert clone.make(".venv/.ready", PIP_USER="1", LC_ALL="C", **hostile, **kept).returncode == 0
+    seen = dict(line.partition("=")[::2] for line in clone.calls(".environment"))
+    assert hostile.keys() & seen.keys() == set()
+    assert seen.items() >= {"PIP_USER": "0", "LC_ALL": "C.UTF-8", **kept}.items()
+
+
+def test_npm_brings_the_tools_where_it_shall_leave_out_those_of_development(tmp_path: Path) -> None:
+    """NODE_ENV=production would."""
+    planned = Clone(tmp_path / "clone").make("--dry-run", "node_modules/.ready").stdout
+    assert "npm ci --include=dev\n" in planned
+
+
+@pytest.mark.parametrize("home", ["", "/nowhere", "own"])
+def test_npm_gets_a_home_that_it_can_write_to(ready: Clone, home: str) -> None:
+    """Without one it fails, or tries for ever."""
+    own = ready.folder.with_name("own")
+    own.mkdir()
+    assert ready.make("node_modules/.ready", HOME=str(own) if home == "own" else home).returncode == 0
+    assert ready.calls(".home") == [str(own if home == "own" else ready.folder / "build")]
+
+
+@pytest.mark.parametrize("target", ["synth", "test", "setup"])
+@pytest.mark.parametrize("given", ["PYTHON=./old", "PYTHON=no-such-python"])
+def test_a_python_that_is_too_old_is_refused_before_it_runs_anything(tmp_path: Path, given: str, target: str) -> None:
+    clone = Clone(tmp_path / "clone")
+    clone.program("old", '#!/bin/sh\necho "$*" >>"$CALLS"\nexit 1\n')
+    done = clone.make(given, target)
+    assert done.returncode == 2
+    name = given.removeprefix("PYTHON=")
+    assert f"{name} is not Python 3.11 or newer. Name one that is: make PYTHON=python3.12\n" in done.stdout
+    assert [call for call in clone.calls() if "version_info" not in call] == []
+
+
+def test_targets_that_are_asked_for_at_once_set_up_one_after_the_other(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    done = clone.make("--jobs=4", "synth", "setup", "lint", "SYSTEM_PACKAGES=no")
+    assert clone.calls().count("-m venv --clear .venv") == 1, done.stdout
+
+
+# --- where the tests keep what is temporary ---
+
+
+def test_servers_are_given_paths_that_end_at_no_blank_fit_a_socket_and_can_be_entered(tmp_path: Path) -> None:
+    own = Path("/tmp") / f"mcpmesh-{os.getpid()}"
+    own.mkdir()
+    try:
+        assert temporary_folder(str(own)) == str(own)
+        own.chmod(0o700)
+        assert temporary_folder(str(own)) == ("/tmp" if os.geteuid() == 0 else str(own))
+    finally:
+        own.rmdir()
+    for odd in (
+        "/var/tmp/of a person",
+        "relative",
+        "/var/tmp/" + "long/" * 10,
+        "/var/tmp/a'b",
+        "/var/tmp/{a}",
+        "/tmp/ü",
+    ):
+        assert temporary_folder(odd) == "/tmp", odd
