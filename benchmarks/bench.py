@@ -67,7 +67,7 @@ redis_settings = RedisSettings(image=images.REDIS, compute=Compute(cpu="1", memo
 keys = redis_settings.secret_keys
 redis = Redis(phase, redis_settings, Secret(phase, SecretSettings(name="redis", keys=keys, source=source)))
 registry = Registry(phase, RegistrySettings(image=images.REGISTRY, compute=Compute(cpu="1", memory="1Gi"),
-                                            variables=variables({"DATABASE_URL": "/data/mesh.db"})))
+                                            extras=PodExtras(volumes=(Scratch(name="data", mount_path="/data"),))))
 registry.connects_to(redis, wait=True)
 for number in range(int(sys.argv[2])):
     agent = Agent(phase, AgentSettings(

@@ -21,18 +21,18 @@ shop = mcpmesh.Application(mcpmesh.ApplicationSettings(name="shop"), outdir="dis
 foundation, mesh, services = (mcpmesh.Phase(shop, name) for name in ("foundation", "mesh", "services"))
 
 
-def secret(name: str, keys: tuple[str, ...]) -> mcpmesh.Secret:
+def secret(name: str, *keys: str | mcpmesh.IssuedKey | mcpmesh.RandomKey) -> mcpmesh.Secret:
     """A Secret that exists in the cluster."""
     return mcpmesh.Secret(foundation, mcpmesh.SecretSettings(name=name, keys=keys, source=mcpmesh.ExistingSecrets()))
 
 
 mcpmesh.Namespace(foundation, mcpmesh.NamespaceSettings(budget=mcpmesh.Budget(cpu="2", memory="4Gi")))
-postgres = mcpmesh.Postgres(foundation, POSTGRES, secret("postgres", POSTGRES.secret_keys))
-redis = mcpmesh.Redis(foundation, REDIS, secret("redis", REDIS.secret_keys))
+postgres = mcpmesh.Postgres(foundation, POSTGRES, secret("postgres", *POSTGRES.secret_keys))
+redis = mcpmesh.Redis(foundation, REDIS, secret("redis", *REDIS.secret_keys))
 registry = mcpmesh.Registry(mesh, mcpmesh.RegistrySettings(image=mcpmesh.images.REGISTRY, compute=SMALL))
 prices = mcpmesh.Agent(services, PRICES)
 
-# A path exists when it is said here, in both directions, and the variables that name the target come with it.
+# A path exists when it is said here, in both directions, and a store's and the registry's variables come with it.
 registry.connects_to(postgres.database("mesh", role="mesh"), redis, wait=True)
 prices.connects_to(redis, wait=True)
 prices.connects_to(registry)

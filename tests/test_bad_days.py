@@ -3,6 +3,7 @@ nothing."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -159,6 +160,29 @@ def test_every_call_that_people_watch_has_a_deadline_but_what_they_end_themselve
     assert all(limit is None or 60 <= limit <= 1600 for limit in limits)
 
 
+# --- a terminal of long ago ---
+
+
+def test_a_sign_that_the_terminal_does_not_know_stops_nothing(workplace: Workplace) -> None:
+    old = {
+        "kind": "Deployment",
+        "metadata": {"name": "ai-interviewer-old"},
+        "spec": {"template": {"spec": {"containers": [{"image": "größer:1"}]}}},
+    }
+    workplace.stand_ins.answer("kubectl", "get deployments,.* --output=json$", json.dumps({"items": [old]}))
+    done = subprocess.run(
+        [sys.executable, "-m", "ai_interviewer", "status", "dev"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"gr\\xf6\\xdfer:1  no longer rendered\n" in done.stdout
+
+
 # --- Ctrl-C ---
 
 
@@ -180,10 +204,11 @@ def test_ctrl_c_at_a_terminal_ends_without_a_traceback(tmp_path: Path, workplace
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         nodes = [int(child) for child in children if "jsii" in Path(f"/proc/{child}/cmdline").read_text()]
         assert nodes
-        # It would end at once, and jsii says farewell to it when Python ends: a traceback, when Python is the later.
-        assert process.pid not in map(os.getpgid, nodes)
+        groups = [os.getpgid(node) for node in nodes]
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
+    # In the group it would end at once. jsii says farewell to it when Python ends: a traceback, when that comes later.
+    assert process.pid not in groups
     assert (process.returncode, out, err) == (130, "", "stopped\n")
     # Node has ended, and taken what it unpacked with it.
     assert eventually(lambda: not list(tmp_path.glob("tmp*")), 10)
@@ -275,8 +300,8 @@ def test_without_a_terminal_nobody_is_asked_for_a_key(operate: Operate, workplac
     result = operate("rotate", "dev", "--name", "claude", "--key", "api-key")
     assert (result.status, result.err) == (
         1,
-        "error: CLAUDE_API_KEY comes from Anthropic, console.anthropic.com, and there is no terminal to ask for it. Write "
-        "it into .env, give it by make k8s-secrets REPLACE=CLAUDE_API_KEY, then this again with PRESENT=1.\n",
+        "error: CLAUDE_API_KEY comes from Anthropic, console.anthropic.com, and there is no terminal to ask for it. "
+        "Write it into .env, give it by make k8s-secrets REPLACE=CLAUDE_API_KEY, then this again with PRESENT=1.\n",
     )
     assert not [line for line in workplace.stand_ins.lines() if " patch " in line]
 

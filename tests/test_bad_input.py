@@ -332,7 +332,7 @@ CASES = {
         added(lambda _, phase: agent(phase, "pdf-extractor")),
     ),
     "a second service of one name": Case(
-        ("Workload name", "'redis'", "A Redis has this name already"),
+        ("Workload name", "'redis'", "Another Redis has this name already"),
         added(lambda _, phase: Workload(phase, service(name="redis"))),
     ),
     "a port out of range": Case(

@@ -529,7 +529,11 @@ def test_a_manifest_that_is_none_is_refused(exported: Path, tmp_path: Path, text
         import_data(CLUSTER, STORES, tmp_path / "elsewhere")
 
 
-DAMAGED_FACTS = ({}, {"keys": "many", "databases": {"mcpmesh": []}}, {"databases": 3, "keys": None})
+DAMAGED_FACTS: tuple[dict[str, object], ...] = (
+    {},
+    {"keys": "many", "databases": {"mcpmesh": []}},
+    {"databases": 3, "keys": None},
+)
 
 
 @pytest.mark.parametrize(

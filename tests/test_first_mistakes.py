@@ -157,7 +157,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         stranger,
         r"'other-web' was given. Unknown target: .* External\(peer=NamespacePods\(namespace='other', …\)\), and lets",
     ),
-    "two phases of one name": (twice, "Phase name: 'all' was given. A phase has this name already"),
+    "two phases of one name": (twice, "Phase name: 'all' was given. Another phase has this name already"),
 }
 
 

@@ -64,6 +64,7 @@ from mcpmesh_k8s import (
     IdentityHeaders,
     IssuedKey,
     LoginSettings,
+    NoLogin,
     OAuth2ProxySettings,
     Phase,
     Port,
@@ -1332,6 +1333,37 @@ def hurried(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Gene
     application.synth()
     with running_gateway(read_manifests(folder)) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def open_to_all(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
+    """A gateway before which nobody signs in."""
+    folder = tmp_path_factory.mktemp("open")
+    application = Application(ApplicationSettings(name="ai-interviewer"), outdir=folder)
+    phase = Phase(application, "access")
+    compute = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
+    user = User(uid=1000, gid=1000)
+    container = Container(
+        name="backend", image=images.OPENRESTY, user=user, compute=compute, ports=(Port(number=8000),)
+    )
+    backend = Workload(phase, WorkloadSettings(name="backend", container=container))
+    route = Route(path="/", to=backend, audience=Audience.PUBLIC, rate=RateLimit(per_second=1, burst=3))
+    settings = GatewaySettings(image=images.OPENRESTY, compute=compute, host="shop.local", https=False)
+    Gateway(phase, settings, (route,), NoLogin())
+    close(phase)
+    application.synth()
+    with running_gateway(read_manifests(folder)) as running:
+        yield running
+
+
+def test_without_a_login_everyone_is_served_and_nobody_is_taken_at_their_word(open_to_all: RunningGateway) -> None:
+    said = [("X-Auth-Request-Email", "me@example.com"), ("Authorization", "Bearer me"), ("X-Api-Key", "mine")]
+    service, request = arrives(open_to_all, "POST", "/api/trips", headers=[*said, ("Cookie", "__Host-login=me")])
+    assert service == "backend"
+    assert (request.headers["X-Auth-Request-Email"], request.headers["Authorization"]) == (None, None)
+    assert (request.headers["X-Api-Key"], request.headers["Cookie"]) == ("mine", None)
+    answers = [open_to_all.request("GET", "/api/trips", headers=[]) for _ in range(5)]
+    assert [answer.status for answer in answers][-1] == 429
 
 
 @pytest.mark.parametrize("target", ["/", "/api/x?y=z", "/static/a;b", "/-/healthy", "/oauth2/start"])

@@ -54,11 +54,11 @@ from mcpmesh_k8s import (
     TreeError,
     TypeScript,
     images,
-    variables,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
 from mcpmesh_k8s.kubernetes.platforms import IpFamily
 from mesh_harness import LOCALHOST, eventually, free_port, is_open
+from registry_room import ROOM
 
 CODE = BuiltImage(image=Image(repository="acme/prices", tag="1.4.2"))
 ROOMY = Compute(cpu="100m", memory="256Mi", memory_limit="512Mi")
@@ -76,8 +76,7 @@ def phase_of(mesh: Mesh = NEW) -> Phase:
 
 
 def registry_of(phase: Phase) -> Registry:
-    database = variables({"DATABASE_URL": "/data/mesh.db"})
-    return Registry(phase, RegistrySettings(image=images.REGISTRY, compute=ROOMY, variables=database))
+    return Registry(phase, RegistrySettings(image=images.REGISTRY, compute=ROOMY, extras=ROOM))
 
 
 def agent_of(settings: AgentSettings, mesh: Mesh = NEW) -> Agent:

@@ -34,6 +34,7 @@ from mcpmesh_k8s import (
     AwsEbs,
     CertManager,
     Compute,
+    ConfigMapKey,
     Container,
     EncryptedStorageClass,
     ExistingSecrets,
@@ -55,6 +56,7 @@ from mcpmesh_k8s import (
     SecretSettings,
     Target,
     User,
+    Variable,
     Workload,
     WorkloadSettings,
     images,
@@ -62,6 +64,7 @@ from mcpmesh_k8s import (
     variables,
 )
 from mcpmesh_k8s.kubernetes.manifest import at, each, name_of
+from registry_room import ROOM
 
 PACKAGE = Path(mcpmesh_k8s.__file__).parent
 APPLICATION = Path(ai_interviewer.__file__).parent
@@ -234,6 +237,7 @@ def test_what_a_public_function_returns_is_what_it_says() -> None:
         shop.is_known_by(CertManager(issuer="ca"))
         Application.of(shop.claims(EncryptedStorageClass(driver=AwsEbs()))).manifests()
         shop.web.accepts_from(HostNetwork(ranges=("10.0.0.0/24",)))
+        Variable(name="REGION", value=ConfigMapKey(config_map="regions", key="home")).render()
         shop.scales(RequestRate(minimum=1, maximum=2, per_pod=5.0))
         Application.of(shop.adds(replace(test_extras.EXTRAS, patches=(test_extras.DNS,)))).manifests()
     finally:
@@ -594,9 +598,7 @@ def deployed(folder: Path, outdir: Path) -> tuple[Manifest, Manifest]:
         ),
     )
     compute = Compute(cpu="100m", memory="64Mi")
-    database = variables({"DATABASE_URL": "/data/mesh.db"})
-    settings = RegistrySettings(image=images.REGISTRY, compute=compute, variables=database)
-    agent.connects_to(Registry(phase, settings))
+    agent.connects_to(Registry(phase, RegistrySettings(image=images.REGISTRY, compute=compute, extras=ROOM)))
     application.synth()
     manifests = {
         str(manifest["kind"]): manifest

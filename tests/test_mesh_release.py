@@ -62,11 +62,12 @@ from mcpmesh_k8s import (
 )
 from mcpmesh_k8s.kubernetes.api import to_json
 from mcpmesh_k8s.services.mesh_variables import READ, MeshProgram
+from registry_room import ROOM
 
 SMALL = Compute(cpu="100m", memory="256Mi")
 CODE = BuiltImage(image=Image(repository="acme/prices", tag="1.4.2"))
 V0_5, V3 = MeshRelease.V0_5, MeshRelease.V3
-REGISTRY = RegistrySettings(image=images.REGISTRY, compute=SMALL)
+REGISTRY = RegistrySettings(image=images.REGISTRY, compute=SMALL, extras=ROOM)
 REDIS = RedisSettings(
     image=images.REDIS, compute=SMALL, users=(RedisUser(name="web", keys=("cart:*",), commands=("get",)),)
 )
@@ -99,9 +100,7 @@ class Shop:
             client.connects_to(self.registry, self.redis.user("web") if client is self.web else self.redis)
 
     def whole(self) -> Mapping[str, object]:
-        """All of it. Where the registry was given no database, it has a file."""
-        if not any(one.name == "DATABASE_URL" for one in self.registry.variables):
-            self.registry.add_variables((Variable(name="DATABASE_URL", value="/data/mesh.db"),))
+        """All of it."""
         return self.application.manifests()
 
     def problems(self) -> str:
@@ -209,7 +208,7 @@ def test_a_runtime_is_told_only_what_it_reads(tmp_path: Path, runtime: Runtime, 
     settings = AgentSettings(
         name="late", code=CODE, compute=Compute(cpu="1", memory="1Gi"), runtime=runtime, startup_seconds=60
     )
-    Agent(shop.phase, settings).connects_to(shop.registry)
+    Agent(shop.phase, settings).connects_to(shop.registry, shop.redis)
     told = {name.removeprefix("MCP_MESH_") for name in shop.environment("late") if name.startswith("MCP_MESH_")}
     always = {"NAMESPACE", "HTTP_HOST", "HTTP_PORT", "AGENT_NAME", "LOG_LEVEL", "DISTRIBUTED_TRACING_ENABLED"}
     assert always | {"REGISTRY_URL"} <= told
@@ -274,7 +273,7 @@ def test_of_3_several_registries_may_share_a_postgresql_and_of_0_5_one_alone(tmp
     with pytest.raises(SettingError, match="two would migrate them at once"):
         Shop(tmp_path / "0.5", V0_5, replace(REGISTRY, availability=several))
     alone = Shop(tmp_path / "alone", V3, replace(REGISTRY, availability=several))
-    with pytest.raises(TreeError, match=r"shop-registry has no database.* registry.connects_to\(postgres.database"):
+    with pytest.raises(TreeError, match=r"shop-registry has no PostgreSQL.* registry.connects_to\(postgres.database"):
         alone.application.manifests()
     file = Shop(
         tmp_path / "file",
@@ -344,7 +343,7 @@ def test_a_registry_may_know_a_server_of_others_by_its_ca(tmp_path: Path) -> Non
     """As docs/mesh.md has it."""
     files = SecretFiles(name="collector", mount_path="/etc/collector", secret="shop-collector")
     told = variables({"TELEMETRY_TLS_CA": "/etc/collector/ca.crt"})
-    shop = Shop(tmp_path, V3, replace(REGISTRY, variables=told, extras=PodExtras(volumes=(files,))))
+    shop = Shop(tmp_path, V3, replace(REGISTRY, variables=told, extras=PodExtras(volumes=(files, *ROOM.volumes))))
     shop.secret("collector", ("ca.crt",))
     assert shop.environment("registry")["TELEMETRY_TLS_CA"] == "/etc/collector/ca.crt"
     container, *_ = shop.rendered("Deployment", "registry")["spec"]["template"]["spec"]["containers"]
@@ -517,7 +516,7 @@ def test_a_variable_that_the_release_does_not_read_is_named_with_what_to_do(
     shop = Shop(tmp_path, release)
     given = (Variable(name=name, value=shop.secret("late", ("value",)).key("value")),)
     settings = AgentSettings(name="late", code=CODE, compute=SMALL, module="late", variables=given)
-    Agent(shop.phase, settings).connects_to(shop.registry)
+    Agent(shop.phase, settings).connects_to(shop.registry, shop.redis)
     problems = shop.problems()
     assert said in problems
     assert (f"shop-late has {name}, which the Python runtime of MCP Mesh {release.value} does" in problems) == bool(

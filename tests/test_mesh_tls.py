@@ -90,6 +90,7 @@ from mesh_harness import (
 )
 from networks import needs_root, own_network
 from processes import START, serving
+from registry_room import ROOM
 
 if TYPE_CHECKING:
     from mcpmesh_k8s.operations.environment import Environment
@@ -111,10 +112,8 @@ def application(folder: Path, tls: MeshTls | None = ISSUED, reloader: Reloader |
     made = Application(settings, outdir=folder)
     phase = Phase(made, "mesh")
     Namespace(phase, NamespaceSettings(budget=Budget(cpu="4", memory="8Gi")))
-    database = variables({"DATABASE_URL": "/data/mesh.db"})
-    registry = Registry(
-        phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, calls_agents=True, variables=database)
-    )
+    wanted = RegistrySettings(image=images.REGISTRY, compute=SMALL, calls_agents=True, extras=ROOM)
+    registry = Registry(phase, wanted)
     stock, prices = (
         Agent(phase, AgentSettings(name=name, code=BUILT, compute=SMALL, module=name, debounce_seconds=1))
         for name in ("stock", "prices")

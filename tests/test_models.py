@@ -68,6 +68,7 @@ from mcpmesh_k8s import (
 from mcpmesh_k8s.kubernetes import PodExtras
 from mcpmesh_k8s.services.language import Runtime
 from mesh_harness import LOCALHOST, SECRETS, Loopback, Manifest, find, pod_environment
+from registry_room import ROOM
 from test_mesh_tls import Issuer
 
 SMALL = Compute(cpu="100m", memory="512Mi")
@@ -93,8 +94,7 @@ class Shop:
         self.application = Application(settings, outdir=folder)
         self.phase = Phase(self.application, "all")
         Namespace(self.phase, NamespaceSettings(budget=Budget(cpu="8", memory="16Gi")))
-        database = variables({"DATABASE_URL": "/data/mesh.db"})
-        self.registry = Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, variables=database))
+        self.registry = Registry(self.phase, RegistrySettings(image=images.REGISTRY, compute=SMALL, extras=ROOM))
 
     def agent(self, name: str, runtime: Runtime = LANGUAGES["Python"], **given: Any) -> Agent:
         settings = AgentSettings(name=name, code=BuiltImage(image=IMAGE), compute=SMALL, runtime=runtime, **given)

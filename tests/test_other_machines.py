@@ -205,7 +205,7 @@ def test_what_is_set_for_other_programs_does_not_reach_those_of_make(tmp_path: P
     hostile = {**{f"PYTHON{name}": "1" for name in python}, **{f"PIP_{name}": "1" for name in pip}}
     kept = {"PIP_INDEX_URL": "https://pypi.example.com", "HTTPS_PROXY": "http://proxy.example.com"}
     assert clone.make(".venv/.ready", PIP_USER="1", LC_ALL="C", **hostile, **kept).returncode == 0
-    seen = dict(line.partition("=")[::2] for line in clone.calls(".environment"))
+    seen = {name: value for name, _, value in (line.partition("=") for line in clone.calls(".environment"))}
     assert hostile.keys() & seen.keys() == set()
     assert seen.items() >= {"PIP_USER": "0", "LC_ALL": "C.UTF-8", **kept}.items()
 

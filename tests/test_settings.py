@@ -67,6 +67,7 @@ from mcpmesh_k8s import (
     ClusterServer,
     Component,
     Compute,
+    ConfigMapKey,
     ConfigMapProjection,
     Container,
     Content,
@@ -159,6 +160,7 @@ from mcpmesh_k8s import (
     Nodes,
     NodeSelectorRequirement,
     NodeSelectorTerm,
+    NoLogin,
     NoLogs,
     NoMetrics,
     NoTls,
@@ -283,6 +285,7 @@ from mcpmesh_k8s import (
     topology,
     variables,
 )
+from registry_room import ROOM
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -293,8 +296,8 @@ SHOP = ApplicationSettings(name="shop")
 PLENTY = Budget(cpu="100", memory="100Gi")
 FAST = (("disk", "fast"),)
 NODES = Nodes(count=4, cpu="240m", memory="1Gi", ephemeral_storage="1Gi", labels=FAST)
-DATABASE = variables({"DATABASE_URL": "/data/mesh.db"})
 IMAGE = Image(repository="acme/shop", tag="1.2.3")
+TAKEN, TRIED = (File(path=path, content="exit 1") for path in ("take.sh", "try.sh"))
 OTHER_IMAGE = Image(repository="acme/shop", tag="1.2.4")
 SMALL = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
 LARGE = Compute(cpu="200m", memory="128Mi", cpu_limit="400m", memory_limit="256Mi")
@@ -411,8 +414,9 @@ class Shop:
 
     def meshed(self, workload: W) -> W:
         """A workload of the mesh, with its registry."""
-        settings = RegistrySettings(image=IMAGE, compute=SMALL, name="mesh", variables=DATABASE)
-        workload.connects_to(Registry(self.phase, settings))
+        workload.connects_to(
+            Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL, name="mesh", extras=ROOM))
+        )
         return workload
 
     def runs_agent(self, settings: AgentSettings) -> Agent:
@@ -434,6 +438,9 @@ class Shop:
 
     def believes(self, headers: IdentityHeaders) -> Gateway:
         return self.serves_people(Workload(self.phase, replace(SERVICE, identity_headers=headers)))
+
+    def is_for_everyone(self, login: NoLogin) -> Gateway:
+        return Gateway(self.phase, GATEWAY, [Route(path="/", to=self.web, audience=Audience.PUBLIC)], login)
 
     def vouches(self, identity: DevIdentity) -> Gateway:
         route = Route(path="/", to=self.web, audience=Audience.SIGNED_IN, rate=RateLimit())
@@ -605,7 +612,7 @@ class Shop:
         return self.fits(PLENTY)
 
     def tests(self, settings: SmokeTestSettings) -> SmokeTest:
-        registry = Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL, variables=DATABASE))
+        registry = Registry(self.phase, RegistrySettings(image=IMAGE, compute=SMALL, extras=ROOM))
         routes = [Route(path=path, to=self.web, audience=Audience.PUBLIC) for path in ("/health", "/ready")]
         return SmokeTest(self.phase, settings, Gateway(self.phase, GATEWAY, routes, DEVELOPER), registry)
 
@@ -1308,6 +1315,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         zones=Refused(2, "shop-kept must keep 2 of its pods"),
         labels=Refused((), "no node of Budget.nodes has that"),
     ),
+    NoLogin: case(NoLogin(), lambda shop, login: shop.is_for_everyone(login)),
     NoTls: case(NoTls(), lambda shop, tls: shop.opens(replace(INGRESS, tls=tls), https=False)),
     OAuth2ProxySettings: case(
         LOGIN,
@@ -1507,6 +1515,12 @@ CASES: dict[type[DataclassInstance], Case] = {
         secret=Refused("other", "kubeseal --raw"),
         key=Refused("other", "It has no such key"),
         ciphertext=sealed(b"b"),
+    ),
+    ConfigMapKey: case(
+        ConfigMapKey(config_map="regions", key="home"),
+        lambda shop, value: shop.knows(Variable(name="VALUE", value=value)),
+        config_map="places",
+        key="away",
     ),
     SecretKey: case(
         SecretKey(secret="shop-one", key="first"),
@@ -2133,13 +2147,13 @@ CASES: dict[type[DataclassInstance], Case] = {
         extras=MORE,
     ),
     BackupProgram: case(
-        BackupProgram(image=IMAGE, user=User(uid=1000, gid=1000), files=(File(path="take.sh", content="exit 1"),)),
+        BackupProgram(image=IMAGE, user=User(uid=1000, gid=1000), files=(TAKEN, TRIED)),
         lambda shop, program: StoreBackup(
             shop.phase, shop.web, "http", replace(NIGHTLY, drill=RestoreDrill()), program
         ),
         image=OTHER_IMAGE,
         user=User(uid=1001, gid=1001),
-        files=(File(path="take.sh", content="exit 2"),),
+        files=(TAKEN, replace(TRIED, content="exit 2")),
         variables=HINT,
         trial=HINT,
         volumes=(Scratch(name="more", mount_path="/more"),),

@@ -753,6 +753,15 @@ def test_a_base_that_cannot_be_compared_is_one_clear_line(clone: Path, base: str
     assert "\n" not in str(refused.value)
 
 
+def test_what_lies_in_dist_and_is_no_text_is_one_clear_line(clone: Path) -> None:
+    (clone / "dist/prod").mkdir(parents=True, exist_ok=True)
+    (clone / "dist/prod/0000-all.k8s.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(
+        OperationError, match=r"/dist holds what is no text in UTF-8 \(.*\)\. Write it anew: make synth$"
+    ):
+        compare("main", dist=clone / "dist")
+
+
 def test_without_manifests_a_clone_or_git_there_is_one_clear_line(
     clone: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,7 +93,7 @@ CASES: dict[str, tuple[Callable[[], str], str]] = {
     ),
     "a number as a variable": (
         lambda: wrong(variables, {"N": 3}),
-        "variables: values['N']: 3 was given. Give text or a SecretKey, not a whole number.",
+        "variables: values['N']: 3 was given. Give text or a SecretKey or a ConfigMapKey, not a whole number.",
     ),
     "a folder as text": (
         lambda: wrong(MountedSource, image=images.PYTHON_RUNTIME, folder="sources"),
@@ -151,7 +151,7 @@ CASES: dict[str, tuple[Callable[[], str], str]] = {
     ),
     "a value of a variable": (
         lambda: wrong(Variable, name="N", value=3),
-        "Variable.value: 3 was given. Give text or a SecretKey, not a whole number.",
+        "Variable.value: 3 was given. Give text or a SecretKey or a ConfigMapKey, not a whole number.",
     ),
 }
 

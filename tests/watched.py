@@ -35,9 +35,9 @@ from mcpmesh_k8s import (
     RestoreDrill,
     Secret,
     images,
-    variables,
 )
 from reading import documents_of, objects_of, read_manifests
+from registry_room import ROOM
 
 RUNBOOKS = "https://runbooks.example/"
 
@@ -49,8 +49,7 @@ def meshed(metrics: MetricsSettings) -> list[Any]:
     phase = Phase(application, "all")
     Namespace(phase, NamespaceSettings(budget=Budget(cpu="20", memory="40Gi")))
     small = Compute(cpu="100m", memory="256Mi", cpu_limit="500m", memory_limit="512Mi")
-    database = variables({"DATABASE_URL": "/data/mesh.db"})
-    registry = Registry(phase, RegistrySettings(image=images.REGISTRY, compute=small, variables=database))
+    registry = Registry(phase, RegistrySettings(image=images.REGISTRY, compute=small, extras=ROOM))
     code = BuiltImage(image=Image(repository="acme/web", tag="1.4.2"))
     Api(phase, ApiSettings(name="web", code=code, compute=small, module="web")).connects_to(registry)
     metrics.create(phase, _no_secret)

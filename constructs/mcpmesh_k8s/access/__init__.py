@@ -17,6 +17,7 @@ from .exposure import (
 )
 from .gateway import Gateway, GatewaySettings, Objective
 from .login import Login, LoginPages, LoginSettings, NewSecret, Person, Question
+from .no_login import NoLogin
 from .oauth2_proxy import GitHub, Google, OAuth2Proxy, OAuth2ProxySettings, OpenIdConnect
 from .routes import Audience, ContentSecurityPolicy, Limits, RateLimit, Route
 
@@ -39,6 +40,7 @@ __all__ = [
     "LoginPages",
     "LoginSettings",
     "NewSecret",
+    "NoLogin",
     "NoTls",
     "OAuth2Proxy",
     "OAuth2ProxySettings",

@@ -133,7 +133,7 @@ class Configuration:
         }
         if isinstance(vouching, Question):
             told["login"] = self._question(vouching)
-        else:
+        elif vouching:
             told["person"] = {"email": vouching.email, "subject": vouching.email, "name": vouching.name}
         if pages:
             told["sign_in"] = pages.start

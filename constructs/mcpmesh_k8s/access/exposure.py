@@ -16,8 +16,10 @@ from mcpmesh_k8s.kubernetes import (
     SettingError,
     dataclass,
     dns_label,
+    dns_subdomain,
     gateway_api,
     k8s,
+    own_annotations,
     place_of,
 )
 
@@ -66,13 +68,24 @@ class Tls:
 
     def __post_init__(self) -> None:
         """Check the names."""
-        dns_label("Tls.secret", self.secret)
+        dns_subdomain("Tls.secret", self.secret)
         if self.cluster_issuer:
-            dns_label("Tls.cluster_issuer", self.cluster_issuer)
+            dns_subdomain("Tls.cluster_issuer", self.cluster_issuer)
 
 
 @dataclass(frozen=True, kw_only=True)
-class IngressNginx:
+class _ByClass:
+    """A controller, which is known by its IngressClass."""
+
+    ingress_class: str
+
+    def __post_init__(self) -> None:
+        """Refuse what no IngressClass can be called."""
+        dns_subdomain(f"{type(self).__name__}.ingress_class", self.ingress_class)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngressNginx(_ByClass):
     """The controller ingress-nginx. It is retired: for clusters that still run it.
 
     Args:
@@ -113,7 +126,7 @@ class IngressNginx:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Traefik:
+class Traefik(_ByClass):
     """The controller Traefik.
 
     It bounds neither body nor answer, and a head at 1 MiB. Its entry point's ``readTimeout`` (60 seconds by default)
@@ -136,7 +149,7 @@ class Traefik:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OtherController:
+class OtherController(_ByClass):
     """Any other controller of Ingresses, such as a cloud's load balancer or Cilium's own.
 
     What it must be told beyond the Ingress, such as how large a body may be, is in ``IngressExposure.annotations``.
@@ -172,9 +185,15 @@ class IngressExposure:
     name: str = ""
 
     def __post_init__(self) -> None:
-        """Check the name."""
+        """Check the name and the annotations."""
+        own_annotations("IngressExposure.annotations", self.annotations)
         if self.name:
             dns_label("IngressExposure.name", self.name)
+
+    @property
+    def front(self) -> str:
+        """Who leads people on: a host has one way there."""
+        return f"Ingress {self.controller.ingress_class}"
 
     @property
     def https(self) -> bool:
@@ -209,10 +228,17 @@ class GatewayApiExposure:
 
     def __post_init__(self) -> None:
         """Check the names."""
-        dns_label("GatewayApiExposure.parent", self.parent)
+        dns_subdomain("GatewayApiExposure.parent", self.parent)
         dns_label("GatewayApiExposure.parent_namespace", self.parent_namespace)
+        if self.section:
+            dns_subdomain("GatewayApiExposure.section", self.section)
         if self.name:
             dns_label("GatewayApiExposure.name", self.name)
+
+    @property
+    def front(self) -> str:
+        """Who leads people on: a host has one way there."""
+        return f"Gateway {self.parent_namespace}/{self.parent}/{self.section}"
 
 
 class Exposure(Component):
@@ -231,7 +257,16 @@ class Exposure(Component):
             nothing stands before it that a policy of this cluster can say.
     """
 
+    settings: IngressExposure | GatewayApiExposure
+    gateway: Gateway
+
     def __init__(self, scope: Construct, settings: IngressExposure | GatewayApiExposure, gateway: Gateway) -> None:
+        if gateway.application is not place_of(scope)[0].application:
+            raise SettingError(
+                "Exposure gateway",
+                gateway.full_name,
+                "It is of another application. Give one of this.",
+            )
         name = settings.name or "exposure"
         if not settings.name and any(
             not one.settings.name for one in place_of(scope)[0].application.find_all(Exposure)
@@ -241,8 +276,17 @@ class Exposure(Component):
                 settings.name,
                 "The application has an exposure without a name already. Give this one a name, such as 'internal'.",
             )
+        for other in place_of(scope)[0].application.find_all(Exposure):
+            shared = sorted({*gateway.settings.hosts} & {*other.gateway.settings.hosts})
+            if shared and other.settings.front == settings.front:
+                raise SettingError(
+                    "Exposure gateway",
+                    gateway.full_name,
+                    f"{shared[0]} leads to {other.gateway.full_name} there already. Give another host, or another "
+                    "controller.",
+                )
         super().__init__(scope, name, name, "exposure")
-        self.settings: IngressExposure | GatewayApiExposure = settings
+        self.settings = settings
         self.gateway = gateway
         if settings.https is not gateway.settings.https:
             raise SettingError(

@@ -33,7 +33,7 @@ from mcpmesh_k8s.kubernetes import (
 
 from ._configuration import Configuration, read
 from .login import EMAIL, Login, Question
-from .routes import Limits, Route, distinct
+from .routes import Audience, Limits, Route, distinct
 
 USER = User(uid=65534, gid=65534)
 """``nobody``: the image starts as root, and needs nothing of it."""
@@ -144,7 +144,8 @@ class Gateway(Workload):
         scope: A Phase.
         settings: Image, host and scale.
         routes: What it passes on, to whom and for whom. It is connected to each of them.
-        login: Who vouches for people: an OAuth2Proxy, or on one's own machine a DevIdentity.
+        login: Who vouches for people: an OAuth2Proxy, or on one's own machine a DevIdentity. Where everything is for
+            everyone, NoLogin().
     """
 
     def __init__(self, scope: Construct, settings: GatewaySettings, routes: Sequence[Route], login: Login) -> None:
@@ -152,6 +153,8 @@ class Gateway(Workload):
         self.routes = distinct(routes)
         self.login = login
         login.check(host=settings.host, https=settings.https)
+        if login.vouching is None:
+            self._require_public()
         configuration = Configuration(
             host=settings.host,
             aliases=settings.aliases,
@@ -215,6 +218,19 @@ class Gateway(Workload):
                 to.believe_identity()
         # The routes name the services, so the targets' own introductions are not needed.
         self.connects_to(*(Target(workload=to) for to in reached.values()))
+
+    def _require_public(self) -> None:
+        """Refuse what only somebody who is known may use, where nobody ever is."""
+        instead = "Nobody signs in here. Give Audience.PUBLIC, or a login, such as OAuth2ProxySettings(…).create(…)."
+        for route in self.routes:
+            if route.audience is not Audience.PUBLIC:
+                raise SettingError(f"Route {route.path!r} audience", route.audience, instead)
+        if self.settings.administrators:
+            raise SettingError(
+                "GatewaySettings.administrators",
+                self.settings.administrators,
+                "Nobody signs in here, so none of them is ever known. Leave them out, or give a login.",
+            )
 
     def problems(self) -> Sequence[str]:
         """Where it gives up before the service does that answers."""

@@ -155,8 +155,8 @@ class Login(Protocol):
         ...
 
     @property
-    def vouching(self) -> Question | Person:
-        """What the gateway asks about each request; or else who everyone is, and nothing is asked."""
+    def vouching(self) -> Question | Person | None:
+        """What the gateway asks about each request; or else who everyone is, or that nobody is known."""
         ...
 
     @property

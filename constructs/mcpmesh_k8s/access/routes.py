@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Final
 
 from mcpmesh_k8s.kubernetes import Choice, SettingError, Workload, dataclass
 
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
+_LARGEST_BODY = 1024 * 1024
+"""In MiB: a tebibyte. nginx takes no number that is much larger."""
+_LONGEST_ANSWER = 24 * 60 * 60
+"""In seconds: a day. As long a pod of the gateway would wait before it ends."""
 RESERVED = ("/-/", "/oauth2/")
 """Paths of the gateway itself and of the login."""
 
@@ -131,7 +134,7 @@ class Route:
     def __post_init__(self) -> None:
         """Refuse what nginx would refuse or misread."""
         where = f"Route {self.path!r}"
-        if not _PATH.fullmatch(self.path) or "//" in self.path or {".", ".."} & set(PurePosixPath(self.path).parts):
+        if not _PATH.fullmatch(self.path) or "//" in self.path or {".", ".."} & set(self.path.split("/")):
             raise SettingError(
                 "Route.path", self.path, "Give an absolute path of letters, digits and '._-/', without '//' or dots."
             )
@@ -160,9 +163,12 @@ class Route:
                 None,
                 "Each of its requests asks the login. Give one, such as RateLimit(per_second=50, burst=200) for pages.",
             )
-        for field, value in (("body_mb", self.body_mb), ("timeout_seconds", self.timeout_seconds)):
-            if value < 1:
-                raise SettingError(f"{where} {field}", value, "Give 1 or more.")
+        for field, value, most in (
+            ("body_mb", self.body_mb, _LARGEST_BODY),
+            ("timeout_seconds", self.timeout_seconds, _LONGEST_ANSWER),
+        ):
+            if not 1 <= value <= most:
+                raise SettingError(f"{where} {field}", value, f"Give 1 or more, at most {most}.")
         policy = self.content_security_policy
         if not policy.isascii() or not policy.isprintable() or '"' in policy:
             raise SettingError(f"{where} content_security_policy", policy, "Give one line of ASCII without quotes.")
@@ -179,6 +185,10 @@ def distinct(routes: Sequence[Route]) -> tuple[Route, ...]:
     Raises:
         SettingError: Two routes differ only in case or in their last ``/``, or one takes a path of the gateway's own.
     """
+    if not routes:
+        raise SettingError(
+            "Gateway routes", routes, "Nothing would be served. Give at least one Route(path=…, to=…, …)."
+        )
     seen: dict[str, str] = {}
     for route in routes:
         plain = route.path.rstrip("/").lower() or "/"

@@ -20,7 +20,7 @@ from .guest import Guest, GuestSettings
 from .identity import EMAIL_HEADER, NAME_HEADER, ROLE_HEADER, IdentityHeaders
 from .image import Image
 from .issuer import CertificateSource, CertManager, ExistingCertificates
-from .labels import own_labels
+from .labels import own_annotations, own_labels
 from .manifest import Manifest, Objects, at, containers_of, each, name_of, template_of
 from .names import dns_label, dns_subdomain, once
 from .namespace import Namespace, NamespaceSettings
@@ -110,7 +110,7 @@ from .topology import budget, topology
 from .transit import IstioAmbient, Linkerd, PlainTransit, StoreTls, TlsClient, Transit
 from .typed import refuse_wrong_types
 from .values import dataclass
-from .variable import SecretKey, Variable, variables
+from .variable import ConfigMapKey, SecretKey, Variable, variables
 from .workload import (
     Availability,
     StatefulWorkload,
@@ -152,6 +152,7 @@ __all__ = [
     "Claim",
     "Component",
     "Compute",
+    "ConfigMapKey",
     "ConfigMapProjection",
     "Container",
     "Content",
@@ -298,6 +299,7 @@ __all__ = [
     "monitoring",
     "name_of",
     "once",
+    "own_annotations",
     "own_labels",
     "place_of",
     "platforms",

@@ -43,12 +43,12 @@ from jsii._kernel.providers import process as _process  # noqa: E402
 
 # Ctrl-C goes to everyone of the terminal's group. It is Python's to answer: jsii cannot say farewell to a Node that has
 # already ended, and prints a traceback. Node ends when Python does, whatever ends that.
-_process.subprocess = types.SimpleNamespace(  # type: ignore[attr-defined]
+vars(_process)["subprocess"] = types.SimpleNamespace(
     **{**vars(subprocess), "Popen": functools.partial(subprocess.Popen, process_group=0)}
 )
 import cdk8s  # noqa: E402
 
-_process.subprocess = subprocess  # type: ignore[attr-defined]
+vars(_process)["subprocess"] = subprocess
 
 gc.freeze()
 if _collecting:

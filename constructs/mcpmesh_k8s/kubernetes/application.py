@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from constructs import IConstruct
 
@@ -241,7 +242,7 @@ def written(component: Component) -> list[Manifest]:
     """
     where = f"{type(component).__name__}.manifests of {component.name!r}"
     found: list[Manifest] = []
-    for manifest in component.manifests():
+    for manifest in _listed(where, component.manifests()):
         try:
             rendered = to_json(manifest)
         except SettingError as error:
@@ -255,6 +256,13 @@ def written(component: Component) -> list[Manifest]:
             raise SettingError(where, manifest, "Give objects such as k8s.KubeConfigMap.manifest(metadata=…, data=…).")
         found.append(rendered)
     return found
+
+
+def _listed(where: str, rendered: object) -> Sequence[object]:
+    """What a component of somebody's own gives as its objects."""
+    if not isinstance(rendered, list | tuple):
+        raise SettingError(where, rendered, "Give a list of objects; an empty one where it renders none.")
+    return cast("Sequence[object]", rendered)
 
 
 WAVE = "argocd.argoproj.io/sync-wave"

@@ -24,7 +24,7 @@ from .secret import SealedSecrets, Secret, secret_entries
 from .store import Store
 from .task import Hook, Task
 from .transit import IstioAmbient, Linkerd, StoreTls
-from .variable import SecretKey, secret_literal
+from .variable import ConfigMapKey, SecretKey, secret_literal
 from .workload import Workload
 
 _PRIVATE_KEY = "PRIVATE KEY-----"
@@ -95,6 +95,7 @@ def duplicate_identities(objects: Objects) -> Iterator[str]:
 def dangling_references(objects: Objects, application: ApplicationScope) -> Iterator[str]:
     """A reference to what nothing provides leaves a pod waiting for ever."""
     existing = _existing(application)
+    keys = {name_of(one): {*at(one, "data"), *at(one, "binaryData")} for one in objects.of("ConfigMap")}
     for manifest, template in objects.pods:
         spec = at(template, "spec")
         wanted = [("ServiceAccount", str(spec.get("serviceAccountName", "default")))]
@@ -126,6 +127,7 @@ def dangling_references(objects: Objects, application: ApplicationScope) -> Iter
             for mount in each(container, "volumeMounts"):
                 if mount.get("name") not in volumes:
                     yield f"{title(manifest)} mounts volume {mount.get('name')!r}, which its pod does not have."
+        yield from _missing_keys(keys, manifest, template)
         for kind, name in wanted:
             if not objects.has(kind, name) and (kind, name) not in existing:
                 yield f"{title(manifest)} refers to {kind} {name!r}, which nothing provides: add it or mend the name."
@@ -146,20 +148,48 @@ def dangling_references(objects: Objects, application: ApplicationScope) -> Iter
                     yield f"{title(manifest)} sends to {dict(backend)}, which no Service provides."
 
 
+def _missing_keys(keys: Mapping[str, set[str]], manifest: Manifest, template: Manifest) -> Iterator[str]:
+    """A key that a ConfigMap of the application does not hold stops the container from starting."""
+    references = [
+        (f"reads {variable.get('name')} from", at(variable, "valueFrom", "configMapKeyRef"))
+        for container in containers_of(template)
+        for variable in each(container, "env")
+    ]
+    references += [
+        ("mounts", {"name": at(source, "configMap").get("name"), "key": item.get("key")})
+        for volume in each(template, "spec", "volumes")
+        for source in _sources_of(volume)
+        for item in each(source, "configMap", "items")
+    ]
+    for does, reference in references:
+        held = keys.get(str(reference.get("name")))
+        if held is not None and reference.get("key") not in held:
+            yield (
+                f"{title(manifest)} {does} key {reference.get('key')!r} of ConfigMap {reference.get('name')!r}, which "
+                f"holds {', '.join(sorted(held)) or 'nothing'}: mend the key."
+            )
+
+
 def _existing(application: ApplicationScope) -> set[tuple[str, str]]:
-    """What volumes say is in the cluster already, as kind and name."""
-    return {there for pod in application.find_all(Pod) for volume in pod.volumes for there in volume.existing}
+    """What volumes and variables say is in the cluster already, as kind and name."""
+    mounted = {there for pod in application.find_all(Pod) for volume in pod.volumes for there in volume.existing}
+    return mounted | {
+        ("ConfigMap", value.config_map) for value in _values(application) if isinstance(value, ConfigMapKey)
+    }
 
 
 def _existing_keys(application: ApplicationScope) -> set[tuple[str, str]]:
     """The keys that variables say others made, as Secret and key."""
-    values = (
-        variable.value
-        for pod in application.find_all(Pod)
-        for container in (*pod.containers, *pod.init_containers)
-        for variable in container.variables
-    )
-    return {(value.secret, value.key) for value in values if isinstance(value, SecretKey) and value.existing}
+    return {
+        (value.secret, value.key) for value in _values(application) if isinstance(value, SecretKey) and value.existing
+    }
+
+
+def _values(application: ApplicationScope) -> Iterator[str | SecretKey | ConfigMapKey]:
+    """The values of all variables."""
+    for pod in application.find_all(Pod):
+        for container in (*pod.containers, *pod.init_containers):
+            yield from (variable.value for variable in container.variables)
 
 
 def dangling_secrets(objects: Objects, application: ApplicationScope) -> Iterator[str]:

@@ -8,6 +8,8 @@ from constructs import Construct
 
 from ._jsii import create
 from .api import k8s
+from .errors import SettingError
+from .labels import label_value
 from .manifest import Manifest
 from .names import dns_label
 from .patch import Patch, once_each
@@ -19,6 +21,17 @@ NAME_LABEL = "app.kubernetes.io/name"
 
 GROUND_WAVE = -1
 """The sync wave of what everything else stands on: the namespace, priorities and Secrets. It is before all phases."""
+
+
+class _Unmade:
+    """What jsii finds in a construct that ``Component.__init__`` did not make: that sets it on the instance."""
+
+    def __get__(self, instance: object, owner: type) -> object:
+        if instance is None:
+            return self
+        raise SettingError(
+            f"{owner.__name__}.__init__", "no call of super().__init__", "Call it first, with the scope and the rest."
+        )
 
 
 class Component(Construct):
@@ -34,12 +47,15 @@ class Component(Construct):
         component: The role of the objects, as the label ``app.kubernetes.io/component``.
     """
 
+    __jsii_ref__ = _Unmade()
+
     def __init__(self, scope: Construct, id: str, name: str, component: str = "") -> None:
         self.phase, inside = place_of(scope)
         self.application = self.phase.application
         self.path = inside + id
         self.name = name
         self.full_name = dns_label(f"{type(self).__name__} name", self.application.prefixed(name))
+        label_value(f"{type(self).__name__} component", component)
         self.component = component
         self._patches: tuple[Patch, ...] = ()
         self.application.register(self, id, name, self.settle)
@@ -113,4 +129,4 @@ class Component(Construct):
 
     def manifests(self) -> list[Manifest]:
         """The objects that this component renders, in the order they are written, without its patches."""
-        raise TypeError(f"{type(self).__name__} must say which manifests it renders")
+        raise SettingError(f"{type(self).__name__}.manifests", "nothing", "Say which objects it renders, in a list.")

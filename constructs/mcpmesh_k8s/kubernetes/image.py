@@ -7,7 +7,12 @@ import re
 from .errors import SettingError
 from .values import dataclass
 
-_REPOSITORY = re.compile(r"[a-z0-9]+([._/:-]+[a-z0-9]+)*")
+_HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d+)?"
+_PART = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"({_HOST}/)?{_PART}(/{_PART})*")
+_LONGEST = 255
+"""As runtimes of containers read a name (github.com/distribution/reference)."""
+
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _EXACT = re.compile(
@@ -44,10 +49,15 @@ class Image:
 
     def __post_init__(self) -> None:
         """Refuse what does not name one image for ever."""
-        if not _REPOSITORY.fullmatch(self.repository):
-            raise SettingError("Image.repository", self.repository, "Give a path such as 'mcpmesh/registry'.")
         if ":" in self.repository.rpartition("/")[2]:
             raise SettingError("Image.repository", self.repository, "It holds a tag. Give that apart, as tag.")
+        if not _REPOSITORY.fullmatch(self.repository) or len(self.repository) > _LONGEST:
+            raise SettingError(
+                "Image.repository",
+                self.repository,
+                "Give a path such as 'mcpmesh/registry' or 'registry.example.com:5000/shop/prices': parts of "
+                f"lower-case letters, digits and inner '.', '_', '__' and '-', at most {_LONGEST} characters.",
+            )
         if self.digest and not _DIGEST.fullmatch(self.digest):
             raise SettingError("Image.digest", self.digest, "Give 'sha256:' and 64 lower-case hexadecimal digits.")
         if self.tag and not _TAG.fullmatch(self.tag):

@@ -10,6 +10,10 @@ from .errors import SettingError
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
 
+MAX_KEY = 253
+"""Longest key of a ConfigMap or a Secret."""
+_KEY = re.compile(rf"[-._a-zA-Z0-9]{{1,{MAX_KEY}}}")
+
 MAX_LABEL = 63
 """Longest DNS label, and so the longest Service name (RFC 1123)."""
 
@@ -43,6 +47,13 @@ def dns_subdomain(where: str, name: str) -> str:
             f"{MAX_SUBDOMAIN} characters.",
         )
     return name
+
+
+def data_key(where: str, key: str) -> str:
+    """Return the key when a ConfigMap or a Secret can have it, else raise a SettingError."""
+    if not _KEY.fullmatch(key) or key in (".", "..") or key.startswith(".."):
+        raise SettingError(where, key, f"Give letters, digits, '-', '_', '.', at most {MAX_KEY} characters.")
+    return key
 
 
 def once(where: str, values: Sequence[str | int]) -> None:

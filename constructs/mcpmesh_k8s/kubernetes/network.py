@@ -44,6 +44,9 @@ and reserved addresses, and the IPv6 ranges that are translated to IPv4 ones (th
 _SERVICE = re.compile(r"[a-z0-9-]+\.(?P<namespace>[a-z0-9-]+)\.svc(\.|$)")
 """The name of a Service, with its namespace."""
 
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+"""A host as it is dialled: some have an underscore."""
+
 
 class PolicyKind(Choice):
     """With which objects the policies are written."""
@@ -86,9 +89,17 @@ class NamespacePods:
 
 def _network(where: str, text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
-        return ipaddress.ip_network(text)
+        network = ipaddress.ip_network(text)
     except ValueError as error:
         raise SettingError(where, text, f"Give a network such as '203.0.113.0/24': {error}.") from None
+    # The API server wants the length, and knows no zone of an address.
+    if "/" not in text or "%" in text:
+        raise SettingError(
+            where,
+            text,
+            f"Give a network with its length: {str(network).split('%')[0].split('/')[0]}/{network.prefixlen}.",
+        )
+    return network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,8 +270,17 @@ class External:
 
     def __post_init__(self) -> None:
         """Refuse one without a name or a place, and check the port."""
-        if not self.name.strip():
-            raise SettingError("External.name", self.name, "Say what people call it.")
+        if not self.name.strip() or not self.name.isprintable():
+            raise SettingError("External.name", self.name, "Say what people call it, in one line.")
+        for host in self.hosts:
+            # An address of IPv6 stands here as in a URL, or without its brackets.
+            if not _HOST.fullmatch(host) and not _is_address(host.strip("[]")):
+                raise SettingError(
+                    f"External.hosts of {self.name!r}",
+                    host,
+                    "Give host names in lower case, such as 'api.example.com', or addresses: without scheme, port, "
+                    "path and last dot. The port is `port`.",
+                )
         port_number(f"External.port of {self.name!r}", self.port)
         if self.peer == ():
             raise SettingError(f"External.peer of {self.name!r}", self.peer, "Give a peer, or Listeners.")
@@ -360,6 +380,14 @@ class Dns:
     def cilium(cls) -> Dns:
         """kube-dns, or NodeLocal DNSCache by a local redirect policy, with questions that Cilium reads."""
         return cls(servers=(KUBE_DNS, NODE_LOCAL_PODS), proxied=True)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _address(where: str, text: str) -> None:

@@ -473,7 +473,12 @@ class Pod(Component):
         workload.admit(self, target.port)
         if wait:
             if target.readiness is None:
-                raise SettingError(where, workload.full_name, "It has no readiness command, so wait=True cannot be.")
+                raise SettingError(
+                    where,
+                    workload.full_name,
+                    "Nothing tells from outside when it is ready, so wait=True cannot be: connect to it in a call of "
+                    f"its own, {self.name}.connects_to({workload.name}), and let the program try until it is there.",
+                )
             self._awaited.append(target)
             name, number = f"wait-for-{workload.name}", 1
             while name in self._waits:

@@ -8,6 +8,9 @@ from decimal import Decimal
 from .errors import SettingError
 from .values import dataclass
 
+_MOST_CORES = 1_000_000
+"""Above what all nodes of the largest cluster have: 5,000 nodes (Kubernetes' own bound) of 200 CPUs."""
+
 _DURATION = re.compile(r"0*[1-9]\d*[smh]")
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _UNITS = {
@@ -37,6 +40,10 @@ def _parse(where: str, text: str, example: str) -> Decimal:
 def millicores(where: str, text: str) -> int:
     """CPU in thousandths of a core: ``"0.5"`` and ``"500m"`` are 500."""
     amount = _parse(where, text, "'250m' or '2'") * 1000
+    if amount >= _MOST_CORES * 1000:
+        raise SettingError(
+            where, text, "No cluster has so many: 'm' is a thousandth and 'M' a million. Give '250m' or '2'."
+        )
     if amount != int(amount):
         raise SettingError(where, text, "Kubernetes counts CPU in thousandths: give a multiple of '1m'.")
     return int(amount)

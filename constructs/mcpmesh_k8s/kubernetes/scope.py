@@ -84,6 +84,13 @@ class ScopeSettings:
         if not self.namespace:
             object.__setattr__(self, "namespace", self.name)
         dns_label("ApplicationSettings.namespace", self.namespace)
+        if self.namespace == "default" or self.namespace.startswith("kube-"):
+            raise SettingError(
+                "ApplicationSettings.namespace",
+                self.namespace,
+                "It is the cluster's own: quota, default deny and the restricted standard would hold for what it runs "
+                "there. Give one of the application's own.",
+            )
         if self.name[0].isdigit():
             raise SettingError("ApplicationSettings.name", self.name, "Begin with a letter: a Service's name must.")
         if self.image_pull_secret:
@@ -169,7 +176,7 @@ class ApplicationScope(cdk8s.App):
             raise SettingError(
                 f"{kind} name",
                 name,
-                f"A {type(self._registered[id]).__name__} has this name already: give each its own.",
+                f"Another {type(self._registered[id]).__name__} has this name already: give each its own.",
             )
         self._registered[id] = construct
         self._unsettled.append(settle)
@@ -206,7 +213,7 @@ class ApplicationScope(cdk8s.App):
     def add_phase(self, phase: Phase) -> int:
         """Take a phase up, and return its number."""
         if any(phase.name == other.name for other in self._phases):
-            raise SettingError("Phase name", phase.name, "A phase has this name already: give each its own.")
+            raise SettingError("Phase name", phase.name, "Another phase has this name already: give each its own.")
         self._phases.append(phase)
         return len(self._phases) - 1
 

@@ -17,14 +17,13 @@ from .choice import Choice
 from .component import GROUND_WAVE, Component
 from .errors import SettingError
 from .manifest import Manifest
-from .names import dns_label
+from .names import data_key, dns_subdomain
 from .pod import Pod
 from .quantity import duration_text, seconds
 from .scope import ApplicationScope
 from .values import dataclass
 from .variable import SecretKey
 
-_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _SMALLEST_RSA = 256
 """Bytes that a key of 2048 bits encrypts to. The controller's own have 4096 bits."""
 _GCM_TAG = 16
@@ -79,8 +78,7 @@ class IssuedKey:
 
 
 def _check_key(where: str, key: str) -> None:
-    if not _KEY.fullmatch(key):
-        raise SettingError(where, key, "Give letters, digits, '-', '_', '.'.")
+    data_key(where, key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +121,7 @@ class ExternalSecrets:
 
     def __post_init__(self) -> None:
         """Refuse a store that the operator would not find."""
-        dns_label("ExternalSecrets.store", self.store)
+        dns_subdomain("ExternalSecrets.store", self.store)
         if self.store_kind not in ("ClusterSecretStore", "SecretStore"):
             raise SettingError(
                 "ExternalSecrets.store_kind", self.store_kind, "Give 'ClusterSecretStore' or 'SecretStore'."

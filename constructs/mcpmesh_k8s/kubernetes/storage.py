@@ -9,7 +9,7 @@ from typing import Literal
 
 from .api import k8s
 from .errors import SettingError
-from .names import dns_label, dns_subdomain, once
+from .names import MAX_KEY, data_key, dns_label, dns_subdomain, once
 from .quantity import bytes_text, in_bytes
 from .values import dataclass
 from .variable import secret_literal
@@ -25,20 +25,25 @@ _EXECUTABLE = 0o555
 _GROUP_READABLE = 0o440
 """What holds secrets is read by the owner and by the pod's group (fsGroup), which the process belongs to."""
 
-_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _FIELDS = re.compile(r"metadata\.(name|namespace|uid|labels|annotations|labels\['[^']+'\]|annotations\['[^']+'\])")
 _TOKEN_SECONDS = 600
 """The shortest life of a token that the API server grants."""
 
 
 def _mount_path(where: str, path: str) -> None:
-    if not path.startswith("/") or path != str(PurePosixPath(path)) or ".." in path.split("/") or path == "/":
+    if (
+        not path.isprintable()
+        or not path.startswith("/")
+        or path != str(PurePosixPath(path))
+        or ".." in path.split("/")
+        or path == "/"
+    ):
         raise SettingError(where, path, "Give an absolute path without '..', such as '/tmp'.")
 
 
 def _relative_path(where: str, path: str) -> None:
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts:
+    if not parts or path.startswith("/") or ".." in parts or not path.isprintable():
         raise SettingError(where, path, "Give a relative path without '..'.")
 
 
@@ -48,8 +53,7 @@ def _size(where: str, text: str) -> str:
 
 def _keys(where: str, keys: tuple[str, ...]) -> None:
     for key in keys:
-        if not _KEY.fullmatch(key):
-            raise SettingError(where, key, "Give letters, digits, '-', '_', '.'.")
+        data_key(where, key)
     once(where, keys)
 
 
@@ -207,6 +211,12 @@ class File:
     def __post_init__(self) -> None:
         """Refuse a path that leaves the folder."""
         _relative_path("File.path", self.path)
+        if len(self.key) > MAX_KEY:
+            raise SettingError(
+                "File.path",
+                self.path,
+                f"As a key of a ConfigMap it has {len(self.key)} characters; give at most {MAX_KEY}.",
+            )
 
     @property
     def key(self) -> str:

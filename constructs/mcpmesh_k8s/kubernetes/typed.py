@@ -180,8 +180,10 @@ class _Shown:
 
 def _refusal(where: str, value: object, check: _Check) -> SettingError:
     place, given, wanted = check.wrong(where, value)
-    # Of two texts, one of which is right, the kind says nothing.
+    # Of two texts, one of which is right, the kind says nothing, and of two tuples of different lengths.
     kind = "" if any(get_origin(option) is Literal for option in wanted.options) else f", not {_kind(given)}"
+    if isinstance(given, tuple) and any(form.wanted.startswith("a tuple of ") for form in wanted.forms):
+        kind = f", not {len(given)} of them" if given else ", not an empty one"
     return SettingError(place, _Shown(given), f"Give {wanted.wanted}{kind}.")
 
 

@@ -1,4 +1,4 @@
-"""This module is environment variables: literal values, and values that come from a Secret."""
+"""This module is environment variables: literal values, and values that come from a Secret or a ConfigMap."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from .api import k8s
 from .errors import SettingError
+from .names import data_key, dns_subdomain
 from .values import dataclass
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -42,8 +43,44 @@ class SecretKey:
     key: str
     existing: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse names that no Secret has."""
+        dns_subdomain("SecretKey.secret", self.secret)
+        data_key("SecretKey.key", self.key)
+
     def __str__(self) -> str:
         return f"<{self.secret}/{self.key}>"
+
+    def render(self) -> k8s.EnvVarSource:
+        """Where a variable has it from, as the API has it."""
+        return k8s.EnvVarSource(secret_key_ref=k8s.SecretKeySelector(name=self.secret, key=self.key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigMapKey:
+    """One value in a ConfigMap that someone else made in the application's namespace.
+
+    A container reads it when it starts: of a later change it learns by the next restart.
+
+    Args:
+        config_map: The ConfigMap's full name.
+        key: The key. A container does not start while it is not there.
+    """
+
+    config_map: str
+    key: str
+
+    def __post_init__(self) -> None:
+        """Refuse names that no ConfigMap has."""
+        dns_subdomain("ConfigMapKey.config_map", self.config_map)
+        data_key("ConfigMapKey.key", self.key)
+
+    def __str__(self) -> str:
+        return f"<{self.config_map}/{self.key}>"
+
+    def render(self) -> k8s.EnvVarSource:
+        """Where a variable has it from, as the API has it."""
+        return k8s.EnvVarSource(config_map_key_ref=k8s.ConfigMapKeySelector(name=self.config_map, key=self.key))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +89,15 @@ class Variable:
 
     Args:
         name: Its name.
-        value: A literal, in which ``$(OTHER)`` stands for a variable given before it, or a key of a Secret.
+        value: A literal, in which ``$(OTHER)`` stands for a variable given before it, a key of a Secret, or a key of a
+            ConfigMap of others.
 
     Raises:
         SettingError: The name is not one, or a literal looks like a secret.
     """
 
     name: str
-    value: str | SecretKey
+    value: str | SecretKey | ConfigMapKey
 
     def __post_init__(self) -> None:
         """Refuse a malformed name and a literal secret."""
@@ -76,13 +114,12 @@ class Variable:
         """The variable as the API has it."""
         if isinstance(self.value, str):
             return k8s.EnvVar(name=self.name, value=self.value)
-        reference = k8s.SecretKeySelector(name=self.value.secret, key=self.value.key)
-        return k8s.EnvVar(name=self.name, value_from=k8s.EnvVarSource(secret_key_ref=reference))
+        return k8s.EnvVar(name=self.name, value_from=self.value.render())
 
     def __str__(self) -> str:
         return f"{self.name}={self.value}"
 
 
-def variables(values: Mapping[str, str | SecretKey]) -> tuple[Variable, ...]:
+def variables(values: Mapping[str, str | SecretKey | ConfigMapKey]) -> tuple[Variable, ...]:
     """Variables by name, in the order given: ``variables({"LOG_LEVEL": "INFO"})``."""
     return tuple(Variable(name=name, value=value) for name, value in values.items())

@@ -7,6 +7,7 @@ Exit statuses: 0 done, 1 the cluster, this machine or what was found says no, 2 
 from __future__ import annotations
 
 import functools
+import io
 import os
 import re
 import sys
@@ -122,6 +123,10 @@ def run(
         environments: What the operator's commands find in their context; none for another command line.
     """
     typed = sys.argv[1:] if arguments is None else list(arguments)
+    for shown in (sys.stdout, sys.stderr):
+        # A sign that a terminal does not know is no reason to stop half way.
+        if isinstance(shown, io.TextIOWrapper):
+            shown.reconfigure(errors="backslashreplace")
     try:
         status = typer.main.get_command(app).main(
             typed or ["--help"], prog_name=program, standalone_mode=False, obj=environments

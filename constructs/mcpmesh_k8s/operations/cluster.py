@@ -88,7 +88,7 @@ def is_minikube(context: str) -> bool:
 def complaint_about(environment: Environment, kubectl: Kubectl) -> str:
     """Why nothing can be done with the cluster, and what to do; empty when it answers.
 
-    One that does not let you in, or is not in order, is not gone: it is no reason to start another, or to go on without.
+    One that does not let you in, or is not in order, is not gone: no reason to start another, or to go on without.
     """
     result = captured(kubectl.command("get", "--raw=/readyz", "--request-timeout=10s"), allowed=(0, 1))
     # Who may not ask whether it is ready may still do other things.

@@ -146,8 +146,8 @@ def stream(
             raise _missing(command) from None
         except subprocess.TimeoutExpired:
             raise OperationError(
-                f"`{shlex.join(command)}` did not end within {timeout:g} seconds. What it did until then stays: give the "
-                "command again."
+                f"`{shlex.join(command)}` did not end within {timeout:g} seconds. What it did until then stays: give "
+                "the command again."
             ) from None
     if status == -signal.SIGPIPE:
         raise UnreadError

@@ -232,8 +232,8 @@ def new_value(entry: SecretEntry) -> str:
         return make_up(entry.origin.form)
     if not can_ask():
         raise OperationError(
-            f"{entry.variable} comes from {entry.origin.issued_by}, and there is no terminal to ask for it. Write it into "
-            f".env, give it by make k8s-secrets REPLACE={entry.variable}, then this again with PRESENT=1."
+            f"{entry.variable} comes from {entry.origin.issued_by}, and there is no terminal to ask for it. Write it "
+            f"into .env, give it by make k8s-secrets REPLACE={entry.variable}, then this again with PRESENT=1."
         )
     value = ask_secret(f"{entry.variable}, issued by {entry.origin.issued_by}")
     if not value:

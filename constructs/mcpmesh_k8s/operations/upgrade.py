@@ -737,7 +737,11 @@ def _gone(environment: str) -> BreakingChange:
 
 def _present(folder: Path) -> dict[str, list[Manifest]]:
     paths = sorted(folder.rglob("*.yaml"))
-    return _environments({path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths})
+    try:
+        texts = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    except UnicodeError as error:
+        raise OperationError(f"{folder} holds what is no text in UTF-8 ({error}). Write it anew: make synth") from None
+    return _environments(texts)
 
 
 def _committed(base: str, folder: Path) -> tuple[dict[str, list[Manifest]], list[str]]:

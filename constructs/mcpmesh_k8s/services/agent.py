@@ -440,6 +440,7 @@ class _MeshWorkload(Workload):
             *self._deaf(),
             *self._before_its_registry(),
             *unread(self.full_name, release, self._runs, self.variables),
+            *self._untraced(),
             *traces_lost(self.full_name, release, self.variables),
             *kept_alone(self.full_name, self.availability.scale.most, self.variables),
         )
@@ -452,6 +453,18 @@ class _MeshWorkload(Workload):
         return (
             f"{self.full_name} has MCP_MESH_REGISTRY_URL={told[0]}, and Mesh(tls=…) says that it speaks TLS: give "
             "https:// and certificates of the same CA, or take tls out.",
+        )
+
+    def _untraced(self) -> Sequence[str]:
+        """Where its registry reads spans from a Redis that it is not connected to."""
+        told = {one.name for one in self.variables}
+        traced = ("MCP_MESH_DISTRIBUTED_TRACING_ENABLED", "true") in ((one.name, one.value) for one in self.variables)
+        read = any(one.name == "REDIS_URL" for registry in self._registries() for one in registry.variables)
+        if not (traced and read) or told & {"REDIS_URL", "REDIS_HOST"}:
+            return ()
+        return (
+            f"{self.full_name} writes spans to the Redis of its mesh, and is not connected to it: connect it, "
+            f"{self.name}.connects_to(redis), or give tracing=False.",
         )
 
     def _deaf(self) -> Sequence[str]:

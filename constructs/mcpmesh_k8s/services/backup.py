@@ -309,6 +309,16 @@ class BackupProgram:
     trial: tuple[Variable, ...] = ()
     volumes: tuple[Volume, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse a program that would find nothing to run each night."""
+        self.require("take.sh")
+
+    def require(self, script: str) -> None:
+        """Refuse a program without a script."""
+        paths = [file.path for file in self.files]
+        if script not in paths:
+            raise SettingError("BackupProgram.files", paths, f"Give File(path={script!r}, content=…).")
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Claimed(Volume):
@@ -349,6 +359,8 @@ class StoreBackup(Task):
     def __init__(self, scope: Construct, store: Pod, port: str, backup: Backup, program: BackupProgram) -> None:
         self.store = store
         self.settings = backup
+        if backup.drill:
+            program.require("try.sh")
         there = store.extras
         extras = backup.extras or PodExtras(
             placement=there.placement,

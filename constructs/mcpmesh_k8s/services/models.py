@@ -135,6 +135,12 @@ class ModelProvider(Component):
             SettingError: One is served already.
         """
         for agent in agents:
+            if agent.application is not self.application:
+                raise SettingError(
+                    f"{self.settings.name} serve",
+                    agent.full_name,
+                    "It is of another application, where this key is not. Give it a ModelProvider there.",
+                )
             agent.connects_to(self.settings.given_to(agent.settings.program.language, self.key))
             self._served.append(agent)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import (
     Alert,
     Compute,
+    ConfigMapKey,
     Container,
     External,
     HttpCheck,
@@ -19,6 +21,7 @@ from mcpmesh_k8s.kubernetes import (
     Port,
     Probe,
     Probes,
+    SecretKey,
     SettingError,
     Severity,
     Target,
@@ -44,6 +47,9 @@ _TRACE_RETENTION = 24
 
 _POOL, _POOLED = 25, "DB_MAX_OPEN_CONNECTIONS"
 """How many connections to its database a pod takes at most unless told (src/core/config). It works with one."""
+
+_SQLITE = "/data/mcp_mesh_registry.db"
+"""What its image has as ``DATABASE_URL`` (mcp-mesh, packaging/docker)."""
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """What registry and runtime take; in capitals, as the application's code wants them."""
@@ -128,7 +134,8 @@ class Registry(Workload):
     """The registry, which migrates its database's schema when it starts.
 
     It needs a database and Redis: ``registry.connects_to(postgres.database(...), redis, wait=True)``. Without Redis at
-    its start, 0.5 passes on no trace until it is restarted.
+    its start, 0.5 passes on no trace until it is restarted. Without PostgreSQL it keeps a file, for which it must be
+    given room: a ``Scratch`` at ``/data``.
 
     Of 3 there may be several, on one PostgreSQL: ``availability=Availability(scale=Replicas(count=2), …)``.
 
@@ -223,6 +230,7 @@ class Registry(Workload):
         """What it is told and does not read, several that do not share a database, or have too little of it."""
         return (
             *unread(self.full_name, self.release, MeshProgram.REGISTRY, self.variables),
+            *self._kept(),
             *self._apart(),
             *self._crowded(),
         )
@@ -236,20 +244,36 @@ class Registry(Workload):
             if not each
         ]
 
+    @property
+    def _database(self) -> str | SecretKey | ConfigMapKey:
+        return next((one.value for one in self.variables if one.name == "DATABASE_URL"), _SQLITE)
+
+    @property
+    def _has_postgres(self) -> bool:
+        # What an address is that comes from a Secret, nobody sees here.
+        return not isinstance(self._database, str) or self._database.startswith(("postgres://", "postgresql://"))
+
+    def _kept(self) -> Sequence[str]:
+        """Anything but PostgreSQL is a file of SQLite to it: without room for that it ends when it starts."""
+        if self._has_postgres:
+            return ()
+        file = PurePosixPath(str(self._database))
+        rooms = (PurePosixPath(one.mount_path) for one in self.container.volumes if not one.only_read)
+        if any(file.is_relative_to(room) for room in rooms):
+            return ()
+        return (
+            f"{self.full_name} has no PostgreSQL, and no room for the file {str(file)!r} that it would keep instead: "
+            f"connect it, {self.name}.connects_to(postgres.database(…)), or an External that brings DATABASE_URL. For "
+            "a trial, where the list of agents may be lost with the pod, give "
+            f'extras=PodExtras(volumes=(Scratch(name="data", mount_path={str(file.parent)!r}),)).',
+        )
+
     def _apart(self) -> Sequence[str]:
-        databases = [str(one.value) for one in self.variables if one.name == "DATABASE_URL"]
-        connect = f"connect it, {self.name}.connects_to(postgres.database(…)), or"
-        if not databases:
-            # The image names a file of SQLite in /data, a volume of the image's own.
-            return (
-                f"{self.full_name} has no database. Its image would keep one in /data, which cannot be written to or "
-                f"is lost when the container ends: {connect} give it DATABASE_URL by variables or an External.",
-            )
-        if self.availability.scale.most == 1 or any(url.startswith("postgres") for url in databases):
+        if self.availability.scale.most == 1 or self._has_postgres:
             return ()
         return (
             f"{self.full_name} has no PostgreSQL, so each of its {self.availability.scale.most} pods would know agents "
-            f"of its own: {connect} give Replicas(count=1).",
+            f"of its own: connect it, {self.name}.connects_to(postgres.database(…)), or give Replicas(count=1).",
         )
 
     @property

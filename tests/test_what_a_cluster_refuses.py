@@ -1,0 +1,448 @@
+"""What an API server, a kubelet or a program of the application would refuse or misread is refused when it is given.
+
+Each was accepted once, and the API server of Kubernetes 1.34, containerd's grammar of names, nginx or the registry
+itself said no to what was rendered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcpmesh_k8s import (
+    AddressRange,
+    Agent,
+    AgentSettings,
+    Application,
+    ApplicationSettings,
+    Audience,
+    Availability,
+    Backup,
+    BackupProgram,
+    Budget,
+    BuiltImage,
+    ClaimTarget,
+    Component,
+    Compute,
+    ConfigMapKey,
+    Container,
+    ExistingConfigMap,
+    ExistingSecrets,
+    Exposure,
+    External,
+    ExternalSecrets,
+    File,
+    Gateway,
+    GatewayApiExposure,
+    GatewaySettings,
+    HostNetwork,
+    Image,
+    IngressExposure,
+    IngressNginx,
+    Internet,
+    Manifest,
+    Mesh,
+    MeshRelease,
+    ModelProvider,
+    ModelProviderSettings,
+    ModelVendor,
+    MonitorsSettings,
+    Namespace,
+    NamespacePods,
+    NamespaceSettings,
+    NoLogin,
+    OtherController,
+    Phase,
+    PodExtras,
+    Port,
+    RateLimit,
+    Redis,
+    RedisSettings,
+    Registry,
+    RegistrySettings,
+    Replicas,
+    RestoreDrill,
+    Route,
+    Scratch,
+    Secret,
+    SecretKey,
+    SecretSettings,
+    SettingError,
+    StatefulWorkload,
+    StoreBackup,
+    Tls,
+    Traefik,
+    TreeError,
+    User,
+    Workload,
+    WorkloadSettings,
+    images,
+    variables,
+)
+from mcpmesh_k8s.kubernetes.api import to_json
+from registry_room import ROOM
+
+SMALL = Compute(cpu="100m", memory="256Mi")
+PODS = NamespacePods(namespace="haproxy")
+
+
+def dialled(host: str) -> External:
+    """An API of others."""
+    return External(name="API", hosts=(host,), peer=Internet())
+
+
+REFUSED: dict[str, tuple[Callable[[], object], str]] = {
+    "an address that is no network": (
+        lambda: AddressRange(cidr="203.0.113.7"),
+        "Give a network with its length: 203.0.113.7/32.",
+    ),
+    "one of IPv6": (lambda: AddressRange(cidr="2001:db8::1"), "2001:db8::1/128"),
+    "one that is left out": (
+        lambda: AddressRange(cidr="10.0.0.0/8", without=("10.1.2.3",)),
+        "AddressRange.without: '10.1.2.3'",
+    ),
+    "a node without a length": (lambda: HostNetwork(ranges=("10.0.0.7",)), "HostNetwork.ranges: '10.0.0.7'"),
+    "an address with a zone": (lambda: AddressRange(cidr="fe80::%eth0/64"), "fe80::/64"),
+    "a class that is none": (lambda: OtherController(ingress_class="", peer=PODS), "OtherController.ingress_class: ''"),
+    "a class in capitals": (lambda: Traefik(ingress_class="Traefik"), "Traefik.ingress_class: 'Traefik'"),
+    "a class with a space": (lambda: IngressNginx(ingress_class="nginx internal"), "IngressNginx.ingress_class"),
+    "a listener that is none": (
+        lambda: GatewayApiExposure(parent="shared", parent_namespace="infra", section="HTTPS", peer=PODS),
+        "GatewayApiExposure.section: 'HTTPS'",
+    ),
+    "a million CPUs for a thousandth": (
+        lambda: Compute(cpu="1", memory="1Gi", cpu_limit="500M"),
+        "'m' is a thousandth",
+    ),
+    "a part of an image that begins with a dash": (
+        lambda: Image(repository="acme/-prices", tag="1.0.0"),
+        "Image.repository",
+    ),
+    "two dots in an image": (lambda: Image(repository="acme/a..b", tag="1.0.0"), "Image.repository"),
+    "a port in the middle of an image": (lambda: Image(repository="a/b:5000/c", tag="1.0.0"), "Image.repository"),
+    "a long image": (lambda: Image(repository="acme/" + "x" * 251, tag="1.0.0"), "at most 255"),
+    "a file whose name is no key": (
+        lambda: File(path="x" * 254, content=""),
+        "it has 254 characters; give at most 253",
+    ),
+    "a file whose name has two lines": (lambda: File(path="a\nb", content=""), "File.path"),
+    "a Secret that cannot be": (lambda: SecretKey(secret="Not A Name", key="uri", existing=True), "SecretKey.secret"),
+    "a key of a Secret that cannot be": (
+        lambda: SecretKey(secret="shop-app", key="a/b", existing=True),
+        "SecretKey.key",
+    ),
+    "a ConfigMap that cannot be": (lambda: ConfigMapKey(config_map="Regions", key="home"), "ConfigMapKey.config_map"),
+    "a key of a ConfigMap that cannot be": (lambda: ConfigMapKey(config_map="regions", key=""), "ConfigMapKey.key"),
+    "a key that leads out of its folder": (lambda: ConfigMapKey(config_map="regions", key="..x"), "ConfigMapKey.key"),
+    "the cluster's own namespace": (
+        lambda: ApplicationSettings(name="shop", namespace="kube-system"),
+        "It is the cluster's own",
+    ),
+    "the namespace of those that name none": (lambda: ApplicationSettings(name="default"), "namespace: 'default'"),
+    "an annotation that is none": (
+        lambda: IngressExposure(controller=Traefik(), tls=Tls(secret="x"), annotations=(("a key", "value"),)),
+        "IngressExposure.annotations key: 'a key'",
+    ),
+    "a backup without its script": (
+        lambda: BackupProgram(image=Image(repository="acme/x", tag="1.0.0"), user=User(uid=1, gid=1), files=()),
+        "Give File(path='take.sh', content=…)",
+    ),
+    "an external of two lines": (lambda: External(name="a\nb", peer=Internet()), "External.name"),
+    "an external without a name": (lambda: External(name=" ", peer=Internet()), "External.name"),
+    "a URL for a host": (lambda: dialled("https://api.example.com"), "External.hosts of 'API'"),
+    "a host with its port": (lambda: dialled("api.example.com:8443"), "The port is `port`"),
+    "a host with its last dot": (lambda: dialled("api.example.com."), "last dot"),
+    "a host in capitals": (lambda: dialled("API.example.com"), "in lower case"),
+}
+
+
+@pytest.mark.parametrize(("make", "said"), REFUSED.values(), ids=REFUSED)
+def test_what_the_cluster_would_not_take_is_refused(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(SettingError) as refusal:
+        make()
+    assert said in str(refusal.value)
+
+
+TAKEN: dict[str, Callable[[], object]] = {
+    "a Secret that is named by its host": lambda: Tls(secret="shop.example.com-tls", cluster_issuer="letsencrypt.prod"),
+    "a store with a dot": lambda: ExternalSecrets(store="vault.team", prefix="shop"),
+    "a registry with a port": lambda: Image(repository="registry.example.com:5000/acme/a__b--c.d", tag="1.0.0"),
+    "a registry of one's own machine": lambda: Image(repository="localhost:5000/prices", tag="1.0.0"),
+    "an address of IPv6 for a host": lambda: dialled("2001:db8::7"),
+    "one address": lambda: AddressRange(cidr="203.0.113.7/32"),
+}
+
+
+@pytest.mark.parametrize("make", TAKEN.values(), ids=TAKEN)
+def test_what_it_takes_is_accepted(make: Callable[[], object]) -> None:
+    assert make() == make()
+
+
+# --- a gateway ---
+
+
+class Shop:
+    """A service that people reach, in a namespace that is closed."""
+
+    def __init__(self, folder: Path, mesh: Mesh = Mesh()) -> None:  # noqa: B008
+        self.application = Application(ApplicationSettings(name="shop", mesh=mesh), outdir=folder / "shop")
+        self.phase = Phase(self.application, "all")
+        Namespace(self.phase, NamespaceSettings(budget=Budget(cpu="8", memory="16Gi")))
+
+    def container(self, name: str) -> Container:
+        """A program that serves."""
+        image, user = Image(repository="acme/web", tag="1.4.2"), User(uid=1000, gid=1000)
+        return Container(name=name, image=image, user=user, compute=SMALL, ports=(Port(number=8000),))
+
+    def web(self, **told: str | SecretKey | ConfigMapKey) -> Workload:
+        """A service with variables."""
+        container = replace(self.container("web"), variables=variables(told))
+        return Workload(self.phase, WorkloadSettings(name="web", container=container))
+
+    def gateway(self, *routes: Route, administrators: tuple[str, ...] = ()) -> Gateway:
+        """A gateway before which nobody signs in."""
+        settings = GatewaySettings(
+            image=images.OPENRESTY, compute=SMALL, host="shop.example.com", administrators=administrators
+        )
+        return Gateway(self.phase, settings, routes, NoLogin())
+
+    def problems(self) -> str:
+        """What is wrong with the whole; nothing when it can be written."""
+        try:
+            self.application.manifests()
+        except TreeError as error:
+            return str(error)
+        return ""
+
+
+@pytest.mark.parametrize("audience", [Audience.SIGNED_IN, Audience.ADMINISTRATOR])
+def test_without_a_login_nothing_is_for_those_who_are_known(tmp_path: Path, audience: Audience) -> None:
+    shop = Shop(tmp_path)
+    route = Route(path="/", to=shop.web(), audience=audience, rate=RateLimit())
+    with pytest.raises(SettingError, match=r"Route '/' audience: .*Give Audience.PUBLIC, or a login"):
+        shop.gateway(route)
+
+
+def test_without_a_login_nobody_is_an_administrator(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    with pytest.raises(SettingError, match=r"GatewaySettings.administrators: .*none of them is ever known"):
+        shop.gateway(Route(path="/", to=shop.web(), audience=Audience.PUBLIC), administrators=("me@example.com",))
+
+
+def test_a_gateway_without_routes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"Gateway routes: .*Nothing would be served"):
+        Shop(tmp_path).gateway()
+
+
+@pytest.mark.parametrize("path", ["/.", "/./", "/a/./b", "/a/.."])
+def test_a_path_that_nginx_never_sees_is_refused(tmp_path: Path, path: str) -> None:
+    """It takes such parts out before it looks for a location."""
+    shop = Shop(tmp_path)
+    with pytest.raises(SettingError, match=r"Route.path"):
+        Route(path=path, to=shop.web(), audience=Audience.PUBLIC)
+
+
+def test_what_nobody_waits_for_or_sends_is_refused(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    page = Route(path="/", to=shop.web(), audience=Audience.PUBLIC)
+    with pytest.raises(SettingError, match=r"timeout_seconds: 1000000000000 .*at most 86400"):
+        replace(page, timeout_seconds=10**12)
+    with pytest.raises(SettingError, match=r"body_mb: 1000000000000 .*at most 1048576"):
+        replace(page, body_mb=10**12)
+
+
+def test_a_host_leads_to_one_gateway_behind_one_controller(tmp_path: Path) -> None:
+    """Two Ingresses of one class would both claim it: one is refused by the controller, or either is taken."""
+    shop = Shop(tmp_path)
+    route = Route(path="/", to=shop.web(), audience=Audience.PUBLIC)
+    first = shop.gateway(route)
+    second = Gateway(shop.phase, replace(first.settings, name="second"), (route,), NoLogin())
+    public = IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls"))
+    Exposure(shop.phase, public, first)
+    inside = Traefik(ingress_class="internal", peer=NamespacePods(namespace="traefik-internal"))
+    Exposure(shop.phase, replace(public, controller=inside, name="internal"), second)
+    with pytest.raises(SettingError, match=r"shop.example.com leads to shop-nginx-gateway there already"):
+        Exposure(shop.phase, replace(public, name="again"), second)
+
+
+# --- variables that others made ---
+
+
+def test_a_variable_may_come_from_a_config_map_of_others(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    web = shop.web(REGION=ConfigMapKey(config_map="cluster-facts", key="region"))
+    rendered: Any = to_json(web.container.render())
+    assert rendered["env"] == [
+        {"name": "REGION", "valueFrom": {"configMapKeyRef": {"name": "cluster-facts", "key": "region"}}}
+    ]
+    assert not shop.problems()
+
+
+def test_a_key_that_a_config_map_of_the_application_does_not_hold_is_named(tmp_path: Path) -> None:
+    """It would keep the container from starting."""
+    shop = Shop(tmp_path)
+    shop.gateway(Route(path="/", to=shop.web(), audience=Audience.PUBLIC))
+    key = ConfigMapKey(config_map="shop-nginx-gateway", key="nginx.config")
+    mounted = ExistingConfigMap(mount_path="/etc/gateway", config_map="shop-nginx-gateway", keys=("location.config",))
+    container = replace(shop.container("reader"), variables=variables({"TEXT": key}), volumes=(mounted,))
+    Workload(shop.phase, WorkloadSettings(name="reader", container=container))
+    held = "which holds gateway.json, gateway.lua, location.conf, metrics.lua, nginx.conf: mend the key."
+    problems = shop.problems()
+    assert f"reads TEXT from key 'nginx.config' of ConfigMap 'shop-nginx-gateway', {held}" in problems
+    assert f"mounts key 'location.config' of ConfigMap 'shop-nginx-gateway', {held}" in problems
+
+
+# --- constructs ---
+
+
+def test_a_role_that_is_no_label_is_refused(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    with pytest.raises(SettingError, match="Workload component: 'a store' was given"):
+        Workload(shop.phase, WorkloadSettings(name="web", component="a store", container=shop.container("web")))
+
+
+def test_a_construct_that_does_not_begin_with_its_base_is_told_so(tmp_path: Path) -> None:
+    """jsii answers with an attribute that is not there."""
+
+    class Store(StatefulWorkload):
+        def __init__(self, scope: Phase) -> None:
+            self.kept_in = scope.name
+
+    with pytest.raises(SettingError, match=r"Store.__init__: 'no call of super\(\).__init__' was given. Call it first"):
+        Store(Shop(tmp_path).phase)
+
+
+def test_objects_that_are_no_list_are_refused(tmp_path: Path) -> None:
+    class Nothing(Component):
+        def manifests(self) -> list[Manifest]:
+            return None  # type: ignore[return-value]
+
+    class Silent(Component):
+        pass
+
+    shop = Shop(tmp_path)
+    Nothing(shop.phase, "nothing", "nothing")
+    with pytest.raises(SettingError, match=r"Nothing.manifests of 'nothing': None was given. Give a list of objects"):
+        shop.application.manifests()
+    shop = Shop(tmp_path)
+    Silent(shop.phase, "silent", "silent")
+    with pytest.raises(SettingError, match=r"Silent.manifests: 'nothing' was given. Say which objects it renders"):
+        shop.application.manifests()
+
+
+def test_a_drill_without_its_script_is_refused(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    image, user = Image(repository="acme/store", tag="1.0.0"), User(uid=1000, gid=1000)
+    program = BackupProgram(image=image, user=user, files=(File(path="take.sh", content="exit 0"),))
+    nightly = Backup(target=ClaimTarget(size="1Gi"))
+    web = shop.web()
+    StoreBackup(shop.phase, web, "http", nightly, program)
+    with pytest.raises(SettingError, match=r"BackupProgram.files: \['take.sh'\] was given. Give File\(path='try.sh'"):
+        StoreBackup(shop.phase, web, "http", replace(nightly, drill=RestoreDrill()), program)
+
+
+def test_what_is_of_another_application_is_refused_where_it_is_given(tmp_path: Path) -> None:
+    shop, other = Shop(tmp_path / "one"), Shop(tmp_path / "other")
+    theirs = other.gateway(Route(path="/", to=other.web(), audience=Audience.PUBLIC))
+    with pytest.raises(SettingError, match=r"Exposure gateway: .*It is of another application"):
+        Exposure(shop.phase, IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls")), theirs)
+    key = SecretKey(secret="shop-claude", key="api-key", existing=True)
+    models = ModelProvider(shop.phase, ModelProviderSettings(name="claude", vendor=ModelVendor.ANTHROPIC), key)
+    code = BuiltImage(image=Image(repository="acme/prices", tag="1.4.2"))
+    agent = Agent(other.phase, AgentSettings(name="prices", code=code, compute=SMALL, module="prices"))
+    with pytest.raises(SettingError, match=r"claude serve: 'shop-prices' was given. It is of another application"):
+        models.serve(agent)
+
+
+# --- a registry ---
+
+
+REGISTRY = RegistrySettings(image=images.REGISTRY, compute=SMALL)
+TWO = Availability(scale=Replicas(count=2))
+
+
+def told(url: str, extras: PodExtras = PodExtras()) -> RegistrySettings:  # noqa: B008
+    """A registry with a DATABASE_URL."""
+    return replace(REGISTRY, variables=variables({"DATABASE_URL": url}), extras=extras)
+
+
+HOST = "db.example.com"
+
+
+@pytest.mark.parametrize(("release", "image"), [("V0_5", images.REGISTRY_0_5), ("V3", images.REGISTRY)])
+def test_a_registry_has_a_database_or_room_for_a_file(tmp_path: Path, release: str, image: Image) -> None:
+    """Its image says /data/mcp_mesh_registry.db, and its root is read-only: it ended when it started."""
+    shop = Shop(tmp_path, Mesh(release=MeshRelease[release]))
+    Registry(shop.phase, replace(REGISTRY, image=image))
+    assert (
+        "shop-registry has no PostgreSQL, and no room for the file '/data/mcp_mesh_registry.db' that it would keep "
+        "instead: connect it, registry.connects_to(postgres.database(…))"
+    ) in shop.problems()
+
+
+ELSEWHERE = PodExtras(volumes=(Scratch(name="data", mount_path="/var/data"),))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (replace(REGISTRY, extras=ROOM), ""),
+        (replace(REGISTRY, extras=ELSEWHERE), "no room for the file"),
+        (told("/var/mesh.db", ROOM), "no room for the file '/var/mesh.db'"),
+        (told("/data/mesh.db", ROOM), ""),
+        (told("mysql://mesh@db/mesh"), "no PostgreSQL"),
+        (replace(REGISTRY, extras=ROOM, availability=TWO), "would know agents of its own"),
+    ],
+    ids=["room", "elsewhere", "another file", "that file", "another kind", "two with room"],
+)
+def test_what_a_registry_keeps_decides_what_it_needs(tmp_path: Path, settings: RegistrySettings, said: str) -> None:
+    shop = Shop(tmp_path)
+    Registry(shop.phase, settings)
+    problems = shop.problems()
+    assert said in problems
+    assert bool(said) == bool(problems)
+
+
+def test_the_address_of_a_database_may_come_whole_from_a_secret(tmp_path: Path) -> None:
+    """As operators of PostgreSQL write it: several registries may share what nobody sees here."""
+    shop = Shop(tmp_path)
+    url = SecretKey(secret="shop-db-app", key="uri", existing=True)
+    database = External(
+        name="PostgreSQL", hosts=(HOST,), port=5432, peer=Internet(), introduction=variables({"DATABASE_URL": url})
+    )
+    Registry(shop.phase, replace(REGISTRY, availability=TWO)).connects_to(database)
+    assert not shop.problems()
+
+
+@pytest.mark.parametrize(("tracing", "connected"), [(True, False), (False, False), (True, True)])
+def test_an_agent_whose_registry_reads_spans_writes_them_there_or_says_that_it_does_not(
+    tmp_path: Path, tracing: bool, connected: bool
+) -> None:
+    shop = Shop(tmp_path)
+    settings = RedisSettings(image=images.REDIS, compute=SMALL)
+    keys = SecretSettings(name="redis", keys=settings.secret_keys, source=ExistingSecrets())
+    redis = Redis(shop.phase, settings, Secret(shop.phase, keys))
+    registry = Registry(shop.phase, replace(REGISTRY, extras=ROOM))
+    registry.connects_to(redis)
+    code = BuiltImage(image=Image(repository="acme/prices", tag="1.4.2"))
+    agent = Agent(shop.phase, AgentSettings(name="prices", code=code, compute=SMALL, module="prices", tracing=tracing))
+    agent.connects_to(registry, *((redis,) if connected else ()))
+    said = "shop-prices writes spans to the Redis of its mesh, and is not connected to it"
+    assert (said in shop.problems()) is (tracing and not connected)
+
+
+def test_who_cannot_be_waited_for_is_connected_in_a_call_of_its_own(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    web = shop.web()
+    with pytest.raises(SettingError, match=r"web.connects_to\(registry\), and let the program try until"):
+        web.connects_to(Registry(shop.phase, replace(REGISTRY, extras=ROOM)), wait=True)
+
+
+def test_a_tuple_of_another_length_is_not_told_that_it_is_no_tuple() -> None:
+    with pytest.raises(SettingError) as refusal:
+        MonitorsSettings(labels=(("release",),))  # type: ignore[arg-type]
+    assert str(refusal.value).endswith("Give a tuple of text, text, not 1 of them.")
