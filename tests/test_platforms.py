@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import urllib.request
@@ -539,17 +540,24 @@ def test_an_assigned_user_serves_the_login(on_openshift: list[Manifest]) -> None
         inside(ask)
 
 
+def is_for_everyone(path: Path) -> bool:
+    """Whether others may enter the folders that lead there."""
+    return all(parent.stat().st_mode & 0o5 == 0o5 for parent in path.parents)
+
+
 def for_everyone(runtime: Path, folder: Path) -> Path:
     """The folder of a Python with the modules of this one, that others may start too."""
     real = (runtime / "python").resolve()
-    if all(parent.stat().st_mode & 0o5 == 0o5 for parent in real.parents):
+    (modules,) = runtime.parent.glob("lib/*/site-packages")
+    if not is_for_everyone(modules):
+        lack(f"{modules} is for its owner alone, as all in a home of root is")
+    if is_for_everyone(real):
         return runtime
     system = Path("/usr/bin", real.name)
     if not system.exists():
         lack(f"{real} is for its owner alone, and there is no {system}")
-    (modules,) = runtime.parent.glob("lib/*/site-packages")
     python = folder / "python"
-    python.write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec {system} "$@"\n')
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(modules))} exec {system} "$@"\n')
     python.chmod(0o755)
     return folder
 
