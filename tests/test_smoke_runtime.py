@@ -22,7 +22,7 @@ from ai_interviewer import DEV, AiInterviewer
 from conftest import Manifests
 from environments import EVERY
 from gateway_harness import Answer, RunningGateway, StubUpstream, running_gateway
-from mcpmesh_k8s import Agent, Phase, Registry
+from mcpmesh_k8s import Agent, Phase, Redis, Registry
 from mesh_harness import SECRETS, Loopback, Manifest, container_of, find, free_port, pod_environment
 from processes import START
 from test_mesh_runtime import check_registration, running_agent
@@ -332,8 +332,8 @@ def test_it_asks_for_every_agent_that_is_deployed(manifests: Manifests) -> None:
 
 def test_it_asks_for_an_agent_that_was_made_after_it(tmp_path: Path) -> None:
     whole = AiInterviewer(DEV, outdir=tmp_path / "dev")
-    (registry,) = whole.find_all(Registry)
-    Agent(Phase(whole, "more"), replace(DEV.agents[0], name="late")).connects_to(registry)
+    (registry,), (redis,) = whole.find_all(Registry), whole.find_all(Redis)
+    Agent(Phase(whole, "more"), replace(DEV.agents[0], name="late")).connects_to(registry, redis)
     rendered = [dict(manifest) for group in whole.manifests().values() for manifest in group]
     (said,) = (v["value"] for v in container_of(find(rendered, "Job", JOB), NAME)["env"] if v["name"] == "AGENTS")
     assert said.split(",") == [*AGENTS, "late"]
