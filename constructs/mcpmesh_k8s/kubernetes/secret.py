@@ -53,7 +53,7 @@ class RandomKey:
 
     def __post_init__(self) -> None:
         """Check the key."""
-        _check_key("RandomKey.key", self.key)
+        data_key("RandomKey.key", self.key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +70,11 @@ class IssuedKey:
 
     def __post_init__(self) -> None:
         """Check the key and its issuer."""
-        _check_key("IssuedKey.key", self.key)
+        data_key("IssuedKey.key", self.key)
         if not self.issued_by.strip() or not self.issued_by.isprintable():
             raise SettingError(
                 f"IssuedKey.issued_by of {self.key!r}", self.issued_by, "Say who issues it and where, in one line."
             )
-
-
-def _check_key(where: str, key: str) -> None:
-    data_key(where, key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +200,7 @@ class SecretSettings:
         where = f"SecretSettings.keys of {self.name!r}"
         for key in self.keys:
             if isinstance(key, str):
-                _check_key(where, key)
+                data_key(where, key)
         names = self.key_names
         if not names or len(set(names)) != len(names):
             raise SettingError(where, names, "Give each key once, at least one.")

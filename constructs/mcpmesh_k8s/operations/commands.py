@@ -805,7 +805,7 @@ def clean(given: typer.Context, environment: Env, context: Context = "", confirm
     cluster.require_no_self_heal(kubectl)
     if data:
         show_left_out(who.stores, "deleted, and in no export")
-    deploy.remove(kubectl, who.phases, data=data)
+    deploy.remove(who.environment, kubectl, who.phases, data=data)
 
 
 # What they share.

@@ -268,8 +268,10 @@ def workloads_of(environment: Environment, names: Sequence[str]) -> list[Manifes
     return [found[application.prefixed(name)] for name in names]
 
 
-def remove(kubectl: Kubectl, phases: Sequence[RenderedPhase], *, data: bool) -> None:
+def remove(environment: Environment, kubectl: Kubectl, phases: Sequence[RenderedPhase], *, data: bool) -> None:
     """Delete what was deployed. Namespace and claims go only with ``data``, and with them everything stored."""
+    # All pods end beside each other, each within the time that it is given.
+    timeout = TIMEOUT + max((pod.grace_seconds for pod in environment.application.pods), default=0)
     objects: Iterable[Manifest] = [manifest for phase in reversed(phases) for manifest in reversed(phase.objects)]
     kubectl.do(
         "delete",
@@ -277,10 +279,10 @@ def remove(kubectl: Kubectl, phases: Sequence[RenderedPhase], *, data: bool) -> 
         "--wait",
         "--filename=-",
         stdin=as_list(manifest for manifest in objects if manifest["kind"] not in KEPT),
-        timeout=TIMEOUT,
+        timeout=timeout,
     )
     if data:
-        kubectl.do("delete", "namespace", kubectl.namespace, "--ignore-not-found", "--wait", timeout=TIMEOUT)
+        kubectl.do("delete", "namespace", kubectl.namespace, "--ignore-not-found", "--wait", timeout=timeout)
         return
     show("Claims, Secrets and the namespace are still there. With all data: CONFIRM=delete-data")
     kubectl.stream("get", "persistentvolumeclaims")
