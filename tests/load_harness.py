@@ -126,8 +126,8 @@ def run_locust(
         for one in sorted(found, key=lambda one: STEPS.index(one["name"]) if one["name"] in STEPS else len(STEPS))
     )
     # The clock of the whole process begins before anybody comes.
-    assert found, said
-    lasted = max(one["last_request_timestamp"] for one in found) - min(one["start_time"] for one in found)
+    last, first = (one["last_request_timestamp"] for one in found), (one["start_time"] for one in found)
+    lasted = max(last, default=0.0) - min(first, default=0.0)
     return Load(users=users, seconds=lasted, code=done.returncode, said=said, steps=steps, errors=errors)
 
 
