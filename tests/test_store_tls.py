@@ -34,12 +34,16 @@ from mcpmesh_k8s import (
     ApplicationSettings,
     CertManager,
     Claim,
+    ExistingSecrets,
     Mesh,
     MeshRelease,
     Minio,
     Phase,
     PrometheusOperator,
+    Redis,
     S3Storage,
+    Secret,
+    SecretSettings,
     SettingError,
     Side,
     StoreTls,
@@ -676,6 +680,20 @@ def test_an_agent_of_3_x_is_refused_that_would_lose_its_traces() -> None:
                 Agent(scope, settings)
         else:
             Agent(scope, settings)
+
+
+def test_an_agent_of_3_x_is_not_told_to_say_what_it_cannot_do() -> None:
+    transit = StoreTls(certificates=CertManager(issuer="ca"))
+    application = Application(ApplicationSettings(name="shop", transit=transit), outdir="unused")
+    scope = Phase(application, "all")
+    settings = replace(STORE_TLS.redis, backup=None)
+    keys = SecretSettings(name="redis", keys=settings.secret_keys, source=ExistingSecrets())
+    redis = Redis(scope, settings, Secret(scope, keys))
+    with pytest.raises(SettingError) as refused:
+        Agent(scope, replace(STORE_TLS.agents[0], tls=())).connects_to(redis)
+    assert str(refused.value).endswith(
+        "shop-pdf-extractor cannot: name other stores in StoreTls.stores, or give IstioAmbient()."
+    )
 
 
 # --- what is moved, and backed up ---

@@ -441,6 +441,11 @@ class Pod(Component):
         return tuple(self._peers)
 
     @property
+    def never_speaks(self) -> tuple[TlsClient, ...]:
+        """With whom its program speaks no TLS, whatever its settings say."""
+        return ()
+
+    @property
     def _policies(self) -> PolicyKind:
         return self.application.settings.policies
 
@@ -464,11 +469,12 @@ class Pod(Component):
             raise SettingError(where, workload.full_name, f"Its port {target.port!r} is connected already.")
         needed = workload.port(target.port).tls
         if needed and needed not in self._tls and not target.watched:
+            may = f"is not known to: where its program does, say tls=(TlsClient.{needed.name},), else"
             raise SettingError(
                 where,
                 workload.full_name,
-                f"That speaks TLS alone, and {self.full_name} is not known to. Where its program does, say "
-                f"tls=(TlsClient.{needed.name},). Else name other stores in StoreTls.stores, or give IstioAmbient().",
+                f"That speaks TLS alone, and {self.full_name} {'cannot:' if needed in self.never_speaks else may} name "
+                "other stores in StoreTls.stores, or give IstioAmbient().",
             )
         workload.admit(self, target.port)
         if wait:

@@ -431,6 +431,11 @@ class _MeshWorkload(Workload):
     def __init__(self, scope: Construct, settings: WorkloadSettings, serves: HttpsClient | None = None) -> None:
         super().__init__(scope, mesh_of(scope).secured(scope, settings, RUNTIME, serves))
 
+    @property
+    def never_speaks(self) -> tuple[TlsClient, ...]:
+        """The runtime's core has its word in it, too."""
+        return () if mesh_of(self).release.dials_redis_by_tls else (TlsClient.REDIS,)
+
     def problems(self) -> Sequence[str]:
         """Where it would not be there for others, or others for it."""
         release = mesh_of(self).release
