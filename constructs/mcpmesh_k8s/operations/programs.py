@@ -226,12 +226,12 @@ class Kubectl:
         Raises:
             OperationError: It fails, or what it prints is something else.
         """
-        command = self.command("get", *arguments, "--output=json")
-        found = output(command)
+        get = ("get", *arguments, "--output=json")
+        found = self.output(*get)
         try:
             return at(json.loads(found or "{}"))
         except ValueError:
-            raise OperationError(f"`{shlex.join(command)}` printed no JSON: {found[:60]!r}") from None
+            raise OperationError(f"`{shlex.join(self.command(*get))}` printed no JSON: {found[:60]!r}") from None
 
     def stream(self, *arguments: str, stdin: str = "", timeout: float | None = PATIENCE) -> int:
         """Run it in people's sight, and return its exit status; an ``OperationError`` when it takes too long."""
