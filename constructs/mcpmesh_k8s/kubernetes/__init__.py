@@ -35,6 +35,7 @@ from .network import (
     NamespacePods,
     Peer,
     PolicyKind,
+    is_address,
 )
 from .patch import Patch
 from .placement import (
@@ -294,6 +295,7 @@ __all__ = [
     "gateway_api",
     "harden",
     "in_bytes",
+    "is_address",
     "k8s",
     "keda",
     "monitoring",

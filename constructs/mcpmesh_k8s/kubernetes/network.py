@@ -274,7 +274,7 @@ class External:
             raise SettingError("External.name", self.name, "Say what people call it, in one line.")
         for host in self.hosts:
             # An address of IPv6 stands here as in a URL, or without its brackets.
-            if not _HOST.fullmatch(host) and not _is_address(host.strip("[]")):
+            if not _HOST.fullmatch(host) and not is_address(host.strip("[]")):
                 raise SettingError(
                     f"External.hosts of {self.name!r}",
                     host,
@@ -382,7 +382,8 @@ class Dns:
         return cls(servers=(KUBE_DNS, NODE_LOCAL_PODS), proxied=True)
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether it is an address of IPv4 or IPv6, and no name."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mcpmesh_k8s.kubernetes import Dns, HostNetwork, Listener, Namespace, PolicyKind, at, containers_of
+from mcpmesh_k8s.kubernetes import Dns, HostNetwork, Listener, Namespace, PolicyKind, at, containers_of, is_address
 
 from .environment import Environment
 from .programs import Kubectl, OperationError
@@ -101,12 +100,4 @@ def addresses_of(cache: object) -> Iterator[str]:
         words = [word for text in arguments for word in str(text).split("=")] if isinstance(arguments, list) else []
         for flag, value in pairwise(words):
             if flag.lstrip("-") == "localip":
-                yield from filter(_is_address, value.split(","))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+                yield from filter(is_address, value.split(","))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import tempfile
 from pathlib import Path
+
+from mcpmesh_k8s.kubernetes import is_address
 
 from .programs import OperationError, UsageError, require, stream
 from .terminal import show
@@ -60,11 +61,8 @@ def update_hosts(path: Path, name: str, address: str, hosts: tuple[str, ...]) ->
         UsageError: The address is none.
         OperationError: The file is not there, or cannot be written.
     """
-    if hosts:
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            raise UsageError(f"{address!r} is no IP address. Give ADDRESS=<the ingress controller's>.") from None
+    if hosts and not is_address(address):
+        raise UsageError(f"{address!r} is no IP address. Give ADDRESS=<the ingress controller's>.")
     require_hosts_file(path)
     # What is not ours is kept to the byte, whatever its encoding.
     old = path.read_text(encoding="utf-8", errors="surrogateescape")
