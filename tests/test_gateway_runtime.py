@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from configparser import ConfigParser
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
 from http.client import IncompleteRead, RemoteDisconnected
@@ -63,6 +63,7 @@ from mcpmesh_k8s import (
     GrafanaSettings,
     IdentityHeaders,
     IssuedKey,
+    Login,
     LoginSettings,
     NoLogin,
     OAuth2ProxySettings,
@@ -1312,23 +1313,19 @@ def test_nothing_else_is_upgraded(gateway: RunningGateway, target: str) -> None:
 ALIASES = ("www.shop.local", "shop.example.com")
 
 
-@pytest.fixture(scope="module")
-def hurried(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
-    folder = tmp_path_factory.mktemp("hurried")
+@contextmanager
+def before_one_service(
+    folder: Path, login: Login, routes_to: Callable[[Workload], tuple[Route, ...]], aliases: tuple[str, ...] = ()
+) -> Generator[RunningGateway, None, None]:
+    """A gateway of an application that has but one service."""
     application = Application(ApplicationSettings(name="ai-interviewer"), outdir=folder)
     phase = Phase(application, "access")
     compute = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
     image, user = images.OPENRESTY, User(uid=1000, gid=1000)
     container = Container(name="backend", image=image, user=user, compute=compute, ports=(Port(number=8000),))
     backend = Workload(phase, WorkloadSettings(name="backend", container=container))
-    public, signed_in = Audience.PUBLIC, Audience.SIGNED_IN
-    routes = (
-        Route(path="/", to=backend, audience=public, timeout_seconds=2),
-        Route(path="/api/", to=backend, audience=signed_in, timeout_seconds=2, rate=RateLimit()),
-        Route(path="/api/few/", to=backend, audience=public, rate=RateLimit(per_second=1, burst=3)),
-    )
-    settings = GatewaySettings(image=images.OPENRESTY, compute=compute, host="shop.local", aliases=ALIASES, https=False)
-    Gateway(phase, settings, routes, DevIdentity(email=DEVELOPER))
+    settings = GatewaySettings(image=image, compute=compute, host="shop.local", aliases=aliases, https=False)
+    Gateway(phase, settings, routes_to(backend), login)
     close(phase)
     application.synth()
     with running_gateway(read_manifests(folder)) as running:
@@ -1336,23 +1333,28 @@ def hurried(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Gene
 
 
 @pytest.fixture(scope="module")
+def hurried(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
+    def routes_to(backend: Workload) -> tuple[Route, ...]:
+        public, signed_in = Audience.PUBLIC, Audience.SIGNED_IN
+        return (
+            Route(path="/", to=backend, audience=public, timeout_seconds=2),
+            Route(path="/api/", to=backend, audience=signed_in, timeout_seconds=2, rate=RateLimit()),
+            Route(path="/api/few/", to=backend, audience=public, rate=RateLimit(per_second=1, burst=3)),
+        )
+
+    folder = tmp_path_factory.mktemp("hurried")
+    with before_one_service(folder, DevIdentity(email=DEVELOPER), routes_to, ALIASES) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def open_to_all(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Generator[RunningGateway, None, None]:
     """A gateway before which nobody signs in."""
-    folder = tmp_path_factory.mktemp("open")
-    application = Application(ApplicationSettings(name="ai-interviewer"), outdir=folder)
-    phase = Phase(application, "access")
-    compute = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
-    user = User(uid=1000, gid=1000)
-    container = Container(
-        name="backend", image=images.OPENRESTY, user=user, compute=compute, ports=(Port(number=8000),)
-    )
-    backend = Workload(phase, WorkloadSettings(name="backend", container=container))
-    route = Route(path="/", to=backend, audience=Audience.PUBLIC, rate=RateLimit(per_second=1, burst=3))
-    settings = GatewaySettings(image=images.OPENRESTY, compute=compute, host="shop.local", https=False)
-    Gateway(phase, settings, (route,), NoLogin())
-    close(phase)
-    application.synth()
-    with running_gateway(read_manifests(folder)) as running:
+
+    def routes_to(backend: Workload) -> tuple[Route, ...]:
+        return (Route(path="/", to=backend, audience=Audience.PUBLIC, rate=RateLimit(per_second=1, burst=3)),)
+
+    with before_one_service(tmp_path_factory.mktemp("open"), NoLogin(), routes_to) as running:
         yield running
 
 
