@@ -66,6 +66,7 @@ from mcpmesh_k8s import (
     Login,
     LoginSettings,
     NoLogin,
+    NoProbes,
     OAuth2ProxySettings,
     Phase,
     Port,
@@ -1322,7 +1323,14 @@ def before_one_service(
     phase = Phase(application, "access")
     compute = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
     image, user = images.OPENRESTY, User(uid=1000, gid=1000)
-    container = Container(name="backend", image=image, user=user, compute=compute, ports=(Port(number=8000),))
+    container = Container(
+        name="backend",
+        image=image,
+        user=user,
+        compute=compute,
+        ports=(Port(number=8000),),
+        probes=NoProbes(because="No test starts it."),
+    )
     backend = Workload(phase, WorkloadSettings(name="backend", container=container))
     settings = GatewaySettings(image=image, compute=compute, host="shop.local", aliases=aliases, https=False)
     Gateway(phase, settings, routes_to(backend), login)
@@ -1753,7 +1761,12 @@ def portal(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Gener
     phase = Phase(application, "access")
     compute = Compute(cpu="100m", memory="64Mi")
     container = Container(
-        name="backend", image=images.OPENRESTY, user=User(uid=1, gid=1), compute=compute, ports=(Port(number=8000),)
+        name="backend",
+        image=images.OPENRESTY,
+        user=User(uid=1, gid=1),
+        compute=compute,
+        ports=(Port(number=8000),),
+        probes=NoProbes(because="No test starts it."),
     )
     backend = Workload(phase, WorkloadSettings(name="backend", container=container))
     boards = Workload(

@@ -29,6 +29,7 @@ from mcpmesh_k8s import (
     Compute,
     Container,
     Image,
+    NoProbes,
     Phase,
     Rotation,
     SealedSecrets,
@@ -709,6 +710,7 @@ def sealed_shop(folder: Path) -> Environment:
         compute=Compute(cpu="10m", memory="32Mi", cpu_limit="20m", memory_limit="32Mi"),
         user=User(uid=1000, gid=1000),
         variables=variables({"TOKEN": token.key("token")}),
+        probes=NoProbes(because="No test starts it."),
     )
     Workload(phase, WorkloadSettings(name="web", component="web", container=container))
     return Environment(name="shop", cluster=SharedCluster(context="shop"), make=lambda: application)

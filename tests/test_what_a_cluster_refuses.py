@@ -55,6 +55,7 @@ from mcpmesh_k8s import (
     NamespacePods,
     NamespaceSettings,
     NoLogin,
+    NoProbes,
     OtherController,
     Phase,
     PodExtras,
@@ -196,7 +197,14 @@ class Shop:
     def container(self, name: str) -> Container:
         """A program that serves."""
         image, user = Image(repository="acme/web", tag="1.4.2"), User(uid=1000, gid=1000)
-        return Container(name=name, image=image, user=user, compute=SMALL, ports=(Port(number=8000),))
+        return Container(
+            name=name,
+            image=image,
+            user=user,
+            compute=SMALL,
+            ports=(Port(number=8000),),
+            probes=NoProbes(because="No test starts it."),
+        )
 
     def web(self, **told: str | SecretKey | ConfigMapKey) -> Workload:
         """A service with variables."""

@@ -106,8 +106,17 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
     answer_seconds: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself inside one service."""
+        """Refuse what contradicts itself inside one service, and a container that nobody would ask after."""
         super().__post_init__()
+        for container in (self.container, *self.all_sidecars):
+            if container.probes is None:
+                raise SettingError(
+                    f"{self.name} probes of container {container.name!r}",
+                    None,
+                    "Nobody would see that it hangs, and requests would come before it can serve. Give "
+                    "Probes.of(HttpGet(path=…)) with a path that it answers, or Exec(command=…) or TcpSocket() in the "
+                    "place of that; or why it has none, NoProbes(because=…).",
+                )
         scale = self.availability.scale
         if self.one_at_a_time and scale.most > 1:
             why = self.one_at_a_time if isinstance(self.one_at_a_time, str) else "Only one may run at a time."
