@@ -1507,7 +1507,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         cookies=True,
         upstream_path="/store",
         body_mb=2,
-        timeout_seconds=61,
+        timeout_seconds=59,
         rate=RateLimit(per_second=21),
         buffering=False,
         websocket=True,

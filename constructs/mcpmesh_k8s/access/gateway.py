@@ -33,7 +33,7 @@ from mcpmesh_k8s.kubernetes import (
 
 from ._configuration import Configuration, read
 from .login import EMAIL, Login, Question
-from .routes import Audience, Limits, Route, distinct
+from .routes import USUAL_ANSWER, Audience, Limits, Route, distinct
 
 USER = User(uid=65534, gid=65534)
 """``nobody``: the image starts as root, and needs nothing of it."""
@@ -233,7 +233,20 @@ class Gateway(Workload):
             )
 
     def problems(self) -> Sequence[str]:
-        """Where it gives up before the service does that answers."""
+        """Where it gives up before the service does that answers, or a roll-out ends that before."""
+        return [*self._impatient(), *self._cut_short()]
+
+    def _cut_short(self) -> Sequence[str]:
+        """Whoever gives a route more than the usual time says that answers take it. A stream is only silent as long."""
+        return [
+            route.to.cut_short(
+                f"{self.full_name}, at {route.path!r},", route.timeout_seconds, "a shorter Route(timeout_seconds=…)"
+            )
+            for route in self.routes
+            if route.buffering and route.timeout_seconds > max(USUAL_ANSWER, route.to.finished_seconds)
+        ]
+
+    def _impatient(self) -> Sequence[str]:
         return [
             f"{self.full_name} passes {route.path!r} on to {route.to.full_name}, whose answer may take "
             f"{route.to.answer_seconds} seconds, and waits {route.timeout_seconds}: give "

@@ -11,6 +11,8 @@ from mcpmesh_k8s.kubernetes import Choice, SettingError, Workload, dataclass
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 _LARGEST_BODY = 1024 * 1024
 """In MiB: a tebibyte. nginx takes no number that is much larger."""
+USUAL_ANSWER = 60
+"""In seconds: what a route waits for unless more is given. It is not said then that anything takes so long."""
 _LONGEST_ANSWER = 24 * 60 * 60
 """In seconds: a day. As long a pod of the gateway would wait before it ends."""
 RESERVED = ("/-/", "/oauth2/")
@@ -109,7 +111,8 @@ class Route:
         cookies: Whether the service has cookies of its own. The login's cookies are never passed on.
         upstream_path: What the path becomes on the way; the same unless given. Only for an exact path.
         body_mb: The largest request body, in MiB.
-        timeout_seconds: How long the answer may be silent.
+        timeout_seconds: How long the answer may be silent. Where more than the usual is given, and it is no stream, the
+            service's ``termination_grace_seconds`` are compared: a roll-out would cut it.
         rate: How many requests a client may make. A public route may go without: as many as it likes. Any other needs
             one, since each of its requests asks the login, a stranger's too.
         buffering: Whether the answer is collected before it is passed on; off for streams.
@@ -125,7 +128,7 @@ class Route:
     cookies: bool = False
     upstream_path: str = ""
     body_mb: int = 1
-    timeout_seconds: int = 60
+    timeout_seconds: int = USUAL_ANSWER
     rate: RateLimit | None = None
     buffering: bool = True
     websocket: bool = False
