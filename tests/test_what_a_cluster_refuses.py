@@ -17,6 +17,7 @@ from mcpmesh_k8s import (
     AddressRange,
     Agent,
     AgentSettings,
+    Alertmanager,
     Application,
     ApplicationSettings,
     Audience,
@@ -39,14 +40,17 @@ from mcpmesh_k8s import (
     Gateway,
     GatewayApiExposure,
     GatewaySettings,
+    Grafana,
     HostNetwork,
     Image,
     IngressExposure,
     IngressNginx,
     Internet,
+    IssuedKey,
     Manifest,
     Mesh,
     MeshRelease,
+    Minio,
     ModelProvider,
     ModelProviderSettings,
     ModelVendor,
@@ -56,10 +60,13 @@ from mcpmesh_k8s import (
     NamespaceSettings,
     NoLogin,
     NoProbes,
+    OAuth2Proxy,
     OtherController,
     Phase,
     PodExtras,
     Port,
+    Postgres,
+    RandomKey,
     RateLimit,
     Redis,
     RedisSettings,
@@ -86,6 +93,7 @@ from mcpmesh_k8s import (
 )
 from mcpmesh_k8s.kubernetes.api import to_json
 from registry_room import ROOM
+from test_settings import GRAFANA, LOGIN, MINIO, POSTGRES, REDIS, TOLD
 
 SMALL = Compute(cpu="100m", memory="256Mi")
 PODS = NamespacePods(namespace="haproxy")
@@ -356,7 +364,7 @@ def test_a_drill_without_its_script_is_refused(tmp_path: Path) -> None:
 def test_what_is_of_another_application_is_refused_where_it_is_given(tmp_path: Path) -> None:
     shop, other = Shop(tmp_path / "one"), Shop(tmp_path / "other")
     theirs = other.gateway(Route(path="/", to=other.web(), audience=Audience.PUBLIC))
-    with pytest.raises(SettingError, match=r"Exposure gateway: .*It is of another application"):
+    with pytest.raises(SettingError, match=r"Exposure: gateway: .*It is of another application"):
         Exposure(shop.phase, IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls")), theirs)
     key = SecretKey(secret="shop-claude", key="api-key", existing=True)
     models = ModelProvider(shop.phase, ModelProviderSettings(name="claude", vendor=ModelVendor.ANTHROPIC), key)
@@ -364,6 +372,28 @@ def test_what_is_of_another_application_is_refused_where_it_is_given(tmp_path: P
     agent = Agent(other.phase, AgentSettings(name="prices", code=code, compute=SMALL, module="prices"))
     with pytest.raises(SettingError, match=r"claude serve: 'shop-prices' was given. It is of another application"):
         models.serve(agent)
+
+
+TAKES_A_SECRET: dict[str, tuple[tuple[str | IssuedKey | RandomKey, ...], Callable[[Phase, Secret], object]]] = {
+    "Postgres": (POSTGRES.secret_keys, lambda phase, secret: Postgres(phase, POSTGRES, secret)),
+    "Redis": (REDIS.secret_keys, lambda phase, secret: Redis(phase, REDIS, secret)),
+    "Minio": (MINIO.secret_keys, lambda phase, secret: Minio(phase, MINIO, secret)),
+    "Grafana": (GRAFANA.secret_keys, lambda phase, secret: Grafana(phase, GRAFANA, secret)),
+    "OAuth2Proxy": (LOGIN.secret_keys, lambda phase, secret: OAuth2Proxy(phase, LOGIN, secret)),
+    "Alertmanager": (TOLD.secret_keys, lambda phase, secret: Alertmanager(phase, TOLD, secret)),
+}
+
+
+@pytest.mark.parametrize("kind", TAKES_A_SECRET)
+def test_a_secret_of_another_application_is_refused_though_it_has_the_same_name(tmp_path: Path, kind: str) -> None:
+    """A copy of production's Secret has the name that this one would have: what is rendered shows no difference."""
+    keys, make = TAKES_A_SECRET[kind]
+    shop, other = Shop(tmp_path / "one"), Shop(tmp_path / "other")
+    settings = SecretSettings(name="kept", keys=keys, source=ExistingSecrets())
+    theirs = Secret(other.phase, settings)
+    with pytest.raises(SettingError, match=rf"{kind}: secret: 'shop-kept' was given. It is of another application"):
+        make(shop.phase, theirs)
+    assert make(other.phase, theirs)
 
 
 # --- a registry ---
