@@ -30,7 +30,7 @@ def main(command: Sequence[str]) -> None:
         pass  # a file system without locks
     os.set_inheritable(lock, True)
     os.environ[HELD] = "yes"
-    os.execvp(command[0], command)
+    os.execvp(command[0], list(command))
 
 
 if __name__ == "__main__":

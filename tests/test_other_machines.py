@@ -284,6 +284,42 @@ def test_a_set_up_that_is_killed_leaves_no_lock(tmp_path: Path) -> None:
     assert clone.make(".venv/.ready").returncode == 0
 
 
+# --- the Node that cdk8s needs ---
+
+RENDERS = """
+import mcpmesh_k8s as m
+shop = m.Application(m.ApplicationSettings(name="shop"), outdir="shop")
+m.Namespace(m.Phase(shop, "all"), m.NamespaceSettings(budget=m.Budget(cpu="1", memory="1Gi")))
+shop.synth()
+"""
+
+
+def rendering(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", RENDERS]
+    return subprocess.run(command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "own"])
+def test_what_a_person_has_set_for_a_node_of_their_own_does_not_reach_that_of_cdk8s(
+    tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "own").mkdir()
+    done = rendering(tmp_path, NODE_OPTIONS="--no-such-option", TMPDIR=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "shop/0000-all.k8s.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("node", "why"),
+    [("/nowhere/node", "[Errno 2] No such file or directory: '/nowhere/node'"), ("/bin/false", "it ended at once")],
+)
+def test_a_node_that_does_not_start_is_named_in_one_sentence(tmp_path: Path, node: str, why: str) -> None:
+    done = rendering(tmp_path, JSII_NODE=node)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: cdk8s needs Node, and {node} does not start: {why}")
+    assert done.stderr.count("\n") == 1
+
+
 # --- where the tests keep what is temporary ---
 
 
