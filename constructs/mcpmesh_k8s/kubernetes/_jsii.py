@@ -63,6 +63,10 @@ class _Node(_process._NodeProcess):
             node = os.environ.get("JSII_NODE", "node")
             why = str(error) if isinstance(error, OSError) else "it ended at once; what it says is above"
             raise SystemExit(f"error: cdk8s needs Node, and {node} does not start: {why}") from None
+        except KeyboardInterrupt:
+            # jsii may not have said yet that it is stopped at the end. Python cannot end while a thread reads of it.
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Say farewell; one that has ended already hears nothing."""
