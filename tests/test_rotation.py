@@ -328,6 +328,8 @@ def test_a_rotation_that_stops_half_way_leaves_both_passwords_and_is_finished_la
     status, said = dev.rotate("redis", "mesh-password")
     assert status == 1
     assert "claude-llm-agent did not become ready" in said
+    later = "To finish: make k8s-rotate NAME=redis KEY=mesh-password PRESENT=1"
+    assert f"{PREFIX}redis has the new value, and not everybody knows it yet. {later}" in said
     new = dev.secret(REDIS, "mesh-password")
     for password in (old, new):
         assert resp(redis, f"AUTH mesh {password}") == ["+OK"]
