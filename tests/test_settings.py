@@ -1504,6 +1504,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         to=lambda shop: shop.api,
         audience=Audience.ADMINISTRATOR,
         hand_over_identity=True,
+        authorization=Refused(True, "Give Audience.PUBLIC"),
         cookies=True,
         upstream_path="/store",
         body_mb=2,

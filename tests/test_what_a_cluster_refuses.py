@@ -31,6 +31,7 @@ from mcpmesh_k8s import (
     Compute,
     ConfigMapKey,
     Container,
+    DevIdentity,
     ExistingConfigMap,
     ExistingSecrets,
     Exposure,
@@ -42,6 +43,7 @@ from mcpmesh_k8s import (
     GatewaySettings,
     Grafana,
     HostNetwork,
+    IdentityHeaders,
     Image,
     IngressExposure,
     IngressNginx,
@@ -247,6 +249,33 @@ def test_without_a_login_nobody_is_an_administrator(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     with pytest.raises(SettingError, match=r"GatewaySettings.administrators: .*none of them is ever known"):
         shop.gateway(Route(path="/", to=shop.web(), audience=Audience.PUBLIC), administrators=("me@example.com",))
+
+
+@pytest.mark.parametrize("audience", [Audience.SIGNED_IN, Audience.ADMINISTRATOR])
+def test_what_a_client_writes_in_authorization_is_told_on_no_route_on_which_people_are_known(
+    tmp_path: Path, audience: Audience
+) -> None:
+    web = Shop(tmp_path).web()
+    with pytest.raises(SettingError, match=r"Route '/api/' authorization: True .*Give Audience.PUBLIC"):
+        Route(path="/api/", to=web, audience=audience, rate=RateLimit(), authorization=True)
+
+
+@pytest.mark.parametrize("headers", [None, IdentityHeaders(administrator="owner", other="guest")])
+def test_who_believes_a_gateway_s_token_is_told_no_token_of_a_client(
+    tmp_path: Path, headers: IdentityHeaders | None
+) -> None:
+    """By another gateway, too: the backend cannot tell them apart. What reads headers does not read a token."""
+    shop = Shop(tmp_path)
+    container = shop.container("web")
+    web = Workload(shop.phase, WorkloadSettings(name="web", container=container, identity_headers=headers))
+    known = Route(path="/", to=web, audience=Audience.SIGNED_IN, rate=RateLimit(), hand_over_identity=True)
+    settings = GatewaySettings(image=images.OPENRESTY, compute=SMALL, host="shop.local", name="staff", https=False)
+    Gateway(shop.phase, settings, [known], DevIdentity(email="me@example.com"))
+    shop.gateway(Route(path="/v1/", to=web, audience=Audience.PUBLIC, authorization=True))
+    said = (
+        "shop-nginx-gateway tells shop-web at '/v1/' what a client writes in Authorization. It believes what a gateway"
+    )
+    assert (said in shop.problems()) is (headers is None)
 
 
 def test_a_gateway_without_routes_is_refused(tmp_path: Path) -> None:

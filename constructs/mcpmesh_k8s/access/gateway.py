@@ -234,7 +234,20 @@ class Gateway(Workload):
 
     def problems(self) -> Sequence[str]:
         """Where it gives up before the service does that answers, or a roll-out ends that before."""
-        return [*self._impatient(), *self._cut_short()]
+        return [*self._impatient(), *self._cut_short(), *self._forgeable()]
+
+    def _forgeable(self) -> Sequence[str]:
+        """A service that believes a gateway's token, and is told one that anybody may have written."""
+        routes = [route for gateway in self.application.find_all(Gateway) for route in gateway.routes]
+        tokens = [route for route in routes if route.hand_over_identity and not route.to.identity_headers]
+        believing = {route.to.full_name for route in tokens}
+        return [
+            f"{self.full_name} tells {route.to.full_name} at {route.path!r} what a client writes in Authorization. It "
+            "believes what a gateway writes there (hand_over_identity), so anybody could be anybody: give "
+            "Route(authorization=False), or lead it to a service of its own."
+            for route in self.routes
+            if route.authorization and route.to.full_name in believing
+        ]
 
     def _cut_short(self) -> Sequence[str]:
         """Whoever gives a route more than the usual time says that answers take it. A stream is only silent as long."""

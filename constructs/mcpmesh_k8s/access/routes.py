@@ -108,6 +108,8 @@ class Route:
         audience: Who may use it.
         hand_over_identity: Whether the service is told who asks: by headers, where it reads them
             (``WorkloadSettings.identity_headers``), and else by an unsigned bearer token.
+        authorization: Whether the service is told the client's own ``Authorization``: for an API that asks for tokens
+            or passwords of its own. Only on a public route, and to nobody who believes what a gateway says there.
         cookies: Whether the service has cookies of its own. The login's cookies are never passed on.
         upstream_path: What the path becomes on the way; the same unless given. Only for an exact path.
         body_mb: The largest request body, in MiB.
@@ -125,6 +127,7 @@ class Route:
     to: Workload
     audience: Audience
     hand_over_identity: bool = False
+    authorization: bool = False
     cookies: bool = False
     upstream_path: str = ""
     body_mb: int = 1
@@ -145,6 +148,12 @@ class Route:
             raise SettingError(f"{where} upstream_path", self.upstream_path, "Give it for one exact path, as a path.")
         if self.hand_over_identity and self.audience is Audience.PUBLIC:
             raise SettingError(f"{where} hand_over_identity", True, "Nobody is known on a public route.")
+        if self.authorization and self.audience is not Audience.PUBLIC:
+            raise SettingError(
+                f"{where} authorization",
+                True,
+                "Who signs in at the gateway is known by that. Give Audience.PUBLIC, where the service asks itself.",
+            )
         if self.to.ports and self.to.main_port.scheme == "https":
             raise SettingError(
                 f"{where} to",
