@@ -26,6 +26,7 @@ from mcpmesh_k8s import (
     Compute,
     Container,
     Hook,
+    NoProbes,
     Phase,
     Port,
     Readiness,
@@ -393,6 +394,7 @@ MAIN = Container(
     user=User(uid=1, gid=1),
     compute=Compute(cpu="1", memory="1Gi"),
     ports=(Port(number=8000),),
+    probes=NoProbes(because="No test starts it."),
 )
 
 

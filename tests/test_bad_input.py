@@ -40,6 +40,7 @@ from mcpmesh_k8s import (
     MetricsEndpoint,
     MountedSource,
     NamespacePods,
+    NoProbes,
     NoTls,
     OAuth2ProxySettings,
     OpenIdConnect,
@@ -147,6 +148,7 @@ def service(
             ports=ports,
             variables=environment,
             volumes=volumes,
+            probes=NoProbes(because="No test starts it."),
         ),
     )
 

@@ -37,6 +37,7 @@ from mcpmesh_k8s import (
     NodeAffinity,
     NodeSelectorRequirement,
     NodeSelectorTerm,
+    NoProbes,
     Patch,
     Placement,
     PodAffinity,
@@ -82,6 +83,7 @@ EXPORTER = Container(
     compute=SMALL,
     ports=(Port(name="statsd", number=9102),),
     volumes=(Scratch(name="cache", mount_path="/cache"),),
+    probes=NoProbes(because="No test starts it."),
 )
 MIGRATE = Container(
     name="migrate",
@@ -945,6 +947,10 @@ def test_every_patch_is_listed_with_its_reason() -> None:
         f"patch of extra: add Deployment {MAIN_CONTAINER}/ports/0/hostPort 8000": "The node's agent asks it.",
         "pod security of shop-extra: baseline": "It is asked there.",
         "writable root of extra/sidecar": "It keeps a pid file.",
+        **{
+            f"no probes of {name}": "No test starts it."
+            for name in ("api/main", "extra/main", "extra/sidecar", "web/main")
+        },
     }
 
 

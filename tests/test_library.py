@@ -45,6 +45,7 @@ from mcpmesh_k8s import (
     Internet,
     Manifest,
     MountedSource,
+    NoProbes,
     Phase,
     Port,
     PrometheusOperator,
@@ -411,6 +412,7 @@ class Shop:
             compute=Compute(cpu="100m", memory="64Mi"),
             ports=ports,
             variables=variables({"OWN": name}),
+            probes=NoProbes(because="No test starts it."),
         )
         return Workload(self.phase, WorkloadSettings(name=name, container=container))
 

@@ -25,6 +25,7 @@ from mcpmesh_k8s import (
     LogsSettings,
     LokiSettings,
     NoLogs,
+    NoProbes,
     Phase,
     SettingError,
     ShippedLogs,
@@ -43,6 +44,7 @@ WEB = Container(
     image=Image(repository="acme/web", tag="1.2.3"),
     user=User(uid=1000, gid=1000),
     compute=Compute(cpu="10m", memory="16Mi"),
+    probes=NoProbes(because="No test starts it."),
 )
 LINES = [(app, sample) for app, samples in SAMPLES.items() for sample in samples]
 

@@ -1261,6 +1261,21 @@ def test_a_key_gets_a_new_value_when_that_is_asked_for(operate: Operate, workpla
     assert len(changed) == 2
 
 
+def test_where_it_stops_between_two_secrets_it_says_which_of_them_has_its_new_value(
+    operate: Operate, workplace: Workplace
+) -> None:
+    away = " patch secret ai-interviewer-claude "
+    workplace.stand_ins.answer("kubectl", away, stderr="the server is away\n", status=1)
+    words = ("POSTGRES_BACKEND_PASSWORD", "CLAUDE_API_KEY", "OPENAI_API_KEY")
+    result = operate("secrets", "dev", *(word for name in words for word in ("--replace", name)))
+    assert result.status == 1
+    assert "the server is away" in result.err
+    assert (
+        "Put into the cluster: POSTGRES_BACKEND_PASSWORD. Not, or nobody knows: CLAUDE_API_KEY, OPENAI_API_KEY.\n"
+        in (result.out)
+    )
+
+
 def test_an_unknown_key_is_not_replaced(operate: Operate, workplace: Workplace) -> None:
     result = operate("secrets", "dev", "--replace", "NOBODYS_KEY")
     assert result.status == 2

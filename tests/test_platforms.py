@@ -29,6 +29,7 @@ from mcpmesh_k8s import (
     DevIdentity,
     Gateway,
     GatewaySettings,
+    NoProbes,
     Phase,
     Placement,
     Platform,
@@ -192,7 +193,13 @@ def test_of_two_kinds_of_nodes_the_pods_own_word_counts() -> None:
         WorkloadSettings(
             name="web",
             extras=own,
-            container=Container(name="web", image=images.REDIS, user=User(uid=1, gid=1), compute=SMALL),
+            container=Container(
+                name="web",
+                image=images.REDIS,
+                user=User(uid=1, gid=1),
+                compute=SMALL,
+                probes=NoProbes(because="No test starts it."),
+            ),
         ),
     )
     spec = workload.pod_template().spec
@@ -221,7 +228,11 @@ def test_what_autopilot_would_change_is_refused(cpu: str, memory: str, advice: s
         WorkloadSettings(
             name="web",
             container=Container(
-                name="web", image=images.REDIS, user=User(uid=1, gid=1), compute=Compute(cpu=cpu, memory=memory)
+                name="web",
+                image=images.REDIS,
+                user=User(uid=1, gid=1),
+                compute=Compute(cpu=cpu, memory=memory),
+                probes=NoProbes(because="No test starts it."),
             ),
         ),
     )
@@ -293,7 +304,14 @@ def test_the_gateway_of_a_cluster_with_ipv6_alone_listens_nowhere_else(tmp_path:
     application = Application(ApplicationSettings(name="ai-interviewer", platform=IPV6_ALONE), outdir=tmp_path / "shop")
     phase = Phase(application, "access")
     user = User(uid=1000, gid=1000)
-    container = Container(name="backend", image=images.REDIS, user=user, compute=SMALL, ports=(Port(number=8000),))
+    container = Container(
+        name="backend",
+        image=images.REDIS,
+        user=user,
+        compute=SMALL,
+        ports=(Port(number=8000),),
+        probes=NoProbes(because="No test starts it."),
+    )
     backend = Workload(phase, WorkloadSettings(name="backend", container=container))
     settings = GatewaySettings(image=images.OPENRESTY, compute=SMALL, host="shop.local", https=False)
     routes = [Route(path="/", to=backend, audience=Audience.PUBLIC)]

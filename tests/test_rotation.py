@@ -29,6 +29,7 @@ from mcpmesh_k8s import (
     Compute,
     Container,
     Image,
+    NoProbes,
     Phase,
     Rotation,
     SealedSecrets,
@@ -327,6 +328,8 @@ def test_a_rotation_that_stops_half_way_leaves_both_passwords_and_is_finished_la
     status, said = dev.rotate("redis", "mesh-password")
     assert status == 1
     assert "claude-llm-agent did not become ready" in said
+    later = "To finish: make k8s-rotate NAME=redis KEY=mesh-password PRESENT=1"
+    assert f"{PREFIX}redis has the new value, and not everybody knows it yet. {later}" in said
     new = dev.secret(REDIS, "mesh-password")
     for password in (old, new):
         assert resp(redis, f"AUTH mesh {password}") == ["+OK"]
@@ -709,6 +712,7 @@ def sealed_shop(folder: Path) -> Environment:
         compute=Compute(cpu="10m", memory="32Mi", cpu_limit="20m", memory_limit="32Mi"),
         user=User(uid=1000, gid=1000),
         variables=variables({"TOKEN": token.key("token")}),
+        probes=NoProbes(because="No test starts it."),
     )
     Workload(phase, WorkloadSettings(name="web", component="web", container=container))
     return Environment(name="shop", cluster=SharedCluster(context="shop"), make=lambda: application)

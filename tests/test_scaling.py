@@ -29,6 +29,7 @@ from mcpmesh_k8s import (
     NamespacePods,
     NamespaceSettings,
     NoMetrics,
+    NoProbes,
     Phase,
     Port,
     Replicas,
@@ -213,7 +214,12 @@ SMALL = Compute(cpu="100m", memory="64Mi", cpu_limit="300m", memory_limit="256Mi
 SERVICE = WorkloadSettings(
     name="web",
     container=Container(
-        name="web", image=images.REDIS, user=User(uid=1, gid=1), compute=SMALL, ports=(Port(number=80, container=8080),)
+        name="web",
+        image=images.REDIS,
+        user=User(uid=1, gid=1),
+        compute=SMALL,
+        ports=(Port(number=80, container=8080),),
+        probes=NoProbes(because="No test starts it."),
     ),
 )
 

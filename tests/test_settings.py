@@ -163,6 +163,7 @@ from mcpmesh_k8s import (
     NoLogin,
     NoLogs,
     NoMetrics,
+    NoProbes,
     NoTls,
     OAuth2Proxy,
     OAuth2ProxySettings,
@@ -307,6 +308,7 @@ MAIN = Container(
     user=User(uid=1000, gid=1000),
     compute=SMALL,
     ports=(Port(number=8000), Port(name="admin", number=8001)),
+    probes=NoProbes(because="No test starts it."),
 )
 SIDECAR = replace(MAIN, name="sidecar", ports=())
 HOST_PORT = "/spec/template/spec/containers/0/ports/0/hostPort"
@@ -1418,6 +1420,10 @@ CASES: dict[type[DataclassInstance], Case] = {
         timeout_seconds=4,
         failure_threshold=4,
     ),
+    NoProbes: case(
+        NoProbes(because="No test starts it."),
+        lambda shop, probes: shop.runs(replace(MAIN, probes=probes)),
+    ),
     Probes: case(
         Probes(startup=PROBE, readiness=PROBE, liveness=PROBE),
         lambda shop, probes: shop.runs(replace(MAIN, probes=probes)),
@@ -1498,10 +1504,11 @@ CASES: dict[type[DataclassInstance], Case] = {
         to=lambda shop: shop.api,
         audience=Audience.ADMINISTRATOR,
         hand_over_identity=True,
+        authorization=Refused(True, "Give Audience.PUBLIC"),
         cookies=True,
         upstream_path="/store",
         body_mb=2,
-        timeout_seconds=61,
+        timeout_seconds=59,
         rate=RateLimit(per_second=21),
         buffering=False,
         websocket=True,
@@ -2221,6 +2228,7 @@ ONLY_READ = {
     (BuiltImage, "build_context"): "the operator's commands build in it (test_operations.py)",
     (Patch, "because"): "people read it where patches are listed (test_extras.py)",
     (PodSecurityException, "because"): "people read it where exceptions are listed (test_extras.py)",
+    (NoProbes, "because"): "people read it where exceptions are listed (test_extras.py)",
     (ApplicationSettings, "pod_templates"): "it says what is checked (test_tree.py)",
     (PodTemplatePath, "kind"): "it says what is checked (test_tree.py)",
     (PodTemplatePath, "path"): "it says what is checked (test_tree.py)",

@@ -32,6 +32,7 @@ from mcpmesh_k8s import (
     Minio,
     MinioSettings,
     Mover,
+    NoProbes,
     OperationError,
     Owner,
     Part,
@@ -145,6 +146,7 @@ def container(name: str, *volumes: Claim | Scratch) -> Container:
         compute=Compute(cpu="10m", memory="16Mi", cpu_limit="20m", memory_limit="32Mi"),
         ports=(Port(name="http", number=8080),),
         volumes=volumes,
+        probes=NoProbes(because="No test starts it."),
     )
 
 

@@ -25,6 +25,7 @@ from mcpmesh_k8s import (
     External,
     Internet,
     Manifest,
+    NoProbes,
     Phase,
     PodTemplatePath,
     Port,
@@ -57,6 +58,7 @@ def small(tmp_path: Path, **values: str) -> tuple[Application, Phase, Workload]:
         compute=Compute(cpu="1", memory="1Gi"),
         ports=(Port(number=8000),),
         variables=variables(values),
+        probes=NoProbes(because="No test starts it."),
     )
     return application, phase, Workload(phase, WorkloadSettings(name="api", container=container))
 

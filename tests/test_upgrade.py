@@ -732,9 +732,9 @@ def test_a_commit_can_allow_what_it_breaks_and_nothing_before_it(
         ("nowhere", "'nowhere' is no revision here: name a branch, tag or commit, and fetch it if need be."),
         ("--help", "'--help' is no revision here: name a branch, tag or commit, and fetch it if need be."),
         ("empty", "empty has no manifests in dist: name a revision that has rendered some."),
-        ("broken", "prod/0000-all.k8s.yaml is no YAML: "),
-        ("list", "prod/0000-all.k8s.yaml holds something that is no Kubernetes object."),
-        ("half", "prod/0000-all.k8s.yaml holds something that is no Kubernetes object."),
+        ("broken", "broken:dist/prod/0000-all.k8s.yaml is no YAML: "),
+        ("list", "list:dist/prod/0000-all.k8s.yaml holds something that is no Kubernetes object."),
+        ("half", "half:dist/prod/0000-all.k8s.yaml holds something that is no Kubernetes object."),
     ],
 )
 def test_a_base_that_cannot_be_compared_is_one_clear_line(clone: Path, base: str, sentence: str) -> None:
@@ -757,9 +757,20 @@ def test_what_lies_in_dist_and_is_no_text_is_one_clear_line(clone: Path) -> None
     (clone / "dist/prod").mkdir(parents=True, exist_ok=True)
     (clone / "dist/prod/0000-all.k8s.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(
-        OperationError, match=r"/dist holds what is no text in UTF-8 \(.*\)\. Write it anew: make synth$"
+        OperationError, match=r"/dist/prod/0000-all\.k8s\.yaml is no text in UTF-8 \(.*\)\. Write it anew: make synth$"
     ):
         compare("main", dist=clone / "dist")
+
+
+def test_what_a_base_holds_and_is_no_text_is_one_clear_line(clone: Path) -> None:
+    git(clone, "checkout", "--quiet", "-B", "binary", "main")
+    commit(clone, "binary", prod=SERVICE)
+    (clone / "dist/prod/0000-all.k8s.yaml").write_bytes(b"\xff\xfe")
+    git(clone, "commit", "--all", "--quiet", "--message", "binary")
+    git(clone, "checkout", "--quiet", "main")
+    with pytest.raises(OperationError) as refused:
+        compare("binary", dist=clone / "dist")
+    assert "binary:./dist/prod/0000-all.k8s.yaml` prints what is no text in UTF-8" in str(refused.value)
 
 
 def test_without_manifests_a_clone_or_git_there_is_one_clear_line(

@@ -17,6 +17,7 @@ from mcpmesh_k8s import (
     AddressRange,
     Agent,
     AgentSettings,
+    Alertmanager,
     Application,
     ApplicationSettings,
     Audience,
@@ -30,6 +31,7 @@ from mcpmesh_k8s import (
     Compute,
     ConfigMapKey,
     Container,
+    DevIdentity,
     ExistingConfigMap,
     ExistingSecrets,
     Exposure,
@@ -39,14 +41,18 @@ from mcpmesh_k8s import (
     Gateway,
     GatewayApiExposure,
     GatewaySettings,
+    Grafana,
     HostNetwork,
+    IdentityHeaders,
     Image,
     IngressExposure,
     IngressNginx,
     Internet,
+    IssuedKey,
     Manifest,
     Mesh,
     MeshRelease,
+    Minio,
     ModelProvider,
     ModelProviderSettings,
     ModelVendor,
@@ -55,10 +61,14 @@ from mcpmesh_k8s import (
     NamespacePods,
     NamespaceSettings,
     NoLogin,
+    NoProbes,
+    OAuth2Proxy,
     OtherController,
     Phase,
     PodExtras,
     Port,
+    Postgres,
+    RandomKey,
     RateLimit,
     Redis,
     RedisSettings,
@@ -85,6 +95,7 @@ from mcpmesh_k8s import (
 )
 from mcpmesh_k8s.kubernetes.api import to_json
 from registry_room import ROOM
+from test_settings import GRAFANA, LOGIN, MINIO, POSTGRES, REDIS, TOLD
 
 SMALL = Compute(cpu="100m", memory="256Mi")
 PODS = NamespacePods(namespace="haproxy")
@@ -196,7 +207,14 @@ class Shop:
     def container(self, name: str) -> Container:
         """A program that serves."""
         image, user = Image(repository="acme/web", tag="1.4.2"), User(uid=1000, gid=1000)
-        return Container(name=name, image=image, user=user, compute=SMALL, ports=(Port(number=8000),))
+        return Container(
+            name=name,
+            image=image,
+            user=user,
+            compute=SMALL,
+            ports=(Port(number=8000),),
+            probes=NoProbes(because="No test starts it."),
+        )
 
     def web(self, **told: str | SecretKey | ConfigMapKey) -> Workload:
         """A service with variables."""
@@ -231,6 +249,33 @@ def test_without_a_login_nobody_is_an_administrator(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     with pytest.raises(SettingError, match=r"GatewaySettings.administrators: .*none of them is ever known"):
         shop.gateway(Route(path="/", to=shop.web(), audience=Audience.PUBLIC), administrators=("me@example.com",))
+
+
+@pytest.mark.parametrize("audience", [Audience.SIGNED_IN, Audience.ADMINISTRATOR])
+def test_what_a_client_writes_in_authorization_is_told_on_no_route_on_which_people_are_known(
+    tmp_path: Path, audience: Audience
+) -> None:
+    web = Shop(tmp_path).web()
+    with pytest.raises(SettingError, match=r"Route '/api/' authorization: True .*Give Audience.PUBLIC"):
+        Route(path="/api/", to=web, audience=audience, rate=RateLimit(), authorization=True)
+
+
+@pytest.mark.parametrize("headers", [None, IdentityHeaders(administrator="owner", other="guest")])
+def test_who_believes_a_gateway_s_token_is_told_no_token_of_a_client(
+    tmp_path: Path, headers: IdentityHeaders | None
+) -> None:
+    """By another gateway, too: the backend cannot tell them apart. What reads headers does not read a token."""
+    shop = Shop(tmp_path)
+    container = shop.container("web")
+    web = Workload(shop.phase, WorkloadSettings(name="web", container=container, identity_headers=headers))
+    known = Route(path="/", to=web, audience=Audience.SIGNED_IN, rate=RateLimit(), hand_over_identity=True)
+    settings = GatewaySettings(image=images.OPENRESTY, compute=SMALL, host="shop.local", name="staff", https=False)
+    Gateway(shop.phase, settings, [known], DevIdentity(email="me@example.com"))
+    shop.gateway(Route(path="/v1/", to=web, audience=Audience.PUBLIC, authorization=True))
+    said = (
+        "shop-nginx-gateway tells shop-web at '/v1/' what a client writes in Authorization. It believes what a gateway"
+    )
+    assert (said in shop.problems()) is (headers is None)
 
 
 def test_a_gateway_without_routes_is_refused(tmp_path: Path) -> None:
@@ -348,7 +393,7 @@ def test_a_drill_without_its_script_is_refused(tmp_path: Path) -> None:
 def test_what_is_of_another_application_is_refused_where_it_is_given(tmp_path: Path) -> None:
     shop, other = Shop(tmp_path / "one"), Shop(tmp_path / "other")
     theirs = other.gateway(Route(path="/", to=other.web(), audience=Audience.PUBLIC))
-    with pytest.raises(SettingError, match=r"Exposure gateway: .*It is of another application"):
+    with pytest.raises(SettingError, match=r"Exposure: gateway: .*It is of another application"):
         Exposure(shop.phase, IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls")), theirs)
     key = SecretKey(secret="shop-claude", key="api-key", existing=True)
     models = ModelProvider(shop.phase, ModelProviderSettings(name="claude", vendor=ModelVendor.ANTHROPIC), key)
@@ -356,6 +401,28 @@ def test_what_is_of_another_application_is_refused_where_it_is_given(tmp_path: P
     agent = Agent(other.phase, AgentSettings(name="prices", code=code, compute=SMALL, module="prices"))
     with pytest.raises(SettingError, match=r"claude serve: 'shop-prices' was given. It is of another application"):
         models.serve(agent)
+
+
+TAKES_A_SECRET: dict[str, tuple[tuple[str | IssuedKey | RandomKey, ...], Callable[[Phase, Secret], object]]] = {
+    "Postgres": (POSTGRES.secret_keys, lambda phase, secret: Postgres(phase, POSTGRES, secret)),
+    "Redis": (REDIS.secret_keys, lambda phase, secret: Redis(phase, REDIS, secret)),
+    "Minio": (MINIO.secret_keys, lambda phase, secret: Minio(phase, MINIO, secret)),
+    "Grafana": (GRAFANA.secret_keys, lambda phase, secret: Grafana(phase, GRAFANA, secret)),
+    "OAuth2Proxy": (LOGIN.secret_keys, lambda phase, secret: OAuth2Proxy(phase, LOGIN, secret)),
+    "Alertmanager": (TOLD.secret_keys, lambda phase, secret: Alertmanager(phase, TOLD, secret)),
+}
+
+
+@pytest.mark.parametrize("kind", TAKES_A_SECRET)
+def test_a_secret_of_another_application_is_refused_though_it_has_the_same_name(tmp_path: Path, kind: str) -> None:
+    """A copy of production's Secret has the name that this one would have: what is rendered shows no difference."""
+    keys, make = TAKES_A_SECRET[kind]
+    shop, other = Shop(tmp_path / "one"), Shop(tmp_path / "other")
+    settings = SecretSettings(name="kept", keys=keys, source=ExistingSecrets())
+    theirs = Secret(other.phase, settings)
+    with pytest.raises(SettingError, match=rf"{kind}: secret: 'shop-kept' was given. It is of another application"):
+        make(shop.phase, theirs)
+    assert make(other.phase, theirs)
 
 
 # --- a registry ---

@@ -31,6 +31,7 @@ from mcpmesh_k8s import (
     Internet,
     MountedSource,
     NamespacePods,
+    NoProbes,
     Phase,
     Port,
     Replicas,
@@ -47,7 +48,13 @@ from mcpmesh_k8s import (
 )
 
 SMALL = Compute(cpu="100m", memory="128Mi")
-MAIN = Container(name="main", image=images.REDIS, user=User(uid=1000, gid=1000), compute=SMALL)
+MAIN = Container(
+    name="main",
+    image=images.REDIS,
+    user=User(uid=1000, gid=1000),
+    compute=SMALL,
+    probes=NoProbes(because="No test starts it."),
+)
 PRICES = AgentSettings(name="prices", code=BuiltImage(image=images.PYTHON_RUNTIME), compute=SMALL, module="prices")
 
 

@@ -4,6 +4,7 @@ Everything public is imported from here. ``images`` holds the third-party images
 the structs and kinds of the Kubernetes API, for objects of your own, ``platforms`` what some clusters do differently.
 """
 
+from . import _interrupt as _interrupt  # isort: skip  # Most of what a program does first is imports.
 from . import images
 from .access import (
     Audience,
@@ -125,6 +126,7 @@ from .kubernetes import (
     Nodes,
     NodeSelectorRequirement,
     NodeSelectorTerm,
+    NoProbes,
     OperationError,
     Owner,
     Part,
@@ -464,6 +466,7 @@ __all__ = [
     "NoLogin",
     "NoLogs",
     "NoMetrics",
+    "NoProbes",
     "NoTls",
     "NodeAffinity",
     "NodeSelectorRequirement",

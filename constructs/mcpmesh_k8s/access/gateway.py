@@ -33,7 +33,7 @@ from mcpmesh_k8s.kubernetes import (
 
 from ._configuration import Configuration, read
 from .login import EMAIL, Login, Question
-from .routes import Audience, Limits, Route, distinct
+from .routes import USUAL_ANSWER, Audience, Limits, Route, distinct
 
 USER = User(uid=65534, gid=65534)
 """``nobody``: the image starts as root, and needs nothing of it."""
@@ -233,7 +233,33 @@ class Gateway(Workload):
             )
 
     def problems(self) -> Sequence[str]:
-        """Where it gives up before the service does that answers."""
+        """Where it gives up before the service does that answers, or a roll-out ends that before."""
+        return [*self._impatient(), *self._cut_short(), *self._forgeable()]
+
+    def _forgeable(self) -> Sequence[str]:
+        """A service that believes a gateway's token, and is told one that anybody may have written."""
+        routes = [route for gateway in self.application.find_all(Gateway) for route in gateway.routes]
+        tokens = [route for route in routes if route.hand_over_identity and not route.to.identity_headers]
+        believing = {route.to.full_name for route in tokens}
+        return [
+            f"{self.full_name} tells {route.to.full_name} at {route.path!r} what a client writes in Authorization. It "
+            "believes what a gateway writes there (hand_over_identity), so anybody could be anybody: give "
+            "Route(authorization=False), or lead it to a service of its own."
+            for route in self.routes
+            if route.authorization and route.to.full_name in believing
+        ]
+
+    def _cut_short(self) -> Sequence[str]:
+        """Whoever gives a route more than the usual time says that answers take it. A stream is only silent as long."""
+        return [
+            route.to.cut_short(
+                f"{self.full_name}, at {route.path!r},", route.timeout_seconds, "a shorter Route(timeout_seconds=…)"
+            )
+            for route in self.routes
+            if route.buffering and route.timeout_seconds > max(USUAL_ANSWER, route.to.finished_seconds)
+        ]
+
+    def _impatient(self) -> Sequence[str]:
         return [
             f"{self.full_name} passes {route.path!r} on to {route.to.full_name}, whose answer may take "
             f"{route.to.answer_seconds} seconds, and waits {route.timeout_seconds}: give "

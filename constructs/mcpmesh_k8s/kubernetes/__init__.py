@@ -56,7 +56,7 @@ from .platforms import Platform, RequestRules, bracketed
 from .pod import HttpCheck, Pod, PodOptions, PodSettings, Readiness, Target
 from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
-from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
+from .probe import Exec, HttpGet, NoProbes, Probe, Probes, TcpSocket
 from .quantity import Amount, Compute, bytes_text, in_bytes
 from .reloader import Reloader
 from .rotation import Keeper, Rotation
@@ -197,6 +197,7 @@ __all__ = [
     "Namespace",
     "NamespacePods",
     "NamespaceSettings",
+    "NoProbes",
     "NodeAffinity",
     "NodeSelectorRequirement",
     "NodeSelectorTerm",

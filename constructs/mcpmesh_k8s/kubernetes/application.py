@@ -219,6 +219,8 @@ def synthesize(applications: Sequence[Application]) -> None:
         TreeError: An application is not consistent.
         SettingError: A folder cannot be written, two applications share one, or it holds what none of them wrote.
     """
+    for application in applications:
+        application.look()
     _require_apart(applications)
     for application in applications:
         application.manifests()

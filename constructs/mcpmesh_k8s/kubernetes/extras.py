@@ -85,7 +85,7 @@ def require_ending(where: str, containers: Sequence[Container]) -> None:
     for container in containers:
         for what, given in (
             ("ports", container.ports),
-            ("probes", container.probes),
+            ("probes", container.asked),
             ("pre_stop_seconds", container.pre_stop_seconds),
             ("quiet_seconds", container.quiet_seconds),
         ):

@@ -701,7 +701,7 @@ class Pod(Component):
         found = set[int]()
         for container in (self.container, *self.sidecars):
             numbers = {port.name: port.container for port in container.ports}
-            for probe in container.probes.all if container.probes else ():
+            for probe in container.asked.all if container.asked else ():
                 if isinstance(probe.check, HttpGet | TcpSocket):
                     found.add(numbers[probe.check.port])
         return sorted(found)

@@ -95,7 +95,8 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
             route is told. Nothing is said of a program that asks people who they are, or shows nothing of others.
         ipv4_only: Whether its program listens on addresses of IPv4 alone. Where a cluster has both families, its
             Service has one of IPv4; where IPv6 is the first or the only one, it is refused.
-        answer_seconds: How long an answer of it may take, where its program knows: a gateway waits as long.
+        answer_seconds: How long an answer of it may take, where its program knows: a gateway waits as long, and a stop
+            does.
     """
 
     one_at_a_time: bool | str = False
@@ -106,12 +107,28 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
     answer_seconds: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself inside one service."""
+        """Refuse what contradicts itself inside one service, and a container that nobody would ask after."""
         super().__post_init__()
+        for container in (self.container, *self.all_sidecars):
+            if container.probes is None:
+                raise SettingError(
+                    f"{self.name} probes of container {container.name!r}",
+                    None,
+                    "Nobody would see that it hangs, and requests would come before it can serve. Give "
+                    "Probes.of(HttpGet(path=…)) with a path that it answers, or Exec(command=…) or TcpSocket() in the "
+                    "place of that; or why it has none, NoProbes(because=…).",
+                )
         scale = self.availability.scale
         if self.one_at_a_time and scale.most > 1:
             why = self.one_at_a_time if isinstance(self.one_at_a_time, str) else "Only one may run at a time."
             raise SettingError(f"{self.name} scale", scale, f"{why} Give Replicas(count=1).")
+        if self.termination_grace_seconds < self.answer_seconds:
+            raise SettingError(
+                f"{self.name} termination_grace_seconds",
+                self.termination_grace_seconds,
+                f"An answer of it may take {self.answer_seconds} seconds, and a roll-out would cut it. Give "
+                f"{self.answer_seconds} or more.",
+            )
 
 
 class Workload(Pod):
@@ -167,6 +184,26 @@ class Workload(Pod):
     def kind(self) -> str:
         """A Deployment runs it."""
         return "Deployment"
+
+    @property
+    def finished_seconds(self) -> int:
+        """How long an answer may take that is under way when a stop begins, and is still given."""
+        return self.grace_seconds
+
+    def cut_short(self, who: str, seconds: int, instead: str) -> str:
+        """What is said where somebody waits longer than that.
+
+        Args:
+            who: Who waits, and for what.
+            seconds: How long.
+            instead: What else would do.
+        """
+        needed = self.grace_seconds + seconds - self.finished_seconds
+        return (
+            f"{who} waits {seconds} seconds for {self.full_name}, and a roll-out would cut an answer that takes more "
+            f"than {max(self.finished_seconds, 0)}: it is killed {self.grace_seconds} seconds after its stop begins. "
+            f"Give it termination_grace_seconds={needed} or more, or {instead}."
+        )
 
     @property
     def target(self) -> Target:

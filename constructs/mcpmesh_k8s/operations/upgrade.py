@@ -736,12 +736,13 @@ def _gone(environment: str) -> BreakingChange:
 
 
 def _present(folder: Path) -> dict[str, list[Manifest]]:
-    paths = sorted(folder.rglob("*.yaml"))
-    try:
-        texts = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
-    except UnicodeError as error:
-        raise OperationError(f"{folder} holds what is no text in UTF-8 ({error}). Write it anew: make synth") from None
-    return _environments(texts)
+    texts = dict[str, str]()
+    for path in sorted(folder.rglob("*.yaml")):
+        try:
+            texts[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8")
+        except UnicodeError as error:
+            raise OperationError(f"{path} is no text in UTF-8 ({error}). Write it anew: make synth") from None
+    return _environments(f"{folder}/", texts)
 
 
 def _committed(base: str, folder: Path) -> tuple[dict[str, list[Manifest]], list[str]]:
@@ -759,10 +760,10 @@ def _committed(base: str, folder: Path) -> tuple[dict[str, list[Manifest]], list
     texts = {name: captured([*git, "show", f"{base}:./{name}"]).stdout for name in names}
     agreed = output([*git, "log", f"--format=%(trailers:key={_TRAILER},valueonly)", f"{base}..HEAD"]).split()
     files = {PurePosixPath(name).relative_to(folder.name).as_posix(): text for name, text in texts.items()}
-    return _environments(files), agreed
+    return _environments(f"{base}:{folder.name}/", files), agreed
 
 
-def _environments(files: Mapping[str, str]) -> dict[str, list[Manifest]]:
+def _environments(where: str, files: Mapping[str, str]) -> dict[str, list[Manifest]]:
     """The manifests of each environment. Those that lie in no folder are of one that has no name but ``.``."""
     environments: dict[str, list[Manifest]] = {}
     for path, text in sorted(files.items()):
@@ -770,10 +771,10 @@ def _environments(files: Mapping[str, str]) -> dict[str, list[Manifest]]:
         try:
             documents = load(text)
         except yaml.YAMLError as error:
-            raise OperationError(f"{path} is no YAML: {str(error).splitlines()[0]}.") from None
+            raise OperationError(f"{where}{path} is no YAML: {str(error).splitlines()[0]}.") from None
         for document in documents:
             if not isinstance(document, dict) or not {"apiVersion", "kind"} <= document.keys():
-                raise OperationError(f"{path} holds something that is no Kubernetes object.")
+                raise OperationError(f"{where}{path} holds something that is no Kubernetes object.")
             manifests.append(document)
     return environments
 

@@ -171,7 +171,7 @@ class MeshSettings(WorkloadOptions):
         settle_seconds: Of 3.x: how long a call waits at the start for an agent that it needs and the mesh does not know
             yet; 20 unless given, and 0 not at all.
         call_seconds: Of 3.x: how long it waits for the answer of an agent; 300 unless given. Who calls it waits longer:
-            a route's ``timeout_seconds`` is compared.
+            a route's ``timeout_seconds`` is compared, and the ``termination_grace_seconds`` of those whom it calls.
         tool_workers: Of 3.x: in how many workers tools run beside the server. Unless given, 1 in Python, where
             connections are then shared by all tools, and 2 in TypeScript. Java has threads of its own.
     """
@@ -208,6 +208,14 @@ class MeshSettings(WorkloadOptions):
         if self.tool_workers is not None and not program.has_tool_workers:
             raise SettingError(
                 f"{self.name} tool_workers", self.tool_workers, f"{program.language} has threads of its own. Give none."
+            )
+        least = _PRE_STOP + (self.call_seconds or 0) + self.leaving_seconds
+        if self.call_seconds and self.stop_seconds < least:
+            raise SettingError(
+                f"{self.name} termination_grace_seconds",
+                self.termination_grace_seconds,
+                f"A roll-out would cut an answer that takes its call_seconds, {self.call_seconds}. Give {least} or "
+                "more, or none.",
             )
         if self.log_level not in LOG_LEVELS:
             raise SettingError(f"{self.name} log_level", self.log_level, f"Give one of {', '.join(LOG_LEVELS)}.")
@@ -427,9 +435,15 @@ class _MeshWorkload(Workload):
     """What registers with the mesh."""
 
     _runs: MeshProgram
+    _leaving_seconds: int
 
     def __init__(self, scope: Construct, settings: WorkloadSettings, serves: HttpsClient | None = None) -> None:
         super().__init__(scope, mesh_of(scope).secured(scope, settings, RUNTIME, serves))
+
+    @property
+    def finished_seconds(self) -> int:
+        """As long as nobody is left over from before the stop, and its runtime has time to leave."""
+        return self.grace_seconds - _PRE_STOP - self._leaving_seconds
 
     @property
     def never_speaks(self) -> tuple[TlsClient, ...]:
@@ -443,6 +457,7 @@ class _MeshWorkload(Workload):
             *self._no_registry(),
             *self._plain_registry(),
             *self._deaf(),
+            *self._cut_short(),
             *self._before_its_registry(),
             *unread(self.full_name, release, self._runs, self.variables),
             *self._untraced(),
@@ -482,6 +497,15 @@ class _MeshWorkload(Workload):
             f"{' and '.join(platform.ip_families)}: give {platform.every_host!r}, Platform.every_host.",
         )
 
+    def _cut_short(self) -> Sequence[str]:
+        """Whom it calls and waits for longer than a roll-out would let it answer."""
+        called = {one.workload: None for one in self.connections if isinstance(one, Target)}
+        return [
+            other.cut_short(self.full_name, self.answer_seconds, f"{self.name} a shorter call_seconds")
+            for other in called
+            if isinstance(other, _MeshWorkload) and other.finished_seconds < self.answer_seconds
+        ]
+
     def _before_its_registry(self) -> Sequence[str]:
         """A registry brings its tables up first: then what a newer runtime says has a place."""
         return [
@@ -520,6 +544,7 @@ class Agent(_MeshWorkload):
         self.settings = settings
         release, program = mesh_of(scope).release, settings.program
         self._runs = RUNTIMES[program.language]
+        self._leaving_seconds = settings.leaving_seconds
         full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(
             scope,
@@ -597,6 +622,7 @@ class Api(_MeshWorkload):
     def __init__(self, scope: Construct, settings: ApiSettings) -> None:
         self.settings = settings
         self._runs = RUNTIMES[settings.program.language]
+        self._leaving_seconds = settings.leaving_seconds
         mesh, release = mesh_of(scope), mesh_of(scope).release
         if mesh.tls and not settings.program.serves_people:
             raise SettingError(
