@@ -652,7 +652,7 @@ def test_without_a_password_it_does_not_start(rendered: Sequence[Manifest], tmp_
         assert not is_open(port)
 
 
-@pytest.mark.parametrize("value", ["two words", "from-a-file\n", "nopass\nuser other on nopass", "a\"quote", "an'other"])
+@pytest.mark.parametrize("value", ["two words", "from-a-file\n", "nopass\nuser other on nopass", 'a"quote', "an'other"])
 def test_with_a_password_that_its_file_cannot_hold_it_says_which_and_does_not_start(
     rendered: Sequence[Manifest], tmp_path: Path, value: str
 ) -> None:
@@ -664,7 +664,9 @@ def test_with_a_password_that_its_file_cannot_hold_it_says_which_and_does_not_st
         )
 
 
-def test_any_other_sign_may_be_in_a_password_and_two_hundred_of_them(rendered: Sequence[Manifest], tmp_path: Path) -> None:
+def test_any_other_sign_may_be_in_a_password_and_two_hundred_of_them(
+    rendered: Sequence[Manifest], tmp_path: Path
+) -> None:
     value = ("$\\%:@/#?&!*<>(){}[]|;~^`=+,.-_" * 8)[:200]
     port, given = free_port(), InventedSecrets({(REDIS, "operator-password"): value})
     with serving(

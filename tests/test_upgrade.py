@@ -557,8 +557,8 @@ NOTED: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[str]]] = {
         [READER],
         [READER, FILLED],
         [
-            "Secret keys was made by hand, and ExternalSecret filler takes it over: put the values that are in use into "
-            "its store first"
+            "Secret keys was made by hand, and ExternalSecret filler takes it over: put the values that are in use "
+            "into its store first"
         ],
     ),
     "what is sealed in the place of what was made by hand": (
@@ -566,7 +566,7 @@ NOTED: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[str]]] = {
         [READER, SEALS],
         [
             "Secret keys was made by hand, and SealedSecret keys takes it over: kubectl annotate secret keys "
-            "sealedsecrets.bitnami.com/managed=true first, or it is left alone"
+            "sealedsecrets.bitnami.com/managed=true first"
         ],
     ),
     "a store in the place of what was sealed": ([READER, SEALS], [READER, FILLED], []),
@@ -574,16 +574,16 @@ NOTED: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[str]]] = {
         [READER, FILLED],
         [READER, replaced(FILLED, "shop/prod", "shop/other")],
         [
-            "Secret keys takes one from another place in its store: put the values that are in use there first, since no "
-            "server is told of others"
+            "Secret keys takes one from another place in its store: put the values that are in use there first, since "
+            "no server is told of others"
         ],
     ),
     "another store": (
         [READER, FILLED],
         [READER, replaced(FILLED, "{name: store}", "{name: vault}")],
         [
-            "Secret keys takes one from another place in its store: put the values that are in use there first, since no "
-            "server is told of others"
+            "Secret keys takes one from another place in its store: put the values that are in use there first, since "
+            "no server is told of others"
         ],
     ),
     "one value more in the same place": (
@@ -600,7 +600,7 @@ NOTED: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[str]]] = {
     "backups to another bucket": (
         [BACKUP],
         [replaced(BACKUP, "target/acme", "target/other")],
-        ["backup writes elsewhere: what is in target/acme/postgres stays there, and make k8s-restore does not list it"],
+        ["backup writes elsewhere: make k8s-restore no longer lists what is in target/acme/postgres"],
     ),
     "backups to another identity": (
         [BACKUP],
@@ -632,8 +632,8 @@ NOTED: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[str]]] = {
         [CLASSY],
         [GATEWAY],
         [
-            "shop.example.com moves from Ingresses of class nginx to gateway door: when that answers, point the name in "
-            "DNS to its address"
+            "shop.example.com moves from Ingresses of class nginx to gateway door: when that answers, point the name "
+            "in DNS to its address"
         ],
     ),
     "a gateway beside": ([CLASSY], [CLASSY, GATEWAY], []),

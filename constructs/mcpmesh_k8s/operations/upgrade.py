@@ -769,7 +769,7 @@ def _filled_elsewhere(objects: _Comparison) -> Iterator[str]:
             first = (
                 "put the values that are in use into its store first"
                 if identity[0] == "ExternalSecret"
-                else f"kubectl annotate secret {secret} sealedsecrets.bitnami.com/managed=true first, or it is left alone"
+                else f"kubectl annotate secret {secret} sealedsecrets.bitnami.com/managed=true first"
             )
             yield f"Secret {secret} was made by hand, and {identity[0]} {name_of(new)} takes it over: {first}"
     for old, new in objects.kept("ExternalSecret"):
@@ -805,7 +805,7 @@ def _backups(objects: _Comparison) -> Iterator[str]:
         ]:
             yield f"{name_of(old)} keeps less ({', '.join(fewer)}): its next run removes the others"
         if "LEAST_PERCENT" in was and (place := was.get("BUCKET")) and place != now.get("BUCKET"):
-            yield f"{name_of(old)} writes elsewhere: what is in {place} stays there, and make k8s-restore does not list it"
+            yield f"{name_of(old)} writes elsewhere: make k8s-restore no longer lists what is in {place}"
         if lost := set(was.get("AGE_TO", "").split()) - set(now.get("AGE_TO", "").split()) - {"--recipient"}:
             what = (
                 "leave its identity in the Secret, a line beside the new one, until no backup to it is left"
