@@ -1142,17 +1142,27 @@ def test_what_is_no_longer_rendered_is_named_and_left_alone(operate: Operate, wo
     assert not any("delete deployment" in line for line in workplace.stand_ins.lines())
 
 
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [
+        ("cilium.io/v2", "ciliumnetworkpolicy"),
+        ("gateway.networking.k8s.io/v1", "httproute"),
+        ("keda.sh/v1alpha1", "scaledobject"),
+        ("policy.linkerd.io/v1beta3", "server"),
+        ("security.istio.io/v1", "authorizationpolicy"),
+    ],
+)
 @pytest.mark.parametrize("served", [False, True])
-def test_an_autoscaler_that_is_left_behind_is_looked_for_where_the_cluster_knows_its_kind(
-    operate: Operate, workplace: Workplace, served: bool
+def test_what_works_on_when_it_is_left_behind_is_looked_for_where_the_cluster_knows_its_kind(
+    operate: Operate, workplace: Workplace, served: bool, version: str, kind: str
 ) -> None:
-    """It would go on scaling. Where the kind is not known, kubectl would fail."""
-    more = "keda.sh/v1alpha1\n" if served else ""
-    workplace.stand_ins.answer("kubectl", " api-versions$", API_VERSIONS + "\n" + more)
+    """An autoscaler, a route, a policy. Where the kind is not known, kubectl would fail."""
+    workplace.stand_ins.answer("kubectl", " api-versions$", f"{API_VERSIONS}\n{version * served}\n")
     assert operate("deploy", "dev").status == 0
-    (asked,) = [line for line in workplace.stand_ins.lines() if "get configmap," in line]
-    assert ("scaledobject" in asked) is served
-    assert "verticalpodautoscaler" in asked
+    (asked,) = [line for line in workplace.stand_ins.lines() if ",rolebinding," in line]
+    kinds = asked.partition(" get ")[2].partition(" ")[0].split(",")
+    assert (kind in kinds) is served
+    assert {"ingress", "role", "rolebinding", "verticalpodautoscaler"} <= set(kinds)
 
 
 def test_a_deployment_can_be_repeated(operate: Operate, workplace: Workplace) -> None:

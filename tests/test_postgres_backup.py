@@ -35,7 +35,7 @@ def server(rendered: Sequence[Manifest], account: Account) -> Generator[Server, 
 
 
 def fill(server: Server) -> None:
-    """Put something in: rows, a sequence, rows that only their owner sees, and a name that has to be quoted."""
+    """Put something in: rows, a sequence, rows that only one role sees, and a name that has to be quoted."""
     server.ask(
         "CREATE TABLE agents (id serial PRIMARY KEY, note text)",
         "INSERT INTO agents (note) SELECT 'said ' || n FROM generate_series(1, 500) AS n",
@@ -47,7 +47,7 @@ def fill(server: Server) -> None:
         "CREATE TABLE own (who text)",
         "ALTER TABLE own ENABLE ROW LEVEL SECURITY",
         "ALTER TABLE own FORCE ROW LEVEL SECURITY",
-        "CREATE POLICY own ON own USING (who = 'me')",
+        "CREATE POLICY own ON own TO backend USING (who = 'me')",
         "ALTER TABLE own NO FORCE ROW LEVEL SECURITY",
         "INSERT INTO own VALUES ('me'), ('you')",
         "ALTER TABLE own FORCE ROW LEVEL SECURITY",

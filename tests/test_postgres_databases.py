@@ -658,8 +658,8 @@ def test_check_upgrade_says_what_becomes_of_databases_and_roles() -> None:
     assert breaking_changes(before, after) == ()
     assert notes_on(before, after) == (
         f"database audit is new: job/{TASK} makes it at the deployment",
-        f"role auditor is new: job/{TASK} makes it at the deployment, with the password in key auditor-password of the "
-        "server's Secret",
+        f"role auditor is new: job/{TASK} makes it at the deployment",
+        f"Secret {POSTGRES} is read for more than before: give it auditor-password first, or those pods do not start",
     )
     gone = breaking_changes(after, before)
     assert [change.allowance for change in gone] == [

@@ -543,6 +543,18 @@ def test_no_budget_blocks_a_drain(rendered: list[Manifest]) -> None:
         if manifest["kind"] == "PodDisruptionBudget":
             always = int(str(pods[facets.short(name_of(manifest))]).split()[0])
             assert 0 < int(str(at(manifest, "spec")["minAvailable"])) < always
+            assert at(manifest, "spec")["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_the_new_pods_of_a_rollout_are_spread_among_themselves(rendered: list[Manifest]) -> None:
+    """Counted with those that they replace, both gateways may end on one node."""
+    spread = [
+        constraint
+        for manifest in rendered
+        if manifest["kind"] == "Deployment"
+        for constraint in each(manifest, "spec", "template", "spec", "topologySpreadConstraints")
+    ]
+    assert all(constraint["matchLabelKeys"] == ["pod-template-hash"] for constraint in spread)
 
 
 def test_behind_the_gateway_api_only_the_gateway_is_exposed_and_only_to_its_controller(

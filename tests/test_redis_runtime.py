@@ -652,6 +652,29 @@ def test_without_a_password_it_does_not_start(rendered: Sequence[Manifest], tmp_
         assert not is_open(port)
 
 
+@pytest.mark.parametrize("value", ["two words", "from-a-file\n", "nopass\nuser other on nopass", 'a"quote', "an'other"])
+def test_with_a_password_that_its_file_cannot_hold_it_says_which_and_does_not_start(
+    rendered: Sequence[Manifest], tmp_path: Path, value: str
+) -> None:
+    given = InventedSecrets({(REDIS, "exporter-password"): value})
+    with start_redis(rendered, tmp_path, free_port(), secrets=given) as pod:
+        assert pod.process.wait(START) != 0
+        assert pod.output == (
+            "error: exporter-password holds a space, a line break or a quote, which would end it: give another\n"
+        )
+
+
+def test_any_other_sign_may_be_in_a_password_and_two_hundred_of_them(
+    rendered: Sequence[Manifest], tmp_path: Path
+) -> None:
+    value = ("$\\%:@/#?&!*<>(){}[]|;~^`=+,.-_" * 8)[:200]
+    port, given = free_port(), InventedSecrets({(REDIS, "operator-password"): value})
+    with serving(
+        start_redis(rendered, tmp_path, port, secrets=given), lambda: ask_redis(port, value, "PING") == "PONG"
+    ):
+        assert ask_redis(port, value[:-1], "PING") != "PONG"
+
+
 @contextmanager
 def trimming(manifests: Sequence[Manifest], folder: Path, port: int) -> Generator[Pod, None, None]:
     """The sidecar that keeps the stream of traces short."""

@@ -9,6 +9,7 @@ from .application import Application, synthesize
 from .budget import Budget, Nodes, SystemPods
 from .capacity import Share
 from .certificate import Certificate, CertificateSettings, authority, client_files, store_certificate
+from .checks import beyond_the_quota
 from .choice import Choice
 from .component import GROUND_WAVE, NAME_LABEL, Component
 from .configuration import yaml_text
@@ -284,6 +285,7 @@ __all__ = [
     "argoproj",
     "at",
     "authority",
+    "beyond_the_quota",
     "bracketed",
     "budget",
     "bytes_text",

@@ -557,8 +557,10 @@ def beyond_the_quota(objects: Objects) -> Iterator[str]:
                 yield f"{title(manifest)}: {error}"
         hard = at(quota, "spec", "hard")
         for what, total in totals.items():
-            room = _read({name: hard.get(f"{what}.{name}") for name in Amount().resources})
-            if total.at_least(room) != room:
+            # What it does not name, it does not bound.
+            bounds = {name: hard[f"{what}.{name}"] for name in Amount().resources if f"{what}.{name}" in hard}
+            room = _read(bounds)
+            if _read({name: total.resources[name] for name in bounds}).at_least(room) != room:
                 yield f"All {what} together are {total}, and {title(quota)} allows {room}: {_COUNTED}"
         if pods > int(str(hard.get("pods", pods))):
             yield f"There are {pods} pods at most, and {title(quota)} allows {hard.get('pods')}: {_COUNTED}"

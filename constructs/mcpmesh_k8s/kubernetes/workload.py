@@ -356,6 +356,8 @@ class Workload(Pod):
                 topology_key=key,
                 when_unsatisfiable="ScheduleAnyway",
                 label_selector=k8s.LabelSelector(match_labels=self.selector),
+                # Those of one revision: counted with the pods that they replace, all new ones may end on one node.
+                match_label_keys=["pod-template-hash"] if self.kind == "Deployment" else None,
             )
             for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
         ]
@@ -415,6 +417,8 @@ class Workload(Pod):
                 spec=k8s.PodDisruptionBudgetSpec(
                     min_available=k8s.IntOrString.from_number(self.availability.min_available),
                     selector=k8s.LabelSelector(match_labels=self.selector),
+                    # What is not ready serves nobody: a node with nothing but broken pods can be drained, too.
+                    unhealthy_pod_eviction_policy="AlwaysAllow",
                 ),
             )
         ]
