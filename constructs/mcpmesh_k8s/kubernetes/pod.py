@@ -528,7 +528,12 @@ class Pod(Component):
             for volume in container.volumes:
                 present = found.setdefault(volume.name, volume)
                 if present is not volume and replace(present, mount_path=volume.mount_path) != volume:
-                    raise SettingError(f"{self.full_name} volume", volume.name, "Two containers differ on what it is.")
+                    raise SettingError(
+                        f"{self.full_name} volume",
+                        volume.name,
+                        f"Two containers mean different ones by it, {present} and {volume}. What has one name is one "
+                        "volume, which they share: give both the same, or one of them another name.",
+                    )
         return tuple(found.values())
 
     @property

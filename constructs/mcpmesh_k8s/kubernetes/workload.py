@@ -27,7 +27,7 @@ from .scaling import (
 from .service_mesh import proxy, service_annotations
 from .store import Store
 from .values import dataclass
-from .variable import Variable
+from .variable import Variable, variable_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +112,10 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
         if self.one_at_a_time and scale.most > 1:
             why = self.one_at_a_time if isinstance(self.one_at_a_time, str) else "Only one may run at a time."
             raise SettingError(f"{self.name} scale", scale, f"{why} Give Replicas(count=1).")
+        if self.public_url_variable:
+            variable_name(f"{self.name} public_url_variable", self.public_url_variable)
+        if self.answer_seconds < 0:
+            raise SettingError(f"{self.name} answer_seconds", self.answer_seconds, "Give 0 or more.")
 
 
 class Workload(Pod):
