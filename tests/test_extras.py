@@ -96,6 +96,7 @@ EXTRAS = PodExtras(
     annotations=(("example.com/owner", "Jane Doe <jane@example.com>"),),
     pod_labels=(("example.com/cost-centre", "4711"),),
     pod_annotations=(("example.com/scrape", "true"),),
+    account_annotations=(("eks.amazonaws.com/role-arn", "arn:aws:iam::123456789012:role/shop"),),
     placement=Placement(
         node_selector=(("kubernetes.io/arch", "amd64"),),
         tolerations=(Toleration(key="dedicated", value="payments", effect="NoSchedule"),),
@@ -316,6 +317,9 @@ def test_any_workload_and_any_task_is_given_all_of_it(name: str) -> None:
     assert {container.get("imagePullPolicy") for container in containers_of(template)} == {"Always"}
     account = objects["ServiceAccount", own]
     assert list(each(account, "imagePullSecrets")) == [{"name": "partner-registry"}]
+    role = "arn:aws:iam::123456789012:role/shop"
+    assert at(account, "metadata", "annotations")["eks.amazonaws.com/role-arn"] == role
+    assert "eks.amazonaws.com/role-arn" not in {*annotations, *at(template, "metadata", "annotations")}
     if running["kind"] != "Job":
         served = {port["name"] for port in each(objects["Service", own], "spec", "ports")}
         assert {"figures", "statsd"} <= served
@@ -510,6 +514,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         "PodExtras.annotations key: 'argocd.argoproj.io/sync-wave' was given. The library says it",
     ),
     "the checksum of files": (lambda: PodExtras(pod_annotations=(("checksum/config", "0"),)), "The library says it"),
+    "an annotation of an account that is none": (
+        lambda: PodExtras(account_annotations=(("role arn", "x"),)),
+        "PodExtras.account_annotations key: 'role arn' was given.",
+    ),
     "annotations that are too large": (
         lambda: PodExtras(annotations=(("a", "x" * 256 * 1024),)),
         "PodExtras.annotations: '262145 bytes' was given. An object holds at most 262144",

@@ -102,6 +102,7 @@ from mcpmesh_k8s import (
     Workload,
     WorkloadSettings,
     images,
+    synthesize,
     variables,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
@@ -454,6 +455,33 @@ def test_a_store_of_secrets_without_folders_is_asked_for_the_name_alone(tmp_path
     (made,) = Secret(shop.phase, SecretSettings(name="web", keys=("token",), source=source)).manifests()
     rendered: Any = to_json(made)
     assert rendered["spec"]["data"][0]["remoteRef"]["key"] == "web"
+
+
+# --- a namespace ---
+
+
+def in_namespace(folder: Path, name: str, namespace: str) -> Application:
+    """An application that says what its namespace has room for."""
+    made = Application(ApplicationSettings(name=name, namespace=namespace), outdir=folder)
+    phase = Phase(made, "all")
+    Namespace(phase, NamespaceSettings(budget=Budget(cpu="1", memory="1Gi")))
+    return made
+
+
+def test_two_applications_have_no_namespace_together(tmp_path: Path) -> None:
+    """The quota of each counts the pods of both, and has room for its own alone: the API server refused the rest."""
+    team = [in_namespace(tmp_path / name, name, "team") for name in ("hub", "spoke")]
+    with pytest.raises(SettingError, match=r"namespace of spoke: 'team' was given. It is that of hub, too"):
+        synthesize(team)
+    assert not list(tmp_path.iterdir())
+    synthesize([in_namespace(tmp_path / "dev", "hub", "hub"), in_namespace(tmp_path / "prod", "hub", "hub")])
+
+
+def test_labels_of_all_are_labels(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"ApplicationSettings.labels key: 'cost centre' was given"):
+        ApplicationSettings(name="shop", labels=(("cost centre", "4711"),))
+    with pytest.raises(SettingError, match=r"ApplicationSettings.labels key: 'app.kubernetes.io/name' was given. Sele"):
+        ApplicationSettings(name="shop", labels=(("app.kubernetes.io/name", "shop"),))
 
 
 # --- variables that others made ---

@@ -97,6 +97,7 @@ class Namespace(Component):
                     labels={
                         "app.kubernetes.io/part-of": self.application.settings.name,
                         "app.kubernetes.io/managed-by": "cdk8s",
+                        **dict(self.application.settings.labels),
                         "pod-security.kubernetes.io/enforce": widest,
                         "pod-security.kubernetes.io/audit": "restricted",
                         "pod-security.kubernetes.io/warn": "restricted",

@@ -686,11 +686,11 @@ class Pod(Component):
 
     def service_account(self) -> Manifest:
         """Its own identity, without a token: whoever may ask the Kubernetes API mounts one itself."""
-        because = {"kubernetes.io/description": self.api_access.because} if self.api_access else None
+        because = {"kubernetes.io/description": self.api_access.because} if self.api_access else {}
         pull_secrets = [self.application.settings.image_pull_secret, *self.extras.image_pull_secrets]
         references = [k8s.LocalObjectReference(name=name) for name in dict.fromkeys(filter(None, pull_secrets))]
         return k8s.KubeServiceAccount.manifest(
-            metadata=self.metadata(annotations=because),
+            metadata=self.metadata(annotations=because | dict(self.extras.account_annotations)),
             automount_service_account_token=False,
             image_pull_secrets=references or None,
         )
