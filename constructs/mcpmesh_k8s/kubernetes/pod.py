@@ -542,6 +542,11 @@ class Pod(Component):
         return tuple(volume for volume in self.volumes if isinstance(volume, Claim))
 
     @property
+    def all_claims(self) -> tuple[Claim, ...]:
+        """The storage of all its pods."""
+        return self.claims
+
+    @property
     def held_by_one(self) -> bool:
         """Whether it has storage that one pod at a time can have."""
         return any(volume.held_by_one for volume in self.volumes)

@@ -25,6 +25,7 @@ from .scaling import (
     vertical_autoscaler,
 )
 from .service_mesh import proxy, service_annotations
+from .storage import Claim
 from .store import Store
 from .values import dataclass
 from .variable import Variable, variable_name
@@ -388,7 +389,10 @@ class Workload(Pod):
 
 
 class StatefulWorkload(Workload):
-    """A service whose storage belongs to it: a StatefulSet with claim templates.
+    """A service whose storage belongs to it: a StatefulSet with claim templates. Each pod has claims of its own.
+
+    Several pods reach each other when it is connected to itself, ``store.connects_to(store)``: the first is
+    ``<full name>-0.<full name>-pods``.
 
     Args:
         scope: A Phase, or a construct inside one.
@@ -400,7 +404,7 @@ class StatefulWorkload(Workload):
         dns_label(f"{type(self).__name__} name", self.full_name, MAX_STATEFUL_SET)
         scale = self.availability.scale
         if isinstance(scale, Autoscaling):
-            raise SettingError(f"{self.full_name} scale", scale, "Its pods keep state. Give Replicas(count=1).")
+            raise SettingError(f"{self.full_name} scale", scale, "Its pods keep state. Give Replicas(count=…).")
 
     @property
     def kind(self) -> str:
@@ -411,6 +415,16 @@ class StatefulWorkload(Workload):
     def may_surge(self) -> bool:
         """A StatefulSet stops a pod before it starts the next."""
         return False
+
+    @property
+    def held_by_one(self) -> bool:
+        """Whether it has storage that one pod at a time can have: a claim of its own is made for each."""
+        return any(volume.held_by_one and not isinstance(volume, Claim) for volume in self.volumes)
+
+    @property
+    def all_claims(self) -> tuple[Claim, ...]:
+        """The storage of all its pods."""
+        return self.claims * self.availability.scale.most
 
     @property
     def headless_name(self) -> str:

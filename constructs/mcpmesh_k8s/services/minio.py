@@ -124,6 +124,7 @@ class Minio(StatefulWorkload):
             WorkloadSettings(
                 name=settings.name,
                 component="object-storage",
+                one_at_a_time="It is one store, and two would know nothing of each other's objects.",
                 metrics=(
                     MetricsEndpoint(
                         port="api",

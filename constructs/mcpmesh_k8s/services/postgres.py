@@ -253,6 +253,7 @@ class Postgres(StatefulWorkload):
             WorkloadSettings(
                 name=settings.name,
                 component="database",
+                one_at_a_time="It is one server, and two would know nothing of each other's data.",
                 availability=settings.availability,
                 extras=settings.extras,
                 init_containers=(first_start,),
