@@ -515,7 +515,7 @@ def test_a_gateway_waits_as_long_as_the_answer_may_take(kind: str, waits: int, a
     phase = phase_of()
     registry = registry_of(phase)
     served: Api | Agent = (
-        Api(phase, ApiSettings(name="web", code=CODE, compute=ROOMY, module="uvicorn", call_seconds=600))
+        Api(phase, ApiSettings(name="web", code=CODE, compute=ROOMY, module="web", call_seconds=600))
         if kind == "api"
         else Agent(phase, AgentSettings(name="web", code=CODE, compute=ROOMY, module="web", call_seconds=600))
     )

@@ -19,7 +19,7 @@ import pytest
 
 from ai_interviewer import DEV, AiInterviewer
 from conftest import Manifests, read_manifests
-from mcpmesh_k8s import Database, Postgres, SettingError
+from mcpmesh_k8s import Database, Postgres, SettingError, Target
 from mcpmesh_k8s.operations.upgrade import breaking_changes, notes_on
 from mesh_harness import LOCALHOST, InventedSecrets, Loopback, Manifest, find, pod_environment
 from processes import Account
@@ -621,7 +621,7 @@ def test_one_client_uses_two_databases_of_one_server(brought: Server, tmp_path: 
     (postgres,) = application.find_all(Postgres)
     backend = next(pod for pod in application.pods if pod.name == "backend")
     with refused("'ai-interviewer-postgres' was given. Its port 'postgres' is connected already"):
-        backend.connects_to(postgres)
+        backend.connects_to(Target(workload=postgres))
     with refused("'audit' was given. Give capitals"):
         postgres.database("audit", role="backend", prefix="audit")
     with refused("variable: 'POSTGRES_HOST' was given"):

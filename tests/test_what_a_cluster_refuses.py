@@ -18,29 +18,37 @@ from mcpmesh_k8s import (
     Agent,
     AgentSettings,
     Alertmanager,
+    ApiSettings,
     Application,
     ApplicationSettings,
     Audience,
     Availability,
     Backup,
     BackupProgram,
+    Bucket,
+    BucketSettings,
     Budget,
     BuiltImage,
     ClaimTarget,
     Component,
     Compute,
     ConfigMapKey,
+    ConfigMapProjection,
     Container,
+    Database,
     DevIdentity,
+    DownwardApiProjection,
     ExistingConfigMap,
     ExistingSecrets,
     Exposure,
     External,
     ExternalSecrets,
     File,
+    Files,
     Gateway,
     GatewayApiExposure,
     GatewaySettings,
+    GitHub,
     Grafana,
     HostNetwork,
     IdentityHeaders,
@@ -53,6 +61,7 @@ from mcpmesh_k8s import (
     Mesh,
     MeshRelease,
     Minio,
+    MinioSettings,
     ModelProvider,
     ModelProviderSettings,
     ModelVendor,
@@ -68,6 +77,9 @@ from mcpmesh_k8s import (
     PodExtras,
     Port,
     Postgres,
+    PostgresSettings,
+    Probe,
+    Projected,
     RandomKey,
     RateLimit,
     Redis,
@@ -77,13 +89,20 @@ from mcpmesh_k8s import (
     Replicas,
     RestoreDrill,
     Route,
+    S3Media,
+    S3Storage,
+    S3Target,
     Scratch,
     Secret,
+    SecretFiles,
     SecretKey,
     SecretSettings,
+    ServiceAccountTokenProjection,
     SettingError,
     StatefulWorkload,
     StoreBackup,
+    Target,
+    TcpSocket,
     Tls,
     Traefik,
     TreeError,
@@ -91,6 +110,7 @@ from mcpmesh_k8s import (
     Workload,
     WorkloadSettings,
     images,
+    synthesize,
     variables,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
@@ -105,6 +125,15 @@ def dialled(host: str) -> External:
     """An API of others."""
     return External(name="API", hosts=(host,), peer=Internet())
 
+
+def gateway_at(host: str) -> GatewaySettings:
+    """A gateway that people reach by a name."""
+    return GatewaySettings(image=images.OPENRESTY, compute=SMALL, host=host)
+
+
+CODE = BuiltImage(image=Image(repository="acme/prices", tag="1.4.2"))
+PRICES = AgentSettings(name="prices", code=CODE, compute=SMALL, module="prices")
+WEB = Container(name="web", image=CODE.image, user=User(uid=1000, gid=1000), compute=SMALL)
 
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "an address that is no network": (
@@ -168,6 +197,67 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "a host with its port": (lambda: dialled("api.example.com:8443"), "The port is `port`"),
     "a host with its last dot": (lambda: dialled("api.example.com."), "last dot"),
     "a host in capitals": (lambda: dialled("API.example.com"), "in lower case"),
+    "a host that is too long": (lambda: dialled(f"{'x' * 64}.example.com"), "External.hosts of 'API'"),
+    "one whose parts are not": (lambda: dialled(".".join(["abcdefg"] * 40)), "External.hosts of 'API'"),
+    "an address that people would type": (lambda: gateway_at("10.0.0.1"), "GatewaySettings.host: '10.0.0.1'"),
+    "a name that is too long": (lambda: gateway_at(".".join(["abcdefg"] * 40)), "GatewaySettings.host"),
+    "a part of it that is": (lambda: gateway_at(f"{'x' * 64}.example.com"), "GatewaySettings.host"),
+    "a bucket with two dots": (lambda: BucketSettings(image=images.MINIO_CLIENT, bucket="a..b"), "single '.'"),
+    "a bucket with a dot and a dash": (lambda: S3Media(host="s3.example.com", bucket="a.-b"), "S3Media.bucket: 'a.-b'"),
+    "a bucket that is an address": (lambda: S3Storage(bucket="10.0.0.1"), "S3Storage.bucket: '10.0.0.1'"),
+    "one of backups": (lambda: S3Target(host="s3.example.com", bucket="A"), "S3Target.bucket: 'A'"),
+    "an organization with its address": (
+        lambda: GitHub(organization="https://github.com/acme"),
+        "Give its name as in github.com/<name>",
+    ),
+    "a folder of the kernel": (lambda: Scratch(mount_path="/proc/acme"), "Scratch.mount_path of 'tmp': '/proc/acme'"),
+    "a label that no pod has": (
+        lambda: DownwardApiProjection(path="app", field_path="metadata.labels['my app']"),
+        "DownwardApiProjection.field_path: 'my app'",
+    ),
+    "a file where another has a folder": (
+        lambda: Files(mount_path="/etc/x", files=(File(path="a", content="1"), File(path="a/b", content="2"))),
+        "It is a folder, too, by 'a/b'",
+    ),
+    "the same of a Secret": (
+        lambda: SecretFiles(mount_path="/etc/x", secret="s", keys=("a", "b"), paths=("a", "a/b/c")),
+        "It is a folder, too, by 'a/b/c'",
+    ),
+    "the same of several sources": (
+        lambda: Projected(
+            mount_path="/etc/x",
+            sources=(
+                ConfigMapProjection(config_map="c", keys=("a",)),
+                ServiceAccountTokenProjection(audience="v", path="a/b"),
+            ),
+        ),
+        "It is a folder, too, by 'a/b'",
+    ),
+    "a file that is a folder": (lambda: File(path="conf/", content=""), "File.path: 'conf/'"),
+    "a server of no database": (
+        lambda: PostgresSettings(image=images.POSTGRES, compute=SMALL, size="5Gi", databases=()),
+        "PostgresSettings.databases: ()",
+    ),
+    "a number of seconds that is cut to another": (
+        lambda: Probe(check=TcpSocket(), period_seconds=10**10).render(),
+        "k8s.Probe.period_seconds: 10000000000 was given. Give a value of type int below 2147483648.",
+    ),
+    "a variable that cannot be": (
+        lambda: replace(PRICES, url_variable="prices-url"),
+        "prices url_variable: 'prices-url' was given. Give letters, digits and '_'",
+    ),
+    "one for the address that people type": (
+        lambda: WorkloadSettings(name="web", container=WEB, public_url_variable="public url"),
+        "web public_url_variable: 'public url'",
+    ),
+    "an answer that comes before it is asked for": (
+        lambda: WorkloadSettings(name="web", container=WEB, answer_seconds=-1),
+        "web answer_seconds: -1",
+    ),
+    "a namespace of the mesh that is none": (
+        lambda: replace(PRICES, mesh_namespace="My Team"),
+        "prices mesh_namespace",
+    ),
 }
 
 
@@ -185,6 +275,18 @@ TAKEN: dict[str, Callable[[], object]] = {
     "a registry of one's own machine": lambda: Image(repository="localhost:5000/prices", tag="1.0.0"),
     "an address of IPv6 for a host": lambda: dialled("2001:db8::7"),
     "one address": lambda: AddressRange(cidr="203.0.113.7/32"),
+    "a host with an underscore": lambda: dialled("_dmarc.example.com"),
+    "a host of one part": lambda: dialled("vault"),
+    "a gateway at the longest part": lambda: gateway_at(f"{'x' * 63}.example.com"),
+    "a gateway whose name has digits": lambda: gateway_at("1.2.3.4.nip.io"),
+    "a bucket with a dot": lambda: BucketSettings(image=images.MINIO_CLIENT, bucket="media.example.com"),
+    "an organization": lambda: GitHub(organization="acme-2"),
+    "files in folders": lambda: Files(
+        mount_path="/etc/x", files=(File(path="a/b", content="1"), File(path="a/c", content="2"))
+    ),
+    "a label with a prefix": lambda: DownwardApiProjection(
+        path="app", field_path="metadata.labels['app.kubernetes.io/name']"
+    ),
 }
 
 
@@ -312,6 +414,117 @@ def test_a_host_leads_to_one_gateway_behind_one_controller(tmp_path: Path) -> No
     Exposure(shop.phase, replace(public, controller=inside, name="internal"), second)
     with pytest.raises(SettingError, match=r"shop.example.com leads to shop-nginx-gateway there already"):
         Exposure(shop.phase, replace(public, name="again"), second)
+
+
+def test_a_route_leads_to_what_speaks_http(tmp_path: Path) -> None:
+    """A browser that is passed on to PostgreSQL gets nothing."""
+    shop = Shop(tmp_path)
+    container = replace(shop.container("queue"), ports=(Port(name="amqp", number=5672, scheme="amqp"),))
+    queue = Workload(shop.phase, WorkloadSettings(name="queue", container=container))
+    with pytest.raises(SettingError, match=r"Route '/' to: 'shop-queue' was given. It speaks amqp"):
+        Route(path="/", to=queue, audience=Audience.PUBLIC)
+
+
+# --- an API service ---
+
+
+LISTENS = ("main:app", "--host", "0.0.0.0", "--port", "8080")
+
+
+@pytest.mark.parametrize(
+    ("args", "port", "said"),
+    [
+        (LISTENS, 8080, ""),
+        (("main:app", "--host=::", "--port=9000"), 9000, ""),
+        (("main:app", "--uds", "/tmp/app.sock"), 8080, ""),
+        (LISTENS, 9000, "api port: 9000 was given. By its arguments it listens on 8080."),
+        (("main:app", "--host", "0.0.0.0"), 8080, "it listens on 8000"),
+        (("main:app", "--port", "8080"), 8080, "It would listen for its own pod alone"),
+        (("main:app", "--host", "localhost", "--port", "8080"), 8080, "It would listen for its own pod alone"),
+    ],
+)
+def test_an_api_listens_where_it_is_asked(args: tuple[str, ...], port: int, said: str) -> None:
+    """Its pods would never be ready: uvicorn listens on 127.0.0.1:8000 unless it is told."""
+    made = "nothing is said"
+    try:
+        ApiSettings(name="api", code=CODE, compute=SMALL, module="uvicorn", args=args, port=port)
+    except SettingError as error:
+        made = str(error)
+    assert (said or "nothing is said") in made
+
+
+def test_what_listens_by_its_own_code_is_believed() -> None:
+    ApiSettings(name="api", code=CODE, compute=SMALL, module="api", port=9000)
+    told = variables({"UVICORN_HOST": "0.0.0.0", "UVICORN_PORT": "9000"})
+    ApiSettings(name="api", code=CODE, compute=SMALL, module="uvicorn", args=("a:b",), port=9000, variables=told)
+
+
+# --- stores ---
+
+
+def test_who_connects_to_a_bucket_is_its_user(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+
+    def secret(name: str, *keys: str) -> Secret:
+        return Secret(shop.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
+
+    settings = MinioSettings(image=images.MINIO, compute=SMALL, size="5Gi")
+    minio = Minio(shop.phase, settings, secret("minio", *settings.secret_keys))
+    keys = secret("media", "access-key", "secret-key")
+    bucket = Bucket(shop.phase, BucketSettings(image=images.MINIO_CLIENT, bucket="media"), minio, keys)
+    web = shop.web()
+    web.connects_to(bucket)
+    told = {one.name: one.value for one in web.variables}
+    assert told["MINIO_HOST"] == "shop-minio:9000"
+    assert told["MINIO_ACCESS_KEY"] == SecretKey(secret="shop-media", key="access-key")
+    assert [target.workload for target in web.connections if isinstance(target, Target)] == [minio]
+    assert not shop.problems()
+
+
+def test_a_client_of_postgresql_says_as_whom(tmp_path: Path) -> None:
+    """Else it would have a path, and nobody to be."""
+    shop = Shop(tmp_path)
+    databases = (Database(name="orders", roles=("clerk",)),)
+    settings = PostgresSettings(image=images.POSTGRES, compute=SMALL, size="5Gi", databases=databases)
+    held = Secret(shop.phase, SecretSettings(name="postgres", keys=settings.secret_keys, source=ExistingSecrets()))
+    postgres = Postgres(shop.phase, settings, held)
+    with pytest.raises(SettingError, match=r"Say to which .* postgres.database\('orders', role='clerk'\)"):
+        shop.web().connects_to(postgres)
+
+
+def test_a_store_of_secrets_without_folders_is_asked_for_the_name_alone(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    source = ExternalSecrets(store="vault", prefix="")
+    (made,) = Secret(shop.phase, SecretSettings(name="web", keys=("token",), source=source)).manifests()
+    rendered: Any = to_json(made)
+    assert rendered["spec"]["data"][0]["remoteRef"]["key"] == "web"
+
+
+# --- a namespace ---
+
+
+def in_namespace(folder: Path, name: str, namespace: str) -> Application:
+    """An application that says what its namespace has room for."""
+    made = Application(ApplicationSettings(name=name, namespace=namespace), outdir=folder)
+    phase = Phase(made, "all")
+    Namespace(phase, NamespaceSettings(budget=Budget(cpu="1", memory="1Gi")))
+    return made
+
+
+def test_two_applications_have_no_namespace_together(tmp_path: Path) -> None:
+    """The quota of each counts the pods of both, and has room for its own alone: the API server refused the rest."""
+    team = [in_namespace(tmp_path / name, name, "team") for name in ("hub", "spoke")]
+    with pytest.raises(SettingError, match=r"namespace of spoke: 'team' was given. It is that of hub, too"):
+        synthesize(team)
+    assert not list(tmp_path.iterdir())
+    synthesize([in_namespace(tmp_path / "dev", "hub", "hub"), in_namespace(tmp_path / "prod", "hub", "hub")])
+
+
+def test_labels_of_all_are_labels(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"ApplicationSettings.labels key: 'cost centre' was given"):
+        ApplicationSettings(name="shop", labels=(("cost centre", "4711"),))
+    with pytest.raises(SettingError, match=r"ApplicationSettings.labels key: 'app.kubernetes.io/name' was given. Sele"):
+        ApplicationSettings(name="shop", labels=(("app.kubernetes.io/name", "shop"),))
 
 
 # --- variables that others made ---

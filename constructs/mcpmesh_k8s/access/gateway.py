@@ -38,7 +38,10 @@ from .routes import USUAL_ANSWER, Audience, Limits, Route, distinct
 USER = User(uid=65534, gid=65534)
 """``nobody``: the image starts as root, and needs nothing of it."""
 
-_HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)+(?!\d+$){_LABEL}")
+"""A name, and no address: an Ingress and an HTTPRoute take none."""
+
 _LISTEN = 8080
 _METRICS = 9145
 _HEALTH = "/-/healthy"
@@ -106,7 +109,12 @@ class GatewaySettings(WorkloadOptions):
         for field, hosts in (("host", (self.host,)), ("aliases", self.aliases)):
             for host in hosts:
                 if not _HOST.fullmatch(host):
-                    raise SettingError(f"GatewaySettings.{field}", host, "Give a DNS name, such as 'shop.example.com'.")
+                    raise SettingError(
+                        f"GatewaySettings.{field}",
+                        host,
+                        "Give a DNS name in lower case, such as 'shop.example.com': no address, scheme, port or last "
+                        "dot.",
+                    )
         once("GatewaySettings.aliases", self.hosts)
         for email in self.administrators:
             if not EMAIL.fullmatch(email):

@@ -161,6 +161,12 @@ class Route:
                 "It speaks TLS alone, and the gateway does not speak it to services. Leave the route out, or put an "
                 "API service before it.",
             )
+        if self.to.ports and self.to.main_port.scheme != "http":
+            raise SettingError(
+                f"{where} to",
+                self.to.full_name,
+                f"It speaks {self.to.main_port.scheme}, and a gateway passes on HTTP. Give what serves people.",
+            )
         if self.to.administrators_only and self.audience is not Audience.ADMINISTRATOR:
             raise SettingError(
                 f"{where} audience", self.audience, f"{self.to.administrators_only} Give Audience.ADMINISTRATOR."

@@ -112,7 +112,7 @@ from .topology import budget, topology
 from .transit import IstioAmbient, Linkerd, PlainTransit, StoreTls, TlsClient, Transit
 from .typed import refuse_wrong_types
 from .values import dataclass
-from .variable import ConfigMapKey, SecretKey, Variable, variables
+from .variable import ConfigMapKey, SecretKey, Variable, variable_name, variables
 from .workload import (
     Availability,
     StatefulWorkload,
@@ -317,6 +317,7 @@ __all__ = [
     "synthesize",
     "template_of",
     "topology",
+    "variable_name",
     "variables",
     "vertical",
     "yaml_text",

@@ -113,7 +113,8 @@ class Container:
         names = {port.name for port in self.ports}
         for probe in self.asked.all if self.asked else ():
             if isinstance(probe.check, (HttpGet, TcpSocket)) and probe.check.port not in names:
-                raise SettingError(f"{where} probe port", probe.check.port, f"Give one of its ports: {sorted(names)}.")
+                known = f"Give one of its ports: {', '.join(sorted(names))}." if names else "Give it ports=(Port(…),)."
+                raise SettingError(f"{where} probe port", probe.check.port, known)
         for field in ("pre_stop_seconds", "quiet_seconds"):
             if getattr(self, field) < 0:
                 raise SettingError(f"{where} {field}", getattr(self, field), "Give 0 or more.")

@@ -44,7 +44,8 @@ and reserved addresses, and the IPv6 ranges that are translated to IPv4 ones (th
 _SERVICE = re.compile(r"[a-z0-9-]+\.(?P<namespace>[a-z0-9-]+)\.svc(\.|$)")
 """The name of a Service, with its namespace."""
 
-_HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+_PART = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_PART}(\.{_PART})*")
 """A host as it is dialled: some have an underscore."""
 
 

@@ -25,9 +25,10 @@ from .scaling import (
     vertical_autoscaler,
 )
 from .service_mesh import proxy, service_annotations
+from .storage import Claim
 from .store import Store
 from .values import dataclass
-from .variable import Variable
+from .variable import Variable, variable_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +130,10 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
                 f"An answer of it may take {self.answer_seconds} seconds, and a roll-out would cut it. Give "
                 f"{self.answer_seconds} or more.",
             )
+        if self.public_url_variable:
+            variable_name(f"{self.name} public_url_variable", self.public_url_variable)
+        if self.answer_seconds < 0:
+            raise SettingError(f"{self.name} answer_seconds", self.answer_seconds, "Give 0 or more.")
 
 
 class Workload(Pod):
@@ -425,7 +430,10 @@ class Workload(Pod):
 
 
 class StatefulWorkload(Workload):
-    """A service whose storage belongs to it: a StatefulSet with claim templates.
+    """A service whose storage belongs to it: a StatefulSet with claim templates. Each pod has claims of its own.
+
+    Several pods reach each other when it is connected to itself, ``store.connects_to(store)``: the first is
+    ``<full name>-0.<full name>-pods``.
 
     Args:
         scope: A Phase, or a construct inside one.
@@ -437,7 +445,7 @@ class StatefulWorkload(Workload):
         dns_label(f"{type(self).__name__} name", self.full_name, MAX_STATEFUL_SET)
         scale = self.availability.scale
         if isinstance(scale, Autoscaling):
-            raise SettingError(f"{self.full_name} scale", scale, "Its pods keep state. Give Replicas(count=1).")
+            raise SettingError(f"{self.full_name} scale", scale, "Its pods keep state. Give Replicas(count=…).")
 
     @property
     def kind(self) -> str:
@@ -448,6 +456,16 @@ class StatefulWorkload(Workload):
     def may_surge(self) -> bool:
         """A StatefulSet stops a pod before it starts the next."""
         return False
+
+    @property
+    def held_by_one(self) -> bool:
+        """Whether it has storage that one pod at a time can have: a claim of its own is made for each."""
+        return any(volume.held_by_one and not isinstance(volume, Claim) for volume in self.volumes)
+
+    @property
+    def all_claims(self) -> tuple[Claim, ...]:
+        """The storage of all its pods."""
+        return self.claims * self.availability.scale.most
 
     @property
     def headless_name(self) -> str:

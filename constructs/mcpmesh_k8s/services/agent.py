@@ -30,7 +30,9 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadOptions,
     WorkloadSettings,
     dataclass,
+    dns_label,
     place_of,
+    variable_name,
     variables,
 )
 
@@ -219,6 +221,7 @@ class MeshSettings(WorkloadOptions):
             )
         if self.log_level not in LOG_LEVELS:
             raise SettingError(f"{self.name} log_level", self.log_level, f"Give one of {', '.join(LOG_LEVELS)}.")
+        dns_label(f"{self.name} mesh_namespace", self.mesh_namespace)
         if self.debounce_seconds < 0:
             raise SettingError(f"{self.name} debounce_seconds", self.debounce_seconds, "Give 0 or more.")
 
@@ -308,8 +311,10 @@ class AgentSettings(MeshSettings):
     url_variable: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a time that is none."""
+        """Refuse a time that is none, and a variable that cannot be."""
         super().__post_init__()
+        if self.url_variable:
+            variable_name(f"{self.name} url_variable", self.url_variable)
         if self.jobs_grace_seconds < 0:
             raise SettingError(f"{self.name} jobs_grace_seconds", self.jobs_grace_seconds, "Give 0 or more.")
 
@@ -339,6 +344,37 @@ class ApiSettings(MeshSettings):
     port: int = 8080
     readiness_path: str = ""
     public_url_variable: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse arguments by which it would not listen where it is asked."""
+        super().__post_init__()
+        program = self.program
+        told = _listens(program.args)
+        # Where it is told nothing, it listens on its own loopback, and on another port.
+        if isinstance(program, Python) and program.module == "uvicorn" and not told.keys() & {"uds", "fd"}:
+            known = {variable.name for variable in self.variables}
+            usual = {"host": "127.0.0.1", "port": "8000"}
+            told = {name: value for name, value in usual.items() if f"UVICORN_{name.upper()}" not in known} | told
+        if told.get("host") in ("127.0.0.1", "localhost", "::1"):
+            raise SettingError(
+                f"{self.name} args", program.args, "It would listen for its own pod alone. Give '--host', '0.0.0.0'."
+            )
+        if told.get("port", "").isdecimal() and told["port"] != str(self.port):
+            raise SettingError(
+                f"{self.name} port",
+                self.port,
+                f"By its arguments it listens on {told['port']}. Give port={told['port']}, or '--port', '{self.port}'.",
+            )
+
+
+def _listens(args: tuple[str, ...]) -> dict[str, str]:
+    """What arguments say of where a server listens: ``--port 8080`` or ``--port=8080``."""
+    told: dict[str, str] = {}
+    for index, argument in enumerate(args):
+        name, given, value = argument.removeprefix("--").partition("=")
+        if argument.startswith("--") and name in ("host", "port", "uds", "fd"):
+            told[name] = value if given else "".join(args[index + 1 : index + 2])
+    return told
 
 
 def _require_release(release: MeshRelease, settings: MeshSettings) -> None:
