@@ -216,25 +216,6 @@ def test_ctrl_c_at_a_terminal_ends_without_a_traceback(tmp_path: Path, workplace
     assert eventually(lambda: not list(tmp_path.glob("tmp*")), 10)
 
 
-@pytest.mark.parametrize(
-    ("command", "module"),
-    [(["-m", "ai_interviewer", "show", "dev"], "jsii"), (["-m", "ai_interviewer", "show", "dev"], "typer"),
-     (["main.py"], "jsii"), (["-c", "import mcpmesh_k8s, slow"], "slow")],
-    ids=["command", "command later", "synthesis", "program"],
-)  # fmt: skip
-def test_ctrl_c_while_python_imports_is_no_traceback(tmp_path: Path, command: list[str], module: str) -> None:
-    slow = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
-    (tmp_path / f"{module}.py").write_text(slow)
-    ended = interrupted(tmp_path, *command)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "stopped\n")
-
-
-def test_ctrl_c_in_a_program_of_ones_own_is_as_python_says_it(tmp_path: Path) -> None:
-    ended = interrupted(tmp_path, "-c", "import mcpmesh_k8s\nraise KeyboardInterrupt")
-    assert ended.returncode == -signal.SIGINT
-    assert ended.stderr.startswith("Traceback")
-
-
 def test_ctrl_c_in_the_middle_of_a_synthesis_is_no_traceback(tmp_path: Path) -> None:
     program = """
 import os, signal, sys, main
