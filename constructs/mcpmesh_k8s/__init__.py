@@ -4,7 +4,6 @@ Everything public is imported from here. ``images`` holds the third-party images
 the structs and kinds of the Kubernetes API, for objects of your own, ``platforms`` what some clusters do differently.
 """
 
-from . import _interrupt as _interrupt  # isort: skip  # Most of what a program does first is imports.
 from . import images
 from .access import (
     Audience,

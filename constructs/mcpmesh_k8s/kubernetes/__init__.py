@@ -1,5 +1,6 @@
 """This module is Kubernetes as the library writes it, from values to synthesis. It knows no program."""
 
+from . import _interrupt as _interrupt  # isort: skip  # Most of a program's first second is imports.
 from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything imports jsii.
 
 from . import platforms
