@@ -49,6 +49,7 @@ from mcpmesh_k8s.operations.moves import (
     stores_of,
     verify_data,
 )
+from mcpmesh_k8s.operations.moves.export import new_folder
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError
 from mcpmesh_k8s.services._minio_mover import MinioMover
 from mcpmesh_k8s.services._postgres_mover import PostgresMover
@@ -397,6 +398,21 @@ def test_what_a_killed_export_left_is_in_nobodys_way(stage: Stage, tmp_path: Pat
     (tmp_path / ".out.new/postgres").mkdir()
     export_data(compose_of(stage), STORES, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_of_two_commands_that_write_one_folder_at_once_the_second_is_refused_and_spoils_nothing(
+    tmp_path: Path,
+) -> None:
+    with new_folder(tmp_path / "out") as one:
+        (one / "dump").write_text("personal data")
+        refused = pytest.raises(OperationError, match=r"Another command writes .*/out at this moment\. Name another")
+        with refused, new_folder(tmp_path / "out"):
+            pass
+        with new_folder(tmp_path / "other"):
+            pass
+    assert (tmp_path / "out/dump").read_text() == "personal data"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "out"]
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("tail", ["exit 1", "exit 0"])

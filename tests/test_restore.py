@@ -103,9 +103,15 @@ def test_what_was_lost_comes_back_to_the_byte(
         assert content(server) == before
         # The pod that read is gone again, and so it was before everything was stopped.
         lines = [line.partition("ai-interviewer ")[2] for line in cluster.others.lines("kubectl")]
-        asked = [line.split(" ")[0] for line in lines if line.split(" ")[0] in ("apply", "scale", "patch", "delete")]
-        assert asked[asked.index("patch") - 1] == "delete"
-        assert asked[-1] == "patch"
+        asked = [line for line in lines if line.split(" ")[0] in ("apply", "create", "scale", "patch", "delete")]
+        (stopped, *_) = [number for number, line in enumerate(asked) if line.startswith("patch")]
+        readers = [line.split(" ")[2] for line in asked if line.startswith("delete pod ai-interviewer-postgres-")]
+        assert asked[stopped - 1].startswith(f"delete pod {readers[1]} ")
+        # Each had a pod of its own: two people may read at once. Only one of them may bring data in.
+        assert len(set(readers)) == len(readers) == 2
+        assert [line.split(" ")[0] for line in asked if "filename=- " in f"{line} " and "create" in line] == ["create"]
+        assert asked[-2].startswith("patch")
+        assert asked[-1] == "delete configmap ai-interviewer-data-move --ignore-not-found"
 
 
 def test_what_is_there_is_replaced_with_consent_alone_and_kept(

@@ -18,7 +18,7 @@ import tarfile
 import tempfile
 import types
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,17 +42,17 @@ import jsii  # noqa: E402
 from jsii._kernel.providers import process as _process  # noqa: E402
 
 
-def _popen(command: list[str], *, env: dict[str, str], **given: Any) -> subprocess.Popen[bytes]:
+def _popen(command: list[str], *, env: dict[str, str], stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
     """Start Node, whatever a person has set for a Node of their own.
 
     It takes a TMPDIR as it is, where Python looks for one that can be written to. Ctrl-C goes to everyone of the
     terminal's group. It is Python's to answer: Node ends when Python does, whatever ends that.
     """
-    told = {name: value for name, value in env.items() if name != "NODE_OPTIONS"}
-    return subprocess.Popen(command, env={**told, "TMPDIR": tempfile.gettempdir()}, process_group=0, **given)
+    told = {name: value for name, value in env.items() if name != "NODE_OPTIONS"} | {"TMPDIR": tempfile.gettempdir()}
+    return subprocess.Popen(command, env=told, stdin=stdin, stdout=stdout, stderr=stderr, process_group=0)
 
 
-class _Node(_process._NodeProcess):
+class _Node(_process._NodeProcess):  # pyright: ignore[reportPrivateUsage]
     """The Node that jsii runs. Where it does not start, jsii prints two tracebacks that say nothing of it."""
 
     def start(self) -> None:
