@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import inspect
 import os
 import pickle
 import pkgutil
@@ -12,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import pytest
 
@@ -177,6 +178,40 @@ def try_each(cases: Iterable[tuple[str, Callable[[], object]]]) -> None:
             failed.append(f"{name}: {type(error).__name__}: {error}")
     if failed:
         pytest.fail("\n\n".join(failed), pytrace=False)
+
+
+@runtime_checkable
+class Fresh(Protocol):
+    """What a test is given and changes, so that each case of `each` wants it as it was."""
+
+    def afresh(self) -> object:
+        """The same, as if nothing had happened."""
+
+
+def each(names: str, cases: Iterable[object]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Try a test at every case of a table, as `parametrize` does, but in one test, which names each case that fails.
+
+    For cases that take no time. What is `Fresh` is so at each; of other fixtures all cases have the same.
+    """
+    arguments = [name.strip() for name in names.split(",")]
+
+    def tried_at_each(test: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(test)
+
+        @wraps(test)
+        def all_of_them(**fixtures: object) -> None:
+            def attempt(case: object) -> None:
+                values = case if len(arguments) > 1 else (case,)
+                given = {name: one.afresh() if isinstance(one, Fresh) else one for name, one in fixtures.items()}
+                test(**given, **dict(zip(arguments, values, strict=True)))  # type: ignore[call-overload]
+
+            try_each((repr(case)[:200], partial(attempt, case)) for case in cases)
+
+        others = [one for name, one in signature.parameters.items() if name not in arguments]
+        all_of_them.__signature__ = signature.replace(parameters=others)  # type: ignore[attr-defined]
+        return all_of_them
+
+    return tried_at_each
 
 
 # --- programs: a test asks for what it starts, and is skipped where that is not ---
