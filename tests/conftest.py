@@ -182,18 +182,22 @@ def try_each(cases: Iterable[tuple[str, Callable[[], object]]]) -> None:
 
 @runtime_checkable
 class Fresh(Protocol):
-    """What a test is given and changes, so that each case of `each` wants it as it was."""
+    """What a test is given and changes, so that each case of `at_each` wants it as it was."""
 
     def afresh(self) -> object:
         """The same, as if nothing had happened."""
 
 
-def each(names: str, cases: Iterable[object]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def at_each(
+    names: str | tuple[str, ...], cases: Iterable[object], ids: Iterable[str] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Try a test at every case of a table, as `parametrize` does, but in one test, which names each case that fails.
 
     For cases that take no time. What is `Fresh` is so at each; of other fixtures all cases have the same.
     """
-    arguments = [name.strip() for name in names.split(",")]
+    arguments = (names,) if isinstance(names, str) else names
+    table = list(cases)
+    called = [repr(case)[:200] for case in table] if ids is None else list(ids)
 
     def tried_at_each(test: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(test)
@@ -201,11 +205,11 @@ def each(names: str, cases: Iterable[object]) -> Callable[[Callable[..., None]],
         @wraps(test)
         def all_of_them(**fixtures: object) -> None:
             def attempt(case: object) -> None:
-                values = case if len(arguments) > 1 else (case,)
+                values = (case,) if isinstance(names, str) else case
                 given = {name: one.afresh() if isinstance(one, Fresh) else one for name, one in fixtures.items()}
                 test(**given, **dict(zip(arguments, values, strict=True)))  # type: ignore[call-overload]
 
-            try_each((repr(case)[:200], partial(attempt, case)) for case in cases)
+            try_each((name, partial(attempt, case)) for name, case in zip(called, table, strict=True))
 
         others = [one for name, one in signature.parameters.items() if name not in arguments]
         all_of_them.__signature__ = signature.replace(parameters=others)  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ import pytest
 from cdk8s_plus_27 import k8s
 
 from ai_interviewer import DEV, PROD, AiInterviewer, ArgoCd
-from conftest import ROOT, Manifest, Manifests, close
+from conftest import ROOT, Manifest, Manifests, at_each, close
 from environments import EVERY, SHARED, said_of
 from mcpmesh_k8s import (
     Application,
@@ -463,7 +463,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@at_each("case", REFUSED)
 def test_argocd_is_not_told(case: str) -> None:
     make, words = REFUSED[case]
     with pytest.raises(SettingError, match=words) as caught:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from ai_interviewer import DEV, PROD, AiInterviewer
-from conftest import Manifest, Manifests, each
+from conftest import Manifest, Manifests, at_each
 from mcpmesh_k8s import (
     BlackboxSettings,
     CiliumEntity,
@@ -166,7 +166,7 @@ def monitors(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     return of_kind(rendered(tmp_path_factory.mktemp("everything") / "dist", everything), "PodMonitor")
 
 
-@each("phase", ["Running", "Pending", "Failed"])
+@at_each("phase", ["Running", "Pending", "Failed"])
 def test_series_are_called_as_in_a_prometheus_of_our_own(
     monitors: list[Any], own_jobs: dict[str, Any], phase: str
 ) -> None:
@@ -279,7 +279,7 @@ def test_who_asks_may_be_in_several_places_and_what_no_policy_can_say_is_refused
 # Confining.
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("expression", "expected"),
     [
         ("up", 'up{namespace="a"}'),

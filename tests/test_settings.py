@@ -2260,6 +2260,7 @@ CLASSES: list[type[DataclassInstance]] = [
 ]
 GIVEN = [cls for cls in CLASSES if cls not in EXTENDED | ANSWERS | MOVED]
 
+
 def the_case(cls: type[DataclassInstance]) -> Case:
     assert cls in CASES, f"say in CASES where an application uses a {cls.__name__}"
     return CASES[cls]

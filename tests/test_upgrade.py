@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Manifests
+from conftest import Manifests, at_each
 from environments import EVERY
 from mcpmesh_k8s.operations.programs import OperationError
 from mcpmesh_k8s.operations.upgrade import breaking_changes, compare, main, notes_on
@@ -335,7 +335,7 @@ ACCEPTED = {
 }
 
 
-@pytest.mark.parametrize("named", REFUSED)
+@at_each("named", REFUSED)
 def test_what_a_cluster_refuses_or_loses_is_named(named: str) -> None:
     document, *changes = REFUSED[named]
     before = read(*EVERYTHING)
@@ -346,7 +346,7 @@ def test_what_a_cluster_refuses_or_loses_is_named(named: str) -> None:
     assert found(before, before) == []
 
 
-@pytest.mark.parametrize("what", ACCEPTED)
+@at_each("what", ACCEPTED)
 def test_what_a_cluster_takes_is_let_through(what: str) -> None:
     document, *changes = ACCEPTED[what]
     before = read(*EVERYTHING)
