@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cdk8s_plus_27 import k8s
 
 from ai_interviewer import DEV, PROD, AiInterviewer, ArgoCd
 from conftest import ROOT, Manifest, Manifests, at_each, close
@@ -40,6 +39,7 @@ from mcpmesh_k8s import (
     images,
 )
 from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of, template_of
+from plain_cdk8s import k8s
 
 WAVE = "argocd.argoproj.io/sync-wave"
 OPTIONS = "argocd.argoproj.io/sync-options"

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cdk8s
-import cdk8s_plus_27 as plus
 import pytest
 import yaml
-from cdk8s_plus_27 import k8s
 from constructs import Construct
 
 from conftest import close
@@ -43,6 +41,7 @@ from mcpmesh_k8s import k8s as api
 from mcpmesh_k8s.kubernetes.checks import hosts_in
 from mcpmesh_k8s.kubernetes.manifest import name_of
 from mcpmesh_k8s.kubernetes.variable import secret_literal
+from plain_cdk8s import k8s, plus
 
 
 def small(tmp_path: Path, **values: str) -> tuple[Application, Phase, Workload]:
@@ -61,17 +60,18 @@ def small(tmp_path: Path, **values: str) -> tuple[Application, Phase, Workload]:
     return application, phase, Workload(phase, WorkloadSettings(name="api", container=container))
 
 
-RESTRICTED = k8s.SecurityContext(
-    run_as_non_root=True,
-    allow_privilege_escalation=False,
-    capabilities=k8s.Capabilities(drop=["ALL"]),
-    seccomp_profile=k8s.SeccompProfile(type="RuntimeDefault"),
-)
-"""What the restricted Pod Security Standard asks of a container."""
+def restricted() -> k8s.SecurityContext:
+    """What the restricted Pod Security Standard asks of a container."""
+    return k8s.SecurityContext(
+        run_as_non_root=True,
+        allow_privilege_escalation=False,
+        capabilities=k8s.Capabilities(drop=["ALL"]),
+        seccomp_profile=k8s.SeccompProfile(type="RuntimeDefault"),
+    )
 
 
 def pod(**fields: object) -> k8s.PodTemplateSpec:
-    given: dict[str, object] = {"name": "c", "image": "redis:7.4.5", "security_context": RESTRICTED, **fields}
+    given: dict[str, object] = {"name": "c", "image": "redis:7.4.5", "security_context": restricted(), **fields}
     container = k8s.Container(**given)  # type: ignore[arg-type]
     return k8s.PodTemplateSpec(
         metadata=k8s.ObjectMeta(labels={"app": "extra"}), spec=k8s.PodSpec(containers=[container])
@@ -79,14 +79,14 @@ def pod(**fields: object) -> k8s.PodTemplateSpec:
 
 
 def twice() -> k8s.PodTemplateSpec:
-    container = k8s.Container(name="c", image="redis:7.4.5", security_context=RESTRICTED)
+    container = k8s.Container(name="c", image="redis:7.4.5", security_context=restricted())
     return k8s.PodTemplateSpec(
         metadata=k8s.ObjectMeta(labels={"app": "extra"}), spec=k8s.PodSpec(containers=[container, container])
     )
 
 
 def mounting(volume: k8s.Volume) -> k8s.PodTemplateSpec:
-    container = k8s.Container(name="c", image="redis:7.4.5", security_context=RESTRICTED)
+    container = k8s.Container(name="c", image="redis:7.4.5", security_context=restricted())
     return k8s.PodTemplateSpec(
         metadata=k8s.ObjectMeta(labels={"app": "extra"}), spec=k8s.PodSpec(containers=[container], volumes=[volume])
     )
@@ -97,7 +97,7 @@ def beside(labels: dict[str, str]) -> k8s.PodTemplateSpec:
         topology_key="kubernetes.io/hostname", label_selector=k8s.LabelSelector(match_labels=labels)
     )
     affinity = k8s.PodAffinity(required_during_scheduling_ignored_during_execution=[term])
-    container = k8s.Container(name="c", image="redis:7.4.5", security_context=RESTRICTED)
+    container = k8s.Container(name="c", image="redis:7.4.5", security_context=restricted())
     return k8s.PodTemplateSpec(
         metadata=k8s.ObjectMeta(labels={"app": "extra"}),
         spec=k8s.PodSpec(containers=[container], affinity=k8s.Affinity(pod_affinity=affinity)),
@@ -351,7 +351,7 @@ def l2_objects(phase: Phase, image: str) -> None:
 
 
 def nested_l1_object(phase: Phase, image: str) -> None:
-    container = k8s.Container(name="c", image=image, security_context=RESTRICTED)
+    container = k8s.Container(name="c", image=image, security_context=restricted())
     k8s.KubePod(
         Construct(Construct(phase, "some"), "where"),
         "extra",
