@@ -24,8 +24,7 @@ import test_extras
 import test_settings
 from ai_interviewer import ENVIRONMENTS, AiInterviewer, ArgoCd
 from conftest import close, read_manifests
-from gateway_api import BEHIND_GATEWAY_API
-from many_clusters import MANY_CLUSTERS, SEALED
+from many_clusters import OTHERWISE, SEALED
 from mcpmesh_k8s import (
     Agent,
     AgentSettings,
@@ -222,17 +221,16 @@ def test_what_a_public_function_returns_is_what_it_says() -> None:
                 lies.add(f"{name} says {said} and gives {type(returned).__name__}")
 
     # All that production might choose otherwise, at once: to be looked at makes a synthesis take five times as long.
-    behind, sealed = BEHIND_GATEWAY_API, tuple(one for one in SEALED.values if one.secret != "alertmanager")
-    elsewhere = replace(MANY_CLUSTERS, exposure=behind.exposure, policies=behind.policies, dns=behind.dns)
-    elsewhere = replace(elsewhere, metrics=PrometheusOperator(), secrets=SealedSecrets(values=sealed))
+    sealed = tuple(one for one in SEALED.values if one.secret != "alertmanager")
+    elsewhere = replace(OTHERWISE, metrics=PrometheusOperator(), secrets=SealedSecrets(values=sealed))
     sys.setprofile(look)
     try:
         environments = [AiInterviewer(each, outdir="unused/" + each.name) for each in ENVIRONMENTS]
         for application in (
             *environments,
             ArgoCd(environments, outdir="unused/argocd"),
-            many := AiInterviewer(elsewhere, outdir="unused/many-clusters"),
-            ArgoCd([many], outdir="unused/many-argocd"),
+            otherwise := AiInterviewer(elsewhere, outdir="unused/many-clusters"),
+            ArgoCd([otherwise], outdir="unused/many-argocd"),
         ):
             application.manifests()
         shop = test_settings.Shop()
