@@ -24,8 +24,8 @@ from urllib.parse import unquote
 import pytest
 
 from answering import Answering
-from conftest import Manifests, at_each, requires
-from environments import EVERY
+from conftest import Manifests, at_each, grid, requires
+from environments import EVERY, SHARED
 from gateway_harness import DOMAIN, LOGIN, PREFIX, Answer, Request, Response, RunningGateway, running_gateway
 from mesh_harness import LOCALHOST, free_port
 
@@ -178,7 +178,7 @@ def visitor_of(gateway: RunningGateway, email: str = "") -> Visitor:
     return Visitor(gateway=gateway, address=f"203.0.{number // 250}.{number % 250 + 1}", email=email)
 
 
-@pytest.fixture(params=EVERY)
+@pytest.fixture(params=grid(EVERY, short=SHARED))
 def admin(request: pytest.FixtureRequest, gateways: Callable[[str], RunningGateway]) -> Visitor:
     """The administrator. In dev it is everyone."""
     gateway = gateways(request.param)
