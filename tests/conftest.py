@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
 import inspect
@@ -15,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
 from functools import cache, partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import pytest
 
@@ -50,6 +51,7 @@ LONGEST = (
 ONLY_ASKED = pytest.StashKey[OnlyAsked]()
 
 Manifests = Callable[[str], list[Manifest]]
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -65,39 +67,55 @@ def manifests() -> Manifests:
     return of
 
 
+def made_once(name: str, make: Callable[[], T]) -> T:
+    """What takes long, made by the first worker that asks for it and read by the others of the run."""
+    place = Path(os.environ[KEPT]) / f"{name}.pickle"
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            place.write_bytes(pickle.dumps(make()))
+    found: T = pickle.loads(place.read_bytes())
+    return found
+
+
 @pytest.fixture(scope="session")
-def behind_gateway_api(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+def behind_gateway_api() -> list[Manifest]:
     """All objects of production with an HTTPRoute in place of the Ingress."""
-    from ai_interviewer import AiInterviewer
-    from gateway_api import BEHIND_GATEWAY_API
 
-    folder = tmp_path_factory.mktemp("gateway-api") / "dist"
-    return objects_of(AiInterviewer(BEHIND_GATEWAY_API, outdir=folder))
+    def make() -> list[Manifest]:
+        from ai_interviewer import AiInterviewer
+        from gateway_api import BEHIND_GATEWAY_API
+
+        return objects_of(AiInterviewer(BEHIND_GATEWAY_API, outdir="unused"))
+
+    return made_once("behind-gateway-api", make)
 
 
 @pytest.fixture(scope="session")
-def for_many_clusters(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+def for_many_clusters() -> list[Manifest]:
     """All objects of production with sealed values, and of ArgoCD that deploys it to many clusters."""
-    from ai_interviewer import AiInterviewer, ArgoCd
-    from many_clusters import MANY_CLUSTERS
-    from mcpmesh_k8s import synthesize
 
-    folder = tmp_path_factory.mktemp("many-clusters")
-    deployed = AiInterviewer(MANY_CLUSTERS, outdir=folder / MANY_CLUSTERS.name)
-    synthesize([deployed, ArgoCd([deployed], outdir=folder / "argocd")])
-    return [*read_manifests(folder / MANY_CLUSTERS.name), *read_manifests(folder / "argocd")]
+    def make() -> list[Manifest]:
+        from ai_interviewer import AiInterviewer, ArgoCd
+        from many_clusters import MANY_CLUSTERS
+
+        deployed = AiInterviewer(MANY_CLUSTERS, outdir=Path("unused") / MANY_CLUSTERS.name)
+        return [*objects_of(deployed), *objects_of(ArgoCd([deployed], outdir="unused/argocd"))]
+
+    return made_once("for-many-clusters", make)
 
 
 @pytest.fixture(scope="session")
-def in_transit(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Manifest]]:
+def in_transit() -> dict[str, list[Manifest]]:
     """All objects of production as each choice encrypts what pods say."""
-    from ai_interviewer import AiInterviewer
-    from encrypted import ENCRYPTED
-    from mcpmesh_k8s import synthesize
 
-    folder = tmp_path_factory.mktemp("in-transit")
-    synthesize([AiInterviewer(settings, outdir=folder / name) for name, settings in ENCRYPTED.items()])
-    return {name: read_manifests(folder / name) for name in ENCRYPTED}
+    def make() -> dict[str, list[Manifest]]:
+        from ai_interviewer import AiInterviewer
+        from encrypted import ENCRYPTED
+
+        return {name: objects_of(AiInterviewer(one, outdir=f"unused/{name}")) for name, one in ENCRYPTED.items()}
+
+    return made_once("in-transit", make)
 
 
 @pytest.fixture(scope="module")
