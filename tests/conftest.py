@@ -42,11 +42,12 @@ KEPT_IN = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 # Modules whose tests stay together and take long begin first, the longest at the head, by the clock and alone: the last
 # worker ends soon after the others.
 LONGEST = (
-    *("test_gateway_runtime", "test_login_runtime", "test_load", "test_mesh3_runtime", "test_data_moves"),
-    *("test_platforms", "test_gateway_attacks", "test_rotation", "test_language_runtimes", "test_smoke_runtime"),
-    *("test_kubectl", "test_postgres_databases", "test_watching", "test_redis_runtime", "test_redis_backup"),
-    *("test_postgres_exporter", "test_mesh_dashboard", "test_mesh_runtime", "test_new_environment", "test_operations"),
-    *("test_command_line", "test_health_runtime", "test_stores", "test_settings"),
+    *("test_gateway_runtime", "test_login_runtime", "test_load", "test_mesh_tls", "test_mesh3_runtime"),
+    *("test_data_moves", "test_platforms", "test_gateway_attacks", "test_rotation", "test_language_runtimes"),
+    *("test_smoke_runtime", "test_kubectl", "test_postgres_databases", "test_watching", "test_redis_runtime"),
+    *("test_redis_backup", "test_postgres_exporter", "test_mesh_dashboard", "test_mesh_runtime"),
+    *("test_new_environment", "test_operations", "test_programs", "test_synthesis", "test_command_line"),
+    *("test_health_runtime", "test_stores", "test_settings"),
 )
 ONLY_ASKED = pytest.StashKey[OnlyAsked]()
 
