@@ -14,6 +14,7 @@ import kubernetes_validate
 import pytest
 
 import facets
+from conftest import at_each
 from mcpmesh_k8s import (
     Affinity,
     Application,
@@ -715,7 +716,7 @@ def waiting(init: Container) -> None:
     extra.connects_to(shop.redis(REDIS), wait=True)
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@at_each("name", REFUSED)
 def test_it_is_refused_when_it_is_given(name: str) -> None:
     build, words = REFUSED[name]
     with pytest.raises(SettingError, match=re.escape(words)):
@@ -1029,7 +1030,7 @@ NO_PATCH: dict[str, tuple[Callable[[], Patch], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", NO_PATCH)
+@at_each("name", NO_PATCH)
 def test_a_patch_is_refused_when_it_is_given(name: str) -> None:
     build, words = NO_PATCH[name]
     with pytest.raises(SettingError, match=re.escape(words)):

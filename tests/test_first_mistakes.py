@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import at_each
 from mcpmesh_k8s import (
     Agent,
     Application,
@@ -178,7 +179,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("mistake", "says"), CASES.values(), ids=CASES)
+@at_each(("mistake", "says"), CASES.values(), ids=CASES)
 def test_it_is_refused(
     mistake: Callable[[], object], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

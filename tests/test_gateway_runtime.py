@@ -32,8 +32,8 @@ import pytest
 
 from ai_interviewer import PROD, AiInterviewer, EnvironmentSettings
 from another_login import PortalSettings
-from conftest import Manifests, close, read_manifests, requires
-from environments import EVERY, STAGING, WITH_LOGIN, WITH_MESH, WITHOUT_LOGIN, WITHOUT_MESH
+from conftest import Manifests, close, grid, read_manifests, requires
+from environments import EVERY, SHARED, STAGING, WITH_LOGIN, WITH_MESH, WITHOUT_LOGIN, WITHOUT_MESH
 from gateway_harness import (
     DOMAIN,
     LOGIN,
@@ -154,13 +154,13 @@ def limited_gateways(manifests: Manifests, needs_nginx: Path) -> Generator[Calla
         yield of
 
 
-@pytest.fixture(params=EVERY)
+@pytest.fixture(params=grid(EVERY, short=SHARED))
 def limited(request: pytest.FixtureRequest, limited_gateways: Callable[[str], RunningGateway]) -> RunningGateway:
     """The gateway of an environment with its rates, as if no test had used it."""
     return fresh(limited_gateways(request.param))
 
 
-@pytest.fixture(params=EVERY)
+@pytest.fixture(params=grid(EVERY, short=SHARED))
 def gateway(request: pytest.FixtureRequest, gateways: Callable[[str], RunningGateway]) -> RunningGateway:
     """The gateway of an environment, as if no test had used it. Whoever asks is an administrator."""
     return fresh(gateways(request.param))
@@ -1466,7 +1466,7 @@ def test_calls_that_wait_for_a_model_may_take_five_minutes(gateway: RunningGatew
 
 
 @requires("nginx")
-@pytest.mark.parametrize("environment", EVERY)
+@pytest.mark.parametrize("environment", grid(EVERY, short=SHARED))
 def test_it_starts_without_services_and_finds_one_that_appears(manifests: Manifests, environment: str) -> None:
     with running_gateway(manifests(environment), resolvable=False) as gateway:
         addresses = gateway.dns.addresses

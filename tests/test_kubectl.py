@@ -16,13 +16,13 @@ from typing import Any
 import cdk8s
 import pytest
 import yaml
-from cdk8s_plus_27 import k8s
 
 from conftest import Manifests
 from environments import EVERY
 from kubernetes_api import RESOURCES, KubernetesApi, Manifest, kubeconfig
 from mcpmesh_k8s import Application, ApplicationSettings, Phase, TreeError
 from mcpmesh_k8s.operations.cli import main
+from plain_cdk8s import k8s
 from test_operations import OPERATED
 
 pytestmark = pytest.mark.usefixtures("commands_are_made_once")

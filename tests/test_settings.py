@@ -19,7 +19,7 @@ import pytest
 
 import mcpmesh_k8s
 from another_login import AnsweredBy
-from conftest import close, try_each
+from conftest import close, grid, try_each
 from mcpmesh_k8s import (
     AddressRange,
     Affinity,
@@ -2270,8 +2270,6 @@ CLASSES: list[type[DataclassInstance]] = [
 ]
 GIVEN = [cls for cls in CLASSES if cls not in EXTENDED | ANSWERS | MOVED]
 
-each_class = pytest.mark.parametrize("cls", GIVEN)
-
 
 def the_case(cls: type[DataclassInstance]) -> Case:
     assert cls in CASES, f"say in CASES where an application uses a {cls.__name__}"
@@ -2289,7 +2287,7 @@ def value_of(cls: type[DataclassInstance]) -> DataclassInstance:
     return the_case(cls).value(Shop())
 
 
-@each_class
+@pytest.mark.parametrize("cls", GIVEN)
 def test_every_field_changes_what_is_rendered_or_refuses_it(cls: type[DataclassInstance]) -> None:
     case = the_case(cls)
 
@@ -2311,7 +2309,7 @@ def test_every_field_changes_what_is_rendered_or_refuses_it(cls: type[DataclassI
     try_each((f"{cls.__name__}.{name}", partial(changes, name)) for name in named)
 
 
-@each_class
+@pytest.mark.parametrize("cls", grid(GIVEN, short=GIVEN[::5]))
 def test_equal_values_render_equal_manifests(cls: type[DataclassInstance]) -> None:
     """Without it, any change would seem to change something."""
     assert the_case(cls).render({}) == usual(cls)

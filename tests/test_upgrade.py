@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from conftest import Manifests
-from environments import EVERY
+from conftest import Manifests, at_each, grid
+from environments import EVERY, SHARED
 from mcpmesh_k8s.operations.programs import OperationError
 from mcpmesh_k8s.operations.upgrade import breaking_changes, compare, main, notes_on
 from mesh_harness import find
@@ -357,7 +357,7 @@ ACCEPTED = {
 }
 
 
-@pytest.mark.parametrize("named", REFUSED)
+@at_each("named", REFUSED)
 def test_what_a_cluster_refuses_or_loses_is_named(named: str) -> None:
     document, *changes = REFUSED[named]
     before = read(*EVERYTHING)
@@ -368,7 +368,7 @@ def test_what_a_cluster_refuses_or_loses_is_named(named: str) -> None:
     assert found(before, before) == []
 
 
-@pytest.mark.parametrize("what", ACCEPTED)
+@at_each("what", ACCEPTED)
 def test_what_a_cluster_takes_is_let_through(what: str) -> None:
     document, *changes = ACCEPTED[what]
     before = read(*EVERYTHING)
@@ -754,7 +754,7 @@ def breaks(manifest: Object, path: tuple[str, ...]) -> bool:
     return f"{dotted}.".startswith(tuple(f"{field}." for field in fields)) or mounts_a_claim(manifest, path)
 
 
-@pytest.mark.parametrize("environment", ["argocd", *EVERY])
+@pytest.mark.parametrize("environment", grid(["argocd", *EVERY], short=["argocd", *SHARED]))
 def test_of_what_we_render_what_may_not_change_is_refused_and_all_else_may(
     environment: str, manifests: Manifests
 ) -> None:

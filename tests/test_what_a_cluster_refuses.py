@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from conftest import at_each
 from mcpmesh_k8s import (
     AddressRange,
     Agent,
@@ -261,7 +262,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("make", "said"), REFUSED.values(), ids=REFUSED)
+@at_each(("make", "said"), REFUSED.values(), ids=REFUSED)
 def test_what_the_cluster_would_not_take_is_refused(make: Callable[[], object], said: str) -> None:
     with pytest.raises(SettingError) as refusal:
         make()
@@ -290,7 +291,7 @@ TAKEN: dict[str, Callable[[], object]] = {
 }
 
 
-@pytest.mark.parametrize("make", TAKEN.values(), ids=TAKEN)
+@at_each("make", TAKEN.values(), ids=TAKEN)
 def test_what_it_takes_is_accepted(make: Callable[[], object]) -> None:
     assert make() == make()
 

@@ -16,7 +16,7 @@ import pytest
 
 import mcpmesh_k8s
 from ai_interviewer import DEV
-from conftest import try_each
+from conftest import at_each, try_each
 from mcpmesh_k8s import (
     Agent,
     AgentSettings,
@@ -163,7 +163,7 @@ CASES: dict[str, tuple[Callable[[], str], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@at_each("case", CASES)
 def test_a_value_of_the_wrong_type_is_refused_with_what_to_give(case: str) -> None:
     call, message = CASES[case]
     assert message in call()

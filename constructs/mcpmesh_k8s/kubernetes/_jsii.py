@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from constructs import Construct
 
@@ -39,6 +39,7 @@ import mcpmesh_k8s_node as mcpmesh_k8s_node
 _collecting = gc.isenabled()
 gc.disable()
 import jsii  # noqa: E402
+from jsii import _kernel  # noqa: E402
 from jsii._kernel.providers import process as _process  # noqa: E402
 
 
@@ -105,6 +106,22 @@ def _tarball() -> Path:
             tar.addfile(entry, io.BytesIO(data))
     atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
     return path
+
+
+def _found_once(find: Callable[[type, object], list[object]]) -> Callable[[type, object], list[object]]:
+    """What a class overrides of cdk8s, which is the same for each of its objects: jsii looks for it at each anew."""
+    found: dict[tuple[type, type], list[object]] = {}
+
+    def overrides(declared: type, made: object) -> list[object]:
+        key = declared, type(made)
+        if key not in found:
+            found[key] = find(declared, made)
+        return found[key]
+
+    return overrides
+
+
+_kernel.__dict__["_get_overides"] = _found_once(_kernel.__dict__["_get_overides"])
 
 
 def create(construct: Construct, *given: object) -> None:
