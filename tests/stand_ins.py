@@ -17,6 +17,7 @@ _PROGRAM = """\
 folder=${0%/*} program=${0##*/} line="$*" number=
 exec 3>"$folder/stdin.$$"
 if [ -t 0 ] || [ /dev/stdin -ef /dev/null ]; then :
+elif [ -s /dev/stdin ]; then command -p cat >&3
 elif IFS= read -r first; then printf '%s\\n' "$first" >&3; command -p cat >&3
 else printf %s "$first" >&3
 fi
