@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 # It starts some thousand times, and a shell that starts nothing does so in a tenth of the time that Python takes. Nothing
@@ -26,7 +27,7 @@ printf '%s\\0' "$program" "$$" "${DOCKER_HOST+set}" "${DOCKER_HOST-}" "$#" "$@" 
 given() { read -r times <"$folder/given.$1"; [ "${#times}" -lt "$2" ]; }
 . "$folder/answers"
 [ -n "$number" ] || { printf '%s\\n' "unexpected call: $program $line" >&2; exit 1; }
-. "$folder/answer.$number"
+"answer_$number" "$@"
 """
 
 
@@ -97,9 +98,9 @@ class StandIns:
         if seconds:
             assert status == 0, "it becomes a `sleep`, so that whoever stops it stops all of it"
             steps.append(f"PATH=/usr/bin:/bin exec sleep {seconds}")
-        (self.folder / f"answer.{number}").write_text("\n".join([*steps, f"exit {status}", ""]))
         with (self.folder / "answers").open("a") as answers:
             answers.write(f"case $program:$line in {asked}) {then};; esac\n")
+            answers.write("\n".join([f"answer_{number}() {{", *steps, f"exit {status}", "}", ""]))
         self._answers += 1
 
     @property
@@ -120,6 +121,7 @@ class StandIns:
         return [call.line for call in self.calls if program in ("", call.program)]
 
 
+@cache
 def globs(pattern: str) -> list[str]:
     """What contains a regular expression, as patterns of a shell: it compares by them itself, and starts no program.
 
