@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -87,9 +88,8 @@ SMALL = Compute(cpu="100m", memory="128Mi")
 PRICES = AgentSettings(name="prices", code=BuiltImage(image=images.PYTHON_RUNTIME), compute=SMALL, module="prices")
 
 
-def rendered(
-    folder: Path, platform: Platform, environment: EnvironmentSettings = PROD, *, agents: bool = True
-) -> list[Manifest]:
+@cache
+def rendered(platform: Platform, environment: EnvironmentSettings = PROD) -> Sequence[Manifest]:
     """What an environment is on a platform."""
     backend = environment.backend
     host = backend.args.index("--host") + 1
@@ -98,7 +98,7 @@ def rendered(
         platform=platform,
         backend=replace(backend, args=(*backend.args[:host], platform.every_host, *backend.args[host + 1 :])),
     )
-    return list(objects_of(AiInterviewer(changed, outdir=folder)))
+    return objects_of(AiInterviewer(changed, outdir="unused"))
 
 
 def shop(platform: Platform) -> tuple[Application, Phase]:
@@ -117,8 +117,8 @@ def pods(manifests: Sequence[Manifest]) -> Iterator[Manifest]:
 # --- what is rendered ---
 
 
-def test_where_the_cluster_assigns_users_nothing_names_one(tmp_path: Path) -> None:
-    found = list(pods(rendered(tmp_path / "prod", platforms.OPENSHIFT)))
+def test_where_the_cluster_assigns_users_nothing_names_one() -> None:
+    found = list(pods(rendered(platforms.OPENSHIFT)))
     assert len(found) == len(list(pods(read_manifests(ROOT / "dist/prod"))))
     for pod in found:
         for context in (pod, *pod["containers"], *pod.get("initContainers", [])):
@@ -145,8 +145,8 @@ def test_with_one_family_a_service_has_what_the_cluster_has(manifests: Manifests
     assert set(families(manifests("prod")).values()) == {(None, None)}
 
 
-def test_with_both_a_service_has_both_and_an_agent_that_of_its_runtime(tmp_path: Path) -> None:
-    found = families(rendered(tmp_path / "prod", BOTH))
+def test_with_both_a_service_has_both_and_an_agent_that_of_its_runtime() -> None:
+    found = families(rendered(BOTH))
     agents = {agent.name for agent in PROD.agents}
     assert len(agents) == 4
     assert {name: found[name] for name in agents} == dict.fromkeys(agents, ("SingleStack", ["IPv4"]))
@@ -176,8 +176,8 @@ def test_what_listens_on_ipv4_alone_is_told_of(tmp_path: Path) -> None:
         application.manifests()
 
 
-def test_pods_run_where_their_images_can(tmp_path: Path) -> None:
-    found = list(pods(rendered(tmp_path / "prod", Platform(architecture="arm64"))))
+def test_pods_run_where_their_images_can() -> None:
+    found = list(pods(rendered(Platform(architecture="arm64"))))
     assert found
     for pod in found:
         assert pod["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
@@ -201,8 +201,8 @@ def test_of_two_kinds_of_nodes_the_pods_own_word_counts() -> None:
 
 
 @pytest.mark.parametrize("environment", [DEV, PROD], ids=["dev", "prod"])
-def test_autopilot_takes_every_environment_as_it_is(tmp_path: Path, environment: EnvironmentSettings) -> None:
-    assert rendered(tmp_path / "it", platforms.AUTOPILOT, environment)
+def test_autopilot_takes_every_environment_as_it_is(environment: EnvironmentSettings) -> None:
+    assert rendered(platforms.AUTOPILOT, environment)
 
 
 @pytest.mark.parametrize(
@@ -250,8 +250,8 @@ networks = pytest.mark.parametrize(("platform", "ipv6", "at"), grid(NETWORKS.val
 
 @requires("nginx")
 @networks
-def test_the_gateway_is_there_and_finds_its_services(platform: Platform, ipv6: bool, at: str, tmp_path: Path) -> None:
-    manifests = rendered(tmp_path / "prod", platform)
+def test_the_gateway_is_there_and_finds_its_services(platform: Platform, ipv6: bool, at: str) -> None:
+    manifests = rendered(platform)
 
     def ask() -> None:
         with running_gateway(manifests, alone_at=at, limited=False) as gateway:
@@ -264,9 +264,9 @@ def test_the_gateway_is_there_and_finds_its_services(platform: Platform, ipv6: b
 
 
 @requires("nginx")
-def test_a_gateway_for_ipv6_does_not_start_on_a_kernel_without(tmp_path: Path) -> None:
+def test_a_gateway_for_ipv6_does_not_start_on_a_kernel_without() -> None:
     """Why it is a setting: no way of listening is right on every node."""
-    manifests = rendered(tmp_path / "prod", BOTH)
+    manifests = rendered(BOTH)
 
     def ask() -> None:
         with (
@@ -435,8 +435,8 @@ def runtime(needs_mesh: Path) -> Path:
 
 
 @networks
-def test_the_backend_is_there(platform: Platform, ipv6: bool, at: str, tmp_path: Path, runtime: Path) -> None:
-    manifests = rendered(tmp_path / "prod", platform)
+def test_the_backend_is_there(platform: Platform, ipv6: bool, at: str, runtime: Path) -> None:
+    manifests = rendered(platform)
 
     def ask() -> None:
         with of_python(manifests, "backend", BACKEND, runtime, ROOT_USER):
@@ -462,10 +462,10 @@ def test_an_agent_is_there_by_ipv4_and_not_by_ipv6(manifests: Manifests, ipv6: b
 # --- the real programs as users whom nobody knows, on volumes that a group may write ---
 
 
-@pytest.fixture(scope="module")
-def on_openshift(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+@pytest.fixture
+def on_openshift() -> Sequence[Manifest]:
     """Production, where the cluster assigns users."""
-    return rendered(tmp_path_factory.mktemp("openshift") / "prod", platforms.OPENSHIFT)
+    return rendered(platforms.OPENSHIFT)
 
 
 def as_assigned(*words: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -482,7 +482,7 @@ def runs_as(pod: Pod) -> str:
 
 @needs_root
 @requires("nginx")
-def test_an_assigned_user_serves_the_gateway(on_openshift: list[Manifest]) -> None:
+def test_an_assigned_user_serves_the_gateway(on_openshift: Sequence[Manifest]) -> None:
     with running_gateway(on_openshift, account=ASSIGNED) as gateway:
         gateway.sign_in()
         assert gateway.request("GET", "/api/jobs").body == b"backend"
@@ -491,7 +491,7 @@ def test_an_assigned_user_serves_the_gateway(on_openshift: list[Manifest]) -> No
 
 @needs_root
 @requires("redis")
-def test_an_assigned_user_keeps_what_redis_is_given(on_openshift: list[Manifest]) -> None:
+def test_an_assigned_user_keeps_what_redis_is_given(on_openshift: Sequence[Manifest]) -> None:
     password = SECRETS[REDIS, "operator-password"]
     with ASSIGNED.folder() as folder:
         for given, found in (("SET", '"OK"\n'), ("GET", '"kept"\n')):
@@ -505,7 +505,7 @@ def test_an_assigned_user_keeps_what_redis_is_given(on_openshift: list[Manifest]
 
 @needs_root
 @requires("postgresql")
-def test_an_assigned_user_serves_postgres(on_openshift: list[Manifest], manifests: Manifests) -> None:
+def test_an_assigned_user_serves_postgres(on_openshift: Sequence[Manifest], manifests: Manifests) -> None:
     maker, port = Account.unprivileged(), free_port()
     with ASSIGNED.folder() as folder:
         # initdb alone wants to know its user by name. The image knows a way, and so does the runtime of OpenShift.
@@ -533,7 +533,7 @@ def test_only_initdb_wants_a_name_for_its_user() -> None:
 
 @needs_root
 @requires("oauth2_proxy")
-def test_an_assigned_user_serves_the_login(on_openshift: list[Manifest]) -> None:
+def test_an_assigned_user_serves_the_login(on_openshift: Sequence[Manifest]) -> None:
     def ask() -> None:
         with login(on_openshift, ASSIGNED):
             assert status(LOCALHOST, 4180, "/ready") == 200
@@ -567,7 +567,7 @@ def for_everyone(runtime: Path, folder: Path) -> Path:
 @needs_root
 @pytest.mark.parametrize(("name", "source"), [("backend", BACKEND), ("pdf-extractor", AGENT)])
 def test_an_assigned_user_serves_what_is_of_python(
-    on_openshift: list[Manifest], name: str, source: str, runtime: Path
+    on_openshift: Sequence[Manifest], name: str, source: str, runtime: Path
 ) -> None:
     with own_network() as inside, ASSIGNED.folder() as folder:
         path = for_everyone(runtime, folder)
