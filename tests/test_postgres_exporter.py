@@ -42,13 +42,12 @@ from test_postgres_runtime import (
     SECRETS,
     Server,
     account,
-    first_start_,
     new_server,
     server,
 )
 from watched import rules
 
-__all__ = ["account", "first_start_", "server"]
+__all__ = ["account", "server"]
 
 ROLE = "exporter"
 PASSWORD = SECRETS[POSTGRES, "exporter-password"]
@@ -344,19 +343,23 @@ def resident(pod: Pod) -> int:
 
 
 def test_it_says_that_the_server_is_away_and_that_it_is_back(
-    first_start: Server, tmp_path: Path, needs_postgres_exporter: Path
+    server: Server, tmp_path: Path, needs_postgres_exporter: Path
 ) -> None:
     def up(pod: Pod) -> float:
         return told(pod)[1]["pg_up"]
 
-    with exporting(first_start, tmp_path / "nobody", port=free_port()) as pod:
+    with exporting(server, tmp_path / "nobody", port=free_port()) as pod:
         assert up(pod) == 0
-    with exporting(first_start, tmp_path / "exporter") as pod:
-        # Its role is there when the task has run.
-        assert up(pod) == 0
-        first_start.bring()
+    with exporting(server, tmp_path / "exporter") as pod:
         assert up(pod) == 1
         # The import of data ends its sessions; it comes back by itself.
         ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'exporter'"
-        assert first_start.ask(ended) == ["1"]
+        assert server.ask(ended) == ["1"]
+        assert eventually(lambda: up(pod) == 1, START)
+        # So it does where its role cannot come in, as before the task has run, and then can.
+        server.ask(f"ALTER ROLE {ROLE} NOLOGIN", ended)
+        try:
+            assert up(pod) == 0
+        finally:
+            server.ask(f"ALTER ROLE {ROLE} LOGIN")
         assert eventually(lambda: up(pod) == 1, START)
