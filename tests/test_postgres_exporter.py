@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from ai_interviewer import DEV, AiInterviewer
-from conftest import Manifests, try_each
+from conftest import try_each
 from mcpmesh_k8s import PostgresExporter, SettingError
 from mesh_harness import (
     LOCALHOST,
@@ -32,7 +32,7 @@ from mesh_harness import (
     probe,
     start_pod,
 )
-from processes import START, Account, serving
+from processes import START, serving
 from programs import ROOT
 from reading import objects_of
 from test_postgres_runtime import (
@@ -42,7 +42,6 @@ from test_postgres_runtime import (
     SECRETS,
     Server,
     account,
-    new_server,
     server,
 )
 from watched import rules
@@ -222,17 +221,15 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Manifest]:
     return objects_of(AiInterviewer(replace(DEV, postgres=replace(DEV.postgres, exporter=None)), outdir=folder))
 
 
-def test_a_server_from_before_gets_the_role_by_a_deployment(
-    without: Sequence[Manifest], manifests: Manifests, account: Account
-) -> None:
+def test_a_server_from_before_gets_the_role_by_a_deployment(server: Server, without: Sequence[Manifest]) -> None:
     role = "SELECT rolname FROM pg_roles WHERE rolname = 'exporter'"
-    with new_server(without, account) as served:
-        assert "exporter" not in served.bring()
-        assert not served.ask(role)
-        said = served.bring(manifests=manifests("dev")).splitlines()
-        assert {"role exporter: made", "role exporter: sees statistics"} < set(said)
-        assert f"role exporter: its password is now that of {POSTGRES}, key exporter-password" in said
-        assert served.ask(role) == ["exporter"]
+    server.ask("DROP OWNED BY exporter", "DROP ROLE exporter", url="postgresql:///mcpmesh?user=postgres")
+    assert "exporter" not in server.bring(manifests=without)
+    assert not server.ask(role)
+    said = server.bring().splitlines()
+    assert {"role exporter: made", "role exporter: sees statistics"} < set(said)
+    assert f"role exporter: its password is now that of {POSTGRES}, key exporter-password" in said
+    assert server.ask(role) == ["exporter"]
 
 
 def test_without_an_exporter_there_is_no_key_no_port_and_no_alert(without: Sequence[Manifest], tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from ai_interviewer import DEV, PROD, AiInterviewer
-from conftest import Manifests
+from conftest import Manifests, grid
 from kubernetes_api import KubernetesApi, kubeconfig
 from many_clusters import ciphertext
 from mcpmesh_k8s import (
@@ -491,7 +491,7 @@ def mc(dev: Cluster) -> Callable[[], list[str]]:
     return lambda: (dev.folder / "bin/mc.log").read_text().splitlines()
 
 
-@pytest.mark.parametrize("key", ["access-key", "secret-key"])
+@pytest.mark.parametrize("key", grid(["access-key", "secret-key"], short=["secret-key"]))
 def test_a_user_of_minio_is_followed_by_another_with_the_same_rights(
     dev: Cluster, mc: Callable[[], list[str]], key: str
 ) -> None:
