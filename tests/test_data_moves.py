@@ -118,7 +118,7 @@ def fill_redis(end: End) -> None:
     """Every type of value, in several databases, with and without an end."""
     fill = (
         "redis.call('SELECT', 0) "
-        "for i = 1, 2000 do redis.call('SET', 'user:' .. i, 'v\\0\\255' .. i) end "
+        "for i = 1, 500 do redis.call('SET', 'user:' .. i, 'v\\0\\255' .. i) end "
         "redis.call('SET', 'nul\\0\\n key', string.char(0, 255, 13, 10)) redis.call('SET', 'number', 42) "
         "redis.call('SET', 'long', string.rep('ab', 50000)) "
         "for i = 1, 600 do redis.call('RPUSH', 'list', 'e' .. i) redis.call('SADD', 'set', 'm' .. i) "
@@ -287,6 +287,24 @@ def only(name: str) -> Stores:
     return replace(all_stores(), stores=(store_called(name),))
 
 
+@dataclass(frozen=True)
+class Partial:
+    """A PostgreSQL with one of the databases. Two of them are the same server here."""
+
+    name: str
+    database: str
+
+    def mover(self, side: AnySide) -> Mover:
+        whole = store_called("postgres").mover(side)
+        assert isinstance(whole, PostgresMover)
+        return replace(whole, databases={self.database: whole.databases[self.database]})
+
+
+def only_interviews() -> Stores:
+    """The databases without that of the registry."""
+    return replace(all_stores(), stores=(Partial("postgres", "ai_interviewer"),))
+
+
 @contextmanager
 def alone(stage: Stage, name: str) -> Generator[Stores]:
     """One of them, in a stack of which nothing else runs."""
@@ -378,7 +396,7 @@ def test_an_export_holds_what_the_manifest_says_and_is_for_its_owner_alone(stage
         "redis/dump.rdb",
     }
     redis, databases = (manifest["stores"][name]["facts"] for name in ("redis", "postgres"))
-    assert (redis["keys"], redis["expiring"]) == (2016, 3)
+    assert (redis["keys"], redis["expiring"]) == (516, 3)
     tables = {count["what"]: count["count"] for count in databases["databases"]["mcpmesh"]["counts"]}
     assert tables["table public.agents"] == 3000
     assert tables["sequence public.identity_id_seq"] == 160
@@ -830,7 +848,7 @@ def test_the_roles_of_the_target_keep_their_passwords(stage: Stage, imported: Pa
 
 def test_every_key_arrives_with_its_type_and_its_end(stage: Stage, imported: Path) -> None:
     assert redis_content(stage.cluster) == redis_content(stage.compose)
-    assert str(redis_content(stage.cluster)).endswith("2016', 7)")
+    assert str(redis_content(stage.cluster)).endswith("516', 7)")
     assert stage.cluster.redis("PEXPIRETIME", "session:a") == 4000000000123
     assert stage.cluster.redis("GET", "nul\0\n key".replace("\0", "")) is None  # the one before has a null byte
     groups = stage.cluster.redis("XINFO", "GROUPS", "mesh:trace")
@@ -1031,19 +1049,6 @@ def test_a_difference_is_found(stage: Stage, imported: Path, capfd: pytest.Captu
 # --- two servers of one kind ---
 
 
-@dataclass(frozen=True)
-class Partial:
-    """One of two PostgreSQL servers, with databases of its own. Both are the same server here."""
-
-    name: str
-    database: str
-
-    def mover(self, side: AnySide) -> Mover:
-        whole = store_called("postgres").mover(side)
-        assert isinstance(whole, PostgresMover)
-        return replace(whole, databases={self.database: whole.databases[self.database]})
-
-
 def test_two_servers_of_one_kind_move_each_their_own(stage: Stage, imported: Path, tmp_path: Path) -> None:
     two = (Partial("registry", "mcpmesh"), Partial("interviews", "ai_interviewer"))
     stores = replace(all_stores(), stores=two)
@@ -1097,23 +1102,23 @@ def test_a_schema_without_an_heir_must_be_given_one(stage: Stage, tmp_path: Path
     made = "CREATE SCHEMA user_agent; CREATE TABLE user_agent.users (id serial); CREATE TABLE public.open (id serial);"
     stage.compose.sql("ai_interviewer", made)
     try:
-        export_data(compose_of(stage), only("postgres"), tmp_path / "out", live=True)
+        export_data(compose_of(stage), only_interviews(), tmp_path / "out", live=True)
     finally:
         stage.compose.sql("ai_interviewer", "DROP SCHEMA user_agent CASCADE; DROP TABLE public.open;")
     before = untouched(stage.cluster)
     with pytest.raises(
         OperationError, match="schema user_agent of database ai_interviewer belonged to the superuser mcpmesh"
     ):
-        import_data(CLUSTER, only("postgres"), tmp_path / "out")
+        import_data(CLUSTER, only_interviews(), tmp_path / "out")
     wrong = Owner(database="ai_interviewer", schema="user_agent", role="nobody")
     with pytest.raises(OperationError, match="nobody"):
-        import_data(CLUSTER, only("postgres"), tmp_path / "out", owners=(wrong,))
+        import_data(CLUSTER, only_interviews(), tmp_path / "out", owners=(wrong,))
     assert untouched(stage.cluster) == before
     heir = Owner(database="ai_interviewer", schema="user_agent", role="backend")
     with pytest.raises(OperationError, match="unknown: schema public of database ai_interviewer"):
-        import_data(CLUSTER, only("postgres"), tmp_path / "out", owners=(heir,))
+        import_data(CLUSTER, only_interviews(), tmp_path / "out", owners=(heir,))
     public = Owner(database="ai_interviewer", schema="public", role="backend")
-    import_data(CLUSTER, only("postgres"), tmp_path / "out", owners=(heir, public))
+    import_data(CLUSTER, only_interviews(), tmp_path / "out", owners=(heir, public))
     for table in ("user_agent.users", "public.open"):
         insert = f"INSERT INTO {table} DEFAULT VALUES RETURNING id; DROP TABLE {table};"
         assert stage.cluster.sql("ai_interviewer", insert, role="backend") == ["1"]
@@ -1125,16 +1130,16 @@ def test_an_older_stack_has_no_database_for_the_application(stage: Stage, import
     database = "ai_interviewer"
     with alone(stage, "postgres") as postgres:
         stage.compose.sql("postgres", f"DROP DATABASE {database};", f"CREATE DATABASE {database};")
-        export_data(compose_of(stage), postgres, tmp_path / "empty")
-        import_data(CLUSTER, postgres, tmp_path / "empty")
+        export_data(compose_of(stage), only_interviews(), tmp_path / "empty")
+        import_data(CLUSTER, only_interviews(), tmp_path / "empty")
         # The stack had nothing in this database; here each role has its schema.
         stage.cluster.sql(database, "CREATE TABLE backend.users (id int);", role="backend")
         stage.compose.sql("postgres", f"DROP DATABASE {database};")
         export_data(compose_of(stage), postgres, tmp_path / "older")
         import_data(CLUSTER, postgres, tmp_path / "older")
         assert stage.cluster.sql(database, "SELECT count(*) FROM backend.users;", role="backend") == ["0"]
-        export_data(CLUSTER, postgres, tmp_path / "back")
-        import_data(compose_of(stage), postgres, tmp_path / "back")
+        export_data(CLUSTER, only_interviews(), tmp_path / "back")
+        import_data(compose_of(stage), only_interviews(), tmp_path / "back")
         owner = "SELECT relowner::regrole FROM pg_class WHERE relname = 'users';"
         assert stage.compose.sql(database, owner) == ["backend"]
 
