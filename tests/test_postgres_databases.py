@@ -207,8 +207,9 @@ def test_files_whose_making_was_killed_at_any_time_are_made_anew(
         account.own(data)
         places = Loopback(mounts={"/var/lib/postgresql/data": data})
         unfinished, kills = data / "pgdata.unfinished", 0
-        signs = ("PG_VERSION", "postgresql.conf", "global/pg_control", "base/1/PG_VERSION", "base/4/PG_VERSION")
-        signs = signs if long else signs[::2]
+        signs = ["PG_VERSION", "postgresql.conf", "global/pg_control", "base/1/PG_VERSION", "base/4/PG_VERSION"]
+        if not long:
+            signs = signs[::2]
         for sign in signs:
             process = begin_files(rendered, account, folder, places)
             while process.poll() is None and not (unfinished / sign).exists():
@@ -303,8 +304,8 @@ def test_what_is_no_longer_named_stays_and_its_role_is_kept_out(brought: Server)
     assert refusal.format("backend") in done.stderr
     assert brought.ask("SELECT has_database_privilege('backend', 'audit', 'CONNECT')") == ["f"]
     # A database, and the role that is in no other.
-    *changed, done = brought.bring().splitlines()
-    assert done == DONE
+    *changed, last = brought.bring().splitlines()
+    assert last == DONE
     assert all(line.endswith("times at once") for line in changed), changed
     assert refusal.format("reports") in brought.psql("SELECT", **reports).stderr
     brought.bring(**more)
