@@ -16,7 +16,7 @@ import pytest
 from ai_interviewer import PROD, AiInterviewer, EnvironmentSettings
 from ai_interviewer.__main__ import operated
 from backup_harness import BackupPod, Bucket, Clock, Cluster, copy_claim, job_of, seal
-from conftest import read_manifests, requires
+from conftest import grid, read_manifests, requires
 from mcpmesh_k8s import Age, Backup, ClaimTarget, Image, RestoreDrill, S3Target, SettingError
 from mcpmesh_k8s.operations import Minikube, backups
 from mcpmesh_k8s.operations.cli import main
@@ -126,7 +126,8 @@ def test_of_an_encrypted_backup_nothing_can_be_read(pod: BackupPod) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [IDENTITY, OF_THE_SAFE, f"{OF_ANOTHER}\n{IDENTITY}"], ids=["its own", "of the safe", "beside a new one"]
+    "text",
+    grid([IDENTITY, OF_THE_SAFE, f"{OF_ANOTHER}\n{IDENTITY}"], short=[OF_THE_SAFE, f"{OF_ANOTHER}\n{IDENTITY}"]),
 )
 def test_each_identity_brings_it_back(
     rendered: Sequence[Manifest],

@@ -19,9 +19,9 @@ from mcpmesh_k8s.operations import Minikube
 from mcpmesh_k8s.operations.cli import main
 from mesh_harness import LOCALHOST, Manifest, free_port
 from processes import Account
-from test_postgres_backup import fill
+from test_postgres_backup import fill, task
 from test_postgres_databases import comparable
-from test_postgres_runtime import SECRETS, Server, account, starting
+from test_postgres_runtime import Server, account, starting
 
 __all__ = ["account"]
 
@@ -67,14 +67,6 @@ def content(server: Server) -> dict[str, list[str]]:
     return {**rows, "all that is not rows": comparable(server.everything())}
 
 
-def backup_of(rendered: Sequence[Manifest], server: Server, folder: Path) -> BackupPod:
-    """The task, with an empty claim."""
-    where = {"PGHOST": LOCALHOST, "PGPORT": str(server.port)}
-    return BackupPod(
-        manifests=rendered, name="ai-interviewer-postgres-backup", root=folder, secrets=SECRETS, variables=where
-    )
-
-
 def connect(folder: Path, server: Server, pod: BackupPod) -> Cluster:
     """A kubectl that reaches this server and these backups."""
     cluster = Cluster(folder / "bin")
@@ -83,22 +75,22 @@ def connect(folder: Path, server: Server, pod: BackupPod) -> Cluster:
     return cluster
 
 
-def test_what_was_lost_comes_back_to_the_byte(
+def test_what_was_lost_comes_back_to_the_byte_and_what_is_there_is_replaced_with_consent_alone_and_kept(
     manifests: Manifests, account: Account, tmp_path: Path, operate: Operate
 ) -> None:
-    rendered, export = manifests("prod"), tmp_path / "restored"
+    rendered, export, again = manifests("prod"), tmp_path / "restored", tmp_path / "again"
     with served(rendered, account) as server:
         fill(server)
         before = content(server)
-        pod = backup_of(rendered, server, tmp_path / "pod")
+        pod = task(rendered, server, tmp_path / "pod")
         pod.run()
-        server.ask("INSERT INTO agents (note) VALUES ('after the backup')", **server.client("registry"))
     with served(rendered, account) as server:
         cluster = connect(tmp_path, server, pod)
         (name,) = pod.names
         status, said = operate("restore", "trial", "--store=postgres")
         assert (status, name in said) == (0, True), said
-        status, said = operate("restore", "trial", "--store=postgres", "--from=newest", f"--data={export}")
+        command = ("restore", "trial", "--store=postgres", "--from=newest")
+        status, said = operate(*command, f"--data={export}")
         assert status == 0, said
         assert content(server) == before
         # The pod that read is gone again, and so it was before everything was stopped.
@@ -113,26 +105,14 @@ def test_what_was_lost_comes_back_to_the_byte(
         assert asked[-2].startswith("patch")
         assert asked[-1] == "delete configmap ai-interviewer-data-move --ignore-not-found"
 
-
-def test_what_is_there_is_replaced_with_consent_alone_and_kept(
-    manifests: Manifests, account: Account, tmp_path: Path, operate: Operate
-) -> None:
-    rendered = manifests("prod")
-    with served(rendered, account) as server:
-        fill(server)
-        before = content(server)
-        pod = backup_of(rendered, server, tmp_path / "pod")
-        pod.run()
-        connect(tmp_path, server, pod)
         server.ask("INSERT INTO agents (note) VALUES ('after the backup')", **server.client("registry"))
-        command = ("restore", "trial", "--store=postgres", "--from=newest", f"--data={tmp_path / 'restored'}")
-        status, said = operate(*command)
+        status, said = operate(*command, f"--data={again}")
         assert status != 0
         assert "postgres is not empty: 2 tables and sequences in database mcpmesh" in said
         assert "CONFIRM=trial" in said
-        assert not (tmp_path / "restored").exists()
-        status, said = operate(*command, "--confirm=trial")
+        assert not again.exists()
+        status, said = operate(*command, f"--data={again}", "--confirm=trial")
         assert status == 0, said
         assert content(server) == before
-        kept = "postgresql:///mcpmesh_before_1?user=postgres"
+        kept = "postgresql:///mcpmesh_before_2?user=postgres"
         assert server.ask("SELECT note FROM agents ORDER BY id DESC LIMIT 1", url=kept) == ["after the backup"]
