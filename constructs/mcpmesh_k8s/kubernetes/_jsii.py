@@ -46,7 +46,16 @@ from jsii._kernel.providers import process as _process  # noqa: E402
 _process.__dict__["subprocess"] = types.SimpleNamespace(
     **{**vars(subprocess), "Popen": functools.partial(subprocess.Popen, process_group=0)}
 )
-import cdk8s  # noqa: E402
+try:
+    import cdk8s
+except (AttributeError, OSError, RuntimeError) as error:
+    cause: BaseException = error
+    while cause.__context__:
+        cause = cause.__context__
+    raise ImportError(
+        f"mcpmesh_k8s: cdk8s works by Node, which did not run: {cause}. "
+        f"Is there room in the temporary folder, which TMPDIR names or is {tempfile.gettempdir()}?"
+    ) from None
 
 _process.__dict__["subprocess"] = subprocess
 
