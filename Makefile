@@ -18,9 +18,19 @@ MAKEFLAGS += --no-print-directory
 # Two targets would set up this folder at once. What takes long, the tests, has workers of its own.
 .NOTPARALLEL:
 
-# What a person has set for other programs is not for these.
-unexport PYTHONHOME PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PYTHONUTF8 PYTHONWARNINGS
-unexport PIP_DRY_RUN PIP_PREFIX PIP_PYTHON PIP_REQUIRE_HASHES PIP_ROOT PIP_TARGET
+# What a person has set for other programs is not for these. From where packages come, and how they are asked for, is.
+PYTHON_KEPT := $(addprefix PYTHON,DONTWRITEBYTECODE PYCACHEPREFIX UNBUFFERED)
+PIP_KEPT := $(addprefix PIP_,CACHE_DIR CERT CLIENT_CERT CONFIG_FILE DEFAULT_TIMEOUT EXTRA_INDEX_URL FIND_LINKS \
+  INDEX_URL KEYRING_PROVIDER NO_CACHE_DIR NO_INDEX PROXY RETRIES TIMEOUT TRUSTED_HOST UPLOADED_PRIOR_TO USE_FEATURE)
+unexport $(filter-out PYTHON $(PYTHON_KEPT) $(PIP_KEPT),$(filter PYTHON% PIP_%,$(.VARIABLES)))
+unexport GO111MODULE GOARCH GOBIN GOEXPERIMENT GOFLAGS GOOS GOROOT GOTOOLCHAIN GOWORK
+unexport PYTEST_DISABLE_PLUGIN_AUTOLOAD PYTEST_PLUGINS
+# That of somebody else, as after su, or one that is gone: Python takes another by itself, Node and Go do not.
+ifneq (,$(shell test -z "$$TMPDIR" || test -w "$$TMPDIR" || echo another))
+unexport TMPDIR
+endif
+# Of all that pip may be told in its own file, too.
+export PIP_NO_BINARY := :none:
 export PIP_USER := 0
 export LC_ALL := C.UTF-8
 
@@ -39,6 +49,9 @@ GO := build/go/bin/go
 WITH_NODE = PATH="$(CURDIR)/.venv/bin:$$PATH" $(WITH_HOME)
 # npm and Go keep there what they load. Whoever has no home, as in a container, or may not write to it, has one here.
 WITH_HOME := HOME="$$(test -w "$$HOME" && echo "$$HOME" || echo "$(CURDIR)/build")"
+# Whatever a person has told npm to do in other projects.
+NPM_CI = $(WITH_NODE) npm ci --bin-links --install-strategy=hoisted --location=project --no-dry-run --no-global \
+  --no-package-lock-only --no-workspaces
 
 ##@ Every day
 
@@ -268,10 +281,12 @@ $(PYTHON) -m venv --clear
 endef
 can-make-environments = $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null
 
-# pip install, with one line for each package instead of pip's five.
+# pip install, with one line for each package instead of pip's five. Where the disk is full, no file can be made that
+# would say so.
 define install
-{ $(1)/bin/python -m pip install --progress-bar off -r $(2) || touch $(1)/.failed; } | \
-  sed -un 's/^Collecting \([^ ]*\).*/  \1/p' && test ! -e $(1)/.failed
+{ $(1)/bin/python -m pip install --progress-bar off -r $(2) && touch $(1)/.installed; } | \
+  while read -r word package _; do test "$$word" != Collecting || echo "  $$package"; done; \
+  test -e $(1)/.installed
 endef
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -311,7 +326,7 @@ $(VENV):
 
 $(TOOLS):
 	@echo "--- node_modules: the tools of package.json"
-	@$(WITH_NODE) npm ci --include=dev
+	@$(NPM_CI) --include=dev
 	@touch $@
 
 $(MESH) $(MESH3):
@@ -323,12 +338,12 @@ $(MESH) $(MESH3):
 # The machine's Go, or PyPI's where there is none that is new enough.
 find-go = go=$$($(PYTHON) tests/find_go.py) || { $(MAKE) --silent $(GO) && go="$(CURDIR)/$(GO)"; }
 
-# What a module of tests/ is there for: its one tool.
+# What a module of tests/ is there for: its one tool. It is there when it is whole: Go copies it from another disk.
 define go-build
 $(find-go) && \
   echo "--- $@: that of $(<D), with $$("$$go" version)" && \
   $(WITH_HOME) CGO_ENABLED=0 "$$go" build -C $(<D) -trimpath -ldflags="-s -w" \
-    -o "$(CURDIR)/$@" tool
+    -o "$(CURDIR)/$@.new" tool && mv $@.new $@
 endef
 
 $(LOGIN):
@@ -347,7 +362,7 @@ $(WATCHING):
 $(REGISTRY):
 	@echo "--- $(@D): the registry of tests/mesh_registry, from npm"
 	@mkdir -p $(@D) && cp $^ $(@D)
-	@$(WITH_NODE) npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund
+	@$(NPM_CI) --prefix $(@D) --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(GO):

@@ -74,18 +74,13 @@ class Authority:
         now = datetime.datetime.now(datetime.UTC)
         builder = (
             x509.CertificateBuilder()
-            .subject_name(subject)
             .issuer_name(self._name)
-            .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(minutes=5))
             .not_valid_after(now + datetime.timedelta(days=1))
         )
-        own, above = (x509.SubjectKeyIdentifier.from_public_key(one.public_key()) for one in (key, self._key))
-        named = [own, x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above)]
-        for extension in (*extensions, *named):
-            builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-        return builder.sign(self._key, hashes.SHA256())
+        extended = with_extensions(builder, subject, key.public_key(), self._key.public_key(), extensions)
+        return extended.sign(self._key, hashes.SHA256())
 
     def make(self, names: Sequence[str]) -> dict[str, bytes]:
         """What cert-manager writes into a Secret for these names."""
@@ -99,6 +94,32 @@ class Authority:
             "tls.key": key.private_bytes(serialization.Encoding.PEM, *form),
             "ca.crt": self._known.public_bytes(serialization.Encoding.PEM),
         }
+
+
+def with_extensions(
+    builder: x509.CertificateBuilder,
+    subject: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    above: ec.EllipticCurvePublicKey,
+    extensions: Sequence[x509.ExtensionType],
+) -> x509.CertificateBuilder:
+    """A certificate with its extensions, and with those that cert-manager adds, which Python asks for since 3.13."""
+    own, issuer = map(x509.SubjectKeyIdentifier.from_public_key, (key, above))
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=any(isinstance(one, x509.BasicConstraints) and one.ca for one in extensions),
+        crl_sign=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    critical = (x509.BasicConstraints, x509.KeyUsage, *(() if subject.rdns else (x509.SubjectAlternativeName,)))
+    for extension in (*extensions, own, x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), usage):
+        builder = builder.add_extension(extension, critical=isinstance(extension, critical))
+    return builder.subject_name(subject).public_key(key)
 
 
 def write_secret(folder: Path, values: dict[str, bytes], account: Account | None = None) -> None:

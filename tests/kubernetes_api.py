@@ -384,6 +384,12 @@ class KubernetesApi:
         status = self.statuses.get((key[0], key[2]), done(seen))
         return {**seen, "status": status} if status else seen
 
+    def _all_told(self, kind: str) -> Manifest:
+        """The end of what was there, for which newer clients wait, such as kubectl 1.36."""
+        version = next(api for (api, _), of in self._kinds.items() if of == kind)
+        metadata = {"resourceVersion": "1", "annotations": {"k8s.io/initial-events-end": "true"}}
+        return {"kind": kind, "apiVersion": version, "metadata": metadata}
+
     def _watch(self, http: BaseHTTPRequestHandler, request: Request) -> None:
         """Tell what is there and what changes, until the client or the server goes."""
         http.send_response(200)
@@ -391,6 +397,7 @@ class KubernetesApi:
         http.send_header("Connection", "close")
         http.end_headers()
         told: dict[Key, Manifest] = {}
+        told_all = request.query.get("sendInitialEvents") != "true"
         while not self._closing.is_set():
             now = {
                 key: manifest for key, manifest in self._of(request.kind).items() if _asked_for(request, key, manifest)
@@ -399,6 +406,9 @@ class KubernetesApi:
                 ("ADDED" if key not in told else "MODIFIED", now[key]) for key in now if told.get(key) != now[key]
             ]
             events += [("DELETED", told[key]) for key in told.keys() - now.keys()]
+            if not told_all:
+                events.append(("BOOKMARK", self._all_told(request.kind)))
+                told_all = True
             for kind, manifest in events:
                 http.wfile.write(json.dumps({"type": kind, "object": manifest}).encode() + b"\n")
             http.wfile.flush()

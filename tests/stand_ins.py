@@ -125,8 +125,8 @@ class StandIns:
 def globs(pattern: str) -> list[str]:
     """What contains a regular expression, as patterns of a shell: it compares by them itself, and starts no program.
 
-    Of regular expressions it may have `^` at the beginning, `$` at the end, `.*`, choices such as `(a|b)`, and a backslash
-    before what is meant as it is. Any other dot is one.
+    Of regular expressions it may have `^` at the beginning, `$` at the end, `.*`, choices such as `(a|b)`, and a
+    backslash before what is meant as it is. Any other dot is one.
     """
     found = [""]
     for choice, every, meant, plain in re.findall(r"\(([^()]*)\)|(\.\*)|\\(\W)|(.)", pattern.strip("^$")):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -72,6 +73,15 @@ def exact(value: object) -> str:
 
 def sent(api: KubernetesApi) -> list[Manifest]:
     return [request.body for request in api.requests if request.applies and "dryRun" not in request.query]
+
+
+def test_the_server_tells_a_newer_client_when_that_was_all_that_is_there(api: KubernetesApi) -> None:
+    """Such a kubectl lists nothing, and waits for ever for the end of what a watch begins with."""
+    api.hold([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}], manager="tests")
+    with urllib.request.urlopen(f"{api.url}/api/v1/namespaces?watch=1&sendInitialEvents=true", timeout=10) as watch:
+        first, second = (json.loads(watch.readline()) for _ in range(2))
+    assert (first["type"], second["type"], second["object"]["apiVersion"]) == ("ADDED", "BOOKMARK", "v1")
+    assert second["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
 
 # --- what kubectl reads ---

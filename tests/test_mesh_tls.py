@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from conftest import read_manifests, requires
+from encrypted import with_extensions
 from gateway_harness import PREFIX
 from mcpmesh_k8s import (
     Agent,
@@ -330,16 +331,13 @@ class Issuer:
         now = datetime.now(UTC)
         builder = (
             x509.CertificateBuilder()
-            .subject_name(subject)
             .issuer_name(issuer)
-            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(minutes=1))
             .not_valid_after(now + lasts)
         )
-        for extension in extensions:
-            builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-        return builder.sign(self.key, hashes.SHA256())
+        extended = with_extensions(builder, subject, key, self.key.public_key(), extensions)
+        return extended.sign(self.key, hashes.SHA256())
 
     def write(self, folder: Path, names: Sequence[str], lasts: timedelta = timedelta(hours=1)) -> Path:
         """The three files of a Secret of cert-manager, as they are mounted; it is good for 127.0.0.1 besides."""

@@ -31,9 +31,12 @@ tests/alone.py*) exec "$REAL_PYTHON" "$@" ;;
   rm -rf "$4"
   mkdir -p "$4/bin"
   cp "$0" "$4/bin/python"
-  printf '#!/bin/sh\\necho "$HOME" >"$CALLS.home"; mkdir -p node_modules; test ! -e offline\\n' >"$4/bin/npm"
+  printf '#!/bin/sh\\necho "$HOME $*" >"$CALLS.npm"; mkdir -p node_modules; test ! -e offline\\n' >"$4/bin/npm"
   chmod +x "$4/bin/npm"
   echo "command = python -m venv --clear $PWD/$4" >"$4/pyvenv.cfg" ;;
+*" install --progress-bar off -r "*)
+  printf 'Collecting one==1 (from -r requirements.txt)\\n  Downloading one-1.whl\\nCollecting two==2\\n'
+  test ! -e offline ;;
 *--editable*) echo "$PWD/constructs" >.venv/__editable__.mcpmesh_k8s-1.pth ;;
 *purelib*) echo .venv ;;
 *find_go.py) echo "$PWD/go" ;;
@@ -41,7 +44,10 @@ esac
 """
 GO = """\
 #!/bin/sh
-test "$1" = version || for word in "$@"; do echo "$word" >>"$CALLS.go"; done
+test "$1" = version && exit
+mkdir -p build/bin
+for word in "$@"; do echo "$word" >>"$CALLS.go"; test "$before" != -o || echo half >"$word"; before=$word; done
+test ! -e killed || kill -9 $(ps -o ppid= -p "$PPID") "$PPID"
 """
 ODD = "it's a, clone #1 50% [ü] (x)&;=b ~ *"
 
@@ -52,7 +58,15 @@ class Clone:
     def __init__(self, folder: Path) -> None:
         self.folder, self._calls = folder, folder.parent / "calls"
         folder.mkdir()
-        for name in ("Makefile", "k8s.mk", "requirements.txt", "package.json", "package-lock.json", ".npmrc"):
+        for name in (
+            "Makefile",
+            "k8s.mk",
+            "requirements.txt",
+            "requirements-mesh.txt",
+            "package.json",
+            "package-lock.json",
+            ".npmrc",
+        ):
             shutil.copy(ROOT / name, folder)
         registry = (f"tests/mesh_registry/{name}" for name in ("package.json", "package-lock.json"))
         alone = "tests/alone.py"
@@ -100,7 +114,8 @@ def test_a_folder_of_any_other_name_is_set_up_and_programs_are_built_into_it(tmp
     assert (clone.folder / "node_modules/.ready").exists()
     # Python would not start in a locale without ü, where its letters stood there.
     assert (clone.folder / ".venv/__editable__.mcpmesh_k8s-1.pth").read_text() == "../../../../constructs\n"
-    assert clone.calls(".go")[-3:] == ["-o", f"{clone.folder}/build/bin/age", "tool"]
+    assert clone.calls(".go")[-3:] == ["-o", f"{clone.folder}/build/bin/age.new", "tool"]
+    assert (clone.folder / "build/bin/age").exists()
 
 
 @pytest.mark.parametrize(
@@ -196,8 +211,20 @@ def test_an_environment_of_another_folder_or_of_no_python_is_made_anew(
     assert made_anew(change(ready)) == anew
 
 
-@pytest.mark.parametrize("target", ["node_modules/.ready", "build/mesh-registry/.ready"])
-def test_what_npm_could_not_bring_is_asked_for_again(ready: Clone, target: str) -> None:
+def test_make_says_what_it_installs_a_line_for_each_package(tmp_path: Path) -> None:
+    said = Clone(tmp_path / "clone").make(".venv/.ready").stdout
+    assert said == "--- .venv: the Python packages of requirements.txt\n  one==1\n  two==2\n"
+
+
+def test_a_program_whose_build_is_killed_is_built_anew(ready: Clone) -> None:
+    (ready.folder / "killed").touch()
+    assert ready.make("build/bin/age").returncode == -signal.SIGKILL
+    (ready.folder / "killed").unlink()
+    assert "--- build/bin/age" in ready.make("build/bin/age").stdout, "the half of it is taken for done"
+
+
+@pytest.mark.parametrize("target", ["node_modules/.ready", "build/mesh-registry/.ready", ".venv-mesh/.ready"])
+def test_what_could_not_be_brought_is_asked_for_again(ready: Clone, target: str) -> None:
     (ready.folder / "offline").touch()
     assert ready.make(target).returncode == 2
     (ready.folder / "offline").unlink()
@@ -211,20 +238,40 @@ def test_what_npm_could_not_bring_is_asked_for_again(ready: Clone, target: str) 
 
 def test_what_is_set_for_other_programs_does_not_reach_those_of_make(tmp_path: Path) -> None:
     clone = Clone(tmp_path / "clone")
-    python = ("HOME", "OPTIMIZE", "PATH", "SAFEPATH", "UTF8", "WARNINGS")
-    pip = ("DRY_RUN", "PREFIX", "PYTHON", "REQUIRE_HASHES", "ROOT", "TARGET")
-    hostile = {**{f"PYTHON{name}": "1" for name in python}, **{f"PIP_{name}": "1" for name in pip}}
-    kept = {"PIP_INDEX_URL": "https://pypi.example.com", "HTTPS_PROXY": "http://proxy.example.com"}
-    assert clone.make(".venv/.ready", PIP_USER="1", LC_ALL="C", **hostile, **kept).returncode == 0
+    python = ("HOME", "INSPECT", "OPTIMIZE", "PATH", "PLATLIBDIR", "SAFEPATH", "UTF8", "WARNINGS")
+    pip = ("CONSTRAINT", "DRY_RUN", "PREFIX", "PYTHON", "REQUIRE_HASHES", "ROOT", "TARGET")
+    go = ("ARCH", "FLAGS", "OS", "ROOT", "TOOLCHAIN", "WORK")
+    hostile = {
+        f"{tool}{name}": "1" for tool, names in (("PYTHON", python), ("PIP_", pip), ("GO", go)) for name in names
+    }
+    hostile |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TMPDIR": "/nowhere"}
+    kept = {
+        "HTTPS_PROXY": "http://proxy.example.com",
+        "PIP_CERT": "/etc/ours.pem",
+        "PIP_INDEX_URL": "https://pypi.example.com",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    set_too = {"PIP_NO_BINARY": ":all:", "PIP_USER": "1", "LC_ALL": "C"}
+    assert clone.make(".venv/.ready", **set_too, **hostile, **kept).returncode == 0
     seen = {name: value for name, _, value in (line.partition("=") for line in clone.calls(".environment"))}
     assert hostile.keys() & seen.keys() == set()
-    assert seen.items() >= {"PIP_USER": "0", "LC_ALL": "C.UTF-8", **kept}.items()
+    assert seen.items() >= {"PIP_NO_BINARY": ":none:", "PIP_USER": "0", "LC_ALL": "C.UTF-8", **kept}.items()
 
 
-def test_npm_brings_the_tools_where_it_shall_leave_out_those_of_development(tmp_path: Path) -> None:
-    """NODE_ENV=production would."""
-    planned = Clone(tmp_path / "clone").make("--dry-run", "node_modules/.ready").stdout
-    assert "npm ci --include=dev\n" in planned
+def test_a_temporary_folder_that_is_there_is_kept(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    assert clone.make(".venv/.ready", TMPDIR=str(tmp_path)).returncode == 0
+    assert f"TMPDIR={tmp_path}" in clone.calls(".environment")
+
+
+@pytest.mark.parametrize("target", ["node_modules/.ready", "build/mesh-registry/.ready"])
+def test_npm_brings_all_tools_and_here_whatever_it_was_told_of_other_projects(ready: Clone, target: str) -> None:
+    """By NODE_ENV=production, by variables, or in a file in one's home: words of the command come before them."""
+    assert ready.make(target).returncode == 0
+    (called,) = ready.calls(".npm")
+    words = {"--bin-links", "--install-strategy=hoisted", "--no-dry-run", "--no-global", "--location=project"}
+    assert words <= set(called.split())
+    assert ("--include=dev" in called) == target.startswith("node_modules")
 
 
 @pytest.mark.parametrize("home", ["", "/nowhere", "own"])
@@ -233,7 +280,8 @@ def test_npm_gets_a_home_that_it_can_write_to(ready: Clone, home: str) -> None:
     own = ready.folder.with_name("own")
     own.mkdir()
     assert ready.make("node_modules/.ready", HOME=str(own) if home == "own" else home).returncode == 0
-    assert ready.calls(".home") == [str(own if home == "own" else ready.folder / "build")]
+    (called,) = ready.calls(".npm")
+    assert called.startswith(f"{own if home == 'own' else ready.folder / 'build'} ci ")
 
 
 @pytest.mark.parametrize("target", ["synth", "test", "setup"])

@@ -85,7 +85,7 @@ def test_a_backup_is_a_dump_that_was_read_back(pod: BackupPod) -> None:
     assert f"event=backup store=redis name={name} bytes=" in said
     (manifest,) = pod.listed()
     taken = manifest["taken"]
-    assert re.fullmatch(r"7\.\d+\.\d+", taken["version"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+", taken["version"])
     assert (taken["facts"]["keys"], taken["facts"]["expiring"]) == (53, 1)
     assert (pod.backups / name / "data/dump.rdb").read_bytes()[:5] == b"REDIS"
 

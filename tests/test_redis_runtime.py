@@ -263,7 +263,8 @@ ALLOWED = {
     "default": (*RUNTIME, "SET interview_session:1 x", "GET interview_session:1", "INFO"),
 }
 NO_COMMAND = "no permissions to run the '{}' command"
-NO_KEY = "no permissions to access one of the keys"
+NO_KEY = "permissions to access "
+"""Of one of the keys, says Redis 7.0, and those after it: of a key."""
 REFUSED = {
     "mesh": {
         "KEYS session:*": NO_COMMAND.format("keys"),

@@ -102,6 +102,31 @@ def test_a_wrong_setting_ends_with_1_and_one_clear_line(
     assert said.err.count("\n") == 1, "no traceback: the line says what to do"
 
 
+def test_a_disk_that_is_full_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Node writes, and jsii tells of its errors in its own way."""
+    application = AiInterviewer(DEV, outdir=tmp_path / "dev")
+    said = "Error: ENOSPC: no space left on device, write"
+
+    def full(_: object) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("cdk8s.App.synth", full)
+    with pytest.raises(SettingError, match=f"outdir: .* was given. Give a folder that can be written: {said}"):
+        synthesize([application])
+    said = "Error: something else"
+    with pytest.raises(RuntimeError, match=said):
+        synthesize([application])
+
+
+def test_where_node_has_no_room_for_its_own_files_it_is_said_what_to_look_at(tmp_path: Path) -> None:
+    result = synth(tmp_path / "dist", ROOT, TMPDIR="/nowhere")
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: mcpmesh_k8s: cdk8s works by Node, which did not run: ")
+    assert "'/nowhere/jsii-kernel-" in last
+    assert "Is there room in the temporary folder, which TMPDIR names or is /" in last
+
+
 def test_a_failure_while_writing_leaves_every_environment_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

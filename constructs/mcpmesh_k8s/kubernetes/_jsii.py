@@ -77,7 +77,16 @@ class _Node(_process._NodeProcess):  # pyright: ignore[reportPrivateUsage]
 
 _process.__dict__["subprocess"] = types.SimpleNamespace(**{**vars(subprocess), "Popen": _popen})
 _process.__dict__["_NodeProcess"] = _Node
-import cdk8s  # noqa: E402
+try:
+    import cdk8s
+except (AttributeError, OSError, RuntimeError) as error:
+    cause: BaseException = error
+    while cause.__context__:
+        cause = cause.__context__
+    raise ImportError(
+        f"mcpmesh_k8s: cdk8s works by Node, which did not run: {cause}. "
+        f"Is there room in the temporary folder, which TMPDIR names or is {tempfile.gettempdir()}?"
+    ) from None
 
 _process.__dict__["subprocess"] = subprocess
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -151,9 +152,11 @@ class Application(ApplicationScope):
         self.discard()
         try:
             self._staging.mkdir(parents=True)
-        except OSError as error:
+            super().synth()
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not _OF_NODE.match(str(error)):
+                raise
             raise SettingError("outdir", str(self.directory), f"Give a folder that can be written: {error}.") from None
-        super().synth()
 
     def discard(self) -> None:
         """Remove what was staged."""
@@ -168,6 +171,9 @@ class Application(ApplicationScope):
                 place.rename(Path(old) / "old")
             self._staging.rename(place)
 
+
+_OF_NODE = re.compile(r"(Error: )?E[A-Z]{3,}: ")
+"""How Node says by way of jsii what its file system refused: ``Error: ENOSPC: no space left on device, write``."""
 
 _WRITTEN = re.compile(r"\d{4}-[a-z0-9-]+\.k8s\.yaml")
 """How the files of phases are named."""
@@ -187,7 +193,8 @@ def own_folder(outdir: Path) -> Path:
     """
     try:
         whole, here = outdir.absolute().resolve(), Path.cwd()
-        outdir.exists()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            outdir.stat()
     except (OSError, RuntimeError, ValueError) as error:
         raise SettingError("outdir", str(outdir), f"Give a folder that can be: {error}.") from None
     if outdir.parts[:1] and outdir.parts[0].startswith("~"):
