@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backup_harness import BackupPod, Cluster, copy_claim, drilled
+from backup_harness import BackupPod, Clock, Cluster, copy_claim, drilled
 from conftest import requires
 from data_harness import BUCKET, MC
 from mesh_harness import LOCALHOST, SECRETS, Manifest, container_of, find, free_port
@@ -69,7 +69,7 @@ def storage(tmp_path: Path) -> Storage:
     """The storage, with some objects."""
     storage = Storage(tmp_path / "storage")
     storage.put("resumes/someone@example.com/one.pdf", b"%PDF\0\xff" * 1000)
-    storage.put("resumes/żółć & ' name.pdf", b"second")
+    storage.put("resumes/-żółć & ' $(name) \\ *.pdf ", b"second")
     storage.put("empty.bin", b"")
     (storage.root / "attributes").write_text(repr({f"{BUCKET}/empty.bin": {"Content-Type": "text/plain"}}))
     return storage
@@ -114,6 +114,20 @@ def test_an_empty_bucket_is_backed_up_too(pod: BackupPod, storage: Storage) -> N
         path.rmdir() if path.is_dir() else path.unlink()
     assert "files=0" in pod.run()
     assert pod.listed()[0]["taken"]["facts"]["buckets"] == {BUCKET: []}
+
+
+def test_what_was_replaced_or_removed_is_in_the_backup_of_its_day(
+    pod: BackupPod, storage: Storage, tmp_path: Path
+) -> None:
+    clock = Clock(folder=tmp_path / "clock", path=storage.path)
+    storage.put("resumes/one.pdf", b"as it was")
+    pod.run(clock.says("20261128T030000Z"))
+    storage.put("resumes/one.pdf", b"as it is now")
+    (storage.root / BUCKET / "empty.bin").unlink()
+    pod.run(clock.says("20261129T030000Z"))
+    copies = [pod.backups / name / "data" / BUCKET for name in pod.names]
+    assert [(copy / "resumes/one.pdf").read_bytes() for copy in copies] == [b"as it was", b"as it is now"]
+    assert [(copy / "empty.bin").exists() for copy in copies] == [True, False]
 
 
 def test_a_copy_that_is_not_the_same_is_made_again_and_then_told(
