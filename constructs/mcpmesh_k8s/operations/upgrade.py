@@ -720,8 +720,11 @@ def _newer_registries(objects: _Comparison) -> Iterator[str]:
 
 
 def _keys_read(objects: Mapping[tuple[str, str, str], Manifest]) -> dict[str, set[str]]:
-    """The keys that pods do not start without, by Secret."""
+    """The keys without which pods do not start or a Secret is not fetched, by Secret."""
     found: dict[str, set[str]] = {}
+    for manifest in objects.values():
+        if manifest["kind"] == "ExternalSecret":
+            found[_made_by(manifest)] = {str(one.get("secretKey")) for one in each(manifest, "spec", "data")}
     for _, template in Objects(list(objects.values())).pods:
         references = [
             at(variable, "valueFrom", "secretKeyRef")
@@ -757,7 +760,7 @@ def _new_keys(objects: _Comparison) -> Iterator[str]:
     for secret in sorted(after.keys() - _made(objects.after, "Secret", "SealedSecret", "Certificate")):
         keys = ", ".join(sorted(after[secret] - before.get(secret, set())))
         if keys:
-            yield f"Secret {secret} is read for more than before: give it {keys} first, or those pods do not start"
+            yield f"Secret {secret} is asked for more than before: give it {keys} first, or what asks does not start"
 
 
 def _filled_elsewhere(objects: _Comparison) -> Iterator[str]:
@@ -822,7 +825,7 @@ def _databases(objects: _Comparison) -> Iterator[BreakingChange]:
         before, after = _databases_of(old), _databases_of(new)
         for name, roles in before.items() if after else ():
             if name not in after:
-                why = "It stays, with its data and with who may enter it. Nobody uses it, and no export holds it."
+                why = "It stays, with its data. Nobody is let in any more, and neither export nor backup holds it."
                 instead = "Export it before, and drop it by hand when nobody needs it: DROP DATABASE. Then allow this."
                 yield _broken(old, f"databases.{name}", gone, why, instead)
             for role in sorted(set(roles) - set(after.get(name, roles))):
@@ -832,8 +835,8 @@ def _databases(objects: _Comparison) -> Iterator[BreakingChange]:
                     yield _broken(old, f"databases.{name}.roles.{role}", gone, why, instead)
         for role in _roles_of(before) if after else ():
             if role not in _roles_of(after):
-                why = "It stays with what it owns, and may still log in with the password that it has."
-                instead = f"Close it by hand when nobody logs in as it: ALTER ROLE {role} NOLOGIN. Then allow this."
+                why = "It stays with what it owns, which another role may not read. Nobody is let in as it any more."
+                instead = f"Give what it owns to another first: REASSIGN OWNED BY {role} TO …. Then allow this."
                 yield _broken(old, f"roles.{role}", gone, why, instead)
 
 
