@@ -488,12 +488,15 @@ def test_after_every_healing_nothing_is_left_to_do(made: tuple[Server, list[str]
     assert server.bring() == f"{DONE}\n"
 
 
-def test_a_new_password_in_the_secret_reaches_the_server(made: tuple[Server, list[str]]) -> None:
+@pytest.mark.parametrize(
+    "value", ["a new one", ("-'\"$HOME\\%:@/#?&`!*;$(id) " * 20)[:200]], ids=["short", "odd and long"]
+)
+def test_a_new_password_in_the_secret_reaches_the_server(made: tuple[Server, list[str]], value: str) -> None:
     server, _ = made
-    server.bring(secrets=OtherSecrets("backend-password", "a new one"))
+    server.bring(secrets=OtherSecrets("backend-password", value))
     me = server.client("backend")
     assert server.psql("SELECT", **me).returncode != 0
-    assert server.psql("SELECT", url=me["url"], PGPASSWORD="a new one").returncode == 0
+    assert server.psql("SELECT", url=me["url"], PGPASSWORD=value).returncode == 0
     server.bring()
     require_clients(server)
 

@@ -666,7 +666,8 @@ def _entries_of(objects: Mapping[tuple[str, str, str], Manifest]) -> dict[str, s
     found: dict[str, set[str]] = {}
     for manifest in objects.values():
         if manifest["kind"] == "Ingress":
-            entries = [f"Ingresses of class {_value(manifest, 'spec.ingressClassName', 'by default')}"]
+            named = _value(manifest, "spec.ingressClassName")
+            entries = [f"Ingresses of {f'class {named}' if named else 'the default class'}"]
         else:
             entries = [f"gateway {one.get('name')}" for one in each(manifest, "spec", "parentRefs")]
         for host in _hosts_of(manifest):
