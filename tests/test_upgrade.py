@@ -636,6 +636,14 @@ NOTED: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[str]]] = {
             "in DNS to its address"
         ],
     ),
+    "what ArgoCD is told": (
+        [PROJECT, APPLICATION],
+        [replaced(PROJECT, "kind: Ingress", "kind: HTTPRoute"), APPLICATION, MANY],
+        [
+            "AppProject shop, ApplicationSet shops: apply this before the sync, or ArgoCD goes by what it was told "
+            "last",
+        ],
+    ),
     "a gateway beside": ([CLASSY], [CLASSY, GATEWAY], []),
 }
 

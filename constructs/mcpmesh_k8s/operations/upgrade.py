@@ -608,6 +608,17 @@ def _projects(objects: _Comparison) -> Iterator[BreakingChange]:
                     )
 
 
+def _told_argocd(objects: _Comparison) -> Iterator[str]:
+    """ArgoCD deploys what it is told to, and nobody deploys what it is told."""
+    changed = [
+        f"{identity[0]} {identity[2]}"
+        for identity, new in objects.after.items()
+        if identity[0] in ("AppProject", "Application", "ApplicationSet") and objects.before.get(identity) != new
+    ]
+    if changed:
+        yield f"{', '.join(changed)}: apply this before the sync, or ArgoCD goes by what it was told last"
+
+
 def _quotas(objects: _Comparison) -> Iterator[BreakingChange]:
     """A quota below what runs ends no pod, and lets none in."""
     # As many pods as there are at least, and none that comes before another goes.
@@ -869,6 +880,7 @@ _NOTES: tuple[Callable[[_Comparison], Iterator[str]], ...] = (
     _filled_elsewhere,
     _backups,
     _moved_hosts,
+    _told_argocd,
 )
 
 
