@@ -531,7 +531,8 @@ def test_a_new_password_in_the_secret_reaches_the_server_and_nobody_else(
     tell = tmp_path / "psql"
     tell.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >> {tmp_path}/arguments\nexec {real} "$@"\n')
     tell.chmod(0o755)
-    path, new = f"{tmp_path}:{os.environ['PATH']}", f"{IN_EVERY_PASSWORD}new"
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    new = (IN_EVERY_PASSWORD + "-'\"$HOME\\%:@/#?&`!*;$(id) " * 20)[:200]
     server.ask(*(f"ALTER ROLE {role} PASSWORD NULL" for role in (*KEYS, "exporter")))
     said = server.bring(PATH=path, secrets=OtherSecrets("backend-password", new))
     assert said.count(TOLD) == len(KEYS) + 1
@@ -668,7 +669,7 @@ def test_check_upgrade_says_what_becomes_of_databases_and_roles() -> None:
     assert notes_on(before, after) == (
         f"database audit is new: job/{TASK} makes it at the deployment",
         f"role auditor is new: job/{TASK} makes it at the deployment",
-        f"Secret {POSTGRES} is read for more than before: give it auditor-password first, or those pods do not start",
+        f"Secret {POSTGRES} is asked for more than before: give it auditor-password first, or what asks does not start",
     )
     gone = breaking_changes(after, before)
     assert [change.allowance for change in gone] == [
@@ -676,7 +677,8 @@ def test_check_upgrade_says_what_becomes_of_databases_and_roles() -> None:
         f"ConfigMap/{TASK}:roles.auditor",
     ]
     assert "It stays, with its data" in gone[0].why
-    assert "may still log in with the password that it has" in gone[1].why
+    assert "Nobody is let in as it any more" in gone[1].why
+    assert "REASSIGN OWNED BY auditor TO" in gone[1].instead
     (shut,) = breaking_changes(rendered(MESH, replace(OWN, roles=("backend", "interview_agent", "mcpmesh"))), before)
     assert shut.allowance == f"ConfigMap/{TASK}:databases.ai_interviewer.roles.mcpmesh"
     assert "kept out of the database" in shut.why

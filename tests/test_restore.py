@@ -29,6 +29,43 @@ TRIAL = operated(replace(PROD, name="trial", cluster=Minikube(profile="trial")))
 """Production on a cluster of one's own, in which nothing but the replacement of data wants consent."""
 
 TABLES = {"mcpmesh": ("public.agents",), "ai_interviewer": ('backend."it\'s ""here"" too"', "backend.own")}
+KINDS = (
+    """CREATE SCHEMA "It's Mine" """,
+    "CREATE TYPE mood AS ENUM ('sad', 'ok')",
+    "CREATE DOMAIN positive AS int CHECK (value > 0)",
+    """CREATE TABLE "It's Mine"."T-1 x" (id bigint GENERATED ALWAYS AS IDENTITY, m mood, p positive,
+        g int GENERATED ALWAYS AS (p * 2) STORED, j jsonb, a text[], r int4range, EXCLUDE USING gist (r WITH &&))""",
+    """INSERT INTO "It's Mine"."T-1 x" (m, p, j, a, r)
+        VALUES ('ok', 3, '{"a": [1, null]}', '{a,NULL,"b c"}', '[1,4)')""",
+    "CREATE TABLE negative (n int)",
+    "INSERT INTO negative VALUES (-1), (1)",
+    "ALTER TABLE negative ADD CONSTRAINT positive CHECK (n > 0) NOT VALID",
+    "CREATE TABLE child (more int) INHERITS (negative)",
+    "CREATE TABLE parent (k int, v text) PARTITION BY RANGE (k)",
+    "CREATE TABLE parent_1 PARTITION OF parent FOR VALUES FROM (0) TO (10)",
+    r"INSERT INTO parent VALUES (1, 'x'), (2, E'tab\there\nnew\\')",
+    "CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM parent",
+    "CREATE VIEW seen WITH (security_barrier) AS SELECT * FROM parent",
+    "CREATE TABLE named (what regclass, who regrole)",
+    "INSERT INTO named VALUES ('parent', 'interview_agent')",
+    "CREATE FUNCTION next(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i + 1'",
+    "CREATE INDEX by_next ON parent_1 (next(k))",
+    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'",
+    "CREATE TABLE guarded AS SELECT 1 AS x",
+    "CREATE TRIGGER no BEFORE INSERT ON guarded FOR EACH ROW EXECUTE FUNCTION refuse()",
+    'CREATE SEQUENCE "Seq-Q" START 7',
+    "CREATE UNLOGGED TABLE unlogged AS SELECT 5 AS x",
+    "CREATE TABLE nothing ()",
+    "INSERT INTO nothing DEFAULT VALUES",
+    r"""CREATE TABLE odd AS SELECT 0.1::float8 AS f, 1e-30::real AS g, 'NaN'::numeric AS n,
+        'infinity'::timestamptz AS t, '1 mon 2 days'::interval AS i, 12.34::money AS m, '\x00ff'::bytea AS b,
+        '0001-01-01 BC'::date AS d""",
+    "CREATE STATISTICS together ON k, v FROM parent",
+    "ALTER DEFAULT PRIVILEGES FOR ROLE backend GRANT SELECT ON TABLES TO interview_agent",
+    "CREATE TABLE long AS SELECT n, repeat(md5(n::text), 8) AS t FROM generate_series(1, 4000) AS n",
+)
+"""What a database may hold besides."""
+
 Operate = Callable[..., tuple[int, str]]
 
 
@@ -81,6 +118,8 @@ def test_what_was_lost_comes_back_to_the_byte_and_what_is_there_is_replaced_with
     rendered, export, again = manifests("prod"), tmp_path / "restored", tmp_path / "again"
     with served(rendered, account) as server:
         fill(server)
+        server.ask(*KINDS, **server.client("backend"))
+        server.ask("CREATE EXTENSION hstore", url="postgresql:///ai_interviewer?user=postgres")
         before = content(server)
         pod = task(rendered, server, tmp_path / "pod")
         pod.run()

@@ -531,8 +531,8 @@ spec:
             - name: send
               env: [{name: LEAST_PERCENT, value: "50"}, {name: BUCKET, value: target/acme/postgres}]
 """
-KEY = "Secret keys is read for more than before: give it two first, or those pods do not start"
-FILE = "Secret files is read for more than before: give it key first, or those pods do not start"
+KEY = "Secret keys is asked for more than before: give it two first, or what asks does not start"
+FILE = "Secret files is asked for more than before: give it key first, or what asks does not start"
 TWO = "{name: ONE, valueFrom: {secretKeyRef: {name: keys, key: two}}}"
 ONE = "{name: ONE, valueFrom: {secretKeyRef: {name: keys, key: one}}}"
 SEALS = """
@@ -589,7 +589,7 @@ NOTED: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[str]]] = {
     "one value more in the same place": (
         [READER, FILLED],
         [READER, replaced(FILLED, "data: [", "data: [{secretKey: two, remoteRef: {key: shop/prod, property: two}}, ")],
-        [],
+        [KEY],
     ),
     "fewer backups": (
         [BACKUP],
@@ -634,6 +634,14 @@ NOTED: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[str]]] = {
         [
             "shop.example.com moves from Ingresses of class nginx to gateway door: when that answers, point the name "
             "in DNS to its address"
+        ],
+    ),
+    "what ArgoCD is told": (
+        [PROJECT, APPLICATION],
+        [replaced(PROJECT, "kind: Ingress", "kind: HTTPRoute"), APPLICATION, MANY],
+        [
+            "AppProject shop, ApplicationSet shops: apply this before the sync, or ArgoCD goes by what it was told "
+            "last",
         ],
     ),
     "a gateway beside": ([CLASSY], [CLASSY, GATEWAY], []),

@@ -608,6 +608,17 @@ def _projects(objects: _Comparison) -> Iterator[BreakingChange]:
                     )
 
 
+def _told_argocd(objects: _Comparison) -> Iterator[str]:
+    """ArgoCD deploys what it is told to, and nobody deploys what it is told."""
+    changed = [
+        f"{identity[0]} {identity[2]}"
+        for identity, new in objects.after.items()
+        if identity[0] in ("AppProject", "Application", "ApplicationSet") and objects.before.get(identity) != new
+    ]
+    if changed:
+        yield f"{', '.join(changed)}: apply this before the sync, or ArgoCD goes by what it was told last"
+
+
 def _quotas(objects: _Comparison) -> Iterator[BreakingChange]:
     """A quota below what runs ends no pod, and lets none in."""
     # As many pods as there are at least, and none that comes before another goes.
@@ -666,7 +677,8 @@ def _entries_of(objects: Mapping[tuple[str, str, str], Manifest]) -> dict[str, s
     found: dict[str, set[str]] = {}
     for manifest in objects.values():
         if manifest["kind"] == "Ingress":
-            entries = [f"Ingresses of class {_value(manifest, 'spec.ingressClassName', 'by default')}"]
+            named = _value(manifest, "spec.ingressClassName")
+            entries = [f"Ingresses of {f'class {named}' if named else 'the default class'}"]
         else:
             entries = [f"gateway {one.get('name')}" for one in each(manifest, "spec", "parentRefs")]
         for host in _hosts_of(manifest):
@@ -720,8 +732,11 @@ def _newer_registries(objects: _Comparison) -> Iterator[str]:
 
 
 def _keys_read(objects: Mapping[tuple[str, str, str], Manifest]) -> dict[str, set[str]]:
-    """The keys that pods do not start without, by Secret."""
+    """The keys without which pods do not start or a Secret is not fetched, by Secret."""
     found: dict[str, set[str]] = {}
+    for manifest in objects.values():
+        if manifest["kind"] == "ExternalSecret":
+            found[_made_by(manifest)] = {str(one.get("secretKey")) for one in each(manifest, "spec", "data")}
     for _, template in Objects(list(objects.values())).pods:
         references = [
             at(variable, "valueFrom", "secretKeyRef")
@@ -757,7 +772,7 @@ def _new_keys(objects: _Comparison) -> Iterator[str]:
     for secret in sorted(after.keys() - _made(objects.after, "Secret", "SealedSecret", "Certificate")):
         keys = ", ".join(sorted(after[secret] - before.get(secret, set())))
         if keys:
-            yield f"Secret {secret} is read for more than before: give it {keys} first, or those pods do not start"
+            yield f"Secret {secret} is asked for more than before: give it {keys} first, or what asks does not start"
 
 
 def _filled_elsewhere(objects: _Comparison) -> Iterator[str]:
@@ -822,7 +837,7 @@ def _databases(objects: _Comparison) -> Iterator[BreakingChange]:
         before, after = _databases_of(old), _databases_of(new)
         for name, roles in before.items() if after else ():
             if name not in after:
-                why = "It stays, with its data and with who may enter it. Nobody uses it, and no export holds it."
+                why = "It stays, with its data. Nobody is let in any more, and neither export nor backup holds it."
                 instead = "Export it before, and drop it by hand when nobody needs it: DROP DATABASE. Then allow this."
                 yield _broken(old, f"databases.{name}", gone, why, instead)
             for role in sorted(set(roles) - set(after.get(name, roles))):
@@ -832,8 +847,8 @@ def _databases(objects: _Comparison) -> Iterator[BreakingChange]:
                     yield _broken(old, f"databases.{name}.roles.{role}", gone, why, instead)
         for role in _roles_of(before) if after else ():
             if role not in _roles_of(after):
-                why = "It stays with what it owns, and may still log in with the password that it has."
-                instead = f"Close it by hand when nobody logs in as it: ALTER ROLE {role} NOLOGIN. Then allow this."
+                why = "It stays with what it owns, which another role may not read. Nobody is let in as it any more."
+                instead = f"Give what it owns to another first: REASSIGN OWNED BY {role} TO …. Then allow this."
                 yield _broken(old, f"roles.{role}", gone, why, instead)
 
 
@@ -865,6 +880,7 @@ _NOTES: tuple[Callable[[_Comparison], Iterator[str]], ...] = (
     _filled_elsewhere,
     _backups,
     _moved_hosts,
+    _told_argocd,
 )
 
 

@@ -436,6 +436,12 @@ class Bucket(Task):
 _MAKE_BUCKET = """\
 # Makes the bucket, opens its public prefix, and makes the one user who may write. Every step can be repeated.
 set -eu
+case "$MINIO_ROOT_USER$MINIO_ROOT_PASSWORD${BACKUP_ACCESS_KEY:-}${BACKUP_SECRET_KEY:-}" in
+  *[[:space:]:]*)
+    echo "error: a key of the root or of the backup holds a colon or a blank, which mc cannot be given: give others" >&2
+    exit 1
+    ;;
+esac
 until mc --quiet ls store >/dev/null; do
   echo "waiting for the object storage"
   sleep 3
