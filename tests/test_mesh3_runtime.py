@@ -85,7 +85,9 @@ def test_while_it_starts_it_is_alive_and_not_ready(
 def test_a_call_goes_by_an_agent_to_another_one(mesh: Mesh, pods: dict[str, Place]) -> None:
     answer = mesh.says("apples")
     assert answer.status == 200, answer
-    assert answer.json() == {"said": f"apples costs 3, there are 7 apples at {pods['stock'].address}"}
+    assert answer.json() == {
+        "said": f"apples costs 3 at {pods['prices'].address}, there are 7 apples at {pods['stock'].address}"
+    }
 
 
 def test_a_call_is_one_trace_in_the_stream_and_where_traces_go(mesh: Mesh, pods: dict[str, Place]) -> None:

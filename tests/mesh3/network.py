@@ -11,13 +11,20 @@ import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from itertools import count, cycle
+from pathlib import Path
 from typing import Any
 
 
 class Network:
-    """Addresses of loopback that nobody else has, and who passes connections on."""
+    """Addresses of loopback that nobody else has, and who passes connections on.
 
-    def __init__(self) -> None:
+    Args:
+        names: A folder: a file for each Service that has a name, of the addresses that it leads to.
+    """
+
+    def __init__(self, names: Path) -> None:
+        names.mkdir()
+        self.names = names
         # Others run the same tests at the same time.
         self._prefix = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}"
         self._numbers = count(1)
@@ -54,18 +61,25 @@ class Service:
         address: Where it listens.
         port: Where it listens.
         pods_port: Where its pods do.
+        name: What it is called by who asks for its name, and is then led to a pod by the node.
     """
 
-    def __init__(self, network: Network, address: str, port: int, pods_port: int) -> None:
-        self.address, self.port, self._pods_port = address, port, pods_port
+    def __init__(self, network: Network, address: str, port: int, pods_port: int, name: str = "") -> None:
+        self.address, self.port, self._pods_port, self._name = address, port, pods_port, name
         self._network = network
         self._pods: tuple[str, ...] = ()
         self._turn: Iterator[str] = iter(())
         self._server: asyncio.Server | None = None
+        self.leads_to()
 
     def leads_to(self, *pods: str) -> None:
         """The addresses of the pods that are ready."""
         self._pods, self._turn = pods, cycle(pods)
+        if self._name:
+            # At its own address nobody listens when there are none.
+            written = self._network.names / f".{self._name}"
+            written.write_text(" ".join(pods or [self.address]))
+            written.replace(self._network.names / self._name)
         self._network.run(self._listen(bool(pods)))
 
     async def _listen(self, wanted: bool) -> None:

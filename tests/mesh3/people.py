@@ -17,11 +17,13 @@ class People:
     """People who ask one question after the other, each as soon as the one before is answered.
 
     Attributes:
+        count: How many they are.
         answers: What they were told, and by which pod in the end.
         troubles: What was no answer.
     """
 
     def __init__(self, mesh: Mesh, count: int = 4) -> None:
+        self.count = count
         self.answers: list[str] = []
         self.troubles: list[str] = []
         self._mesh, self._over = mesh, threading.Event()

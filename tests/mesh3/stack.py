@@ -113,11 +113,11 @@ class Mesh:
     def __init__(self, stack: ExitStack, folder: Path, runtime: Path, release: MeshRelease = MeshRelease.V3) -> None:
         self.stack, self.folder = stack, folder
         self.begin_with(release, runtime)
-        self.network = Network()
+        self.network = Network(folder / "services")
         stack.callback(self.network.close)
         self.redis_port, self.postgres_port, self.otlp_port, self.tempo_port = (free_port() for _ in range(4))
         self.services = {
-            PREFIX + name: Service(self.network, self.network.address(), number, number)
+            PREFIX + name: Service(self.network, self.network.address(), number, number, PREFIX + name)
             for name, number in PORTS.items()
             if name != "registry"
         }
@@ -183,7 +183,7 @@ class Mesh:
         environment |= {
             "PATH": f"{self.runtime}:{environment['PATH']}",
             "POD_ADDRESS": address,
-            "POD_SERVICES": json.dumps({at: service.address for at, service in self.services.items()}),
+            "POD_SERVICES": str(self.network.names),
             "HTTP_PROXY": f"http://{self.proxy.address}:{self.proxy.port}" if reaches_agents else "",
             **(variables or {}),
         }

@@ -1,25 +1,31 @@
-"""This module is a pod's network for a process of this machine: what DNS says of Services, and where it listens.
+"""This module is a pod's network for a process of this machine: where a Service leads it, and where it listens.
 
 The code of an agent imports it first. A pod has an address of its own and listens on all of it; here each has one of
 loopback. What is written in Rust or Go resolves names itself, and is given addresses.
+
+A node leads each connection to a pod as it is made, and then has no part in it. So a name has the address of a pod
+here, another each time: nobody stands between the two, who would tell one late that the other has gone.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import random
 import socket
+from pathlib import Path
 from typing import Any
 
-SERVICES: dict[str, str] = json.loads(os.environ["POD_SERVICES"])  # the address of each, by its name
+SERVICES = Path(os.environ["POD_SERVICES"])  # a file for each, of the addresses that it leads to
 POD = os.environ["POD_ADDRESS"]
 resolve, bind = socket.getaddrinfo, socket.socket.bind
 
 
 def resolved(host: str | bytes | None, *others: Any, **named: Any) -> Any:
-    """The addresses of a host; of a Service as a cluster's DNS has them."""
+    """The addresses of a host; of a Service, where one connection is led to."""
     name = host.decode() if isinstance(host, bytes) else host
-    return resolve(SERVICES.get(name or "", host), *others, **named)
+    if name and (service := SERVICES / name).is_file():
+        host = random.choice(service.read_text().split())
+    return resolve(host, *others, **named)
 
 
 def bound(self: socket.socket, address: Any) -> None:

@@ -4,6 +4,7 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false, reportInvalidTypeForm=false
 
+import os
 import threading
 
 import pod_network  # noqa: F401
@@ -24,7 +25,12 @@ Tool = getattr(mesh, "McpMeshTool", None) or mesh.McpMeshAgent  # as 0.5 calls i
 @mesh.tool(capability="price", dependencies=["stock"])
 async def price(item: str, seconds: float = 0, stock: Tool = None) -> str:
     """What it costs, and how many there are."""
-    return f"{item} costs 3, there are {await stock(item=item, seconds=seconds)}"
+    print("a call begins", flush=True)
+    try:
+        there_are = await stock(item=item, seconds=seconds)
+        return f"{item} costs 3 at {os.environ['POD_ADDRESS']}, there are {there_are}"
+    finally:
+        print("a call ends", flush=True)
 
 
 @mesh.agent(name="name-in-the-code")

@@ -20,7 +20,9 @@ print("the code of the agent begins")
 @mesh.tool(capability="stock")
 async def stock(item: str, seconds: float = 0) -> str:
     """How many there are, said by which pod."""
+    print("a call begins", flush=True)
     await asyncio.sleep(seconds)
+    print("a call ends", flush=True)
     return f"7 {item} at {os.environ['POD_ADDRESS']}"
 
 

@@ -25,4 +25,7 @@ async def price(item: str, seconds: float = 0, price: Tool = None) -> dict[str, 
     """The answer of an agent that asks another one."""
     if price is None:
         raise HTTPException(503, "nobody says prices")
-    return {"said": str(await price(item=item, seconds=seconds))}
+    try:
+        return {"said": str(await price(item=item, seconds=seconds))}
+    except Exception as error:
+        raise HTTPException(500, repr(error)) from error
