@@ -218,7 +218,7 @@ def test_make_says_what_it_installs_a_line_for_each_package(tmp_path: Path) -> N
 
 def test_a_program_whose_build_is_killed_is_built_anew(ready: Clone) -> None:
     (ready.folder / "killed").touch()
-    assert ready.make("build/bin/age").returncode == -signal.SIGKILL
+    assert "Killed" in ready.make("build/bin/age").stderr
     (ready.folder / "killed").unlink()
     assert "--- build/bin/age" in ready.make("build/bin/age").stdout, "the half of it is taken for done"
 

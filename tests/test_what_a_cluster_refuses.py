@@ -36,6 +36,8 @@ from mcpmesh_k8s import (
     ConfigMapKey,
     ConfigMapProjection,
     Container,
+    Dashboards,
+    DashboardsSettings,
     Database,
     DevIdentity,
     DownwardApiProjection,
@@ -50,6 +52,7 @@ from mcpmesh_k8s import (
     GatewayApiExposure,
     GatewaySettings,
     GitHub,
+    Google,
     Grafana,
     HostNetwork,
     IdentityHeaders,
@@ -73,6 +76,7 @@ from mcpmesh_k8s import (
     NoLogin,
     NoProbes,
     OAuth2Proxy,
+    OAuth2ProxySettings,
     OtherController,
     Phase,
     PodExtras,
@@ -200,6 +204,20 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "a host in capitals": (lambda: dialled("API.example.com"), "in lower case"),
     "a host that is too long": (lambda: dialled(f"{'x' * 64}.example.com"), "External.hosts of 'API'"),
     "one whose parts are not": (lambda: dialled(".".join(["abcdefg"] * 40)), "External.hosts of 'API'"),
+    "a Service that would be on the internet": (
+        lambda: dialled("vllm.models.svc.cluster.local"),
+        "External.peer of 'API': 'Internet()' was given. vllm.models.svc.cluster.local is not on the internet, and no "
+        "policy would lead there. Give NamespacePods(namespace='models').",
+    ),
+    "a private address that would be there": (
+        lambda: dialled("10.1.2.3"),
+        "10.1.2.3 is not on the internet, and no policy would lead there. Give AddressRange(cidr='10.1.2.3/32').",
+    ),
+    "one of IPv6 that would": (lambda: dialled("[fd00::7]"), "Give AddressRange(cidr='fd00::7/128')."),
+    "a model on a port that is none": (
+        lambda: ModelProviderSettings(name="vllm", vendor=ModelVendor.OPENAI, base_url="http://vllm.models:99999/v1"),
+        "Give a URL that can be: Port out of range",
+    ),
     "an address that people would type": (lambda: gateway_at("10.0.0.1"), "GatewaySettings.host: '10.0.0.1'"),
     "a name that is too long": (lambda: gateway_at(".".join(["abcdefg"] * 40)), "GatewaySettings.host"),
     "a part of it that is": (lambda: gateway_at(f"{'x' * 64}.example.com"), "GatewaySettings.host"),
@@ -276,6 +294,10 @@ TAKEN: dict[str, Callable[[], object]] = {
     "a registry of one's own machine": lambda: Image(repository="localhost:5000/prices", tag="1.0.0"),
     "an address of IPv6 for a host": lambda: dialled("2001:db8::7"),
     "one address": lambda: AddressRange(cidr="203.0.113.7/32"),
+    "a public address": lambda: dialled("8.8.8.8"),
+    "a Service that nodes lead to": lambda: External(
+        name="API", hosts=("kubernetes.default.svc",), peer=HostNetwork(ranges=("10.0.0.0/24",))
+    ),
     "a host with an underscore": lambda: dialled("_dmarc.example.com"),
     "a host of one part": lambda: dialled("vault"),
     "a gateway at the longest part": lambda: gateway_at(f"{'x' * 63}.example.com"),
@@ -424,6 +446,42 @@ def test_a_route_leads_to_what_speaks_http(tmp_path: Path) -> None:
     queue = Workload(shop.phase, WorkloadSettings(name="queue", container=container))
     with pytest.raises(SettingError, match=r"Route '/' to: 'shop-queue' was given. It speaks amqp"):
         Route(path="/", to=queue, audience=Audience.PUBLIC)
+
+
+def test_a_route_for_administrators_has_some(tmp_path: Path) -> None:
+    """Everyone would be answered with 403."""
+    shop = Shop(tmp_path)
+
+    def secret(name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
+        return Secret(shop.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
+
+    settings = OAuth2ProxySettings(
+        image=images.OAUTH2_PROXY, compute=SMALL, host="shop.example.com", provider=Google(), email_domains=("*",)
+    )
+    login = settings.create(shop.phase, secret)
+    route = Route(path="/admin/", to=shop.web(), audience=Audience.ADMINISTRATOR, rate=RateLimit())
+    with pytest.raises(SettingError, match=r"administrators: \(\) was given. Nobody could use '/admin/'"):
+        Gateway(shop.phase, gateway_at("shop.example.com"), [route], login)
+    named = replace(gateway_at("shop.example.com"), administrators=("me@example.com",))
+    Gateway(shop.phase, named, [route], login)
+
+
+def test_a_class_is_not_what_it_makes(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    route = Route(path="/", to=shop.web(), audience=Audience.PUBLIC)
+    with pytest.raises(SettingError, match=r"Gateway: login: .* Give a Login, not the class NoLogin"):
+        Gateway(shop.phase, gateway_at("shop.example.com"), [route], NoLogin)  # type: ignore[arg-type]  # pyright: ignore
+
+
+def test_what_nobody_uses_is_named(tmp_path: Path) -> None:
+    """A key that reaches no agent, and dashboards that nothing shows: each a line that was forgotten."""
+    shop = Shop(tmp_path)
+    key = SecretKey(secret="shop-claude", key="api-key", existing=True)
+    ModelProvider(shop.phase, ModelProviderSettings(name="claude", vendor=ModelVendor.ANTHROPIC), key)
+    Dashboards(shop.phase, DashboardsSettings())
+    problems = shop.problems()
+    assert "shop-claude serves nobody, so its key and the way to it reach none: say to whom, claude.serve(" in problems
+    assert "shop-dashboards are shown by a Grafana of the application, and it has none: add Grafana(" in problems
 
 
 # --- an API service ---

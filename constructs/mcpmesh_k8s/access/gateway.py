@@ -163,6 +163,7 @@ class Gateway(Workload):
         login.check(host=settings.host, https=settings.https)
         if login.vouching is None:
             self._require_public()
+        self._require_administrators((*settings.administrators, *login.administrators))
         configuration = Configuration(
             host=settings.host,
             aliases=settings.aliases,
@@ -226,6 +227,16 @@ class Gateway(Workload):
                 to.believe_identity()
         # The routes name the services, so the targets' own introductions are not needed.
         self.connects_to(*(Target(workload=to) for to in reached.values()))
+
+    def _require_administrators(self, administrators: Sequence[str]) -> None:
+        """Refuse a route for administrators where nobody is one."""
+        for route in self.routes:
+            if route.audience is Audience.ADMINISTRATOR and not administrators:
+                raise SettingError(
+                    "GatewaySettings.administrators",
+                    self.settings.administrators,
+                    f"Nobody could use {route.path!r}, which is for them. Give addresses, such as ('me@example.com',).",
+                )
 
     def _require_public(self) -> None:
         """Refuse what only somebody who is known may use, where nobody ever is."""

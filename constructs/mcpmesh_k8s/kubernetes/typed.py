@@ -136,7 +136,10 @@ def _form(option: object) -> _Form:
         return _Form("an open file", lambda value: hasattr(value, "read"))
     if isinstance(option, type) and getattr(option, "_is_protocol", False):
         members = [name for name in vars(option) if not name.startswith("_") or name == "__call__"]
-        return _Form(_said(option), lambda value: all(hasattr(value, name) for name in members))
+        # A class has what its instances have, and nobody means it.
+        return _Form(
+            _said(option), lambda value: not isinstance(value, type) and all(hasattr(value, name) for name in members)
+        )
     raise TypeError(f"no value can be compared with {option}: say it in the forms that typed.py knows")
 
 
