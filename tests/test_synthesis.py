@@ -118,9 +118,11 @@ def test_a_disk_that_is_full_is_said_in_a_sentence(tmp_path: Path, monkeypatch: 
         synthesize([application])
 
 
-def test_where_node_has_no_room_for_its_own_files_it_is_said_what_to_look_at() -> None:
-    program = "import tempfile; tempfile.tempdir = '/nowhere'; import mcpmesh_k8s"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+def test_where_node_has_no_room_for_its_own_files_it_is_said_what_to_look_at(tmp_path: Path) -> None:
+    node = tmp_path / "node"
+    node.write_text(f'#!/bin/sh\nTMPDIR=/nowhere exec {os.environ["JSII_NODE"]} "$@"\n')
+    node.chmod(0o755)
+    result = synth(tmp_path / "dist", ROOT, JSII_NODE=str(node))
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
     assert last.startswith("ImportError: mcpmesh_k8s: cdk8s works by Node, which did not run: ")
