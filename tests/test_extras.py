@@ -70,6 +70,7 @@ from mcpmesh_k8s import (
     WorkloadSettings,
     variables,
 )
+from mcpmesh_k8s.kubernetes import Objects, beyond_the_quota
 from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of
 from test_properties import EVERY_CONTAINER
 from test_schemas import VERSIONS
@@ -1217,6 +1218,21 @@ def test_the_quota_is_compared_with_what_a_patch_makes(patch: Patch, words: str)
     shop.fits(PLENTY)
     with pytest.raises(TreeError, match=re.escape(words)):
         objects_of(shop)
+
+
+@pytest.mark.parametrize(
+    ("hard", "problems"),
+    [({"pods": "5"}, 0), ({"requests.cpu": "1"}, 0), ({"requests.cpu": "100m"}, 1), ({"pods": "1"}, 1)],
+)
+def test_a_quota_of_your_own_bounds_what_it_names_and_nothing_else(hard: dict[str, str], problems: int) -> None:
+    container = {"name": "main", "resources": {"requests": {"cpu": "200m", "memory": "1Gi"}}}
+    workload = {
+        "kind": "Deployment",
+        "metadata": {"name": "web"},
+        "spec": {"replicas": 1, "template": {"spec": {"containers": [container]}}},
+    }
+    quota = {"kind": "ResourceQuota", "metadata": {"name": "ours"}, "spec": {"hard": hard}}
+    assert len(list(beyond_the_quota(Objects([quota, workload])))) == problems
 
 
 def test_an_autoscaler_is_counted_at_its_maximum_also_when_a_patch_moves_it() -> None:

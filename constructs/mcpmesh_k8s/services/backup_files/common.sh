@@ -18,11 +18,11 @@ is_name() {
   return 1
 }
 # Reads a line of "sums": $sum, $size and $path of a file. What read splits by itself loses a space at the end of a name.
+# shellcheck disable=SC2034
 read_entry() {
   IFS= read -r path || return 1
   sum="${path%% *}"
   path="${path#* }"
-  # shellcheck disable=SC2034
   size="${path%% *}"
   path="${path#* }"
 }
