@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from ai_interviewer import DEV, AiInterviewer
-from conftest import Manifests, grid
-from environments import EVERY, SHARED
+from conftest import Manifests
+from environments import EVERY
 from gateway_harness import Answer, RunningGateway, StubUpstream, running_gateway
 from mcpmesh_k8s import Agent, Phase, Redis, Registry
 from mesh_harness import SECRETS, Loopback, Manifest, container_of, find, free_port, pod_environment
@@ -123,7 +123,7 @@ HEALTHY = {name.replace("-", "_"): "healthy" for name in AGENTS}
 WELL = {"gateway /health": "ok", "registry /agents": "ok", **{f"agent {name}": "ok" for name in AGENTS}}
 
 
-@pytest.fixture(scope="module", params=grid(EVERY, short=SHARED))
+@pytest.fixture(scope="module", params=EVERY)
 def environment(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
