@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-# It starts some thousand times, and a shell that starts nothing does so in a tenth of the time that Python takes. Nothing
-# but it may be on PATH, so it asks for the others by `command -p`, and for `cat` only where there is something to read.
+# It starts some thousand times, and a shell that starts nothing does so in a tenth of the time that Python takes.
+# Nothing but it may be on PATH, so it asks for the others by `command -p`, and for `cat` where there is much to read.
 _PROGRAM = """\
 #!/bin/sh
 folder=${0%/*} program=${0##*/} line="$*" number=
@@ -125,8 +125,8 @@ class StandIns:
 def globs(pattern: str) -> list[str]:
     """What contains a regular expression, as patterns of a shell: it compares by them itself, and starts no program.
 
-    Of regular expressions it may have `^` at the beginning, `$` at the end, `.*`, choices such as `(a|b)`, and a backslash
-    before what is meant as it is. Any other dot is one.
+    Of regular expressions it may have `^` at the beginning, `$` at the end, `.*`, choices such as `(a|b)`, and a
+    backslash before what is meant as it is. Any other dot is one.
     """
     found = [""]
     for choice, every, meant, plain in re.findall(r"\(([^()]*)\)|(\.\*)|\\(\W)|(.)", pattern.strip("^$")):
