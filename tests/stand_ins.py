@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-# It starts some thousand times, and a shell that starts nothing does so in a tenth of the time of a Python. Nothing
-# but it may be on PATH, so it asks for the others by `command -p`, and for `cat` only where there is something to read.
+# It starts some thousand times, and a shell that starts nothing does so in a tenth of the time that Python takes.
+# Nothing but it may be on PATH, so it asks for the others by `command -p`, and for `cat` where there is much to read.
 _PROGRAM = """\
 #!/bin/sh
 folder=${0%/*} program=${0##*/} line="$*" number=

@@ -25,6 +25,7 @@ from http.client import IncompleteRead, RemoteDisconnected
 from http.server import BaseHTTPRequestHandler
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
@@ -242,6 +243,13 @@ def problems(gateway: RunningGateway, answers: Iterable[Response], *, status: in
 
 
 # Routes and audiences
+
+
+def test_a_user_whose_limit_of_files_is_low_finds_what_is_logged() -> None:
+    said = "2026/11/30 19:44:56 [alert] 41#41: setrlimit(RLIMIT_NOFILE, 8192) failed (1: Operation not permitted)\n"
+    pod = SimpleNamespace(output=f'{said}{{"request_id": "one", "status": 200}}\n')
+    gateway: Any = SimpleNamespace(pod=pod)
+    assert RunningGateway.logged(gateway, "one") == [{"request_id": "one", "status": 200}]
 
 
 def test_its_configuration_is_valid_and_gives_no_warning(gateway: RunningGateway) -> None:
