@@ -277,6 +277,8 @@ define new-environment
 $(must-be-usable)
 $(can-make-environments) || $(PYTHON) tests/install_programs.py venv; $(can-make-environments) || \
   { echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+# A link may lead to the environment of another folder, which would be emptied.
+[ ! -L $(@D) ] || rm $(@D)
 $(PYTHON) -m venv --clear
 endef
 can-make-environments = $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,7 @@ case "$*" in
 tests/alone.py*) exec "$REAL_PYTHON" "$@" ;;
 "-m venv --clear "*)
   sleep "${SLOW:-0.2}"
-  rm -rf "$4"
+  rm -rf "$4"/* "$4"/.[!.]*
   mkdir -p "$4/bin"
   cp "$0" "$4/bin/python"
   printf '#!/bin/sh\\necho "$HOME $*" >"$CALLS.npm"; mkdir -p node_modules; test ! -e offline\\n' >"$4/bin/npm"
@@ -209,6 +210,17 @@ def test_an_environment_of_another_folder_or_of_no_python_is_made_anew(
     ready: Clone, change: Callable[[Clone], Clone], anew: bool
 ) -> None:
     assert made_anew(change(ready)) == anew
+
+
+def test_an_environment_of_another_folder_is_left_alone_when_ones_own_is_made_anew(ready: Clone) -> None:
+    linked_to_that_of_another(ready)
+    mine = ready.folder.with_name("another") / "mine"
+    mine.touch()
+    requirements = ready.folder / "requirements.txt"
+    os.utime(requirements, (requirements.stat().st_atime, time.time() + 1))
+    assert made_anew(ready)
+    assert mine.exists()
+    assert not (ready.folder / ".venv").is_symlink()
 
 
 def test_make_says_what_it_installs_a_line_for_each_package(tmp_path: Path) -> None:
