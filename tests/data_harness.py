@@ -13,7 +13,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -374,8 +374,14 @@ IDLE_COMPOSE, IDLE_CLUSTER = "postgres\nredis\nminio\n", json.dumps({"items": []
 
 
 @contextmanager
-def staged(rendered: Sequence[Manifest], account: Account, folder: Path) -> Generator[Stage, None, None]:
-    """A Compose stack and a cluster whose servers are the rendered ones, both empty, on this path."""
+def staged(
+    rendered: Sequence[Manifest], account: Account, folder: Path, *, postgres: bool = True
+) -> Generator[Stage, None, None]:
+    """A Compose stack and a cluster whose servers are the rendered ones, both empty, on this path.
+
+    Args:
+        postgres: Whether they have a PostgreSQL.
+    """
     programs = folder / "bin"
     programs.mkdir()
     for name, text in (("kubectl", STAND_IN), ("docker", STAND_IN), ("mc", MC)):
@@ -389,16 +395,18 @@ def staged(rendered: Sequence[Manifest], account: Account, folder: Path) -> Gene
     password = SECRETS[REDIS, "operator-password"]
     cluster_port = free_port()
     with (
-        account.folder(of_data=True) as compose_folder,
-        account.folder(of_data=True) as cluster_folder,
-        compose_postgres(account, compose_folder) as compose_environment,
+        ExitStack() as databases,
         compose_redis(folder / "compose-redis") as compose_port,
-        cluster_postgres(rendered, account, cluster_folder) as cluster_environment,
         serving(
             start_redis(rendered, folder / "cluster-redis", cluster_port),
             lambda: ask_redis(cluster_port, password, "PING") == "PONG",
         ),
     ):
+        compose_environment, cluster_environment = dict[str, str](), dict[str, str]()
+        if postgres:
+            folders = [databases.enter_context(account.folder(of_data=True)) for _ in range(2)]
+            compose_environment = databases.enter_context(compose_postgres(account, folders[0]))
+            cluster_environment = databases.enter_context(cluster_postgres(rendered, account, folders[1]))
         stage = Stage(
             compose=End(
                 program="docker",

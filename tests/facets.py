@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from mcpmesh_k8s import Application, Namespace
+from mcpmesh_k8s import Application, Namespace, NoProbes
 from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of, template_of
 
 Table = dict[str, object]
@@ -248,6 +248,8 @@ def exceptions(application: Application) -> Table:
         for container in (*pod.containers, *pod.init_containers):
             if container.writable_root_because:
                 table[f"writable root of {pod.name}/{container.name}"] = container.writable_root_because
+            if isinstance(container.probes, NoProbes):
+                table[f"no probes of {pod.name}/{container.name}"] = container.probes.because
     return table
 
 

@@ -13,7 +13,6 @@ import signal
 import socket
 import socketserver
 import subprocess
-import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TypedDict
 
+from answering import Answering
 from mesh_harness import (
     LOCALHOST,
     SECRETS,
@@ -188,7 +188,7 @@ class StubUpstream:
 
         self._server = Server((address, port), Handler)
         self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._answering = Answering(self._server)
 
     def _say_name(self, _: Request) -> Answer:
         return Answer(body=self.name.encode())
@@ -203,8 +203,7 @@ class StubUpstream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._answering.close()
 
 
 class StubDns:
@@ -235,7 +234,7 @@ class StubDns:
 
         self._server = Server((address, port), Handler)
         self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._answering = Answering(self._server)
 
     def reply(self, query: bytes) -> bytes:
         """The reply to a query (RFC 1035, section 4)."""
@@ -258,8 +257,7 @@ class StubDns:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._answering.close()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from answering import Answering
+
 Manifest = dict[str, Any]
 Key = tuple[str, str, str]
 """Kind, namespace (empty where there is none) and name."""
@@ -195,14 +197,13 @@ class KubernetesApi:
 
     def __enter__(self) -> KubernetesApi:
         """Listen."""
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._answering = Answering(self._server)
         return self
 
     def __exit__(self, *error: object) -> None:
         """Stop, and let go of those who still wait."""
         self._closing.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self._answering.close()
 
     @property
     def objects(self) -> dict[Key, Manifest]:

@@ -66,19 +66,17 @@ vars(real).update(
 sys.modules["mcpmesh_k8s.kubernetes.api"] = real
 
 from ai_interviewer import ENVIRONMENTS, AiInterviewer, ArgoCd  # noqa: E402
-from gateway_api import BEHIND_GATEWAY_API  # noqa: E402
-from many_clusters import MANY_CLUSTERS  # noqa: E402
+from many_clusters import OTHERWISE  # noqa: E402
 from mcpmesh_k8s import synthesize  # noqa: E402
 
 outdir = Path(sys.argv[1])
 environments = [AiInterviewer(environment, outdir=outdir / environment.name) for environment in ENVIRONMENTS]
-many = AiInterviewer(MANY_CLUSTERS, outdir=outdir / MANY_CLUSTERS.name)
+otherwise = AiInterviewer(OTHERWISE, outdir=outdir / OTHERWISE.name)
 synthesize(
     [
         *environments,
         ArgoCd(environments, outdir=outdir / "argocd"),
-        AiInterviewer(BEHIND_GATEWAY_API, outdir=outdir / BEHIND_GATEWAY_API.name),
-        many,
-        ArgoCd([many], outdir=outdir / "many-argocd"),
+        otherwise,
+        ArgoCd([otherwise], outdir=outdir / "many-argocd"),
     ]
 )

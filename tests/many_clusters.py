@@ -6,6 +6,7 @@ import base64
 from dataclasses import replace
 
 from ai_interviewer import PROD, AiInterviewer
+from gateway_api import BEHIND_GATEWAY_API
 from mcpmesh_k8s import ArgoCdSettings, Automated, ClusterSelector, SealedSecrets, SealedValue
 
 
@@ -36,3 +37,11 @@ MANY_CLUSTERS = replace(
         sync=Automated(prune=False),
     ),
 )
+
+OTHERWISE = replace(
+    MANY_CLUSTERS,
+    policies=BEHIND_GATEWAY_API.policies,
+    dns=BEHIND_GATEWAY_API.dns,
+    exposure=BEHIND_GATEWAY_API.exposure,
+)
+"""The same behind a Gateway of others: all that production might choose otherwise, where each thing takes long."""

@@ -10,7 +10,6 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +20,8 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from answering import Answering
 
 Manifest = Mapping[str, Any]
 Secrets = Mapping[tuple[str, str], str]  # by (name, key)
@@ -374,11 +375,10 @@ class StandInRegistry:
 
         self._server = ThreadingHTTPServer((LOCALHOST, 0), Handler)
         self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._answering = Answering(self._server)
 
     def __enter__(self) -> "StandInRegistry":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._answering.close()

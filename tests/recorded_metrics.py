@@ -187,9 +187,9 @@ class Series:
     parts: tuple[tuple[float, int], ...] = ()
     """Of a bucket: what it and each bucket below it adds, with what makes it go its own way."""
 
-    def course(self) -> Iterator[tuple[int, float]]:
+    def course(self, step: int) -> Iterator[tuple[int, float]]:
         """Its values, by the times at which it has one."""
-        times = range(START, END + 1, STEP)
+        times = range(START, END + 1, step)
         if self.name == "ALERTS":
             spans = [span for labels, span in FIRED if labels == self.labels]
             return ((time, 1.0) for time in times if any(since <= time <= until for since, until in spans))
@@ -340,9 +340,10 @@ def configuration(manifests: Manifests) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Store:
-    """A Prometheus that holds them."""
+    """A Prometheus that holds them, and how many seconds lie between two values."""
 
     port: int
+    step: int
 
     def _ask(self, path: str, **parameters: str) -> list[dict[str, Any]]:
         url = f"http://{LOCALHOST}:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
@@ -358,19 +359,22 @@ class Store:
         """The answer at a time, the last one unless given."""
         return self._ask("query", query=ask, time=str(time))
 
-    def course(self, ask: str, *, step: int = STEP, since: int = START + 600) -> list[dict[str, Any]]:
+    def course(self, ask: str, *, step: int = 0, since: int = START + 600) -> list[dict[str, Any]]:
         """The answer over time."""
-        return self._ask("query_range", query=ask, start=str(since), end=str(END), step=str(step))
+        return self._ask("query_range", query=ask, start=str(since), end=str(END), step=str(step or self.step))
 
 
 @contextmanager
-def recorded_store(manifests: Manifests, agents: Iterable[str], folder: Path) -> Generator[Store, None, None]:
+def recorded_store(
+    manifests: Manifests, agents: Iterable[str], folder: Path, step: int = STEP
+) -> Generator[Store, None, None]:
     """A real Prometheus that holds the recorded metrics of an application.
 
     Args:
         manifests: All that is rendered.
         agents: The jobs that are agents.
         folder: Where it keeps them.
+        step: How many seconds lie between two values.
     """
     prometheus, promtool = shutil.which("prometheus"), shutil.which("promtool")
     assert prometheus, "prometheus was not asked for"
@@ -380,7 +384,7 @@ def recorded_store(manifests: Manifests, agents: Iterable[str], folder: Path) ->
         for series in scraped(manifests, agents):
             labels = ",".join(f'{label}="{value}"' for label, value in series.labels.items())
             name = f"{series.name}{{{labels}}}"
-            file.writelines(f"{name} {value:.14g} {time}\n" for time, value in series.course())
+            file.writelines(f"{name} {value:.14g} {time}\n" for time, value in series.course(step))
         file.write("# EOF\n")
     data = folder / "data"
     made = subprocess.run(
@@ -405,7 +409,7 @@ def recorded_store(manifests: Manifests, agents: Iterable[str], folder: Path) ->
     try:
         ready = eventually(lambda: answers(f"http://{LOCALHOST}:{port}/-/ready"), BEGIN)
         assert ready, log.read_text(errors="replace")
-        yield Store(port)
+        yield Store(port, step)
     finally:
         process.terminate()
         process.wait(BEGIN)

@@ -8,24 +8,26 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-# It starts some thousand times, and sh and awk do so in a tenth of the time that Python takes. Nothing but it may be on
-# PATH, so it asks for the others by `command -p`.
+# It starts some thousand times, and a shell that starts nothing does so in a tenth of the time of a Python. Nothing
+# but it may be on PATH, so it asks for the others by `command -p`, and for `cat` only where there is something to read.
 _PROGRAM = """\
 #!/bin/sh
-folder=${0%/*} program=${0##*/} line="$*"
-if [ -t 0 ] || [ /dev/stdin -ef /dev/null ]; then : >"$folder/stdin.$$"; else command -p cat >"$folder/stdin.$$"; fi
+folder=${0%/*} program=${0##*/} line="$*" number=
+exec 3>"$folder/stdin.$$"
+if [ -t 0 ] || [ /dev/stdin -ef /dev/null ]; then :
+elif [ -s /dev/stdin ]; then command -p cat >&3
+elif IFS= read -r first; then printf '%s\\n' "$first" >&3; command -p cat >&3
+else printf %s "$first" >&3
+fi
+exec 3>&-
 printf '%s\\0' "$program" "$$" "${DOCKER_HOST+set}" "${DOCKER_HOST-}" "$#" "$@" >>"$folder/calls"
-number=$(command -p awk -f "$folder/answers" -f "$folder/last" -- "$program" "$line" "$folder")
+given() { read -r times <"$folder/given.$1"; [ "${#times}" -lt "$2" ]; }
+. "$folder/answers"
 [ -n "$number" ] || { printf '%s\\n' "unexpected call: $program $line" >&2; exit 1; }
-. "$folder/answer.$number"
-"""
-_FIRST = """\
-function given(number,    text) { getline text < (ARGV[3] "/given." number); return length(text) }
-"""
-_LAST = """\
-BEGIN { print number; exit }
+"answer_$number" "$@"
 """
 
 
@@ -58,8 +60,7 @@ class StandIns:
         for program in programs:
             (folder / program).write_text(_PROGRAM)
             (folder / program).chmod(0o755)
-        (folder / "answers").write_text(_FIRST)
-        (folder / "last").write_text(_LAST)
+        (folder / "answers").touch()
 
     def answer(
         self,
@@ -77,8 +78,7 @@ class StandIns:
 
         Args:
             program: Which program.
-            pattern: A regular expression that the arguments, with blanks between them, must contain. POSIX knows it
-                too.
+            pattern: A regular expression that the arguments, with blanks between them, must contain: see `globs`.
             stdout: What it prints.
             stderr: What it complains.
             status: Its exit status.
@@ -86,20 +86,21 @@ class StandIns:
             times: How often it answers so; always unless given.
             copies: Files that it copies, by the numbers of the arguments that name them.
         """
-        assert not re.search(r"\\\w|[*+?]\?|\(\?", pattern), f"POSIX has no {pattern}"
         number = self._answers
-        asked = f'ARGV[1] == "{program}" && ARGV[2] ~ /{pattern.replace("/", chr(92) + "/")}/'
+        asked = "|".join(f"{program}:{glob}" for glob in globs(pattern))
+        then = f"number={number}"
         steps = [f"printf %s {shlex.quote(stdout)}", f"printf %s {shlex.quote(stderr)} >&2"]
         if times is not None:
-            asked += f" && given({number}) < {times}"
+            (self.folder / f"given.{number}").touch()
+            then = f"if given {number} {times}; then {then}; fi"
             steps.insert(0, f'printf x >>"$folder/given.{number}"')
         steps += [f'command -p cp "${{{source + 1}}}" "${{{target + 1}}}"' for source, target in copies]
         if seconds:
             assert status == 0, "it becomes a `sleep`, so that whoever stops it stops all of it"
             steps.append(f"PATH=/usr/bin:/bin exec sleep {seconds}")
-        (self.folder / f"answer.{number}").write_text("\n".join([*steps, f"exit {status}", ""]))
         with (self.folder / "answers").open("a") as answers:
-            answers.write(f"BEGIN {{ if ({asked}) number = {number} }}\n")
+            answers.write(f"case $program:$line in {asked}) {then};; esac\n")
+            answers.write("\n".join([f"answer_{number}() {{", *steps, f"exit {status}", "}", ""]))
         self._answers += 1
 
     @property
@@ -118,3 +119,19 @@ class StandIns:
     def lines(self, program: str = "") -> list[str]:
         """The command lines of one program, or of all."""
         return [call.line for call in self.calls if program in ("", call.program)]
+
+
+@cache
+def globs(pattern: str) -> list[str]:
+    """What contains a regular expression, as patterns of a shell: it compares by them itself, and starts no program.
+
+    Of regular expressions it may have `^` at the beginning, `$` at the end, `.*`, choices such as `(a|b)`, and a
+    backslash before what is meant as it is. Any other dot is one.
+    """
+    found = [""]
+    for choice, every, meant, plain in re.findall(r"\(([^()]*)\)|(\.\*)|\\(\W)|(.)", pattern.strip("^$")):
+        assert not plain or plain not in "*+?[](){}^$|\\", f"a shell has no {plain}: {pattern}"
+        parts = ["*"] if every else map(shlex.quote, choice.split("|") if choice else (meant or plain))
+        found = [begun + part for part in parts for begun in found]
+    before, after = ("" if pattern.startswith("^") else "*"), ("" if pattern.endswith("$") else "*")
+    return [f"{before}{one}{after}" for one in found]

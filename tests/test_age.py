@@ -16,7 +16,7 @@ import pytest
 from ai_interviewer import PROD, AiInterviewer, EnvironmentSettings
 from ai_interviewer.__main__ import operated
 from backup_harness import BackupPod, Bucket, Clock, Cluster, copy_claim, job_of, seal
-from conftest import read_manifests, requires
+from conftest import grid, read_manifests, requires
 from mcpmesh_k8s import Age, Backup, ClaimTarget, Image, RestoreDrill, S3Target, SettingError
 from mcpmesh_k8s.operations import Minikube, backups
 from mcpmesh_k8s.operations.cli import main
@@ -33,6 +33,7 @@ RECIPIENT = "age1qhjjyqga2x7ke3tr7yzw2myccp42yfxtfedr3xenrhkq8mfhuyuq6rljy0"
 IDENTITY = "AGE-SECRET-KEY-17HJY3ERHSSW598XLCTW9VAR8V6ANHX2LYCD9K023JN09HLVGUU7QFJKSNV"
 IN_A_SAFE = "age1dhtsrykwu8y20955233xklcz7jkmh72umvnh8hezn6svqct4g9ls0rcdk4"
 OF_THE_SAFE = "AGE-SECRET-KEY-1X2XZFTLAH565AMLFH3ZZ4YQTWXS24VQVM405WAN4K4MPFCG6XFNSL8UE5A"
+OF_ANOTHER = "AGE-SECRET-KEY-1KK8L5CEZXGVYVW6GFQFR6DS5S90A5DMN7EAPDPMC2DFXU8NCCT5S8XQP62"
 NAME = "ai-interviewer-redis-backup"
 AGE = Age(
     recipients=(RECIPIENT, IN_A_SAFE),
@@ -124,7 +125,10 @@ def test_of_an_encrypted_backup_nothing_can_be_read(pod: BackupPod) -> None:
         assert told not in everything
 
 
-@pytest.mark.parametrize("text", [IDENTITY, OF_THE_SAFE])
+@pytest.mark.parametrize(
+    "text",
+    grid([IDENTITY, OF_THE_SAFE, f"{OF_ANOTHER}\n{IDENTITY}"], short=[OF_THE_SAFE, f"{OF_ANOTHER}\n{IDENTITY}"]),
+)
 def test_each_identity_brings_it_back(
     rendered: Sequence[Manifest],
     redis: Pod,
@@ -153,7 +157,7 @@ def test_each_identity_brings_it_back(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("", "there is no identity here that opens it"), (OF_THE_SAFE[:-1] + "Q", "cannot be decrypted")]
+    ("text", "said"), [("", "there is no identity here that opens it"), (OF_ANOTHER, "cannot be decrypted")]
 )
 def test_without_an_identity_of_its_own_it_is_not_opened(
     rendered: Sequence[Manifest], redis: Pod, pod: BackupPod, tmp_path: Path, text: str, said: str

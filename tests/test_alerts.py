@@ -10,12 +10,14 @@ import json
 import re
 import subprocess
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ai_interviewer import PROD, AiInterviewer
+from conftest import at_each
 from mcpmesh_k8s import (
     Alertmanager,
     AlertmanagerSettings,
@@ -179,13 +181,14 @@ def test_every_alert_has_its_runbook_and_every_runbook_its_alert(rules: dict[str
     assert sorted(RUNBOOK_PAGES) == sorted(rules)
 
 
+@cache
 def workloads() -> set[str]:
     """The short names of what runs in production."""
     kinds = re.compile(r"^kind: (?:Deployment|StatefulSet)\nmetadata:\n(?:  .*\n)*?  name: ai-interviewer-(.+)$", re.M)
     return {name for path in (ROOT / "dist/prod").glob("*.yaml") for name in kinds.findall(path.read_text("utf-8"))}
 
 
-@pytest.mark.parametrize("name", sorted(RUNBOOK_PAGES))
+@at_each("name", sorted(RUNBOOK_PAGES))
 def test_a_runbook_says_what_how_and_when_with_commands_that_there_are(name: str) -> None:
     page = RUNBOOK_PAGES[name]
     assert page.startswith(f"# {name}\n")

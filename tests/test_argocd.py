@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cdk8s_plus_27 import k8s
 
 from ai_interviewer import DEV, PROD, AiInterviewer, ArgoCd
-from conftest import ROOT, Manifest, Manifests, close
+from conftest import ROOT, Manifest, Manifests, at_each, close
 from environments import EVERY, SHARED, said_of
 from mcpmesh_k8s import (
     Application,
@@ -26,6 +25,7 @@ from mcpmesh_k8s import (
     Compute,
     Container,
     Hook,
+    NoProbes,
     Phase,
     Port,
     Readiness,
@@ -40,6 +40,7 @@ from mcpmesh_k8s import (
     images,
 )
 from mcpmesh_k8s.kubernetes.manifest import at, containers_of, each, name_of, template_of
+from plain_cdk8s import k8s
 
 WAVE = "argocd.argoproj.io/sync-wave"
 OPTIONS = "argocd.argoproj.io/sync-options"
@@ -393,6 +394,7 @@ MAIN = Container(
     user=User(uid=1, gid=1),
     compute=Compute(cpu="1", memory="1Gi"),
     ports=(Port(number=8000),),
+    probes=NoProbes(because="No test starts it."),
 )
 
 
@@ -463,7 +465,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@at_each("case", REFUSED)
 def test_argocd_is_not_told(case: str) -> None:
     make, words = REFUSED[case]
     with pytest.raises(SettingError, match=words) as caught:

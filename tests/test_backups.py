@@ -25,7 +25,7 @@ NAME = "ai-interviewer-redis-backup"
 TAKE = """\
 set -eu
 mkdir "$1/in a folder"
-printf 'one' >"$1/in a folder/one ' \\" $"
+printf 'one' >"$1/in a folder/one ' \\" $ "
 date +%s%N >"$1/other"
 printf '{"version":"7","facts":{"keys":1}}\\n'
 """
@@ -99,7 +99,7 @@ def test_what_is_read_is_what_was_written(pod: BackupPod, clock: Clock) -> None:
     pod.run(clock.says("20261130T023000Z"))
     sums, _, content = pod.ask("read", "20261130T023000Z").partition(b"\n\n")
     other = (pod.backups / "20261130T023000Z/data/other").read_bytes()
-    assert [line.split(b" ", 2)[2] for line in sums.splitlines()] == [b"in a folder/one ' \" $", b"other"]
+    assert [line.split(b" ", 2)[2] for line in sums.splitlines()] == [b"in a folder/one ' \" $ ", b"other"]
     assert content == b"one" + other
     assert b"has no backup ../../etc" in pod.ask("read", "../../etc", status=1)
     assert b"has no backup 20261130T023001Z of redis" in pod.ask("read", "20261130T023001Z", status=1)
@@ -144,7 +144,7 @@ def test_the_last_of_each_day_week_and_month_stays(pod: BackupPod, clock: Clock)
             (date(2027, 2, 22), (2, 6, 12)),
             (date(2099, 12, 1), (1, 0, 4)),
         ],
-        short=((date(2019, 12, 20), (3, 3, 3)), (date(2027, 2, 22), (2, 6, 12))),
+        short=((date(2019, 12, 20), (3, 3, 3)),),
     ),
 )
 def test_weeks_and_months_are_those_of_the_calendar(
@@ -281,16 +281,16 @@ def test_a_moment_that_there_was_is_not_written_again(pod: BackupPod, clock: Clo
 def test_what_is_the_same_takes_its_room_once(pod: BackupPod, clock: Clock) -> None:
     for night in (28, 29, 30):
         pod.run(clock.says(f"202611{night}T023000Z"))
-    same = {(pod.backups / name / "data/in a folder/one ' \" $").stat().st_ino for name in pod.names}
+    same = {(pod.backups / name / "data/in a folder/one ' \" $ ").stat().st_ino for name in pod.names}
     other = {(pod.backups / name / "data/other").stat().st_ino for name in pod.names}
     assert (len(pod.names), len(same), len(other)) == (3, 1, 3)
 
 
 def test_what_rotted_in_the_one_before_is_told_and_not_taken_over(pod: BackupPod, clock: Clock) -> None:
     pod.run(clock.says("20261129T023000Z"))
-    (pod.backups / "20261129T023000Z/data/in a folder/one ' \" $").write_text("two")
+    (pod.backups / "20261129T023000Z/data/in a folder/one ' \" $ ").write_text("two")
     said = pod.run(clock.says("20261130T023000Z"), status=1)
-    assert "the backup 20261129T023000Z is damaged: in a folder/one ' \" $ is not what was written" in said
+    assert "the backup 20261129T023000Z is damaged: in a folder/one ' \" $  is not what was written" in said
     require_whole(pod, "20261130T023000Z")
 
 

@@ -216,6 +216,29 @@ def test_ctrl_c_at_a_terminal_ends_without_a_traceback(tmp_path: Path, workplace
     assert eventually(lambda: not list(tmp_path.glob("tmp*")), 10)
 
 
+def test_ctrl_c_in_the_middle_of_a_synthesis_is_no_traceback(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys, main
+from mcpmesh_k8s.kubernetes import application
+application.ApiObjects.add = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+sys.exit(main.main())
+"""
+    ended = interrupted(tmp_path, "-c", program)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "stopped\n")
+
+
+def interrupted(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """A Python that finds modules of this folder first."""
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
 # --- what is deployed ---
 
 

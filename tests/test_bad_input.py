@@ -40,6 +40,7 @@ from mcpmesh_k8s import (
     MetricsEndpoint,
     MountedSource,
     NamespacePods,
+    NoProbes,
     NoTls,
     OAuth2ProxySettings,
     OpenIdConnect,
@@ -147,6 +148,7 @@ def service(
             ports=ports,
             variables=environment,
             volumes=volumes,
+            probes=NoProbes(because="No test starts it."),
         ),
     )
 
@@ -661,18 +663,25 @@ def login_of(environment: EnvironmentSettings) -> OAuth2ProxySettings:
     return environment.login
 
 
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> AiInterviewer:
+    """A good environment, which none of the cases lets be written."""
+    return application(tmp_path_factory.mktemp("good"), replace(PROD, name="other"))
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_is_refused_with_words_that_help_and_nothing_is_written(name: str, tmp_path: Path) -> None:
+def test_is_refused_with_words_that_help_and_nothing_is_written(name: str, good: AiInterviewer, tmp_path: Path) -> None:
     case = CASES[name]
     earlier = tmp_path / "dev" / "0000-foundation.k8s.yaml"
     earlier.parent.mkdir()
     earlier.write_text(EARLIER)
     with pytest.raises(case.error) as caught:
         # A good environment comes first: it must not be written either.
-        synthesize([application(tmp_path, replace(PROD, name="other")), case.build(tmp_path)])
+        synthesize([good, case.build(tmp_path)])
     for words in case.says:
         assert words in str(caught.value)
     assert earlier.read_text() == EARLIER
     left = {path.name for path in tmp_path.iterdir()} - {"inputs", "file"}
     assert left == {"dev"}, "something was half-written"
     assert [path.name for path in earlier.parent.iterdir()] == [earlier.name]
+    assert not good.directory.exists()

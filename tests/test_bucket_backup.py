@@ -79,12 +79,12 @@ def test_a_backup_is_sent_and_its_manifest_comes_last(pod: BackupPod, bucket: Bu
     assert "event=backup store=redis name=20261130T023000Z bytes=" in said
     place = "target/backups/prod/redis/20261130T023000Z"
     copies = [words.split(f" {place}/")[1] for words in bucket.said if words.startswith("cp ")]
-    assert copies == ["data/in a folder/one ' \" $", "data/other", "sums", "manifest.json"]
+    assert copies == ["data/in a folder/one ' \" $ ", "data/other", "sums", "manifest.json"]
     assert {words.split(" ")[0] for words in bucket.said} == {"ls", "cp", "cat"}
     (manifest,) = pod.listed()
     assert (manifest["name"], manifest["files"], manifest["taken"]["version"]) == ("20261130T023000Z", 2, "7")
     sums, _, content = pod.ask("read", "20261130T023000Z").partition(b"\n\n")
-    assert [line.split(b" ", 2)[2] for line in sums.splitlines()] == [b"in a folder/one ' \" $", b"other"]
+    assert [line.split(b" ", 2)[2] for line in sums.splitlines()] == [b"in a folder/one ' \" $ ", b"other"]
     assert content == b"one" + (bucket.folder / place / "data/other").read_bytes()
 
 
@@ -139,7 +139,7 @@ def test_a_drill_fetches_the_newest_whole_one(
         secrets=SECRETS,
         variables={"PATH": bucket.path},
     )
-    drill.script("try.sh", 'cat "$1/in a folder/one \' \\" \\$"')
+    drill.script("try.sh", 'cat "$1/in a folder/one \' \\" \\$ "')
     assert "one" in drill.run()
     assert "event=drill store=redis name=20261129T023000Z bytes=" in drill.run()
     (bucket.folder / "target/backups/prod/redis/20261129T023000Z/data/other").write_text("rotten")

@@ -25,6 +25,7 @@ from mcpmesh_k8s import (
     Namespace,
     NamespaceSettings,
     Nodes,
+    NoProbes,
     Phase,
     Placement,
     PodAffinityTerm,
@@ -79,6 +80,7 @@ class Shop:
             user=User(uid=1000, gid=1000),
             compute=Compute(cpu=cpu, memory="16Mi", ephemeral_storage="1Mi"),
             volumes=(Claim(size="1Gi"),) if claim else (),
+            probes=NoProbes(because="No test starts it."),
         )
         availability = Availability(scale=scale, min_available=keep, priority_class=priority)
         kind(self.phase, WorkloadSettings(name=name, container=container, extras=extras, availability=availability))
@@ -333,6 +335,7 @@ def test_an_order_of_its_own_belongs_to_each_namespace() -> None:
             image=Image(repository="acme/shop", tag="1.2.3"),
             user=User(uid=1000, gid=1000),
             compute=Compute(cpu="100m", memory="16Mi"),
+            probes=NoProbes(because="No test starts it."),
         )
         Workload(
             phase,

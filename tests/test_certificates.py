@@ -23,6 +23,7 @@ from mcpmesh_k8s import (
     HttpGet,
     Image,
     Manifest,
+    NoProbes,
     Phase,
     Port,
     Probes,
@@ -47,6 +48,7 @@ MAIN = Container(
     user=User(uid=70, gid=70),
     compute=Compute(cpu="100m", memory="64Mi"),
     ports=(Port(number=8000),),
+    probes=NoProbes(because="No test starts it."),
 )
 BY_CA = CertificateSettings(workload="db", source=CertManager(issuer="shop-ca"))
 
@@ -60,7 +62,7 @@ def phase() -> Phase:
 def runs(scope: Phase, *volumes: Volume, probes: Probes | None = None) -> Workload:
     container = Container(
         name=MAIN.name, image=MAIN.image, user=MAIN.user, compute=MAIN.compute, ports=MAIN.ports, volumes=volumes,
-        probes=probes,
+        probes=probes or NoProbes(because="No test starts it."),
     )  # fmt: skip
     return Workload(scope, WorkloadSettings(name="db", container=container))
 

@@ -77,7 +77,8 @@ def store(
 ) -> Generator[Store, None, None]:
     """What Prometheus knows of it."""
     agents = [agent.name for agent in whole.application.find_all(Agent)]
-    with recorded_store(whole.manifests, agents, tmp_path_factory.mktemp("store")) as running:
+    # A value each other minute is enough for an answer, and takes half as long as what pictures are drawn of.
+    with recorded_store(whole.manifests, agents, tmp_path_factory.mktemp("store"), step=120) as running:
         yield running
 
 

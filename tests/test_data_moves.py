@@ -16,6 +16,7 @@ from ast import literal_eval
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,11 +45,13 @@ from mcpmesh_k8s.operations.moves import (
     Owner,
     Server,
     Side,
+    Stores,
     export_data,
     import_data,
     stores_of,
     verify_data,
 )
+from mcpmesh_k8s.operations.moves.export import new_folder
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError
 from mcpmesh_k8s.services._minio_mover import MinioMover
 from mcpmesh_k8s.services._postgres_mover import PostgresMover
@@ -57,7 +60,6 @@ from mesh_harness import LOCALHOST, eventually, free_port
 from processes import Account
 from redis_client import ask_redis
 
-STORES = stores_of(AiInterviewer(PROD, outdir="unused"))
 SCRIPTS = sorted(Path(mcpmesh_k8s.__file__).parent.glob("services/*_files/*.sh"))
 
 REGISTRY = r"""
@@ -117,7 +119,7 @@ def fill_redis(end: End) -> None:
     """Every type of value, in several databases, with and without an end."""
     fill = (
         "redis.call('SELECT', 0) "
-        "for i = 1, 2000 do redis.call('SET', 'user:' .. i, 'v\\0\\255' .. i) end "
+        "for i = 1, 500 do redis.call('SET', 'user:' .. i, 'v\\0\\255' .. i) end "
         "redis.call('SET', 'nul\\0\\n key', string.char(0, 255, 13, 10)) redis.call('SET', 'number', 42) "
         "redis.call('SET', 'long', string.rep('ab', 50000)) "
         "for i = 1, 600 do redis.call('RPUSH', 'list', 'e' .. i) redis.call('SADD', 'set', 'm' .. i) "
@@ -269,10 +271,49 @@ def stand_ins(request: pytest.FixtureRequest) -> Generator[None]:
         yield
 
 
+@cache
+def all_stores() -> Stores:
+    """The stores of production."""
+    return stores_of(AiInterviewer(PROD, outdir="unused"))
+
+
 def store_called(name: str) -> Store:
     """A store of the tree."""
-    (found,) = (store for store in STORES.stores if store.name == name)
+    (found,) = (store for store in all_stores().stores if store.name == name)
     return found
+
+
+def only(name: str) -> Stores:
+    """One of them, for what the others have no part in: to move them all starts some hundred programs."""
+    return replace(all_stores(), stores=(store_called(name),))
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A PostgreSQL with one of the databases. Two of them are the same server here."""
+
+    name: str
+    database: str
+
+    def mover(self, side: AnySide) -> Mover:
+        whole = store_called("postgres").mover(side)
+        assert isinstance(whole, PostgresMover)
+        return replace(whole, databases={self.database: whole.databases[self.database]})
+
+
+def only_interviews() -> Stores:
+    """The databases without that of the registry."""
+    return replace(all_stores(), stores=(Partial("postgres", "ai_interviewer"),))
+
+
+@contextmanager
+def alone(stage: Stage, name: str) -> Generator[Stores]:
+    """One of them, in a stack of which nothing else runs."""
+    stage.run_clients(stage.compose, f"{name}\n")
+    try:
+        yield only(name)
+    finally:
+        stage.run_clients(stage.compose, IDLE_COMPOSE)
 
 
 def compose_of(stage: Stage) -> ComposeSide:
@@ -283,27 +324,19 @@ CLUSTER = ClusterSide(kubectl=Kubectl(context=CONTEXT, namespace=NAMESPACE))
 SERVER = Server(service="store", workload="statefulset/shop-store", container="store")
 
 
-@pytest.fixture(scope="module")
-def exported(stage: Stage) -> Path:
-    """An export of the Compose stack."""
-    folder = stage.folder / "exported"
-    with on_path(stage):
-        export_data(compose_of(stage), STORES, folder)
-    return folder
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """An export of the Compose stack, and what that held before and after."""
+
+    folder: Path
+    before: Mapping[str, object]
+    after: Mapping[str, object]
 
 
 @pytest.fixture(scope="module")
-def imported(stage: Stage, exported: Path) -> Path:
-    """The export of the Compose stack, after it was imported into the cluster."""
-    with on_path(stage):
-        assert all(row.ok for row in import_data(CLUSTER, STORES, exported))
-    return exported
+def taken(stage: Stage) -> Taken:
+    """It is made where a killed one has left something."""
 
-
-# --- what an export is ---
-
-
-def test_the_source_is_as_it_was_before(stage: Stage) -> None:
     def state() -> dict[str, object]:
         persistence = str(stage.compose.redis("INFO", "persistence")).splitlines()
         kept = ("rdb_changes_since_last_save:", "rdb_last_save_time:", "aof_current_size:", "aof_base_size:")
@@ -313,11 +346,39 @@ def test_the_source_is_as_it_was_before(stage: Stage) -> None:
             "redis persistence": [line for line in persistence if line.startswith(kept)],
         }
 
+    folder = stage.folder / "exported"
+    (stage.folder / ".exported.new/postgres").mkdir(parents=True)
     # Redis writes its file a moment later while the disk is busy.
     assert eventually(lambda: "aof_buffer_length:0" in str(stage.compose.redis("INFO", "persistence")), 20)
     before = state()
-    export_data(compose_of(stage), STORES, stage.folder / "only-read")
-    assert state() == before
+    with on_path(stage):
+        export_data(compose_of(stage), all_stores(), folder)
+    return Taken(folder=folder, before=before, after=state())
+
+
+@pytest.fixture(scope="module")
+def exported(taken: Taken) -> Path:
+    """An export of the Compose stack."""
+    return taken.folder
+
+
+@pytest.fixture(scope="module")
+def imported(stage: Stage, exported: Path) -> Path:
+    """The export of the Compose stack, after it was imported into the cluster."""
+    with on_path(stage):
+        assert all(row.ok for row in import_data(CLUSTER, all_stores(), exported))
+    return exported
+
+
+# --- what an export is ---
+
+
+def test_the_source_is_as_it_was_before(taken: Taken) -> None:
+    assert taken.after == taken.before
+
+
+def test_what_a_killed_export_left_is_in_nobodys_way(taken: Taken) -> None:
+    assert list(taken.folder.parent.glob(".*.new")) == []
 
 
 def test_an_export_holds_what_the_manifest_says_and_is_for_its_owner_alone(stage: Stage, exported: Path) -> None:
@@ -336,7 +397,7 @@ def test_an_export_holds_what_the_manifest_says_and_is_for_its_owner_alone(stage
         "redis/dump.rdb",
     }
     redis, databases = (manifest["stores"][name]["facts"] for name in ("redis", "postgres"))
-    assert (redis["keys"], redis["expiring"]) == (2016, 3)
+    assert (redis["keys"], redis["expiring"]) == (516, 3)
     tables = {count["what"]: count["count"] for count in databases["databases"]["mcpmesh"]["counts"]}
     assert tables["table public.agents"] == 3000
     assert tables["sequence public.identity_id_seq"] == 160
@@ -347,7 +408,7 @@ def test_an_export_holds_what_the_manifest_says_and_is_for_its_owner_alone(stage
 def test_no_secret_is_in_a_command_line_or_in_an_export(
     stage: Stage, imported: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    verify_data(CLUSTER, STORES, imported)
+    verify_data(CLUSTER, all_stores(), imported)
     secrets = [*COMPOSE_ROOT, *CLUSTER_ROOT, stage.cluster.redis_password, "mcpmesh123", "analyst-password", "SCRAM"]
     written = [path.read_bytes() for path in imported.rglob("*") if path.is_file()]
     texts = [json.dumps(stage.calls), *capfd.readouterr(), *(content.decode("latin1") for content in written)]
@@ -365,7 +426,7 @@ def test_mc_keeps_no_settings(stage: Stage, imported: Path) -> None:
 def test_an_export_is_never_overwritten(stage: Stage, exported: Path) -> None:
     before = (exported / "manifest.json").stat()
     with pytest.raises(OperationError, match="never overwritten"):
-        export_data(compose_of(stage), STORES, exported)
+        export_data(compose_of(stage), all_stores(), exported)
     assert (exported / "manifest.json").stat() == before
 
 
@@ -387,16 +448,24 @@ EXPORT_STEPS = {
 def test_an_export_that_fails_leaves_nothing(stage: Stage, step: str, tmp_path: Path) -> None:
     stage.fail(*EXPORT_STEPS[step])
     with pytest.raises(OperationError, match="injected"):
-        export_data(compose_of(stage), STORES, tmp_path / "out")
+        export_data(compose_of(stage), all_stores(), tmp_path / "out")
     assert stage.failed
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_export_left_is_in_nobodys_way(stage: Stage, tmp_path: Path) -> None:
-    (tmp_path / ".out.new").mkdir()
-    (tmp_path / ".out.new/postgres").mkdir()
-    export_data(compose_of(stage), STORES, tmp_path / "out")
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+def test_of_two_commands_that_write_one_folder_at_once_the_second_is_refused_and_spoils_nothing(
+    tmp_path: Path,
+) -> None:
+    with new_folder(tmp_path / "out") as one:
+        (one / "dump").write_text("personal data")
+        refused = pytest.raises(OperationError, match=r"Another command writes .*/out at this moment\. Name another")
+        with refused, new_folder(tmp_path / "out"):
+            pass
+        with new_folder(tmp_path / "other"):
+            pass
+    assert (tmp_path / "out/dump").read_text() == "personal data"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "out"]
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("tail", ["exit 1", "exit 0"])
@@ -408,7 +477,7 @@ def test_half_a_dump_is_no_export(stage: Stage, tmp_path: Path, tail: str) -> No
     stage.use_programs(stage.compose, f"{tmp_path}:{path}")
     try:
         with pytest.raises(OperationError, match="dumping database" if tail == "exit 1" else "reading the whole dump"):
-            export_data(compose_of(stage), STORES, tmp_path / "out")
+            export_data(compose_of(stage), all_stores(), tmp_path / "out")
     finally:
         stage.use_programs(stage.compose, path)
     assert not (tmp_path / "out").exists()
@@ -424,7 +493,7 @@ def test_counts_are_those_of_the_dump_while_the_source_is_written_to(stage: Stag
     path = stage.compose.postgres["PATH"]
     stage.use_programs(stage.compose, f"{tmp_path}:{path}")
     try:
-        export_data(compose_of(stage), STORES, tmp_path / "out")
+        export_data(compose_of(stage), only("postgres"), tmp_path / "out", live=True)
     finally:
         stage.use_programs(stage.compose, path)
         written = stage.compose.sql("mcpmesh", "SELECT count(*) FROM busy; DROP TABLE busy;")
@@ -459,13 +528,16 @@ def test_data_do_not_move_while_clients_run_unless_it_is_said(
     stage.run_clients(end, running)
     try:
         before = untouched(end)
-        for move in (lambda: export_data(side, STORES, tmp_path / "out"), lambda: import_data(side, STORES, exported)):
+        for move in (
+            lambda: export_data(side, all_stores(), tmp_path / "out"),
+            lambda: import_data(side, all_stores(), exported),
+        ):
             with pytest.raises(
                 OperationError, match=rf"These clients run in .*: {named}\. Stop them: {stopping} {named}$"
             ):
                 move()
         assert untouched(end) == before
-        export_data(side, STORES, tmp_path / "out", live=True)
+        export_data(side, only("redis"), tmp_path / "out", live=True)
     finally:
         stage.run_clients(end, idle)
     assert (tmp_path / "out/manifest.json").exists()
@@ -507,7 +579,7 @@ def test_a_damaged_export_is_refused_before_anything_else(
     damage(folder / part)
     calls = len(stage.calls)
     with pytest.raises(OperationError, match=rf"{Path(part).name} is (missing|not what was exported)\. Export again"):
-        import_data(CLUSTER, STORES, folder)
+        import_data(CLUSTER, all_stores(), folder)
     assert len(stage.calls) == calls
 
 
@@ -515,7 +587,7 @@ def test_a_file_that_was_added_is_refused(exported: Path, tmp_path: Path) -> Non
     folder = shutil.copytree(exported, tmp_path / "copy")
     (folder / f"minio/{BUCKET}/more.pdf").write_bytes(b"")
     with pytest.raises(OperationError, match=r"more\.pdf was added"):
-        import_data(CLUSTER, STORES, folder)
+        import_data(CLUSTER, all_stores(), folder)
 
 
 @pytest.mark.parametrize(
@@ -524,9 +596,9 @@ def test_a_file_that_was_added_is_refused(exported: Path, tmp_path: Path) -> Non
 def test_a_manifest_that_is_none_is_refused(exported: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(OperationError, match="Export again"):
-        import_data(CLUSTER, STORES, tmp_path)
+        import_data(CLUSTER, all_stores(), tmp_path)
     with pytest.raises(OperationError, match="no export"):
-        import_data(CLUSTER, STORES, tmp_path / "elsewhere")
+        import_data(CLUSTER, all_stores(), tmp_path / "elsewhere")
 
 
 DAMAGED_FACTS: tuple[dict[str, object], ...] = (
@@ -552,7 +624,7 @@ def test_damage_from_before_the_manifest_is_found_before_the_target_is_touched(
     agree(folder)
     before = untouched(stage.cluster)
     with pytest.raises(OperationError, match=r"reading the whole dump .* failed"):
-        import_data(CLUSTER, STORES, folder)
+        import_data(CLUSTER, all_stores(), folder)
     assert untouched(stage.cluster) == before
 
 
@@ -567,7 +639,7 @@ def test_facts_that_are_damaged_are_refused_before_the_target_is_touched(
     (folder / "manifest.json").write_text(json.dumps(manifest))
     before = untouched(stage.cluster)
     with pytest.raises(OperationError, match=rf"part of kind {store} is damaged .*\. Export again"):
-        import_data(CLUSTER, STORES, folder)
+        import_data(CLUSTER, all_stores(), folder)
     assert untouched(stage.cluster) == before
 
 
@@ -577,7 +649,7 @@ def test_something_behind_a_dump_of_redis_is_refused(stage: Stage, exported: Pat
         dump.write(b"x" * 40)
     agree(folder)
     with pytest.raises(OperationError, match="bytes, and the dump in it ends after"):
-        import_data(CLUSTER, STORES, folder)
+        import_data(CLUSTER, all_stores(), folder)
 
 
 @dataclass(frozen=True)
@@ -603,7 +675,9 @@ def test_a_redis_without_room_for_both_is_not_touched(stage: Stage, exported: Pa
     before = untouched(stage.cluster)
     size = {"memory": 32 * 2**20, "disk": 2**16}[what]
     redis = store_called("redis")
-    small = replace(STORES, stores=tuple(Cramped(one, what, size) if one is redis else one for one in STORES.stores))
+    small = replace(
+        all_stores(), stores=tuple(Cramped(one, what, size) if one is redis else one for one in all_stores().stores)
+    )
     with pytest.raises(OperationError, match="are needed"):
         import_data(CLUSTER, small, exported)
     assert untouched(stage.cluster) == before
@@ -615,7 +689,7 @@ def test_more_than_redis_may_hold_is_refused(stage: Stage, exported: Path) -> No
     try:
         stage.cluster.redis("CONFIG", "SET", "maxmemory", "1mb")
         with pytest.raises(OperationError, match="may hold 1048576 bytes"):
-            import_data(CLUSTER, STORES, exported)
+            import_data(CLUSTER, all_stores(), exported)
     finally:
         stage.cluster.redis("CONFIG", "SET", "maxmemory", maximum)
     assert untouched(stage.cluster) == before
@@ -628,7 +702,7 @@ def test_more_than_the_disk_of_postgres_holds_is_refused(stage: Stage, exported:
     (folder / "manifest.json").write_text(json.dumps(manifest))
     before = untouched(stage.cluster)
     with pytest.raises(OperationError, match=r"bytes free, and \d+ are needed"):
-        import_data(CLUSTER, STORES, folder)
+        import_data(CLUSTER, all_stores(), folder)
     assert untouched(stage.cluster) == before
 
 
@@ -642,7 +716,7 @@ def test_open_sessions_are_named_and_nothing_is_touched(stage: Stage, exported: 
                 time.sleep(0.05)
             before = untouched(stage.cluster)
             with pytest.raises(OperationError, match=r"Sessions are open: the registry \(mcpmesh in mcpmesh\)"):
-                import_data(CLUSTER, STORES, exported)
+                import_data(CLUSTER, all_stores(), exported)
             assert untouched(stage.cluster) == before
         finally:
             # The server notices no sooner that its client is gone.
@@ -657,7 +731,7 @@ def test_an_object_of_the_same_name_is_never_overwritten(stage: Stage, exported:
     try:
         before = untouched(stage.cluster)
         with pytest.raises(OperationError, match=r"other objects of the same name: empty\.bin\."):
-            import_data(CLUSTER, STORES, exported)
+            import_data(CLUSTER, all_stores(), exported)
         assert untouched(stage.cluster) == before
     finally:
         file.unlink() if kept is None else file.write_bytes(kept)
@@ -790,7 +864,7 @@ def test_the_roles_of_the_target_keep_their_passwords(stage: Stage, imported: Pa
 
 def test_every_key_arrives_with_its_type_and_its_end(stage: Stage, imported: Path) -> None:
     assert redis_content(stage.cluster) == redis_content(stage.compose)
-    assert str(redis_content(stage.cluster)).endswith("2016', 7)")
+    assert str(redis_content(stage.cluster)).endswith("516', 7)")
     assert stage.cluster.redis("PEXPIRETIME", "session:a") == 4000000000123
     assert stage.cluster.redis("GET", "nul\0\n key".replace("\0", "")) is None  # the one before has a null byte
     groups = stage.cluster.redis("XINFO", "GROUPS", "mesh:trace")
@@ -829,12 +903,12 @@ def test_every_object_arrives_with_what_is_stored_beside_it(stage: Stage, import
     assert attributes[0] == attributes[1]
 
 
-def test_keys_that_expire_before_they_arrive_are_no_difference(stage: Stage, exported: Path, tmp_path: Path) -> None:
+def test_keys_that_expire_before_they_arrive_are_no_difference(stage: Stage, tmp_path: Path) -> None:
     stage.compose.redis("SET", "short", "lived", "PX", "3000")
-    export_data(compose_of(stage), STORES, tmp_path / "out")
+    export_data(compose_of(stage), only("redis"), tmp_path / "out", live=True)
     assert json.loads((tmp_path / "out/manifest.json").read_text())["stores"]["redis"]["facts"]["expiring"] == 4
     assert eventually(lambda: stage.compose.redis("EXISTS", "short") == 0, 10)
-    import_data(CLUSTER, STORES, tmp_path / "out")
+    import_data(CLUSTER, only("redis"), tmp_path / "out")
     assert stage.cluster.redis("EXISTS", "short") == 0
 
 
@@ -853,23 +927,18 @@ IMPORT_STEPS = {
     "their attributes": ("mc", "cp"),
     "the swap": ("kubectl", "RENAME TO"),
 }
-REPEATED = "the swap"
-"""After which step the import is repeated to its end. After the others, what they left is in the way of the next one:
-it must get further, to a later step, before it fails."""
+"""In their order: what one left is in the way of the next import, which must get further before it fails. That of the
+next test gets to its end."""
 
 
 @pytest.mark.parametrize(
     ("step", "how"),
     grid(
-        [*((step, "status") for step in IMPORT_STEPS), ("the restore", "interrupt"), ("the swap", "interrupt")],
-        short={
-            ("the restore", "interrupt"),
-            ("the objects", "status"),
-            ("the swap", "status"),
-        },
+        [("the restore", "interrupt"), ("the swap", "interrupt"), *((step, "status") for step in IMPORT_STEPS)],
+        short={("the restore", "interrupt"), ("the swap", "status")},
     ),
 )
-def test_an_import_that_fails_leaves_databases_and_redis_as_they_were_and_can_be_repeated(
+def test_an_import_that_fails_leaves_databases_and_redis_as_they_were(
     stage: Stage, imported: Path, step: str, how: str
 ) -> None:
     program, text = IMPORT_STEPS[step]
@@ -882,7 +951,7 @@ def test_an_import_that_fails_leaves_databases_and_redis_as_they_were_and_can_be
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     try:
         with pytest.raises((OperationError, KeyboardInterrupt)) as failure:
-            import_data(CLUSTER, STORES, imported)
+            import_data(CLUSTER, all_stores(), imported)
     finally:
         signal.signal(signal.SIGINT, handler)
     assert stage.failed
@@ -891,18 +960,14 @@ def test_an_import_that_fails_leaves_databases_and_redis_as_they_were_and_can_be
     for left in (before, after):
         del left["objects"]  # none is taken away, and some may have come
     assert after == before
-    if step == REPEATED:
-        import_data(CLUSTER, STORES, imported)
-        assert stage.cluster.redis("GET", "of the target") is None
-        same_rows(stage.compose, stage.cluster)
-        assert objects(stage.cluster) == objects(stage.compose)
 
 
-def test_an_import_cleans_up_after_a_killed_one_keeps_what_was_there_and_ends_the_exporter_s_session(
+def test_an_import_is_repeated_cleans_up_after_a_killed_one_keeps_what_was_there_and_ends_the_exporter_s_session(
     stage: Stage, imported: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The killed one left a restored database with a session, a role, files, and a second Redis that runs."""
     cluster = stage.cluster
+    cluster.redis("SET", "of the target", "yes")
     cluster.sql("postgres", "CREATE DATABASE mcpmesh_import;")
     cluster.sql(
         "postgres",
@@ -924,7 +989,7 @@ def test_an_import_cleans_up_after_a_killed_one_keeps_what_was_there_and_ends_th
             there = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'collects' AND query <> '';"
             while cluster.sql("postgres", there) == ["0"]:
                 time.sleep(0.05)
-            assert all(row.ok for row in import_data(CLUSTER, STORES, imported))
+            assert all(row.ok for row in import_data(CLUSTER, all_stores(), imported))
             _, said = session.communicate(timeout=10)
             assert own.read_bytes() == b"own"
         finally:
@@ -933,6 +998,9 @@ def test_an_import_cleans_up_after_a_killed_one_keeps_what_was_there_and_ends_th
     assert cluster.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE '%import';") == []
     assert cluster.sql("postgres", "SELECT rolname FROM pg_roles WHERE rolname = 'ghost';") == []
     assert sorted(path.name for path in (stage.folder / "cluster-redis/data").iterdir()) == ["appendonlydir"]
+    assert cluster.redis("GET", "of the target") is None
+    same_rows(stage.compose, cluster)
+    assert objects(cluster) == objects(stage.compose)
 
     # The exporter is no client: its session ends by itself, and whom it finds instead has let it in.
     assert b"terminating connection due to administrator command" in said
@@ -962,13 +1030,17 @@ def asleep(command: Sequence[str], environment: Mapping[str, str]) -> subprocess
 
 
 def test_a_redis_that_does_not_copy_is_its_own_master_again_and_the_import_can_be_repeated(
-    stage: Stage, imported: Path
+    stage: Stage, imported: Path, tmp_path: Path, long: bool
 ) -> None:
+    """With --long the databases move too: they are swapped by then, and are swapped once more."""
+    stores, folder = (all_stores(), imported) if long else (only("redis"), tmp_path / "out")
+    if not long:
+        export_data(compose_of(stage), stores, folder, live=True)
     stage.fail("kubectl", "REPLICAOF")
     with pytest.raises(OperationError, match="copying from the server beside"):
-        import_data(CLUSTER, STORES, imported)
+        import_data(CLUSTER, stores, folder)
     assert "role:master" in str(stage.cluster.redis("INFO", "replication"))
-    import_data(CLUSTER, STORES, imported)
+    import_data(CLUSTER, stores, folder)
     assert redis_content(stage.cluster) == redis_content(stage.compose)
 
 
@@ -979,10 +1051,11 @@ def test_a_difference_is_found(stage: Stage, imported: Path, capfd: pytest.Captu
     capfd.readouterr()
     try:
         with pytest.raises(OperationError, match=r"Not the same as exported: .*identity.*redis.*objects"):
-            verify_data(CLUSTER, STORES, imported)
+            verify_data(CLUSTER, all_stores(), imported)
     finally:
+        stage.cluster.sql("mcpmesh", r"UPDATE identity SET note = E'line\nbreak' WHERE id = 110;")
+        stage.cluster.redis("SET", "number", "42")
         (stage.cluster.objects / BUCKET / "empty.bin").write_bytes(b"")
-        import_data(CLUSTER, STORES, imported)
     lines = capfd.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("object ")] == ["object empty.bin: not what was exported"]
     wrong = [line.split("  ")[0] for line in lines if line.endswith("NO")]
@@ -992,22 +1065,9 @@ def test_a_difference_is_found(stage: Stage, imported: Path, capfd: pytest.Captu
 # --- two servers of one kind ---
 
 
-@dataclass(frozen=True)
-class Partial:
-    """One of two PostgreSQL servers, with databases of its own. Both are the same server here."""
-
-    name: str
-    database: str
-
-    def mover(self, side: AnySide) -> Mover:
-        whole = store_called("postgres").mover(side)
-        assert isinstance(whole, PostgresMover)
-        return replace(whole, databases={self.database: whole.databases[self.database]})
-
-
 def test_two_servers_of_one_kind_move_each_their_own(stage: Stage, imported: Path, tmp_path: Path) -> None:
     two = (Partial("registry", "mcpmesh"), Partial("interviews", "ai_interviewer"))
-    stores = replace(STORES, stores=two)
+    stores = replace(all_stores(), stores=two)
     export_data(compose_of(stage), stores, tmp_path / "out", live=True)
     parts = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.dump")}
     assert parts == {"registry/mcpmesh.dump", "interviews/ai_interviewer.dump"}
@@ -1031,9 +1091,9 @@ def test_everything_comes_back_to_compose(stage: Stage, imported: Path, tmp_path
     file = stage.cluster.objects / BUCKET / "resumes/new.pdf"
     file.write_bytes(b"new")
     stage.cluster.sql("mcpmesh", "REFRESH MATERIALIZED VIEW counts;")
-    export_data(CLUSTER, STORES, tmp_path / "back")
-    assert all(row.ok for row in import_data(compose_of(stage), STORES, tmp_path / "back"))
-    verify_data(compose_of(stage), STORES, tmp_path / "back")
+    export_data(CLUSTER, all_stores(), tmp_path / "back")
+    assert all(row.ok for row in import_data(compose_of(stage), all_stores(), tmp_path / "back"))
+    verify_data(compose_of(stage), all_stores(), tmp_path / "back")
     same_rows(stage.cluster, stage.compose)
     assert redis_content(stage.compose) == redis_content(stage.cluster)
     assert objects(stage.compose) == objects(stage.cluster)
@@ -1058,23 +1118,23 @@ def test_a_schema_without_an_heir_must_be_given_one(stage: Stage, tmp_path: Path
     made = "CREATE SCHEMA user_agent; CREATE TABLE user_agent.users (id serial); CREATE TABLE public.open (id serial);"
     stage.compose.sql("ai_interviewer", made)
     try:
-        export_data(compose_of(stage), STORES, tmp_path / "out")
+        export_data(compose_of(stage), only_interviews(), tmp_path / "out", live=True)
     finally:
         stage.compose.sql("ai_interviewer", "DROP SCHEMA user_agent CASCADE; DROP TABLE public.open;")
     before = untouched(stage.cluster)
     with pytest.raises(
         OperationError, match="schema user_agent of database ai_interviewer belonged to the superuser mcpmesh"
     ):
-        import_data(CLUSTER, STORES, tmp_path / "out")
+        import_data(CLUSTER, only_interviews(), tmp_path / "out")
     wrong = Owner(database="ai_interviewer", schema="user_agent", role="nobody")
     with pytest.raises(OperationError, match="nobody"):
-        import_data(CLUSTER, STORES, tmp_path / "out", owners=(wrong,))
+        import_data(CLUSTER, only_interviews(), tmp_path / "out", owners=(wrong,))
     assert untouched(stage.cluster) == before
     heir = Owner(database="ai_interviewer", schema="user_agent", role="backend")
     with pytest.raises(OperationError, match="unknown: schema public of database ai_interviewer"):
-        import_data(CLUSTER, STORES, tmp_path / "out", owners=(heir,))
+        import_data(CLUSTER, only_interviews(), tmp_path / "out", owners=(heir,))
     public = Owner(database="ai_interviewer", schema="public", role="backend")
-    import_data(CLUSTER, STORES, tmp_path / "out", owners=(heir, public))
+    import_data(CLUSTER, only_interviews(), tmp_path / "out", owners=(heir, public))
     for table in ("user_agent.users", "public.open"):
         insert = f"INSERT INTO {table} DEFAULT VALUES RETURNING id; DROP TABLE {table};"
         assert stage.cluster.sql("ai_interviewer", insert, role="backend") == ["1"]
@@ -1082,30 +1142,44 @@ def test_a_schema_without_an_heir_must_be_given_one(stage: Stage, tmp_path: Path
             stage.cluster.sql("ai_interviewer", f"SELECT * FROM {table};", role="interview_agent")
 
 
-def test_in_dev_and_into_an_older_stack(manifests: Manifests, account: Account, tmp_path: Path) -> None:
-    """Redis in dev writes no file; an older stack has no database for the application."""
-    with pytest.MonkeyPatch.context() as patch, staged(manifests("dev"), account, tmp_path) as both:
+def test_an_older_stack_has_no_database_for_the_application(stage: Stage, imported: Path, tmp_path: Path) -> None:
+    database = "ai_interviewer"
+    with alone(stage, "postgres") as postgres:
+        stage.compose.sql("postgres", f"DROP DATABASE {database};", f"CREATE DATABASE {database};")
+        export_data(compose_of(stage), only_interviews(), tmp_path / "empty")
+        import_data(CLUSTER, only_interviews(), tmp_path / "empty")
+        # The stack had nothing in this database; here each role has its schema.
+        stage.cluster.sql(database, "CREATE TABLE backend.users (id int);", role="backend")
+        stage.compose.sql("postgres", f"DROP DATABASE {database};")
+        export_data(compose_of(stage), postgres, tmp_path / "older")
+        import_data(CLUSTER, postgres, tmp_path / "older")
+        assert stage.cluster.sql(database, "SELECT count(*) FROM backend.users;", role="backend") == ["0"]
+        export_data(CLUSTER, only_interviews(), tmp_path / "back")
+        import_data(compose_of(stage), only_interviews(), tmp_path / "back")
+        owner = "SELECT relowner::regrole FROM pg_class WHERE relname = 'users';"
+        assert stage.compose.sql(database, owner) == ["backend"]
+
+
+def test_in_dev(manifests: Manifests, account: Account, tmp_path: Path, long: bool) -> None:
+    """Redis in dev writes no file. With --long all else of dev moves too."""
+    with pytest.MonkeyPatch.context() as patch, staged(manifests("dev"), account, tmp_path, postgres=long) as both:
         patch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
         stores = stores_of(AiInterviewer(DEV, outdir="unused"))
-        both.compose.sql("mcpmesh", "CREATE TABLE agents (id int); INSERT INTO agents VALUES (1);")
+        if long:
+            both.compose.sql("mcpmesh", "CREATE TABLE agents (id int); INSERT INTO agents VALUES (1);")
+        else:
+            stores = replace(stores, stores=tuple(store for store in stores.stores if store.name == "redis"))
+            both.run_clients(both.compose, "redis\n")
         fill_redis(both.compose)
         export_data(compose_of(both), stores, tmp_path / "out")
         import_data(CLUSTER, stores, tmp_path / "out")
         assert redis_content(both.cluster) == redis_content(both.compose)
         assert list((tmp_path / "cluster-redis/data").iterdir()) == []
-        assert both.cluster.sql("mcpmesh", "SELECT * FROM agents;", role="mcpmesh") == ["1"]
-        # The stack had nothing in this database; here each role has its schema.
-        both.cluster.sql("ai_interviewer", "CREATE TABLE backend.users (id int);", role="backend")
-        both.compose.sql("postgres", "DROP DATABASE ai_interviewer;")
-        export_data(compose_of(both), stores, tmp_path / "older")
-        import_data(CLUSTER, stores, tmp_path / "older")
-        assert both.cluster.sql("ai_interviewer", "SELECT count(*) FROM backend.users;", role="backend") == ["0"]
+        if long:
+            assert both.cluster.sql("mcpmesh", "SELECT * FROM agents;", role="mcpmesh") == ["1"]
         both.cluster.redis("FLUSHALL")
         export_data(CLUSTER, stores, tmp_path / "back")
         import_data(compose_of(both), stores, tmp_path / "back")
-        assert both.compose.sql(
-            "ai_interviewer", "SELECT relowner::regrole FROM pg_class WHERE relname = 'users';"
-        ) == ["backend"]
         assert both.compose.redis("DBSIZE") == 0
 
 
@@ -1113,7 +1187,7 @@ def test_in_dev_and_into_an_older_stack(manifests: Manifests, account: Account, 
 
 
 def test_the_stores_are_those_of_the_tree() -> None:
-    postgres, redis, minio = (store.mover(CLUSTER) for store in STORES.stores)
+    postgres, redis, minio = (store.mover(CLUSTER) for store in all_stores().stores)
     assert isinstance(postgres, PostgresMover)
     assert isinstance(redis, RedisMover)
     assert isinstance(minio, MinioMover)
@@ -1136,11 +1210,11 @@ def test_the_stores_are_those_of_the_tree() -> None:
     deployments = tuple(f"deployment/ai-interviewer-{name}" for name in names)
     jobs = ("job/ai-interviewer-postgres-databases", "job/ai-interviewer-minio-bucket")
     backups = tuple(f"cronjob/ai-interviewer-{name}-backup" for name in ("postgres", "redis", "minio"))
-    assert sorted(STORES.clients) == sorted((*jobs, *backups, *deployments))
+    assert sorted(all_stores().clients) == sorted((*jobs, *backups, *deployments))
     # Traces, dashboards, metrics and logs: what keeps a claim and is no store is named.
     watching = ("tempo", "grafana", "prometheus", "loki")
     # So are backups: they stay where they are.
-    assert set(STORES.left_out) == {*backups, *(f"deployment/ai-interviewer-{name}" for name in watching)}
+    assert set(all_stores().left_out) == {*backups, *(f"deployment/ai-interviewer-{name}" for name in watching)}
     assert stores_of(AiInterviewer(DEV, outdir="unused")).left_out == ()
 
 
@@ -1184,7 +1258,7 @@ def test_a_compose_project_of_another_name_is_meant() -> None:
 def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OperationError, match="kubectl, mc not found on PATH"):
-        export_data(CLUSTER, STORES, tmp_path / "out")
+        export_data(CLUSTER, all_stores(), tmp_path / "out")
 
 
 @requires("shellcheck")

@@ -29,6 +29,7 @@ from mcpmesh_k8s import (
     Grafana,
     GrafanaSettings,
     NamespacePods,
+    NoProbes,
     Phase,
     Port,
     Prometheus,
@@ -75,7 +76,12 @@ class Loki(Workload):
 
 def loki(phase: Construct, name: str = "loki") -> Loki:
     container = Container(
-        name=name, image=images.LOKI, user=User(uid=1, gid=1), compute=SMALL, ports=(Port(number=3100),)
+        name=name,
+        image=images.LOKI,
+        user=User(uid=1, gid=1),
+        compute=SMALL,
+        ports=(Port(number=3100),),
+        probes=NoProbes(because="No test starts it."),
     )
     return Loki(phase, WorkloadSettings(name=name, container=container))
 

@@ -172,6 +172,7 @@ def test_jobs_begin_again_once_that_is_said(operate: Callable[..., Result], pods
     result = operate("undrain", "dev")
     assert result.status == 0, result.err
     assert [kind.asked for kind in kinds] == [["DELETE /admin/drain"]] * 2
+    assert result.out.count(" gives jobs again\n") == 2
     assert not any(kind.draining for kind in kinds)
 
 

@@ -25,6 +25,7 @@ from mcpmesh_k8s import (
     Namespace,
     NamespacePods,
     NamespaceSettings,
+    NoProbes,
     NoTls,
     Phase,
     Port,
@@ -44,7 +45,12 @@ INTERNAL = IngressNginx(ingress_class="internal", peer=NamespacePods(namespace="
 
 def service(phase: Phase, name: str) -> Workload:
     container = Container(
-        name=name, image=images.REGISTRY, user=User(uid=1, gid=1), compute=SMALL, ports=(Port(number=8000),)
+        name=name,
+        image=images.REGISTRY,
+        user=User(uid=1, gid=1),
+        compute=SMALL,
+        ports=(Port(number=8000),),
+        probes=NoProbes(because="No test starts it."),
     )
     return Workload(phase, WorkloadSettings(name=name, container=container))
 

@@ -14,6 +14,7 @@ import kubernetes_validate
 import pytest
 
 import facets
+from conftest import at_each
 from mcpmesh_k8s import (
     Affinity,
     Application,
@@ -37,6 +38,7 @@ from mcpmesh_k8s import (
     NodeAffinity,
     NodeSelectorRequirement,
     NodeSelectorTerm,
+    NoProbes,
     Patch,
     Placement,
     PodAffinity,
@@ -82,6 +84,7 @@ EXPORTER = Container(
     compute=SMALL,
     ports=(Port(name="statsd", number=9102),),
     volumes=(Scratch(name="cache", mount_path="/cache"),),
+    probes=NoProbes(because="No test starts it."),
 )
 MIGRATE = Container(
     name="migrate",
@@ -96,6 +99,7 @@ EXTRAS = PodExtras(
     annotations=(("example.com/owner", "Jane Doe <jane@example.com>"),),
     pod_labels=(("example.com/cost-centre", "4711"),),
     pod_annotations=(("example.com/scrape", "true"),),
+    account_annotations=(("eks.amazonaws.com/role-arn", "arn:aws:iam::123456789012:role/shop"),),
     placement=Placement(
         node_selector=(("kubernetes.io/arch", "amd64"),),
         tolerations=(Toleration(key="dedicated", value="payments", effect="NoSchedule"),),
@@ -316,6 +320,9 @@ def test_any_workload_and_any_task_is_given_all_of_it(name: str) -> None:
     assert {container.get("imagePullPolicy") for container in containers_of(template)} == {"Always"}
     account = objects["ServiceAccount", own]
     assert list(each(account, "imagePullSecrets")) == [{"name": "partner-registry"}]
+    role = "arn:aws:iam::123456789012:role/shop"
+    assert at(account, "metadata", "annotations")["eks.amazonaws.com/role-arn"] == role
+    assert "eks.amazonaws.com/role-arn" not in {*annotations, *at(template, "metadata", "annotations")}
     if running["kind"] != "Job":
         served = {port["name"] for port in each(objects["Service", own], "spec", "ports")}
         assert {"figures", "statsd"} <= served
@@ -510,6 +517,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         "PodExtras.annotations key: 'argocd.argoproj.io/sync-wave' was given. The library says it",
     ),
     "the checksum of files": (lambda: PodExtras(pod_annotations=(("checksum/config", "0"),)), "The library says it"),
+    "an annotation of an account that is none": (
+        lambda: PodExtras(account_annotations=(("role arn", "x"),)),
+        "PodExtras.account_annotations key: 'role arn' was given.",
+    ),
     "annotations that are too large": (
         lambda: PodExtras(annotations=(("a", "x" * 256 * 1024),)),
         "PodExtras.annotations: '262145 bytes' was given. An object holds at most 262144",
@@ -705,7 +716,7 @@ def waiting(init: Container) -> None:
     extra.connects_to(shop.redis(REDIS), wait=True)
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@at_each("name", REFUSED)
 def test_it_is_refused_when_it_is_given(name: str) -> None:
     build, words = REFUSED[name]
     with pytest.raises(SettingError, match=re.escape(words)):
@@ -828,7 +839,7 @@ def test_what_is_said_to_exist_is_not_missed_and_what_is_not_said_is() -> None:
 def test_two_containers_cannot_mean_two_volumes_by_one_name() -> None:
     shop = Shop()
     sidecar = replace(SIDECAR, volumes=(Scratch(name="shared", mount_path="/in", size="1Mi"),))
-    with pytest.raises(SettingError, match="Two containers differ on what it is"):
+    with pytest.raises(SettingError, match=r"size='64Mi'\) and Scratch\(.*size='1Mi'\).* one of them another name"):
         shop.adds(PodExtras(volumes=(Scratch(name="shared", mount_path="/out"),), sidecars=(sidecar,)))
 
 
@@ -945,6 +956,10 @@ def test_every_patch_is_listed_with_its_reason() -> None:
         f"patch of extra: add Deployment {MAIN_CONTAINER}/ports/0/hostPort 8000": "The node's agent asks it.",
         "pod security of shop-extra: baseline": "It is asked there.",
         "writable root of extra/sidecar": "It keeps a pid file.",
+        **{
+            f"no probes of {name}": "No test starts it."
+            for name in ("api/main", "extra/main", "extra/sidecar", "web/main")
+        },
     }
 
 
@@ -1015,7 +1030,7 @@ NO_PATCH: dict[str, tuple[Callable[[], Patch], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", NO_PATCH)
+@at_each("name", NO_PATCH)
 def test_a_patch_is_refused_when_it_is_given(name: str) -> None:
     build, words = NO_PATCH[name]
     with pytest.raises(SettingError, match=re.escape(words)):
@@ -1062,7 +1077,7 @@ LOST_PATCH: dict[str, tuple[Patch, str]] = {
     ),
     "that gives a value of another type": (
         replace(DNS, operation="replace", path="/spec/replicas", value="one"),
-        "/spec/replicas is 'one', and int is wanted.",
+        "/spec/replicas is 'one', and int below 2147483648 is wanted.",
     ),
     "that gives one value for a list": (
         replace(DNS, path="/spec/template/spec/hostAliases", value={"ip": "10.0.0.1"}),

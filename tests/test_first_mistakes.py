@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import at_each
 from mcpmesh_k8s import (
     Agent,
     Application,
@@ -23,7 +24,9 @@ from mcpmesh_k8s import (
     Namespace,
     NamespacePods,
     NamespaceSettings,
+    NoProbes,
     Phase,
+    PodExtras,
     Port,
     Probes,
     Scratch,
@@ -60,6 +63,7 @@ def container(*, command: tuple[str, ...] = (), working_directory: str = "") -> 
         compute=SMALL,
         command=command,
         working_directory=working_directory,
+        probes=NoProbes(because="No test starts it."),
     )
 
 
@@ -95,6 +99,20 @@ def stranger() -> None:
 
 
 CASES: dict[str, tuple[Callable[[], object], str]] = {
+    # What nobody asks after.
+    "a service without probes": (
+        lambda: WorkloadSettings(name="web", container=replace(container(), probes=None)),
+        r"web probes of container 'main': None was given\. .*NoProbes\(because=…\)",
+    ),
+    "a sidecar without probes": (
+        lambda: WorkloadSettings(
+            name="web",
+            container=serving(),
+            extras=PodExtras(sidecars=(replace(container(), name="beside", probes=None),)),
+        ),
+        "web probes of container 'beside': None was given",
+    ),
+    "no reason for no probes": (lambda: NoProbes(because=" "), "NoProbes.because: ' ' was given. Say why"),
     # Arguments that do not fit.
     "a misspelled field": (wrong(Port, nummber=80), "Port: 'nummber' was given.* Did you mean number"),
     "a field of something else": (wrong(User, colour="red"), "User: 'colour' was given.* Give one of uid, gid"),
@@ -161,7 +179,7 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("mistake", "says"), CASES.values(), ids=CASES)
+@at_each(("mistake", "says"), CASES.values(), ids=CASES)
 def test_it_is_refused(
     mistake: Callable[[], object], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

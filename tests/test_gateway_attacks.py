@@ -23,8 +23,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from conftest import Manifests, requires
-from environments import EVERY
+from answering import Answering
+from conftest import Manifests, at_each, grid, requires
+from environments import EVERY, SHARED
 from gateway_harness import DOMAIN, LOGIN, PREFIX, Answer, Request, Response, RunningGateway, running_gateway
 from mesh_harness import LOCALHOST, free_port
 
@@ -66,6 +67,11 @@ class Visitor:
 
     gateway: RunningGateway
     address: str
+    email: str = ""
+
+    def afresh(self) -> "Visitor":
+        """The same person from another address, after nothing."""
+        return visitor_of(self.gateway, self.email)
 
     def ask(self, target: str, *headers: Header, method: str = "GET", body: bytes = b"") -> Response:
         came_from = [] if "X-Forwarded-For" in dict(headers) else [("X-Forwarded-For", self.address)]
@@ -163,27 +169,26 @@ def without_delay(gateway: RunningGateway) -> RunningGateway:
     return gateway
 
 
-def visitor_of(gateway: RunningGateway) -> Visitor:
+def visitor_of(gateway: RunningGateway, email: str = "") -> Visitor:
+    """Somebody whom the gateway has not seen, signed in as this person if it is one."""
     gateway.forget()
+    if email:
+        gateway.sign_in(email)
     number = next(ADDRESSES)
-    return Visitor(gateway=gateway, address=f"203.0.{number // 250}.{number % 250 + 1}")
+    return Visitor(gateway=gateway, address=f"203.0.{number // 250}.{number % 250 + 1}", email=email)
 
 
-@pytest.fixture(params=EVERY)
+@pytest.fixture(params=grid(EVERY, short=SHARED))
 def admin(request: pytest.FixtureRequest, gateways: Callable[[str], RunningGateway]) -> Visitor:
     """The administrator. In dev it is everyone."""
-    visitor = visitor_of(gateways(request.param))
-    if LOGIN in visitor.gateway.upstreams:
-        visitor.gateway.sign_in(ADMIN)
-    return visitor
+    gateway = gateways(request.param)
+    return visitor_of(gateway, ADMIN if LOGIN in gateway.upstreams else "")
 
 
 @pytest.fixture
 def alice(gateways: Callable[[str], RunningGateway]) -> Visitor:
     """Someone who is signed in, in prod, and is no administrator."""
-    visitor = visitor_of(gateways("prod"))
-    visitor.gateway.sign_in(ALICE)
-    return visitor
+    return visitor_of(gateways("prod"), ALICE)
 
 
 @pytest.fixture
@@ -218,14 +223,14 @@ def forgeries() -> Generator[list[Header], None, None]:
     yield [*others, ("Connection", ", ".join(("close", *(name for name, _ in FORGED))))]
 
 
-@pytest.mark.parametrize("target", [*PUBLIC, *PROTECTED])
+@at_each("target", [*PUBLIC, *PROTECTED])
 def test_a_forged_header_changes_nothing_that_a_service_gets(admin: Visitor, target: str) -> None:
     honest = admin.arrives(target)
     for headers in forgeries():
         assert admin.arrives(target, *headers) == honest
 
 
-@pytest.mark.parametrize("target", PROTECTED)
+@at_each("target", PROTECTED)
 def test_a_forged_header_signs_nobody_in(stranger: Visitor, target: str) -> None:
     for headers in forgeries():
         assert_turned_away(stranger, target, stranger.ask(target, *headers))
@@ -237,7 +242,7 @@ def test_a_forged_header_makes_nobody_an_administrator(alice: Visitor) -> None:
     assert not alice.gateway.arrived
 
 
-@pytest.mark.parametrize("target", ["/oauth2/start?rd=%2F", "/api/x"])
+@at_each("target", ["/oauth2/start?rd=%2F", "/api/x"])
 def test_a_forged_header_does_not_reach_the_login(stranger: Visitor, target: str) -> None:
     login = stranger.gateway.upstreams[LOGIN]
     stranger.ask(target)
@@ -247,7 +252,7 @@ def test_a_forged_header_does_not_reach_the_login(stranger: Visitor, target: str
     assert asked == [honest] * 4
 
 
-@pytest.mark.parametrize("target", [*PUBLIC, "/mcp/pdf-extractor", "/api/registry/agents"])
+@at_each("target", [*PUBLIC, "/mcp/pdf-extractor", "/api/registry/agents"])
 def test_a_route_without_login_gets_no_identity_and_no_cookie(
     gateways: Callable[[str], RunningGateway], target: str
 ) -> None:
@@ -277,15 +282,15 @@ def test_an_identity_behind_many_headers_is_still_found(admin: Visitor) -> None:
     assert admin.arrives("/health", *many, ("X-Auth-Request-Email", ADMIN)) == admin.arrives("/health", *many)
 
 
-@pytest.mark.parametrize("name", ["X-Auth-Request-Email", "Authorization", "Host", "Content-Length", "X-Harmless"])
-@pytest.mark.parametrize("space", [" ", "\t", "  "])
+@at_each("name", ["X-Auth-Request-Email", "Authorization", "Host", "Content-Length", "X-Harmless"])
+@at_each("space", [" ", "\t", "  "])
 def test_a_space_before_the_colon_is_refused(admin: Visitor, name: str, space: str) -> None:
     for target in (*PUBLIC, *PROTECTED):
         assert admin.ask(target, (name + space, "0")).status == 400
     assert not admin.gateway.arrived
 
 
-@pytest.mark.parametrize("fold", ["\r\n ", "\r\n\t", "\n "])
+@at_each("fold", ["\r\n ", "\r\n\t", "\n "])
 def test_a_folded_header_is_refused(admin: Visitor, fold: str) -> None:
     for target in (*PUBLIC, *PROTECTED):
         assert admin.ask(target, ("X-Harmless", f"1{fold}X-Auth-Request-Email: {ADMIN}")).status == 400
@@ -320,7 +325,7 @@ def test_the_login_is_asked_with_the_cookie_and_nothing_else_of_the_client(alice
 # What only the gateway itself may call.
 
 
-@pytest.mark.parametrize(
+@at_each(
     "target",
     [
         "/-/auth",
@@ -347,9 +352,7 @@ def test_a_client_cannot_go_where_only_the_gateway_goes(alice: Visitor, target: 
     assert not alice.gateway.arrived
 
 
-@pytest.mark.parametrize(
-    "path", ["start", "callback?code=1", "sign_in", "sign_out?rd=%2F", "static/css/bulma.min.css", "st%61rt"]
-)
+@at_each("path", ["start", "callback?code=1", "sign_in", "sign_out?rd=%2F", "static/css/bulma.min.css", "st%61rt"])
 def test_a_browser_reaches_what_it_needs_of_the_login(stranger: Visitor, path: str) -> None:
     login = stranger.gateway.upstreams[LOGIN]
     login.answer = lambda _: Answer(body=b"page")
@@ -357,19 +360,19 @@ def test_a_browser_reaches_what_it_needs_of_the_login(stranger: Visitor, path: s
     assert [request.target for request in login.requests] == [f"/oauth2/{path}"]
 
 
-@pytest.mark.parametrize("target", ["/@explain", "/@sign_in"])
+@at_each("target", ["/@explain", "/@sign_in"])
 def test_what_the_gateway_says_is_no_place_to_go_to(stranger: Visitor, target: str) -> None:
     assert_turned_away(stranger, target, stranger.ask(target))
 
 
-@pytest.mark.parametrize(
+@at_each(
     "target",
     [
         *("/-/", "/-/sign_in", "/-/auth/", "/-/explain/", "/-/healthy/", "/-/healthy/x", "/-/HEALTHY", "/-/x?y=/api/"),
         *("/%2d/x", "/-/%68ealthyx", "/%2D/healthy/", "/-/api/interviews", "/-/static/app.js"),
     ],
 )
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@at_each("method", ["GET", "POST"])
 def test_below_the_gateways_own_path_there_is_nothing_else(admin: Visitor, target: str, method: str) -> None:
     assert admin.ask(target, method=method).status == 404
     admin.gateway.forget()
@@ -377,13 +380,13 @@ def test_below_the_gateways_own_path_there_is_nothing_else(admin: Visitor, targe
     assert not admin.gateway.arrived
 
 
-@pytest.mark.parametrize("target", ["@explain", "@sign_in", "*", "-/auth"])
+@at_each("target", ["@explain", "@sign_in", "*", "-/auth"])
 def test_a_name_is_no_path(admin: Visitor, target: str) -> None:
     assert admin.ask(target).status == 400
     assert not admin.gateway.arrived
 
 
-@pytest.mark.parametrize("target", ["/-/auth", "/-/healthy", "/grafana/secret", "/static/x", "/-/explain", "@sign_in"])
+@at_each("target", ["/-/auth", "/-/healthy", "/grafana/secret", "/static/x", "/-/explain", "@sign_in"])
 def test_a_service_cannot_send_the_gateway_elsewhere(admin: Visitor, target: str) -> None:
     backend = admin.gateway.upstreams["backend"]
     backend.answer = lambda _: Answer(headers={"X-Accel-Redirect": target}, body=b"its own")
@@ -408,7 +411,7 @@ def test_a_service_cannot_change_how_the_gateway_answers(admin: Visitor) -> None
     assert not [name for name in response.headers if name.lower().startswith("x-accel")]
 
 
-@pytest.mark.parametrize(
+@at_each(
     "cookie",
     [
         *("__Host-login=x; Path=/; Secure", "__Host-login=; Max-Age=0; Path=/", "__Host-login", "__Host-login =x"),
@@ -438,7 +441,7 @@ def says(visitor: Visitor, headers: dict[str, str]) -> None:
             upstream.answer = lambda _: Answer(headers=headers)
 
 
-@pytest.mark.parametrize("status", [401, 403, 500, 503])
+@at_each("status", [401, 403, 500, 503])
 def test_an_error_of_a_service_is_not_taken_for_the_login_s(admin: Visitor, status: int) -> None:
     admin.gateway.upstreams["backend"].answer = lambda _: Answer(status=status, body=b"its own")
     response = admin.ask("/")
@@ -471,14 +474,14 @@ AMBIGUOUS = (
 )
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@at_each("method", ["GET", "POST"])
 def test_a_path_that_can_be_read_in_two_ways_reaches_nobody(admin: Visitor, method: str) -> None:
     answers = {target: admin.ask(target, method=method).status for target in AMBIGUOUS}
     assert answers == dict.fromkeys(AMBIGUOUS, 400)
     assert not admin.gateway.arrived
 
 
-@pytest.mark.parametrize("scheme", ["http", "HTTPS"])
+@at_each("scheme", ["http", "HTTPS"])
 def test_such_a_path_is_no_better_behind_a_host(admin: Visitor, scheme: str) -> None:
     for target in AMBIGUOUS:
         if target[0] in "/?#":  # anything else is a part of the host
@@ -486,7 +489,7 @@ def test_such_a_path_is_no_better_behind_a_host(admin: Visitor, scheme: str) -> 
     assert not admin.gateway.arrived
 
 
-@pytest.mark.parametrize("target", ["/API/x", "/Api/x", "/STATIC/x", "/Health", "/HEALTH", "/Grafana/", "/GRAFANA/"])
+@at_each("target", ["/API/x", "/Api/x", "/STATIC/x", "/Health", "/HEALTH", "/Grafana/", "/GRAFANA/"])
 def test_a_route_in_another_case_is_not_that_route(stranger: Visitor, target: str) -> None:
     assert_turned_away(stranger, target, stranger.ask(target))
     stranger.gateway.sign_in(ALICE)
@@ -494,7 +497,7 @@ def test_a_route_in_another_case_is_not_that_route(stranger: Visitor, target: st
     assert (name, path, who["email"]) == ("backend", target, ALICE)
 
 
-@pytest.mark.parametrize("target", ["/%67rafana/", "/grafan%61/", "/%47rafana/../", "/grafana/%20", "/grafana/?/api/x"])
+@at_each("target", ["/%67rafana/", "/grafan%61/", "/%47rafana/../", "/grafana/%20", "/grafana/?/api/x"])
 def test_a_path_that_is_spelled_in_codes_needs_the_same_rights(alice: Visitor, target: str) -> None:
     assert alice.ask(target).status == (400 if ".." in target else 403)
     alice.gateway.forget()
@@ -503,9 +506,7 @@ def test_a_path_that_is_spelled_in_codes_needs_the_same_rights(alice: Visitor, t
     assert not alice.gateway.arrived
 
 
-@pytest.mark.parametrize(
-    "target", ["/health%3f", "/health%23", "/health%20", "/healt%68/", "/healthy", "/static", "/api"]
-)
+@at_each("target", ["/health%3f", "/health%23", "/health%20", "/healt%68/", "/healthy", "/static", "/api"])
 def test_what_resembles_a_public_route_is_not_public(stranger: Visitor, target: str) -> None:
     response = stranger.ask(target)
     if response.status == 301:  # to the folder
@@ -514,9 +515,7 @@ def test_what_resembles_a_public_route_is_not_public(stranger: Visitor, target: 
         assert_turned_away(stranger, target, response)
 
 
-@pytest.mark.parametrize(
-    "query", ["/../grafana/", "..%2fgrafana", "//evil.example", "a;b", "\\", "%00", "?", "x=%0d%0ay"]
-)
+@at_each("query", ["/../grafana/", "..%2fgrafana", "//evil.example", "a;b", "\\", "%00", "?", "x=%0d%0ay"])
 def test_a_query_does_not_change_the_route(admin: Visitor, query: str) -> None:
     for target in (*PUBLIC, *PROTECTED):
         (one,) = admin.arrives(f"{target}?{query}")
@@ -525,7 +524,7 @@ def test_a_query_does_not_change_the_route(admin: Visitor, query: str) -> None:
         assert one[3:] == without[3:]
 
 
-@pytest.mark.parametrize("target", ["/" + "a" * 17_000, "/health?" + "a" * 17_000, "/static/" + "a/" * 20_000])
+@at_each("target", ["/" + "a" * 17_000, "/health?" + "a" * 17_000, "/static/" + "a/" * 20_000])
 def test_a_very_long_path_is_refused(admin: Visitor, target: str) -> None:
     assert admin.ask(target).status in {400, 414}
     assert not admin.gateway.arrived
@@ -538,7 +537,7 @@ def test_a_path_with_a_host_needs_the_same_rights(stranger: Visitor) -> None:
     assert_turned_away(stranger, "/", stranger.ask(f"http://{stranger.gateway.host}"))
 
 
-@pytest.mark.parametrize("path", [*PUBLIC, *PROTECTED])
+@at_each("path", [*PUBLIC, *PROTECTED])
 def test_a_path_with_another_host_is_not_served(admin: Visitor, path: str) -> None:
     host = admin.gateway.host
     for other in ("evil.example", LOCALHOST, f"evil.{host}", f"{host}.evil.example", "[::1]", "backend:8080"):
@@ -551,7 +550,7 @@ def test_a_path_with_another_host_is_not_served(admin: Visitor, path: str) -> No
 # Hosts, methods and what the ingress says.
 
 
-@pytest.mark.parametrize("path", [*PUBLIC, *PROTECTED, "/oauth2/start", "/-/auth"])
+@at_each("path", [*PUBLIC, *PROTECTED, "/oauth2/start", "/-/auth"])
 def test_another_host_is_not_served(admin: Visitor, path: str) -> None:
     host = admin.gateway.host
     others = ["evil.example", LOCALHOST, f"{LOCALHOST}:8080", "localhost", f"x.{host}", f"{host}.x", "_", "[::1]"]
@@ -581,9 +580,7 @@ def test_a_request_without_a_host_is_not_served(admin: Visitor) -> None:
     assert not admin.gateway.arrived
 
 
-@pytest.mark.parametrize(
-    "method", ["TRACE", "TRACK", "CONNECT", "DEBUG", "PROPFIND", "MOVE", "PURGE", "FOO", "G-T", "_"]
-)
+@at_each("method", ["TRACE", "TRACK", "CONNECT", "DEBUG", "PROPFIND", "MOVE", "PURGE", "FOO", "G-T", "_"])
 def test_a_method_that_no_service_has_is_refused(admin: Visitor, method: str) -> None:
     for target in (*PUBLIC, *PROTECTED):
         assert admin.ask(target, method=method).status == 405
@@ -591,16 +588,14 @@ def test_a_method_that_no_service_has_is_refused(admin: Visitor, method: str) ->
     assert not admin.gateway.arrived
 
 
-@pytest.mark.parametrize("method", ["get", "Get", "GET\t", "G\0T", "G;T", "ÄÖ", ""])
+@at_each("method", ["get", "Get", "GET\t", "G\0T", "G;T", "ÄÖ", ""])
 def test_a_method_that_is_none_is_refused(admin: Visitor, method: str) -> None:
     for target in (*PUBLIC, *PROTECTED):
         assert admin.exchange(admin.head(target, method=method)).split(b" ")[1] == b"400"
     assert not admin.gateway.arrived
 
 
-@pytest.mark.parametrize(
-    "raw", [b"CONNECT backend:8080 HTTP/1.1\r\nHost: backend:8080\r\n\r\n", b"OPTIONS * HTTP/1.1\r\n\r\n"]
-)
+@at_each("raw", [b"CONNECT backend:8080 HTTP/1.1\r\nHost: backend:8080\r\n\r\n", b"OPTIONS * HTTP/1.1\r\n\r\n"])
 def test_the_gateway_is_no_proxy_to_elsewhere(admin: Visitor, raw: bytes) -> None:
     assert admin.exchange(raw + admin.head("/health", b"Connection: close")).split(b" ")[1] in {b"400", b"405"}
     assert not admin.gateway.arrived
@@ -616,9 +611,7 @@ def test_of_the_addresses_a_request_came_from_the_last_counts(admin: Visitor) ->
         assert admin.arrives(target, ("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-For", own)) == honest
 
 
-@pytest.mark.parametrize(
-    "junk", ["", ",", "junk", "1.2.3.4.5", "999.1.1.1", "' or 1=1", "${jndi}", "unix:", "a" * 8000, "ÿ"]
-)
+@at_each("junk", ["", ",", "junk", "1.2.3.4.5", "999.1.1.1", "' or 1=1", "${jndi}", "unix:", "a" * 8000, "ÿ"])
 def test_an_address_that_is_none_is_not_believed(admin: Visitor, junk: str) -> None:
     for target in (*PUBLIC, *PROTECTED[1:]):
         (one,) = admin.arrives(target, ("X-Forwarded-For", junk))
@@ -639,9 +632,7 @@ def test_nobody_has_more_requests_by_naming_other_addresses(limited: Callable[[s
     assert len(statuses) == 151
 
 
-@pytest.mark.parametrize(
-    "said", ["http", "", "https, http", "http, https", "https,https", "httpsx", "https ;", "junk", "\xff"]
-)
+@at_each("said", ["http", "", "https, http", "http, https", "https,https", "httpsx", "https ;", "junk", "\xff"])
 def test_in_prod_what_did_not_come_by_https_is_sent_there(stranger: Visitor, said: str) -> None:
     stranger.gateway.sign_in(ADMIN)
     for target in (*PUBLIC, *PROTECTED, "/oauth2/start?rd=%2F"):
@@ -651,7 +642,7 @@ def test_in_prod_what_did_not_come_by_https_is_sent_there(stranger: Visitor, sai
     assert not stranger.gateway.upstreams[LOGIN].requests
 
 
-@pytest.mark.parametrize("target", ["/api/registry/agents", *(f"/mcp/{agent}" for agent in AGENTS)])
+@at_each("target", ["/api/registry/agents", *(f"/mcp/{agent}" for agent in AGENTS)])
 def test_in_prod_nobody_reaches_the_mesh(stranger: Visitor, target: str) -> None:
     for spelled in (target, f"{target}?x", f"{target}/", target.replace("e", "%65")):
         assert_turned_away(stranger, spelled, stranger.ask(spelled, method="POST", body=b"{}"))
@@ -688,7 +679,7 @@ EVIL = (
 )
 
 
-@pytest.mark.parametrize("target", EVIL)
+@at_each("target", EVIL)
 def test_people_are_sent_to_sign_in_and_back_to_where_they_were(stranger: Visitor, target: str) -> None:
     response = stranger.ask(target)
     if response.status == 400:
@@ -699,7 +690,7 @@ def test_people_are_sent_to_sign_in_and_back_to_where_they_were(stranger: Visito
         assert "Set-Cookie" not in response.headers
 
 
-@pytest.mark.parametrize("target", EVIL)
+@at_each("target", EVIL)
 def test_a_plain_request_is_sent_to_its_own_host_only(stranger: Visitor, target: str) -> None:
     host = stranger.gateway.host
     for spelled in (host, f"{host}:8080", f"{host}:80@evil.example", host.upper()):
@@ -710,7 +701,7 @@ def test_a_plain_request_is_sent_to_its_own_host_only(stranger: Visitor, target:
     assert not stranger.gateway.arrived
 
 
-@pytest.mark.parametrize(
+@at_each(
     "target",
     ["//evil.example/..%2f", "//api", "/x/../api", "/static//../api", "/x/../static", "//evil.example/../../api"],
 )
@@ -723,7 +714,7 @@ def test_a_folder_is_redirected_to_itself_and_nowhere_else(stranger: Visitor, ta
 # Too much.
 
 
-@pytest.mark.parametrize(
+@at_each(
     "headers",
     [
         [("X-Harmless", "a" * 17_000)],
@@ -731,7 +722,6 @@ def test_a_folder_is_redirected_to_itself_and_nowhere_else(stranger: Visitor, ta
         [("Cookie", "a=" + "b" * 17_000)],
         [(f"X-{number}", "a" * 9_000) for number in range(9)],
     ],
-    ids=["value", "name", "cookie", "all"],
 )
 def test_headers_that_are_too_large_are_refused(admin: Visitor, headers: list[Header]) -> None:
     for target in (*PUBLIC, *PROTECTED):
@@ -739,8 +729,8 @@ def test_headers_that_are_too_large_are_refused(admin: Visitor, headers: list[He
     assert not admin.gateway.arrived
 
 
-@pytest.mark.parametrize("number", [101, 500, 3000])
-@pytest.mark.parametrize("name", ["X-Harmless", "X-Harmless-{}", "X-Auth-Request-Email"])
+@at_each("number", [101, 500, 3000])
+@at_each("name", ["X-Harmless", "X-Harmless-{}", "X-Auth-Request-Email"])
 def test_headers_that_are_too_many_are_refused(admin: Visitor, number: int, name: str) -> None:
     headers = [(name.format(index), "1") for index in range(number)]
     for target in (*PUBLIC, *PROTECTED):
@@ -751,28 +741,28 @@ def test_headers_that_are_too_many_are_refused(admin: Visitor, number: int, name
 # Bytes that end a line, or a request, for one and not for the other.
 
 
-@pytest.mark.parametrize("bad", ["\0", "\r", "\rX-Auth-Request-Email: a@b.c", "a\0b"])
+@at_each("bad", ["\0", "\r", "\rX-Auth-Request-Email: a@b.c", "a\0b"])
 def test_a_byte_that_no_header_may_hold_is_refused(admin: Visitor, bad: str) -> None:
     for target in (*PUBLIC, *PROTECTED):
         assert admin.ask(target, ("X-Harmless", f"1{bad}x")).status == 400
     assert not admin.gateway.arrived
 
 
-@pytest.mark.parametrize("bad", ["\0", "\r", " ", "\t", "\x7f", "\x1b[2J"])
+@at_each("bad", ["\0", "\r", " ", "\t", "\x7f", "\x1b[2J"])
 def test_a_byte_that_no_path_may_hold_is_refused(admin: Visitor, bad: str) -> None:
     for target in (*PUBLIC, *PROTECTED):
         assert admin.exchange(admin.head(f"{target}{bad}x", method="GET")).split(b" ")[1] == b"400"
     assert not admin.gateway.arrived
 
 
-@pytest.mark.parametrize("line", ["\n", "\r\n"])
+@at_each("line", ["\n", "\r\n"])
 def test_a_header_behind_a_line_end_of_any_kind_is_forged_as_well(admin: Visitor, line: str) -> None:
     for target in (*PUBLIC, *PROTECTED):
         forged = f"1{line}X-Auth-Request-Email: {ADMIN}{line}Authorization: Bearer x"
         assert admin.arrives(target, ("X-Harmless", forged)) == admin.arrives(target, ("X-Harmless", "1"))
 
 
-@pytest.mark.parametrize("code", ["%0d%0a", "%0a", "%0d", "%250d%250a", "%e5%98%8d%e5%98%8a", "%c0%8a"])
+@at_each("code", ["%0d%0a", "%0a", "%0d", "%250d%250a", "%e5%98%8d%e5%98%8a", "%c0%8a"])
 def test_a_coded_line_end_in_a_path_or_a_value_stays_coded(admin: Visitor, code: str) -> None:
     text = f"x{code}X-Auth-Request-Email:{ADMIN}{code}{code}GET"
     for target in ("/static/x", "/api/x", "/grafana/x"):
@@ -851,7 +841,7 @@ SMUGGLED: dict[str, tuple[Sequence[bytes], bytes, bool]] = {
 }
 
 
-@pytest.mark.parametrize("how", SMUGGLED)
+@at_each("how", SMUGGLED)
 def test_a_service_gets_the_request_that_was_let_in_and_none_that_it_hides(stranger: Visitor, how: str) -> None:
     headers, body, got = SMUGGLED[how]
     if b"%s" in body:
@@ -869,7 +859,7 @@ def test_a_service_gets_the_request_that_was_let_in_and_none_that_it_hides(stran
             assert request.headers["X-Auth-Request-Email"] is None
 
 
-@pytest.mark.parametrize("how", SMUGGLED)
+@at_each("how", SMUGGLED)
 def test_a_request_that_is_turned_away_hides_none_that_is_let_in(stranger: Visitor, how: str) -> None:
     headers, body, _ = SMUGGLED[how]
     if b"%s" in body:
@@ -879,7 +869,7 @@ def test_a_request_that_is_turned_away_hides_none_that_is_let_in(stranger: Visit
     assert not stranger.gateway.arrived
 
 
-@pytest.mark.parametrize("version", ["1.0", "0.9", "2.0", "3", "1.x", ""])
+@at_each("version", ["1.0", "0.9", "2.0", "3", "1.x", ""])
 def test_an_old_or_unknown_version_of_http_hides_nothing(admin: Visitor, version: str) -> None:
     hidden = HIDDEN.replace(b"%s", admin.gateway.host.encode())
     for headers in ((CHUNKED,), (CHUNKED, b"Content-Length: 5")):
@@ -888,7 +878,7 @@ def test_an_old_or_unknown_version_of_http_hides_nothing(admin: Visitor, version
     assert not admin.gateway.arrived
 
 
-@pytest.mark.parametrize(
+@at_each(
     "raw", [b"GET /health\r\n", b"GET /health\r\nHost: x HTTP/1.1\r\n", b"GET /\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
 )
 def test_what_has_no_headers_reaches_nobody(admin: Visitor, raw: bytes) -> None:
@@ -899,7 +889,7 @@ def test_what_has_no_headers_reaches_nobody(admin: Visitor, raw: bytes) -> None:
 # Connections that become something else.
 
 
-@pytest.mark.parametrize("version", ["", "Sec-WebSocket-Version: 777", "Sec-WebSocket-Version: 13"])
+@at_each("version", ["", "Sec-WebSocket-Version: 777", "Sec-WebSocket-Version: 13"])
 def test_without_the_right_nothing_of_a_websocket_reaches_anyone(stranger: Visitor, version: str) -> None:
     upgrade = (b"Connection: Upgrade", b"Upgrade: websocket", version.encode() or b"X: y")
     expected = {"/grafana/api/live/ws": (b"302", b"403"), "/api/ws": (b"401", b""), "/ws": (b"302", b"")}
@@ -913,7 +903,7 @@ def test_without_the_right_nothing_of_a_websocket_reaches_anyone(stranger: Visit
         assert not stranger.gateway.arrived
 
 
-@pytest.mark.parametrize("upgrade", ["h2c", "H2C", "h2c, websocket", "websocket, h2c", "TLS/1.3", "websocketx"])
+@at_each("upgrade", ["h2c", "H2C", "h2c, websocket", "websocket, h2c", "TLS/1.3", "websocketx"])
 def test_no_upgrade_but_a_websocket_reaches_a_service(admin: Visitor, upgrade: str) -> None:
     settings = ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA")
     for target in (*PUBLIC, *PROTECTED):
@@ -923,7 +913,7 @@ def test_no_upgrade_but_a_websocket_reaches_a_service(admin: Visitor, upgrade: s
             assert admin.arrives(target, *asked) == honest
 
 
-@pytest.mark.parametrize("target", [*PUBLIC, *PROTECTED[:2]])
+@at_each("target", [*PUBLIC, *PROTECTED[:2]])
 def test_a_websocket_is_for_routes_that_have_one(admin: Visitor, target: str) -> None:
     asked = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
     assert admin.arrives(target, *asked) == admin.arrives(target)
@@ -944,7 +934,7 @@ def origins(gateway: RunningGateway) -> list[str]:
 UPGRADE = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@at_each("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_another_site_cannot_act_as_the_person(admin: Visitor, method: str) -> None:
     login = admin.gateway.upstreams.get(LOGIN)
     own = f"https://{admin.gateway.host}"
@@ -964,7 +954,7 @@ def test_another_site_cannot_act_as_the_person(admin: Visitor, method: str) -> N
     assert not login or not login.requests
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@at_each("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_the_application_s_own_pages_and_programs_act(admin: Visitor, method: str) -> None:
     host = admin.gateway.host
     own = ("Origin", f"https://{host}")
@@ -980,7 +970,7 @@ def test_the_application_s_own_pages_and_programs_act(admin: Visitor, method: st
     assert admin.ask("/api/x", ("Host", f"{host}:8443"), own, method=method).status == 403
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+@at_each("method", ["GET", "HEAD", "OPTIONS"])
 def test_another_site_may_link_here(admin: Visitor, method: str) -> None:
     for headers in ([("Origin", "https://evil.example")], [("Sec-Fetch-Site", "cross-site")]):
         for target in (*PUBLIC, *PROTECTED):
@@ -1150,12 +1140,11 @@ class LyingLogin(socketserver.ThreadingTCPServer):
                     self.wfile.write(b"" if kind[1] == b"nothing" else answer)
 
         super().__init__((LOCALHOST, 0), Handler)
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+        self._answering = Answering(self)
 
     def __exit__(self, *_: object) -> None:
         self.released.set()
-        self.shutdown()
-        self.server_close()
+        self._answering.close()
 
 
 @pytest.fixture(scope="module")
@@ -1178,7 +1167,7 @@ def ask_as(gateway: RunningGateway, kind: str, target: str) -> tuple[int, float]
     return response.status, time.monotonic() - started
 
 
-@pytest.mark.parametrize("kind", LIES)
+@at_each("kind", LIES)
 def test_a_login_that_lies_lets_nobody_in(lied_to: RunningGateway, kind: str) -> None:
     lied_to.forget()
     expected = REFUSED.get(kind, 503)
@@ -1199,7 +1188,7 @@ def test_a_login_that_hangs_lets_nobody_in_and_is_given_up_after_five_seconds(li
     assert not lied_to.arrived
 
 
-@pytest.mark.parametrize("length", ["2", "0", "1000", "02", "2, 2", "", "-1", "two"])
+@at_each("length", ["2", "0", "1000", "02", "2, 2", "", "-1", "two"])
 def test_what_the_login_says_beyond_its_answer_is_not_its_next_answer(stranger: Visitor, length: str) -> None:
     said = Answer(status=401, headers={"Content-Length": length}, body=b"no" + vouches(SAYS_ADMIN) * 3)
     stranger.gateway.upstreams[LOGIN].answer = lambda _: said
@@ -1318,7 +1307,7 @@ def test_one_ipv6_network_is_one_stranger_and_every_ipv4_address_another(
     assert [ask(f"::ffff:192.0.2.{turn}") for turn in range(20, 120)] == [200] * 100
 
 
-@pytest.mark.parametrize("target", PROTECTED)
+@at_each("target", PROTECTED)
 def test_a_login_that_hangs_up_is_asked_again_and_not_for_ever(stranger: Visitor, target: str) -> None:
     login, vouched = stranger.gateway.upstreams[LOGIN], Answer(status=202, headers={"X-Auth-Request-Email": ADMIN})
     login.answer = lambda _: vouched if len(login.requests) > 2 else Answer(status=0)
@@ -1358,7 +1347,7 @@ def test_a_login_whose_name_is_gone_lets_nobody_in(manifests: Manifests) -> None
         assert {Visitor(gateway=gateway, address="198.51.100.1").ask(target).status for target in PUBLIC} == {200}
 
 
-@pytest.mark.parametrize("spelled", ["ADMIN@EXAMPLE.COM", "Admin@Example.com", "admin@example.COM"])
+@at_each("spelled", ["ADMIN@EXAMPLE.COM", "Admin@Example.com", "admin@example.COM"])
 def test_the_administrator_is_known_in_any_case(stranger: Visitor, spelled: str) -> None:
     stranger.gateway.sign_in(spelled)
     assert stranger.ask("/grafana/").status == 200
@@ -1366,7 +1355,7 @@ def test_the_administrator_is_known_in_any_case(stranger: Visitor, spelled: str)
     assert claims_of(stranger.gateway.arrived["backend"][0])["email"] == ADMIN
 
 
-@pytest.mark.parametrize(
+@at_each(
     "address",
     [
         *(f"x{ADMIN}", f"{ADMIN}.evil.example", f"x.{ADMIN}", f"admin+x{ADMIN[5:]}", "admin@xexample.com", f"{ADMIN}."),

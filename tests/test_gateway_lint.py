@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Manifests
-from environments import EVERY
+from conftest import Manifests, grid
+from environments import EVERY, SHARED
 from gateway_harness import NAME, PREFIX
 from mesh_harness import Loopback, find, mounted
 
@@ -39,7 +39,7 @@ def findings(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("environment", EVERY)
+@pytest.mark.parametrize("environment", grid(EVERY, short=SHARED))
 def test_its_configuration_has_no_known_mistake(files: Callable[[str], Path], environment: str) -> None:
     assert findings(files(environment)) == []
 

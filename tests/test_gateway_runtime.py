@@ -33,8 +33,8 @@ import pytest
 
 from ai_interviewer import PROD, AiInterviewer, EnvironmentSettings
 from another_login import PortalSettings
-from conftest import Manifests, close, read_manifests, requires
-from environments import EVERY, STAGING, WITH_LOGIN, WITH_MESH, WITHOUT_LOGIN, WITHOUT_MESH
+from conftest import Manifests, close, grid, read_manifests, requires
+from environments import EVERY, SHARED, STAGING, WITH_LOGIN, WITH_MESH, WITHOUT_LOGIN, WITHOUT_MESH
 from gateway_harness import (
     DOMAIN,
     LOGIN,
@@ -67,6 +67,7 @@ from mcpmesh_k8s import (
     Login,
     LoginSettings,
     NoLogin,
+    NoProbes,
     OAuth2ProxySettings,
     Phase,
     Port,
@@ -154,13 +155,13 @@ def limited_gateways(manifests: Manifests, needs_nginx: Path) -> Generator[Calla
         yield of
 
 
-@pytest.fixture(params=EVERY)
+@pytest.fixture(params=grid(EVERY, short=SHARED))
 def limited(request: pytest.FixtureRequest, limited_gateways: Callable[[str], RunningGateway]) -> RunningGateway:
     """The gateway of an environment with its rates, as if no test had used it."""
     return fresh(limited_gateways(request.param))
 
 
-@pytest.fixture(params=EVERY)
+@pytest.fixture(params=grid(EVERY, short=SHARED))
 def gateway(request: pytest.FixtureRequest, gateways: Callable[[str], RunningGateway]) -> RunningGateway:
     """The gateway of an environment, as if no test had used it. Whoever asks is an administrator."""
     return fresh(gateways(request.param))
@@ -1330,7 +1331,14 @@ def before_one_service(
     phase = Phase(application, "access")
     compute = Compute(cpu="100m", memory="64Mi", cpu_limit="200m", memory_limit="128Mi")
     image, user = images.OPENRESTY, User(uid=1000, gid=1000)
-    container = Container(name="backend", image=image, user=user, compute=compute, ports=(Port(number=8000),))
+    container = Container(
+        name="backend",
+        image=image,
+        user=user,
+        compute=compute,
+        ports=(Port(number=8000),),
+        probes=NoProbes(because="No test starts it."),
+    )
     backend = Workload(phase, WorkloadSettings(name="backend", container=container))
     settings = GatewaySettings(image=image, compute=compute, host="shop.local", aliases=aliases, https=False)
     Gateway(phase, settings, routes_to(backend), login)
@@ -1360,7 +1368,11 @@ def open_to_all(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> 
     """A gateway before which nobody signs in."""
 
     def routes_to(backend: Workload) -> tuple[Route, ...]:
-        return (Route(path="/", to=backend, audience=Audience.PUBLIC, rate=RateLimit(per_second=1, burst=3)),)
+        limited = RateLimit(per_second=1, burst=3)
+        return (
+            Route(path="/", to=backend, audience=Audience.PUBLIC, rate=limited),
+            Route(path="/v1/", to=backend, audience=Audience.PUBLIC, authorization=True),
+        )
 
     with before_one_service(tmp_path_factory.mktemp("open"), NoLogin(), routes_to) as running:
         yield running
@@ -1374,6 +1386,40 @@ def test_without_a_login_everyone_is_served_and_nobody_is_taken_at_their_word(op
     assert (request.headers["X-Api-Key"], request.headers["Cookie"]) == ("mine", None)
     answers = [open_to_all.request("GET", "/api/trips", headers=[]) for _ in range(5)]
     assert [answer.status for answer in answers][-1] == 429
+
+
+FORGERIES = (
+    *("X-Auth-Request-Email", "X-Auth-Request-Role", "X-Forwarded-User", "X-Forwarded-Email", "Remote-User"),
+    *("X-Remote-User", "X-User-Id", "X-Authorization", "Proxy-Authorization", "X-Auth-Token", "X-Grafana-Id"),
+)
+
+
+@pytest.mark.parametrize("value", ["Bearer a.b-c_d/e+f==", "Basic bWU6eA==", "bearer x"])
+def test_a_service_that_asks_for_tokens_of_its_own_is_told_them_and_nothing_else_that_says_who_one_is(
+    open_to_all: RunningGateway, value: str
+) -> None:
+    forged = [(name, "admin@example.com") for name in FORGERIES]
+    open_to_all.forget()
+    said = [*forged, ("authorization", value), ("Cookie", "a=b")]
+    _, request = arrives(open_to_all, "POST", "/v1/trips", headers=said)
+    assert request.headers.get_all("Authorization") == [value]
+    assert not [name for name in (*FORGERIES, "Cookie") if name in request.headers]
+    open_to_all.forget()
+    _, request = arrives(open_to_all, "GET", "/v1/trips", headers=[])
+    assert "Authorization" not in request.headers
+    # Nobody can say which of two is meant.
+    both = [("Authorization", value), ("authorization", "Bearer other")]
+    assert open_to_all.request("GET", "/v1/trips", headers=both).status == 400
+
+
+def test_the_refusal_of_a_service_that_asks_itself_comes_back_as_it_is(open_to_all: RunningGateway) -> None:
+    open_to_all.forget()
+    said = Answer(status=401, headers={"WWW-Authenticate": 'Bearer realm="trips"'}, body=b"a token, please")
+    open_to_all.upstreams["backend"].answer = lambda _: said
+    answer = open_to_all.request("GET", "/v1/trips", headers=[("Authorization", "Bearer old")])
+    open_to_all.forget()
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="trips"')
+    assert answer.body == b"a token, please"
 
 
 @pytest.mark.parametrize("target", ["/", "/api/x?y=z", "/static/a;b", "/-/healthy", "/oauth2/start"])
@@ -1428,7 +1474,7 @@ def test_calls_that_wait_for_a_model_may_take_five_minutes(gateway: RunningGatew
 
 
 @requires("nginx")
-@pytest.mark.parametrize("environment", EVERY)
+@pytest.mark.parametrize("environment", grid(EVERY, short=SHARED))
 def test_it_starts_without_services_and_finds_one_that_appears(manifests: Manifests, environment: str) -> None:
     with running_gateway(manifests(environment), resolvable=False) as gateway:
         addresses = gateway.dns.addresses
@@ -1761,7 +1807,12 @@ def portal(tmp_path_factory: pytest.TempPathFactory, needs_nginx: Path) -> Gener
     phase = Phase(application, "access")
     compute = Compute(cpu="100m", memory="64Mi")
     container = Container(
-        name="backend", image=images.OPENRESTY, user=User(uid=1, gid=1), compute=compute, ports=(Port(number=8000),)
+        name="backend",
+        image=images.OPENRESTY,
+        user=User(uid=1, gid=1),
+        compute=compute,
+        ports=(Port(number=8000),),
+        probes=NoProbes(because="No test starts it."),
     )
     backend = Workload(phase, WorkloadSettings(name="backend", container=container))
     boards = Workload(

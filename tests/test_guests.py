@@ -26,6 +26,7 @@ from mcpmesh_k8s import (
     IngressExposure,
     IngressNginx,
     NamespacePods,
+    NoProbes,
     Phase,
     PolicyKind,
     SettingError,
@@ -174,7 +175,13 @@ def guest(folder: Path, settings: GuestSettings, policies: PolicyKind = PolicyKi
     application = Application(ApplicationSettings(name=NAMESPACE, policies=policies), outdir=folder / "shop")
     phase = Phase(application, "all")
     close(phase)
-    container = Container(name="web", image=images.REGISTRY, user=User(uid=1, gid=1), compute=COMPUTE)
+    container = Container(
+        name="web",
+        image=images.REGISTRY,
+        user=User(uid=1, gid=1),
+        compute=COMPUTE,
+        probes=NoProbes(because="No test starts it."),
+    )
     Workload(phase, WorkloadSettings(name="web", container=container))
     Guest(phase, settings)
     application.synth()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import facets
-from conftest import ROOT, Manifest, Manifests
+from conftest import ROOT, Manifest, Manifests, at_each
 from environments import EVERY
 from mcpmesh_k8s import Image, SettingError, images
 from mcpmesh_k8s.images import DIGESTS, PINS, Advisory, Pin, Standing, digests_of, pinned
@@ -61,7 +61,7 @@ def version(text: str) -> tuple[int, ...] | None:
     return tuple(int(number) for number in dotted[1].split(".")) if dotted else None
 
 
-@pytest.mark.parametrize(("pin", "advisory"), ADVISORIES, ids=map(named, ADVISORIES))
+@at_each(("pin", "advisory"), ADVISORIES, ids=map(named, ADVISORIES))
 def test_what_is_said_to_be_closed_is_closed_in_this_version_and_nothing_else(pin: Pin, advisory: Advisory) -> None:
     mended, here = version(advisory.fixed_in), version(pin.image.tag)
     assert here is not None
@@ -80,7 +80,7 @@ def test_versions_are_compared_as_numbers() -> None:
     assert version("none of 11.4") is None
 
 
-@pytest.mark.parametrize(("pin", "advisory"), UNUSED, ids=map(named, UNUSED))
+@at_each(("pin", "advisory"), UNUSED, ids=map(named, UNUSED))
 @pytest.mark.parametrize("environment", EVERY)
 def test_what_an_advisory_needs_is_rendered_nowhere(
     manifests: Manifests, environment: str, pin: Pin, advisory: Advisory

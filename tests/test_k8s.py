@@ -12,8 +12,7 @@ from pathlib import Path
 from ai_interviewer import AiInterviewer, ArgoCd
 from conftest import ROOT, read_manifests
 from environments import EVERY
-from gateway_api import BEHIND_GATEWAY_API
-from many_clusters import MANY_CLUSTERS
+from many_clusters import OTHERWISE
 from mcpmesh_k8s import synthesize
 
 
@@ -21,19 +20,16 @@ def test_the_real_l1_classes_write_the_same_bytes(tmp_path: Path) -> None:
     # The real classes check types and names themselves and refuse what they do not know.
     real, fast = tmp_path / "real", tmp_path / "fast"
     subprocess.run([sys.executable, str(ROOT / "tests" / "l1_synth.py"), str(real)], check=True, timeout=120)
-    AiInterviewer(BEHIND_GATEWAY_API, outdir=fast / "gateway-api").synth()
-    many = AiInterviewer(MANY_CLUSTERS, outdir=fast / "many-clusters")
-    synthesize([many, ArgoCd([many], outdir=fast / "many-argocd")])
+    otherwise = AiInterviewer(OTHERWISE, outdir=fast / OTHERWISE.name)
+    synthesize([otherwise, ArgoCd([otherwise], outdir=fast / "many-argocd")])
     rendered = [ROOT / "dist" / name for name in (*EVERY, "argocd")]
-    rendered += [fast / name for name in ("gateway-api", "many-clusters", "many-argocd")]
+    rendered += [fast / name for name in (OTHERWISE.name, "many-argocd")]
     for expected in rendered:
         written = real / expected.name
         files = sorted(path.name for path in expected.iterdir())
         assert sorted(path.name for path in written.iterdir()) == files
         for file in files:
             assert (written / file).read_bytes() == (expected / file).read_bytes()
-    kinds = {manifest["kind"] for manifest in read_manifests(real / "gateway-api")}
-    assert {"CiliumNetworkPolicy", "HTTPRoute", "ExternalSecret"} <= kinds
-    assert "Ingress" not in kinds
-    kinds = {manifest["kind"] for name in ("many-clusters", "many-argocd") for manifest in read_manifests(real / name)}
-    assert {"SealedSecret", "AppProject", "ApplicationSet"} <= kinds
+    kinds = {manifest["kind"] for folder in rendered for manifest in read_manifests(real / folder.name)}
+    assert {"CiliumNetworkPolicy", "HTTPRoute", "Ingress", "NetworkPolicy"} <= kinds
+    assert {"ExternalSecret", "SealedSecret", "AppProject", "ApplicationSet"} <= kinds

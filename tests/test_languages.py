@@ -32,6 +32,7 @@ from mcpmesh_k8s import (
     BlackboxSettings,
     BuiltImage,
     Compute,
+    Container,
     DevIdentity,
     Gateway,
     GatewaySettings,
@@ -42,6 +43,8 @@ from mcpmesh_k8s import (
     MountedSource,
     Phase,
     Platform,
+    Port,
+    Probes,
     Python,
     RateLimit,
     Registry,
@@ -51,8 +54,12 @@ from mcpmesh_k8s import (
     Route,
     Runtime,
     SettingError,
+    TcpSocket,
     TreeError,
     TypeScript,
+    User,
+    Workload,
+    WorkloadSettings,
     images,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
@@ -508,7 +515,7 @@ def test_a_gateway_waits_as_long_as_the_answer_may_take(kind: str, waits: int, a
     phase = phase_of()
     registry = registry_of(phase)
     served: Api | Agent = (
-        Api(phase, ApiSettings(name="web", code=CODE, compute=ROOMY, module="uvicorn", call_seconds=600))
+        Api(phase, ApiSettings(name="web", code=CODE, compute=ROOMY, module="web", call_seconds=600))
         if kind == "api"
         else Agent(phase, AgentSettings(name="web", code=CODE, compute=ROOMY, module="web", call_seconds=600))
     )
@@ -524,6 +531,105 @@ def test_a_gateway_waits_as_long_as_the_answer_may_take(kind: str, waits: int, a
     assert f"passes '/' on to shop-web, whose answer may take 600 seconds, and waits {waits}: give" in str(
         refused.value
     )
+
+
+# --- a roll-out cuts no answer that somebody waits for ---
+
+
+def called(grace: int | None) -> tuple[Application, Agent, Agent]:
+    """An agent that calls another, and waits 600 seconds."""
+    phase = phase_of()
+    registry = registry_of(phase)
+    planner, fares = (
+        Agent(
+            phase,
+            AgentSettings(
+                name=name, code=CODE, compute=ROOMY, module=name, call_seconds=seconds, termination_grace_seconds=kept
+            ),
+        )
+        for name, seconds, kept in (("planner", 600, None), ("fares", None, grace))
+    )
+    for agent in (planner, fares):
+        agent.connects_to(registry)
+    planner.connects_to(fares)
+    return Application.of(phase), planner, fares
+
+
+@pytest.mark.parametrize("grace", [None, 629])
+def test_an_agent_that_is_killed_before_a_caller_gives_up_is_refused(grace: int | None) -> None:
+    application, planner, fares = called(grace)
+    assert (planner.grace_seconds, fares.grace_seconds) == (630, grace or 330)
+    with pytest.raises(TreeError) as refused:
+        application.manifests()
+    assert (
+        "shop-planner waits 600 seconds for shop-fares, and a roll-out would cut an answer that takes more than "
+        f"{599 if grace else 300}: it is killed {grace or 330} seconds after its stop begins. Give it "
+        "termination_grace_seconds=630 or more, or planner a shorter call_seconds."
+    ) in str(refused.value)
+
+
+def test_an_agent_that_may_answer_for_as_long_as_a_caller_waits_is_rendered() -> None:
+    assert called(630)[0].manifests()
+
+
+@pytest.mark.parametrize(("settings", "least"), [(PYTHON, 630), (TYPESCRIPT, 660)], ids=["Python", "TypeScript"])
+def test_who_is_killed_before_its_own_answer_is_refused_at_once(settings: AgentSettings, least: int) -> None:
+    replace(settings, call_seconds=600, termination_grace_seconds=least)
+    with pytest.raises(SettingError) as refused:
+        replace(settings, call_seconds=600, termination_grace_seconds=least - 1)
+    assert str(refused.value) == (
+        f"{settings.name} termination_grace_seconds: {least - 1} was given. A roll-out would cut an answer that takes "
+        f"its call_seconds, 600. Give {least} or more, or none."
+    )
+
+
+def test_a_service_that_is_killed_before_its_own_answer_is_refused_at_once() -> None:
+    WorkloadSettings(name="pages", container=PAGES, answer_seconds=30)
+    with pytest.raises(
+        SettingError, match=r"pages termination_grace_seconds: 30 .*may take 31 seconds.*Give 31 or more"
+    ):
+        WorkloadSettings(name="pages", container=PAGES, answer_seconds=31)
+
+
+PAGES = Container(
+    name="pages",
+    image=Image(repository="acme/pages", tag="1.0.0"),
+    user=User(uid=1000, gid=1000),
+    compute=ROOMY,
+    ports=(Port(number=8000),),
+    probes=Probes.of(TcpSocket()),
+)
+
+
+@pytest.mark.parametrize(
+    ("waits", "grace", "buffering", "allowed"),
+    [
+        (300, 30, True, False),
+        (300, 299, True, False),
+        (300, 300, True, True),
+        (61, 30, True, False),
+        (60, 30, True, True),  # what a route waits unless told: nobody says that anything takes so long
+        (300, 30, False, True),  # a stream: how long it is silent says nothing of when it ends
+    ],
+)
+def test_a_service_that_is_killed_before_its_gateway_gives_up_is_refused(
+    waits: int, grace: int, buffering: bool, allowed: bool
+) -> None:
+    phase = phase_of()
+    pages = Workload(phase, WorkloadSettings(name="pages", container=PAGES, termination_grace_seconds=grace))
+    route = Route(path="/", to=pages, audience=Audience.PUBLIC, timeout_seconds=waits, buffering=buffering)
+    settings = GatewaySettings(image=images.OPENRESTY, compute=ROOMY, host="shop.local", https=False)
+    Gateway(phase, settings, [route], DevIdentity(email="me@example.com"))
+    if allowed:
+        Application.of(phase).manifests()
+        return
+    with pytest.raises(TreeError) as refused:
+        Application.of(phase).manifests()
+    assert (
+        f"shop-nginx-gateway, at '/', waits {waits} seconds for shop-pages, and a roll-out would cut an answer that "
+        f"takes more than {grace}: it is killed {grace} seconds after its stop begins. Give it "
+        f"termination_grace_seconds={waits} or more, or a shorter Route(timeout_seconds=…)."
+    ) in str(refused.value)
 
 
 # --- who watches it ---

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ai_interviewer import PROD, AiInterviewer
-from conftest import Manifests, read_manifests, requires
+from conftest import Manifests, at_each, read_manifests, requires
 from environments import EVERY
 from log_pipeline import Pipeline, Reference, configuration, parse
 from mcpmesh_k8s import (
@@ -25,6 +25,7 @@ from mcpmesh_k8s import (
     LogsSettings,
     LokiSettings,
     NoLogs,
+    NoProbes,
     Phase,
     SettingError,
     ShippedLogs,
@@ -43,11 +44,12 @@ WEB = Container(
     image=Image(repository="acme/web", tag="1.2.3"),
     user=User(uid=1000, gid=1000),
     compute=Compute(cpu="10m", memory="16Mi"),
+    probes=NoProbes(because="No test starts it."),
 )
 LINES = [(app, sample) for app, samples in SAMPLES.items() for sample in samples]
 
 
-@pytest.mark.parametrize(("app", "sample"), LINES, ids=[f"{app}: {sample['line'][:40]}" for app, sample in LINES])
+@at_each(("app", "sample"), LINES, ids=[f"{app}: {sample['line'][:40]}" for app, sample in LINES])
 def test_of_a_line_the_level_and_the_request_are_found(manifests: Manifests, app: str, sample: dict[str, Any]) -> None:
     (stored,) = Pipeline.of(manifests("prod")).read(app, sample.get("container", app), sample["line"])
     assert stored.level == sample["level"]

@@ -30,6 +30,7 @@ from mcpmesh_k8s import (
     MeshRelease,
     Namespace,
     NamespaceSettings,
+    NoProbes,
     Phase,
     PodExtras,
     Port,
@@ -479,7 +480,11 @@ def test_a_runtime_of_another_line_is_named_too_and_the_dashboard(tmp_path: Path
     code = BuiltImage(image=Image(repository=name, tag="1.4.0"))
     Agent(shop.phase, AgentSettings(name="old", code=code, compute=SMALL, module="old")).connects_to(shop.registry)
     container = Container(
-        name="ui", image=Image(repository="mcpmesh/ui", tag="2.0.0"), user=User(uid=1000, gid=1000), compute=SMALL
+        name="ui",
+        image=Image(repository="mcpmesh/ui", tag="2.0.0"),
+        user=User(uid=1000, gid=1000),
+        compute=SMALL,
+        probes=NoProbes(because="No test starts it."),
     )
     Workload(shop.phase, WorkloadSettings(name="ui", container=container))
     # As a sidecar it is of the mesh just as well.

@@ -644,6 +644,7 @@ def test_who_kept_an_old_certificate_is_restarted_when_it_has_ended(tmp_path: Pa
             liveness = registry.spec["livenessProbe"]
             mesh.issuer.write(files, mesh.names_of("registry"))  # renewed
             assert probe(liveness, registry) == "exit 0"
+            time.sleep(4)  # to ask all the while, twenty times a second, takes longer than the registry
             assert eventually(lambda: probe(liveness, registry) != "exit 0", START)
             assert registry.process.poll() is None
             registry.terminate(5)

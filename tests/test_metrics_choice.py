@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from ai_interviewer import DEV, PROD, AiInterviewer
-from conftest import Manifest, read_manifests
+from conftest import Manifest, Manifests, at_each
 from mcpmesh_k8s import (
     BlackboxSettings,
     CiliumEntity,
@@ -152,19 +152,25 @@ def relabelled(steps: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) ->
     return {label: value for label, value in now.items() if not label.startswith("__")}
 
 
-def own_jobs(folder: Path) -> dict[str, Any]:
-    """The jobs of a Prometheus of our own, by their names."""
-    texts = [m["data"] for m in of_kind(read_manifests(folder), "ConfigMap") if "prometheus.yaml" in m["data"]]
+@pytest.fixture(scope="module")
+def own_jobs(manifests: Manifests) -> dict[str, Any]:
+    """The jobs of production's own Prometheus, by their names."""
+    texts = [m["data"] for m in of_kind(manifests(PROD.name), "ConfigMap") if "prometheus.yaml" in m["data"]]
     return {job["job_name"]: job for job in yaml.safe_load(texts[0]["prometheus.yaml"])["scrape_configs"]}
 
 
-@pytest.mark.parametrize("phase", ["Running", "Pending", "Failed"])
-def test_series_are_called_as_in_a_prometheus_of_our_own(tmp_path: Path, phase: str) -> None:
-    """The operator adds labels of its own before: namespace, container, endpoint, pod, and a job of two parts."""
+@pytest.fixture(scope="module")
+def monitors(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """What the operator is told to ask, of everything that there may be."""
     everything = replace(OPERATOR, kube_state_metrics=KubeStateMetricsSettings())
-    monitors = of_kind(rendered(tmp_path / "operator", everything), "PodMonitor")
-    AiInterviewer(PROD, outdir=tmp_path / "own").synth()
-    jobs = own_jobs(tmp_path / "own")
+    return of_kind(rendered(tmp_path_factory.mktemp("everything") / "dist", everything), "PodMonitor")
+
+
+@at_each("phase", ["Running", "Pending", "Failed"])
+def test_series_are_called_as_in_a_prometheus_of_our_own(
+    monitors: list[Any], own_jobs: dict[str, Any], phase: str
+) -> None:
+    """The operator adds labels of its own before: namespace, container, endpoint, pod, and a job of two parts."""
     assert len(monitors) == len(ASKED) + 1
     for monitor in monitors:
         (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
@@ -180,7 +186,7 @@ def test_series_are_called_as_in_a_prometheus_of_our_own(tmp_path: Path, phase: 
             ],
         }
         added = {"container": "c", "endpoint": endpoint["port"], "pod": f"{name}-0", "job": f"{NAMESPACE}/{name}"}
-        job = jobs[name.removeprefix(f"{NAMESPACE}-")]
+        job = own_jobs[name.removeprefix(f"{NAMESPACE}-")]
         ours = relabelled(job["relabel_configs"], {**meta, "job": job["job_name"]})
         theirs = relabelled(steps, {**meta, **added, "namespace": NAMESPACE})
         assert (ours is None) == (phase != "Running")
@@ -189,9 +195,8 @@ def test_series_are_called_as_in_a_prometheus_of_our_own(tmp_path: Path, phase: 
         assert endpoint["path"] == job["metrics_path"]
 
 
-def test_each_check_is_one_probe_that_asks_the_same(operated: list[Any], tmp_path: Path) -> None:
-    AiInterviewer(PROD, outdir=tmp_path / "own").synth()
-    checks = {name: job for name, job in own_jobs(tmp_path / "own").items() if name.startswith("check-")}
+def test_each_check_is_one_probe_that_asks_the_same(operated: list[Any], own_jobs: dict[str, Any]) -> None:
+    checks = {name: job for name, job in own_jobs.items() if name.startswith("check-")}
     probes = {probe["spec"]["jobName"]: probe for probe in of_kind(operated, "Probe")}
     assert {"check-registry", "check-backend", "check-public-address"} < set(probes)
     assert set(probes) == set(checks)
@@ -209,24 +214,25 @@ def test_each_check_is_one_probe_that_asks_the_same(operated: list[Any], tmp_pat
 def test_the_interval_is_the_setting_s_unless_an_endpoint_gives_one(tmp_path: Path) -> None:
     seldom = PodExtras(metrics=(MetricsEndpoint(port="http", interval_seconds=60),))
     environment = replace(PROD, metrics=OPERATOR, registry=replace(PROD.registry, extras=seldom))
-    AiInterviewer(environment, outdir=tmp_path).synth()
-    operated: list[Any] = read_manifests(tmp_path)
+    operated: list[Any] = objects_of(AiInterviewer(environment, outdir=tmp_path))
     asked = {m["metadata"]["name"]: m["spec"]["podMetricsEndpoints"][0] for m in of_kind(operated, "PodMonitor")}
     own = {name: endpoint["interval"] for name, endpoint in asked.items() if endpoint["interval"] != "15s"}
     assert own == {f"{NAMESPACE}-registry": "60s"}
     assert {probe["spec"]["interval"] for probe in of_kind(operated, "Probe")} == {"15s"}
 
 
-def test_a_prometheus_without_metrics_of_the_cluster_gets_no_rule_about_them(tmp_path: Path) -> None:
-    def alerts(folder: str, operator: PrometheusOperator) -> set[str]:
-        (rules,) = of_kind(rendered(tmp_path / folder, operator), "PrometheusRule")
+def test_a_prometheus_without_metrics_of_the_cluster_gets_no_rule_about_them(
+    operated: list[Any], tmp_path: Path
+) -> None:
+    def alerts(manifests: Sequence[Any]) -> set[str]:
+        (rules,) = of_kind(manifests, "PrometheusRule")
         return {rule["alert"] for group in rules["spec"]["groups"] for rule in group["rules"]}
 
     of_objects, of_kubelets = {"PodCrashLooping", "JobFailed"}, {"ClaimAlmostFull", "ContainerNearCpuLimit"}
     alone = replace(OPERATOR, monitors=replace(OPERATOR.monitors, cluster_metrics=False))
-    assert of_objects | of_kubelets <= alerts("with", OPERATOR)
-    assert not (of_objects | of_kubelets) & alerts("without", alone)
-    own = alerts("own", replace(alone, kube_state_metrics=KubeStateMetricsSettings()))
+    assert of_objects | of_kubelets <= alerts(operated)
+    assert not (of_objects | of_kubelets) & alerts(rendered(tmp_path / "without", alone))
+    own = alerts(rendered(tmp_path / "own", replace(alone, kube_state_metrics=KubeStateMetricsSettings())))
     assert of_objects <= own
     assert not of_kubelets & own
 
@@ -267,13 +273,13 @@ def test_who_asks_may_be_in_several_places_and_what_no_policy_can_say_is_refused
     nodes = replace(OPERATOR, monitors=replace(OPERATOR.monitors, prometheus=CiliumEntity.HOST))
     with pytest.raises(SettingError, match="A NetworkPolicy cannot say it"):
         rendered(tmp_path / "nodes", nodes)
-    AiInterviewer(replace(PROD, metrics=nodes, policies=PolicyKind.CILIUM), outdir=tmp_path / "cilium").synth()
+    AiInterviewer(replace(PROD, metrics=nodes, policies=PolicyKind.CILIUM), outdir=tmp_path / "cilium").manifests()
 
 
 # Confining.
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("expression", "expected"),
     [
         ("up", 'up{namespace="a"}'),

@@ -5,15 +5,26 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from backup_harness import BackupPod, Cluster, copy_claim, drilled
+from backup_harness import BackupPod, Clock, Cluster, copy_claim, drilled
 from conftest import requires
 from data_harness import BUCKET, MC
-from mesh_harness import LOCALHOST, SECRETS, Manifest, container_of, find, free_port
+from mesh_harness import (
+    LOCALHOST,
+    SECRETS,
+    InventedSecrets,
+    Loopback,
+    Manifest,
+    container_of,
+    find,
+    free_port,
+    pod_environment,
+)
 from test_restore import Operate, operate
 
 __all__ = ["operate"]
@@ -69,7 +80,7 @@ def storage(tmp_path: Path) -> Storage:
     """The storage, with some objects."""
     storage = Storage(tmp_path / "storage")
     storage.put("resumes/someone@example.com/one.pdf", b"%PDF\0\xff" * 1000)
-    storage.put("resumes/żółć & ' name.pdf", b"second")
+    storage.put("resumes/-żółć & ' $(name) \\ *.pdf ", b"second")
     storage.put("empty.bin", b"")
     (storage.root / "attributes").write_text(repr({f"{BUCKET}/empty.bin": {"Content-Type": "text/plain"}}))
     return storage
@@ -114,6 +125,20 @@ def test_an_empty_bucket_is_backed_up_too(pod: BackupPod, storage: Storage) -> N
         path.rmdir() if path.is_dir() else path.unlink()
     assert "files=0" in pod.run()
     assert pod.listed()[0]["taken"]["facts"]["buckets"] == {BUCKET: []}
+
+
+def test_what_was_replaced_or_removed_is_in_the_backup_of_its_day(
+    pod: BackupPod, storage: Storage, tmp_path: Path
+) -> None:
+    clock = Clock(folder=tmp_path / "clock", path=storage.path)
+    storage.put("resumes/one.pdf", b"as it was")
+    pod.run(clock.says("20261128T030000Z"))
+    storage.put("resumes/one.pdf", b"as it is now")
+    (storage.root / BUCKET / "empty.bin").unlink()
+    pod.run(clock.says("20261129T030000Z"))
+    copies = [pod.backups / name / "data" / BUCKET for name in pod.names]
+    assert [(copy / "resumes/one.pdf").read_bytes() for copy in copies] == [b"as it was", b"as it is now"]
+    assert [(copy / "empty.bin").exists() for copy in copies] == [True, False]
 
 
 def test_a_copy_that_is_not_the_same_is_made_again_and_then_told(
@@ -166,6 +191,40 @@ def test_its_user_may_list_and_read_and_nothing_else(rendered: Sequence[Manifest
     job = find(rendered, "Job", "ai-interviewer-minio-bucket")
     names = {variable["name"] for variable in container_of(job, "minio-bucket")["env"]}
     assert {"BACKUP_ACCESS_KEY", "BACKUP_SECRET_KEY"} <= names
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "status"),
+    [
+        ("root-password", "a:b", 1),
+        ("root-password", "from-a-file\n", 1),
+        ("root-user", "two words", 1),
+        ("backup-secret-key", "x:y", 1),
+        ("root-password", "'\"$\\\\%@/#?&!" * 16, 0),
+    ],
+)
+def test_a_key_that_mc_cannot_be_given_is_refused_before_anything_waits_for_it(
+    rendered: Sequence[Manifest], tmp_path: Path, key: str, value: str, status: int
+) -> None:
+    (tmp_path / "mc").write_text("#!/bin/sh\n")
+    (tmp_path / "mc").chmod(0o755)
+    (tmp_path / "make-bucket.sh").write_text(
+        find(rendered, "ConfigMap", "ai-interviewer-minio-bucket")["data"]["make-bucket.sh"]
+    )
+    job = find(rendered, "Job", "ai-interviewer-minio-bucket")
+    given = InventedSecrets({(SECRET, key): value})
+    environment = pod_environment(job, "minio-bucket", secrets=given, loopback=Loopback())
+    done = subprocess.run(
+        ["/bin/sh", "make-bucket.sh"],
+        env={**environment, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    assert ("holds a colon or a blank, which mc cannot be given" in done.stderr) is bool(status)
 
 
 def test_a_drill_reads_every_file(rendered: Sequence[Manifest], pod: BackupPod, tmp_path: Path) -> None:

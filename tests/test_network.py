@@ -28,6 +28,7 @@ from mcpmesh_k8s import (
     Namespace,
     NamespacePods,
     NamespaceSettings,
+    NoProbes,
     OAuth2ProxySettings,
     OpenIdConnect,
     OtherController,
@@ -65,6 +66,7 @@ def shop(
         user=User(uid=1, gid=1),
         compute=Compute(cpu="1", memory="1Gi"),
         ports=(Port(number=80, container=8080),),
+        probes=NoProbes(because="No test starts it."),
     )
     change(Workload(phase, WorkloadSettings(name="web", container=container)))
     application.synth()

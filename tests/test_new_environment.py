@@ -5,6 +5,7 @@ It is added to a copy of this tree as CONTRIBUTING says.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,13 +13,13 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from ai_interviewer import ARGOCD, DEV, PROD, AiInterviewer, EnvironmentSettings
-from conftest import ROOT, requires
+from conftest import ROOT, grid, requires
 from environments import EVERY, STAGING
 from mcpmesh_k8s import SettingError
 from mcpmesh_k8s.operations import Environment, Minikube, SharedCluster, check_environments
@@ -27,25 +28,38 @@ from stand_ins import StandIns
 
 LEFT_OUT = (".git", ".venv", ".venv-mesh", ".venv-mesh3", "node_modules", "build", ".*_cache", "*.egg-info")
 ADD = re.compile(r"tests/(\w+)\.py, (\w+) says nothing of 'staging'\. If this is meant, add the line: (.*)")
+TABLES = ("reachability", "properties", "argocd", "snapshots")
 FAST = ("snapshots", "properties", "reachability", "argocd", "schemas", "examples", "gateway_lint")
 ITS = ("-k", "staging or repository")
 """What is asked of the new environment, or of all at once. The rest holds as before."""
+PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "-n", "0")
 WRITTEN = ("docs/topology.md", "docs/access.md", "docs/environments.md", "docs/resources.md", "docs/operations.md")
 
 
 ONE_AFTER_THE_OTHER = """
-import runpy, sys
-for run in (
-    lambda: runpy.run_path("main.py", run_name="__main__"),
-    lambda: runpy.run_module("ai_interviewer", run_name="__main__", alter_sys=True),
-):
+import json, runpy, sys
+for words in json.loads(sys.argv[1]):
+    sys.argv[:] = words
+    status = 0
     try:
-        run()
+        if words[0].endswith(".py"):
+            runpy.run_path(words[0], run_name="__main__")
+        else:
+            runpy.run_module(words[0], run_name="__main__", alter_sys=True)
     except SystemExit as ended:
-        print(ended.code)
-    sys.argv[1:] = ["urls", *sys.argv[1:]]
+        status = int(ended.code or 0)
+    print("\\nended with", status, flush=True)
 """
-"""The synthesis, and then a command, in one Python: it takes longer to start than they do to stop."""
+"""Several programs in one Python: it takes longer to start than most of them do."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Programs that ran one after the other: what each printed and how it ended, and what all of them complained."""
+
+    printed: Sequence[str]
+    statuses: Sequence[int]
+    stderr: str
 
 
 class Tree:
@@ -87,33 +101,59 @@ class Tree:
             timeout=300,
         )
 
-    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, *arguments)
+    def one_after_the_other(self, *programs: Sequence[str], path: str = "") -> Ended:
+        """Run modules of Python, and files, in one process."""
+        done = self.run(sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(programs), path=path)
+        *printed, rest = re.split(r"\nended with (\d+)\n", done.stdout)
+        assert (done.returncode, rest, len(printed)) == (0, "", 2 * len(programs)), done.stdout + done.stderr
+        return Ended(printed[::2], [int(status) for status in printed[1::2]], done.stderr)
 
-    def pytest(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", *arguments)
+
+@dataclass(frozen=True)
+class Made:
+    """A copy with staging in it, synthesized and otherwise as it was."""
+
+    tree: Tree
+    targets: str
+    refused: tuple[int, str]
+    """How a command that changes it ended without consent, and what it said."""
+    failing: str
+    """What the tests with tables said of it."""
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """A copy with staging in it, synthesized and otherwise as it was."""
-    tree = Tree(tmp_path_factory.mktemp("copy") / "tree")
-    synthesized = tree.python("main.py")
-    assert synthesized.returncode == 0, synthesized.stdout + synthesized.stderr
-    assert "wrote dist/staging: " in synthesized.stdout
-    return tree
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("copy")
+    tree = Tree(folder / "tree")
+    stand_ins = StandIns(folder / "bin", "kubectl")
+    stand_ins.answer("kubectl", "^config get-contexts", "ai-interviewer-staging\n")
+    stand_ins.answer("kubectl", "^config view", "{}")
+    ended = tree.one_after_the_other(
+        ["main.py"],
+        ["ai_interviewer", "makefile"],
+        ["ai_interviewer", "restart", "staging"],
+        [*PYTEST, *(f"tests/test_{name}.py" for name in TABLES), *ITS],
+        path=f"{stand_ins.folder}{os.pathsep}{os.environ['PATH']}",
+    )
+    synthesized, targets, _, failing = ended.printed
+    assert ended.statuses[:2] == [0, 0], ended.stderr
+    assert "wrote dist/staging: " in synthesized
+    return Made(tree, targets, (ended.statuses[2], ended.stderr), failing)
+
+
+@pytest.fixture
+def tree(made: Made) -> Tree:
+    return made.tree
 
 
 @requires("make")
-def test_a_new_environment_is_looked_at_by_everything(tree: Tree, long: bool) -> None:
+def test_a_new_environment_is_looked_at_by_everything(made: Made, long: bool) -> None:
     # What is committed says nothing of it yet.
-    targets = tree.python("-m", "ai_interviewer", "makefile").stdout
-    assert targets != (tree.folder / "k8s.mk").read_text()
+    tree = made.tree
+    assert made.targets != (tree.folder / "k8s.mk").read_text()
 
     # Tables that are written by hand fail with the line to add, and snapshots because there is none.
-    tables = ("reachability", "properties", "argocd", "snapshots")
-    failing = tree.pytest(*(f"tests/test_{name}.py" for name in tables), *ITS)
-    lines = {table: (file, line) for file, table, line in ADD.findall(failing.stdout)}
+    lines = {table: (file, line) for file, table, line in ADD.findall(made.failing)}
     assert lines == {
         "ALLOWED": (
             "test_reachability",
@@ -122,21 +162,23 @@ def test_a_new_environment_is_looked_at_by_everything(tree: Tree, long: bool) ->
         "CLUSTERS": ("test_properties", '"staging": (<CPU>, <memory in GiB>),'),
         "DESTINATIONS": ("test_argocd", '"staging": {"name": "…"},'),
     }
-    new = re.findall(r"FAILED tests/test_snapshots\.py::(\S+)", failing.stdout)
-    assert len(new) == 10, failing.stdout
+    new = re.findall(r"FAILED tests/test_snapshots\.py::(\S+)", made.failing)
+    assert len(new) == 10, made.failing
     assert all("staging" in name for name in new)
 
     # With these lines, and what is generated, all of it holds.
     for table, (file, line) in lines.items():
         line = line.replace("<CPU>, <memory in GiB>", "8, 16").replace("…", "staging")
         tree.edit(f"tests/{file}.py", rf"^{table} = \{{$", f"{table} = {{\n    {line}")
-    documents = tree.python("docs/generate.py", *(() if long else WRITTEN))
-    assert documents.returncode == 0
+    (tree.folder / "k8s.mk").write_text(made.targets)
+    ended = tree.one_after_the_other(
+        ["docs/generate.py", *(() if long else WRITTEN)],
+        [*PYTEST, "--snapshot-update", *(f"tests/test_{name}.py" for name in FAST), *ITS],
+    )
+    documents, proven = ended.printed
+    assert ended.statuses == [0, 0], proven + ended.stderr
     for document in WRITTEN:
-        assert f"wrote {document}\n" in documents.stdout, f"{document} was not out of date"
-    (tree.folder / "k8s.mk").write_text(targets)
-    proven = tree.pytest("--snapshot-update", *(f"tests/test_{name}.py" for name in FAST), *ITS)
-    assert proven.returncode == 0, proven.stdout
+        assert f"wrote {document}\n" in documents, f"{document} was not out of date"
     for document in (*WRITTEN, "k8s.mk"):
         assert "staging" in (tree.folder / document).read_text(encoding="utf-8"), document
 
@@ -144,12 +186,9 @@ def test_a_new_environment_is_looked_at_by_everything(tree: Tree, long: bool) ->
     for target in (("k8s-deploy-staging",), ("k8s-setup", "ENV=staging")):
         planned = tree.run("make", "--dry-run", "--old-file=.venv/.ready", *target).stdout
         assert "dist/ is out of date: run make synth" in planned, "dist-check is left out"
-    stand_ins = StandIns(tree.folder / "bin", "kubectl")
-    stand_ins.answer("kubectl", "^config get-contexts", "ai-interviewer-staging\n")
-    stand_ins.answer("kubectl", "^config view", "{}")
-    refused = tree.run(sys.executable, "-m", "ai_interviewer", "restart", "staging", path=str(stand_ins.folder))
-    assert refused.returncode == 3
-    assert "If you mean it: CONFIRM=staging" in refused.stderr
+    status, said = made.refused
+    assert status == 3
+    assert "If you mean it: CONFIRM=staging" in said
 
 
 def test_what_must_hold_in_production_fails_for_a_shared_environment_of_any_name(tree: Tree) -> None:
@@ -161,12 +200,12 @@ def test_what_must_hold_in_production_fails_for_a_shared_environment_of_any_name
             "constructs/ai_interviewer/staging.py", r"sync=Manual\(\)", "sync=Automated(prune=True, self_heal=True)"
         )
         tree.edit("constructs/ai_interviewer/staging.py", r"import ArgoCdSettings", "import ArgoCdSettings, Automated")
-        assert tree.python("main.py").returncode == 0
-        failing = tree.pytest("tests/test_argocd.py", "-k", "waits_for_a_person").stdout
+        ended = tree.one_after_the_other(["main.py"], [*PYTEST, "tests/test_argocd.py", "-k", "waits_for_a_person"])
     finally:
         for path, content in before.items():
             path.write_bytes(content)
-    assert re.findall(r"FAILED tests/test_argocd.py::(\S+)", failing) == [
+    assert ended.statuses == [0, 1], ended.stderr
+    assert re.findall(r"FAILED tests/test_argocd.py::(\S+)", ended.printed[1]) == [
         "test_a_cluster_of_ones_own_heals_itself_and_a_shared_one_waits_for_a_person[staging]"
     ]
 
@@ -215,22 +254,27 @@ def test_the_folder_of_argocd_is_taken() -> None:
         AiInterviewer(replace(STAGING, name=ARGOCD), outdir="unused")
 
 
-def test_a_name_that_is_taken_stops_the_synthesis_with_one_line_and_nothing_is_written(tree: Tree) -> None:
+TAKEN = (("argocd", "dist/argocd holds what ArgoCD is told"), ("prod", "Another environment"))
+
+
+@pytest.mark.parametrize(("name", "sentence"), grid(TAKEN, short=TAKEN[:1]))
+def test_a_name_that_is_taken_stops_the_synthesis_with_one_line_and_nothing_is_written(
+    tree: Tree, name: str, sentence: str
+) -> None:
     settings = tree.folder / "constructs/ai_interviewer/staging.py"
     before = settings.read_text()
     written = sorted(tree.folder.glob("dist/*/*"))
     try:
-        for name, sentence in (("argocd", "dist/argocd holds what ArgoCD is told"), ("prod", "Another environment")):
-            settings.write_text(before.replace('name="staging",\n', f'name="{name}",\n'))
-            stopped = tree.python("-c", ONE_AFTER_THE_OTHER, name)
-            assert (stopped.returncode, stopped.stdout) == (0, "1\n1\n")
-            lines = stopped.stderr.splitlines()
-            assert len(lines) == 2
-            for line in lines:
-                assert line.startswith("error: ")
-                assert sentence in line
+        settings.write_text(before.replace('name="staging",\n', f'name="{name}",\n'))
+        stopped = tree.one_after_the_other(["main.py"], ["ai_interviewer", "urls", name])
     finally:
         settings.write_text(before)
+    assert (stopped.statuses, stopped.printed) == ([1, 1], ["", ""])
+    lines = stopped.stderr.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith("error: ")
+        assert sentence in line
     assert sorted(tree.folder.glob("dist/*/*")) == written
 
 

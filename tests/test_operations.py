@@ -5,8 +5,10 @@ docker, kubectl, minikube and sudo are stand-ins that record their calls (``stan
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import platform
 import re
 import shlex
 import subprocess
@@ -141,6 +143,7 @@ class Workplace:
         answer("kubectl", "^config use-context")
         answer("kubectl", "get --raw=/readyz", "ok")
         answer("kubectl", " api-versions$", API_VERSIONS)
+        answer("kubectl", " get configmap ai-interviewer-data-move ")
         answer("kubectl", "get ingressclass nginx --ignore-not-found --output=json$", '{"kind": "IngressClass"}')
         answer("kubectl", "get ingressclass --output=name$", "ingressclass.networking.k8s.io/traefik\n")
         answer("kubectl", "get (namespace openshift-dns|nodes|daemonset node-local-dns) .*--ignore-not-found$", "")
@@ -156,13 +159,14 @@ class Workplace:
         answer("kubectl", " wait ", "ready\n")
         answer("kubectl", "rollout (status|restart)", "rolled out\n")
         answer("kubectl", "get job ", COMPLETE)
-        answer("kubectl", "get [a-z,]+ --selector=app.kubernetes.io/part-of=ai-interviewer", '{"items": []}')
+        answer("kubectl", "get .* --selector=app.kubernetes.io/part-of=ai-interviewer", '{"items": []}')
         answer("kubectl", "get deployments,statefulsets --selector=.* --output=name$", "deployment.apps/a\n")
         answer("kubectl", "get deployment/.* --output=jsonpath", "3")
         no_argocd = 'error: the server doesn\'t have a resource type "applications"'
         answer("kubectl", "get applications.argoproj.io", "", status=1, stderr=no_argocd)
         answer("kubectl", "get resourcequota ai-interviewer --output=json$", json.dumps(COUNTS))
-        answer("kubectl", " (create|patch|scale|logs|get [a-z,]+$|get pods --output=wide$) ?", "done\n")
+        answer("kubectl", " (create|patch|scale|logs) ", "done\n")
+        answer("kubectl", "get persistentvolumeclaims$", "done\n")
         answer("minikube", "^--profile minikube status$", "Running\n")
         answer("minikube", "^--profile minikube addons enable ")
         answer("minikube", "^--profile minikube ip$", "192.168.49.2\n")
@@ -1142,17 +1146,27 @@ def test_what_is_no_longer_rendered_is_named_and_left_alone(operate: Operate, wo
     assert not any("delete deployment" in line for line in workplace.stand_ins.lines())
 
 
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [
+        ("cilium.io/v2", "ciliumnetworkpolicy"),
+        ("gateway.networking.k8s.io/v1", "httproute"),
+        ("keda.sh/v1alpha1", "scaledobject"),
+        ("policy.linkerd.io/v1beta3", "server"),
+        ("security.istio.io/v1", "authorizationpolicy"),
+    ],
+)
 @pytest.mark.parametrize("served", [False, True])
-def test_an_autoscaler_that_is_left_behind_is_looked_for_where_the_cluster_knows_its_kind(
-    operate: Operate, workplace: Workplace, served: bool
+def test_what_works_on_when_it_is_left_behind_is_looked_for_where_the_cluster_knows_its_kind(
+    operate: Operate, workplace: Workplace, served: bool, version: str, kind: str
 ) -> None:
-    """It would go on scaling. Where the kind is not known, kubectl would fail."""
-    more = "keda.sh/v1alpha1\n" if served else ""
-    workplace.stand_ins.answer("kubectl", " api-versions$", API_VERSIONS + "\n" + more)
+    """An autoscaler, a route, a policy. Where the kind is not known, kubectl would fail."""
+    workplace.stand_ins.answer("kubectl", " api-versions$", f"{API_VERSIONS}\n{version * served}\n")
     assert operate("deploy", "dev").status == 0
-    (asked,) = [line for line in workplace.stand_ins.lines() if "get configmap," in line]
-    assert ("scaledobject" in asked) is served
-    assert "verticalpodautoscaler" in asked
+    (asked,) = [line for line in workplace.stand_ins.lines() if ",rolebinding," in line]
+    kinds = asked.partition(" get ")[2].partition(" ")[0].split(",")
+    assert (kind in kinds) is served
+    assert {"ingress", "role", "rolebinding", "verticalpodautoscaler"} <= set(kinds)
 
 
 def test_a_deployment_can_be_repeated(operate: Operate, workplace: Workplace) -> None:
@@ -1259,6 +1273,21 @@ def test_a_key_gets_a_new_value_when_that_is_asked_for(operate: Operate, workpla
     assert changed["ai-interviewer-claude"] == {"api-key": "sk-claude"}
     assert list(changed["ai-interviewer-postgres"]) == ["backend-password"]
     assert len(changed) == 2
+
+
+def test_where_it_stops_between_two_secrets_it_says_which_of_them_has_its_new_value(
+    operate: Operate, workplace: Workplace
+) -> None:
+    away = " patch secret ai-interviewer-claude "
+    workplace.stand_ins.answer("kubectl", away, stderr="the server is away\n", status=1)
+    words = ("POSTGRES_BACKEND_PASSWORD", "CLAUDE_API_KEY", "OPENAI_API_KEY")
+    result = operate("secrets", "dev", *(word for name in words for word in ("--replace", name)))
+    assert result.status == 1
+    assert "the server is away" in result.err
+    assert (
+        "Put into the cluster: POSTGRES_BACKEND_PASSWORD. Not, or nobody knows: CLAUDE_API_KEY, OPENAI_API_KEY.\n"
+        in (result.out)
+    )
 
 
 def test_an_unknown_key_is_not_replaced(operate: Operate, workplace: Workplace) -> None:
@@ -1739,7 +1768,7 @@ def test_rollback_stops_every_client_before_compose_starts(
     assert scaled == no_stores("dev")
     assert {"backend", "registry", "nginx-gateway", "tempo", "prometheus"} <= scaled
     compose = f"docker compose --file {workplace.checkout}/docker-compose.yml up --detach --wait --wait-timeout 300"
-    assert lines[-1] == compose
+    assert lines[-2] == compose
     assert len([line for line in lines if "get pods --selector" in line]) == 3
     assert "waiting for 1 pods to end: backend-1" in result.out
 
@@ -1868,6 +1897,71 @@ def test_an_import_that_fails_leaves_the_clients_stopped(
     assert [line.split()[6] for line in workplace.stand_ins.lines() if " scale " in line] == ["--replicas=0"]
 
 
+TAKEN = 'Error from server (AlreadyExists): error when creating "STDIN": configmaps "x" already exists\n'
+TURN = "ai-interviewer-data-move"
+
+
+def taken(workplace: Workplace, times: int | None = None, **by: str) -> None:
+    """Let somebody be at it already."""
+    workplace.stand_ins.answer("kubectl", " create --filename=-", stderr=TAKEN, status=1, times=times)
+    said = {"by": "jane@laptop", "process": "7", "doing": "restore", "since": "2026-11-30T10:00:00+00:00", **by}
+    workplace.stand_ins.answer("kubectl", f" get configmap {TURN} ", json.dumps({"data": said}))
+
+
+def moving(environment: str, data: Path) -> dict[str, list[str]]:
+    """The commands that change data."""
+    consent = [] if environment == "dev" else ["--confirm", environment]
+    return {
+        "import-data": ["import-data", environment, "--data", str(data), *consent],
+        "rollback": ["rollback", environment, *consent],
+        "deploy": ["deploy", environment, *consent],
+    }
+
+
+@pytest.mark.parametrize("command", ["import-data", "rollback", "deploy"])
+def test_of_two_that_change_data_at_once_the_second_is_refused_before_anything_stops(
+    operate: Operate, workplace: Workplace, moves: list[str], tmp_path: Path, command: str
+) -> None:
+    taken(workplace)
+    result = operate(*moving("dev", tmp_path / "export")[command])
+    assert result.status == 1
+    assert result.err == (
+        "error: restore of dev is at work (jane@laptop, process 7, since 2026-11-30T10:00:00+00:00), and changes "
+        f"its data. Wait for it. Where it was killed: {DEV_KUBECTL} delete configmap {TURN}\n"
+    )
+    assert not [line for line in workplace.stand_ins.lines() if re.search(" (scale|patch|delete) ", line)]
+    assert moves == []
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_the_turn_of_a_process_of_this_machine_is_taken_over_once_that_is_gone(
+    operate: Operate, workplace: Workplace, moves: list[str], tmp_path: Path, runs: bool
+) -> None:
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as other:
+        if not runs:
+            other.communicate()
+        by = f"{getpass.getuser()}@{platform.node()}"
+        taken(workplace, times=1, by=by, process=str(other.pid))
+        status = operate(*moving("dev", tmp_path / "export")["import-data"]).status
+        other.communicate() if runs else None
+    assert status == (1 if runs else 0)
+    assert len(moves) == (0 if runs else 1)
+
+
+def test_a_turn_ends_with_the_command_whatever_ends_that(
+    operate: Operate, workplace: Workplace, moves: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationError("the dump is damaged")
+
+    monkeypatch.setattr("mcpmesh_k8s.operations.commands.import_data", fail)
+    assert operate(*moving("dev", tmp_path / "export")["import-data"]).status == 1
+    (made,) = [call for call in workplace.stand_ins.calls if "create" in call.arguments]
+    said = json.loads(made.stdin)
+    assert (said["kind"], said["metadata"]["name"], said["data"]["doing"]) == ("ConfigMap", TURN, "import-data")
+    assert workplace.stand_ins.lines()[-1] == f"{DEV_KUBECTL} delete configmap {TURN} --ignore-not-found"
+
+
 def test_nothing_stops_for_an_export_that_is_no_good(operate: Operate, workplace: Workplace, tmp_path: Path) -> None:
     (workplace.stand_ins.folder / "mc").symlink_to(workplace.stand_ins.folder / "docker")
     result = operate("import-data", "dev", "--data", str(tmp_path))
@@ -1913,7 +2007,7 @@ def test_a_rollback_with_data_takes_them_along(
         ["import_data", "ComposeSide", "back"],
     ]
     assert int(moves[0].partition(":")[0]) > stop
-    assert workplace.stand_ins.lines()[-1].endswith("up --detach --wait --wait-timeout 300")
+    assert workplace.stand_ins.lines()[-2].endswith("up --detach --wait --wait-timeout 300")
 
 
 def test_a_rollback_never_restores_an_export_that_may_be_old(

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, requires, temporary_folder
+from mesh_harness import eventually
 
 pytestmark = requires("make")
 
@@ -24,8 +25,9 @@ STAND_IN = """\
 echo "$*" >>"$CALLS"
 env >"$CALLS.environment"
 case "$*" in
+tests/alone.py*) exec "$REAL_PYTHON" "$@" ;;
 "-m venv --clear "*)
-  sleep 0.2
+  sleep "${SLOW:-0.2}"
   rm -rf "$4"
   mkdir -p "$4/bin"
   cp "$0" "$4/bin/python"
@@ -67,7 +69,8 @@ class Clone:
         ):
             shutil.copy(ROOT / name, folder)
         registry = (f"tests/mesh_registry/{name}" for name in ("package.json", "package-lock.json"))
-        for name in ("constructs/mcpmesh_k8s_node.pth", "tests/age/go.mod", "tests/age/go.sum", *registry):
+        alone = "tests/alone.py"
+        for name in ("constructs/mcpmesh_k8s_node.pth", "tests/age/go.mod", "tests/age/go.sum", alone, *registry):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
         self.program("python", STAND_IN)
@@ -80,13 +83,20 @@ class Clone:
         return path
 
     def make(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        with self.begin(*words, **environment) as process:
+            said, complaint = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(process.args, process.returncode, said, complaint)
+
+    def begin(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """Start make."""
+        return subprocess.Popen(
             ["make", "PYTHON=./python", *words],
             cwd=self.folder,
-            env={**os.environ, "CALLS": str(self._calls), **environment},
-            capture_output=True,
+            env={**os.environ, "CALLS": str(self._calls), "REAL_PYTHON": sys.executable, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            process_group=0,
         )
 
     def calls(self, suffix: str = "") -> list[str]:
@@ -208,7 +218,7 @@ def test_make_says_what_it_installs_a_line_for_each_package(tmp_path: Path) -> N
 
 def test_a_program_whose_build_is_killed_is_built_anew(ready: Clone) -> None:
     (ready.folder / "killed").touch()
-    assert ready.make("build/bin/age").returncode == -signal.SIGKILL
+    assert "Killed" in ready.make("build/bin/age").stderr
     (ready.folder / "killed").unlink()
     assert "--- build/bin/age" in ready.make("build/bin/age").stdout, "the half of it is taken for done"
 
@@ -290,6 +300,72 @@ def test_targets_that_are_asked_for_at_once_set_up_one_after_the_other(tmp_path:
     clone = Clone(tmp_path / "clone")
     done = clone.make("--jobs=4", "synth", "setup", "lint", "SYSTEM_PACKAGES=no")
     assert clone.calls().count("-m venv --clear .venv") == 1, done.stdout
+
+
+def test_of_two_makes_that_set_up_one_folder_at_once_one_waits_and_finds_all_made(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    both = [clone.begin("node_modules/.ready", SLOW="1") for _ in range(2)]
+    said = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    calls = clone.calls()
+    assert calls.count("-m venv --clear .venv") == 1, calls
+    waited = sum("--- waits: another make sets up this folder\n" in out for out, _ in said)
+    assert waited == 1, said
+
+
+def test_who_waits_for_a_set_up_that_fails_does_it_anew(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    (clone.folder / "offline").touch()
+    both = [clone.begin("node_modules/.ready", SLOW="1") for _ in range(2)]
+    said = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [2, 2], said
+    (clone.folder / "offline").unlink()
+    assert clone.make("node_modules/.ready").returncode == 0, "nobody holds the lock any more"
+
+
+def test_a_set_up_that_is_killed_leaves_no_lock(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone")
+    with clone.begin(".venv/.ready", SLOW="30") as process:
+        assert eventually(lambda: "-m venv --clear .venv" in clone.calls(), 30)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+    assert clone.make(".venv/.ready").returncode == 0
+
+
+# --- the Node that cdk8s needs ---
+
+RENDERS = """
+import mcpmesh_k8s as m
+shop = m.Application(m.ApplicationSettings(name="shop"), outdir="shop")
+m.Namespace(m.Phase(shop, "all"), m.NamespaceSettings(budget=m.Budget(cpu="1", memory="1Gi")))
+shop.synth()
+"""
+
+
+def rendering(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", RENDERS]
+    return subprocess.run(command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "own"])
+def test_what_a_person_has_set_for_a_node_of_their_own_does_not_reach_that_of_cdk8s(
+    tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "own").mkdir()
+    done = rendering(tmp_path, NODE_OPTIONS="--no-such-option", TMPDIR=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "shop/0000-all.k8s.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("node", "why"),
+    [("/nowhere/node", "[Errno 2] No such file or directory: '/nowhere/node'"), ("/bin/false", "it ended at once")],
+)
+def test_a_node_that_does_not_start_is_named_in_one_sentence(tmp_path: Path, node: str, why: str) -> None:
+    done = rendering(tmp_path, JSII_NODE=node)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: cdk8s needs Node, and {node} does not start: {why}")
+    assert done.stderr.count("\n") == 1
 
 
 # --- where the tests keep what is temporary ---

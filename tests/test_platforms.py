@@ -10,12 +10,13 @@ import urllib.request
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from ai_interviewer import DEV, PROD, AiInterviewer, EnvironmentSettings
-from conftest import ROOT, Manifests, close, read_manifests, requires
+from conftest import ROOT, Manifests, close, grid, read_manifests, requires
 from gateway_harness import LOGIN, PREFIX, running_gateway
 from mcpmesh_k8s import (
     Agent,
@@ -29,6 +30,7 @@ from mcpmesh_k8s import (
     DevIdentity,
     Gateway,
     GatewaySettings,
+    NoProbes,
     Phase,
     Placement,
     Platform,
@@ -87,9 +89,8 @@ SMALL = Compute(cpu="100m", memory="128Mi")
 PRICES = AgentSettings(name="prices", code=BuiltImage(image=images.PYTHON_RUNTIME), compute=SMALL, module="prices")
 
 
-def rendered(
-    folder: Path, platform: Platform, environment: EnvironmentSettings = PROD, *, agents: bool = True
-) -> list[Manifest]:
+@cache
+def rendered(platform: Platform, environment: EnvironmentSettings = PROD) -> Sequence[Manifest]:
     """What an environment is on a platform."""
     backend = environment.backend
     host = backend.args.index("--host") + 1
@@ -98,7 +99,7 @@ def rendered(
         platform=platform,
         backend=replace(backend, args=(*backend.args[:host], platform.every_host, *backend.args[host + 1 :])),
     )
-    return list(objects_of(AiInterviewer(changed, outdir=folder)))
+    return objects_of(AiInterviewer(changed, outdir="unused"))
 
 
 def shop(platform: Platform) -> tuple[Application, Phase]:
@@ -117,8 +118,8 @@ def pods(manifests: Sequence[Manifest]) -> Iterator[Manifest]:
 # --- what is rendered ---
 
 
-def test_where_the_cluster_assigns_users_nothing_names_one(tmp_path: Path) -> None:
-    found = list(pods(rendered(tmp_path / "prod", platforms.OPENSHIFT)))
+def test_where_the_cluster_assigns_users_nothing_names_one() -> None:
+    found = list(pods(rendered(platforms.OPENSHIFT)))
     assert len(found) == len(list(pods(read_manifests(ROOT / "dist/prod"))))
     for pod in found:
         for context in (pod, *pod["containers"], *pod.get("initContainers", [])):
@@ -145,8 +146,8 @@ def test_with_one_family_a_service_has_what_the_cluster_has(manifests: Manifests
     assert set(families(manifests("prod")).values()) == {(None, None)}
 
 
-def test_with_both_a_service_has_both_and_an_agent_that_of_its_runtime(tmp_path: Path) -> None:
-    found = families(rendered(tmp_path / "prod", BOTH))
+def test_with_both_a_service_has_both_and_an_agent_that_of_its_runtime() -> None:
+    found = families(rendered(BOTH))
     agents = {agent.name for agent in PROD.agents}
     assert len(agents) == 4
     assert {name: found[name] for name in agents} == dict.fromkeys(agents, ("SingleStack", ["IPv4"]))
@@ -176,8 +177,8 @@ def test_what_listens_on_ipv4_alone_is_told_of(tmp_path: Path) -> None:
         application.manifests()
 
 
-def test_pods_run_where_their_images_can(tmp_path: Path) -> None:
-    found = list(pods(rendered(tmp_path / "prod", Platform(architecture="arm64"))))
+def test_pods_run_where_their_images_can() -> None:
+    found = list(pods(rendered(Platform(architecture="arm64"))))
     assert found
     for pod in found:
         assert pod["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
@@ -192,7 +193,13 @@ def test_of_two_kinds_of_nodes_the_pods_own_word_counts() -> None:
         WorkloadSettings(
             name="web",
             extras=own,
-            container=Container(name="web", image=images.REDIS, user=User(uid=1, gid=1), compute=SMALL),
+            container=Container(
+                name="web",
+                image=images.REDIS,
+                user=User(uid=1, gid=1),
+                compute=SMALL,
+                probes=NoProbes(because="No test starts it."),
+            ),
         ),
     )
     spec = workload.pod_template().spec
@@ -201,8 +208,8 @@ def test_of_two_kinds_of_nodes_the_pods_own_word_counts() -> None:
 
 
 @pytest.mark.parametrize("environment", [DEV, PROD], ids=["dev", "prod"])
-def test_autopilot_takes_every_environment_as_it_is(tmp_path: Path, environment: EnvironmentSettings) -> None:
-    assert rendered(tmp_path / "it", platforms.AUTOPILOT, environment)
+def test_autopilot_takes_every_environment_as_it_is(environment: EnvironmentSettings) -> None:
+    assert rendered(platforms.AUTOPILOT, environment)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +228,11 @@ def test_what_autopilot_would_change_is_refused(cpu: str, memory: str, advice: s
         WorkloadSettings(
             name="web",
             container=Container(
-                name="web", image=images.REDIS, user=User(uid=1, gid=1), compute=Compute(cpu=cpu, memory=memory)
+                name="web",
+                image=images.REDIS,
+                user=User(uid=1, gid=1),
+                compute=Compute(cpu=cpu, memory=memory),
+                probes=NoProbes(because="No test starts it."),
             ),
         ),
     )
@@ -243,13 +254,15 @@ NETWORKS = {  # the families of the platform, whether the kernel has IPv6, and w
     "IPv6 of both": (BOTH, True, IPV6),
     "IPv4 of both": (BOTH, True, LOCALHOST),
 }
-networks = pytest.mark.parametrize(("platform", "ipv6", "at"), NETWORKS.values(), ids=NETWORKS)
+BOTH_ENDS = (NETWORKS["IPv4 on a kernel without IPv6"], NETWORKS["IPv6 of both"])
+"""The fewest families and the most. Who listens there does so where there are others beside, and is asked by IPv4."""
+networks = pytest.mark.parametrize(("platform", "ipv6", "at"), grid(NETWORKS.values(), short=BOTH_ENDS), ids=NETWORKS)
 
 
 @requires("nginx")
 @networks
-def test_the_gateway_is_there_and_finds_its_services(platform: Platform, ipv6: bool, at: str, tmp_path: Path) -> None:
-    manifests = rendered(tmp_path / "prod", platform)
+def test_the_gateway_is_there_and_finds_its_services(platform: Platform, ipv6: bool, at: str) -> None:
+    manifests = rendered(platform)
 
     def ask() -> None:
         with running_gateway(manifests, alone_at=at, limited=False) as gateway:
@@ -262,9 +275,9 @@ def test_the_gateway_is_there_and_finds_its_services(platform: Platform, ipv6: b
 
 
 @requires("nginx")
-def test_a_gateway_for_ipv6_does_not_start_on_a_kernel_without(tmp_path: Path) -> None:
+def test_a_gateway_for_ipv6_does_not_start_on_a_kernel_without() -> None:
     """Why it is a setting: no way of listening is right on every node."""
-    manifests = rendered(tmp_path / "prod", BOTH)
+    manifests = rendered(BOTH)
 
     def ask() -> None:
         with (
@@ -293,7 +306,14 @@ def test_the_gateway_of_a_cluster_with_ipv6_alone_listens_nowhere_else(tmp_path:
     application = Application(ApplicationSettings(name="ai-interviewer", platform=IPV6_ALONE), outdir=tmp_path / "shop")
     phase = Phase(application, "access")
     user = User(uid=1000, gid=1000)
-    container = Container(name="backend", image=images.REDIS, user=user, compute=SMALL, ports=(Port(number=8000),))
+    container = Container(
+        name="backend",
+        image=images.REDIS,
+        user=user,
+        compute=SMALL,
+        ports=(Port(number=8000),),
+        probes=NoProbes(because="No test starts it."),
+    )
     backend = Workload(phase, WorkloadSettings(name="backend", container=container))
     settings = GatewaySettings(image=images.OPENRESTY, compute=SMALL, host="shop.local", https=False)
     routes = [Route(path="/", to=backend, audience=Audience.PUBLIC)]
@@ -433,8 +453,8 @@ def runtime(needs_mesh: Path) -> Path:
 
 
 @networks
-def test_the_backend_is_there(platform: Platform, ipv6: bool, at: str, tmp_path: Path, runtime: Path) -> None:
-    manifests = rendered(tmp_path / "prod", platform)
+def test_the_backend_is_there(platform: Platform, ipv6: bool, at: str, runtime: Path) -> None:
+    manifests = rendered(platform)
 
     def ask() -> None:
         with of_python(manifests, "backend", BACKEND, runtime, ROOT_USER):
@@ -444,7 +464,7 @@ def test_the_backend_is_there(platform: Platform, ipv6: bool, at: str, tmp_path:
         inside(ask)
 
 
-@pytest.mark.parametrize("ipv6", [True, False])
+@pytest.mark.parametrize("ipv6", grid([True, False], short=[True]))
 def test_an_agent_is_there_by_ipv4_and_not_by_ipv6(manifests: Manifests, ipv6: bool, runtime: Path) -> None:
     """What its Service says of it. The day this fails, the runtime listens on both."""
 
@@ -460,10 +480,10 @@ def test_an_agent_is_there_by_ipv4_and_not_by_ipv6(manifests: Manifests, ipv6: b
 # --- the real programs as users whom nobody knows, on volumes that a group may write ---
 
 
-@pytest.fixture(scope="module")
-def on_openshift(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+@pytest.fixture
+def on_openshift() -> Sequence[Manifest]:
     """Production, where the cluster assigns users."""
-    return rendered(tmp_path_factory.mktemp("openshift") / "prod", platforms.OPENSHIFT)
+    return rendered(platforms.OPENSHIFT)
 
 
 def as_assigned(*words: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -480,7 +500,7 @@ def runs_as(pod: Pod) -> str:
 
 @needs_root
 @requires("nginx")
-def test_an_assigned_user_serves_the_gateway(on_openshift: list[Manifest]) -> None:
+def test_an_assigned_user_serves_the_gateway(on_openshift: Sequence[Manifest]) -> None:
     with running_gateway(on_openshift, account=ASSIGNED) as gateway:
         gateway.sign_in()
         assert gateway.request("GET", "/api/jobs").body == b"backend"
@@ -489,7 +509,7 @@ def test_an_assigned_user_serves_the_gateway(on_openshift: list[Manifest]) -> No
 
 @needs_root
 @requires("redis")
-def test_an_assigned_user_keeps_what_redis_is_given(on_openshift: list[Manifest]) -> None:
+def test_an_assigned_user_keeps_what_redis_is_given(on_openshift: Sequence[Manifest]) -> None:
     password = SECRETS[REDIS, "operator-password"]
     with ASSIGNED.folder() as folder:
         for given, found in (("SET", '"OK"\n'), ("GET", '"kept"\n')):
@@ -503,12 +523,12 @@ def test_an_assigned_user_keeps_what_redis_is_given(on_openshift: list[Manifest]
 
 @needs_root
 @requires("postgresql")
-def test_an_assigned_user_serves_postgres(on_openshift: list[Manifest]) -> None:
+def test_an_assigned_user_serves_postgres(on_openshift: Sequence[Manifest], manifests: Manifests) -> None:
     maker, port = Account.unprivileged(), free_port()
     with ASSIGNED.folder() as folder:
         # initdb alone wants to know its user by name. The image knows a way, and so does the runtime of OpenShift.
-        with starting(on_openshift, maker, folder, port, f"listen_addresses={LOCALHOST}") as first:
-            first.bring()
+        # The data are those of elsewhere: they were made already, for other tests.
+        with starting(manifests("prod"), maker, folder, port, f"listen_addresses={LOCALHOST}", brought=True) as first:
             data = Path(first.pod.environment["PGDATA"])
         for path in (data, *data.rglob("*")):
             os.chown(path, ASSIGNED.uid, ASSIGNED.gid)
@@ -531,7 +551,7 @@ def test_only_initdb_wants_a_name_for_its_user() -> None:
 
 @needs_root
 @requires("oauth2_proxy")
-def test_an_assigned_user_serves_the_login(on_openshift: list[Manifest]) -> None:
+def test_an_assigned_user_serves_the_login(on_openshift: Sequence[Manifest]) -> None:
     def ask() -> None:
         with login(on_openshift, ASSIGNED):
             assert status(LOCALHOST, 4180, "/ready") == 200
@@ -565,7 +585,7 @@ def for_everyone(runtime: Path, folder: Path) -> Path:
 @needs_root
 @pytest.mark.parametrize(("name", "source"), [("backend", BACKEND), ("pdf-extractor", AGENT)])
 def test_an_assigned_user_serves_what_is_of_python(
-    on_openshift: list[Manifest], name: str, source: str, runtime: Path
+    on_openshift: Sequence[Manifest], name: str, source: str, runtime: Path
 ) -> None:
     with own_network() as inside, ASSIGNED.folder() as folder:
         path = for_everyone(runtime, folder)

@@ -6,6 +6,7 @@ from itertools import permutations, product
 import pytest
 import yaml
 
+from conftest import at_each
 from policy_evaluator import (
     JSON,
     PROTOCOLS,
@@ -90,13 +91,13 @@ def test_without_a_policy_everyone_reaches_everyone() -> None:
     assert callers(cluster(), DATABASE) == callees(cluster(), DATABASE) == {*PODS, *HOSTS}
 
 
-@pytest.mark.parametrize("rules", ["", "ingress: null", "ingress: []"])
+@at_each("rules", ["", "ingress: null", "ingress: []"])
 def test_a_direction_without_rules_is_closed(rules: str) -> None:
     world = cluster(f"podSelector: {{}}\npolicyTypes: [Ingress]\n{rules}\n")
     assert callers(world, DATABASE) == set()
 
 
-@pytest.mark.parametrize("rule", ["{}", "{from: []}", "{from: null}", "{ports: []}", "{from: [], ports: null}"])
+@at_each("rule", ["{}", "{from: []}", "{from: null}", "{ports: []}", "{from: [], ports: null}"])
 def test_a_rule_without_peers_and_ports_admits_everyone_everywhere(rule: str) -> None:
     world = cluster(f"{{podSelector: {{}}, ingress: [{rule}]}}")
     assert callers(world, DATABASE, port=1) == callers(world, DATABASE, port=65535) == {*PODS, *HOSTS}
@@ -134,7 +135,7 @@ def test_default_deny_closes_both_directions_even_between_replicas() -> None:
     assert callers(world, BACKEND) == callees(world, BACKEND) == set()
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("types", "rules", "ingress_is_closed", "egress_is_closed"),
     [
         ("", "", True, False),
@@ -170,7 +171,7 @@ ingress: [{from: [{podSelector: {matchLabels: {app: backend}}}]}]
 """
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("halves", "expected"),
     [
         ([], False),
@@ -187,7 +188,7 @@ def test_a_connection_needs_the_egress_of_one_end_and_the_ingress_of_the_other(
     assert not world.allows(DATABASE, BACKEND, 5432)
 
 
-@pytest.mark.parametrize("order", list(permutations(range(3))))
+@at_each("order", list(permutations(range(3))))
 def test_policies_add_up_in_any_order(order: tuple[int, ...]) -> None:
     specs = [
         DATABASE_IS_CLOSED,
@@ -216,7 +217,7 @@ def test_the_rules_of_a_policy_add_up_but_each_keeps_its_peers_to_its_ports() ->
 # Peers: pods and namespaces
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("peers", "expected"),
     [
         (["{podSelector: {matchLabels: {app: frontend}}}"], {"frontend"}),
@@ -260,7 +261,7 @@ def test_egress_peers_are_chosen_by_the_same_selectors() -> None:
     assert callees(world, BACKEND) == {"database", "probe"}
 
 
-@pytest.mark.parametrize("label", ["tools", "shop"])
+@at_each("label", ["tools", "shop"])
 def test_a_namespace_carries_its_name_as_a_label_that_it_cannot_forge(label: str) -> None:
     spec = """
         podSelector: {}
@@ -275,7 +276,7 @@ def test_a_namespace_carries_its_name_as_a_label_that_it_cannot_forge(label: str
 # Selectors
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("expression", "matching"),
     [
         ("{key: app, operator: In, values: [backend, database]}", {"backend", "database"}),
@@ -292,7 +293,7 @@ def test_expressions_select_by_the_presence_and_the_value_of_a_label(expression:
     assert callees(governed, LODGER) == {*PODS, *HOSTS} - matching
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("labels", "selected"),
     [
         ({"app": "api", "tier": "web", "zone": "a"}, True),
@@ -349,7 +350,7 @@ def test_an_exception_is_undone_by_another_peer_that_admits_it() -> None:
     assert callers(world, DATABASE) == {"internet", "metadata"}
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("ip", "admitted"),
     [
         ("9.255.255.255", False),
@@ -380,9 +381,7 @@ def test_every_ipv4_address_is_no_ipv6_address() -> None:
     assert callers(database_admitting("{ipBlock: {cidr: '::/0'}}"), DATABASE) == {"internet6"}
 
 
-@pytest.mark.parametrize(
-    ("ip", "admitted"), [(None, False), ("10.1.0.5", True), ("10.9.0.5", False), ("192.0.2.1", False)]
-)
+@at_each(("ip", "admitted"), [(None, False), ("10.1.0.5", True), ("10.9.0.5", False), ("192.0.2.1", False)])
 def test_an_ip_block_admits_a_pod_only_by_an_address_that_is_given(ip: str | None, admitted: bool) -> None:
     world = database_admitting("{ipBlock: {cidr: 10.0.0.0/8, except: [10.9.0.0/16]}}")
     assert world.allows(Pod(name="pod", namespace="partner", ip=ip), DATABASE, 5432) is admitted
@@ -391,7 +390,7 @@ def test_an_ip_block_admits_a_pod_only_by_an_address_that_is_given(ip: str | Non
 # Ports
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("port_spec", "open_ports"),
     [
         ("{port: 80}", {(80, "TCP")}),
@@ -433,9 +432,7 @@ NEW = Pod(
 )
 
 
-@pytest.mark.parametrize(
-    ("target", "port", "is_open"), [(OLD, 8080, True), (OLD, 80, False), (NEW, 80, True), (NEW, 8080, False)]
-)
+@at_each(("target", "port", "is_open"), [(OLD, 8080, True), (OLD, 80, False), (NEW, 80, True), (NEW, 8080, False)])
 def test_a_named_port_is_the_number_that_the_target_gives_it(target: Pod, port: int, is_open: bool) -> None:
     ingress = cluster("{podSelector: {}, ingress: [{ports: [{port: http}]}]}")
     egress = cluster("{podSelector: {}, policyTypes: [Egress], egress: [{ports: [{port: http}]}]}", namespace="partner")
@@ -444,7 +441,7 @@ def test_a_named_port_is_the_number_that_the_target_gives_it(target: Pod, port: 
     assert egress.allows(named_by_the_caller, target, port) is is_open
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("port_spec", "port", "protocol", "is_open"),
     [
         ("{port: dns, protocol: UDP}", 53, "UDP", True),
@@ -463,9 +460,7 @@ def test_a_named_port_opens_only_on_its_protocol_and_only_where_the_name_exists(
     assert world.allows(LODGER, NEW, port, protocol) is is_open
 
 
-@pytest.mark.parametrize(
-    "port_spec", ["{port: 80}", "{port: dns, protocol: UDP}", "{protocol: SCTP}", "{port: 1, endPort: 9}"]
-)
+@at_each("port_spec", ["{port: 80}", "{port: dns, protocol: UDP}", "{protocol: SCTP}", "{port: 1, endPort: 9}"])
 def test_who_may_connect_at_any_port_meets_and_who_is_not_meant_does_not(port_spec: str) -> None:
     """So no port is left out that is open."""
     world = cluster(f"{{podSelector: {{}}, ingress: [{{from: [{{podSelector: {{}}}}], ports: [{port_spec}]}}]}}")
@@ -551,7 +546,7 @@ TEMPLATE: Mapping[str, object] = {
 }
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("kind", "body"),
     [
         *(
@@ -579,7 +574,7 @@ def refusal(spec: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("spec", "message"),
     [
         ("order: 1", "spec has an unknown field order; give only podSelector, policyTypes, ingress, egress"),
@@ -599,7 +594,7 @@ def test_an_unknown_field_is_refused_by_its_path(spec: str, message: str) -> Non
     assert message in refusal(f"{{podSelector: {{}}, {spec}}}")
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("spec", "message"),
     [
         ("null", "spec.podSelector is None; give a selector, or {} for every pod"),
@@ -615,7 +610,7 @@ def test_a_spec_of_another_shape_is_refused(spec: str, message: str) -> None:
     assert message in refusal(spec)
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("selector", "message"),
     [
         ("matchLabels: {version: 1.0}", "matchLabels.version is 1.0; give a string"),
@@ -641,7 +636,7 @@ def test_a_selector_without_a_meaning_is_refused(selector: str, message: str) ->
     assert message in refusal(f"podSelector: {{{selector}}}")
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("peer", "message"),
     [
         ("", "from[0] is {}; give either an ipBlock or selectors"),
@@ -660,7 +655,7 @@ def test_a_peer_without_a_meaning_is_refused(peer: str, message: str) -> None:
     assert message in refusal(f"{{podSelector: {{}}, ingress: [{{from: [{{{peer}}}]}}]}}")
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("port", "message"),
     [
         ("port: 0", "port is 0; give a port from 1 to 65535"),
@@ -678,7 +673,7 @@ def test_a_port_without_a_meaning_is_refused(port: str, message: str) -> None:
     assert message in refusal(f"{{podSelector: {{}}, ingress: [{{ports: [{{{port}}}]}}]}}")
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("change", "message"),
     [
         ("apiVersion: projectcalico.org/v3", "apiVersion is 'projectcalico.org/v3'; give"),
@@ -697,7 +692,7 @@ def test_a_policy_of_another_api_or_of_no_namespace_is_refused(change: str, mess
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("spec", "message"),
     [
         ("hostNetwork: true", "Pod it.spec.hostNetwork is True; give false: no policy governs"),
@@ -724,14 +719,14 @@ def test_a_name_that_is_given_twice_is_refused() -> None:
     assert len(Cluster(namespaces=NAMESPACES, policies=elsewhere).policies) == 2
 
 
-@pytest.mark.parametrize("ends", [(LODGER, DATABASE), (DATABASE, LODGER)])
+@at_each("ends", [(LODGER, DATABASE), (DATABASE, LODGER)])
 def test_a_pod_in_an_unknown_namespace_is_refused(ends: tuple[Pod, Pod]) -> None:
     world = Cluster(namespaces=[Namespace(name="shop")], policies=[])
     with pytest.raises(ManifestError, match=r"^lodger: namespace partner is unknown"):
         world.allows(*ends, 80)
 
 
-@pytest.mark.parametrize(("port", "protocol"), [(0, "TCP"), (65536, "TCP"), (80, "tcp"), (80, "HTTP")])
+@at_each(("port", "protocol"), [(0, "TCP"), (65536, "TCP"), (80, "tcp"), (80, "HTTP")])
 def test_a_question_that_makes_no_sense_is_refused(port: int, protocol: Protocol) -> None:
     with pytest.raises(ManifestError, match=f"^{port}/{protocol}: give a port from 1 to 65535"):
         cluster().allows(LODGER, DATABASE, port, protocol)
@@ -758,7 +753,7 @@ def with_cilium(spec: str, *others: Manifest, cilium: bool = True) -> Cluster:
     return Cluster(namespaces=NAMESPACES, policies=policies_of([manifest, *others]), cilium=cilium)
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("peers", "admitted"),
     [
         ("fromEntities: [host]", {"own node"}),
@@ -803,7 +798,7 @@ def test_without_cilium_a_block_covers_pods_and_nodes_and_with_it_neither() -> N
         assert world.allows(pod, DATABASE, 5432) is not cilium
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("spec", "message"),
     [
         ("{podSelector: {}}", "has an unknown field podSelector"),

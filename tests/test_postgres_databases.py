@@ -19,7 +19,7 @@ import pytest
 
 from ai_interviewer import DEV, AiInterviewer
 from conftest import Manifests, read_manifests
-from mcpmesh_k8s import Database, Postgres, SettingError
+from mcpmesh_k8s import Database, Postgres, SettingError, Target
 from mcpmesh_k8s.operations.upgrade import breaking_changes, notes_on
 from mesh_harness import LOCALHOST, InventedSecrets, Loopback, Manifest, find, pod_environment
 from processes import Account
@@ -35,13 +35,12 @@ from test_postgres_runtime import (
     TASK,
     Server,
     account,
-    brought,
     first_start_,
     new_server,
 )
 from test_postgres_runtime import first_start as begin_files
 
-__all__ = ["account", "brought", "first_start_"]
+__all__ = ["account", "first_start_"]
 
 CHANGES = re.compile(r"\s*(CREATE|ALTER|GRANT|REVOKE|COMMIT)\b")
 PLACES = re.compile(r"TEMPORARY TABLE")
@@ -108,15 +107,15 @@ class Between:
         self._listener.close()
 
 
-def cut_short(server: Server, before: int) -> list[str]:
-    """Run the task, kill it before it sends its n-th change, and return the changes it meant to make."""
+def cut_short(server: Server, before: int) -> tuple[list[str], str]:
+    """Run the task, kill it before it sends its n-th change; the changes it meant to make, and what it said."""
     between = Between(server.port, before)
     try:
         task = server.task(port=between.port)
         between.kill = lambda: os.killpg(task.pid, signal.SIGKILL)
-        task.communicate(timeout=30)
+        said, _ = task.communicate(timeout=30)
         assert task.returncode == (-signal.SIGKILL if before else 0)
-        return between.statements
+        return between.statements, said
     finally:
         between.close()
 
@@ -163,8 +162,11 @@ def given(*databases: Database) -> Given:
 MESH, OWN = DEV.postgres.databases
 
 
-def test_it_says_what_it_makes_and_a_second_run_finds_it_done(first_start: Server) -> None:
-    said = first_start.bring().splitlines()
+def test_it_says_what_it_makes_and_cut_short_anywhere_it_is_made_whole_by_the_next_run(
+    first_start: Server, long: bool
+) -> None:
+    whole, told = cut_short(first_start, 0)
+    said = told.splitlines()
     assert said[0] == "role backend: made"
     assert {"database mcpmesh: made", "database ai_interviewer: schema backend made"} < set(said)
     assert f"role backend: its password is now that of {POSTGRES}, key backend-password" in said
@@ -175,11 +177,7 @@ def test_it_says_what_it_makes_and_a_second_run_finds_it_done(first_start: Serve
     assert first_start.bring() == f"{DONE}\n"
     assert first_start.everything() == before
     require_clients(first_start)
-
-
-def test_cut_short_anywhere_it_is_made_whole_by_the_next_run(first_start: Server, long: bool) -> None:
-    whole = cut_short(first_start, 0)
-    wanted = comparable(first_start.everything())
+    wanted = comparable(before)
     assert len(whole) > 20
     kinds = [statement.split()[:2] for statement in whole]
     # Of several statements of one kind in a row the first is enough, but for databases: each is a transaction.
@@ -188,15 +186,19 @@ def test_cut_short_anywhere_it_is_made_whole_by_the_next_run(first_start: Server
         for number, statement in enumerate(whole, start=1)
         if kinds[number - 1] != kinds[number - 2] or kinds[number - 1] == ["CREATE", "DATABASE"]
     ]
-    for number, statement in points if long else points[::8]:
+    # A database of two, and the rights in one.
+    short = [max(point for point in points if point[1].startswith(kind)) for kind in ("CREATE DATABASE", "GRANT")]
+    for number, statement in points if long else short:
         forget(first_start)
-        assert cut_short(first_start, number)[-1].split()[:3] == statement.split()[:3]
+        assert cut_short(first_start, number)[0][-1].split()[:3] == statement.split()[:3]
         first_start.bring()
         assert comparable(first_start.everything()) == wanted, f"cut before {statement}"
     require_clients(first_start)
 
 
-def test_files_whose_making_was_killed_at_any_time_are_made_anew(manifests: Manifests, account: Account) -> None:
+def test_files_whose_making_was_killed_at_any_time_are_made_anew(
+    manifests: Manifests, account: Account, long: bool
+) -> None:
     """The image made them in their place, and took half of them for a server."""
     rendered = manifests("dev")
     with account.folder(of_data=True) as folder:
@@ -205,7 +207,10 @@ def test_files_whose_making_was_killed_at_any_time_are_made_anew(manifests: Mani
         account.own(data)
         places = Loopback(mounts={"/var/lib/postgresql/data": data})
         unfinished, kills = data / "pgdata.unfinished", 0
-        for sign in ("PG_VERSION", "postgresql.conf", "global/pg_control", "base/1/PG_VERSION", "base/4/PG_VERSION"):
+        signs = ["PG_VERSION", "postgresql.conf", "global/pg_control", "base/1/PG_VERSION", "base/4/PG_VERSION"]
+        if not long:
+            signs = signs[::2]
+        for sign in signs:
             process = begin_files(rendered, account, folder, places)
             while process.poll() is None and not (unfinished / sign).exists():
                 time.sleep(0.001)
@@ -215,7 +220,7 @@ def test_files_whose_making_was_killed_at_any_time_are_made_anew(manifests: Mani
             process.wait(10)
             assert not (data / "pgdata").exists(), sign
             assert unfinished.exists()
-        assert kills == 5
+        assert kills == len(signs)
         assert begin_files(rendered, account, folder, places).wait(30) == 0
         assert [path.name for path in data.iterdir()] == ["pgdata"]
         before = (data / "pgdata/global/pg_control").read_bytes()
@@ -234,23 +239,27 @@ def test_what_is_no_servers_is_left_alone(manifests: Manifests, account: Account
         assert "holds something that is no server's, and is left alone" in (folder / "first-start.log").read_text()
 
 
-def test_what_an_earlier_first_start_left_half_made_is_made_whole(first_start: Server) -> None:
-    """Until now a script made all of it on empty storage: cut short, it left the first database and no role."""
+def test_what_an_earlier_first_start_left_half_made_is_made_whole_and_two_runs_at_once_do_no_harm(
+    first_start: Server, long: bool
+) -> None:
+    """A script made all of it on empty storage once: cut short, it left the first database and no role."""
     first_start.ask(
         "CREATE ROLE mcpmesh LOGIN PASSWORD 'of before'",
         "CREATE DATABASE mcpmesh OWNER mcpmesh",
     )
-    first_start.bring()
-    require_clients(first_start)
-
-
-def test_two_runs_at_once_do_no_harm(first_start: Server, long: bool) -> None:
     for _ in range(2 if long else 1):
         tasks = [first_start.task() for _ in range(2)]
         said = [task.communicate(timeout=60)[0] for task in tasks]
         assert [task.returncode for task in tasks] == [0, 0], said
         require_clients(first_start)
         forget(first_start)
+
+
+@pytest.fixture(scope="module", name="brought")
+def brought_(manifests: Manifests, account: Account) -> Generator[Server, None, None]:
+    """The server of dev with its databases. What a test has it add, it leaves to the next."""
+    with new_server(manifests("dev"), account, brought=True) as server:
+        yield server
 
 
 def test_a_role_and_a_database_that_come_later_are_made_while_the_server_runs(brought: Server) -> None:
@@ -287,21 +296,20 @@ def test_what_is_no_longer_named_stays_and_its_role_is_kept_out(brought: Server)
         "PGPASSWORD": SECRETS[POSTGRES, "reports-password"],
     }
     brought.ask("CREATE TABLE kept AS SELECT 7 AS n", **reports)
-    brought.bring()
-    assert brought.bring() == f"{DONE}\n"
-    refusal = 'pg_hba.conf rejects connection for host "127.0.0.1", user "reports", database "audit"'
-    assert refusal in brought.psql("SELECT", **reports).stderr
+    # A role that loses its part in a database.
+    brought.bring(**given(MESH, OWN, Database(name="audit", roles=("reports",))))
+    me = brought.client("backend")
+    refusal = 'pg_hba.conf rejects connection for host "127.0.0.1", user "{}", database "audit"'
+    done = brought.psql("SELECT", url=me["url"].replace("/ai_interviewer?", "/audit?"), PGPASSWORD=me["PGPASSWORD"])
+    assert refusal.format("backend") in done.stderr
+    assert brought.ask("SELECT has_database_privilege('backend', 'audit', 'CONNECT')") == ["f"]
+    # A database, and the role that is in no other.
+    *changed, last = brought.bring().splitlines()
+    assert last == DONE
+    assert all(line.endswith("times at once") for line in changed), changed
+    assert refusal.format("reports") in brought.psql("SELECT", **reports).stderr
     brought.bring(**more)
     assert brought.ask("SELECT n FROM kept", **reports) == ["7"]
-
-
-def test_a_role_that_loses_its_part_in_a_database_is_kept_out_of_it(brought: Server) -> None:
-    brought.bring(**given(MESH, OWN, Database(name="audit", roles=("backend", "mcpmesh"))))
-    brought.bring(**given(MESH, OWN, Database(name="audit", roles=("mcpmesh",))))
-    me = brought.client("backend")
-    done = brought.psql("SELECT", url=me["url"].replace("/ai_interviewer?", "/audit?"), PGPASSWORD=me["PGPASSWORD"])
-    assert 'pg_hba.conf rejects connection for host "127.0.0.1", user "backend", database "audit"' in done.stderr
-    assert brought.ask("SELECT has_database_privilege('backend', 'audit', 'CONNECT')") == ["f"]
 
 
 def test_a_role_that_was_alone_keeps_its_tables_when_others_come(brought: Server) -> None:
@@ -369,13 +377,35 @@ def test_a_reader_reads_what_is_there_and_what_comes_and_changes_nothing(brought
     said = brought.psql("SELECT", **{**reader, "url": other}).stderr
     assert 'pg_hba.conf rejects connection for host "127.0.0.1", user "looker", database "ai_interviewer"' in said
     assert brought.ask("SELECT has_database_privilege('looker', 'ai_interviewer', 'CONNECT')") == ["f"]
-    brought.ask("CREATE TABLE kept AS SELECT 7 AS n", **brought.client("backend"))
+    brought.ask("CREATE TABLE seven AS SELECT 7 AS n", **brought.client("backend"))
     watcher = {"url": other.replace("looker", "watcher"), "PGPASSWORD": SECRETS[POSTGRES, "watcher-password"]}
-    assert brought.ask("SELECT n FROM backend.kept", **watcher) == ["7"]
+    assert brought.ask("SELECT n FROM backend.seven", **watcher) == ["7"]
     # Whoever is named no more is not let in.
-    brought.bring()
+    brought.let_in_as(brought.manifests)
     said = brought.psql("SELECT", **reader).stderr
     assert 'pg_hba.conf rejects connection for host "127.0.0.1", user "looker", database "mcpmesh"' in said
+
+
+def test_a_client_that_waits_says_which_database_and_role_it_lacks_and_what_to_do(brought: Server) -> None:
+    assert brought.probes() == dict.fromkeys(PROBES, "exit 0")
+    advice = f"(job/{TASK} makes both: its log says why it has not, and a deployment runs it again)"
+    where = f"waiting for 127.0.0.1:{brought.port}, database ai_interviewer for role backend: "
+
+    def line() -> str:
+        started, said = brought.wait("backend", seconds=1)
+        assert not started
+        return said.splitlines()[0]
+
+    brought.ask("ALTER ROLE backend RENAME TO nobody")
+    said = line()
+    assert said.startswith(where)
+    assert 'password authentication failed for user "backend"' in said, "So is refused who is not there."
+    assert said.endswith(advice)
+    brought.ask("ALTER ROLE nobody RENAME TO backend")
+    brought.ask("ALTER DATABASE ai_interviewer RENAME TO elsewhere")
+    assert 'FATAL:  database "ai_interviewer" does not exist' in line()
+    brought.bring()
+    assert brought.wait("backend", seconds=30)[0]
 
 
 RULES, TOLD = "may log in, and rules nothing", f"its password is now that of {POSTGRES}, key"
@@ -488,12 +518,37 @@ def test_after_every_healing_nothing_is_left_to_do(made: tuple[Server, list[str]
     assert server.bring() == f"{DONE}\n"
 
 
-def test_a_new_password_in_the_secret_reaches_the_server(made: tuple[Server, list[str]]) -> None:
+def test_a_new_password_in_the_secret_reaches_the_server_and_nobody_else(
+    made: tuple[Server, list[str]], tmp_path: Path
+) -> None:
+    """It is in no argument, in nothing that the task says, and not in the log of the server, as no other is.
+
+    Each psql tells its arguments to a file before it becomes the real one; the server logs each statement.
+    """
     server, _ = made
-    server.bring(secrets=OtherSecrets("backend-password", "a new one"))
+    real = shutil.which("psql")
+    tmp_path.chmod(0o755)
+    tell = tmp_path / "psql"
+    tell.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >> {tmp_path}/arguments\nexec {real} "$@"\n')
+    tell.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    new = (IN_EVERY_PASSWORD + "-'\"$HOME\\%:@/#?&`!*;$(id) " * 20)[:200]
+    server.ask(*(f"ALTER ROLE {role} PASSWORD NULL" for role in (*KEYS, "exporter")))
+    said = server.bring(PATH=path, secrets=OtherSecrets("backend-password", new))
+    assert said.count(TOLD) == len(KEYS) + 1
     me = server.client("backend")
     assert server.psql("SELECT", **me).returncode != 0
-    assert server.psql("SELECT", url=me["url"], PGPASSWORD="a new one").returncode == 0
+    assert server.psql("SELECT", url=me["url"], PGPASSWORD=new).returncode == 0
+    said += server.fails(PATH=path, secrets=OtherSecrets("backend-password", f"{new}\n"))
+    arguments = (tmp_path / "arguments").read_text()
+    assert "\\password backend" in arguments
+    server.ask("SELECT 'logged'")
+    log = server.pod.output
+    assert "SELECT 'logged'" in log, "Nothing is logged."
+    assert 'password authentication failed for user "backend"' in log
+    for text in (said, arguments, log):
+        assert IN_EVERY_PASSWORD not in text
+        assert "SCRAM-SHA-256$" not in text
     server.bring()
     require_clients(server)
 
@@ -548,51 +603,6 @@ def test_it_waits_for_a_server_that_is_not_there_yet_and_says_why(made: tuple[Se
         task.communicate()
 
 
-def test_no_password_is_in_an_argument_in_what_it_says_or_in_the_log_of_the_server(
-    first_start: Server, tmp_path: Path
-) -> None:
-    """Each psql tells its arguments to a file before it becomes the real one; the server logs each statement."""
-    real = shutil.which("psql")
-    tmp_path.chmod(0o755)
-    tell = tmp_path / "psql"
-    tell.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >> {tmp_path}/arguments\nexec {real} "$@"\n')
-    tell.chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    first_start.ask("CREATE SCHEMA interview_agent; CREATE SCHEMA backend")
-    said = first_start.bring(PATH=path)
-    said += first_start.fails(PATH=path, secrets=OtherSecrets("backend-password", "x\n"))
-    arguments = (tmp_path / "arguments").read_text()
-    assert "\\password backend" in arguments
-    first_start.ask("SELECT 'logged'")
-    log = first_start.pod.output
-    assert "SELECT 'logged'" in log, "Nothing is logged."
-    assert 'password authentication failed for user "backend"' in log
-    for text in (said, arguments, log):
-        assert IN_EVERY_PASSWORD not in text
-        assert "SCRAM-SHA-256$" not in text
-
-
-def test_a_client_that_waits_says_which_database_and_role_it_lacks_and_what_to_do(first_start: Server) -> None:
-    assert first_start.probes() == dict.fromkeys(PROBES, "exit 0")
-    advice = f"(job/{TASK} makes both: its log says why it has not, and a deployment runs it again)"
-    where = f"waiting for 127.0.0.1:{first_start.port}, database ai_interviewer for role backend: "
-
-    def line() -> str:
-        started, said = first_start.wait("backend", seconds=1)
-        assert not started
-        return said.splitlines()[0]
-
-    said = line()
-    assert said.startswith(where)
-    assert 'password authentication failed for user "backend"' in said, "So is refused who is not there."
-    assert said.endswith(advice)
-    first_start.bring()
-    first_start.ask("ALTER DATABASE ai_interviewer RENAME TO elsewhere")
-    assert 'FATAL:  database "ai_interviewer" does not exist' in line()
-    first_start.bring()
-    assert first_start.wait("backend", seconds=30)[0]
-
-
 @contextmanager
 def refused(sentence: str) -> Generator[None]:
     with pytest.raises(SettingError, match=sentence):
@@ -621,7 +631,7 @@ def test_one_client_uses_two_databases_of_one_server(brought: Server, tmp_path: 
     (postgres,) = application.find_all(Postgres)
     backend = next(pod for pod in application.pods if pod.name == "backend")
     with refused("'ai-interviewer-postgres' was given. Its port 'postgres' is connected already"):
-        backend.connects_to(postgres)
+        backend.connects_to(Target(workload=postgres))
     with refused("'audit' was given. Give capitals"):
         postgres.database("audit", role="backend", prefix="audit")
     with refused("variable: 'POSTGRES_HOST' was given"):
@@ -658,8 +668,8 @@ def test_check_upgrade_says_what_becomes_of_databases_and_roles() -> None:
     assert breaking_changes(before, after) == ()
     assert notes_on(before, after) == (
         f"database audit is new: job/{TASK} makes it at the deployment",
-        f"role auditor is new: job/{TASK} makes it at the deployment, with the password in key auditor-password of the "
-        "server's Secret",
+        f"role auditor is new: job/{TASK} makes it at the deployment",
+        f"Secret {POSTGRES} is asked for more than before: give it auditor-password first, or what asks does not start",
     )
     gone = breaking_changes(after, before)
     assert [change.allowance for change in gone] == [
@@ -667,7 +677,8 @@ def test_check_upgrade_says_what_becomes_of_databases_and_roles() -> None:
         f"ConfigMap/{TASK}:roles.auditor",
     ]
     assert "It stays, with its data" in gone[0].why
-    assert "may still log in with the password that it has" in gone[1].why
+    assert "Nobody is let in as it any more" in gone[1].why
+    assert "REASSIGN OWNED BY auditor TO" in gone[1].instead
     (shut,) = breaking_changes(rendered(MESH, replace(OWN, roles=("backend", "interview_agent", "mcpmesh"))), before)
     assert shut.allowance == f"ConfigMap/{TASK}:databases.ai_interviewer.roles.mcpmesh"
     assert "kept out of the database" in shut.why

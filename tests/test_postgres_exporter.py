@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from ai_interviewer import DEV, AiInterviewer
-from conftest import Manifests, try_each
+from conftest import try_each
 from mcpmesh_k8s import PostgresExporter, SettingError
 from mesh_harness import (
     LOCALHOST,
@@ -32,7 +32,7 @@ from mesh_harness import (
     probe,
     start_pod,
 )
-from processes import START, Account, serving
+from processes import START, serving
 from programs import ROOT
 from reading import objects_of
 from test_postgres_runtime import (
@@ -42,13 +42,11 @@ from test_postgres_runtime import (
     SECRETS,
     Server,
     account,
-    first_start_,
-    new_server,
     server,
 )
 from watched import rules
 
-__all__ = ["account", "first_start_", "server"]
+__all__ = ["account", "server"]
 
 ROLE = "exporter"
 PASSWORD = SECRETS[POSTGRES, "exporter-password"]
@@ -223,17 +221,15 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Manifest]:
     return objects_of(AiInterviewer(replace(DEV, postgres=replace(DEV.postgres, exporter=None)), outdir=folder))
 
 
-def test_a_server_from_before_gets_the_role_by_a_deployment(
-    without: Sequence[Manifest], manifests: Manifests, account: Account
-) -> None:
+def test_a_server_from_before_gets_the_role_by_a_deployment(server: Server, without: Sequence[Manifest]) -> None:
     role = "SELECT rolname FROM pg_roles WHERE rolname = 'exporter'"
-    with new_server(without, account) as served:
-        assert "exporter" not in served.bring()
-        assert not served.ask(role)
-        said = served.bring(manifests=manifests("dev")).splitlines()
-        assert {"role exporter: made", "role exporter: sees statistics"} < set(said)
-        assert f"role exporter: its password is now that of {POSTGRES}, key exporter-password" in said
-        assert served.ask(role) == ["exporter"]
+    server.ask("DROP OWNED BY exporter", "DROP ROLE exporter", url="postgresql:///mcpmesh?user=postgres")
+    assert "exporter" not in server.bring(manifests=without)
+    assert not server.ask(role)
+    said = server.bring().splitlines()
+    assert {"role exporter: made", "role exporter: sees statistics"} < set(said)
+    assert f"role exporter: its password is now that of {POSTGRES}, key exporter-password" in said
+    assert server.ask(role) == ["exporter"]
 
 
 def test_without_an_exporter_there_is_no_key_no_port_and_no_alert(without: Sequence[Manifest], tmp_path: Path) -> None:
@@ -344,19 +340,23 @@ def resident(pod: Pod) -> int:
 
 
 def test_it_says_that_the_server_is_away_and_that_it_is_back(
-    first_start: Server, tmp_path: Path, needs_postgres_exporter: Path
+    server: Server, tmp_path: Path, needs_postgres_exporter: Path
 ) -> None:
     def up(pod: Pod) -> float:
         return told(pod)[1]["pg_up"]
 
-    with exporting(first_start, tmp_path / "nobody", port=free_port()) as pod:
+    with exporting(server, tmp_path / "nobody", port=free_port()) as pod:
         assert up(pod) == 0
-    with exporting(first_start, tmp_path / "exporter") as pod:
-        # Its role is there when the task has run.
-        assert up(pod) == 0
-        first_start.bring()
+    with exporting(server, tmp_path / "exporter") as pod:
         assert up(pod) == 1
         # The import of data ends its sessions; it comes back by itself.
         ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'exporter'"
-        assert first_start.ask(ended) == ["1"]
+        assert server.ask(ended) == ["1"]
+        assert eventually(lambda: up(pod) == 1, START)
+        # So it does where its role cannot come in, as before the task has run, and then can.
+        server.ask(f"ALTER ROLE {ROLE} NOLOGIN", ended)
+        try:
+            assert up(pod) == 0
+        finally:
+            server.ask(f"ALTER ROLE {ROLE} LOGIN")
         assert eventually(lambda: up(pod) == 1, START)

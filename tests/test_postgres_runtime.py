@@ -268,8 +268,8 @@ def data_of(manifests: Sequence[Manifest], account: Account, *, brought: bool) -
 
 
 def what_it_starts(manifests: Sequence[Manifest], manifest: Manifest, name: str) -> Sequence[Any]:
-    """A container, and every file that it is given."""
-    container = container_of(manifest, name)
+    """A container, whatever it may take, and every file that it is given."""
+    container = {key: value for key, value in container_of(manifest, name).items() if key != "resources"}
     volumes = {each["name"]: each for each in manifest["spec"]["template"]["spec"].get("volumes", [])}
     named = [volumes[mount["name"]] for mount in container["volumeMounts"] if mount["name"] in volumes]
     maps = [volume["configMap"]["name"] for volume in named if "configMap" in volume]

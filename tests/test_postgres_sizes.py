@@ -63,7 +63,7 @@ def test_what_cannot_work_is_refused(memory: str, size: str) -> None:
         PostgresSettings(image=images.POSTGRES, compute=Compute(cpu="1", memory=memory), size=size, databases=databases)
 
 
-@pytest.fixture(scope="module", params=EVERY)
+@pytest.fixture(scope="module", params=grid(EVERY, short=SHARED))
 def server(request: pytest.FixtureRequest, manifests: Manifests, account: Account) -> Generator[Server, None, None]:
     """The server of an environment."""
     with (

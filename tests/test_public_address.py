@@ -18,6 +18,7 @@ from mcpmesh_k8s import (
     DevIdentity,
     Gateway,
     GatewaySettings,
+    NoProbes,
     Phase,
     Port,
     Route,
@@ -74,6 +75,7 @@ def links(folder: Path, *paths: str, variable: str = "LINKS", **values: str) -> 
         compute=COMPUTE,
         ports=(Port(number=8000),),
         variables=variables(values),
+        probes=NoProbes(because="No test starts it."),
     )
     web = Workload(phase, WorkloadSettings(name="web", container=container, public_url_variable=variable))
     gateway(phase, web, *paths)

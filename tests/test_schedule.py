@@ -6,7 +6,7 @@ import kubernetes_validate
 import pytest
 
 from ai_interviewer import PROD, AiInterviewer
-from conftest import close
+from conftest import at_each, close
 from mcpmesh_k8s import (
     Application,
     ApplicationSettings,
@@ -77,7 +77,7 @@ def test_a_task_without_is_the_job_it_was() -> None:
 DAY = 24 * 3600
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("cron", "gap"),
     [
         ("30 2 * * *", DAY),
@@ -99,7 +99,7 @@ def test_the_longest_time_between_two_runs_follows_from_the_schedule(cron: str, 
     assert Schedule(cron=cron).longest_gap == gap
 
 
-@pytest.mark.parametrize(
+@at_each(
     ("given", "said"),
     [
         ({"cron": ""}, "five fields"),

@@ -21,6 +21,7 @@ from mcpmesh_k8s import (
     ExternalSecrets,
     IssuedKey,
     KeyForm,
+    NoProbes,
     Phase,
     Port,
     RandomKey,
@@ -144,6 +145,7 @@ def test_what_waits_for_a_service_with_its_password_reads_it() -> None:
         user=User(uid=1, gid=1),
         compute=Compute(cpu="1", memory="1Gi"),
         ports=(Port(number=8000),),
+        probes=NoProbes(because="No test starts it."),
     )
     cache = Workload(scope, WorkloadSettings(name="cache", container=container))
     client = Workload(scope, WorkloadSettings(name="client", container=container))

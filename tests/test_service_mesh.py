@@ -33,6 +33,7 @@ from mcpmesh_k8s import (
     Namespace,
     NamespacePods,
     NamespaceSettings,
+    NoProbes,
     Phase,
     Platform,
     PodExtras,
@@ -356,7 +357,7 @@ def runs(scope: Phase, extras: PodExtras, port: int = 8000, probes: Probes | Non
         user=User(uid=1000, gid=1000),
         compute=Compute(cpu="100m", memory="64Mi"),
         ports=(Port(number=port),),
-        probes=probes,
+        probes=probes or NoProbes(because="No test starts it."),
     )
     return Workload(scope, WorkloadSettings(name="web", container=container, extras=extras))
 

@@ -19,7 +19,7 @@ import pytest
 
 import mcpmesh_k8s
 from another_login import AnsweredBy
-from conftest import close, try_each
+from conftest import close, grid, try_each
 from mcpmesh_k8s import (
     AddressRange,
     Affinity,
@@ -163,6 +163,7 @@ from mcpmesh_k8s import (
     NoLogin,
     NoLogs,
     NoMetrics,
+    NoProbes,
     NoTls,
     OAuth2Proxy,
     OAuth2ProxySettings,
@@ -307,6 +308,7 @@ MAIN = Container(
     user=User(uid=1000, gid=1000),
     compute=SMALL,
     ports=(Port(number=8000), Port(name="admin", number=8001)),
+    probes=NoProbes(because="No test starts it."),
 )
 SIDECAR = replace(MAIN, name="sidecar", ports=())
 HOST_PORT = "/spec/template/spec/containers/0/ports/0/hostPort"
@@ -880,6 +882,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         name="store",
         namespace="store",
         image_pull_secret="registry",
+        labels=(("example.com/cost-centre", "4711"),),
         cluster_domain="example.internal",
         policies=PolicyKind.CILIUM,
         transit=IstioAmbient(),
@@ -1418,6 +1421,10 @@ CASES: dict[type[DataclassInstance], Case] = {
         timeout_seconds=4,
         failure_threshold=4,
     ),
+    NoProbes: case(
+        NoProbes(because="No test starts it."),
+        lambda shop, probes: shop.runs(replace(MAIN, probes=probes)),
+    ),
     Probes: case(
         Probes(startup=PROBE, readiness=PROBE, liveness=PROBE),
         lambda shop, probes: shop.runs(replace(MAIN, probes=probes)),
@@ -1498,10 +1505,11 @@ CASES: dict[type[DataclassInstance], Case] = {
         to=lambda shop: shop.api,
         audience=Audience.ADMINISTRATOR,
         hand_over_identity=True,
+        authorization=Refused(True, "Give Audience.PUBLIC"),
         cookies=True,
         upstream_path="/store",
         body_mb=2,
-        timeout_seconds=61,
+        timeout_seconds=59,
         rate=RateLimit(per_second=21),
         buffering=False,
         websocket=True,
@@ -1838,6 +1846,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         annotations=(("example.com/note", "first"),),
         pod_labels=(("team", "shop"),),
         pod_annotations=(("example.com/note", "first"),),
+        account_annotations=(("example.com/role", "reader"),),
         placement=Placement(runtime_class="gvisor"),
         sidecars=(SIDECAR,),
         init_containers=(replace(SIDECAR, name="first"),),
@@ -2221,6 +2230,7 @@ ONLY_READ = {
     (BuiltImage, "build_context"): "the operator's commands build in it (test_operations.py)",
     (Patch, "because"): "people read it where patches are listed (test_extras.py)",
     (PodSecurityException, "because"): "people read it where exceptions are listed (test_extras.py)",
+    (NoProbes, "because"): "people read it where exceptions are listed (test_extras.py)",
     (ApplicationSettings, "pod_templates"): "it says what is checked (test_tree.py)",
     (PodTemplatePath, "kind"): "it says what is checked (test_tree.py)",
     (PodTemplatePath, "path"): "it says what is checked (test_tree.py)",
@@ -2260,8 +2270,6 @@ CLASSES: list[type[DataclassInstance]] = [
 ]
 GIVEN = [cls for cls in CLASSES if cls not in EXTENDED | ANSWERS | MOVED]
 
-each_class = pytest.mark.parametrize("cls", GIVEN)
-
 
 def the_case(cls: type[DataclassInstance]) -> Case:
     assert cls in CASES, f"say in CASES where an application uses a {cls.__name__}"
@@ -2279,7 +2287,7 @@ def value_of(cls: type[DataclassInstance]) -> DataclassInstance:
     return the_case(cls).value(Shop())
 
 
-@each_class
+@pytest.mark.parametrize("cls", GIVEN)
 def test_every_field_changes_what_is_rendered_or_refuses_it(cls: type[DataclassInstance]) -> None:
     case = the_case(cls)
 
@@ -2301,7 +2309,7 @@ def test_every_field_changes_what_is_rendered_or_refuses_it(cls: type[DataclassI
     try_each((f"{cls.__name__}.{name}", partial(changes, name)) for name in named)
 
 
-@each_class
+@pytest.mark.parametrize("cls", grid(GIVEN, short=GIVEN[::5]))
 def test_equal_values_render_equal_manifests(cls: type[DataclassInstance]) -> None:
     """Without it, any change would seem to change something."""
     assert the_case(cls).render({}) == usual(cls)

@@ -33,6 +33,7 @@ from mcpmesh_k8s import (
     HttpCheck,
     Internet,
     MetricsEndpoint,
+    NoProbes,
     Phase,
     Platform,
     PodExtras,
@@ -55,6 +56,7 @@ MAIN = Container(
     user=User(uid=1, gid=1),
     compute=Compute(cpu="100m", memory="64Mi"),
     ports=(Port(number=8000), Port(name="admin", number=8001)),
+    probes=NoProbes(because="No test starts it."),
 )
 SIDECAR = replace(MAIN, name="beside", ports=())
 PODS = ApiRule(resources=("pods",), verbs=("list",))

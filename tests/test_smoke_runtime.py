@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from ai_interviewer import DEV, AiInterviewer
-from conftest import Manifests
+from conftest import Manifests, grid
 from environments import EVERY
 from gateway_harness import Answer, RunningGateway, StubUpstream, running_gateway
 from mcpmesh_k8s import Agent, Phase, Redis, Registry
@@ -123,7 +123,8 @@ HEALTHY = {name.replace("-", "_"): "healthy" for name in AGENTS}
 WELL = {"gateway /health": "ok", "registry /agents": "ok", **{f"agent {name}": "ok" for name in AGENTS}}
 
 
-@pytest.fixture(scope="module", params=EVERY)
+# That of dev finds a real agent below.
+@pytest.fixture(scope="module", params=grid(EVERY, short=["prod"]))
 def environment(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -26,7 +26,7 @@ from cryptography import x509
 
 from ai_interviewer import PROD, AiInterviewer
 from backup_harness import BackupPod
-from conftest import Manifest, close, requires
+from conftest import Manifest, close, grid, requires
 from encrypted import ALL, STORE_TLS, Authority, write_secret
 from mcpmesh_k8s import (
     Agent,
@@ -508,7 +508,7 @@ CHANGES: dict[str, tuple[Callable[[Authority], Authority], tuple[str, ...]]] = {
 """How a CA may change, and which files of a client know servers of the old one and of the new one."""
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", grid(CHANGES, short=("an intermediate under it", "another, and both are known")))
 def test_a_ca_may_change_and_nobody_is_refused(
     postgres: Encrypted, redis: EncryptedRedis, rendered: Sequence[Manifest], tmp_path: Path, change: str
 ) -> None:

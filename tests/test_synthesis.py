@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from ai_interviewer import DEV, AiInterviewer
-from conftest import ROOT, Manifests
+from conftest import ROOT, Manifests, grid
 from environments import EVERY, SETTINGS, WITH_LOGIN
 from mcpmesh_k8s import (
     Application,
@@ -44,7 +45,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def synth(outdir: Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def synth(outdir: Path | str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run main.py as CI does, in a process of its own: pytest has a search path that can hide a broken import."""
     return subprocess.run(
         [sys.executable, str(ROOT / "main.py")],
@@ -57,37 +58,48 @@ def synth(outdir: Path, cwd: Path, **environment: str) -> subprocess.CompletedPr
     )
 
 
-def test_dist_is_what_main_writes_over_what_was_there_before(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "dist", tmp_path / "dist")
-    stale = tmp_path / "dist/dev/0009-retired.k8s.yaml"
-    stale.write_text("kind: ConfigMap\n")
-    (tmp_path / "dist/dev/0000-foundation.k8s.yaml").write_text("kind: ConfigMap\n")
-    result = synth(tmp_path / "dist", ROOT, PYTHONHASHSEED="1", LC_ALL="C", TZ="UTC", LANG="C")
-    assert result.returncode == 0, result.stderr
-    assert files_of(tmp_path / "dist") == files_of(ROOT / "dist"), "run `make synth`, read the diff, commit both"
-    assert not stale.exists(), "a service that is gone leaves no file behind"
-    assert result.stderr == "", "nothing is printed that nobody needs, such as an end-of-life banner"
+MACHINES = [
+    {"PYTHONHASHSEED": "1", "LC_ALL": "C", "LANG": "C", "TZ": "UTC"},
+    {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"},
+]
 
 
-def test_hash_seed_locale_folder_and_zone_change_nothing_and_typeguard_is_not_imported(tmp_path: Path) -> None:
-    """Typeguard takes long, and types are compared already. The other locale and zone are those of the test above."""
+@pytest.mark.parametrize("machine", grid(MACHINES, short=MACHINES[:1]), ids=("here", "elsewhere"))
+def test_dist_is_what_main_writes_over_what_was_there_before_whatever_seed_locale_folder_and_zone(
+    tmp_path: Path, machine: dict[str, str]
+) -> None:
     folder = tmp_path / "other/deeper"
-    folder.mkdir(parents=True)
-    other = {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo", "HOME": str(tmp_path), "CDK8S_OUTDIR": ""}
-    result = synth(folder / "dist", folder, PYTHONPROFILEIMPORTTIME="1", **other)
+    shutil.copytree(ROOT / "dist", folder / "dist")
+    stale = folder / "dist/dev/0009-retired.k8s.yaml"
+    stale.write_text("kind: ConfigMap\n")
+    (folder / "dist/dev/0000-foundation.k8s.yaml").write_text("kind: ConfigMap\n")
+    result = synth("", folder, HOME=str(tmp_path), PYTHONPROFILEIMPORTTIME="1", **machine)
     assert result.returncode == 0, result.stderr
-    assert files_of(folder / "dist") == files_of(ROOT / "dist")
-    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
-    assert imported & {"jsii", "mcpmesh_k8s", "typeguard"} == {"jsii", "mcpmesh_k8s"}
+    assert files_of(folder / "dist") == files_of(ROOT / "dist"), "run `make synth`, read the diff, commit both"
+    assert not stale.exists(), "a service that is gone leaves no file behind"
+    said, imports = (
+        [line for line in result.stderr.splitlines() if line.startswith("import time:") is of_imports]
+        for of_imports in (False, True)
+    )
+    assert said == [], "nothing is printed that nobody needs, such as an end-of-life banner"
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in imports}
+    assert {"jsii", "mcpmesh_k8s"} <= imported
+    assert "typeguard" not in imported, "it takes long, and types are compared already"
+    assert not {"typer", "rich", "pydantic", "click"} & imported, "a synthesis imports nothing of the command line"
 
 
-def test_a_wrong_setting_ends_with_1_and_one_clear_line(tmp_path: Path) -> None:
+def test_a_wrong_setting_ends_with_1_and_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("")
-    result = synth(tmp_path / "file" / "dist", ROOT)
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert result.stderr.startswith("error: outdir: ")
-    assert result.stderr.count("\n") == 1, "no traceback: the line says what to do"
+    monkeypatch.setenv("CDK8S_OUTDIR", str(tmp_path / "file" / "dist"))
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "main.py"), run_name="__main__")
+    assert ended.value.code == 1
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: outdir: ")
+    assert said.err.count("\n") == 1, "no traceback: the line says what to do"
 
 
 def test_a_disk_that_is_full_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +119,10 @@ def test_a_disk_that_is_full_is_said_in_a_sentence(tmp_path: Path, monkeypatch: 
 
 
 def test_where_node_has_no_room_for_its_own_files_it_is_said_what_to_look_at(tmp_path: Path) -> None:
-    result = synth(tmp_path / "dist", ROOT, TMPDIR="/nowhere")
+    node = tmp_path / "node"
+    node.write_text(f'#!/bin/sh\nTMPDIR=/nowhere exec {os.environ["JSII_NODE"]} "$@"\n')
+    node.chmod(0o755)
+    result = synth(tmp_path / "dist", ROOT, JSII_NODE=str(node))
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
     assert last.startswith("ImportError: mcpmesh_k8s: cdk8s works by Node, which did not run: ")
@@ -173,16 +188,19 @@ def test_every_environment_has_the_same_construct_paths_but_for_login_and_certif
     assert own == login | answers | alerts | backups
 
 
-@pytest.mark.parametrize(("ends", "said"), [("", True), ("shop.synth()", False), ("shop.pods", False)])
-def test_a_program_that_forgets_to_write_is_told(tmp_path: Path, ends: str, said: bool) -> None:
-    program = f"""
+def test_a_program_that_forgets_to_write_is_told_and_one_that_writes_or_looks_is_not(tmp_path: Path) -> None:
+    program = """
 from mcpmesh_k8s import Application, ApplicationSettings, Phase
-shop = Application(ApplicationSettings(name="shop"), outdir="dist/shop")
-Phase(shop, "all")
-{ends}
+def shop(name):
+    made = Application(ApplicationSettings(name=name), outdir=f"dist/{name}")
+    Phase(made, "all")
+    return made
+shop("written").synth()
+shop("seen").pods
+shop("forgotten")
 """
     ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert ended.stderr == ("mcpmesh_k8s: dist/shop not written: call synth().\n" if said else "")
+    assert ended.stderr == "mcpmesh_k8s: dist/forgotten not written: call synth().\n"
 
 
 def test_a_program_that_tells_what_was_refused_is_told_no_more(tmp_path: Path) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cdk8s
-import cdk8s_plus_27 as plus
 import pytest
 import yaml
-from cdk8s_plus_27 import k8s
 from constructs import Construct
+from jsii import _kernel
 
 from conftest import close
 from mcpmesh_k8s import (
@@ -25,6 +24,7 @@ from mcpmesh_k8s import (
     External,
     Internet,
     Manifest,
+    NoProbes,
     Phase,
     PodTemplatePath,
     Port,
@@ -43,6 +43,7 @@ from mcpmesh_k8s import k8s as api
 from mcpmesh_k8s.kubernetes.checks import hosts_in
 from mcpmesh_k8s.kubernetes.manifest import name_of
 from mcpmesh_k8s.kubernetes.variable import secret_literal
+from plain_cdk8s import k8s, plus
 
 
 def small(tmp_path: Path, **values: str) -> tuple[Application, Phase, Workload]:
@@ -57,21 +58,23 @@ def small(tmp_path: Path, **values: str) -> tuple[Application, Phase, Workload]:
         compute=Compute(cpu="1", memory="1Gi"),
         ports=(Port(number=8000),),
         variables=variables(values),
+        probes=NoProbes(because="No test starts it."),
     )
     return application, phase, Workload(phase, WorkloadSettings(name="api", container=container))
 
 
-RESTRICTED = k8s.SecurityContext(
-    run_as_non_root=True,
-    allow_privilege_escalation=False,
-    capabilities=k8s.Capabilities(drop=["ALL"]),
-    seccomp_profile=k8s.SeccompProfile(type="RuntimeDefault"),
-)
-"""What the restricted Pod Security Standard asks of a container."""
+def restricted() -> k8s.SecurityContext:
+    """What the restricted Pod Security Standard asks of a container."""
+    return k8s.SecurityContext(
+        run_as_non_root=True,
+        allow_privilege_escalation=False,
+        capabilities=k8s.Capabilities(drop=["ALL"]),
+        seccomp_profile=k8s.SeccompProfile(type="RuntimeDefault"),
+    )
 
 
 def pod(**fields: object) -> k8s.PodTemplateSpec:
-    given: dict[str, object] = {"name": "c", "image": "redis:7.4.5", "security_context": RESTRICTED, **fields}
+    given: dict[str, object] = {"name": "c", "image": "redis:7.4.5", "security_context": restricted(), **fields}
     container = k8s.Container(**given)  # type: ignore[arg-type]
     return k8s.PodTemplateSpec(
         metadata=k8s.ObjectMeta(labels={"app": "extra"}), spec=k8s.PodSpec(containers=[container])
@@ -79,14 +82,14 @@ def pod(**fields: object) -> k8s.PodTemplateSpec:
 
 
 def twice() -> k8s.PodTemplateSpec:
-    container = k8s.Container(name="c", image="redis:7.4.5", security_context=RESTRICTED)
+    container = k8s.Container(name="c", image="redis:7.4.5", security_context=restricted())
     return k8s.PodTemplateSpec(
         metadata=k8s.ObjectMeta(labels={"app": "extra"}), spec=k8s.PodSpec(containers=[container, container])
     )
 
 
 def mounting(volume: k8s.Volume) -> k8s.PodTemplateSpec:
-    container = k8s.Container(name="c", image="redis:7.4.5", security_context=RESTRICTED)
+    container = k8s.Container(name="c", image="redis:7.4.5", security_context=restricted())
     return k8s.PodTemplateSpec(
         metadata=k8s.ObjectMeta(labels={"app": "extra"}), spec=k8s.PodSpec(containers=[container], volumes=[volume])
     )
@@ -97,7 +100,7 @@ def beside(labels: dict[str, str]) -> k8s.PodTemplateSpec:
         topology_key="kubernetes.io/hostname", label_selector=k8s.LabelSelector(match_labels=labels)
     )
     affinity = k8s.PodAffinity(required_during_scheduling_ignored_during_execution=[term])
-    container = k8s.Container(name="c", image="redis:7.4.5", security_context=RESTRICTED)
+    container = k8s.Container(name="c", image="redis:7.4.5", security_context=restricted())
     return k8s.PodTemplateSpec(
         metadata=k8s.ObjectMeta(labels={"app": "extra"}),
         spec=k8s.PodSpec(containers=[container], affinity=k8s.Affinity(pod_affinity=affinity)),
@@ -351,7 +354,7 @@ def l2_objects(phase: Phase, image: str) -> None:
 
 
 def nested_l1_object(phase: Phase, image: str) -> None:
-    container = k8s.Container(name="c", image=image, security_context=RESTRICTED)
+    container = k8s.Container(name="c", image=image, security_context=restricted())
     k8s.KubePod(
         Construct(Construct(phase, "some"), "where"),
         "extra",
@@ -617,3 +620,18 @@ def test_an_agent_may_reach_a_registry_that_others_run(tmp_path: Path) -> None:
     elsewhere = External(name="registry", hosts=("registry.example.com",), port=8000, peer=Internet(), introduction=url)
     agent(phase).connects_to(elsewhere)
     application.synth()
+
+
+def test_what_a_class_overrides_of_cdk8s_is_looked_for_once(tmp_path: Path) -> None:
+    """jsii looks for it at each object anew, which took a twelfth of all that Python does for a small application."""
+
+    class Named(Phase):
+        def to_string(self) -> str:
+            return "a phase of ours"
+
+    application, phase, _ = small(tmp_path)
+    one, two = Named(application, "one"), Named(application, "two")
+    find = _kernel.__dict__["_get_overides"]
+    assert [(found.method, found.cookie) for found in find(cdk8s.Chart, one)] == [("toString", "to_string")]
+    assert find(cdk8s.Chart, two) is find(cdk8s.Chart, one)
+    assert find(cdk8s.Chart, phase) == []

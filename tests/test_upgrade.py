@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from conftest import Manifests
-from environments import EVERY
+from conftest import Manifests, at_each, grid
+from environments import EVERY, SHARED
 from mcpmesh_k8s.operations.programs import OperationError
 from mcpmesh_k8s.operations.upgrade import breaking_changes, compare, main, notes_on
 from mesh_harness import find
@@ -176,9 +176,24 @@ kind: Application
 metadata: {name: shop, namespace: argocd}
 spec: {project: shop, destination: {namespace: shop, name: in-cluster}, source: {targetRevision: main}}
 """
+PROJECT = """
+apiVersion: argoproj.io/v1alpha1
+kind: AppProject
+metadata: {name: shop, namespace: argocd}
+spec:
+  clusterResourceWhitelist: [{group: "", kind: Namespace}, {group: scheduling.k8s.io, kind: PriorityClass}]
+  namespaceResourceWhitelist: [{group: networking.k8s.io, kind: Ingress}, {group: "", kind: Pod}]
+"""
+MANY = """
+apiVersion: argoproj.io/v1alpha1
+kind: ApplicationSet
+metadata: {name: shops, namespace: argocd}
+spec: {generators: []}
+"""
 EVERYTHING = (
     *(NAMESPACE, DEPLOYMENT, STATEFUL_SET, CLAIM, SERVICE, HEADLESS, BALANCER, JOB, PRIORITY, STORAGE_CLASS, BINDING),
     *(QUOTA, IMMUTABLE, IMMUTABLE_SECRET, EXTERNAL_SECRET, INGRESS, ROUTE, SEALED, APPLICATION),
+    *(PROJECT, MANY),
 )
 
 
@@ -273,6 +288,10 @@ REFUSED = {
     "ExternalSecret/keys:target": (EXTERNAL_SECRET, "target: {name: keys}", "target: {name: other}"),
     "SealedSecret/sealed:gone": (SEALED, "name: sealed", "name: other"),
     "Application/shop:gone": (APPLICATION, "{name: shop,", "{name: store,"),
+    "ApplicationSet/shops:gone": (MANY, "name: shops", "name: stores"),
+    "AppProject/shop:kinds.Ingress": (PROJECT, "kind: Ingress", "kind: NetworkPolicy"),
+    "AppProject/shop:kinds.PriorityClass": (PROJECT, ", {group: scheduling.k8s.io, kind: PriorityClass}", ""),
+    "ResourceQuota/shop:hard": (QUOTA, '"10"', '"3"'),
     "Application/shop:destination": (APPLICATION, "namespace: shop, name", "namespace: store, name"),
     "ExternalSecret/keys:gone": (EXTERNAL_SECRET, "metadata: {name: keys", "metadata: {name: other"),
 }
@@ -325,6 +344,9 @@ ACCEPTED = {
     ),
     "who is bound": (BINDING, "roleRef", "subjects: []\nroleRef"),
     "a quota": (QUOTA, "10", "20"),
+    "a quota that has room for what runs": (QUOTA, "10", "4"),
+    "a kind that a project allows for controllers": (PROJECT, ', {group: "", kind: Pod}', ""),
+    "a kind more that a project allows": (PROJECT, "[{group: net", '[{group: "", kind: Secret}, {group: net'),
     "annotations of what is immutable": (IMMUTABLE, "namespace: shop", "namespace: shop, annotations: {a: b}"),
     "what is sealed": (SEALED, "AgBy", "AgBz"),
     "the revision that ArgoCD deploys": (APPLICATION, "main", "v2"),
@@ -335,7 +357,7 @@ ACCEPTED = {
 }
 
 
-@pytest.mark.parametrize("named", REFUSED)
+@at_each("named", REFUSED)
 def test_what_a_cluster_refuses_or_loses_is_named(named: str) -> None:
     document, *changes = REFUSED[named]
     before = read(*EVERYTHING)
@@ -346,7 +368,7 @@ def test_what_a_cluster_refuses_or_loses_is_named(named: str) -> None:
     assert found(before, before) == []
 
 
-@pytest.mark.parametrize("what", ACCEPTED)
+@at_each("what", ACCEPTED)
 def test_what_a_cluster_takes_is_let_through(what: str) -> None:
     document, *changes = ACCEPTED[what]
     before = read(*EVERYTHING)
@@ -471,6 +493,168 @@ def test_what_is_to_be_done_before_a_registry_goes_up_is_noted() -> None:
     assert notes_on(third, second) == notes_on(third, third) == ()
 
 
+READER = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  template:
+    spec:
+      containers:
+        - name: web
+          env:
+            - {name: ONE, valueFrom: {secretKeyRef: {name: keys, key: one}}}
+            - {name: MORE, valueFrom: {secretKeyRef: {name: more, key: a, optional: true}}}
+      volumes: [{name: files, secret: {secretName: files, items: [{key: ca, path: ca.crt}]}}]
+"""
+FILLED = """
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: filler, namespace: shop}
+spec:
+  secretStoreRef: {name: store}
+  target: {name: keys}
+  data: [{secretKey: one, remoteRef: {key: shop/prod, property: one}}]
+"""
+BACKUP = """
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: backup, namespace: shop}
+spec:
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          containers:
+            - name: backup
+              env: [{name: KEEP_DAILY, value: "7"}, {name: AGE_TO, value: --recipient age1a --recipient age1b}]
+            - name: send
+              env: [{name: LEAST_PERCENT, value: "50"}, {name: BUCKET, value: target/acme/postgres}]
+"""
+KEY = "Secret keys is asked for more than before: give it two first, or what asks does not start"
+FILE = "Secret files is asked for more than before: give it key first, or what asks does not start"
+TWO = "{name: ONE, valueFrom: {secretKeyRef: {name: keys, key: two}}}"
+ONE = "{name: ONE, valueFrom: {secretKeyRef: {name: keys, key: one}}}"
+SEALS = """
+apiVersion: bitnami.com/v1alpha1
+kind: SealedSecret
+metadata: {name: keys, namespace: shop}
+spec: {encryptedData: {one: AgBy}}
+"""
+CLASSY = replaced(INGRESS, "{rules", "{ingressClassName: nginx, rules")
+GATEWAY = replaced(
+    ROUTE,
+    "{hostnames: [shop.example.com, old.example.com]",
+    "{hostnames: [shop.example.com], parentRefs: [{name: door}]",
+)
+NOTED: Mapping[str, tuple[Sequence[str], Sequence[str], Sequence[str]]] = {
+    "a key that is read": ([READER], [replaced(READER, ONE, TWO)], [KEY]),
+    "a file that is mounted": ([READER], [replaced(READER, "key: ca,", "key: key,")], [FILE]),
+    "a key that need not be": ([READER], [replaced(READER, "key: a,", "key: b,")], []),
+    "a key that nobody reads any more": ([replaced(READER, ONE, f"{ONE}\n            - {TWO}")], [READER], []),
+    "a key that comes sealed": ([READER, SEALS], [replaced(READER, ONE, TWO), SEALS], []),
+    "a store in the place of what was made by hand": (
+        [READER],
+        [READER, FILLED],
+        [
+            "Secret keys was made by hand, and ExternalSecret filler takes it over: put the values that are in use "
+            "into its store first"
+        ],
+    ),
+    "what is sealed in the place of what was made by hand": (
+        [READER],
+        [READER, SEALS],
+        [
+            "Secret keys was made by hand, and SealedSecret keys takes it over: kubectl annotate secret keys "
+            "sealedsecrets.bitnami.com/managed=true first"
+        ],
+    ),
+    "a store in the place of what was sealed": ([READER, SEALS], [READER, FILLED], []),
+    "another place in the store": (
+        [READER, FILLED],
+        [READER, replaced(FILLED, "shop/prod", "shop/other")],
+        [
+            "Secret keys takes one from another place in its store: put the values that are in use there first, since "
+            "no server is told of others"
+        ],
+    ),
+    "another store": (
+        [READER, FILLED],
+        [READER, replaced(FILLED, "{name: store}", "{name: vault}")],
+        [
+            "Secret keys takes one from another place in its store: put the values that are in use there first, since "
+            "no server is told of others"
+        ],
+    ),
+    "one value more in the same place": (
+        [READER, FILLED],
+        [READER, replaced(FILLED, "data: [", "data: [{secretKey: two, remoteRef: {key: shop/prod, property: two}}, ")],
+        [KEY],
+    ),
+    "fewer backups": (
+        [BACKUP],
+        [replaced(BACKUP, '"7"', '"3"')],
+        ["backup keeps less (daily 7 → 3): its next run removes the others"],
+    ),
+    "more backups": ([BACKUP], [replaced(BACKUP, '"7"', '"14"')], []),
+    "backups to another bucket": (
+        [BACKUP],
+        [replaced(BACKUP, "target/acme", "target/other")],
+        ["backup writes elsewhere: make k8s-restore no longer lists what is in target/acme/postgres"],
+    ),
+    "backups to another identity": (
+        [BACKUP],
+        [replaced(BACKUP, "age1b", "age1c")],
+        [
+            "backup no longer encrypts to age1b: leave its identity in the Secret, a line beside the new one, until no "
+            "backup to it is left"
+        ],
+    ),
+    "backups to one identity more": ([BACKUP], [replaced(BACKUP, "age1b", "age1b --recipient age1c")], []),
+    "backups that are no longer encrypted": (
+        [BACKUP],
+        [replaced(BACKUP, ", {name: AGE_TO, value: --recipient age1a --recipient age1b}", "")],
+        [
+            "backup no longer encrypts to age1a, age1b: what it has encrypted, make k8s-restore opens from a revision "
+            "that still does"
+        ],
+    ),
+    "another controller": (
+        [CLASSY],
+        [replaced(CLASSY, "nginx", "traefik")],
+        [
+            f"{host} moves from Ingresses of class nginx to Ingresses of class traefik: when that answers, point the "
+            "name in DNS to its address"
+            for host in ("old.example.com", "shop.example.com")
+        ],
+    ),
+    "a gateway": (
+        [CLASSY],
+        [GATEWAY],
+        [
+            "shop.example.com moves from Ingresses of class nginx to gateway door: when that answers, point the name "
+            "in DNS to its address"
+        ],
+    ),
+    "what ArgoCD is told": (
+        [PROJECT, APPLICATION],
+        [replaced(PROJECT, "kind: Ingress", "kind: HTTPRoute"), APPLICATION, MANY],
+        [
+            "AppProject shop, ApplicationSet shops: apply this before the sync, or ArgoCD goes by what it was told "
+            "last",
+        ],
+    ),
+    "a gateway beside": ([CLASSY], [CLASSY, GATEWAY], []),
+}
+
+
+@pytest.mark.parametrize("what", NOTED)
+def test_what_is_good_to_know_before_is_noted_and_nothing_else(what: str) -> None:
+    before, after, notes = NOTED[what]
+    assert sorted(notes_on(read(*before), read(*after))) == sorted(notes)
+    assert notes_on(read(*before), read(*before)) == notes_on(read(*after), read(*after)) == ()
+
+
 def test_a_program_that_keeps_nothing_may_be_any_version() -> None:
     before = replaced(DEPLOYMENT, CLAIMED, "{name: data, emptyDir: {}}")
     assert found(read(before), read(replaced(before, "acme/web:1.4.2", "other/site:1.0.0"))) == []
@@ -568,12 +752,17 @@ def breaks(manifest: Object, path: tuple[str, ...]) -> bool:
     fields = (*IMMUTABLE_FIELDS.get(kind, ()), *LOST_FIELDS.get(kind, ()))
     if path[:2] == ("spec", "volumeClaimTemplates") and path[3] in ("apiVersion", "kind"):
         return False  # the API server writes its own
+    if kind == "AppProject" and path[1].endswith("Whitelist"):
+        # Of these ArgoCD deletes none, whatever the project allows.
+        return manifest["spec"][path[1]][int(path[2])]["kind"] not in (
+            *("Job", "Namespace", "PersistentVolumeClaim", "Pod", "ReplicaSet"),
+        )
     if path[0] == "metadata":
         return path[1] in ("name", "namespace") and kind in LOST_WITH_ITS_NAME
     return f"{dotted}.".startswith(tuple(f"{field}." for field in fields)) or mounts_a_claim(manifest, path)
 
 
-@pytest.mark.parametrize("environment", ["argocd", *EVERY])
+@pytest.mark.parametrize("environment", grid(["argocd", *EVERY], short=["argocd", *SHARED]))
 def test_of_what_we_render_what_may_not_change_is_refused_and_all_else_may(
     environment: str, manifests: Manifests
 ) -> None:
@@ -732,9 +921,9 @@ def test_a_commit_can_allow_what_it_breaks_and_nothing_before_it(
         ("nowhere", "'nowhere' is no revision here: name a branch, tag or commit, and fetch it if need be."),
         ("--help", "'--help' is no revision here: name a branch, tag or commit, and fetch it if need be."),
         ("empty", "empty has no manifests in dist: name a revision that has rendered some."),
-        ("broken", "prod/0000-all.k8s.yaml is no YAML: "),
-        ("list", "prod/0000-all.k8s.yaml holds something that is no Kubernetes object."),
-        ("half", "prod/0000-all.k8s.yaml holds something that is no Kubernetes object."),
+        ("broken", "broken:dist/prod/0000-all.k8s.yaml is no YAML: "),
+        ("list", "list:dist/prod/0000-all.k8s.yaml holds something that is no Kubernetes object."),
+        ("half", "half:dist/prod/0000-all.k8s.yaml holds something that is no Kubernetes object."),
     ],
 )
 def test_a_base_that_cannot_be_compared_is_one_clear_line(clone: Path, base: str, sentence: str) -> None:
@@ -757,9 +946,20 @@ def test_what_lies_in_dist_and_is_no_text_is_one_clear_line(clone: Path) -> None
     (clone / "dist/prod").mkdir(parents=True, exist_ok=True)
     (clone / "dist/prod/0000-all.k8s.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(
-        OperationError, match=r"/dist holds what is no text in UTF-8 \(.*\)\. Write it anew: make synth$"
+        OperationError, match=r"/dist/prod/0000-all\.k8s\.yaml is no text in UTF-8 \(.*\)\. Write it anew: make synth$"
     ):
         compare("main", dist=clone / "dist")
+
+
+def test_what_a_base_holds_and_is_no_text_is_one_clear_line(clone: Path) -> None:
+    git(clone, "checkout", "--quiet", "-B", "binary", "main")
+    commit(clone, "binary", prod=SERVICE)
+    (clone / "dist/prod/0000-all.k8s.yaml").write_bytes(b"\xff\xfe")
+    git(clone, "commit", "--all", "--quiet", "--message", "binary")
+    git(clone, "checkout", "--quiet", "main")
+    with pytest.raises(OperationError) as refused:
+        compare("binary", dist=clone / "dist")
+    assert "binary:./dist/prod/0000-all.k8s.yaml` prints what is no text in UTF-8" in str(refused.value)
 
 
 def test_without_manifests_a_clone_or_git_there_is_one_clear_line(

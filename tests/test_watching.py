@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Manifests, requires
-from environments import EVERY, WITH_LOGIN
+from conftest import Manifests, grid, requires
+from environments import EVERY, SHARED, WITH_LOGIN
 from gateway_harness import Answer, StubUpstream
 from mcpmesh_k8s import images
 from mesh_harness import LOCALHOST, SECRETS, Loopback, eventually, find, free_port
@@ -61,7 +61,7 @@ def test_what_is_built_for_the_tests_is_what_is_pinned_or_the_nearest_that_there
 
 
 @requires("watching")
-@pytest.mark.parametrize("environment", EVERY)
+@pytest.mark.parametrize("environment", grid(EVERY, short=SHARED))
 def test_prometheus_takes_its_configuration_and_every_rule_of_it(
     manifests: Manifests, environment: str, needs_watching: Path, tmp_path: Path
 ) -> None:

@@ -13,40 +13,59 @@ from typing import Any
 
 import pytest
 
+from conftest import at_each
 from mcpmesh_k8s import (
     AddressRange,
     Agent,
     AgentSettings,
+    Alertmanager,
+    ApiSettings,
     Application,
     ApplicationSettings,
     Audience,
     Availability,
     Backup,
     BackupProgram,
+    Bucket,
+    BucketSettings,
     Budget,
     BuiltImage,
     ClaimTarget,
     Component,
     Compute,
     ConfigMapKey,
+    ConfigMapProjection,
     Container,
+    Dashboards,
+    DashboardsSettings,
+    Database,
+    DevIdentity,
+    DownwardApiProjection,
     ExistingConfigMap,
     ExistingSecrets,
     Exposure,
     External,
     ExternalSecrets,
     File,
+    Files,
     Gateway,
     GatewayApiExposure,
     GatewaySettings,
+    GitHub,
+    Google,
+    Grafana,
     HostNetwork,
+    IdentityHeaders,
     Image,
     IngressExposure,
     IngressNginx,
     Internet,
+    IssuedKey,
     Manifest,
     Mesh,
     MeshRelease,
+    Minio,
+    MinioSettings,
     ModelProvider,
     ModelProviderSettings,
     ModelVendor,
@@ -55,10 +74,18 @@ from mcpmesh_k8s import (
     NamespacePods,
     NamespaceSettings,
     NoLogin,
+    NoProbes,
+    OAuth2Proxy,
+    OAuth2ProxySettings,
     OtherController,
     Phase,
     PodExtras,
     Port,
+    Postgres,
+    PostgresSettings,
+    Probe,
+    Projected,
+    RandomKey,
     RateLimit,
     Redis,
     RedisSettings,
@@ -67,13 +94,20 @@ from mcpmesh_k8s import (
     Replicas,
     RestoreDrill,
     Route,
+    S3Media,
+    S3Storage,
+    S3Target,
     Scratch,
     Secret,
+    SecretFiles,
     SecretKey,
     SecretSettings,
+    ServiceAccountTokenProjection,
     SettingError,
     StatefulWorkload,
     StoreBackup,
+    Target,
+    TcpSocket,
     Tls,
     Traefik,
     TreeError,
@@ -81,10 +115,12 @@ from mcpmesh_k8s import (
     Workload,
     WorkloadSettings,
     images,
+    synthesize,
     variables,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
 from registry_room import ROOM
+from test_settings import GRAFANA, LOGIN, MINIO, POSTGRES, REDIS, TOLD
 
 SMALL = Compute(cpu="100m", memory="256Mi")
 PODS = NamespacePods(namespace="haproxy")
@@ -94,6 +130,15 @@ def dialled(host: str) -> External:
     """An API of others."""
     return External(name="API", hosts=(host,), peer=Internet())
 
+
+def gateway_at(host: str) -> GatewaySettings:
+    """A gateway that people reach by a name."""
+    return GatewaySettings(image=images.OPENRESTY, compute=SMALL, host=host)
+
+
+CODE = BuiltImage(image=Image(repository="acme/prices", tag="1.4.2"))
+PRICES = AgentSettings(name="prices", code=CODE, compute=SMALL, module="prices")
+WEB = Container(name="web", image=CODE.image, user=User(uid=1000, gid=1000), compute=SMALL)
 
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "an address that is no network": (
@@ -157,10 +202,85 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "a host with its port": (lambda: dialled("api.example.com:8443"), "The port is `port`"),
     "a host with its last dot": (lambda: dialled("api.example.com."), "last dot"),
     "a host in capitals": (lambda: dialled("API.example.com"), "in lower case"),
+    "a host that is too long": (lambda: dialled(f"{'x' * 64}.example.com"), "External.hosts of 'API'"),
+    "one whose parts are not": (lambda: dialled(".".join(["abcdefg"] * 40)), "External.hosts of 'API'"),
+    "a Service that would be on the internet": (
+        lambda: dialled("vllm.models.svc.cluster.local"),
+        "External.peer of 'API': 'Internet()' was given. vllm.models.svc.cluster.local is not on the internet, and no "
+        "policy would lead there. Give NamespacePods(namespace='models').",
+    ),
+    "a private address that would be there": (
+        lambda: dialled("10.1.2.3"),
+        "10.1.2.3 is not on the internet, and no policy would lead there. Give AddressRange(cidr='10.1.2.3/32').",
+    ),
+    "one of IPv6 that would": (lambda: dialled("[fd00::7]"), "Give AddressRange(cidr='fd00::7/128')."),
+    "a model on a port that is none": (
+        lambda: ModelProviderSettings(name="vllm", vendor=ModelVendor.OPENAI, base_url="http://vllm.models:99999/v1"),
+        "Give a URL that can be: Port out of range",
+    ),
+    "an address that people would type": (lambda: gateway_at("10.0.0.1"), "GatewaySettings.host: '10.0.0.1'"),
+    "a name that is too long": (lambda: gateway_at(".".join(["abcdefg"] * 40)), "GatewaySettings.host"),
+    "a part of it that is": (lambda: gateway_at(f"{'x' * 64}.example.com"), "GatewaySettings.host"),
+    "a bucket with two dots": (lambda: BucketSettings(image=images.MINIO_CLIENT, bucket="a..b"), "single '.'"),
+    "a bucket with a dot and a dash": (lambda: S3Media(host="s3.example.com", bucket="a.-b"), "S3Media.bucket: 'a.-b'"),
+    "a bucket that is an address": (lambda: S3Storage(bucket="10.0.0.1"), "S3Storage.bucket: '10.0.0.1'"),
+    "one of backups": (lambda: S3Target(host="s3.example.com", bucket="A"), "S3Target.bucket: 'A'"),
+    "an organization with its address": (
+        lambda: GitHub(organization="https://github.com/acme"),
+        "Give its name as in github.com/<name>",
+    ),
+    "a folder of the kernel": (lambda: Scratch(mount_path="/proc/acme"), "Scratch.mount_path of 'tmp': '/proc/acme'"),
+    "a label that no pod has": (
+        lambda: DownwardApiProjection(path="app", field_path="metadata.labels['my app']"),
+        "DownwardApiProjection.field_path: 'my app'",
+    ),
+    "a file where another has a folder": (
+        lambda: Files(mount_path="/etc/x", files=(File(path="a", content="1"), File(path="a/b", content="2"))),
+        "It is a folder, too, by 'a/b'",
+    ),
+    "the same of a Secret": (
+        lambda: SecretFiles(mount_path="/etc/x", secret="s", keys=("a", "b"), paths=("a", "a/b/c")),
+        "It is a folder, too, by 'a/b/c'",
+    ),
+    "the same of several sources": (
+        lambda: Projected(
+            mount_path="/etc/x",
+            sources=(
+                ConfigMapProjection(config_map="c", keys=("a",)),
+                ServiceAccountTokenProjection(audience="v", path="a/b"),
+            ),
+        ),
+        "It is a folder, too, by 'a/b'",
+    ),
+    "a file that is a folder": (lambda: File(path="conf/", content=""), "File.path: 'conf/'"),
+    "a server of no database": (
+        lambda: PostgresSettings(image=images.POSTGRES, compute=SMALL, size="5Gi", databases=()),
+        "PostgresSettings.databases: ()",
+    ),
+    "a number of seconds that is cut to another": (
+        lambda: Probe(check=TcpSocket(), period_seconds=10**10).render(),
+        "k8s.Probe.period_seconds: 10000000000 was given. Give a value of type int below 2147483648.",
+    ),
+    "a variable that cannot be": (
+        lambda: replace(PRICES, url_variable="prices-url"),
+        "prices url_variable: 'prices-url' was given. Give letters, digits and '_'",
+    ),
+    "one for the address that people type": (
+        lambda: WorkloadSettings(name="web", container=WEB, public_url_variable="public url"),
+        "web public_url_variable: 'public url'",
+    ),
+    "an answer that comes before it is asked for": (
+        lambda: WorkloadSettings(name="web", container=WEB, answer_seconds=-1),
+        "web answer_seconds: -1",
+    ),
+    "a namespace of the mesh that is none": (
+        lambda: replace(PRICES, mesh_namespace="My Team"),
+        "prices mesh_namespace",
+    ),
 }
 
 
-@pytest.mark.parametrize(("make", "said"), REFUSED.values(), ids=REFUSED)
+@at_each(("make", "said"), REFUSED.values(), ids=REFUSED)
 def test_what_the_cluster_would_not_take_is_refused(make: Callable[[], object], said: str) -> None:
     with pytest.raises(SettingError) as refusal:
         make()
@@ -174,10 +294,26 @@ TAKEN: dict[str, Callable[[], object]] = {
     "a registry of one's own machine": lambda: Image(repository="localhost:5000/prices", tag="1.0.0"),
     "an address of IPv6 for a host": lambda: dialled("2001:db8::7"),
     "one address": lambda: AddressRange(cidr="203.0.113.7/32"),
+    "a public address": lambda: dialled("8.8.8.8"),
+    "a Service that nodes lead to": lambda: External(
+        name="API", hosts=("kubernetes.default.svc",), peer=HostNetwork(ranges=("10.0.0.0/24",))
+    ),
+    "a host with an underscore": lambda: dialled("_dmarc.example.com"),
+    "a host of one part": lambda: dialled("vault"),
+    "a gateway at the longest part": lambda: gateway_at(f"{'x' * 63}.example.com"),
+    "a gateway whose name has digits": lambda: gateway_at("1.2.3.4.nip.io"),
+    "a bucket with a dot": lambda: BucketSettings(image=images.MINIO_CLIENT, bucket="media.example.com"),
+    "an organization": lambda: GitHub(organization="acme-2"),
+    "files in folders": lambda: Files(
+        mount_path="/etc/x", files=(File(path="a/b", content="1"), File(path="a/c", content="2"))
+    ),
+    "a label with a prefix": lambda: DownwardApiProjection(
+        path="app", field_path="metadata.labels['app.kubernetes.io/name']"
+    ),
 }
 
 
-@pytest.mark.parametrize("make", TAKEN.values(), ids=TAKEN)
+@at_each("make", TAKEN.values(), ids=TAKEN)
 def test_what_it_takes_is_accepted(make: Callable[[], object]) -> None:
     assert make() == make()
 
@@ -196,7 +332,14 @@ class Shop:
     def container(self, name: str) -> Container:
         """A program that serves."""
         image, user = Image(repository="acme/web", tag="1.4.2"), User(uid=1000, gid=1000)
-        return Container(name=name, image=image, user=user, compute=SMALL, ports=(Port(number=8000),))
+        return Container(
+            name=name,
+            image=image,
+            user=user,
+            compute=SMALL,
+            ports=(Port(number=8000),),
+            probes=NoProbes(because="No test starts it."),
+        )
 
     def web(self, **told: str | SecretKey | ConfigMapKey) -> Workload:
         """A service with variables."""
@@ -233,6 +376,33 @@ def test_without_a_login_nobody_is_an_administrator(tmp_path: Path) -> None:
         shop.gateway(Route(path="/", to=shop.web(), audience=Audience.PUBLIC), administrators=("me@example.com",))
 
 
+@pytest.mark.parametrize("audience", [Audience.SIGNED_IN, Audience.ADMINISTRATOR])
+def test_what_a_client_writes_in_authorization_is_told_on_no_route_on_which_people_are_known(
+    tmp_path: Path, audience: Audience
+) -> None:
+    web = Shop(tmp_path).web()
+    with pytest.raises(SettingError, match=r"Route '/api/' authorization: True .*Give Audience.PUBLIC"):
+        Route(path="/api/", to=web, audience=audience, rate=RateLimit(), authorization=True)
+
+
+@pytest.mark.parametrize("headers", [None, IdentityHeaders(administrator="owner", other="guest")])
+def test_who_believes_a_gateway_s_token_is_told_no_token_of_a_client(
+    tmp_path: Path, headers: IdentityHeaders | None
+) -> None:
+    """By another gateway, too: the backend cannot tell them apart. What reads headers does not read a token."""
+    shop = Shop(tmp_path)
+    container = shop.container("web")
+    web = Workload(shop.phase, WorkloadSettings(name="web", container=container, identity_headers=headers))
+    known = Route(path="/", to=web, audience=Audience.SIGNED_IN, rate=RateLimit(), hand_over_identity=True)
+    settings = GatewaySettings(image=images.OPENRESTY, compute=SMALL, host="shop.local", name="staff", https=False)
+    Gateway(shop.phase, settings, [known], DevIdentity(email="me@example.com"))
+    shop.gateway(Route(path="/v1/", to=web, audience=Audience.PUBLIC, authorization=True))
+    said = (
+        "shop-nginx-gateway tells shop-web at '/v1/' what a client writes in Authorization. It believes what a gateway"
+    )
+    assert (said in shop.problems()) is (headers is None)
+
+
 def test_a_gateway_without_routes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"Gateway routes: .*Nothing would be served"):
         Shop(tmp_path).gateway()
@@ -267,6 +437,153 @@ def test_a_host_leads_to_one_gateway_behind_one_controller(tmp_path: Path) -> No
     Exposure(shop.phase, replace(public, controller=inside, name="internal"), second)
     with pytest.raises(SettingError, match=r"shop.example.com leads to shop-nginx-gateway there already"):
         Exposure(shop.phase, replace(public, name="again"), second)
+
+
+def test_a_route_leads_to_what_speaks_http(tmp_path: Path) -> None:
+    """A browser that is passed on to PostgreSQL gets nothing."""
+    shop = Shop(tmp_path)
+    container = replace(shop.container("queue"), ports=(Port(name="amqp", number=5672, scheme="amqp"),))
+    queue = Workload(shop.phase, WorkloadSettings(name="queue", container=container))
+    with pytest.raises(SettingError, match=r"Route '/' to: 'shop-queue' was given. It speaks amqp"):
+        Route(path="/", to=queue, audience=Audience.PUBLIC)
+
+
+def test_a_route_for_administrators_has_some(tmp_path: Path) -> None:
+    """Everyone would be answered with 403."""
+    shop = Shop(tmp_path)
+
+    def secret(name: str, *keys: str | IssuedKey | RandomKey) -> Secret:
+        return Secret(shop.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
+
+    settings = OAuth2ProxySettings(
+        image=images.OAUTH2_PROXY, compute=SMALL, host="shop.example.com", provider=Google(), email_domains=("*",)
+    )
+    login = settings.create(shop.phase, secret)
+    route = Route(path="/admin/", to=shop.web(), audience=Audience.ADMINISTRATOR, rate=RateLimit())
+    with pytest.raises(SettingError, match=r"administrators: \(\) was given. Nobody could use '/admin/'"):
+        Gateway(shop.phase, gateway_at("shop.example.com"), [route], login)
+    named = replace(gateway_at("shop.example.com"), administrators=("me@example.com",))
+    Gateway(shop.phase, named, [route], login)
+
+
+def test_a_class_is_not_what_it_makes(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    route = Route(path="/", to=shop.web(), audience=Audience.PUBLIC)
+    with pytest.raises(SettingError, match=r"Gateway: login: .* Give a Login, not the class NoLogin"):
+        Gateway(shop.phase, gateway_at("shop.example.com"), [route], NoLogin)  # type: ignore[arg-type]  # pyright: ignore
+
+
+def test_what_nobody_uses_is_named(tmp_path: Path) -> None:
+    """A key that reaches no agent, and dashboards that nothing shows: each a line that was forgotten."""
+    shop = Shop(tmp_path)
+    key = SecretKey(secret="shop-claude", key="api-key", existing=True)
+    ModelProvider(shop.phase, ModelProviderSettings(name="claude", vendor=ModelVendor.ANTHROPIC), key)
+    Dashboards(shop.phase, DashboardsSettings())
+    problems = shop.problems()
+    assert "shop-claude serves nobody, so its key and the way to it reach none: say to whom, claude.serve(" in problems
+    assert "shop-dashboards are shown by a Grafana of the application, and it has none: add Grafana(" in problems
+
+
+# --- an API service ---
+
+
+LISTENS = ("main:app", "--host", "0.0.0.0", "--port", "8080")
+
+
+@pytest.mark.parametrize(
+    ("args", "port", "said"),
+    [
+        (LISTENS, 8080, ""),
+        (("main:app", "--host=::", "--port=9000"), 9000, ""),
+        (("main:app", "--uds", "/tmp/app.sock"), 8080, ""),
+        (LISTENS, 9000, "api port: 9000 was given. By its arguments it listens on 8080."),
+        (("main:app", "--host", "0.0.0.0"), 8080, "it listens on 8000"),
+        (("main:app", "--port", "8080"), 8080, "It would listen for its own pod alone"),
+        (("main:app", "--host", "localhost", "--port", "8080"), 8080, "It would listen for its own pod alone"),
+    ],
+)
+def test_an_api_listens_where_it_is_asked(args: tuple[str, ...], port: int, said: str) -> None:
+    """Its pods would never be ready: uvicorn listens on 127.0.0.1:8000 unless it is told."""
+    made = "nothing is said"
+    try:
+        ApiSettings(name="api", code=CODE, compute=SMALL, module="uvicorn", args=args, port=port)
+    except SettingError as error:
+        made = str(error)
+    assert (said or "nothing is said") in made
+
+
+def test_what_listens_by_its_own_code_is_believed() -> None:
+    ApiSettings(name="api", code=CODE, compute=SMALL, module="api", port=9000)
+    told = variables({"UVICORN_HOST": "0.0.0.0", "UVICORN_PORT": "9000"})
+    ApiSettings(name="api", code=CODE, compute=SMALL, module="uvicorn", args=("a:b",), port=9000, variables=told)
+
+
+# --- stores ---
+
+
+def test_who_connects_to_a_bucket_is_its_user(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+
+    def secret(name: str, *keys: str) -> Secret:
+        return Secret(shop.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
+
+    settings = MinioSettings(image=images.MINIO, compute=SMALL, size="5Gi")
+    minio = Minio(shop.phase, settings, secret("minio", *settings.secret_keys))
+    keys = secret("media", "access-key", "secret-key")
+    bucket = Bucket(shop.phase, BucketSettings(image=images.MINIO_CLIENT, bucket="media"), minio, keys)
+    web = shop.web()
+    web.connects_to(bucket)
+    told = {one.name: one.value for one in web.variables}
+    assert told["MINIO_HOST"] == "shop-minio:9000"
+    assert told["MINIO_ACCESS_KEY"] == SecretKey(secret="shop-media", key="access-key")
+    assert [target.workload for target in web.connections if isinstance(target, Target)] == [minio]
+    assert not shop.problems()
+
+
+def test_a_client_of_postgresql_says_as_whom(tmp_path: Path) -> None:
+    """Else it would have a path, and nobody to be."""
+    shop = Shop(tmp_path)
+    databases = (Database(name="orders", roles=("clerk",)),)
+    settings = PostgresSettings(image=images.POSTGRES, compute=SMALL, size="5Gi", databases=databases)
+    held = Secret(shop.phase, SecretSettings(name="postgres", keys=settings.secret_keys, source=ExistingSecrets()))
+    postgres = Postgres(shop.phase, settings, held)
+    with pytest.raises(SettingError, match=r"Say to which .* postgres.database\('orders', role='clerk'\)"):
+        shop.web().connects_to(postgres)
+
+
+def test_a_store_of_secrets_without_folders_is_asked_for_the_name_alone(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    source = ExternalSecrets(store="vault", prefix="")
+    (made,) = Secret(shop.phase, SecretSettings(name="web", keys=("token",), source=source)).manifests()
+    rendered: Any = to_json(made)
+    assert rendered["spec"]["data"][0]["remoteRef"]["key"] == "web"
+
+
+# --- a namespace ---
+
+
+def in_namespace(folder: Path, name: str, namespace: str) -> Application:
+    """An application that says what its namespace has room for."""
+    made = Application(ApplicationSettings(name=name, namespace=namespace), outdir=folder)
+    phase = Phase(made, "all")
+    Namespace(phase, NamespaceSettings(budget=Budget(cpu="1", memory="1Gi")))
+    return made
+
+
+def test_two_applications_have_no_namespace_together(tmp_path: Path) -> None:
+    """The quota of each counts the pods of both, and has room for its own alone: the API server refused the rest."""
+    team = [in_namespace(tmp_path / name, name, "team") for name in ("hub", "spoke")]
+    with pytest.raises(SettingError, match=r"namespace of spoke: 'team' was given. It is that of hub, too"):
+        synthesize(team)
+    assert not list(tmp_path.iterdir())
+    synthesize([in_namespace(tmp_path / "dev", "hub", "hub"), in_namespace(tmp_path / "prod", "hub", "hub")])
+
+
+def test_labels_of_all_are_labels(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"ApplicationSettings.labels key: 'cost centre' was given"):
+        ApplicationSettings(name="shop", labels=(("cost centre", "4711"),))
+    with pytest.raises(SettingError, match=r"ApplicationSettings.labels key: 'app.kubernetes.io/name' was given. Sele"):
+        ApplicationSettings(name="shop", labels=(("app.kubernetes.io/name", "shop"),))
 
 
 # --- variables that others made ---
@@ -348,7 +665,7 @@ def test_a_drill_without_its_script_is_refused(tmp_path: Path) -> None:
 def test_what_is_of_another_application_is_refused_where_it_is_given(tmp_path: Path) -> None:
     shop, other = Shop(tmp_path / "one"), Shop(tmp_path / "other")
     theirs = other.gateway(Route(path="/", to=other.web(), audience=Audience.PUBLIC))
-    with pytest.raises(SettingError, match=r"Exposure gateway: .*It is of another application"):
+    with pytest.raises(SettingError, match=r"Exposure: gateway: .*It is of another application"):
         Exposure(shop.phase, IngressExposure(controller=Traefik(), tls=Tls(secret="shop-tls")), theirs)
     key = SecretKey(secret="shop-claude", key="api-key", existing=True)
     models = ModelProvider(shop.phase, ModelProviderSettings(name="claude", vendor=ModelVendor.ANTHROPIC), key)
@@ -356,6 +673,28 @@ def test_what_is_of_another_application_is_refused_where_it_is_given(tmp_path: P
     agent = Agent(other.phase, AgentSettings(name="prices", code=code, compute=SMALL, module="prices"))
     with pytest.raises(SettingError, match=r"claude serve: 'shop-prices' was given. It is of another application"):
         models.serve(agent)
+
+
+TAKES_A_SECRET: dict[str, tuple[tuple[str | IssuedKey | RandomKey, ...], Callable[[Phase, Secret], object]]] = {
+    "Postgres": (POSTGRES.secret_keys, lambda phase, secret: Postgres(phase, POSTGRES, secret)),
+    "Redis": (REDIS.secret_keys, lambda phase, secret: Redis(phase, REDIS, secret)),
+    "Minio": (MINIO.secret_keys, lambda phase, secret: Minio(phase, MINIO, secret)),
+    "Grafana": (GRAFANA.secret_keys, lambda phase, secret: Grafana(phase, GRAFANA, secret)),
+    "OAuth2Proxy": (LOGIN.secret_keys, lambda phase, secret: OAuth2Proxy(phase, LOGIN, secret)),
+    "Alertmanager": (TOLD.secret_keys, lambda phase, secret: Alertmanager(phase, TOLD, secret)),
+}
+
+
+@pytest.mark.parametrize("kind", TAKES_A_SECRET)
+def test_a_secret_of_another_application_is_refused_though_it_has_the_same_name(tmp_path: Path, kind: str) -> None:
+    """A copy of production's Secret has the name that this one would have: what is rendered shows no difference."""
+    keys, make = TAKES_A_SECRET[kind]
+    shop, other = Shop(tmp_path / "one"), Shop(tmp_path / "other")
+    settings = SecretSettings(name="kept", keys=keys, source=ExistingSecrets())
+    theirs = Secret(other.phase, settings)
+    with pytest.raises(SettingError, match=rf"{kind}: secret: 'shop-kept' was given. It is of another application"):
+        make(shop.phase, theirs)
+    assert make(other.phase, theirs)
 
 
 # --- a registry ---

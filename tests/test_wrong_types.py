@@ -16,7 +16,7 @@ import pytest
 
 import mcpmesh_k8s
 from ai_interviewer import DEV
-from conftest import try_each
+from conftest import at_each, try_each
 from mcpmesh_k8s import (
     Agent,
     AgentSettings,
@@ -31,6 +31,7 @@ from mcpmesh_k8s import (
     Internet,
     MountedSource,
     NamespacePods,
+    NoProbes,
     Phase,
     Port,
     Replicas,
@@ -47,7 +48,13 @@ from mcpmesh_k8s import (
 )
 
 SMALL = Compute(cpu="100m", memory="128Mi")
-MAIN = Container(name="main", image=images.REDIS, user=User(uid=1000, gid=1000), compute=SMALL)
+MAIN = Container(
+    name="main",
+    image=images.REDIS,
+    user=User(uid=1000, gid=1000),
+    compute=SMALL,
+    probes=NoProbes(because="No test starts it."),
+)
 PRICES = AgentSettings(name="prices", code=BuiltImage(image=images.PYTHON_RUNTIME), compute=SMALL, module="prices")
 
 
@@ -156,7 +163,7 @@ CASES: dict[str, tuple[Callable[[], str], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@at_each("case", CASES)
 def test_a_value_of_the_wrong_type_is_refused_with_what_to_give(case: str) -> None:
     call, message = CASES[case]
     assert message in call()

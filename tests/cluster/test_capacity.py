@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from ai_interviewer import ENVIRONMENTS
-from cluster.api import Object
+from cluster.api import STRATEGIC, Object
 from cluster.environment import (
     AUTOSCALED,
     CONTROLLERS,
@@ -53,6 +53,36 @@ def test_every_pod_is_admitted_and_has_a_node_beside_the_systems_own(deployed: D
 def test_a_roll_out_of_everything_ends_and_a_second_one_too(expendable: Deployed) -> None:
     roll_out(expendable)
     roll_out(expendable)
+
+
+@pytest.mark.parametrize("cluster", MANY_NODES, indirect=True, ids=named)
+def test_after_each_roll_out_the_gateways_are_on_two_nodes_though_there_are_no_more(expendable: Deployed) -> None:
+    """A third node hides it: the first new pod goes there."""
+    gateway = "ai-interviewer-nginx-gateway"
+    expendable.do("cordon", expendable.machines.nodes[-1].name)
+    for _ in range(6):
+        expendable.do("rollout", "restart", f"deployment/{gateway}")
+        expendable.do("rollout", "status", f"deployment/{gateway}", "--timeout=60s")
+        nodes = [pod["spec"]["nodeName"] for pod in expendable.pods() if workload_of(pod) == gateway]
+        assert len(nodes) == len(set(nodes)) == 2
+
+
+@pytest.mark.parametrize("cluster", MANY_NODES, indirect=True, ids=named)
+def test_a_node_can_be_drained_where_all_pods_that_a_budget_keeps_are_broken(expendable: Deployed) -> None:
+    login = "ai-interviewer-oauth2-proxy"
+    api, broken = expendable.control_plane.api, [pod for pod in expendable.pods() if workload_of(pod) == login]
+    for pod in broken:
+        path = f"/api/v1/namespaces/{expendable.namespace}/pods/{pod['metadata']['name']}/status"
+        api.patch(path, {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}, STRATEGIC)
+
+    def healthy() -> int:
+        (found,) = expendable.look("poddisruptionbudgets", login)
+        return int(found["status"]["currentHealthy"])
+
+    eventually(lambda: healthy() == 0, 30, lambda: str(healthy()))
+    node, label = broken[0]["spec"]["nodeName"], f"--pod-selector=app.kubernetes.io/name={login}"
+    done = expendable.kubectl(*DRAIN, node, label, "--timeout=20s")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("cluster", AUTOSCALED, indirect=True, ids=named)

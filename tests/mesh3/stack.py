@@ -202,8 +202,8 @@ class Mesh:
     @contextmanager
     def _postgres(self) -> Generator[Pod, None, None]:
         listening = f"listen_addresses={LOCALHOST}"
-        with starting(self.manifests, self._account, self._keep, self.postgres_port, listening) as self.postgres:
-            self.postgres.bring()
+        given = (self.manifests, self._account, self._keep, self.postgres_port, listening)
+        with starting(*given, brought=True) as self.postgres:
             yield self.postgres.pod
 
     @contextmanager

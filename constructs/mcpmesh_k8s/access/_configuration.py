@@ -172,6 +172,7 @@ class Configuration:
                 if headers and route.hand_over_identity
                 else {}
             ),
+            **({"authorization": True} if route.authorization else {}),
             "cookies": route.cookies,
             "websocket": route.websocket,
             "content_security_policy": route.content_security_policy,

@@ -261,12 +261,6 @@ class Exposure(Component):
     gateway: Gateway
 
     def __init__(self, scope: Construct, settings: IngressExposure | GatewayApiExposure, gateway: Gateway) -> None:
-        if gateway.application is not place_of(scope)[0].application:
-            raise SettingError(
-                "Exposure gateway",
-                gateway.full_name,
-                "It is of another application. Give one of this.",
-            )
         name = settings.name or "exposure"
         if not settings.name and any(
             not one.settings.name for one in place_of(scope)[0].application.find_all(Exposure)

@@ -33,12 +33,15 @@ from mcpmesh_k8s.kubernetes import (
 
 from ._configuration import Configuration, read
 from .login import EMAIL, Login, Question
-from .routes import Audience, Limits, Route, distinct
+from .routes import USUAL_ANSWER, Audience, Limits, Route, distinct
 
 USER = User(uid=65534, gid=65534)
 """``nobody``: the image starts as root, and needs nothing of it."""
 
-_HOST = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+")
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)+(?!\d+$){_LABEL}")
+"""A name, and no address: an Ingress and an HTTPRoute take none."""
+
 _LISTEN = 8080
 _METRICS = 9145
 _HEALTH = "/-/healthy"
@@ -106,7 +109,12 @@ class GatewaySettings(WorkloadOptions):
         for field, hosts in (("host", (self.host,)), ("aliases", self.aliases)):
             for host in hosts:
                 if not _HOST.fullmatch(host):
-                    raise SettingError(f"GatewaySettings.{field}", host, "Give a DNS name, such as 'shop.example.com'.")
+                    raise SettingError(
+                        f"GatewaySettings.{field}",
+                        host,
+                        "Give a DNS name in lower case, such as 'shop.example.com': no address, scheme, port or last "
+                        "dot.",
+                    )
         once("GatewaySettings.aliases", self.hosts)
         for email in self.administrators:
             if not EMAIL.fullmatch(email):
@@ -155,6 +163,7 @@ class Gateway(Workload):
         login.check(host=settings.host, https=settings.https)
         if login.vouching is None:
             self._require_public()
+        self._require_administrators((*settings.administrators, *login.administrators))
         configuration = Configuration(
             host=settings.host,
             aliases=settings.aliases,
@@ -219,6 +228,16 @@ class Gateway(Workload):
         # The routes name the services, so the targets' own introductions are not needed.
         self.connects_to(*(Target(workload=to) for to in reached.values()))
 
+    def _require_administrators(self, administrators: Sequence[str]) -> None:
+        """Refuse a route for administrators where nobody is one."""
+        for route in self.routes:
+            if route.audience is Audience.ADMINISTRATOR and not administrators:
+                raise SettingError(
+                    "GatewaySettings.administrators",
+                    self.settings.administrators,
+                    f"Nobody could use {route.path!r}, which is for them. Give addresses, such as ('me@example.com',).",
+                )
+
     def _require_public(self) -> None:
         """Refuse what only somebody who is known may use, where nobody ever is."""
         instead = "Nobody signs in here. Give Audience.PUBLIC, or a login, such as OAuth2ProxySettings(…).create(…)."
@@ -233,7 +252,33 @@ class Gateway(Workload):
             )
 
     def problems(self) -> Sequence[str]:
-        """Where it gives up before the service does that answers."""
+        """Where it gives up before the service does that answers, or a roll-out ends that before."""
+        return [*self._impatient(), *self._cut_short(), *self._forgeable()]
+
+    def _forgeable(self) -> Sequence[str]:
+        """A service that believes a gateway's token, and is told one that anybody may have written."""
+        routes = [route for gateway in self.application.find_all(Gateway) for route in gateway.routes]
+        tokens = [route for route in routes if route.hand_over_identity and not route.to.identity_headers]
+        believing = {route.to.full_name for route in tokens}
+        return [
+            f"{self.full_name} tells {route.to.full_name} at {route.path!r} what a client writes in Authorization. It "
+            "believes what a gateway writes there (hand_over_identity), so anybody could be anybody: give "
+            "Route(authorization=False), or lead it to a service of its own."
+            for route in self.routes
+            if route.authorization and route.to.full_name in believing
+        ]
+
+    def _cut_short(self) -> Sequence[str]:
+        """Whoever gives a route more than the usual time says that answers take it. A stream is only silent as long."""
+        return [
+            route.to.cut_short(
+                f"{self.full_name}, at {route.path!r},", route.timeout_seconds, "a shorter Route(timeout_seconds=…)"
+            )
+            for route in self.routes
+            if route.buffering and route.timeout_seconds > max(USUAL_ANSWER, route.to.finished_seconds)
+        ]
+
+    def _impatient(self) -> Sequence[str]:
         return [
             f"{self.full_name} passes {route.path!r} on to {route.to.full_name}, whose answer may take "
             f"{route.to.answer_seconds} seconds, and waits {route.timeout_seconds}: give "

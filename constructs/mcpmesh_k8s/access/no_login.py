@@ -13,9 +13,9 @@ from .login import Login, NewSecret
 class NoLogin:
     """Nobody signs in: for a public API, whose routes are all ``Audience.PUBLIC``. The gateway refuses any other.
 
-    It is settings and login in one: nothing runs for it. An API that asks for keys of its own takes them in a header
-    such as ``X-Api-Key``: ``Authorization`` is never passed on. What browsers send from pages of another site is
-    refused, as with every login, unless it only reads.
+    It is settings and login in one: nothing runs for it. An API that asks for tokens of its own is told them with
+    ``Route(authorization=True)``; any other header, such as ``X-Api-Key``, is passed on in any case. What browsers send
+    from pages of another site is refused, as with every login, unless it only reads.
     """
 
     def create(self, scope: Construct, secret: NewSecret) -> Login:

@@ -83,6 +83,13 @@ class GitHub:
     port = 443
     hosts = ("github.com", "api.github.com")
 
+    def __post_init__(self) -> None:
+        """Refuse an organization that GitHub cannot have: nobody would be a member."""
+        if self.organization and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]{0,37}[A-Za-z0-9])?", self.organization):
+            raise SettingError(
+                "GitHub.organization", self.organization, "Give its name as in github.com/<name>, without the address."
+            )
+
     def variables(self) -> dict[str, str]:
         """What oauth2-proxy is told."""
         told = {"OAUTH2_PROXY_PROVIDER": "github", "OAUTH2_PROXY_SCOPE": "user:email read:org"}

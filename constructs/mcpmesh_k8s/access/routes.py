@@ -11,6 +11,8 @@ from mcpmesh_k8s.kubernetes import Choice, SettingError, Workload, dataclass
 _PATH = re.compile(r"/[A-Za-z0-9._/-]*")
 _LARGEST_BODY = 1024 * 1024
 """In MiB: a tebibyte. nginx takes no number that is much larger."""
+USUAL_ANSWER = 60
+"""In seconds: what a route waits for unless more is given. It is not said then that anything takes so long."""
 _LONGEST_ANSWER = 24 * 60 * 60
 """In seconds: a day. As long a pod of the gateway would wait before it ends."""
 RESERVED = ("/-/", "/oauth2/")
@@ -106,10 +108,13 @@ class Route:
         audience: Who may use it.
         hand_over_identity: Whether the service is told who asks: by headers, where it reads them
             (``WorkloadSettings.identity_headers``), and else by an unsigned bearer token.
+        authorization: Whether the service is told the client's own ``Authorization``: for an API that asks for tokens
+            or passwords of its own. Only on a public route, and to nobody who believes what a gateway says there.
         cookies: Whether the service has cookies of its own. The login's cookies are never passed on.
         upstream_path: What the path becomes on the way; the same unless given. Only for an exact path.
         body_mb: The largest request body, in MiB.
-        timeout_seconds: How long the answer may be silent.
+        timeout_seconds: How long the answer may be silent. Where more than the usual is given, and it is no stream, the
+            service's ``termination_grace_seconds`` are compared: a roll-out would cut it.
         rate: How many requests a client may make. A public route may go without: as many as it likes. Any other needs
             one, since each of its requests asks the login, a stranger's too.
         buffering: Whether the answer is collected before it is passed on; off for streams.
@@ -122,10 +127,11 @@ class Route:
     to: Workload
     audience: Audience
     hand_over_identity: bool = False
+    authorization: bool = False
     cookies: bool = False
     upstream_path: str = ""
     body_mb: int = 1
-    timeout_seconds: int = 60
+    timeout_seconds: int = USUAL_ANSWER
     rate: RateLimit | None = None
     buffering: bool = True
     websocket: bool = False
@@ -142,12 +148,24 @@ class Route:
             raise SettingError(f"{where} upstream_path", self.upstream_path, "Give it for one exact path, as a path.")
         if self.hand_over_identity and self.audience is Audience.PUBLIC:
             raise SettingError(f"{where} hand_over_identity", True, "Nobody is known on a public route.")
+        if self.authorization and self.audience is not Audience.PUBLIC:
+            raise SettingError(
+                f"{where} authorization",
+                True,
+                "Who signs in at the gateway is known by that. Give Audience.PUBLIC, where the service asks itself.",
+            )
         if self.to.ports and self.to.main_port.scheme == "https":
             raise SettingError(
                 f"{where} to",
                 self.to.full_name,
                 "It speaks TLS alone, and the gateway does not speak it to services. Leave the route out, or put an "
                 "API service before it.",
+            )
+        if self.to.ports and self.to.main_port.scheme != "http":
+            raise SettingError(
+                f"{where} to",
+                self.to.full_name,
+                f"It speaks {self.to.main_port.scheme}, and a gateway passes on HTTP. Give what serves people.",
             )
         if self.to.administrators_only and self.audience is not Audience.ADMINISTRATOR:
             raise SettingError(

@@ -9,6 +9,7 @@ from .application import Application, synthesize
 from .budget import Budget, Nodes, SystemPods
 from .capacity import Share
 from .certificate import Certificate, CertificateSettings, authority, client_files, store_certificate
+from .checks import beyond_the_quota
 from .choice import Choice
 from .component import GROUND_WAVE, NAME_LABEL, Component
 from .configuration import yaml_text
@@ -56,7 +57,7 @@ from .platforms import Platform, RequestRules, bracketed
 from .pod import HttpCheck, Pod, PodOptions, PodSettings, Readiness, Target
 from .pod_security import PodSecurityException
 from .priority import PriorityClass, PriorityClassSettings
-from .probe import Exec, HttpGet, Probe, Probes, TcpSocket
+from .probe import Exec, HttpGet, NoProbes, Probe, Probes, TcpSocket
 from .quantity import Amount, Compute, bytes_text, in_bytes
 from .reloader import Reloader
 from .rotation import Keeper, Rotation
@@ -111,7 +112,7 @@ from .topology import budget, topology
 from .transit import IstioAmbient, Linkerd, PlainTransit, StoreTls, TlsClient, Transit
 from .typed import refuse_wrong_types
 from .values import dataclass
-from .variable import ConfigMapKey, SecretKey, Variable, variables
+from .variable import ConfigMapKey, SecretKey, Variable, variable_name, variables
 from .workload import (
     Availability,
     StatefulWorkload,
@@ -197,6 +198,7 @@ __all__ = [
     "Namespace",
     "NamespacePods",
     "NamespaceSettings",
+    "NoProbes",
     "NodeAffinity",
     "NodeSelectorRequirement",
     "NodeSelectorTerm",
@@ -283,6 +285,7 @@ __all__ = [
     "argoproj",
     "at",
     "authority",
+    "beyond_the_quota",
     "bracketed",
     "budget",
     "bytes_text",
@@ -314,6 +317,7 @@ __all__ = [
     "synthesize",
     "template_of",
     "topology",
+    "variable_name",
     "variables",
     "vertical",
     "yaml_text",

@@ -6,7 +6,7 @@ jsii runs Node; which one, ``mcpmesh_k8s_node`` says.
 from __future__ import annotations
 
 import atexit
-import functools
+import contextlib
 import gc
 import io
 import json
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from constructs import Construct
 
@@ -39,13 +39,44 @@ import mcpmesh_k8s_node as mcpmesh_k8s_node
 _collecting = gc.isenabled()
 gc.disable()
 import jsii  # noqa: E402
+from jsii import _kernel  # noqa: E402
 from jsii._kernel.providers import process as _process  # noqa: E402
 
-# Ctrl-C goes to everyone of the terminal's group. It is Python's to answer: jsii cannot say farewell to a Node that has
-# already ended, and prints a traceback. Node ends when Python does, whatever ends that.
-_process.__dict__["subprocess"] = types.SimpleNamespace(
-    **{**vars(subprocess), "Popen": functools.partial(subprocess.Popen, process_group=0)}
-)
+
+def _popen(command: list[str], *, env: dict[str, str], stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+    """Start Node, whatever a person has set for a Node of their own.
+
+    It takes a TMPDIR as it is, where Python looks for one that can be written to. Ctrl-C goes to everyone of the
+    terminal's group. It is Python's to answer: Node ends when Python does, whatever ends that.
+    """
+    told = {name: value for name, value in env.items() if name != "NODE_OPTIONS"} | {"TMPDIR": tempfile.gettempdir()}
+    return subprocess.Popen(command, env=told, stdin=stdin, stdout=stdout, stderr=stderr, process_group=0)
+
+
+class _Node(_process._NodeProcess):  # pyright: ignore[reportPrivateUsage]
+    """The Node that jsii runs. Where it does not start, jsii prints two tracebacks that say nothing of it."""
+
+    def start(self) -> None:
+        """Start it, or end with a sentence: without it nothing can be imported."""
+        try:
+            super().start()  # type: ignore[no-untyped-call]
+        except (OSError, ValueError) as error:
+            node = os.environ.get("JSII_NODE", "node")
+            why = str(error) if isinstance(error, OSError) else "it ended at once; what it says is above"
+            raise SystemExit(f"error: cdk8s needs Node, and {node} does not start: {why}") from None
+        except KeyboardInterrupt:
+            # jsii may not have said yet that it is stopped at the end. Python cannot end while a thread reads of it.
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Say farewell; one that has ended already hears nothing."""
+        with contextlib.suppress(AttributeError, BrokenPipeError):
+            super().stop()
+
+
+_process.__dict__["subprocess"] = types.SimpleNamespace(**{**vars(subprocess), "Popen": _popen})
+_process.__dict__["_NodeProcess"] = _Node
 try:
     import cdk8s
 except (AttributeError, OSError, RuntimeError) as error:
@@ -84,6 +115,22 @@ def _tarball() -> Path:
             tar.addfile(entry, io.BytesIO(data))
     atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
     return path
+
+
+def _found_once(find: Callable[[type, object], list[object]]) -> Callable[[type, object], list[object]]:
+    """What a class overrides of cdk8s, which is the same for each of its objects: jsii looks for it at each anew."""
+    found: dict[tuple[type, type], list[object]] = {}
+
+    def overrides(declared: type, made: object) -> list[object]:
+        key = declared, type(made)
+        if key not in found:
+            found[key] = find(declared, made)
+        return found[key]
+
+    return overrides
+
+
+_kernel.__dict__["_get_overides"] = _found_once(_kernel.__dict__["_get_overides"])
 
 
 def create(construct: Construct, *given: object) -> None:

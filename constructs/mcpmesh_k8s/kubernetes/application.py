@@ -216,6 +216,23 @@ def _require_apart(applications: Sequence[Application]) -> None:
                 )
 
 
+def _require_grounds(applications: Sequence[Application]) -> None:
+    """Refuse two applications that each say what a namespace has room for: both quotas would count the pods of both.
+
+    Environments of one application may have one name: each is in a cluster of its own.
+    """
+    owners: dict[str, str] = {}
+    for application in applications:
+        namespace, name = application.settings.namespace, application.settings.name
+        if application.ground and owners.setdefault(namespace, name) != name:
+            raise SettingError(
+                f"ApplicationSettings.namespace of {name}",
+                namespace,
+                f"It is that of {owners[namespace]}, too, and the quota of each would count the pods of both. Give "
+                "each its own. Where they are in different clusters, write each by its own synth().",
+            )
+
+
 def synthesize(applications: Sequence[Application]) -> None:
     """Write several environments, all of them or none.
 
@@ -224,9 +241,13 @@ def synthesize(applications: Sequence[Application]) -> None:
 
     Raises:
         TreeError: An application is not consistent.
-        SettingError: A folder cannot be written, two applications share one, or it holds what none of them wrote.
+        SettingError: A folder cannot be written, two applications share one or a namespace, or it holds what none of
+            them wrote.
     """
+    for application in applications:
+        application.look()
     _require_apart(applications)
+    _require_grounds(applications)
     for application in applications:
         application.manifests()
     for application in applications:

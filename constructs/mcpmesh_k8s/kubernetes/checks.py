@@ -25,7 +25,7 @@ from .store import Store
 from .task import Hook, Task
 from .transit import IstioAmbient, Linkerd, StoreTls
 from .variable import ConfigMapKey, SecretKey, secret_literal
-from .workload import Workload
+from .workload import StatefulWorkload, Workload
 
 _PRIVATE_KEY = "PRIVATE KEY-----"
 _ADDRESS = re.compile(
@@ -557,8 +557,10 @@ def beyond_the_quota(objects: Objects) -> Iterator[str]:
                 yield f"{title(manifest)}: {error}"
         hard = at(quota, "spec", "hard")
         for what, total in totals.items():
-            room = _read({name: hard.get(f"{what}.{name}") for name in Amount().resources})
-            if total.at_least(room) != room:
+            # What it does not name, it does not bound.
+            bounds = {name: hard[f"{what}.{name}"] for name in Amount().resources if f"{what}.{name}" in hard}
+            room = _read(bounds)
+            if _read({name: total.resources[name] for name in bounds}).at_least(room) != room:
                 yield f"All {what} together are {total}, and {title(quota)} allows {room}: {_COUNTED}"
         if pods > int(str(hard.get("pods", pods))):
             yield f"There are {pods} pods at most, and {title(quota)} allows {hard.get('pods')}: {_COUNTED}"
@@ -677,6 +679,8 @@ def unresolved_references(objects: Objects) -> Iterator[str]:
 def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterator[str]:
     """A variable that names a host the policies keep this client from can only lead to a timeout."""
     workloads = {pod.full_name for pod in application.find_all(Workload)}
+    # Of these the name of a pod comes first, and leads to the port that it listens on itself.
+    headless = {pod.headless_name for pod in application.find_all(StatefulWorkload)}
     templates = {(manifest["kind"], name_of(manifest)): template for manifest, template in objects.pods}
     public = {urlsplit(workload.public_url).hostname for workload in application.find_all(Workload)}
     for pod in application.find_all(Pod):
@@ -685,6 +689,10 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
             (target.workload.full_name, target.endpoint.port)
             for target in pod.connections
             if isinstance(target, Target)
+        } | {
+            (target.workload.headless_name, target.workload.port(target.port).container)
+            for target in pod.connections
+            if isinstance(target, Target) and isinstance(target.workload, StatefulWorkload)
         }
         outside: dict[str, set[int]] = {}
         for target in pod.connections:
@@ -701,7 +709,9 @@ def unreachable_hosts(objects: Objects, application: ApplicationScope) -> Iterat
                 service = service.removesuffix(f".{application.settings.namespace}")
                 if service == pod.full_name or host in ("localhost", "127.0.0.1", "0.0.0.0"):
                     continue
-                if service in workloads:
+                if service.rpartition(".")[2] in headless:
+                    service = service.rpartition(".")[2]
+                if service in workloads | headless:
                     allowed = any(name == service and port in (None, number) for name, number in inside)
                 elif "://" in value or port is not None:
                     dialled = port or _USUAL_PORTS.get(value.partition("://")[0])

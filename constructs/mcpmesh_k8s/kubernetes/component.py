@@ -85,6 +85,7 @@ class Component(Construct):
             **self.selector,
             "app.kubernetes.io/part-of": self.application.settings.name,
             "app.kubernetes.io/managed-by": "cdk8s",
+            **dict(self.application.settings.labels),
         }
         return labels | ({"app.kubernetes.io/component": self.component} if self.component else {})
 

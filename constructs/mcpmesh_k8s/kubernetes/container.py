@@ -7,7 +7,7 @@ from .endpoint import Port
 from .errors import SettingError
 from .image import Image
 from .names import dns_label, once
-from .probe import HttpGet, Probes, TcpSocket
+from .probe import HttpGet, NoProbes, Probes, TcpSocket
 from .quantity import Amount, Compute
 from .signals import line_pattern
 from .storage import Volume
@@ -64,9 +64,8 @@ class Container:
         args: Replaces the image's arguments.
         ports: What it serves.
         variables: Its environment, in order: ``$(NAME)`` stands for a variable given before.
-        probes: How the kubelet asks after it. Give them to whatever serves, in a sidecar too: without, a Service leads
-            there as soon as its process runs, and nobody sees that it hangs. They are not demanded: what a program
-            answers, only its authors know, and a wrong liveness restarts what works.
+        probes: How the kubelet asks after it. Every container of a service says so, its sidecars too, or why nobody
+            does, by ``NoProbes``. What ends by itself, in a task or before the others, is not asked.
         volumes: What is mounted.
         working_directory: Where the process starts; the image's own unless given.
         pre_stop_seconds: Seconds to sleep before SIGTERM, so that Services and gateways stop sending first.
@@ -87,7 +86,7 @@ class Container:
     args: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()
     variables: tuple[Variable, ...] = ()
-    probes: Probes | None = None
+    probes: Probes | NoProbes | None = None
     volumes: tuple[Volume, ...] = ()
     working_directory: str = ""
     pre_stop_seconds: int = 0
@@ -112,9 +111,10 @@ class Container:
                 f"{where} working_directory", self.working_directory, "Give a whole path, with '/' first."
             )
         names = {port.name for port in self.ports}
-        for probe in self.probes.all if self.probes else ():
+        for probe in self.asked.all if self.asked else ():
             if isinstance(probe.check, (HttpGet, TcpSocket)) and probe.check.port not in names:
-                raise SettingError(f"{where} probe port", probe.check.port, f"Give one of its ports: {sorted(names)}.")
+                known = f"Give one of its ports: {', '.join(sorted(names))}." if names else "Give it ports=(Port(…),)."
+                raise SettingError(f"{where} probe port", probe.check.port, known)
         for field in ("pre_stop_seconds", "quiet_seconds"):
             if getattr(self, field) < 0:
                 raise SettingError(f"{where} {field}", getattr(self, field), "Give 0 or more.")
@@ -122,6 +122,11 @@ class Container:
             raise SettingError(f"{where} quiet_seconds", self.quiet_seconds, "It has no ports. Give 0.")
         if self.log_pattern:
             line_pattern(f"{where} log_pattern", self.log_pattern)
+
+    @property
+    def asked(self) -> Probes | None:
+        """How the kubelet asks after it, if at all."""
+        return self.probes if isinstance(self.probes, Probes) else None
 
     @property
     def requests(self) -> Amount:
@@ -155,7 +160,7 @@ class Container:
             image_pull_policy: When its image is pulled; what Kubernetes takes for the tag unless given.
             assigns_users: Whether the cluster says whom it runs as.
         """
-        probes = self.probes
+        probes = self.asked
         requests, limits = (
             {name: k8s.Quantity.from_string(text) for name, text in amount.resources.items()}
             for amount in (self.requests, self.limits)

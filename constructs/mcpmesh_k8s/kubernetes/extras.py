@@ -29,6 +29,8 @@ class PodExtras:
         annotations: Annotations of the Deployment, StatefulSet or Job.
         pod_labels: Labels of its pods.
         pod_annotations: Annotations of its pods.
+        account_annotations: Annotations of its ServiceAccount, by which a cloud knows it:
+            ``(("eks.amazonaws.com/role-arn", "arn:aws:iam::…:role/…"),)``. Whoever asks that cloud connects to it, too.
         placement: Where its pods may run.
         sidecars: Containers beside the main one, such as an exporter of metrics. Their ports are served as well.
         init_containers: Containers that run one after the other, when what the pod waits for is there, and before its
@@ -49,6 +51,7 @@ class PodExtras:
     annotations: tuple[tuple[str, str], ...] = ()
     pod_labels: tuple[tuple[str, str], ...] = ()
     pod_annotations: tuple[tuple[str, str], ...] = ()
+    account_annotations: tuple[tuple[str, str], ...] = ()
     placement: Placement = Placement()
     sidecars: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
@@ -65,6 +68,7 @@ class PodExtras:
         own_annotations("PodExtras.annotations", self.annotations)
         own_labels("PodExtras.pod_labels", self.pod_labels)
         own_annotations("PodExtras.pod_annotations", self.pod_annotations)
+        own_annotations("PodExtras.account_annotations", self.account_annotations)
         if self.image_pull_policy not in ("", "Always", "IfNotPresent", "Never"):
             raise SettingError(
                 "PodExtras.image_pull_policy", self.image_pull_policy, "Give 'Always', 'IfNotPresent' or 'Never'."
@@ -85,7 +89,7 @@ def require_ending(where: str, containers: Sequence[Container]) -> None:
     for container in containers:
         for what, given in (
             ("ports", container.ports),
-            ("probes", container.probes),
+            ("probes", container.asked),
             ("pre_stop_seconds", container.pre_stop_seconds),
             ("quiet_seconds", container.quiet_seconds),
         ):

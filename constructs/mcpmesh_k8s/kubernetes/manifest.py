@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeGuard
 
 Manifest = Mapping[str, object]
 """A Kubernetes object as JSON has it."""
@@ -53,18 +54,24 @@ class Objects:
         return [self.pods[index][1] for index in sorted(set.intersection(*found))] if found else []
 
 
+def _is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
+    """Whether it is one. To ask of a class that is abstract takes long, and almost all are dictionaries or nothing."""
+    return type(value) is dict or (value is not None and isinstance(value, Mapping))
+
+
 def at(value: object, *path: str) -> Mapping[str, object]:
     """The mapping at a path, empty where there is none."""
     for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
+        value = value.get(key) if _is_mapping(value) else None
+    return value if _is_mapping(value) else {}
 
 
 def each(value: object, *path: str) -> Iterator[Mapping[str, object]]:
     """The mappings of the list at a path, none where there is no list."""
     *parents, last = path
     entries = at(value, *parents).get(last)
-    yield from (entry for entry in (entries if isinstance(entries, Sequence) else ()) if isinstance(entry, Mapping))
+    if entries is not None and isinstance(entries, (list, Sequence)):
+        yield from (entry for entry in entries if _is_mapping(entry))
 
 
 def name_of(manifest: Manifest) -> str:

@@ -97,6 +97,7 @@ class Namespace(Component):
                     labels={
                         "app.kubernetes.io/part-of": self.application.settings.name,
                         "app.kubernetes.io/managed-by": "cdk8s",
+                        **dict(self.application.settings.labels),
                         "pod-security.kubernetes.io/enforce": widest,
                         "pod-security.kubernetes.io/audit": "restricted",
                         "pod-security.kubernetes.io/warn": "restricted",
@@ -198,7 +199,7 @@ class Namespace(Component):
         existing = {
             volume.claim: volume.size for pod in pods for volume in pod.volumes if isinstance(volume, ExistingClaim)
         }
-        made = [claim.size for pod in pods for claim in pod.claims]
+        made = [claim.size for pod in pods for claim in pod.all_claims]
         return [in_bytes("size of a claim", size) for size in (*made, *existing.values())]
 
     def limit_range(self) -> Manifest:

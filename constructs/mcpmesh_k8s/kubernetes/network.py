@@ -44,7 +44,8 @@ and reserved addresses, and the IPv6 ranges that are translated to IPv4 ones (th
 _SERVICE = re.compile(r"[a-z0-9-]+\.(?P<namespace>[a-z0-9-]+)\.svc(\.|$)")
 """The name of a Service, with its namespace."""
 
-_HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+_PART = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_PART}(\.{_PART})*")
 """A host as it is dialled: some have an underscore."""
 
 
@@ -127,6 +128,13 @@ class AddressRange:
             inside = inside and part.broadcast_address <= whole.broadcast_address  # type: ignore[operator]
             if not inside or part == whole:
                 raise SettingError("AddressRange.without", text, f"Give a range inside {self.cidr}, smaller than it.")
+
+    def covers(self, address: str) -> bool:
+        """Whether an address is in it."""
+        one = ipaddress.ip_address(address)
+        return one in ipaddress.ip_network(self.cidr) and not any(
+            one in ipaddress.ip_network(part) for part in self.without
+        )
 
     @property
     def title(self) -> str:
@@ -294,6 +302,20 @@ class External:
                     f"{host} is a Service of another namespace. Mend it, or give "
                     f"NamespacePods(namespace={service['namespace']!r}).",
                 )
+            if all(isinstance(one.peer, Internet) for one in self.listeners):
+                self._require_public(host, service["namespace"] if service else "")
+
+    def _require_public(self, host: str, namespace: str) -> None:
+        """Refuse what is inside where a policy would lead to the internet alone."""
+        instead = f"NamespacePods(namespace={namespace!r})" if namespace else ""
+        if is_address(plain := host.strip("[]")) and not any(one.covers(plain) for one in Internet().ranges()):
+            instead = f"AddressRange(cidr={str(ipaddress.ip_network(plain))!r})"
+        if instead:
+            raise SettingError(
+                f"External.peer of {self.name!r}",
+                "Internet()",
+                f"{host} is not on the internet, and no policy would lead there. Give {instead}.",
+            )
 
     @property
     def listeners(self) -> tuple[Listener, ...]:

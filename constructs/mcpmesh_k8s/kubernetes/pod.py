@@ -528,13 +528,23 @@ class Pod(Component):
             for volume in container.volumes:
                 present = found.setdefault(volume.name, volume)
                 if present is not volume and replace(present, mount_path=volume.mount_path) != volume:
-                    raise SettingError(f"{self.full_name} volume", volume.name, "Two containers differ on what it is.")
+                    raise SettingError(
+                        f"{self.full_name} volume",
+                        volume.name,
+                        f"Two containers mean different ones by it, {present} and {volume}. What has one name is one "
+                        "volume, which they share: give both the same, or one of them another name.",
+                    )
         return tuple(found.values())
 
     @property
     def claims(self) -> tuple[Claim, ...]:
         """The storage that it keeps."""
         return tuple(volume for volume in self.volumes if isinstance(volume, Claim))
+
+    @property
+    def all_claims(self) -> tuple[Claim, ...]:
+        """The storage of all its pods."""
+        return self.claims
 
     @property
     def held_by_one(self) -> bool:
@@ -681,11 +691,11 @@ class Pod(Component):
 
     def service_account(self) -> Manifest:
         """Its own identity, without a token: whoever may ask the Kubernetes API mounts one itself."""
-        because = {"kubernetes.io/description": self.api_access.because} if self.api_access else None
+        because = {"kubernetes.io/description": self.api_access.because} if self.api_access else {}
         pull_secrets = [self.application.settings.image_pull_secret, *self.extras.image_pull_secrets]
         references = [k8s.LocalObjectReference(name=name) for name in dict.fromkeys(filter(None, pull_secrets))]
         return k8s.KubeServiceAccount.manifest(
-            metadata=self.metadata(annotations=because),
+            metadata=self.metadata(annotations=because | dict(self.extras.account_annotations)),
             automount_service_account_token=False,
             image_pull_secrets=references or None,
         )
@@ -701,7 +711,7 @@ class Pod(Component):
         found = set[int]()
         for container in (self.container, *self.sidecars):
             numbers = {port.name: port.container for port in container.ports}
-            for probe in container.probes.all if container.probes else ():
+            for probe in container.asked.all if container.asked else ():
                 if isinstance(probe.check, HttpGet | TcpSocket):
                     found.add(numbers[probe.check.port])
         return sorted(found)

@@ -171,3 +171,19 @@ class Probes:
             liveness=Probe(check=alive, period_seconds=20, timeout_seconds=timeout_seconds),
             hung_grace_seconds=hung_grace_seconds,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoProbes:
+    """Nobody asks after a container: a Service leads there as soon as its process runs, and nobody sees that it hangs.
+
+    Args:
+        because: Why, as a sentence.
+    """
+
+    because: str
+
+    def __post_init__(self) -> None:
+        """Refuse no reason."""
+        if not self.because.strip():
+            raise SettingError("NoProbes.because", self.because, "Say why, as a sentence.")

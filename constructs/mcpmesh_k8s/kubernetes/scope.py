@@ -14,6 +14,7 @@ from constructs import Construct
 from ._jsii import cdk8s, create
 from .api_access import ApiServer
 from .errors import SettingError, refusals
+from .labels import own_labels
 from .names import dns_label, dns_subdomain
 from .network import PolicyKind
 from .platforms import Platform
@@ -51,7 +52,11 @@ class ScopeSettings:
 
     Args:
         name: The application's name: the prefix of every object's name and the label ``part-of``.
-        namespace: The namespace; the application's name unless given.
+        namespace: The namespace; the application's name unless given. It is the application's own: quota, limits and
+            default deny hold for every pod there, and are made of this application alone. What others run there is a
+            `Guest`.
+        labels: Labels of all its objects and pods, as ``(key, value)``, such as who pays for them. Those of one
+            workload are in its `PodExtras`.
         image_pull_secret: The name of an existing Secret with the credentials of a private image registry.
         cluster_domain: The DNS suffix of Services; ``cluster.local`` wherever nobody changed it.
         policies: With which objects policies are written. Cilium's need a cluster that runs Cilium.
@@ -68,6 +73,7 @@ class ScopeSettings:
 
     name: str
     namespace: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
     image_pull_secret: str = ""
     cluster_domain: str = "cluster.local"
     policies: PolicyKind = PolicyKind.KUBERNETES
@@ -81,6 +87,7 @@ class ScopeSettings:
     def __post_init__(self) -> None:
         """Check the names."""
         dns_label("ApplicationSettings.name", self.name)
+        own_labels("ApplicationSettings.labels", self.labels)
         if not self.namespace:
             object.__setattr__(self, "namespace", self.name)
         dns_label("ApplicationSettings.namespace", self.namespace)

@@ -106,7 +106,8 @@ class ExternalSecrets:
     Args:
         store: The name of the store.
         store_kind: ``ClusterSecretStore``, or ``SecretStore`` for one in the namespace.
-        prefix: Where the application's secrets lie in the store; a Secret's remote key is ``<prefix>/<name>``.
+        prefix: Where the application's secrets lie in the store; a Secret's remote key is ``<prefix>/<name>``, or its
+            name alone where the prefix is empty.
         refresh_interval: How often the operator looks for a new value.
     """
 
@@ -265,7 +266,7 @@ class Secret(Component):
         source = self.settings.source
         if not isinstance(source, ExternalSecrets):
             return ""
-        return self.settings.remote_key or f"{source.prefix}/{self.name}"
+        return self.settings.remote_key or "/".join(filter(None, (source.prefix, self.name)))
 
     def _sealed(self, source: SealedSecrets) -> dict[str, str]:
         """The encrypted values by key."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Literal
 
 from .api import k8s
 from .errors import SettingError
+from .labels import label_key
 from .names import MAX_KEY, data_key, dns_label, dns_subdomain, once
 from .quantity import bytes_text, in_bytes
 from .values import dataclass
@@ -25,7 +27,7 @@ _EXECUTABLE = 0o555
 _GROUP_READABLE = 0o440
 """What holds secrets is read by the owner and by the pod's group (fsGroup), which the process belongs to."""
 
-_FIELDS = re.compile(r"metadata\.(name|namespace|uid|labels|annotations|labels\['[^']+'\]|annotations\['[^']+'\])")
+_FIELDS = re.compile(r"metadata\.(name|namespace|uid|labels|annotations|(labels|annotations)\['(?P<key>[^']+)'\])")
 _TOKEN_SECONDS = 600
 """The shortest life of a token that the API server grants."""
 
@@ -39,12 +41,23 @@ def _mount_path(where: str, path: str) -> None:
         or path == "/"
     ):
         raise SettingError(where, path, "Give an absolute path without '..', such as '/tmp'.")
+    if path.split("/")[1] == "proc":
+        raise SettingError(where, path, "It is the kernel's, where nothing is mounted. Give another folder.")
 
 
 def _relative_path(where: str, path: str) -> None:
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or not path.isprintable():
-        raise SettingError(where, path, "Give a relative path without '..'.")
+    if not parts or path.startswith("/") or ".." in parts or not path.isprintable() or path != "/".join(parts):
+        raise SettingError(where, path, "Give a relative path without '..', such as 'conf.d/main.conf'.")
+
+
+def _apart(where: str, paths: Sequence[str]) -> None:
+    """Refuse a path that is given twice, and a file where another path has a folder: no kubelet writes both."""
+    once(where, paths)
+    for path in paths:
+        for folder in PurePosixPath(path).parents:
+            if str(folder) in paths:
+                raise SettingError(where, str(folder), f"It is a folder, too, by {path!r}. Give one of them another.")
 
 
 def _size(where: str, text: str) -> str:
@@ -252,6 +265,7 @@ class Files(Volume):
                 keys,
                 "Give at least one file, and names that differ in more than '/', '__' and signs.",
             )
+        _apart(f"Files.files of {self.name!r} path", [file.path for file in self.files])
         size = sum(len(file.key) + len(file.content.encode()) for file in self.files)
         if size > CONFIG_MAP_LIMIT:
             raise SettingError(
@@ -463,7 +477,7 @@ class SecretFiles(Volume):
         _keys("SecretFiles.keys", self.keys)
         for path in self.paths:
             _relative_path("SecretFiles.paths", path)
-        once("SecretFiles.paths", self.paths)
+        _apart("SecretFiles.paths", self.paths)
         if self.paths and len(self.paths) != len(self.keys):
             raise SettingError("SecretFiles.paths", self.paths, f"Give one for each of the keys: {self.keys}.")
 
@@ -589,13 +603,16 @@ class DownwardApiProjection(Projection):
     def __post_init__(self) -> None:
         """Check the path and the field."""
         _relative_path("DownwardApiProjection.path", self.path)
-        if not _FIELDS.fullmatch(self.field_path):
+        field = _FIELDS.fullmatch(self.field_path)
+        if field is None:
             raise SettingError(
                 "DownwardApiProjection.field_path",
                 self.field_path,
                 "Give 'metadata.' and name, namespace, uid, labels or annotations, of these two also one: "
                 "\"metadata.labels['app']\".",
             )
+        if field["key"]:
+            label_key("DownwardApiProjection.field_path", field["key"])
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -676,7 +693,7 @@ class Projected(Volume):
         super().__post_init__()
         if not self.sources:
             raise SettingError(f"Projected.sources of {self.name!r}", self.sources, "Give at least one.")
-        once(f"Projected.sources of {self.name!r} path", [path for source in self.sources for path in source.paths])
+        _apart(f"Projected.sources of {self.name!r} path", [path for source in self.sources for path in source.paths])
 
     @property
     def only_read(self) -> bool:

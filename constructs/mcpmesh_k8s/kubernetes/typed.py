@@ -136,7 +136,10 @@ def _form(option: object) -> _Form:
         return _Form("an open file", lambda value: hasattr(value, "read"))
     if isinstance(option, type) and getattr(option, "_is_protocol", False):
         members = [name for name in vars(option) if not name.startswith("_") or name == "__call__"]
-        return _Form(_said(option), lambda value: all(hasattr(value, name) for name in members))
+        # A class has what its instances have, and nobody means it.
+        return _Form(
+            _said(option), lambda value: not isinstance(value, type) and all(hasattr(value, name) for name in members)
+        )
     raise TypeError(f"no value can be compared with {option}: say it in the forms that typed.py knows")
 
 
@@ -224,6 +227,8 @@ def checked(
                 require((rest, value) for value in positional[len(names) :])
         if given:
             require(given.items())
+        if owned and isinstance(args[0], constructs.Construct):
+            _refuse_strangers(where, args[0], dict(zip(names, positional), **given))  # noqa: B905 - as above
         try:
             return function(*args, **given)
         except TypeError:
@@ -231,6 +236,18 @@ def checked(
             raise
 
     return wrapper
+
+
+def _refuse_strangers(where: str, owner: constructs.Construct, named: Mapping[str, object]) -> None:
+    """Refuse a component of another application. Its names may be the same here, and nobody would see it."""
+    others = {name: value for name, value in named.items() if isinstance(value, constructs.Construct)}
+    # What is not made yet belongs to the application of its scope.
+    own = getattr(owner, "application", None) or getattr(others.get("scope"), "application", None)
+    for name, value in others.items():
+        other = getattr(value, "application", None)
+        if own is not None and other is not None and other is not own:
+            said = getattr(value, "full_name", type(value).__name__)
+            raise SettingError(f"{where}: {name}", said, "It is of another application. Give one of this.")
 
 
 def _refuse_misfit(

@@ -83,6 +83,13 @@ class ConfigMapKey:
         return k8s.EnvVarSource(config_map_key_ref=k8s.ConfigMapKeySelector(name=self.config_map, key=self.key))
 
 
+def variable_name(where: str, name: str) -> str:
+    """Return the name when a variable can have it, else raise a SettingError."""
+    if not _NAME.fullmatch(name):
+        raise SettingError(where, name, "Give letters, digits and '_', no digit first.")
+    return name
+
+
 @dataclass(frozen=True, kw_only=True)
 class Variable:
     """An environment variable of a container.
@@ -101,8 +108,7 @@ class Variable:
 
     def __post_init__(self) -> None:
         """Refuse a malformed name and a literal secret."""
-        if not _NAME.fullmatch(self.name):
-            raise SettingError("Variable.name", self.name, "Give letters, digits and '_', no digit first.")
+        variable_name("Variable.name", self.name)
         if isinstance(self.value, str) and secret_literal(self.name, self.value):
             raise SettingError(
                 f"Variable.value of {self.name}",

@@ -25,9 +25,10 @@ from .scaling import (
     vertical_autoscaler,
 )
 from .service_mesh import proxy, service_annotations
+from .storage import Claim
 from .store import Store
 from .values import dataclass
-from .variable import Variable
+from .variable import Variable, variable_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,8 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
             route is told. Nothing is said of a program that asks people who they are, or shows nothing of others.
         ipv4_only: Whether its program listens on addresses of IPv4 alone. Where a cluster has both families, its
             Service has one of IPv4; where IPv6 is the first or the only one, it is refused.
-        answer_seconds: How long an answer of it may take, where its program knows: a gateway waits as long.
+        answer_seconds: How long an answer of it may take, where its program knows: a gateway waits as long, and a stop
+            does.
     """
 
     one_at_a_time: bool | str = False
@@ -106,12 +108,32 @@ class WorkloadSettings(PodSettings, WorkloadOptions):
     answer_seconds: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself inside one service."""
+        """Refuse what contradicts itself inside one service, and a container that nobody would ask after."""
         super().__post_init__()
+        for container in (self.container, *self.all_sidecars):
+            if container.probes is None:
+                raise SettingError(
+                    f"{self.name} probes of container {container.name!r}",
+                    None,
+                    "Nobody would see that it hangs, and requests would come before it can serve. Give "
+                    "Probes.of(HttpGet(path=…)) with a path that it answers, or Exec(command=…) or TcpSocket() in the "
+                    "place of that; or why it has none, NoProbes(because=…).",
+                )
         scale = self.availability.scale
         if self.one_at_a_time and scale.most > 1:
             why = self.one_at_a_time if isinstance(self.one_at_a_time, str) else "Only one may run at a time."
             raise SettingError(f"{self.name} scale", scale, f"{why} Give Replicas(count=1).")
+        if self.termination_grace_seconds < self.answer_seconds:
+            raise SettingError(
+                f"{self.name} termination_grace_seconds",
+                self.termination_grace_seconds,
+                f"An answer of it may take {self.answer_seconds} seconds, and a roll-out would cut it. Give "
+                f"{self.answer_seconds} or more.",
+            )
+        if self.public_url_variable:
+            variable_name(f"{self.name} public_url_variable", self.public_url_variable)
+        if self.answer_seconds < 0:
+            raise SettingError(f"{self.name} answer_seconds", self.answer_seconds, "Give 0 or more.")
 
 
 class Workload(Pod):
@@ -167,6 +189,26 @@ class Workload(Pod):
     def kind(self) -> str:
         """A Deployment runs it."""
         return "Deployment"
+
+    @property
+    def finished_seconds(self) -> int:
+        """How long an answer may take that is under way when a stop begins, and is still given."""
+        return self.grace_seconds
+
+    def cut_short(self, who: str, seconds: int, instead: str) -> str:
+        """What is said where somebody waits longer than that.
+
+        Args:
+            who: Who waits, and for what.
+            seconds: How long.
+            instead: What else would do.
+        """
+        needed = self.grace_seconds + seconds - self.finished_seconds
+        return (
+            f"{who} waits {seconds} seconds for {self.full_name}, and a roll-out would cut an answer that takes more "
+            f"than {max(self.finished_seconds, 0)}: it is killed {self.grace_seconds} seconds after its stop begins. "
+            f"Give it termination_grace_seconds={needed} or more, or {instead}."
+        )
 
     @property
     def target(self) -> Target:
@@ -319,6 +361,8 @@ class Workload(Pod):
                 topology_key=key,
                 when_unsatisfiable="ScheduleAnyway",
                 label_selector=k8s.LabelSelector(match_labels=self.selector),
+                # Those of one revision: counted with the pods that they replace, all new ones may end on one node.
+                match_label_keys=["pod-template-hash"] if self.kind == "Deployment" else None,
             )
             for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
         ]
@@ -378,13 +422,18 @@ class Workload(Pod):
                 spec=k8s.PodDisruptionBudgetSpec(
                     min_available=k8s.IntOrString.from_number(self.availability.min_available),
                     selector=k8s.LabelSelector(match_labels=self.selector),
+                    # What is not ready serves nobody: a node with nothing but broken pods can be drained, too.
+                    unhealthy_pod_eviction_policy="AlwaysAllow",
                 ),
             )
         ]
 
 
 class StatefulWorkload(Workload):
-    """A service whose storage belongs to it: a StatefulSet with claim templates.
+    """A service whose storage belongs to it: a StatefulSet with claim templates. Each pod has claims of its own.
+
+    Several pods reach each other when it is connected to itself, ``store.connects_to(store)``: the first is
+    ``<full name>-0.<full name>-pods``.
 
     Args:
         scope: A Phase, or a construct inside one.
@@ -396,7 +445,7 @@ class StatefulWorkload(Workload):
         dns_label(f"{type(self).__name__} name", self.full_name, MAX_STATEFUL_SET)
         scale = self.availability.scale
         if isinstance(scale, Autoscaling):
-            raise SettingError(f"{self.full_name} scale", scale, "Its pods keep state. Give Replicas(count=1).")
+            raise SettingError(f"{self.full_name} scale", scale, "Its pods keep state. Give Replicas(count=…).")
 
     @property
     def kind(self) -> str:
@@ -407,6 +456,16 @@ class StatefulWorkload(Workload):
     def may_surge(self) -> bool:
         """A StatefulSet stops a pod before it starts the next."""
         return False
+
+    @property
+    def held_by_one(self) -> bool:
+        """Whether it has storage that one pod at a time can have: a claim of its own is made for each."""
+        return any(volume.held_by_one and not isinstance(volume, Claim) for volume in self.volumes)
+
+    @property
+    def all_claims(self) -> tuple[Claim, ...]:
+        """The storage of all its pods."""
+        return self.claims * self.availability.scale.most
 
     @property
     def headless_name(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from constructs import Construct
 
 from mcpmesh_k8s.kubernetes import Component, File, Manifest, SettingError, dataclass
-from mcpmesh_k8s.services import SourceKind
+from mcpmesh_k8s.services import Grafana, SourceKind
 
 from ._dashboards import ABOUT, made, rendered
 
@@ -50,6 +50,12 @@ class Dashboards(Component):
             File(path=f"{dashboard.name}.json", content=rendered(dashboard))
             for dashboard in made(self.application, asked, self.settings.without)
         )
+
+    def problems(self) -> Sequence[str]:
+        """Where nobody would show them."""
+        if self.application.find_all(Grafana):
+            return ()
+        return (f"{self.full_name} are shown by a Grafana of the application, and it has none: add Grafana(…).",)
 
     def manifests(self) -> list[Manifest]:
         """None of its own: Grafana mounts them."""

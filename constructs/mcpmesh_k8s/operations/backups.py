@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from secrets import token_hex
 from typing import IO, cast
 
 from mcpmesh_k8s.kubernetes import Content, OperationError, Store, at, each, name_of
@@ -22,7 +22,7 @@ from mcpmesh_k8s.services import BACKUP_SCRIPTS, StoreBackup
 
 from .environment import Environment
 from .moves import ClusterSide, Manifest, Stores
-from .moves.export import FORMAT, private
+from .moves.export import FORMAT, new_folder
 from .programs import Kubectl, UsageError, output
 from .terminal import progress, show
 
@@ -34,6 +34,9 @@ TAKEN = ".taken"
 
 READING = 6 * 3600
 """Seconds after which a pod that reads ends by itself."""
+
+READER = {"mcpmesh-k8s/reads": "backups"}
+"""The label of a pod that reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,14 +237,18 @@ def reading(environment: Environment, kubectl: Kubectl, backup: StoreBackup) -> 
         container["volumeMounts"] = [*each(container, "volumeMounts"), mount]
         told = {"name": "AGE_IDENTITY", "value": f"{identity.mount_path}/{identity.keys[0]}"}
         container["env"] = [*each(container, "env"), told]
-    name = f"{backup.full_name}-reader"
+    # Each has its own: two people may look at once.
+    name = f"{backup.full_name}-reader-{token_hex(4)}"
+    labels = at(at(template, "metadata"), "labels")
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": at(template, "metadata").get("labels")},
+        "metadata": {"name": name, "labels": {**labels, **READER}},
         "spec": {**spec, "activeDeadlineSeconds": READING, "containers": [{**container, **wait}]},
     }
-    kubectl.output("delete", "pod", name, "--ignore-not-found", "--wait", timeout=180)
+    # Those whose command was killed have ended since by themselves.
+    ended = [f"--selector={key}={value}" for key, value in READER.items()] + ["--field-selector=status.phase=Failed"]
+    kubectl.output("delete", "pods", *ended, "--ignore-not-found", timeout=180)
     try:
         kubectl.output("apply", "--filename=-", stdin=json.dumps(pod))
         with progress(f"pod/{name} starts"):
@@ -264,25 +271,19 @@ def fetch(side: ClusterSide, reader: Reader, backup: Backup, folder: Path) -> No
         show(f"{folder} has it already")
         return
     store = cast("Store", reader.backup.store)
-    staging = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        with private(), progress(f"fetch of {backup.size} bytes"):
-            (staging / backup.store).mkdir(parents=True)
-            files = reader.fetch(backup, staging / backup.store)
-            if backup.sealed:
-                backup = _opened(backup, staging / backup.store / TAKEN)
-                del files[TAKEN]
-            Manifest(
-                format=FORMAT,
-                source=source,
-                made=backup.made,
-                files={f"{backup.store}/{path}": content for path, content in files.items()},
-                stores={backup.store: store.mover(side).part(backup.version, backup.facts)},
-            ).write(staging)
-        staging.rename(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with new_folder(folder) as staging, progress(f"fetch of {backup.size} bytes"):
+        (staging / backup.store).mkdir(parents=True)
+        files = reader.fetch(backup, staging / backup.store)
+        if backup.sealed:
+            backup = _opened(backup, staging / backup.store / TAKEN)
+            del files[TAKEN]
+        Manifest(
+            format=FORMAT,
+            source=source,
+            made=backup.made,
+            files={f"{backup.store}/{path}": content for path, content in files.items()},
+            stores={backup.store: store.mover(side).part(backup.version, backup.facts)},
+        ).write(staging)
     show(f"fetched to {folder}; it holds personal data, and only you can read it: delete it when all is well")
 
 

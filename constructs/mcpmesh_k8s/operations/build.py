@@ -82,7 +82,8 @@ def build_images(
                 raise OperationError(f"The image {name} was not built: see above. Those before it were.")
             if push and stream(["docker", "push", name], variables=variables):
                 raise OperationError(
-                    f"The image {name} was not pushed: see above. Is docker logged in to its registry?"
+                    f"The image {name} was not pushed: see above. Those before it were. Is docker logged in to its "
+                    "registry?"
                 )
             yield build, image_id(name, variables) != before
 

@@ -132,6 +132,8 @@ def run(
             typed or ["--help"], prog_name=program, standalone_mode=False, obj=environments
         )
         sys.stdout.flush()
+    except KeyboardInterrupt:  # before Typer looks for it
+        status = STOPPED
     except typer.TyperException as error:
         message = " ".join(error.format_message().split()).replace("Value error, ", "")
         show_error(message if environments is None else with_make_variable(message))

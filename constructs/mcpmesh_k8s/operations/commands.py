@@ -35,6 +35,7 @@ from .moves import (
 from .operator import Operator
 from .programs import OperationError, UsageError, output, require
 from .terminal import only_data, progress, show, show_data, show_table
+from .turn import require_nobody, turn
 
 DEPLOY, LOOK, CHANGE = "Deploy", "Look after it", "Change it"
 """The groups of the commands."""
@@ -676,7 +677,7 @@ def import_(
     kubectl = who.in_namespace(who.change())
     require_programs(ClusterSide(kubectl=kubectl), who.stores)
     cluster.require_no_self_heal(kubectl)
-    with application_stopped():
+    with turn(who.environment, kubectl, "import-data"), application_stopped():
         clients.stop_clients(who.environment, kubectl)
         with progress("import"):
             import_data(ClusterSide(kubectl=kubectl), who.stores, data, owners=owners or [])
@@ -743,15 +744,16 @@ def restore(
         raise OperationError(
             f"{store} is not empty: {present}. It is kept, and the backup takes its place, with CONFIRM={environment}."
         )
-    with backups.reading(who.environment, kubectl, source) as reader:
-        wanted = reader.find(backup)
-        folder = data or Path("..", f"{who.environment.application.settings.name}-{store}-{wanted.name}")
-        backups.fetch(side, reader, wanted, folder)
-    with application_stopped():
-        clients.stop_clients(who.environment, kubectl)
-        with progress("import"):
-            import_data(side, stores, folder, owners=owners or [])
-        clients.start_clients(who.environment, kubectl)
+    with turn(who.environment, kubectl, "restore"):
+        with backups.reading(who.environment, kubectl, source) as reader:
+            wanted = reader.find(backup)
+            folder = data or Path("..", f"{who.environment.application.settings.name}-{store}-{wanted.name}")
+            backups.fetch(side, reader, wanted, folder)
+        with application_stopped():
+            clients.stop_clients(who.environment, kubectl)
+            with progress("import"):
+                import_data(side, stores, folder, owners=owners or [])
+            clients.start_clients(who.environment, kubectl)
 
 
 @command("rollback", CHANGE, "dev --data ../back")
@@ -782,7 +784,7 @@ def rollback(
         raise OperationError(f"{complaint} Or go back without its data: {up}")
     who.in_namespace(kubectl)
     cluster.require_no_self_heal(kubectl)
-    with application_stopped():
+    with turn(who.environment, kubectl, "rollback"), application_stopped():
         clients.stop_clients(who.environment, kubectl)
         if data is None:
             show_left_out(who.stores, "left in the cluster with all other data")
@@ -863,6 +865,7 @@ def deploy_all(who: Operator) -> None:
     advice = f"On this minikube: make k8s-setup ENV={who.environment.name}" if who.minikube else ""
     cluster.require_prerequisites(kubectl, phases, advice)
     cluster.require_no_self_heal(kubectl)
+    require_nobody(who.environment, kubectl)  # it would start what was stopped for that
     secrets.require_secrets(who.environment, kubectl, phases)
     deploy.show_difference(who.environment, kubectl, phases)
     deploy.deploy(who.environment, kubectl, phases)

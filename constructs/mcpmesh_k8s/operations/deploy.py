@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from mcpmesh_k8s.kubernetes import SCALERS, Workload, at, each, name_of, scaled_by
@@ -42,17 +42,25 @@ PASSING = (
     "ingress",
     "networkpolicy",
     "poddisruptionbudget",
+    "role",
+    "rolebinding",
     "service",
     "serviceaccount",
     "statefulset",
 )
 """Kinds that every cluster knows, and of which a service that is gone may leave one behind."""
 
-PASSING_OF_OTHERS = {
-    "autoscaling.k8s.io/v1": "verticalpodautoscaler",
-    "keda.sh/v1alpha1": "scaledobject",
+PASSING_OF_OTHERS: Mapping[str, tuple[str, ...]] = {
+    "autoscaling.k8s.io/v1": ("verticalpodautoscaler",),
+    "cilium.io/v2": ("ciliumnetworkpolicy",),
+    "gateway.networking.k8s.io/v1": ("httproute",),
+    "keda.sh/v1alpha1": ("scaledobject",),
+    "policy.linkerd.io/v1alpha1": ("authorizationpolicy", "meshtlsauthentication", "networkauthentication"),
+    "policy.linkerd.io/v1beta3": ("server",),
+    "security.istio.io/v1": ("authorizationpolicy", "peerauthentication"),
 }
-"""Such kinds that a cluster may know: one that is left behind goes on scaling. By the API that serves each."""
+"""Such kinds that a cluster may know: what is left of one goes on scaling, serving, letting in or keeping out. By the
+API that serves each."""
 
 
 def show_difference(environment: Environment, kubectl: Kubectl, phases: Sequence[RenderedPhase]) -> bool:
@@ -198,7 +206,7 @@ def show_leftovers(environment: Environment, kubectl: Kubectl, phases: Sequence[
     namespaced = [manifest for manifest in objects if "namespace" in at(manifest, "metadata")]
     rendered_kinds = {str(manifest["kind"]).lower() for manifest in namespaced}
     served = kubectl.output("api-versions").split()
-    known = {kind for version, kind in PASSING_OF_OTHERS.items() if version in served}
+    known = {kind for version in served for kind in PASSING_OF_OTHERS.get(version, ())}
     kinds = sorted(rendered_kinds.union(PASSING, known) - {"job", "persistentvolumeclaim"})
     rendered = {reference(manifest) for manifest in namespaced}
     found = kubectl.read(",".join(kinds), f"--selector={environment.selector}")

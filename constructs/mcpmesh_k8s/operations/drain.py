@@ -88,7 +88,7 @@ def undrain(environment: Environment, kubectl: Kubectl) -> None:
         UsageError: No registry can be drained.
     """
     for registry in registries_of(environment):
-        _told(kubectl, registry, lambda pod, url: _state(pod, url, "DELETE"))
+        _told(kubectl, registry, _undrained)
     show("Jobs are begun again.")
 
 
@@ -121,6 +121,13 @@ def _drained(pod: str, url: str) -> State:
         show(f"{pod} gives no job to anybody")
         # What that counted may be without a job that it gave meanwhile.
         state = _state(pod, url, "GET")
+    return state
+
+
+def _undrained(pod: str, url: str) -> State:
+    """The state of a pod, which gives jobs again. Each is said: the next one may not answer."""
+    state = _state(pod, url, "DELETE")
+    show(f"{pod} gives jobs again")
     return state
 
 

@@ -290,6 +290,8 @@ def _captured(
         raise _missing(command) from None
     except subprocess.TimeoutExpired:
         raise OperationError(f"`{shlex.join(command)}` gave no answer within {timeout:g} seconds.") from None
+    except UnicodeDecodeError as error:
+        raise OperationError(f"`{shlex.join(command)}` prints what is no text in UTF-8 ({error}).") from None
 
 
 def _missing(command: Sequence[str]) -> OperationError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 
 from mcpmesh_k8s.kubernetes import (
     ExternalSecrets,
@@ -86,17 +87,31 @@ def rotate(environment: Environment, kubectl: Kubectl, name: str, key: str, *, p
         rotation.admit(new)
     if new != old and not isinstance(source, ExternalSecrets):
         put_values(kubectl, secret.full_name, new)
-    # New pods wait for a password that is not yet valid, and the old ones serve meanwhile.
-    begun = begin_restart(environment, kubectl, [reader.name for reader in readers]) if readers else []
-    if rotation:
-        rotation.replace(new)
-    wait_for(environment, kubectl, (), begun)
-    if rotation:
-        if readers:
-            # A pod of before ends what is under way with the old value.
-            wait_for_ends(kubectl, readers, is_leaving, pause)
-        rotation.dismiss(old, new)
+    with _finished_later(secret, key):
+        # New pods wait for a password that is not yet valid, and the old ones serve meanwhile.
+        begun = begin_restart(environment, kubectl, [reader.name for reader in readers]) if readers else []
+        if rotation:
+            rotation.replace(new)
+        wait_for(environment, kubectl, (), begun)
+        if rotation:
+            if readers:
+                # A pod of before ends what is under way with the old value.
+                wait_for_ends(kubectl, readers, is_leaving, pause)
+            rotation.dismiss(old, new)
     report(entries, [reader.name for reader in readers])
+
+
+@contextmanager
+def _finished_later(secret: Secret, key: str) -> Generator[None]:
+    """Say how the rest is done, where it stops after the Secret has the new value."""
+    try:
+        yield
+    except BaseException:
+        show(
+            f"{secret.full_name} has the new value, and not everybody knows it yet. To finish: make k8s-rotate "
+            f"NAME={secret.name} KEY={key} PRESENT=1"
+        )
+        raise
 
 
 def secret_of(environment: Environment, name: str, key: str) -> Secret:

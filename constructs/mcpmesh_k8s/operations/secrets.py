@@ -276,12 +276,24 @@ def make_secrets(
     given = read_env_file(env_file)
     require_values(environment, present, given)
     found = [find_value(entry, present, given) for entry in entries]
-    for name in dict.fromkeys(entry.reference.secret for entry in entries):
-        new = {one.entry.reference.key: one.value for one in found if one.entry.reference.secret == name and one.value}
-        if new and name in present:
-            put_values(kubectl, name, new)
-        elif new:
-            kubectl.output("create", "--filename=-", stdin=json.dumps(as_secret(environment, name, new)))
+    names = dict.fromkeys(one.entry.reference.secret for one in found if one.value)
+    given_now = {name: [one for one in found if one.entry.reference.secret == name and one.value] for name in names}
+    done = list[str]()
+    try:
+        for name, ones in given_now.items():
+            new = {one.entry.reference.key: one.value for one in ones}
+            if name in present:
+                put_values(kubectl, name, new)
+            else:
+                kubectl.output("create", "--filename=-", stdin=json.dumps(as_secret(environment, name, new)))
+            done.append(name)
+    except BaseException:
+        was, left = (
+            ", ".join(one.entry.variable for name, ones in given_now.items() if (name in done) is put for one in ones)
+            for put in (True, False)
+        )
+        show(f"Put into the cluster: {was or 'nothing'}. Not, or nobody knows: {left}.")
+        raise
     return tuple(
         HeldKey(
             secret=one.entry.reference.secret,

@@ -23,8 +23,10 @@ import yaml
 from mcpmesh_k8s.kubernetes import (
     SCALERS,
     Manifest,
+    Objects,
     SettingError,
     at,
+    beyond_the_quota,
     bytes_text,
     containers_of,
     each,
@@ -32,7 +34,7 @@ from mcpmesh_k8s.kubernetes import (
     name_of,
     scaled_by,
 )
-from mcpmesh_k8s.services import DATABASES_FILE, role_key
+from mcpmesh_k8s.services import DATABASES_FILE
 
 from .cli import run
 from .programs import OperationError, captured, output, succeeds
@@ -86,6 +88,9 @@ _MAKE_WAY = (
 _TRAILER = "Allow-break"
 # The first major version of a registry that can be drained.
 _DRAINS = 3
+_FILLERS = ("ExternalSecret", "SealedSecret")
+# What a project allows since controllers make it, and what nobody deletes for being gone.
+_LEFT_TO_OTHERS = {"Job", "Namespace", "PersistentVolumeClaim", "Pod", "ReplicaSet"}
 _SCRATCH = "emptyDir"
 _READ_ONLY = {"configMap", "downwardAPI", "projected", "secret"}
 # Types of a Service. Each can be reached in every way that the one before it can.
@@ -168,19 +173,7 @@ def notes_on(before: Sequence[Manifest], after: Sequence[Manifest]) -> tuple[str
         after: All objects of the same environment, as it shall have them.
     """
     comparison = _Comparison(before, after)
-    return (
-        *(
-            f"{what} is new: job/{name_of(old)} makes it at the deployment{more}"
-            for old, new in comparison.kept("ConfigMap")
-            for what, more in _made_later(_databases_of(old), _databases_of(new))
-        ),
-        *(
-            f"{name_of(old)} goes from {'.'.join(map(str, was))} to {'.'.join(map(str, now))}, and changes its tables "
-            f"for good: back up its database{', and let jobs end: make k8s-drain' if was[0] >= _DRAINS else ''}"
-            for old, was, now in _versions_of_registries(comparison)
-            if was < now
-        ),
-    )
+    return tuple(note for notes in _NOTES for note in notes(comparison))
 
 
 class _Comparison:
@@ -584,7 +577,7 @@ def _external_secrets(objects: _Comparison) -> Iterator[BreakingChange]:
 
 def _applications(objects: _Comparison) -> Iterator[BreakingChange]:
     """What ArgoCD is told to deploy goes with the Application, or to where it is then told."""
-    for old in objects.gone("Application"):
+    for old in objects.gone("Application", "ApplicationSet"):
         why = "Whoever deletes it may delete all that it has deployed."
         instead = "Keep its name, or take it out by hand with --cascade=orphan, and then allow this."
         yield _broken(old, "gone", "it is no longer rendered", why, instead)
@@ -594,6 +587,71 @@ def _applications(objects: _Comparison) -> Iterator[BreakingChange]:
             why = "All of it is made anew there. What it has deployed stays behind with its data, or is deleted."
             instead = "Add an Application for the new place, move the data, then take this one out."
             yield _broken(old, "destination", _difference(was, now), why, instead)
+
+
+def _projects(objects: _Comparison) -> Iterator[BreakingChange]:
+    """ArgoCD looks at no object of a kind that the project does not allow, so it deletes none either."""
+    for old, new in objects.kept("AppProject"):
+        for scope in ("clusterResourceWhitelist", "namespaceResourceWhitelist"):
+            was, now = (
+                {(str(one.get("group")), str(one.get("kind"))) for one in each(manifest, "spec", scope)}
+                for manifest in (old, new)
+            )
+            for group, kind in sorted(was - now):
+                if kind not in _LEFT_TO_OTHERS:
+                    yield _broken(
+                        old,
+                        f"kinds.{kind}",
+                        f"{kind}{f' of {group}' * bool(group)} is no longer allowed",
+                        "ArgoCD does not see what is deployed of it any more, and deletes none of it: all works on.",
+                        f"Allow this, and once all is synced delete by hand what is left: kubectl get {kind.lower()}.",
+                    )
+
+
+def _told_argocd(objects: _Comparison) -> Iterator[str]:
+    """ArgoCD deploys what it is told to, and nobody deploys what it is told."""
+    changed = [
+        f"{identity[0]} {identity[2]}"
+        for identity, new in objects.after.items()
+        if identity[0] in ("AppProject", "Application", "ApplicationSet") and objects.before.get(identity) != new
+    ]
+    if changed:
+        yield f"{', '.join(changed)}: apply this before the sync, or ArgoCD goes by what it was told last"
+
+
+def _quotas(objects: _Comparison) -> Iterator[BreakingChange]:
+    """A quota below what runs ends no pod, and lets none in."""
+    # As many pods as there are at least, and none that comes before another goes.
+    least = {scaled_by(one)[:2]: scaled_by(one).minimum for one in objects.before.values() if one["kind"] in SCALERS}
+    running = [
+        {
+            **one,
+            "spec": {
+                **at(one, "spec"),
+                "replicas": least.get((str(one["kind"]), name_of(one)), _value(one, "spec.replicas", 1)),
+                "strategy": {"type": "Recreate"},
+            },
+        }
+        for one in objects.before.values()
+        if one["kind"] in ("Deployment", "StatefulSet")
+    ]
+    for old, new in objects.kept("ResourceQuota"):
+        if at(old, "spec", "hard") != at(new, "spec", "hard") and _exceed(running, new):
+            yield _broken(
+                old,
+                "hard",
+                _difference(_value(old, "spec.hard"), _value(new, "spec.hard")),
+                "What runs takes more than that. No pod is let in until enough has ended, and ArgoCD deletes last.",
+                "Allow this, and delete by hand what goes, or scale it down, as soon as the quota is deployed.",
+            )
+
+
+def _exceed(running: Sequence[Manifest], quota: Manifest) -> bool:
+    """Whether pods take more than a quota has; no where that is written in a way that we cannot read."""
+    try:
+        return any(beyond_the_quota(Objects([quota, *running])))
+    except ValueError:
+        return False
 
 
 def _hosts(objects: _Comparison) -> Iterator[BreakingChange]:
@@ -614,6 +672,29 @@ def _hosts_of(manifest: Manifest) -> list[str]:
     return [str(name) for name in hostnames] if isinstance(hostnames, list) else []
 
 
+def _entries_of(objects: Mapping[tuple[str, str, str], Manifest]) -> dict[str, set[str]]:
+    """Through which controllers each host is reached."""
+    found: dict[str, set[str]] = {}
+    for manifest in objects.values():
+        if manifest["kind"] == "Ingress":
+            named = _value(manifest, "spec.ingressClassName")
+            entries = [f"Ingresses of {f'class {named}' if named else 'the default class'}"]
+        else:
+            entries = [f"gateway {one.get('name')}" for one in each(manifest, "spec", "parentRefs")]
+        for host in _hosts_of(manifest):
+            found.setdefault(host, set()).update(entries)
+    return found
+
+
+def _moved_hosts(objects: _Comparison) -> Iterator[str]:
+    """A host that another controller serves has another address."""
+    before, after = _entries_of(objects.before), _entries_of(objects.after)
+    for host in before.keys() & after.keys():
+        if before[host] - after[host]:
+            was, now = (", ".join(sorted(entries[host])) for entries in (before, after))
+            yield f"{host} moves from {was} to {now}: when that answers, point the name in DNS to its address"
+
+
 def _databases_of(manifest: Manifest) -> dict[str, list[str]]:
     """The databases that a ConfigMap names for the task of a server, each with all who enter; none for any other."""
     try:
@@ -627,13 +708,126 @@ def _roles_of(databases: Mapping[str, Sequence[str]]) -> list[str]:
     return list(dict.fromkeys(role for roles in databases.values() for role in roles))
 
 
-def _made_later(before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    """Each database and role that comes, and what must be there for it."""
-    if before:
-        yield from ((f"database {name}", "") for name in after if name not in before)
-        for role in _roles_of(after):
-            if role not in _roles_of(before):
-                yield f"role {role}", f", with the password in key {role_key(role)} of the server's Secret"
+def _new_databases(objects: _Comparison) -> Iterator[str]:
+    """Each database and role that comes."""
+    for old, new in objects.kept("ConfigMap"):
+        before, after = _databases_of(old), _databases_of(new)
+        for what in (
+            *(f"database {name}" for name in after if name not in before),
+            *(f"role {role}" for role in _roles_of(after) if role not in _roles_of(before)),
+        ):
+            if before:
+                yield f"{what} is new: job/{name_of(old)} makes it at the deployment"
+
+
+def _newer_registries(objects: _Comparison) -> Iterator[str]:
+    """What to do before a registry goes up."""
+    for old, was, now in _versions_of_registries(objects):
+        if was < now:
+            yield (
+                f"{name_of(old)} goes from {'.'.join(map(str, was))} to {'.'.join(map(str, now))}, and changes its "
+                "tables for good: back up its database"
+                f"{', and let jobs end: make k8s-drain' if was[0] >= _DRAINS else ''}"
+            )
+
+
+def _keys_read(objects: Mapping[tuple[str, str, str], Manifest]) -> dict[str, set[str]]:
+    """The keys without which pods do not start or a Secret is not fetched, by Secret."""
+    found: dict[str, set[str]] = {}
+    for manifest in objects.values():
+        if manifest["kind"] == "ExternalSecret":
+            found[_made_by(manifest)] = {str(one.get("secretKey")) for one in each(manifest, "spec", "data")}
+    for _, template in Objects(list(objects.values())).pods:
+        references = [
+            at(variable, "valueFrom", "secretKeyRef")
+            for container in containers_of(template)
+            for variable in each(container, "env")
+        ]
+        references += [
+            {"name": secret.get("secretName"), "key": item.get("key"), "optional": secret.get("optional")}
+            for volume in each(template, "spec", "volumes")
+            for secret in [at(volume, "secret")]
+            for item in each(secret, "items")
+        ]
+        for reference in references:
+            if reference and not reference.get("optional"):
+                found.setdefault(str(reference["name"]), set()).add(str(reference["key"]))
+    return found
+
+
+def _made(objects: Mapping[tuple[str, str, str], Manifest], *kinds: str) -> set[str]:
+    """The Secrets that objects of some kinds make."""
+    return {_made_by(manifest) for manifest in objects.values() if manifest["kind"] in kinds}
+
+
+def _made_by(manifest: Manifest) -> str:
+    return str(
+        at(manifest, "spec", "target").get("name") or at(manifest, "spec").get("secretName") or name_of(manifest)
+    )
+
+
+def _new_keys(objects: _Comparison) -> Iterator[str]:
+    """A key that nothing read before, and that comes with no manifest."""
+    before, after = _keys_read(objects.before), _keys_read(objects.after)
+    for secret in sorted(after.keys() - _made(objects.after, "Secret", "SealedSecret", "Certificate")):
+        keys = ", ".join(sorted(after[secret] - before.get(secret, set())))
+        if keys:
+            yield f"Secret {secret} is asked for more than before: give it {keys} first, or what asks does not start"
+
+
+def _filled_elsewhere(objects: _Comparison) -> Iterator[str]:
+    """A Secret that is there, and whose values come from elsewhere from now on."""
+    by_hand = _keys_read(objects.before).keys() - _made(objects.before, "Secret", *_FILLERS, "Certificate")
+    for identity, new in objects.after.items():
+        secret = _made_by(new)
+        if identity[0] in _FILLERS and identity not in objects.before and secret in by_hand:
+            first = (
+                "put the values that are in use into its store first"
+                if identity[0] == "ExternalSecret"
+                else f"kubectl annotate secret {secret} sealedsecrets.bitnami.com/managed=true first"
+            )
+            yield f"Secret {secret} was made by hand, and {identity[0]} {name_of(new)} takes it over: {first}"
+    for old, new in objects.kept("ExternalSecret"):
+        was, now = (
+            {
+                str(one.get("secretKey")): (at(manifest, "spec", "secretStoreRef"), at(one, "remoteRef"))
+                for one in each(manifest, "spec", "data")
+            }
+            for manifest in (old, new)
+        )
+        if moved := sorted(key for key in was.keys() & now.keys() if was[key] != now[key]):
+            yield (
+                f"Secret {_made_by(new)} takes {', '.join(moved)} from another place in its store: put the values that "
+                "are in use there first, since no server is told of others"
+            )
+
+
+def _backups(objects: _Comparison) -> Iterator[str]:
+    """What becomes of the backups that there are."""
+    for old, new in objects.kept("CronJob"):
+        was, now = (
+            {
+                str(variable.get("name")): str(variable.get("value", ""))
+                for container in containers_of(_pod_template(manifest))
+                for variable in each(container, "env")
+            }
+            for manifest in (old, new)
+        )
+        if fewer := [
+            f"{name.removeprefix('KEEP_').lower()} {was[name]} → {now[name]}"
+            for name in ("KEEP_DAILY", "KEEP_WEEKLY", "KEEP_MONTHLY")
+            if name in was.keys() & now.keys() and int(now[name]) < int(was[name])
+        ]:
+            yield f"{name_of(old)} keeps less ({', '.join(fewer)}): its next run removes the others"
+        if "LEAST_PERCENT" in was and (place := was.get("BUCKET")) and place != now.get("BUCKET"):
+            yield f"{name_of(old)} writes elsewhere: make k8s-restore no longer lists what is in {place}"
+        if lost := set(was.get("AGE_TO", "").split()) - set(now.get("AGE_TO", "").split()) - {"--recipient"}:
+            what = (
+                "leave its identity in the Secret, a line beside the new one, until no backup to it is left"
+                if "AGE_TO" in now
+                else "what it has encrypted, make k8s-restore opens from a revision that still does"
+            )
+            yield f"{name_of(old)} no longer encrypts to {', '.join(sorted(lost))}: {what}"
 
 
 def _databases(objects: _Comparison) -> Iterator[BreakingChange]:
@@ -643,7 +837,7 @@ def _databases(objects: _Comparison) -> Iterator[BreakingChange]:
         before, after = _databases_of(old), _databases_of(new)
         for name, roles in before.items() if after else ():
             if name not in after:
-                why = "It stays, with its data and with who may enter it. Nobody uses it, and no export holds it."
+                why = "It stays, with its data. Nobody is let in any more, and neither export nor backup holds it."
                 instead = "Export it before, and drop it by hand when nobody needs it: DROP DATABASE. Then allow this."
                 yield _broken(old, f"databases.{name}", gone, why, instead)
             for role in sorted(set(roles) - set(after.get(name, roles))):
@@ -653,8 +847,8 @@ def _databases(objects: _Comparison) -> Iterator[BreakingChange]:
                     yield _broken(old, f"databases.{name}.roles.{role}", gone, why, instead)
         for role in _roles_of(before) if after else ():
             if role not in _roles_of(after):
-                why = "It stays with what it owns, and may still log in with the password that it has."
-                instead = f"Close it by hand when nobody logs in as it: ALTER ROLE {role} NOLOGIN. Then allow this."
+                why = "It stays with what it owns, which another role may not read. Nobody is let in as it any more."
+                instead = f"Give what it owns to another first: REASSIGN OWNED BY {role} TO …. Then allow this."
                 yield _broken(old, f"roles.{role}", gone, why, instead)
 
 
@@ -675,7 +869,18 @@ _RULES: tuple[Callable[[_Comparison], Iterator[BreakingChange]], ...] = (
     _services,
     _external_secrets,
     _applications,
+    _projects,
+    _quotas,
     _hosts,
+)
+_NOTES: tuple[Callable[[_Comparison], Iterator[str]], ...] = (
+    _new_databases,
+    _newer_registries,
+    _new_keys,
+    _filled_elsewhere,
+    _backups,
+    _moved_hosts,
+    _told_argocd,
 )
 
 
@@ -736,12 +941,13 @@ def _gone(environment: str) -> BreakingChange:
 
 
 def _present(folder: Path) -> dict[str, list[Manifest]]:
-    paths = sorted(folder.rglob("*.yaml"))
-    try:
-        texts = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
-    except UnicodeError as error:
-        raise OperationError(f"{folder} holds what is no text in UTF-8 ({error}). Write it anew: make synth") from None
-    return _environments(texts)
+    texts = dict[str, str]()
+    for path in sorted(folder.rglob("*.yaml")):
+        try:
+            texts[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8")
+        except UnicodeError as error:
+            raise OperationError(f"{path} is no text in UTF-8 ({error}). Write it anew: make synth") from None
+    return _environments(f"{folder}/", texts)
 
 
 def _committed(base: str, folder: Path) -> tuple[dict[str, list[Manifest]], list[str]]:
@@ -759,10 +965,10 @@ def _committed(base: str, folder: Path) -> tuple[dict[str, list[Manifest]], list
     texts = {name: captured([*git, "show", f"{base}:./{name}"]).stdout for name in names}
     agreed = output([*git, "log", f"--format=%(trailers:key={_TRAILER},valueonly)", f"{base}..HEAD"]).split()
     files = {PurePosixPath(name).relative_to(folder.name).as_posix(): text for name, text in texts.items()}
-    return _environments(files), agreed
+    return _environments(f"{base}:{folder.name}/", files), agreed
 
 
-def _environments(files: Mapping[str, str]) -> dict[str, list[Manifest]]:
+def _environments(where: str, files: Mapping[str, str]) -> dict[str, list[Manifest]]:
     """The manifests of each environment. Those that lie in no folder are of one that has no name but ``.``."""
     environments: dict[str, list[Manifest]] = {}
     for path, text in sorted(files.items()):
@@ -770,10 +976,10 @@ def _environments(files: Mapping[str, str]) -> dict[str, list[Manifest]]:
         try:
             documents = load(text)
         except yaml.YAMLError as error:
-            raise OperationError(f"{path} is no YAML: {str(error).splitlines()[0]}.") from None
+            raise OperationError(f"{where}{path} is no YAML: {str(error).splitlines()[0]}.") from None
         for document in documents:
             if not isinstance(document, dict) or not {"apiVersion", "kind"} <= document.keys():
-                raise OperationError(f"{path} holds something that is no Kubernetes object.")
+                raise OperationError(f"{where}{path} holds something that is no Kubernetes object.")
             manifests.append(document)
     return environments
 

@@ -24,7 +24,7 @@ from .mesh_tls import SHOWN, TLS_FILES, HttpsClient, MeshTls
 from .minio import Bucket, BucketSettings, Minio, MinioSettings
 from .models import ModelProvider, ModelProviderSettings, ModelVendor
 from .postgres import Postgres, PostgresExporter, PostgresSettings, RoleConnections
-from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases, role_key
+from .postgres_databases import DATABASES_FILE, Database, PostgresDatabases
 from .redis import Ephemeral, Persistent, Redis, RedisExporter, RedisSettings, RedisUser, Repair
 from .registry import Registry, RegistrySettings
 from .tempo import S3Storage, SpanMetrics, Tempo, TempoSettings, TraceLimits
@@ -99,7 +99,6 @@ __all__ = [
     "TraceLimits",
     "TypeScript",
     "mesh_of",
-    "role_key",
 ]
 
 refuse_wrong_types(globals(), __all__)

@@ -30,7 +30,9 @@ from mcpmesh_k8s.kubernetes import (
     WorkloadOptions,
     WorkloadSettings,
     dataclass,
+    dns_label,
     place_of,
+    variable_name,
     variables,
 )
 
@@ -171,7 +173,7 @@ class MeshSettings(WorkloadOptions):
         settle_seconds: Of 3.x: how long a call waits at the start for an agent that it needs and the mesh does not know
             yet; 20 unless given, and 0 not at all.
         call_seconds: Of 3.x: how long it waits for the answer of an agent; 300 unless given. Who calls it waits longer:
-            a route's ``timeout_seconds`` is compared.
+            a route's ``timeout_seconds`` is compared, and the ``termination_grace_seconds`` of those whom it calls.
         tool_workers: Of 3.x: in how many workers tools run beside the server. Unless given, 1 in Python, where
             connections are then shared by all tools, and 2 in TypeScript. Java has threads of its own.
     """
@@ -209,8 +211,17 @@ class MeshSettings(WorkloadOptions):
             raise SettingError(
                 f"{self.name} tool_workers", self.tool_workers, f"{program.language} has threads of its own. Give none."
             )
+        least = _PRE_STOP + (self.call_seconds or 0) + self.leaving_seconds
+        if self.call_seconds and self.stop_seconds < least:
+            raise SettingError(
+                f"{self.name} termination_grace_seconds",
+                self.termination_grace_seconds,
+                f"A roll-out would cut an answer that takes its call_seconds, {self.call_seconds}. Give {least} or "
+                "more, or none.",
+            )
         if self.log_level not in LOG_LEVELS:
             raise SettingError(f"{self.name} log_level", self.log_level, f"Give one of {', '.join(LOG_LEVELS)}.")
+        dns_label(f"{self.name} mesh_namespace", self.mesh_namespace)
         if self.debounce_seconds < 0:
             raise SettingError(f"{self.name} debounce_seconds", self.debounce_seconds, "Give 0 or more.")
 
@@ -300,8 +311,10 @@ class AgentSettings(MeshSettings):
     url_variable: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a time that is none."""
+        """Refuse a time that is none, and a variable that cannot be."""
         super().__post_init__()
+        if self.url_variable:
+            variable_name(f"{self.name} url_variable", self.url_variable)
         if self.jobs_grace_seconds < 0:
             raise SettingError(f"{self.name} jobs_grace_seconds", self.jobs_grace_seconds, "Give 0 or more.")
 
@@ -331,6 +344,37 @@ class ApiSettings(MeshSettings):
     port: int = 8080
     readiness_path: str = ""
     public_url_variable: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse arguments by which it would not listen where it is asked."""
+        super().__post_init__()
+        program = self.program
+        told = _listens(program.args)
+        # Where it is told nothing, it listens on its own loopback, and on another port.
+        if isinstance(program, Python) and program.module == "uvicorn" and not told.keys() & {"uds", "fd"}:
+            known = {variable.name for variable in self.variables}
+            usual = {"host": "127.0.0.1", "port": "8000"}
+            told = {name: value for name, value in usual.items() if f"UVICORN_{name.upper()}" not in known} | told
+        if told.get("host") in ("127.0.0.1", "localhost", "::1"):
+            raise SettingError(
+                f"{self.name} args", program.args, "It would listen for its own pod alone. Give '--host', '0.0.0.0'."
+            )
+        if told.get("port", "").isdecimal() and told["port"] != str(self.port):
+            raise SettingError(
+                f"{self.name} port",
+                self.port,
+                f"By its arguments it listens on {told['port']}. Give port={told['port']}, or '--port', '{self.port}'.",
+            )
+
+
+def _listens(args: tuple[str, ...]) -> dict[str, str]:
+    """What arguments say of where a server listens: ``--port 8080`` or ``--port=8080``."""
+    told: dict[str, str] = {}
+    for index, argument in enumerate(args):
+        name, given, value = argument.removeprefix("--").partition("=")
+        if argument.startswith("--") and name in ("host", "port", "uds", "fd"):
+            told[name] = value if given else "".join(args[index + 1 : index + 2])
+    return told
 
 
 def _require_release(release: MeshRelease, settings: MeshSettings) -> None:
@@ -427,9 +471,15 @@ class _MeshWorkload(Workload):
     """What registers with the mesh."""
 
     _runs: MeshProgram
+    _leaving_seconds: int
 
     def __init__(self, scope: Construct, settings: WorkloadSettings, serves: HttpsClient | None = None) -> None:
         super().__init__(scope, mesh_of(scope).secured(scope, settings, RUNTIME, serves))
+
+    @property
+    def finished_seconds(self) -> int:
+        """As long as nobody is left over from before the stop, and its runtime has time to leave."""
+        return self.grace_seconds - _PRE_STOP - self._leaving_seconds
 
     @property
     def never_speaks(self) -> tuple[TlsClient, ...]:
@@ -443,6 +493,7 @@ class _MeshWorkload(Workload):
             *self._no_registry(),
             *self._plain_registry(),
             *self._deaf(),
+            *self._cut_short(),
             *self._before_its_registry(),
             *unread(self.full_name, release, self._runs, self.variables),
             *self._untraced(),
@@ -482,6 +533,15 @@ class _MeshWorkload(Workload):
             f"{' and '.join(platform.ip_families)}: give {platform.every_host!r}, Platform.every_host.",
         )
 
+    def _cut_short(self) -> Sequence[str]:
+        """Whom it calls and waits for longer than a roll-out would let it answer."""
+        called = {one.workload: None for one in self.connections if isinstance(one, Target)}
+        return [
+            other.cut_short(self.full_name, self.answer_seconds, f"{self.name} a shorter call_seconds")
+            for other in called
+            if isinstance(other, _MeshWorkload) and other.finished_seconds < self.answer_seconds
+        ]
+
     def _before_its_registry(self) -> Sequence[str]:
         """A registry brings its tables up first: then what a newer runtime says has a place."""
         return [
@@ -520,6 +580,7 @@ class Agent(_MeshWorkload):
         self.settings = settings
         release, program = mesh_of(scope).release, settings.program
         self._runs = RUNTIMES[program.language]
+        self._leaving_seconds = settings.leaving_seconds
         full_name = place_of(scope)[0].application.prefixed(settings.name)
         super().__init__(
             scope,
@@ -597,6 +658,7 @@ class Api(_MeshWorkload):
     def __init__(self, scope: Construct, settings: ApiSettings) -> None:
         self.settings = settings
         self._runs = RUNTIMES[settings.program.language]
+        self._leaving_seconds = settings.leaving_seconds
         mesh, release = mesh_of(scope), mesh_of(scope).release
         if mesh.tls and not settings.program.serves_people:
             raise SettingError(

@@ -47,6 +47,8 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
+from .bucket_name import bucket_name
+
 FOLDER = "/etc/backup"
 """Where the scripts are."""
 
@@ -54,7 +56,6 @@ BACKUPS = "/backups"
 """Where the claim is."""
 
 _FILES = Path(__file__).with_name("backup_files")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _RECIPIENT = re.compile(r"age1(pq1)?[02-9ac-hj-np-z]{58,}")
 _AGE = "/age"
 IDENTITY = "identity"
@@ -147,8 +148,7 @@ class S3Target:
         dns_label("S3Target.secret", self.secret)
         port_number("S3Target.port", self.port)
         in_bytes("S3Target.scratch", self.scratch)
-        if not _BUCKET.fullmatch(self.bucket):
-            raise SettingError("S3Target.bucket", self.bucket, "Give 3 to 63 of a-z, 0-9, '.' and '-'.")
+        bucket_name("S3Target.bucket", self.bucket)
         if not _PREFIX.fullmatch(self.prefix):
             raise SettingError("S3Target.prefix", self.prefix, "Give folders with a slash, such as 'prod/'.")
 

@@ -20,7 +20,8 @@ from mcpmesh_k8s.kubernetes import (
     variables,
 )
 
-from .minio import BUCKET_NAME, Bucket
+from .bucket_name import bucket_name
+from .minio import Bucket
 
 STORAGE = "MCP_MESH_MEDIA_STORAGE"
 _PREFIX = re.compile(r"([\w.-]+/)+")
@@ -136,7 +137,6 @@ class S3Media:
         """Check the names."""
         if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", self.host):
             raise SettingError("S3Media.host", self.host, "Give a host, such as 's3.eu-central-1.amazonaws.com'.")
-        if not BUCKET_NAME.fullmatch(self.bucket):
-            raise SettingError("S3Media.bucket", self.bucket, "Give 3 to 63 of a-z, 0-9, '.' and '-'.")
+        bucket_name("S3Media.bucket", self.bucket)
         if not re.fullmatch(r"[a-z0-9-]+", self.region):
             raise SettingError("S3Media.region", self.region, "Give a region, such as 'eu-central-1'.")

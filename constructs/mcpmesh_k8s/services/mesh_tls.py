@@ -152,7 +152,7 @@ class MeshTls:
 def _demanding(container: Container, client: HttpsClient) -> Container:
     """A server that speaks TLS alone, and demands a certificate of its probes, too."""
     ports = tuple(replace(port, scheme="https") if port.scheme == "http" else port for port in container.ports)
-    probes, numbers = container.probes, {port.name: port.container for port in ports}
+    probes, numbers = container.asked, {port.name: port.container for port in ports}
 
     def asked(probe: Probe) -> Probe:
         check: HttpGet | TcpSocket | Exec = probe.check
@@ -168,4 +168,4 @@ def _demanding(container: Container, client: HttpsClient) -> Container:
             liveness=asked(probes.liveness),
             hung_grace_seconds=probes.hung_grace_seconds,
         )
-    return replace(container, ports=ports, probes=probes)
+    return replace(container, ports=ports, probes=probes or container.probes)

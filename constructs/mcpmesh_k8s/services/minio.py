@@ -53,14 +53,13 @@ from mcpmesh_k8s.kubernetes import (
 from ._minio_mover import MinioMover
 from ._rotations import MinioRotation
 from .backup import Backup, BackupProgram, StoreBackup
+from .bucket_name import bucket_name
 
 USER = User(uid=1000, gid=1000)
 """The image's own user is root; MinIO's Helm chart runs it as this one."""
 
 _FILES = Path(__file__).with_name("minio_files")
 _LEAST_DISK = 2 * 2**30
-BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-"""What a bucket may be called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +124,7 @@ class Minio(StatefulWorkload):
             WorkloadSettings(
                 name=settings.name,
                 component="object-storage",
+                one_at_a_time="It is one store, and two would know nothing of each other's objects.",
                 metrics=(
                     MetricsEndpoint(
                         port="api",
@@ -341,8 +341,7 @@ class BucketSettings(TaskOptions):
     def __post_init__(self) -> None:
         """Check bucket and prefix."""
         super().__post_init__()
-        if not BUCKET_NAME.fullmatch(self.bucket):
-            raise SettingError("BucketSettings.bucket", self.bucket, "Give 3 to 63 of a-z, 0-9, '.' and '-'.")
+        bucket_name("BucketSettings.bucket", self.bucket)
         if self.public_prefix and not re.fullmatch(r"([\w-]+/)+", self.public_prefix):
             raise SettingError(
                 "BucketSettings.public_prefix",
@@ -354,7 +353,8 @@ class BucketSettings(TaskOptions):
 class Bucket(Task):
     """The task that makes a bucket, its public prefix, and a user who can use this bucket and nothing else.
 
-    It retries until the server answers, and can be repeated.
+    It retries until the server answers, and can be repeated. Who says ``client.connects_to(bucket)`` reaches the
+    server, as the bucket's user.
 
     Args:
         scope: A Phase.
@@ -427,10 +427,21 @@ class Bucket(Task):
         )
         self.connects_to(minio.target_with(self.keys))
 
+    @property
+    def target(self) -> Target:
+        """Its server, for a client with the keys of its user."""
+        return self.minio.target_with(self.keys)
+
 
 _MAKE_BUCKET = """\
 # Makes the bucket, opens its public prefix, and makes the one user who may write. Every step can be repeated.
 set -eu
+case "$MINIO_ROOT_USER$MINIO_ROOT_PASSWORD${BACKUP_ACCESS_KEY:-}${BACKUP_SECRET_KEY:-}" in
+  *[[:space:]:]*)
+    echo "error: a key of the root or of the backup holds a colon or a blank, which mc cannot be given: give others" >&2
+    exit 1
+    ;;
+esac
 until mc --quiet ls store >/dev/null; do
   echo "waiting for the object storage"
   sleep 3

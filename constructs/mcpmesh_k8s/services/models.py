@@ -83,7 +83,11 @@ class ModelProviderSettings:
         """Refuse an address that is none, or that nobody would read."""
         where = f"ModelProviderSettings.base_url of {self.name!r}"
         if self.base_url:
-            parts = urlsplit(self.base_url)
+            try:
+                parts = urlsplit(self.base_url)
+                _ = parts.port
+            except ValueError as error:
+                raise SettingError(where, self.base_url, f"Give a URL that can be: {error}.") from None
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
                 raise SettingError(where, self.base_url, "Give a URL such as 'https://models.example.com/v1'.")
             if not self.vendor.url_variable:
@@ -150,7 +154,12 @@ class ModelProvider(Component):
         return tuple(self._served)
 
     def problems(self) -> Sequence[str]:
-        """Who has its key and was not said to."""
+        """Who has its key and was not said to; and that nobody was."""
+        if not self._served:
+            return (
+                f"{self.full_name} serves nobody, so its key and the way to it reach none: say to whom, "
+                f"{self.name}.serve(agent), or take it out.",
+            )
         return tuple(self._leaks())
 
     def _leaks(self) -> Iterator[str]:

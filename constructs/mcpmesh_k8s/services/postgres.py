@@ -152,6 +152,10 @@ class PostgresSettings(WorkloadOptions):
         """Refuse a database that is named twice, and sizes that cannot work."""
         super().__post_init__()
         names = [database.name for database in self.databases]
+        if not names:
+            raise SettingError(
+                "PostgresSettings.databases", self.databases, "Nobody could come in. Give Database(name=…, roles=(…,))."
+            )
         once("PostgresSettings.databases", names)
         once("PostgresSettings.connections", [one.role for one in self.connections])
         roles = roles_of(self.databases)
@@ -249,6 +253,7 @@ class Postgres(StatefulWorkload):
             WorkloadSettings(
                 name=settings.name,
                 component="database",
+                one_at_a_time="It is one server, and two would know nothing of each other's data.",
                 availability=settings.availability,
                 extras=settings.extras,
                 init_containers=(first_start,),
@@ -452,6 +457,20 @@ class Postgres(StatefulWorkload):
             restarts=role == EXPORTER,
             server=Server.of(self),
             role=role,
+        )
+
+    @property
+    def target(self) -> Target:
+        """Nobody is let in who does not say as whom.
+
+        Raises:
+            SettingError: Whenever it is asked for.
+        """
+        first = self.settings.databases[0]
+        raise SettingError(
+            "connects_to",
+            self.full_name,
+            f"Say to which database and as whom: {self.name}.database({first.name!r}, role={first.roles[0]!r}).",
         )
 
     def database(self, name: str, *, role: str, prefix: str = "") -> Target:

@@ -22,6 +22,7 @@ from mcpmesh_k8s.kubernetes import (
     Files,
     Image,
     MetricsEndpoint,
+    NoProbes,
     Port,
     Probe,
     Probes,
@@ -462,6 +463,10 @@ class Redis(Workload):
                     "STREAM": STREAM,
                     "MAX_LENGTH": str(self.settings.trace_length),
                 }
+            ),
+            probes=NoProbes(
+                because="It serves nobody, and a turn that hangs is ended after ten seconds; an alert says when the "
+                "stream grows."
             ),
             volumes=client_files(self.certificate),
         )

@@ -39,8 +39,9 @@ from mcpmesh_k8s.kubernetes import (
     yaml_text,
 )
 
+from .bucket_name import bucket_name
 from .data_source import DataSource, SourceKind, TakesSamples
-from .minio import BUCKET_NAME, Bucket, BucketSettings, Minio
+from .minio import Bucket, BucketSettings, Minio
 
 USER = User(uid=10001, gid=10001)
 """The user of the image (grafana/tempo, cmd/tempo/Dockerfile)."""
@@ -77,8 +78,7 @@ class S3Storage:
 
     def __post_init__(self) -> None:
         """Refuse a bucket that cannot be, an S3 without a name, and no room to wait."""
-        if not BUCKET_NAME.fullmatch(self.bucket):
-            raise SettingError("S3Storage.bucket", self.bucket, "Give 3 to 63 of a-z, 0-9, '.' and '-'.")
+        bucket_name("S3Storage.bucket", self.bucket)
         if self.outside and not self.outside.hosts:
             raise SettingError("S3Storage.outside", self.outside, "Give External.hosts, such as ('s3.example.com',).")
         if not self.outside and not (self.tls and not self.region):

@@ -385,6 +385,9 @@ gateway.pass = guarded(function()
     if settings.https and proto ~= "https" then
         return ngx.redirect("https://" .. ngx.var.host .. ngx.var.request_uri, 308)
     end
+    if route.authorization then -- for a service that asks itself; a second one is refused by nginx
+        ngx.var.upstream_authorization = ngx.var.http_authorization
+    end
     sanitize()
     if from_outside() then
         complain(OUTSIDE)

@@ -148,7 +148,9 @@ class Struct:
             for name in cls._required if cls._required is not None else cls._find_required():
                 if name not in fields:
                     raise SettingError(
-                        f"{cls._name()}.{name}", None, f"It is required. Give a value of type {cls._type_of(name)}."
+                        f"{cls._name()}.{name}",
+                        None,
+                        f"It is required. Give a value of type {cls._type_of(name)}.",
                     )
             object.__setattr__(self, "__dict__", fields)
 
@@ -233,7 +235,7 @@ class Struct:
         if value is None and hasattr(cls, name):
             return False
         if not check(value):
-            raise SettingError(f"{cls._name()}.{name}", value, f"Give a value of type {cls._type_of(name)}.")
+            raise SettingError(f"{cls._name()}.{name}", value, f"Give a value of type {_wanted(cls._type_of(name))}.")
         return True
 
 
@@ -260,6 +262,12 @@ class Kind(Generic[P]):
 
 
 _PLAIN = frozenset({str, int, bool})
+_TOO_LARGE = 2**31
+
+
+def _wanted(annotation: str) -> str:
+    """An annotation as an error says it."""
+    return f"{annotation} below {_TOO_LARGE}" if annotation == "int" else annotation
 
 
 def to_json(value: object) -> object:
@@ -304,7 +312,8 @@ def _is_str(value: object) -> bool:
 
 
 def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    # The API server cuts what is longer to 32 bits, and so to another number.
+    return isinstance(value, int) and not isinstance(value, bool) and -_TOO_LARGE <= value < _TOO_LARGE
 
 
 def _is_number(value: object) -> bool:
@@ -329,7 +338,7 @@ def _is_moment(value: object) -> bool:
 
 _SCALARS: Mapping[str, tuple[type | None, _Check]] = {
     "str": (str, _is_str),
-    "int": (int, _is_int),
+    "int": (None, _is_int),
     "int | float": (int, _is_number),
     "bool": (bool, _is_bool),
     "object": (str, _is_json),
@@ -376,7 +385,7 @@ def _misfits(annotation: str, module: str, value: object, where: str) -> Iterato
         # JSON has a moment as a text.
         check = _is_str if annotation == "datetime" else _SCALARS[annotation][1] if annotation in _SCALARS else None
         if check is None or not check(value):
-            yield f"{where} is {value!r}, and {annotation} is wanted."
+            yield f"{where} is {value!r}, and {_wanted(annotation)} is wanted."
         return
     cls = getattr(sys.modules[module], annotation)
     if issubclass(cls, Struct):

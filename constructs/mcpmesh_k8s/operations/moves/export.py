@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -121,3 +123,35 @@ def private() -> Generator[None, None, None]:
         yield
     finally:
         os.umask(before)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Generator[Path, None, None]:
+    """A folder beside, for its owner alone, which takes this name when the block ends well, and else is removed.
+
+    Raises:
+        OperationError: Another command writes it at the same time, or has made it meanwhile.
+    """
+    staging = folder.with_name(f".{folder.name}.new")
+    with private():
+        staging.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(staging, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OperationError(f"Another command writes {folder} at this moment. Name another folder.") from None
+            except OSError:
+                pass  # a file system without locks
+            try:
+                # What one left that was killed.
+                for path in staging.iterdir():
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                yield staging
+                if folder.exists():
+                    raise OperationError(f"{folder} was made meanwhile. Name another folder.")
+                staging.rename(folder)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+        finally:
+            os.close(descriptor)

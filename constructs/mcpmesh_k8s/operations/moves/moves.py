@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from mcpmesh_k8s.kubernetes import Content, Mover, OperationError, Owner, Part, 
 from mcpmesh_k8s.operations.programs import require
 from mcpmesh_k8s.operations.terminal import show, show_table
 
-from .export import FORMAT, Manifest, files_of, place_of, private
+from .export import FORMAT, Manifest, files_of, new_folder, place_of, private
 from .sides import Side, Stores
 
 
@@ -68,32 +67,23 @@ def export_data(source: Side, stores: Stores, folder: Path, *, live: bool = Fals
     if folder.exists():
         raise OperationError(f"{folder} exists. An export is never overwritten: name another folder.")
     _require_idle(source, stores, live)
-    staging = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(staging, ignore_errors=True)
     show(f"export from {source}")
     show_left_out(stores, "not exported")
-    try:
-        with private():
-            staging.mkdir(parents=True)
-            parts = dict[str, Part]()
-            for name, mover in movers.items():
-                place = place_of(staging, name, {})
-                place.folder.mkdir()
-                parts[name] = mover.export(place)
-            manifest = Manifest(
-                format=FORMAT,
-                source=str(source),
-                made=datetime.now(UTC).isoformat(timespec="seconds"),
-                files={name: Content.of(staging / name) for name in files_of(staging)},
-                stores=parts,
-                left_out=stores.left_out,
-            )
-            manifest.write(staging)
-        if folder.exists():
-            raise OperationError(f"{folder} was made meanwhile. Name another folder.")
-        staging.rename(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with new_folder(folder) as staging:
+        parts = dict[str, Part]()
+        for name, mover in movers.items():
+            place = place_of(staging, name, {})
+            place.folder.mkdir()
+            parts[name] = mover.export(place)
+        manifest = Manifest(
+            format=FORMAT,
+            source=str(source),
+            made=datetime.now(UTC).isoformat(timespec="seconds"),
+            files={name: Content.of(staging / name) for name in files_of(staging)},
+            stores=parts,
+            left_out=stores.left_out,
+        )
+        manifest.write(staging)
     show(f"exported to {folder}; it holds personal data, and only you can read it")
     return manifest
 

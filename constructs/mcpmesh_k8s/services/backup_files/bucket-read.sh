@@ -7,7 +7,7 @@ if is_sealed /tmp/manifest.json; then
   cat /tmp/sums
   echo
   number=0
-  while read -r _; do
+  while read_entry; do
     number=$((number + 1))
     mc --quiet cat "$BUCKET/$1/data/$number" | unseal
   done </tmp/sums
@@ -16,6 +16,6 @@ fi
 mc --quiet cat "$BUCKET/$1/sums" >/tmp/sums || fail "$BUCKET has no backup $1 of $STORE"
 cat /tmp/sums
 echo
-while read -r _ _ path; do
+while read_entry; do
   mc --quiet cat "$BUCKET/$1/data/$path"
 done </tmp/sums

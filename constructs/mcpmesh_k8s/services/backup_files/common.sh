@@ -17,6 +17,15 @@ is_name() {
   esac
   return 1
 }
+# Reads a line of "sums": $sum, $size and $path of a file. What read splits by itself loses a space at the end of a name.
+read_entry() {
+  IFS= read -r path || return 1
+  sum="${path%% *}"
+  path="${path#* }"
+  # shellcheck disable=SC2034
+  size="${path%% *}"
+  path="${path#* }"
+}
 # Digits that can be compared: 20261130T023000Z is 20261130023000.
 moment() {
   rest="${1#*T}"

@@ -14,7 +14,7 @@ case "$(head -c 400 "$newest/manifest.json")" in
   *) fail "the backup $newest of $STORE is damaged: its sums are not those of its manifest" ;;
 esac
 bytes=0
-while read -r sum size path; do
+while read_entry; do
   found="$(sha256sum <"$newest/data/$path")" || fail "the backup $newest of $STORE is damaged: $path is missing"
   [ "${found%% *}" = "$sum" ] || fail "the backup $newest of $STORE is damaged: $path is not what was written"
   bytes=$((bytes + size))
@@ -31,7 +31,7 @@ if is_sealed "$newest/manifest.json"; then
     *) fail "the backup $newest of $STORE is damaged: what it lists is not what its manifest says" ;;
   esac
   number=0
-  while read -r sum _ path; do
+  while read_entry; do
     number=$((number + 1))
     case "/$path/" in *'/../'*) fail "the backup $newest of $STORE has a file $path, which would be written elsewhere" ;; esac
     case "$path" in */*) mkdir -p "$data/${path%/*}" ;; esac

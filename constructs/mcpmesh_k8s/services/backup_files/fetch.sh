@@ -8,7 +8,7 @@ name="$(there_are | tail -n 1)"
 mkdir "$name"
 cd "$name"
 mc --quiet cat "$BUCKET/$name/sums" >sums
-while read -r _ _ path; do
+while read_entry; do
   case "$path" in */*) mkdir -p "data/${path%/*}" ;; *) mkdir -p data ;; esac
   mc --quiet cat "$BUCKET/$name/data/$path" >"data/$path"
 done <sums

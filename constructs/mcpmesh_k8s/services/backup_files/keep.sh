@@ -55,7 +55,7 @@ make_backup "$name" ".new-$name"
 damaged=''
 if [ -n "$newest" ]; then
   sort "$newest/sums" >".new-$name/before"
-  sort ".new-$name/sums" | comm -12 ".new-$name/before" - | while read -r sum _ path; do
+  sort ".new-$name/sums" | comm -12 ".new-$name/before" - | while read_entry; do
     before="$(sha256sum <"$newest/data/$path")" || before=''
     if [ "${before%% *}" = "$sum" ]; then
       ln -f "$newest/data/$path" ".new-$name/data/$path" || true

@@ -22,7 +22,7 @@ seal_files() {
   number=0
   # shellcheck disable=SC2086
   "$AGE" $AGE_TO --output "$1/sealed/0" "$1/sums" || fail "the backup of $STORE cannot be encrypted: see above"
-  while read -r _ _ path; do
+  while read_entry; do
     number=$((number + 1))
     # shellcheck disable=SC2086
     "$AGE" $AGE_TO --output "$1/sealed/$number" "$1/data/$path" || fail "$path cannot be encrypted: see above"
@@ -40,7 +40,7 @@ make_backup() {
   if [ -n "${AGE_TO:-}" ]; then mv "$2/taken" "$2/data/.taken"; fi
   (cd "$2/data" && sums_of '') >"$2/sums" || fail "the backup of $STORE cannot be read"
   bytes=0 files=0
-  while read -r _ size _; do
+  while read_entry; do
     bytes=$((bytes + size)) files=$((files + 1))
   done <"$2/sums"
   plain=''

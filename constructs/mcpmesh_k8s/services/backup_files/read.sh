@@ -7,7 +7,7 @@ if is_sealed "$1/manifest.json"; then
   cat /tmp/sums
   echo
   number=0
-  while read -r _; do
+  while read_entry; do
     number=$((number + 1))
     unseal <"$1/data/$number"
   done </tmp/sums
@@ -15,6 +15,6 @@ if is_sealed "$1/manifest.json"; then
 fi
 cat "$1/sums"
 echo
-while read -r _ _ path; do
+while read_entry; do
   cat "$1/data/$path"
 done <"$1/sums"

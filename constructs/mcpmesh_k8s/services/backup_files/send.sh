@@ -21,7 +21,7 @@ send() {
   [ "$sent" = "$own" ] || fail "$1 did not arrive as it was sent"
 }
 bytes=0 files=0
-while read -r _ size path; do
+while read_entry; do
   send "data/$path"
   bytes=$((bytes + size)) files=$((files + 1))
 done <sums

@@ -12,11 +12,17 @@ pg_ctl --wait --log="$SCRATCH/log" --options="-c listen_addresses='' -c unix_soc
   tail -n 5 "$SCRATCH/log" >&2
   exit 1
 }
+# Policies and rows may name roles.
+psql --no-psqlrc --quiet --tuples-only --set=ON_ERROR_STOP=1 --username=postgres --dbname=postgres \
+  --set=roles="$(cat "$1/roles.json")" <<'SQL'
+SELECT format('CREATE ROLE %I', r ->> 'name') FROM json_array_elements(:'roles') AS r
+WHERE r ->> 'name' <> current_user \gexec
+SQL
 for dump in "$1"/*.dump; do
   database="${dump##*/}"
   database="${database%.dump}"
   psql --no-psqlrc --quiet --username=postgres --dbname=postgres --command="CREATE DATABASE \"$database\" TEMPLATE template0"
-  # Whose things are is in the dump, and needs no proof here; the roles are not there.
+  # Whose things are is in the dump, and needs no proof here.
   pg_restore --exit-on-error --no-owner --no-privileges --username=postgres --dbname="$database" "$dump"
   POSTGRES_USER=postgres sh "$here/inventory.sh" "$database" "$(cat "$here/inventory.sql")" |
     grep '^\["count"' >"$SCRATCH/found" || true
