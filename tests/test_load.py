@@ -35,6 +35,7 @@ from mcpmesh_k8s import (
     IssuedKey,
     LoadTest,
     LoadTestSettings,
+    NoProbes,
     Phase,
     Port,
     RandomKey,
@@ -302,7 +303,12 @@ def a_load_test(program: Path) -> LoadTest:
     phase = Phase(application, "all")
     small = Compute(cpu="10m", memory="32Mi")
     page = ContainerOf(
-        name="web", image=images.REDIS, user=User(uid=1, gid=1), compute=small, ports=(Port(number=8080),)
+        name="web",
+        image=images.REDIS,
+        user=User(uid=1, gid=1),
+        compute=small,
+        ports=(Port(number=8080),),
+        probes=NoProbes(because="Nobody runs it."),
     )
     web = Workload(phase, WorkloadSettings(name="web", container=page))
     login = DevIdentity(email="me@example.com").create(phase, unasked)

@@ -139,6 +139,7 @@ def gateway_at(host: str) -> GatewaySettings:
 CODE = BuiltImage(image=Image(repository="acme/prices", tag="1.4.2"))
 PRICES = AgentSettings(name="prices", code=CODE, compute=SMALL, module="prices")
 WEB = Container(name="web", image=CODE.image, user=User(uid=1000, gid=1000), compute=SMALL)
+ASKED = replace(WEB, probes=NoProbes(because="It is none of this test."))
 
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "an address that is no network": (
@@ -266,11 +267,11 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         "prices url_variable: 'prices-url' was given. Give letters, digits and '_'",
     ),
     "one for the address that people type": (
-        lambda: WorkloadSettings(name="web", container=WEB, public_url_variable="public url"),
+        lambda: WorkloadSettings(name="web", container=ASKED, public_url_variable="public url"),
         "web public_url_variable: 'public url'",
     ),
     "an answer that comes before it is asked for": (
-        lambda: WorkloadSettings(name="web", container=WEB, answer_seconds=-1),
+        lambda: WorkloadSettings(name="web", container=ASKED, answer_seconds=-1),
         "web answer_seconds: -1",
     ),
     "a namespace of the mesh that is none": (

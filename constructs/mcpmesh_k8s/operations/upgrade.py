@@ -34,7 +34,7 @@ from mcpmesh_k8s.kubernetes import (
     name_of,
     scaled_by,
 )
-from mcpmesh_k8s.services import DATABASES_FILE
+from mcpmesh_k8s.services import BACKUP_PLACE, DATABASES_FILE
 
 from .cli import run
 from .programs import OperationError, captured, output, succeeds
@@ -819,7 +819,7 @@ def _backups(objects: _Comparison) -> Iterator[str]:
             if name in was.keys() & now.keys() and int(now[name]) < int(was[name])
         ]:
             yield f"{name_of(old)} keeps less ({', '.join(fewer)}): its next run removes the others"
-        if "LEAST_PERCENT" in was and (place := was.get("BUCKET")) and place != now.get("BUCKET"):
+        if "LEAST_PERCENT" in was and (place := was.get(BACKUP_PLACE)) and place != now.get(BACKUP_PLACE):
             yield f"{name_of(old)} writes elsewhere: make k8s-restore no longer lists what is in {place}"
         if lost := set(was.get("AGE_TO", "").split()) - set(now.get("AGE_TO", "").split()) - {"--recipient"}:
             what = (

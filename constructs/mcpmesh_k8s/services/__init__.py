@@ -4,6 +4,7 @@ from mcpmesh_k8s.kubernetes import refuse_wrong_types
 
 from .agent import USER, Agent, AgentSettings, Api, ApiSettings, BuiltImage, Code, MeshSettings, MountedSource
 from .backup import FOLDER as BACKUP_SCRIPTS
+from .backup import PLACE as BACKUP_PLACE
 from .backup import (
     Age,
     Backup,
@@ -30,6 +31,7 @@ from .registry import Registry, RegistrySettings
 from .tempo import S3Storage, SpanMetrics, Tempo, TempoSettings, TraceLimits
 
 __all__ = [
+    "BACKUP_PLACE",
     "BACKUP_SCRIPTS",
     "DATABASES_FILE",
     "SHOWN",

@@ -52,6 +52,9 @@ from .bucket_name import bucket_name
 FOLDER = "/etc/backup"
 """Where the scripts are."""
 
+PLACE = "BUCKET"
+"""The variable that says where in S3 backups lie."""
+
 BACKUPS = "/backups"
 """Where the claim is."""
 
@@ -570,7 +573,7 @@ def _sender(
             {
                 "STORE": store.name,
                 "BACKUPS": BACKUPS,
-                "BUCKET": f"target/{target.bucket}/{target.prefix}{store.name}",
+                PLACE: f"target/{target.bucket}/{target.prefix}{store.name}",
                 "BUCKET_ACCESS_KEY": SecretKey(secret=secret, key="access-key"),
                 "BUCKET_SECRET_KEY": SecretKey(secret=secret, key="secret-key"),
                 "MC_HOST_target": target.url,

@@ -135,6 +135,7 @@ def new_folder(folder: Path) -> Generator[Path, None, None]:
     staging = folder.with_name(f".{folder.name}.new")
     with private():
         staging.mkdir(parents=True, exist_ok=True)
+        staging.chmod(0o700)
         descriptor = os.open(staging, os.O_RDONLY)
         try:
             try:
