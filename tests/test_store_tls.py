@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import socket
 import ssl
 import struct
@@ -357,6 +359,38 @@ def test_a_renewed_certificate_that_is_broken_leaves_the_old_one(postgres: Encry
     finally:
         postgres.renew()
         postgres.server.probes()
+
+
+# --- both ---
+
+
+@pytest.mark.parametrize(
+    ("scripts", "program", "question"),
+    [("postgres_files", "psql", ["true"]), ("redis_files", "redis-cli", [])],
+    ids=["PostgreSQL", "Redis"],
+)
+def test_a_server_that_is_asked_before_it_answers_is_ready_when_it_does(
+    scripts: str, program: str, question: list[str]
+) -> None:
+    """A probe comes while it starts. What that has begun to write is in nobody's way, who is not root either."""
+    account = Account.unprivileged()
+    with account.folder() as folder:
+        shutil.copytree(Path(redis_module.__file__).parent / scripts, folder / "scripts")
+        write_secret(folder / "secret", Authority().make(["localhost"]), account)
+        client = folder / program
+        client.write_text(f"#!/bin/sh\ntest -e {folder}/up\n")
+        client.chmod(0o755)
+        ready = [*account.command, "sh", "ready.sh", folder / "secret", folder / "last", *question]
+
+        def asked() -> int:
+            path = {"PATH": f"{folder}:{os.environ['PATH']}"}
+            return subprocess.run(ready, cwd=folder / "scripts", env=path, timeout=START).returncode
+
+        asked()
+        assert not (folder / "last").exists()
+        (folder / "up").touch()
+        assert asked() == 0
+        assert (folder / "last").read_bytes() == (folder / "secret/tls.crt").read_bytes()
 
 
 # --- Redis ---

@@ -2,7 +2,8 @@
 # ready. Where the certificate was renewed, the server is told to read it. Who is connected stays so.
 set -eu
 if ! cmp -s "$1/tls.crt" "$2"; then
-  cp "$1/tls.crt" "$2.new"
+  # A copy by cp would be as read-only as the Secret, and in the way of the next.
+  cat "$1/tls.crt" >"$2.new"
   # A server that does not answer yet is told when it is asked next.
   if psql --no-psqlrc --quiet --no-password --username=postgres --dbname=postgres \
     --command='SELECT pg_reload_conf()' >/dev/null; then
