@@ -380,7 +380,7 @@ def test_a_server_that_is_asked_before_it_answers_is_ready_when_it_does(
         client = folder / program
         client.write_text(f"#!/bin/sh\ntest -e {folder}/up\n")
         client.chmod(0o755)
-        ready = [*account.command, "sh", "ready.sh", folder / "secret", folder / "last", *question]
+        ready = [*account.command, "sh", "ready.sh", f"{folder}/secret", f"{folder}/last", *question]
 
         def asked() -> int:
             path = {"PATH": f"{folder}:{os.environ['PATH']}"}
