@@ -173,7 +173,7 @@ def test_the_query_adds_up_what_every_gateway_counted_for_the_service(
                         "input_series": [{"series": name, "values": values} for name, values in series.items()],
                         "promql_expr_test": [
                             {
-                                "expr": trigger["metadata"]["query"],
+                                "expr": f"round({trigger['metadata']['query']}, 0.001)",
                                 "eval_time": "5m",
                                 "exp_samples": [{"labels": "{}", "value": 35}],
                             }
