@@ -217,7 +217,7 @@ def forgeries() -> Generator[list[Header], None, None]:
     """All forged headers: once, twice, in another case, and as those that end with the connection."""
     half = len(FORGED) // 2
     yield list(FORGED)
-    for some in (FORGED[1:half], FORGED[half:]):  # without Authorization, which may be there once
+    for some in (FORGED[2:half], FORGED[half:]):  # without those that may be there once
         yield [*some, *((name, ALICE) for name, _ in some)]
     others = [(name.swapcase(), value) for name, value in FORGED]
     yield [*others, ("Connection", ", ".join(("close", *(name for name, _ in FORGED))))]
@@ -554,9 +554,18 @@ def test_a_path_with_another_host_is_not_served(admin: Visitor, path: str) -> No
 def test_another_host_is_not_served(admin: Visitor, path: str) -> None:
     host = admin.gateway.host
     others = ["evil.example", LOCALHOST, f"{LOCALHOST}:8080", "localhost", f"x.{host}", f"{host}.x", "_", "[::1]"]
-    for other in [*others, f"evil@{host}", f"{PREFIX}backend.{DOMAIN}"]:
+    for other in [*others, f"{PREFIX}backend.{DOMAIN}"]:
         assert admin.ask(path, ("Host", other)).status == 421
-    for other in ("", f"{host}/x", f"{host}\\x", f"{host} x", f"{host},evil.example", f"{host}\0", ".."):
+    for other in (
+        "",
+        f"evil@{host}",
+        f"{host}/x",
+        f"{host}\\x",
+        f"{host} x",
+        f"{host},evil.example",
+        f"{host}\0",
+        "..",
+    ):
         assert admin.ask(path, ("Host", other)).status in {400, 421}
     for pair in ((host, host), (host, "evil.example"), ("evil.example", host)):
         assert admin.ask(path, *(("Host", one) for one in pair)).status == 400
@@ -568,8 +577,12 @@ def test_a_service_learns_the_host_of_the_settings_however_it_is_spelled(admin: 
     host = admin.gateway.host
     for target in (*PUBLIC, *PROTECTED):
         honest = admin.arrives(target)
-        for spelled in (host.upper(), f"{host}:80", f"{host}:65000", f"{host}.", f"{host}:80@evil.example"):
+        for spelled in (host.upper(), f"{host}:80", f"{host}:65000", f"{host}."):
             assert admin.arrives(target, ("Host", spelled)) == honest
+        # Newer nginx knows that this is none.
+        forget_requests(admin.gateway)
+        status = admin.ask(target, ("Host", f"{host}:80@evil.example")).status
+        assert (status, seen(admin.gateway)) in ((200, honest), (400, []))
         (one,) = admin.arrives(f"http://{host}{target}", ("Host", "evil.example"))
         assert [one] == honest
 
@@ -583,8 +596,10 @@ def test_a_request_without_a_host_is_not_served(admin: Visitor) -> None:
 @at_each("method", ["TRACE", "TRACK", "CONNECT", "DEBUG", "PROPFIND", "MOVE", "PURGE", "FOO", "G-T", "_"])
 def test_a_method_that_no_service_has_is_refused(admin: Visitor, method: str) -> None:
     for target in (*PUBLIC, *PROTECTED):
-        assert admin.ask(target, method=method).status == 405
-        assert admin.ask(f"http://{admin.gateway.host}{target}", method=method).status == 405
+        # Newer nginx takes what follows CONNECT for no path.
+        refused = {400, 405} if method == "CONNECT" else {405}
+        assert admin.ask(target, method=method).status in refused
+        assert admin.ask(f"http://{admin.gateway.host}{target}", method=method).status in refused
     assert not admin.gateway.arrived
 
 
