@@ -427,6 +427,18 @@ def test_every_target_that_the_documentation_names_exists(document: str) -> None
 
 
 @requires("make")
+def test_every_target_is_a_shell_s_language(tmp_path: Path) -> None:
+    """What a recipe takes from a variable that is not there leaves half a command: nobody runs all targets."""
+    said = subprocess.run(
+        ["make", "-n", f"PYTHON={sys.executable}", *sorted(targets())], cwd=ROOT, capture_output=True, text=True
+    )
+    assert said.returncode == 0, said.stderr
+    (tmp_path / "recipes").write_text(said.stdout)
+    read = subprocess.run(["sh", "-n", tmp_path / "recipes"], capture_output=True, text=True)
+    assert (read.returncode, read.stderr) == (0, "")
+
+
+@requires("make")
 def test_every_make_variable_that_the_documentation_gives_is_taken() -> None:
     """A target refuses a variable that its command does not take, before it does anything."""
     lines = {
