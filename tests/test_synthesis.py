@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -120,7 +121,7 @@ def test_a_disk_that_is_full_is_said_in_a_sentence(tmp_path: Path, monkeypatch: 
 
 def test_where_node_has_no_room_for_its_own_files_it_is_said_what_to_look_at(tmp_path: Path) -> None:
     node = tmp_path / "node"
-    node.write_text(f'#!/bin/sh\nTMPDIR=/nowhere exec {os.environ["JSII_NODE"]} "$@"\n')
+    node.write_text(f'#!/bin/sh\nTMPDIR=/nowhere exec {shlex.quote(os.environ["JSII_NODE"])} "$@"\n')
     node.chmod(0o755)
     result = synth(tmp_path / "dist", ROOT, JSII_NODE=str(node))
     assert result.returncode == 1
