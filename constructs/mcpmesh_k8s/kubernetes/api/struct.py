@@ -148,9 +148,7 @@ class Struct:
             for name in cls._required if cls._required is not None else cls._find_required():
                 if name not in fields:
                     raise SettingError(
-                        f"{cls._name()}.{name}",
-                        None,
-                        f"It is required. Give a value of type {cls._type_of(name)}.",
+                        f"{cls._name()}.{name}", None, f"It is required. Give a value of type {cls._type_of(name)}."
                     )
             object.__setattr__(self, "__dict__", fields)
 
