@@ -39,15 +39,16 @@ KEPT = "MCPMESH_TESTS_KEPT"
 OF_TESTS = ("CI", "HOME", "JSII_", "MCPMESH_", "PATH", "PYTEST", "PYTHON", "TERM", "TMPDIR", "TZ", "USER", "XDG_")
 """How the variables begin that reach tests. What else a person has set is for others: a proxy, a cluster."""
 KEPT_IN = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
-# Modules whose tests stay together and take long begin first, the longest at the head, by the clock and alone: the last
-# worker ends soon after the others.
+# Modules whose tests stay together and take long begin first: the last worker ends soon after the others. Those that
+# wait for servers stand between those that compute, so that both cores always have something to do.
 LONGEST = (
-    *("test_gateway_runtime", "test_login_runtime", "test_load", "test_mesh_tls", "test_mesh3_runtime"),
-    *("test_data_moves", "test_platforms", "test_gateway_attacks", "test_rotation", "test_language_runtimes"),
-    *("test_smoke_runtime", "test_kubectl", "test_postgres_databases", "test_watching", "test_redis_runtime"),
-    *("test_redis_backup", "test_postgres_exporter", "test_mesh_dashboard", "test_mesh_runtime"),
-    *("test_new_environment", "test_operations", "test_programs", "test_synthesis", "test_command_line"),
-    *("test_health_runtime", "test_stores", "test_settings"),
+    *("test_gateway_runtime", "test_data_moves", "test_mesh_tls", "test_operations", "test_gateway_attacks"),
+    *("test_postgres_databases", "test_login_runtime", "test_rotation", "test_watching", "test_new_environment"),
+    *("test_other_machines", "test_settings", "test_smoke_runtime", "test_language_runtimes", "test_failures"),
+    *("test_mesh3_runtime", "test_load", "test_kubectl", "test_platforms", "test_redis_runtime", "test_redis_backup"),
+    *("test_command_line", "test_age", "test_repository", "test_digests", "test_synthesis", "test_health_runtime"),
+    *("test_programs", "test_backups", "test_postgres_exporter", "test_mesh_dashboard", "test_mesh_runtime"),
+    *("test_stores", "test_bad_days"),
 )
 ONLY_ASKED = pytest.StashKey[OnlyAsked]()
 

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 else:
 
     class Lazy(ModuleType):
-        """A module that is imported when something of it is wanted."""
+        """A module that is imported when something of it is wanted: pytest asks all that it collects for `__test__`."""
 
         def __getattr__(self, name: str) -> object:
+            if name.startswith("_"):
+                raise AttributeError(name)
             return getattr(import_module(self.__name__), name)
 
     plus, k8s = Lazy("cdk8s_plus_27"), Lazy("cdk8s_plus_27.k8s")
