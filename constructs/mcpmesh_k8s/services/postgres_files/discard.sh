@@ -3,8 +3,9 @@
 mark="$1"
 shift
 for database in "$@"; do
-  ask --dbname=postgres --command="DROP DATABASE IF EXISTS \"${database}_import\" WITH (FORCE)"
+  shift
+  set -- "$@" --command="DROP DATABASE IF EXISTS \"${database}_import\" WITH (FORCE)"
 done
-ask --dbname=postgres --set=mark="$mark" <<'SQL'
+ask --dbname=postgres --set=mark="$mark" "$@" --file=- <<'SQL'
 SELECT format('DROP ROLE %I', rolname) FROM pg_roles WHERE shobj_description(oid, 'pg_authid') = :'mark' \gexec
 SQL
