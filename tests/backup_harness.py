@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ai_interviewer import PROD, AiInterviewer
+from conftest import made_once
 from mcpmesh_k8s import RestoreDrill
 from mesh_harness import Loopback, Manifest, Secrets, container_of, find, free_port, mounted, pod_environment
 from processes import START, Account
@@ -270,8 +271,12 @@ class Bucket:
         return (self.folder / "said").read_text().splitlines()
 
 
-def drilled(outdir: Path) -> Sequence[Manifest]:
+def drilled() -> Sequence[Manifest]:
     """Production, whose newest backups are tried."""
+    return made_once("drilled", _drilled)
+
+
+def _drilled() -> Sequence[Manifest]:
     assert PROD.postgres.backup
     assert PROD.redis.backup
     assert PROD.minio.backup
@@ -282,7 +287,7 @@ def drilled(outdir: Path) -> Sequence[Manifest]:
         redis=replace(PROD.redis, backup=replace(PROD.redis.backup, drill=drill)),
         minio=replace(PROD.minio, backup=replace(PROD.minio.backup, drill=drill)),
     )
-    return objects_of(AiInterviewer(environment, outdir=outdir))
+    return objects_of(AiInterviewer(environment, outdir="unused"))
 
 
 def copy_claim(pod: BackupPod, drill: BackupPod) -> None:

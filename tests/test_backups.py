@@ -225,7 +225,7 @@ def test_a_run_that_is_cut_short_anywhere_leaves_the_one_before(
             removed += 1
             shutil.rmtree(pod.backups)
             shutil.copytree(before, pod.backups)
-        cut += 1 if long else 3
+        cut += 1 if long else 5
     assert cut > 15
     assert removed
     pod.run(clock.says("20261201T023000Z") | {"KEEP_MONTHLY": "0", "KEEP_WEEKLY": "0", "KEEP_DAILY": "1"})

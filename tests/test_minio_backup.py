@@ -35,9 +35,9 @@ pytestmark = requires("redis")
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Manifest]:
+def rendered() -> Sequence[Manifest]:
     """Production, whose newest backup is tried."""
-    return drilled(tmp_path_factory.mktemp("drilled") / "prod")
+    return drilled()
 
 
 class Storage:

@@ -65,10 +65,11 @@ def test_what_cannot_work_is_refused(memory: str, size: str) -> None:
 
 @pytest.fixture(scope="module", params=grid(EVERY, short=SHARED))
 def server(request: pytest.FixtureRequest, manifests: Manifests, account: Account) -> Generator[Server, None, None]:
-    """The server of an environment."""
+    """The server of an environment. What processes share are files."""
+    overrides = ("listen_addresses=", "dynamic_shared_memory_type=mmap")
     with (
         account.folder(of_data=True) as folder,
-        starting(manifests(request.param), account, folder, free_port(), "listen_addresses=") as started,
+        starting(manifests(request.param), account, folder, free_port(), *overrides) as started,
     ):
         yield started
 
@@ -130,6 +131,15 @@ def test_shared_memory_is_what_it_is_counted_with(server: Server) -> None:
     assert int(whole) <= int(buffers) * 17 // 16 + 16 * MEBIBYTE
 
 
+def test_one_session_does_not_fill_the_disk(filled: Server) -> None:
+    assert filled.psql("SET temp_file_limit = '1GB'", HEAVY["a sort"]).returncode == 0
+    done = filled.psql("SET temp_file_limit = '2MB'", HEAVY["a sort"])
+    # 18 puts the name in quotes.
+    assert re.search('temporary file size exceeds "?temp_file_limit', done.stderr), done.stderr
+    refused = filled.psql("SET ROLE pg_monitor; SET temp_file_limit = '1TB'")
+    assert "permission denied to set parameter" in refused.stderr, "A client cannot lift it."
+
+
 CRAMPED = 4 * MEBIBYTE
 """Of shared memory: a container has 64 MB of /dev/shm, and tables a hundred times as large."""
 
@@ -154,35 +164,19 @@ def most_shared_memory(server: Server, *statements: str) -> int:
     return peak
 
 
-@pytest.mark.parametrize("environment", grid(EVERY, short=SHARED))
-def test_heavy_statements_need_no_shared_memory_of_the_container(
-    manifests: Manifests, account: Account, environment: str
-) -> None:
-    """As files, which anybody can measure, where the container has /dev/shm, which only root can make small."""
+def test_heavy_statements_need_no_shared_memory_of_the_container(filled: Server) -> None:
+    """As files, which anybody can measure, where the container has /dev/shm, which only root can make small.
+
+    It is the last to ask of the table, for it takes rows away.
+    """
     heavy: Mapping[str, tuple[str, ...]] = {
         "VACUUM": ("DELETE FROM big WHERE n % 2 = 0", "VACUUM (INDEX_CLEANUP ON) big"),
         "an index": ("CREATE INDEX ON big (t, n)",),
         "a join": ("SET parallel_setup_cost = 0", HEAVY["a hash join"]),
         "a parallel VACUUM": ("DELETE FROM big WHERE n % 3 = 0", "VACUUM (PARALLEL 2) big"),
     }
-    as_files = ("listen_addresses=", "dynamic_shared_memory_type=mmap")
-    with (
-        account.folder(of_data=True) as folder,
-        starting(manifests(environment), account, folder, free_port(), *as_files) as server,
-    ):
-        fill = "CREATE TABLE big AS SELECT n, md5(n::text) AS t FROM generate_series(1, 300000) AS n"
-        server.ask(fill, "CREATE INDEX ON big (n)", "CREATE INDEX ON big (t)", "ANALYZE big")
-        for what, statements in heavy.items():
-            assert most_shared_memory(server, *statements) <= CRAMPED, what
-        several = ("SET max_parallel_workers_per_gather = 2", "SET parallel_setup_cost = 0", "SET work_mem = '64MB'")
-        wrong = (*several, HEAVY["a hash join"])
-        assert most_shared_memory(server, *wrong) > CRAMPED, "Nothing here would have been too large."
-
-
-def test_one_session_does_not_fill_the_disk(filled: Server) -> None:
-    assert filled.psql("SET temp_file_limit = '1GB'", HEAVY["a sort"]).returncode == 0
-    done = filled.psql("SET temp_file_limit = '2MB'", HEAVY["a sort"])
-    # 18 puts the name in quotes.
-    assert re.search('temporary file size exceeds "?temp_file_limit', done.stderr), done.stderr
-    refused = filled.psql("SET ROLE pg_monitor; SET temp_file_limit = '1TB'")
-    assert "permission denied to set parameter" in refused.stderr, "A client cannot lift it."
+    for what, statements in heavy.items():
+        assert most_shared_memory(filled, *statements) <= CRAMPED, what
+    several = ("SET max_parallel_workers_per_gather = 2", "SET parallel_setup_cost = 0", "SET work_mem = '64MB'")
+    wrong = (*several, HEAVY["a hash join"])
+    assert most_shared_memory(filled, *wrong) > CRAMPED, "Nothing here would have been too large."

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backup_harness import BackupPod, Cluster, copy_claim, drilled, seal
-from conftest import requires
+from conftest import at_each, requires
 from mesh_harness import LOCALHOST, SECRETS, Manifest, Pod, free_port
 from processes import REDIS, serving, start_redis
 from redis_client import ask_redis, redis_cli
@@ -23,9 +23,9 @@ pytestmark = requires("redis")
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Manifest]:
+def rendered() -> Sequence[Manifest]:
     """Production, whose newest backup is tried."""
-    return drilled(tmp_path_factory.mktemp("drilled") / "prod")
+    return drilled()
 
 
 def ask(redis: Pod, *command: str) -> object:
@@ -47,8 +47,8 @@ def running(rendered: Sequence[Manifest], folder: Path) -> Generator[Pod]:
 def redis(rendered: Sequence[Manifest], tmp_path: Path) -> Generator[Pod]:
     """The rendered Redis, with values of some types."""
     with running(rendered, tmp_path / "redis") as pod:
-        for number in range(50):
-            assert ask(pod, "SET", f"user:{number}", "x" * number) == "OK"
+        users = {f"user:{number}": "x" * number for number in range(50)}
+        assert ask(pod, "MSET", *(word for pair in users.items() for word in pair)) == "OK"
         ask(pod, "SET", "session:a", "in an interview", "PXAT", "4000000000123")
         ask(pod, "XADD", "mesh:trace", "1-0", "said", "hello")
         ask(pod, "XGROUP", "CREATE", "mesh:trace", "readers", "0")
@@ -106,7 +106,7 @@ def as_backup(redis: Pod, *command: str) -> str:
     return redis_cli(redis.ports["redis"], password, *command, user="backup")
 
 
-@pytest.mark.parametrize(
+@at_each(
     "command",
     [
         ("GET", "session:a"),
@@ -130,7 +130,6 @@ def as_backup(redis: Pod, *command: str) -> str:
         ("CLIENT", "LIST"),
         ("SELECT", "1"),
     ],
-    ids=" ".join,
 )
 def test_its_user_is_refused_everything_but_the_dump(redis: Pod, command: tuple[str, ...]) -> None:
     assert f"no permissions to run the '{command[0].lower()}" in as_backup(redis, *command)
@@ -140,10 +139,13 @@ def test_each_command_that_its_user_may_give_is_needed(redis: Pod, pod: BackupPo
     """But PSYNC, which says the same as SYNC: a later redis-cli may ask so."""
     ask(redis, "ACL", "SETUSER", "backup", "-psync")
     pod.run()
+    take = pod.mounts["/etc/backup"] / "take.sh"
+    assert "left=60\n" in take.read_text()
+    pod.script("take.sh", take.read_text().replace("left=60\n", "left=2\n"))
     for missing in ("-sync", "-ping"):
         ask(redis, "ACL", "SETUSER", "backup", "+sync", "+ping", missing)
         pod.forget()
-        # Nobody waits for a server that never says PONG.
+        # Nobody waits for a server that never says PONG: the next test shows that it is asked for long.
         said = pod.run({"PATH": impatient(pod)}, status=1)
         assert "no permissions to run" in said or "does not answer" in said
     # Without REPLCONF the server writes the dump beside its data, and sends that.
