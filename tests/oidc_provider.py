@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from joserfc.jwk import RSAKey
-from oidc_provider_mock.__main__ import run
+from oidc_provider_mock.__main__ import run  # type: ignore[import-untyped]
 
 Read = Callable[..., RSAKey]
 
@@ -27,5 +27,5 @@ def once(read: Read) -> Read:
 
 
 if __name__ == "__main__":
-    RSAKey.import_key = once(RSAKey.import_key)  # type: ignore[method-assign,assignment]
+    RSAKey.import_key = once(RSAKey.import_key)  # type: ignore[method-assign]
     run()
