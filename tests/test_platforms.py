@@ -588,7 +588,7 @@ def for_everyone(runtime: Path, folder: Path) -> Path:
 def test_an_assigned_user_serves_what_is_of_python(
     on_openshift: Sequence[Manifest], name: str, source: str, runtime: Path
 ) -> None:
-    with own_network(ipv6=True) as inside, ASSIGNED.folder() as folder:
+    with own_network() as inside, ASSIGNED.folder() as folder:
         path = for_everyone(runtime, folder)
 
         def ask() -> None:
