@@ -302,7 +302,9 @@ def pytest_configure(config: pytest.Config) -> None:
     importlib.import_module("mcpmesh_k8s_node")  # chooses the Node that jsii starts, before a test imports cdk8s
     config.stash[ONLY_ASKED] = OnlyAsked(nothing=bool(config.getoption("--without-programs")))
     sys.addaudithook(config.stash[ONLY_ASKED].hook)
-    config.addinivalue_line("markers", "long: one of many points of one proof, which is tried with --long; by `grid`")
+    config.addinivalue_line(
+        "markers", "long: one of many points of one proof, by `grid`, or one that another has: tried with --long"
+    )
     config.addinivalue_line("markers", "asks: starts a program of tests/programs.py; set by itself")
     if not hasattr(config, "workerinput"):
         config.stash[KEPT_IN] = tempfile.TemporaryDirectory(prefix="mcpmesh-kept-", dir=memory())

@@ -107,13 +107,19 @@ def judge(promtool: Path, folder: Path, tests: dict[str, list[dict[str, Any]]], 
         timeout=300,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stdout.count("SUCCESS") == len(tests) > 30
+    assert ran.stdout.count("SUCCESS") == len(tests) > 5
 
 
 def test_alerts_fire_at_their_minute_and_not_before(
-    rules: dict[str, dict[str, Any]], tmp_path: Path, needs_prometheus: Path
+    rules: dict[str, dict[str, Any]],
+    operated: dict[str, dict[str, Any]],
+    tmp_path: Path,
+    needs_prometheus: Path,
+    long: bool,
 ) -> None:
-    judge(needs_prometheus, tmp_path, {name: of_promtool(name, case) for name, case in CASES.items()}, rules)
+    """Unless all are to be tried, those that a Prometheus of the cluster has too are tried as it has them, below."""
+    tried = {name: of_promtool(name, case) for name, case in CASES.items() if long or name not in operated}
+    judge(needs_prometheus, tmp_path, tried, rules)
 
 
 OPERATED = "ai-interviewer"

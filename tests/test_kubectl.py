@@ -87,7 +87,7 @@ def test_the_server_tells_a_newer_client_when_that_was_all_that_is_there(api: Ku
 # --- what kubectl reads ---
 
 
-# That it sends all of dev, the operator's commands show below.
+# That it sends all of dev, what the tests of operations begin with shows below.
 @pytest.mark.parametrize("environment", grid(EVERY, short=["prod"]))
 def test_kubectl_sends_what_lies_in_dist_and_a_second_time_nothing_changes(
     environment: str, api: KubernetesApi, kubectl: Kubectl, manifests: Manifests
@@ -157,25 +157,29 @@ def test_a_text_that_looks_like_something_else_stays_that_text(
     assert exact(sent(api)) == exact(list(yaml.safe_load_all(path.read_text(encoding="utf-8"))))
 
 
-@pytest.mark.parametrize(
-    "text", ["0o17", "-0o7_0", "0O17", "0B11", "0X1F", "a\x7fb", "a\x85b", "a\u2028b", "\ta\n", "\t\na", "\n\ta"]
-)
+MISREAD = ("0o17", "-0o7_0", "0O17", "0B11", "0X1F", "a\x7fb", "a\x85b", "a\u2028b", "\ta\n", "\t\na", "\n\ta")
+
+
 def test_a_text_that_kubectl_would_misread_is_refused_before_it_is_written(
-    text: str, api: KubernetesApi, kubectl: Kubectl, tmp_path: Path
+    api: KubernetesApi, kubectl: Kubectl, tmp_path: Path
 ) -> None:
     """The YAML writer of cdk8s leaves it as it is. When it no longer does, the first half fails: drop the check."""
     plain = cdk8s.App(outdir=str(tmp_path / "plain"))
-    chart = cdk8s.Chart(plain, "text")
-    k8s.KubeNamespace(chart, "text", metadata=k8s.ObjectMeta(name="text", annotations={"text": text}))
+    texts = {"well": "as it is", **{f"text-{number}": text for number, text in enumerate(MISREAD)}}
+    for name, text in texts.items():
+        metadata = k8s.ObjectMeta(name=name, annotations={"text": text})
+        k8s.KubeNamespace(cdk8s.Chart(plain, name), name, metadata=metadata)
     plain.synth()
-    kubectl(*APPLY, tmp_path / "plain")
-    assert [namespace["metadata"]["annotations"]["text"] for namespace in sent(api)] != [text]
+    kubectl(*APPLY, tmp_path / "plain")  # it reads each file, and names those that it cannot read
+    arrived = {namespace["metadata"]["name"]: namespace["metadata"]["annotations"]["text"] for namespace in sent(api)}
+    assert {name: text for name, text in texts.items() if arrived.get(name) == text} == {"well": "as it is"}
 
-    application = Application(ApplicationSettings(name="shop"), outdir=tmp_path / "shop")
-    phase = Phase(application, "all")
-    k8s.KubeConfigMap(phase, "text", metadata=k8s.ObjectMeta(name="text", namespace="shop"), data={"text": text})
-    with pytest.raises(TreeError, match=r"ConfigMap text has '.*' in data\.text, which kubectl would not read"):
-        application.synth()
+    for number, text in enumerate(MISREAD):
+        application = Application(ApplicationSettings(name="shop"), outdir=tmp_path / f"shop-{number}")
+        phase = Phase(application, "all")
+        k8s.KubeConfigMap(phase, "text", metadata=k8s.ObjectMeta(name="text", namespace="shop"), data={"text": text})
+        with pytest.raises(TreeError, match=r"ConfigMap text has '.*' in data\.text, which kubectl would not read"):
+            application.synth()
 
 
 def test_of_a_change_kubectl_shows_the_change_and_sends_it(
@@ -199,12 +203,13 @@ def test_of_a_change_kubectl_shows_the_change_and_sends_it(
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory, needs_kubectl: Path) -> KubernetesApi:
+def dev(tmp_path_factory: pytest.TempPathFactory, manifests: Manifests, needs_kubectl: Path) -> KubernetesApi:
     """A server to which kubectl deployed dev."""
     with KubernetesApi() as server:
         environment = kubeconfig(tmp_path_factory.mktemp("dev"), {"minikube": server.url}, current="minikube")
         command: Sequence[str | Path] = [needs_kubectl, "--namespace", NAMESPACE, *APPLY, "dist/dev"]
         subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=60)
+    assert exact(sent(server)) == exact(manifests("dev"))
     return server
 
 
@@ -303,6 +308,7 @@ def test_the_operators_commands_deploy_dev_from_nothing_and_bring_back_what_was_
     capfd: pytest.CaptureFixture[str],
     long: bool,
 ) -> None:
+    """What each command tells kubectl, the tests of operations show: unless all is to be tried, the first is enough."""
     environment = kubeconfig(tmp_path, {"kind": api.url, "nobody": "http://127.0.0.1:1"}, current="nobody")
     values = tmp_path / ".env"
     values.touch(0o600)
@@ -324,19 +330,20 @@ def test_the_operators_commands_deploy_dev_from_nothing_and_bring_back_what_was_
     operate("setup", "--confirm=dev", f"--env-file={values}")
     secrets = {name: secret["data"] for (kind, _, name), secret in api.objects.items() if kind == "Secret"}
     assert base64.b64decode(secrets["ai-interviewer-claude"]["api-key"]).decode() == "one-of-a-test"
+    if not long:
+        return
     before = len(sent(api))
     operate("deploy", "--confirm=dev")
     applied = sorted(map(exact, sent(api)[before:]))
     assert applied == sorted(map(exact, manifests("dev")))
     assert "dev is as rendered" in operate("diff")
 
-    if long:  # that what is applied is forced, other tests show of kubectl, and of the commands
-        backend = ("Deployment", NAMESPACE, "ai-interviewer-backend")
-        deployed = api.objects[backend]["spec"]
-        succeed(kubectl("--context=kind", "scale", BACKEND, "--replicas=0"))
-        operate("deploy", "--confirm=dev")
-        assert api.objects[backend]["spec"] == deployed
-        assert {name: api.objects["Secret", NAMESPACE, name]["data"] for name in secrets} == secrets
+    backend = ("Deployment", NAMESPACE, "ai-interviewer-backend")
+    deployed = api.objects[backend]["spec"]
+    succeed(kubectl("--context=kind", "scale", BACKEND, "--replicas=0"))
+    operate("deploy", "--confirm=dev")
+    assert api.objects[backend]["spec"] == deployed
+    assert {name: api.objects["Secret", NAMESPACE, name]["data"] for name in secrets} == secrets
 
 
 # --- what goes wrong ---

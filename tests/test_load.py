@@ -199,6 +199,7 @@ def test_a_step_that_fails_is_named_and_ends_the_interview(gateway: RunningGatew
     assert [one.name for one in found.steps] == order[: order.index(step) + 1]
 
 
+@pytest.mark.long  # as any step that fails
 def test_who_is_not_signed_in_gets_no_further(gateway: RunningGateway) -> None:
     found = load(gateway, until=reaches("sign in"), cookies="")
     assert (found.code, list(found.errors)) == (1, ["sign in: 302: nobody is signed in"])

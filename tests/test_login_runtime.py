@@ -20,6 +20,7 @@ from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from http.client import HTTPConnection
 from itertools import count, cycle
 from pathlib import Path
@@ -30,7 +31,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ai_interviewer import PROD, AiInterviewer
-from conftest import requires
+from conftest import ROOT, requires
 from gateway_harness import LOGIN, PREFIX, Answer, Request, Response, RunningGateway, StubUpstream, running_gateway
 from log_pipeline import Pipeline
 from mcpmesh_k8s import GitHub, Google, OAuth2ProxySettings, OpenIdConnect
@@ -202,7 +203,7 @@ class Browser:
 def provider(folder: Path) -> Generator[Provided, None, None]:
     """An OpenID provider that knows our people."""
     port = free_port()
-    words = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--host", LOCALHOST]
+    words = [sys.executable, str(ROOT / "tests/oidc_provider.py"), "--port", str(port), "--host", LOCALHOST]
     for person in PEOPLE:
         words += ["--user-claims", json.dumps(person)]
     log = folder / "provider.txt"
@@ -268,16 +269,18 @@ def login(
             yield pod
 
 
-def render(folder: Path, provider: Provider) -> list[Manifest]:
+@cache
+def render(provider: Provider) -> list[Manifest]:
     """Production, where this provider vouches."""
     assert isinstance(PROD.login, OAuth2ProxySettings)
-    return list(objects_of(AiInterviewer(replace(PROD, login=replace(PROD.login, provider=provider)), outdir=folder)))
+    settings = replace(PROD, login=replace(PROD.login, provider=provider))
+    return list(objects_of(AiInterviewer(settings, outdir="unused")))
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+def rendered() -> list[Manifest]:
     """Production, with a provider that can be played: nobody can play Google."""
-    return render(tmp_path_factory.mktemp("prod"), OpenIdConnect(issuer=ISSUER))
+    return render(OpenIdConnect(issuer=ISSUER))
 
 
 @pytest.fixture(scope="module")
@@ -372,7 +375,7 @@ def loads(settings: Mapping[str, str], folder: Path) -> subprocess.CompletedProc
 
 @pytest.mark.parametrize("asked", [Google(), GitHub(organization="acme"), OpenIdConnect(issuer=ISSUER)], ids=repr)
 def test_it_knows_every_variable_that_it_is_given(asked: Provider, tmp_path: Path) -> None:
-    manifest = find(render(tmp_path, asked), "Deployment", PREFIX + LOGIN)
+    manifest = find(render(asked), "Deployment", PREFIX + LOGIN)
     variables = pod_environment(manifest, LOGIN, secrets=SECRETS, loopback=Loopback())
     del variables["PATH"]
     assert all(name.startswith("OAUTH2_PROXY_") for name in variables)
@@ -666,9 +669,9 @@ class StandInForGitHub(StubUpstream):
     ],
 )
 def test_github_tells_groups_unasked_and_whoever_has_too_many_is_named(
-    tmp_path: Path, provided: Provided, teams: int, statuses: tuple[int, int], problem: str
+    provided: Provided, teams: int, statuses: tuple[int, int], problem: str
 ) -> None:
-    manifests = render(tmp_path, GitHub(organization="acme"))
+    manifests = render(GitHub(organization="acme"))
     with StandInForGitHub(teams) as github:
         place = f"http://{LOCALHOST}:{github.port}"
         elsewhere = {

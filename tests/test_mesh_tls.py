@@ -619,6 +619,7 @@ def check_by_blackbox(mesh: Running, certificate: Path, authority: Path | None =
 
 
 @needs_root
+@pytest.mark.long  # that who shows a certificate of another CA is refused, is asked above
 @requires("mesh_registry", "wget")
 def test_an_agent_of_another_ca_is_never_known(tmp_path: Path, needs_mesh3: Path) -> None:
     def check() -> None:

@@ -464,7 +464,8 @@ def test_the_backend_is_there(platform: Platform, ipv6: bool, at: str, runtime: 
         inside(ask)
 
 
-@pytest.mark.parametrize("ipv6", grid([True, False], short=[True]))
+@pytest.mark.long  # one that an assigned user runs, below, is asked the same
+@pytest.mark.parametrize("ipv6", [True, False])
 def test_an_agent_is_there_by_ipv4_and_not_by_ipv6(manifests: Manifests, ipv6: bool, runtime: Path) -> None:
     """What its Service says of it. The day this fails, the runtime listens on both."""
 
@@ -594,6 +595,7 @@ def test_an_assigned_user_serves_what_is_of_python(
             with of_python(on_openshift, name, source, path, ASSIGNED) as pod:
                 (port,) = pod.loopback.ports
                 assert status(LOCALHOST, port, "/" if name == "backend" else "/ready") == 200
+                assert not is_open(port, IPV6)
                 assert runs_as(pod) == "1000680000 0"
 
         inside(ask)
