@@ -42,6 +42,7 @@ from mcpmesh_k8s.kubernetes import (
     in_bytes,
     k8s,
     once,
+    one_line,
     port_number,
     read_script,
     variables,
@@ -152,6 +153,8 @@ class S3Target:
         port_number("S3Target.port", self.port)
         in_bytes("S3Target.scratch", self.scratch)
         bucket_name("S3Target.bucket", self.bucket)
+        if self.http_because:
+            one_line("S3Target.http_because", self.http_because, "Say in one line why it has no TLS.")
         if not _PREFIX.fullmatch(self.prefix):
             raise SettingError("S3Target.prefix", self.prefix, "Give folders with a slash, such as 'prod/'.")
 

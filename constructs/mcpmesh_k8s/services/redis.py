@@ -48,6 +48,7 @@ from mcpmesh_k8s.kubernetes import (
     dataclass,
     in_bytes,
     once,
+    one_line,
     read_script,
     store_certificate,
     variables,
@@ -207,6 +208,10 @@ class RedisUser:
         if self.name in (*_OWN_USERS, "trimmer", "dashboard", "exporter", "backup"):
             raise SettingError("RedisUser.name", self.name, "The server has one of this name. Give another.")
         where = f"of {self.name!r}"
+        if self.without_password_because:
+            one_line(
+                f"RedisUser.without_password_because {where}", self.without_password_because, "Say in one line why."
+            )
         if self.without_password_because and self.name != "default":
             raise SettingError(
                 f"RedisUser.without_password_because {where}",
