@@ -21,6 +21,7 @@ from mcpmesh_k8s import (
     Compute,
     Container,
     Database,
+    ExistingCertificates,
     ExistingSecrets,
     External,
     Image,
@@ -47,8 +48,10 @@ from mcpmesh_k8s import (
     Runtime,
     Secret,
     SecretFiles,
+    SecretKey,
     SecretSettings,
     SettingError,
+    StoreTls,
     Tempo,
     TempoSettings,
     TreeError,
@@ -561,6 +564,30 @@ def test_a_redis_with_tls_is_one_that_a_runtime_of_3_cannot_write_spans_to(tmp_p
     assert "shop-late has a REDIS_URL with TLS, which the runtime of MCP Mesh 3 is not built with" in said(V3)
     assert said(V3, tracing=False) == ""
     assert said(V0_5) == ""
+
+
+@pytest.mark.parametrize("stores", [(), ("postgres",)])
+def test_of_a_url_that_nobody_sees_the_application_says_whether_it_is_of_tls(
+    tmp_path: Path, stores: tuple[str, ...]
+) -> None:
+    """Whose stores all speak TLS has no other Redis than that."""
+    url = Variable(name="REDIS_URL", value=SecretKey(secret="cache", key="url", existing=True))
+    cache = External(name="cache", hosts=("cache.example.com",), port=6380, peer=Internet(), introduction=(url,))
+    transit = StoreTls(certificates=ExistingCertificates(), stores=stores)
+
+    def said(release: MeshRelease, *, tracing: bool = True) -> str:
+        settings = ApplicationSettings(name="shop", mesh=Mesh(release=release), transit=transit)
+        application = Application(settings, outdir=tmp_path / f"{release.name}{tracing}")
+        agent = AgentSettings(name="late", code=CODE, compute=SMALL, module="late", tracing=tracing)
+        Agent(Phase(application, "all"), agent).connects_to(cache)
+        with pytest.raises(TreeError) as caught:
+            application.manifests()
+        return str(caught.value)
+
+    expected = "shop-late has its REDIS_URL from <cache/url>, and all stores are said to speak TLS"
+    assert (expected in said(V3)) is (not stores)
+    assert "REDIS_URL" not in said(V3, tracing=False)
+    assert "REDIS_URL" not in said(V0_5)
 
 
 def named_in(runtime: Path) -> set[str]:

@@ -2166,6 +2166,7 @@ CASES: dict[type[DataclassInstance], Case] = {
         variables=HINT,
         trial=HINT,
         volumes=(Scratch(name="more", mount_path="/more"),),
+        most=Amount(disk=3 * 2**30),
     ),
     ClaimTarget: case(
         ClaimTarget(size="1Gi"),
@@ -2373,6 +2374,20 @@ def test_no_field_can_be_assigned() -> None:
                 setattr(value, name, None)
 
     for_each_value(is_frozen)
+
+
+def test_no_time_is_longer_than_a_program_counts() -> None:
+    """A unit at the end of a field's name says that it is one. Programs of Go end after 292 years."""
+    years = {"seconds": 31_536_000, "minutes": 525_600, "hours": 8760, "days": 365}
+
+    def ends(value: DataclassInstance) -> None:
+        for field in fields(value):
+            unit = years.get(field.name.rpartition("_")[2])
+            if unit and isinstance(getattr(value, field.name), int):
+                with pytest.raises(SettingError, match=str(292 * unit)):
+                    replace(value, **{field.name: 292 * unit})
+
+    for_each_value(ends)
 
 
 def test_fields_are_given_by_name() -> None:

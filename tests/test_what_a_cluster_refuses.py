@@ -16,6 +16,7 @@ import pytest
 from conftest import at_each
 from mcpmesh_k8s import (
     AddressRange,
+    Age,
     Agent,
     AgentSettings,
     Alertmanager,
@@ -30,17 +31,21 @@ from mcpmesh_k8s import (
     BucketSettings,
     Budget,
     BuiltImage,
+    CertManager,
+    Claim,
     ClaimTarget,
     Component,
     Compute,
     ConfigMapKey,
     ConfigMapProjection,
     Container,
+    Csi,
     Dashboards,
     DashboardsSettings,
     Database,
     DevIdentity,
     DownwardApiProjection,
+    Exec,
     ExistingConfigMap,
     ExistingSecrets,
     Exposure,
@@ -55,12 +60,16 @@ from mcpmesh_k8s import (
     Google,
     Grafana,
     HostNetwork,
+    HttpGet,
     IdentityHeaders,
     Image,
     IngressExposure,
     IngressNginx,
     Internet,
     IssuedKey,
+    Limits,
+    LogDestination,
+    Longhorn,
     Manifest,
     Mesh,
     MeshRelease,
@@ -73,11 +82,13 @@ from mcpmesh_k8s import (
     Namespace,
     NamespacePods,
     NamespaceSettings,
+    Nodes,
     NoLogin,
     NoProbes,
     OAuth2Proxy,
     OAuth2ProxySettings,
     OtherController,
+    Persistent,
     Phase,
     PodExtras,
     Port,
@@ -85,8 +96,10 @@ from mcpmesh_k8s import (
     PostgresSettings,
     Probe,
     Projected,
+    PrometheusSettings,
     RandomKey,
     RateLimit,
+    Readiness,
     Redis,
     RedisSettings,
     Registry,
@@ -97,6 +110,7 @@ from mcpmesh_k8s import (
     S3Media,
     S3Storage,
     S3Target,
+    Schedule,
     Scratch,
     Secret,
     SecretFiles,
@@ -104,14 +118,18 @@ from mcpmesh_k8s import (
     SecretSettings,
     ServiceAccountTokenProjection,
     SettingError,
+    ShippedLogs,
+    SpanMetrics,
     StatefulWorkload,
     StoreBackup,
     Target,
     TcpSocket,
     Tls,
+    TraceLimits,
     Traefik,
     TreeError,
     User,
+    Variable,
     Workload,
     WorkloadSettings,
     images,
@@ -119,6 +137,7 @@ from mcpmesh_k8s import (
     variables,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
+from reading import objects_of
 from registry_room import ROOM
 from test_settings import GRAFANA, LOGIN, MINIO, POSTGRES, REDIS, TOLD
 
@@ -259,8 +278,8 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         "PostgresSettings.databases: ()",
     ),
     "a number of seconds that is cut to another": (
-        lambda: Probe(check=TcpSocket(), period_seconds=10**10).render(),
-        "k8s.Probe.period_seconds: 10000000000 was given. Give a value of type int below 2147483648.",
+        lambda: Probe(check=TcpSocket(), period_seconds=2**31).render(),
+        "k8s.Probe.period_seconds: 2147483648 was given. Give a value of type int below 2147483648.",
     ),
     "a variable that cannot be": (
         lambda: replace(PRICES, url_variable="prices-url"),
@@ -269,6 +288,97 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "one for the address that people type": (
         lambda: WorkloadSettings(name="web", container=ASKED, public_url_variable="public url"),
         "web public_url_variable: 'public url'",
+    ),
+    "a variable that ends in its middle": (
+        lambda: Variable(name="HINT", value="a\0b"),
+        "Variable.value of HINT: 'HINT=a\\x00b' was given. Leave the NUL out",
+    ),
+    "an argument that does": (lambda: replace(WEB, args=("--a", "\0")), "Container 'web' command and args: '\\x00'"),
+    "a command that does": (lambda: replace(WEB, command=("sh\0",)), "Container 'web' command and args"),
+    "a question of the kubelet that does": (lambda: Exec(command=("a\0",)), "Exec.command: 'a\\x00'"),
+    "one of who waits": (lambda: Readiness(command=("a",), advice="\0"), "Readiness: '\\x00'"),
+    "a variable that Linux does not take": (
+        lambda: Variable(name="HINT", value="ä" * 65534),
+        "Variable.value of HINT: '131073 bytes' was given. Linux takes 131071 at most.",
+    ),
+    "an argument that it does not take": (lambda: replace(WEB, args=("x" * 131072,)), "'131072 bytes' was given."),
+    "a folder of two lines": (lambda: replace(WEB, working_directory="/a\n"), "Container 'web' working_directory"),
+    "a path that nobody asks for": (lambda: HttpGet(path="/health\n"), "HttpGet.path: '/health\\n' was given."),
+    "a path with a blank": (lambda: HttpGet(path="/my health"), "Give a path without blanks"),
+    "a reason of blanks for a root that is written": (
+        lambda: replace(WEB, writable_root_because=" "),
+        "Container 'web' writable_root_because: ' '",
+    ),
+    "one for a tag that moves": (
+        lambda: Image(repository="acme/x", tag="latest", exact_because="\n"),
+        "Image.exact_because of acme/x",
+    ),
+    "one for keys that anybody sees": (
+        lambda: S3Target(host="s3.example.com", bucket="backups", http_because=" "),
+        "S3Target.http_because: ' '",
+    ),
+    "one for nobody who asks": (lambda: NoProbes(because="It is\nso."), "NoProbes.because"),
+    "a place in a store of two lines": (
+        lambda: ExternalSecrets(store="vault", prefix="shop\n"),
+        "ExternalSecrets.prefix: 'shop\\n'",
+    ),
+    "a name in it": (
+        lambda: SecretSettings(name="x", keys=("a",), source=ExistingSecrets(), remote_key=" "),
+        "SecretSettings.remote_key of 'x'",
+    ),
+    "a zone that the machine alone has": (
+        lambda: Schedule(cron="0 3 * * *", time_zone="posix/Europe/Berlin"),
+        "Schedule.time_zone: 'posix/Europe/Berlin'",
+    ),
+    "one with leap seconds": (
+        lambda: Schedule(cron="0 3 * * *", time_zone="right/Etc/UTC"),
+        "Schedule.time_zone: 'right/Etc/UTC'",
+    ),
+    "the machine's own": (lambda: Schedule(cron="0 3 * * *", time_zone="localtime"), "Schedule.time_zone: 'localtime'"),
+    "an hour in the digits of others": (lambda: Schedule(cron="0 \u0663 * * *"), "Schedule.cron hour"),
+    "CPU in the digits of others": (lambda: Compute(cpu="\u0663", memory="1Gi"), "Compute.cpu"),
+    "more bytes than anybody counts": (lambda: Claim(size="8Ei"), "Claim.size of 'data': '8Ei' was given. Give less"),
+    "samples of a thousand years": (
+        lambda: PrometheusSettings(retention_days=365_000),
+        "PrometheusSettings.retention_days: 365000 was given. Give at most 36500, which is 100 years.",
+    ),
+    "a certificate of a thousand years": (
+        lambda: CertManager(issuer="ca", duration="8760000h"),
+        "Give at most '876000h', which is 100 years.",
+    ),
+    "more connections than nginx takes": (
+        lambda: Limits(connections=65536),
+        "Limits.connections: 65536 was given. Give 1 to 65535.",
+    ),
+    "more workers than it starts": (
+        lambda: replace(gateway_at("shop.example.com"), workers=1025),
+        "GatewaySettings.workers: 1025 was given. Give 1 to 1024.",
+    ),
+    "more requests than it counts": (lambda: RateLimit(per_second=10**12), "at most 1000000000 of each"),
+    "more nodes than a cluster has": (
+        lambda: Nodes(count=5001, cpu="4", memory="8Gi", ephemeral_storage="20Gi"),
+        "Nodes.count: 5001 was given. Give 1 to 5000",
+    ),
+    "more copies than Longhorn makes": (lambda: Longhorn(secret="key", replicas=21), "Longhorn.replicas: 21"),
+    "more spans than Tempo counts": (
+        lambda: TraceLimits(megabytes_per_second=10**13),
+        "TraceLimits.megabytes_per_second: 10000000000000 was given. Give 1 to 1000000000.",
+    ),
+    "more series than it does": (lambda: SpanMetrics(series=2**32), "SpanMetrics.series: 4294967296"),
+    "durations without an end": (lambda: SpanMetrics(buckets=(1.0, float("inf"))), "SpanMetrics.buckets: (1.0, inf)"),
+    "durations that are no numbers": (lambda: SpanMetrics(buckets=(float("nan"),)), "SpanMetrics.buckets: (nan,)"),
+    "a driver that is too long": (lambda: Csi(mount_path="/csi", driver="x" * 64), "Csi.driver"),
+    "a store of logs without an address": (
+        lambda: LogDestination(url="logs.example.com", reached=dialled("logs.example.com")),
+        "LogDestination.url: 'logs.example.com'",
+    ),
+    "a name that ends before its password": (
+        lambda: ShippedLogs(url="https://logs.example.com/push", username="a:b"),
+        "ShippedLogs.username: 'a:b'",
+    ),
+    "a tenant of two lines": (
+        lambda: ShippedLogs(url="https://logs.example.com/push", tenant="a\n"),
+        "ShippedLogs.tenant: 'a\\n'",
     ),
     "an answer that comes before it is asked for": (
         lambda: WorkloadSettings(name="web", container=ASKED, answer_seconds=-1),
@@ -308,6 +418,14 @@ TAKEN: dict[str, Callable[[], object]] = {
     "files in folders": lambda: Files(
         mount_path="/etc/x", files=(File(path="a/b", content="1"), File(path="a/c", content="2"))
     ),
+    "a variable of all kinds of text": lambda: Variable(name="HINT", value="Gr\u00fc\u00df\n\t\u4f60\u597d \U0001f44b"),
+    "the longest variable": lambda: Variable(name="HINT", value="x" * 131066),
+    "a zone that is a rule": lambda: Schedule(cron="0 3 * * *", time_zone="EST5EDT"),
+    "a zone of three parts": lambda: Schedule(cron="0 3 * * *", time_zone="America/Argentina/Buenos_Aires"),
+    "samples of a hundred years": lambda: PrometheusSettings(retention_days=36500),
+    "a claim of petabytes": lambda: Claim(size="2Pi"),
+    "the most that nginx takes": lambda: Limits(connections=65535),
+    "a store of logs without a name": lambda: ShippedLogs(url="https://logs.example.com/push", tenant="team-a"),
     "a label with a prefix": lambda: DownwardApiProjection(
         path="app", field_path="metadata.labels['app.kubernetes.io/name']"
     ),
@@ -661,6 +779,80 @@ def test_a_drill_without_its_script_is_refused(tmp_path: Path) -> None:
     StoreBackup(shop.phase, web, "http", nightly, program)
     with pytest.raises(SettingError, match=r"BackupProgram.files: \['take.sh'\] was given. Give File\(path='try.sh'"):
         StoreBackup(shop.phase, web, "http", replace(nightly, drill=RestoreDrill()), program)
+
+
+def drills_of(folder: Path, drill: RestoreDrill, backup: Backup) -> dict[str, tuple[str, ...]]:
+    """The drills of three stores whose data may become 6Gi, 341Mi and 8Gi: scratch space, and the memory limit."""
+    shop = Shop(folder)
+
+    def secret(name: str, *keys: str | IssuedKey) -> Secret:
+        return Secret(shop.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
+
+    for one in (backup.target, backup.encryption):
+        if isinstance(one, (S3Target, Age)):
+            secret(one.secret, *one.secret_keys)
+    tried = replace(backup, drill=drill)
+    compute = Compute(cpu="100m", memory="512Mi")
+    database = Database(name="shop", roles=("shop",))
+    postgres = PostgresSettings(image=images.POSTGRES, compute=compute, size="6Gi", databases=(database,), backup=tried)
+    redis = RedisSettings(image=images.REDIS, compute=compute, storage=Persistent(size="4Gi"), backup=tried)
+    minio = MinioSettings(image=images.MINIO, compute=compute, size="8Gi", backup=tried)
+    Postgres(shop.phase, postgres, secret("postgres", *postgres.secret_keys))
+    Redis(shop.phase, redis, secret("redis", *redis.secret_keys))
+    Minio(shop.phase, minio, secret("minio", *minio.secret_keys))
+    found: dict[str, tuple[str, ...]] = {}
+    rendered: list[Any] = list(objects_of(shop.application))
+    for manifest in rendered:
+        name = manifest["metadata"]["name"]
+        if manifest["kind"] == "CronJob" and name.endswith("-drill"):
+            pod = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+            empty = [one for one in pod["volumes"] if one["name"] in ("scratch", "backups") and "emptyDir" in one]
+            rooms = [one["emptyDir"]["sizeLimit"] for one in empty]
+            found[name] = (*rooms, pod["containers"][0]["resources"]["limits"]["memory"])
+    return found
+
+
+def test_a_drill_has_room_for_all_that_its_store_may_hold(tmp_path: Path) -> None:
+    claim, bucket = ClaimTarget(size="20Gi"), S3Target(host="s3.example.com", bucket="backups")
+    sealed = Age(
+        recipients=("age1qhjjyqga2x7ke3tr7yzw2myccp42yfxtfedr3xenrhkq8mfhuyuq6rljy0",),
+        image=Image(repository="acme/age", tag="1.3.2"),
+    )
+    assert drills_of(tmp_path / "claim", RestoreDrill(), Backup(target=claim)) == {
+        "shop-postgres-drill": ("6Gi", "256Mi"),
+        "shop-redis-drill": ("2Gi", "374Mi"),
+        "shop-minio-drill": ("2Gi", "256Mi"),
+    }
+    assert drills_of(tmp_path / "bucket", RestoreDrill(), Backup(target=bucket, encryption=sealed)) == {
+        "shop-postgres-drill": ("12Gi", "12Gi", "256Mi"),
+        "shop-redis-drill": ("2Gi", "2Gi", "374Mi"),
+        "shop-minio-drill": ("16Gi", "16Gi", "256Mi"),
+    }
+    larger = RestoreDrill(scratch="7Gi", compute=Compute(cpu="100m", memory="1Gi"))
+    assert drills_of(tmp_path / "larger", larger, Backup(target=claim)) == {
+        "shop-postgres-drill": ("7Gi", "1Gi"),
+        "shop-redis-drill": ("7Gi", "1Gi"),
+        "shop-minio-drill": ("7Gi", "1Gi"),
+    }
+
+
+@at_each(
+    ("drill", "said"),
+    [
+        (
+            RestoreDrill(scratch="5Gi"),
+            "RestoreDrill.scratch of 'postgres': '5Gi' was given. The data of the store may become 6Gi",
+        ),
+        (
+            RestoreDrill(compute=Compute(cpu="100m", memory="256Mi")),
+            "RestoreDrill.compute memory of 'redis': '256Mi' was given. The data of the store may become 374Mi",
+        ),
+    ],
+)
+def test_a_drill_without_that_room_is_refused(tmp_path: Path, drill: RestoreDrill, said: str) -> None:
+    with pytest.raises(SettingError) as refusal:
+        drills_of(tmp_path, drill, Backup(target=ClaimTarget(size="20Gi")))
+    assert said in str(refusal.value)
 
 
 def test_what_is_of_another_application_is_refused_where_it_is_given(tmp_path: Path) -> None:

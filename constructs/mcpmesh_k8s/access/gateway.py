@@ -42,6 +42,9 @@ _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)+(?!\d+$){_LABEL}")
 """A name, and no address: an Ingress and an HTTPRoute take none."""
 
+_MOST_WORKERS = 1024
+"""nginx starts no more (``NGX_MAX_PROCESSES``)."""
+
 _LISTEN = 8080
 _METRICS = 9145
 _HEALTH = "/-/healthy"
@@ -119,8 +122,8 @@ class GatewaySettings(WorkloadOptions):
         for email in self.administrators:
             if not EMAIL.fullmatch(email):
                 raise SettingError("GatewaySettings.administrators", email, "Give addresses, such as 'me@example.com'.")
-        if self.workers < 1:
-            raise SettingError("GatewaySettings.workers", self.workers, "Give 1 or more.")
+        if not 1 <= self.workers <= _MOST_WORKERS:
+            raise SettingError("GatewaySettings.workers", self.workers, f"Give 1 to {_MOST_WORKERS}.")
 
     @property
     def hosts(self) -> tuple[str, ...]:

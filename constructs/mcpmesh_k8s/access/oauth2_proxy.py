@@ -117,7 +117,7 @@ class OpenIdConnect:
 
     def __post_init__(self) -> None:
         """Refuse an issuer that anyone on the way could play."""
-        if not re.fullmatch(r"https://[a-z0-9.-]+(:\d+)?(/[\w./~-]*)?", self.issuer):
+        if not re.fullmatch(r"https://[a-z0-9.-]+(:\d+)?(/[\w./~-]*)?", self.issuer, re.ASCII):
             raise SettingError(
                 "OpenIdConnect.issuer", self.issuer, "Give an https URL, such as 'https://id.example.com'."
             )

@@ -51,6 +51,13 @@ class Audience(Choice):
     ADMINISTRATOR = "administrator", "Those whom the gateway's settings name."
 
 
+_MOST_REQUESTS = 10**9
+"""nginx counts requests in thousandths, and a minute of them."""
+
+_MOST_CONNECTIONS = 65535
+"""nginx takes no greater ``limit_conn``."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RateLimit:
     """How many requests one client may make.
@@ -68,9 +75,11 @@ class RateLimit:
 
     def __post_init__(self) -> None:
         """Refuse a limit that lets nothing through."""
-        if self.per_second < 1 or self.burst < 0:
+        if not 1 <= self.per_second <= _MOST_REQUESTS or not 0 <= self.burst <= _MOST_REQUESTS:
             raise SettingError(
-                "RateLimit", (self.per_second, self.burst), "Give 1 a second or more, and no negative burst."
+                "RateLimit",
+                (self.per_second, self.burst),
+                f"Give 1 a second or more, and no negative burst; at most {_MOST_REQUESTS} of each.",
             )
 
 
@@ -92,8 +101,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         """Refuse a limit that lets nothing through."""
-        if self.connections < 1:
-            raise SettingError("Limits.connections", self.connections, "Give 1 or more.")
+        if not 1 <= self.connections <= _MOST_CONNECTIONS:
+            raise SettingError("Limits.connections", self.connections, f"Give 1 to {_MOST_CONNECTIONS}.")
         if not 4 <= self.head_kb <= 64:
             raise SettingError("Limits.head_kb", self.head_kb, "Give 4 to 64: a cookie alone may have 4.")
 

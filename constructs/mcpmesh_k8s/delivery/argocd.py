@@ -23,11 +23,11 @@ from mcpmesh_k8s.kubernetes import (
     scaled_by,
 )
 
-_REPOSITORY = re.compile(r"(https://|ssh://([\w.-]+@)?|[\w.-]+@)[A-Za-z0-9.-]+(:\d+)?[:/][\w./~-]+")
+_REPOSITORY = re.compile(r"(https://|ssh://([\w.-]+@)?|[\w.-]+@)[A-Za-z0-9.-]+(:\d+)?[:/][\w./~-]+", re.ASCII)
 _CREDENTIALS = re.compile(r"https?://[^/]*@|ssh://[^/@]*:[^/]*@")
-_REVISION = re.compile(r"[A-Za-z0-9][\w./+-]*")
-_SERVER = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[\w./-]*)?")
-_LABEL = re.compile(r"[A-Za-z0-9]([\w./-]*[A-Za-z0-9])?")
+_REVISION = re.compile(r"[A-Za-z0-9][\w./+-]*", re.ASCII)
+_SERVER = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[\w./-]*)?", re.ASCII)
+_LABEL = re.compile(r"[A-Za-z0-9]([\w./-]*[A-Za-z0-9])?", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)

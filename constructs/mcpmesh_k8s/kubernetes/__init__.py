@@ -23,7 +23,7 @@ from .image import Image
 from .issuer import CertificateSource, CertManager, ExistingCertificates
 from .labels import own_annotations, own_labels
 from .manifest import Manifest, Objects, at, containers_of, each, name_of, template_of
-from .names import dns_label, dns_subdomain, once
+from .names import dns_label, dns_subdomain, once, one_line
 from .namespace import Namespace, NamespaceSettings
 from .network import (
     AddressRange,
@@ -304,6 +304,7 @@ __all__ = [
     "monitoring",
     "name_of",
     "once",
+    "one_line",
     "own_annotations",
     "own_labels",
     "place_of",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .api import k8s
 from .endpoint import port_number
 from .errors import SettingError
-from .names import once
+from .names import once, one_line
 from .network import AddressRange, Peer
 from .storage import Volume
 
@@ -72,8 +72,7 @@ class ApiAccess:
 
     def __post_init__(self) -> None:
         """Refuse access without a reason, and access to nothing."""
-        if not self.because.strip():
-            raise SettingError("ApiAccess.because", self.because, "Say why the pod needs it.")
+        one_line("ApiAccess.because", self.because, "Say why the pod needs it, in one line.")
         if not (self.rules or self.cluster_rules):
             raise SettingError("ApiAccess.rules", self.rules, "Give what it may read.")
 

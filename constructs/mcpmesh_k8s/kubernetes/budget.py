@@ -12,6 +12,9 @@ from .packing import Room
 from .quantity import Amount, in_bytes, millicores
 from .values import dataclass
 
+_MOST_NODES = 5000
+"""Kubernetes' own bound."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Nodes:
@@ -38,8 +41,8 @@ class Nodes:
 
     def __post_init__(self) -> None:
         """Refuse nodes that there cannot be."""
-        if self.count < 1:
-            raise SettingError("Nodes.count", self.count, "Give 1 or more.")
+        if not 1 <= self.count <= _MOST_NODES:
+            raise SettingError("Nodes.count", self.count, f"Give 1 to {_MOST_NODES}: Kubernetes bears no more.")
         if self.pods < 1:
             raise SettingError("Nodes.pods", self.pods, "Give 1 or more, such as 110.")
         if not 1 <= self.zones <= self.count:

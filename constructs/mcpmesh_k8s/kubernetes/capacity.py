@@ -6,7 +6,7 @@ pods, and all pods of its own priority or a higher one.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from .budget import Budget, FreeNode
@@ -103,8 +103,7 @@ class Capacity:
     @property
     def shares(self) -> tuple[Share, ...]:
         """What each workload has, the most important first."""
-        domains = dict.fromkeys(place.domain for place in self._places)
-        losses = [[place for place in self._places if place.domain != domain] for domain in domains]
+        losses = self._losses()
         surges = Counter(self._kinds[pod] for pod in self._surging)
         found: dict[_Kind, tuple[int, int, int | None]] = {}
         for kind in self._present:
@@ -126,6 +125,17 @@ class Capacity:
             for pod in order
             for steady, rolled_out, left in [found[self._kinds[pod]]]
         )
+
+    def _losses(self) -> list[list[FreeNode]]:
+        """What is left when any one is lost, node or zone: once of those that are alike."""
+        domains = defaultdict[str, list[FreeNode]](list)
+        for place in self._places:
+            domains[place.domain].append(place)
+        alike = {
+            frozenset(Counter((place.room, place.labels) for place in lost).items()): domain
+            for domain, lost in domains.items()
+        }
+        return [[place for place in self._places if place.domain != domain] for domain in alike.values()]
 
     def problems(self) -> Iterator[str]:
         """Every promise that cannot be kept, a sentence each."""

@@ -6,13 +6,13 @@ from .api import k8s
 from .endpoint import Port
 from .errors import SettingError
 from .image import Image
-from .names import dns_label, once
+from .names import dns_label, once, one_line
 from .probe import HttpGet, NoProbes, Probes, TcpSocket
 from .quantity import Amount, Compute
 from .signals import line_pattern
 from .storage import Volume
 from .values import dataclass
-from .variable import Variable
+from .variable import Variable, told
 
 _UNTIL_QUIET = """\
 sleep "$0"
@@ -106,7 +106,13 @@ class Container:
         once(f"{where} mount path", [volume.mount_path for volume in self.volumes])
         if self.command and not self.command[0]:
             raise SettingError(f"{where} command", self.command, "Begin with a program.")
-        if self.working_directory and not self.working_directory.startswith("/"):
+        for word in (*self.command, *self.args):
+            told(f"{where} command and args", word)
+        if self.writable_root_because:
+            one_line(f"{where} writable_root_because", self.writable_root_because, "Say why, in one line.")
+        if self.working_directory and not (
+            self.working_directory.startswith("/") and self.working_directory.isprintable()
+        ):
             raise SettingError(
                 f"{where} working_directory", self.working_directory, "Give a whole path, with '/' first."
             )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from .errors import SettingError
+from .names import one_line
 from .values import dataclass
 
 _HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d+)?"
 _PART = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"({_HOST}/)?{_PART}(/{_PART})*")
+_REPOSITORY = re.compile(rf"({_HOST}/)?{_PART}(/{_PART})*", re.ASCII)
 _LONGEST = 255
 """As runtimes of containers read a name (github.com/distribution/reference)."""
 
@@ -68,6 +69,8 @@ class Image:
                 self.tag,
                 "Give an exact tag, such as '0.5.3', or a digest.",
             )
+        if self.exact_because:
+            one_line(f"Image.exact_because of {self.repository}", self.exact_because, "Say in one line why.")
         if not self.digest and not self.exact_because and not _EXACT.fullmatch(self.tag):
             raise SettingError(
                 f"Image.tag of {self.repository}",

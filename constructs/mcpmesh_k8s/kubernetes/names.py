@@ -61,3 +61,15 @@ def once(where: str, values: Sequence[str | int]) -> None:
     for index, value in enumerate(values):
         if value in values[:index]:
             raise SettingError(where, value, "It is given twice. Give each one its own.")
+
+
+def one_line(where: str, text: str, advice: str) -> None:
+    """Refuse what says nothing to people, or is more than a line."""
+    if not text.strip() or not text.isprintable():
+        raise SettingError(where, text, advice)
+
+
+def url_path(where: str, path: str) -> None:
+    """Refuse what no client asks for as it stands."""
+    if not path.startswith("/") or not path.isprintable() or " " in path:
+        raise SettingError(where, path, "Give a path without blanks, such as '/health'.")

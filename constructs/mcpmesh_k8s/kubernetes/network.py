@@ -12,7 +12,7 @@ from .endpoint import port_number
 from .errors import SettingError
 from .labels import label_pairs
 from .manifest import Manifest
-from .names import dns_label
+from .names import dns_label, one_line
 from .storage import Volume
 from .values import dataclass
 from .variable import Variable
@@ -278,8 +278,7 @@ class External:
 
     def __post_init__(self) -> None:
         """Refuse one without a name or a place, and check the port."""
-        if not self.name.strip() or not self.name.isprintable():
-            raise SettingError("External.name", self.name, "Say what people call it, in one line.")
+        one_line("External.name", self.name, "Say what people call it, in one line.")
         for host in self.hosts:
             # An address of IPv6 stands here as in a URL, or without its brackets.
             if not _HOST.fullmatch(host) and not is_address(host.strip("[]")):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import accumulate
 
 from .quantity import Amount
 from .values import dataclass
@@ -44,13 +45,16 @@ def surely_fits(one: Amount, others: Mapping[Amount, int], nodes: Sequence[Room]
     still -= _most_shut([pods for _, pods in opened], sum(others.values()))
     if still < 1:
         return False
-    by_cpu = sorted(left.cpu + 1 for left, _ in opened)
-    by_memory = sorted(left.memory + 1 for left, _ in opened)
+    by_cpu = _sums(left.cpu + 1 for left, _ in opened)
+    by_memory = _sums(left.memory + 1 for left, _ in opened)
     # Those first that bring much CPU for the memory that goes with it.
     pods = sorted(others.items(), key=lambda entry: Fraction(entry[0].cpu, entry[0].memory), reverse=True)
-    return not any(
-        _can_give(pods, cpu=sum(by_cpu[:count]), memory=sum(by_memory[: still - count])) for count in range(still + 1)
-    )
+    return not any(_can_give(pods, cpu=by_cpu[count], memory=by_memory[still - count]) for count in range(still + 1))
+
+
+def _sums(needed: Iterable[int]) -> list[int]:
+    """What it takes to shut none, the one that needs least, the two that do, and so on."""
+    return list(accumulate(sorted(needed), initial=0))
 
 
 def _most_shut(needed: Sequence[int], given: int) -> int:

@@ -12,7 +12,7 @@ from typing import Literal
 from .api import Struct, k8s
 from .errors import SettingError
 from .manifest import Manifest, name_of, title
-from .names import once
+from .names import once, one_line
 from .values import dataclass
 
 _API_MINOR = 27
@@ -73,8 +73,7 @@ class Patch:
     def __post_init__(self) -> None:
         """Refuse what is no change, what may not be changed, and a change without a reason."""
         where = f"Patch of {self.kind} {self.path}"
-        if not self.because.strip() or not self.because.isprintable():
-            raise SettingError(f"{where} because", self.because, "Say in one line why no setting does.")
+        one_line(f"{where} because", self.because, "Say in one line why no setting does.")
         if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", self.kind):
             raise SettingError("Patch.kind", self.kind, "Give a kind of object, such as 'Deployment'.")
         if self.kind in _NO_KINDS:

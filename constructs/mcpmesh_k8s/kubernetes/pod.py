@@ -17,7 +17,7 @@ from .endpoint import Endpoint, Port
 from .errors import SettingError
 from .extras import PodExtras, require_ending
 from .manifest import Manifest
-from .names import dns_label, once
+from .names import dns_label, once, url_path
 from .network import (
     External,
     Listener,
@@ -45,7 +45,7 @@ from .signals import MetricsEndpoint
 from .storage import Claim, Files, Volume
 from .transit import TlsClient
 from .values import dataclass
-from .variable import SecretKey, Variable, variables
+from .variable import SecretKey, Variable, told, variables
 
 WAIT = (
     'until said="$(timeout 5 "$@" 2>&1)"; do '
@@ -172,6 +172,8 @@ class Readiness:
         """Refuse a command that is none."""
         if not self.command:
             raise SettingError("Readiness.command", self.command, "Give a program and its arguments.")
+        for word in (*self.command, self.what, self.advice):
+            told("Readiness", word)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,8 +227,7 @@ class HttpCheck:
     def __post_init__(self) -> None:
         """Refuse a check that asks for nothing."""
         dns_label("HttpCheck.name", self.name)
-        if not self.path.startswith("/"):
-            raise SettingError(f"HttpCheck.path of {self.name!r}", self.path, "Give a path, such as '/health'.")
+        url_path(f"HttpCheck.path of {self.name!r}", self.path)
         if isinstance(self.target, External) and not self.target.hosts:
             raise SettingError(
                 f"HttpCheck.target of {self.name!r}", self.target.name, "Give it the host that is asked: hosts=(…,)."

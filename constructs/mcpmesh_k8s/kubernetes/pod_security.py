@@ -11,7 +11,7 @@ from typing import Literal
 
 from .errors import SettingError
 from .manifest import at, each
-from .names import dns_subdomain
+from .names import dns_subdomain, one_line
 from .values import dataclass
 
 Level = Literal["restricted", "baseline", "privileged"]
@@ -61,8 +61,7 @@ class PodSecurityException:
         dns_subdomain("PodSecurityException.workload", self.workload)
         if self.level not in ("baseline", "privileged"):
             raise SettingError("PodSecurityException.level", self.level, "Give 'baseline' or 'privileged'.")
-        if not self.because.strip() or not self.because.isprintable():
-            raise SettingError("PodSecurityException.because", self.because, "Say in one line why less will not do.")
+        one_line("PodSecurityException.because", self.because, "Say in one line why less will not do.")
 
 
 def violations(template: Mapping[str, object], level: Level) -> Iterator[str]:

@@ -6,7 +6,9 @@ from typing import Literal
 
 from .api import k8s
 from .errors import SettingError
+from .names import one_line, url_path
 from .values import dataclass
+from .variable import told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +27,7 @@ class HttpGet:
 
     def __post_init__(self) -> None:
         """Refuse a path that is not one, and a scheme that the kubelet does not speak."""
-        if not self.path.startswith("/"):
-            raise SettingError("HttpGet.path", self.path, "Give an absolute path, such as '/health'.")
+        url_path("HttpGet.path", self.path)
         if self.scheme not in ("HTTP", "HTTPS"):
             raise SettingError("HttpGet.scheme", self.scheme, "Give 'HTTP' or 'HTTPS'.")
 
@@ -52,6 +53,8 @@ class Exec:
         """Refuse a command that is none."""
         if not self.command:
             raise SettingError("Exec.command", self.command, "Give a program and its arguments.")
+        for word in self.command:
+            told("Exec.command", word)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,5 +188,4 @@ class NoProbes:
 
     def __post_init__(self) -> None:
         """Refuse no reason."""
-        if not self.because.strip():
-            raise SettingError("NoProbes.because", self.because, "Say why, as a sentence.")
+        one_line("NoProbes.because", self.because, "Say why, as a sentence.")

@@ -11,8 +11,15 @@ from .values import dataclass
 _MOST_CORES = 1_000_000
 """Above what all nodes of the largest cluster have: 5,000 nodes (Kubernetes' own bound) of 200 CPUs."""
 
-_DURATION = re.compile(r"0*[1-9]\d*[smh]")
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
+_MOST_BYTES = 2**63
+"""What a number of bytes is below, in Kubernetes and in every program that it is told to."""
+
+_LONGEST = 100 * 365 * 86400
+"""A hundred years in seconds: as long as Prometheus keeps anything. Programs of Go count nanoseconds, for 292 years."""
+
+_TIMES = {"milliseconds": 0.001, "seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
+_DURATION = re.compile(r"0*[1-9]\d*[smh]", re.ASCII)
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?", re.ASCII)
 _UNITS = {
     "": Decimal(1),
     "m": Decimal("0.001"),
@@ -20,10 +27,14 @@ _UNITS = {
     "M": Decimal(10**6),
     "G": Decimal(10**9),
     "T": Decimal(10**12),
+    "P": Decimal(10**15),
+    "E": Decimal(10**18),
     "Ki": Decimal(2**10),
     "Mi": Decimal(2**20),
     "Gi": Decimal(2**30),
     "Ti": Decimal(2**40),
+    "Pi": Decimal(2**50),
+    "Ei": Decimal(2**60),
 }
 
 
@@ -54,6 +65,8 @@ def in_bytes(where: str, text: str) -> int:
     amount = _parse(where, text, "'256Mi' or '10Gi'")
     if amount < 1024 or amount != int(amount):
         raise SettingError(where, text, "Give whole bytes, at least '1Ki', such as '256Mi'.")
+    if amount >= _MOST_BYTES:
+        raise SettingError(where, text, "Give less than '8Ei': Kubernetes counts no further.")
     return int(amount)
 
 
@@ -61,7 +74,16 @@ def seconds(where: str, text: str) -> int:
     """A time in seconds: ``"90s"``, ``"5m"`` or ``"1h"``."""
     if not _DURATION.fullmatch(text):
         raise SettingError(where, text, "Give '30s', '5m' or '1h'.")
-    return int(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1]]
+    amount = int(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1]]
+    if amount > _LONGEST:
+        raise SettingError(where, text, f"Give at most '{_LONGEST // 3600}h', which is 100 years.")
+    return amount
+
+
+def longest(field: str) -> int | None:
+    """The most that a field may be, where its name ends with a unit of time, as that of ``retention_days`` does."""
+    unit = _TIMES.get(field.rpartition("_")[2])
+    return round(_LONGEST / unit) if unit else None
 
 
 def duration_text(amount: int) -> str:
@@ -77,7 +99,7 @@ def cpu_text(amount: int) -> str:
 
 def bytes_text(amount: int) -> str:
     """Bytes in the largest binary unit that is exact, as the API server writes them back."""
-    for unit in ("Ti", "Gi", "Mi", "Ki"):
+    for unit in ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki"):
         count, rest = divmod(amount, int(_UNITS[unit]))
         if count and not rest:
             return f"{count}{unit}"

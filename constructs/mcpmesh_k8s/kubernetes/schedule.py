@@ -13,8 +13,10 @@ from .errors import SettingError
 from .values import dataclass
 
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 6))
-_PART = re.compile(r"(?:\*|(?P<first>\d{1,2})(?:-(?P<last>\d{1,2}))?)(?:/(?P<step>\d{1,2}))?")
-_ZONE = re.compile(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*")
+_PART = re.compile(r"(?:\*|(?P<first>\d{1,2})(?:-(?P<last>\d{1,2}))?)(?:/(?P<step>\d{1,2}))?", re.ASCII)
+_ZONE = re.compile(r"(?!(posix|right)/|(Local|localtime|posixrules)$)[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*")
+"""A zone as Kubernetes knows it: what a machine has besides is not in what Kubernetes brings."""
+
 _DAYS = [
     (day.day, day.month, day.isoweekday() % 7)
     for number in range(8 * 366)
@@ -50,7 +52,7 @@ class Schedule:
             self._numbers(index)
         if not any(self._days()):
             raise SettingError("Schedule.cron", self.cron, "There is no such day. Give one that comes every year.")
-        if not _ZONE.fullmatch(self.time_zone) or self.time_zone == "Local" or not _is_known(self.time_zone):
+        if not _ZONE.fullmatch(self.time_zone) or not _is_known(self.time_zone):
             raise SettingError("Schedule.time_zone", self.time_zone, "Give one such as 'Europe/Berlin' or 'Etc/UTC'.")
         # The controller looks every ten seconds: with less, it may find none in time.
         if self.starting_deadline_seconds < 10:

@@ -17,7 +17,7 @@ from .choice import Choice
 from .component import GROUND_WAVE, Component
 from .errors import SettingError
 from .manifest import Manifest
-from .names import data_key, dns_subdomain
+from .names import data_key, dns_subdomain, one_line
 from .pod import Pod
 from .quantity import duration_text, seconds
 from .scope import ApplicationScope
@@ -71,10 +71,7 @@ class IssuedKey:
     def __post_init__(self) -> None:
         """Check the key and its issuer."""
         data_key("IssuedKey.key", self.key)
-        if not self.issued_by.strip() or not self.issued_by.isprintable():
-            raise SettingError(
-                f"IssuedKey.issued_by of {self.key!r}", self.issued_by, "Say who issues it and where, in one line."
-            )
+        one_line(f"IssuedKey.issued_by of {self.key!r}", self.issued_by, "Say who issues it and where, in one line.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +120,8 @@ class ExternalSecrets:
             raise SettingError(
                 "ExternalSecrets.store_kind", self.store_kind, "Give 'ClusterSecretStore' or 'SecretStore'."
             )
+        if self.prefix:
+            one_line("ExternalSecrets.prefix", self.prefix, "Give a place in the store, such as 'shop/prod', or ''.")
         seconds("ExternalSecrets.refresh_interval", self.refresh_interval)
 
     @property
@@ -205,6 +204,8 @@ class SecretSettings:
         names = self.key_names
         if not names or len(set(names)) != len(names):
             raise SettingError(where, names, "Give each key once, at least one.")
+        if self.remote_key:
+            one_line(f"SecretSettings.remote_key of {self.name!r}", self.remote_key, "Give its name in the store.")
 
     @property
     def origins(self) -> tuple[IssuedKey | RandomKey, ...]:

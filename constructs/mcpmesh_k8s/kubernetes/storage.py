@@ -11,7 +11,7 @@ from typing import Literal
 from .api import k8s
 from .errors import SettingError
 from .labels import label_key
-from .names import MAX_KEY, data_key, dns_label, dns_subdomain, once
+from .names import MAX_KEY, MAX_LABEL, data_key, dns_label, dns_subdomain, once
 from .quantity import bytes_text, in_bytes
 from .values import dataclass
 from .variable import secret_literal
@@ -742,6 +742,8 @@ class Csi(Volume):
         """Check the driver and its attributes."""
         super().__post_init__()
         dns_subdomain("Csi.driver", self.driver)
+        if len(self.driver) > MAX_LABEL:
+            raise SettingError("Csi.driver", self.driver, f"The name of a driver has at most {MAX_LABEL} characters.")
         once("Csi.attributes", [name for name, _ in self.attributes])
         for name, value in self.attributes:
             if secret_literal(name, value):

@@ -11,6 +11,9 @@ from .manifest import Manifest
 from .names import dns_label, dns_subdomain
 from .values import dataclass
 
+_MOST_REPLICAS = 20
+"""As many as Longhorn makes of a volume."""
+
 
 class VolumeDriver(ABC):
     """A CSI driver that encrypts volumes. Each kind says itself what it is told; one of your own is a subclass."""
@@ -149,8 +152,8 @@ class Longhorn(VolumeDriver):
         """Check the names and the number."""
         dns_subdomain("Longhorn.secret", self.secret)
         dns_label("Longhorn.namespace", self.namespace)
-        if self.replicas < 1:
-            raise SettingError("Longhorn.replicas", self.replicas, "Give 1 or more.")
+        if not 1 <= self.replicas <= _MOST_REPLICAS:
+            raise SettingError("Longhorn.replicas", self.replicas, f"Give 1 to {_MOST_REPLICAS}.")
 
     @property
     def provisioner(self) -> str:
@@ -170,7 +173,7 @@ class Longhorn(VolumeDriver):
 
 
 def _word(where: str, text: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][\w-]*", text):
+    if not re.fullmatch(r"[A-Za-z0-9][\w-]*", text, re.A):
         raise SettingError(where, text, "Give letters, digits, '-' and '_'.")
 
 

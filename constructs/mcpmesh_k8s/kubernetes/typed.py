@@ -21,6 +21,7 @@ from typing import IO, Any, Literal, TypeGuard, TypeVar, Union, cast, get_args, 
 import constructs
 
 from .errors import SettingError
+from .quantity import longest
 
 _SCALARS: dict[object, str] = {
     str: "text",
@@ -211,6 +212,10 @@ def checked(
         hints = get_type_hints(settings or function)
         return {name: _Check(hint) for name, hint in hints.items() if name != "return"}
 
+    @functools.cache
+    def times() -> list[tuple[str, int]]:
+        return [(name, most) for name in checks() if (most := longest(name))]
+
     def require(named: Iterable[tuple[str, object]]) -> None:
         known = checks()
         for name, value in named:
@@ -230,10 +235,17 @@ def checked(
         if owned and isinstance(args[0], constructs.Construct):
             _refuse_strangers(where, args[0], dict(zip(names, positional), **given))  # noqa: B905 - as above
         try:
-            return function(*args, **given)
+            made = function(*args, **given)
         except TypeError:
             _refuse_misfit(function, where, args, given, owned)
             raise
+        if settings:
+            # What the class itself refuses comes first: it knows the program.
+            for name, most in times():
+                value = given.get(name)
+                if isinstance(value, (int, float)) and value > most:
+                    raise SettingError(f"{where}.{name}", value, f"Give at most {most}, which is 100 years.")
+        return made
 
     return wrapper
 

@@ -13,6 +13,9 @@ from .values import dataclass
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIALS?)$", re.I)
 _INLINE_PASSWORD = re.compile(r"://[^/@\s]*:(?!\$\()[^/@\s]+@")
+_LONGEST_TEXT = 131_071
+"""Most bytes of an argument, and of a variable with name and ``=``: Linux' ``MAX_ARG_STRLEN``, less the zero behind."""
+
 _REFERENCE = re.compile(r"\$\([A-Za-z_][A-Za-z0-9_]*\)")
 
 
@@ -83,6 +86,17 @@ class ConfigMapKey:
         return k8s.EnvVarSource(config_map_key_ref=k8s.ConfigMapKeySelector(name=self.config_map, key=self.key))
 
 
+def told(where: str, text: str) -> None:
+    """Refuse what no program can be told by a variable or an argument: its container would never start."""
+    if "\0" in text:
+        raise SettingError(where, text, "Leave the NUL out: it would end there.")
+    size = len(text.encode(errors="replace"))
+    if size > _LONGEST_TEXT:
+        raise SettingError(
+            where, f"{size} bytes", f"Linux takes {_LONGEST_TEXT} at most. Give it as a file: Files(…), or a Secret."
+        )
+
+
 def variable_name(where: str, name: str) -> str:
     """Return the name when a variable can have it, else raise a SettingError."""
     if not _NAME.fullmatch(name):
@@ -115,6 +129,7 @@ class Variable:
                 "(not shown)",
                 "A literal secret would end in git. Give a key of a Secret: secret.key('password').",
             )
+        told(f"Variable.value of {self.name}", f"{self.name}={self.value}" if isinstance(self.value, str) else "")
 
     def render(self) -> k8s.EnvVar:
         """The variable as the API has it."""

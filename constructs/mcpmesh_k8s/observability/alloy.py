@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from constructs import Construct
 
@@ -31,6 +32,7 @@ from mcpmesh_k8s.kubernetes import (
     Scratch,
     Secret,
     SecretFiles,
+    SettingError,
     Severity,
     Target,
     User,
@@ -57,6 +59,9 @@ LEVELS = (
 )
 """The values of the label ``level``, and by which words or signs programs say each."""
 
+_TENANT = re.compile(r"[A-Za-z0-9!_.*'()-]{1,150}")
+"""A tenant as Loki takes it."""
+
 _ETC = "/etc/alloy"
 _DATA = "/var/lib/alloy/data"
 _SECRETS = "/etc/alloy-secrets"
@@ -82,6 +87,27 @@ class LogDestination:
     secret: Secret | None = None
     tenant: str = ""
     namespace_label: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse an address and names with which no line could be sent."""
+        try:
+            url = urlsplit(self.url)
+            sound = url.scheme in ("http", "https") and url.hostname and url.port != 0
+        except ValueError:
+            sound = False
+        if not sound or not self.url.isprintable() or " " in self.url:
+            raise SettingError("LogDestination.url", self.url, "Give one such as 'http://loki:3100/loki/api/v1/push'.")
+        require_sender("LogDestination", self.username, self.tenant)
+
+
+def require_sender(where: str, username: str, tenant: str) -> None:
+    """Refuse a name that no header can hold, and a tenant that Loki refuses."""
+    if username and (":" in username or not username.isprintable()):
+        raise SettingError(f"{where}.username", username, "Give one line without ':', which ends a name.")
+    if tenant and (not _TENANT.fullmatch(tenant) or tenant in (".", "..")):
+        raise SettingError(
+            f"{where}.tenant", tenant, "Give letters, digits and any of !-_.*'(), at most 150 characters."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

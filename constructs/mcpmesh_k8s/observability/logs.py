@@ -19,7 +19,7 @@ from mcpmesh_k8s.kubernetes import (
 )
 
 from ._ranks import ranked
-from .alloy import Alloy, AlloySettings, LogDestination
+from .alloy import Alloy, AlloySettings, LogDestination, require_sender
 from .loki import Loki, LokiSettings
 
 
@@ -95,6 +95,7 @@ class ShippedLogs:
         sound = url.scheme == "https" and url.hostname and "@" not in url.netloc and port != 0
         if not sound or not self.url.isprintable() or " " in self.url:
             raise SettingError("ShippedLogs.url", self.url, instead)
+        require_sender("ShippedLogs", self.username, self.tenant)
 
     def create(self, scope: Construct, secret: NewSecret) -> None:
         """Alloy, with the Secret that it signs in by."""

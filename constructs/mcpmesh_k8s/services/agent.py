@@ -32,6 +32,7 @@ from mcpmesh_k8s.kubernetes import (
     dataclass,
     dns_label,
     place_of,
+    settings_of,
     variable_name,
     variables,
 )
@@ -497,7 +498,7 @@ class _MeshWorkload(Workload):
             *self._before_its_registry(),
             *unread(self.full_name, release, self._runs, self.variables),
             *self._untraced(),
-            *traces_lost(self.full_name, release, self.variables),
+            *traces_lost(self.full_name, release, self.variables, settings_of(self).transit),
             *kept_alone(self.full_name, self.availability.scale.most, self.variables),
         )
 

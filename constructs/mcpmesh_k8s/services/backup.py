@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from constructs import Construct
@@ -11,6 +12,7 @@ from constructs import Construct
 from mcpmesh_k8s.images import MINIO_CLIENT
 from mcpmesh_k8s.kubernetes import (
     Alert,
+    Amount,
     Claim,
     Compute,
     Container,
@@ -36,12 +38,14 @@ from mcpmesh_k8s.kubernetes import (
     User,
     Variable,
     Volume,
+    bytes_text,
     dataclass,
     dns_label,
     dns_subdomain,
     in_bytes,
     k8s,
     once,
+    one_line,
     port_number,
     read_script,
     variables,
@@ -61,6 +65,7 @@ BACKUPS = "/backups"
 _FILES = Path(__file__).with_name("backup_files")
 _RECIPIENT = re.compile(r"age1(pq1)?[02-9ac-hj-np-z]{58,}")
 _AGE = "/age"
+_MEBIBYTE = 2**20
 IDENTITY = "identity"
 """The key of a Secret, and the file, with what opens backups that are encrypted."""
 _IDENTITY_FOLDER = "/identity"
@@ -152,6 +157,8 @@ class S3Target:
         port_number("S3Target.port", self.port)
         in_bytes("S3Target.scratch", self.scratch)
         bucket_name("S3Target.bucket", self.bucket)
+        if self.http_because:
+            one_line("S3Target.http_because", self.http_because, "Say in one line why it has no TLS.")
         if not _PREFIX.fullmatch(self.prefix):
             raise SettingError("S3Target.prefix", self.prefix, "Give folders with a slash, such as 'prod/'.")
 
@@ -237,21 +244,49 @@ class RestoreDrill:
 
     Args:
         schedule: When. Not while a backup is made: one of them would wait for the claim.
-        scratch: Room on the node for the restored data, and for a backup that is fetched.
-        compute: CPU and memory of the server and what loads it.
+        scratch: Room on the node for the restored data, and as much for a backup that is fetched. As much as the data
+            may become unless given, and twice that where they are encrypted; 2Gi at least.
+        compute: CPU and memory of the server and what loads it. Unless given, memory follows from what the store may
+            hold there.
         deadline_seconds: Seconds after which it has failed.
     """
 
     schedule: Schedule = Schedule(cron="30 4 * * 0")
-    scratch: str = "2Gi"
-    compute: Compute = Compute(cpu="50m", memory="128Mi", cpu_limit="500m", memory_limit="256Mi")
+    scratch: str = ""
+    compute: Compute | None = None
     deadline_seconds: int = 3 * 3600
 
     def __post_init__(self) -> None:
         """Check the size and the deadline."""
-        in_bytes("RestoreDrill.scratch", self.scratch)
+        if self.scratch:
+            in_bytes("RestoreDrill.scratch", self.scratch)
         if self.deadline_seconds < 1:
             raise SettingError("RestoreDrill.deadline_seconds", self.deadline_seconds, "Give 1 or more.")
+
+    def with_room_for(self, store: str, data: Amount) -> tuple[str, Compute]:
+        """Disk and compute with which the data of a store can be tried, however much they become.
+
+        Args:
+            store: The store's name.
+            data: The disk and the memory that they take at most.
+
+        Raises:
+            SettingError: What is given is too little for that.
+        """
+        for what, given, needed in (
+            ("scratch", self.scratch, data.disk),
+            ("compute memory", self.compute.memory_limit if self.compute else "", data.memory),
+        ):
+            if given and in_bytes(f"RestoreDrill.{what}", given) < needed:
+                raise SettingError(
+                    f"RestoreDrill.{what} of {store!r}",
+                    given,
+                    f"The data of the store may become {_whole(needed)}, and the pod would be ended. Give that, or "
+                    "leave it out.",
+                )
+        memory = _whole(max(data.memory, 256 * _MEBIBYTE))
+        usual = Compute(cpu="50m", memory="128Mi", cpu_limit="500m", memory_limit=memory)
+        return self.scratch or _whole(max(data.disk, 2048 * _MEBIBYTE)), self.compute or usual
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,6 +338,8 @@ class BackupProgram:
         variables: The environment of ``take.sh``, with the password of an account that can read all and no more.
         trial: The environment of ``try.sh``, which needs no password.
         volumes: What ``take.sh`` reads beside its files, such as the CA of the server.
+        most: How much the data may become that ``try.sh`` loads: disk, and memory of the server that it starts. A drill
+            has room for that; it has 2Gi and 256Mi where nothing is said.
     """
 
     image: Image
@@ -311,6 +348,7 @@ class BackupProgram:
     variables: tuple[Variable, ...] = ()
     trial: tuple[Variable, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    most: Amount = Amount()
 
     def __post_init__(self) -> None:
         """Refuse a program that would find nothing to run each night."""
@@ -467,6 +505,9 @@ class _Drill(Task):
         self._drill = drill
         name, settings = f"{backup.store.name}-drill", backup.settings
         target = settings.target
+        # What is encrypted is opened beside.
+        most = replace(program.most, disk=program.most.disk * (2 if settings.encryption else 1))
+        scratch, compute = drill.with_room_for(backup.store.name, most)
         scripts = Files(
             mount_path=FOLDER,
             files=(
@@ -478,7 +519,7 @@ class _Drill(Task):
         place = (
             _Claimed(name="backups", mount_path=BACKUPS, owner=f"{backup.full_name}-backups")
             if isinstance(target, ClaimTarget)
-            else Scratch(name="backups", mount_path=BACKUPS, size=drill.scratch)
+            else Scratch(name="backups", mount_path=BACKUPS, size=scratch)
         )
         fetch = (
             ()
@@ -498,7 +539,7 @@ class _Drill(Task):
                     name=name,
                     image=program.image,
                     user=program.user,
-                    compute=drill.compute,
+                    compute=compute,
                     command=("/bin/sh", f"{FOLDER}/drill.sh"),
                     variables=(
                         *variables({"STORE": backup.store.name, "BACKUPS": BACKUPS, "SCRATCH": "/scratch", **opens}),
@@ -507,7 +548,7 @@ class _Drill(Task):
                     volumes=(
                         scripts,
                         Scratch(),
-                        Scratch(name="scratch", mount_path="/scratch", size=drill.scratch),
+                        Scratch(name="scratch", mount_path="/scratch", size=scratch),
                         place,
                         *([age.volume, identity] if age and identity else []),
                     ),
@@ -534,6 +575,11 @@ class _Drill(Task):
                 "The last one that could be was tried {{ $value | humanizeDuration }} ago.",
             ),
         )
+
+
+def _whole(amount: int) -> str:
+    """An amount of memory or disk in whole MiB."""
+    return bytes_text(-(-amount // _MEBIBYTE) * _MEBIBYTE)
 
 
 def _script(name: str, of: str = "") -> File:

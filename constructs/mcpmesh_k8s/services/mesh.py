@@ -19,7 +19,9 @@ from mcpmesh_k8s.kubernetes import (
     Probes,
     ScopeSettings,
     SettingError,
+    StoreTls,
     TcpSocket,
+    Transit,
     Variable,
     Workload,
     dataclass,
@@ -238,17 +240,29 @@ def mesh_of(scope: Construct) -> Mesh:
     return settings.mesh if isinstance(settings, ApplicationSettings) else Mesh()
 
 
-def traces_lost(full_name: str, release: MeshRelease, given: Sequence[Variable]) -> Iterator[str]:
+def traces_lost(full_name: str, release: MeshRelease, given: Sequence[Variable], transit: Transit) -> Iterator[str]:
     """What is wrong where a runtime is to write spans to a Redis that it cannot reach.
 
     Args:
         full_name: The workload.
         release: Which line of MCP Mesh it is of.
         given: Its variables.
+        transit: How the application keeps from others what its pods say.
     """
     texts = {one.name: one.value for one in given}
     traced = texts.get("MCP_MESH_DISTRIBUTED_TRACING_ENABLED") == "true"
-    if traced and not release.dials_redis_by_tls and str(texts.get("REDIS_URL", "")).startswith("rediss://"):
+    if not traced or release.dials_redis_by_tls:
+        return
+    url = texts.get("REDIS_URL", "")
+    if not isinstance(url, str):
+        # What it begins with, nobody sees here.
+        if isinstance(transit, StoreTls) and not transit.stores:
+            yield (
+                f"{full_name} has its REDIS_URL from {url}, and all stores are said to speak TLS, which the runtime of "
+                f"MCP Mesh {release.value} does not to Redis: all spans would be lost, and its log alone would say so. "
+                "Name those that do in StoreTls.stores, if that Redis speaks none, or give tracing=False."
+            )
+    elif url.lower().startswith("rediss://"):
         yield (
             f"{full_name} has a REDIS_URL with TLS, which the runtime of MCP Mesh {release.value} is not built with: "
             "all spans would be lost, and its log alone would say so. Give it a Redis without TLS, such as Redis(...) "

@@ -13,6 +13,7 @@ from constructs import Construct
 from mcpmesh_k8s.images import MINIO_CLIENT
 from mcpmesh_k8s.kubernetes import (
     Alert,
+    Amount,
     Certificate,
     Claim,
     Compute,
@@ -52,7 +53,7 @@ from mcpmesh_k8s.kubernetes import (
 
 from ._minio_mover import MinioMover
 from ._rotations import MinioRotation
-from .backup import Backup, BackupProgram, StoreBackup
+from .backup import Backup, BackupProgram, ClaimTarget, StoreBackup
 from .bucket_name import bucket_name
 
 USER = User(uid=1000, gid=1000)
@@ -175,14 +176,13 @@ class Minio(StatefulWorkload):
                 ),
             ),
         )
-        self.backup = (
-            StoreBackup(scope, self, "api", settings.backup, self._backup_program()) if settings.backup else None
-        )
+        backup = settings.backup
+        self.backup = StoreBackup(scope, self, "api", backup, self._backup_program(backup)) if backup else None
         """What backs it up, where something does."""
 
-    def _backup_program(self) -> BackupProgram:
+    def _backup_program(self, backup: Backup) -> BackupProgram:
         """A copy of every bucket that the backup's user may read: of each object as it is now."""
-        endpoint = self.endpoint("api")
+        endpoint, size = self.endpoint("api"), in_bytes("size", self.settings.size)
         return BackupProgram(
             image=self.settings.client,
             user=USER,
@@ -198,6 +198,8 @@ class Minio(StatefulWorkload):
                 }
             ),
             volumes=client_files(self.certificate),
+            # A claim is read where it is.
+            most=Amount(disk=0 if isinstance(backup.target, ClaimTarget) and not backup.encryption else size),
         )
 
     @property

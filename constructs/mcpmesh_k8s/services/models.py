@@ -88,7 +88,9 @@ class ModelProviderSettings:
                 _ = parts.port
             except ValueError as error:
                 raise SettingError(where, self.base_url, f"Give a URL that can be: {error}.") from None
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            blank = not self.base_url.isprintable() or " " in self.base_url
+            known = parts.scheme in ("http", "https") and parts.hostname
+            if blank or not known or parts.username or parts.query:
                 raise SettingError(where, self.base_url, "Give a URL such as 'https://models.example.com/v1'.")
             if not self.vendor.url_variable:
                 raise SettingError(

@@ -12,6 +12,7 @@ from constructs import Construct
 from mcpmesh_k8s.images import REDIS_EXPORTER
 from mcpmesh_k8s.kubernetes import (
     Alert,
+    Amount,
     Certificate,
     Choice,
     Claim,
@@ -48,6 +49,7 @@ from mcpmesh_k8s.kubernetes import (
     dataclass,
     in_bytes,
     once,
+    one_line,
     read_script,
     store_certificate,
     variables,
@@ -68,6 +70,8 @@ _TRACE = 1024  # bytes of an entry of the stream: a span with its attributes
 _MEBIBYTE = 2**20
 _LEAST_MEMORY = 64 * _MEBIBYTE * 2 // 3
 _FIRST_REWRITE = 64 * _MEBIBYTE  # auto-aof-rewrite-min-size of redis.conf
+_BESIDE_DATA = 32 * _MEBIBYTE
+"""What a server takes besides, and who loads it."""
 _USERS_FILE = "/run/redis/users.conf"
 
 STREAM = "mesh:trace"
@@ -207,6 +211,10 @@ class RedisUser:
         if self.name in (*_OWN_USERS, "trimmer", "dashboard", "exporter", "backup"):
             raise SettingError("RedisUser.name", self.name, "The server has one of this name. Give another.")
         where = f"of {self.name!r}"
+        if self.without_password_because:
+            one_line(
+                f"RedisUser.without_password_because {where}", self.without_password_because, "Say in one line why."
+            )
         if self.without_password_because and self.name != "default":
             raise SettingError(
                 f"RedisUser.without_password_because {where}",
@@ -473,7 +481,7 @@ class Redis(Workload):
 
     def _backup_program(self) -> BackupProgram:
         """A dump that the server sends as to a replica."""
-        endpoint = self.endpoint("redis")
+        endpoint, held = self.endpoint("redis"), most_memory(self.settings.compute)
         return BackupProgram(
             image=self.settings.image,
             user=USER,
@@ -490,6 +498,7 @@ class Redis(Workload):
                     "REDISCLI_AUTH": self._password("backup"),
                 }
             ),
+            most=Amount(disk=held, memory=held + _BESIDE_DATA),
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from constructs import Construct
@@ -49,6 +50,8 @@ USER = User(uid=10001, gid=10001)
 _DATA = "/var/tempo"
 _HOURLY = 32 * 2**20
 _LEAST_WAITING = 256 * 2**20
+_MOST = 10**9
+"""Far above what a Tempo bears, and below where its own numbers end: 32 bits of series, 64 of bytes."""
 _ATTRIBUTE = re.compile(r"[A-Za-z_][\w.-]*")
 
 Configuration = dict[str, object]
@@ -106,8 +109,8 @@ class TraceLimits:
     def __post_init__(self) -> None:
         """Refuse limits that let nothing in."""
         for field in ("megabytes_per_second", "burst_megabytes", "live_traces"):
-            if getattr(self, field) < 1:
-                raise SettingError(f"TraceLimits.{field}", getattr(self, field), "Give 1 or more.")
+            if not 1 <= getattr(self, field) <= _MOST:
+                raise SettingError(f"TraceLimits.{field}", getattr(self, field), f"Give 1 to {_MOST}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +136,12 @@ class SpanMetrics:
 
     def __post_init__(self) -> None:
         """Refuse what Tempo would not start with, or would count nothing with."""
-        if not self.buckets or list(self.buckets) != sorted(set(self.buckets)) or self.buckets[0] <= 0:
+        if (
+            not all(map(math.isfinite, self.buckets))
+            or not self.buckets
+            or list(self.buckets) != sorted(set(self.buckets))
+            or self.buckets[0] <= 0
+        ):
             raise SettingError("SpanMetrics.buckets", self.buckets, "Give seconds above 0, each more than the last.")
         for name in self.dimensions:
             if not _ATTRIBUTE.fullmatch(name):
@@ -142,8 +150,8 @@ class SpanMetrics:
             re.compile(self.without)
         except re.error as error:
             raise SettingError("SpanMetrics.without", self.without, f"Give a regular expression: {error}.") from None
-        if self.series < 100:
-            raise SettingError("SpanMetrics.series", self.series, "Give 100 or more.")
+        if not 100 <= self.series <= _MOST:
+            raise SettingError("SpanMetrics.series", self.series, f"Give 100 to {_MOST}.")
 
 
 @dataclass(frozen=True, kw_only=True)
