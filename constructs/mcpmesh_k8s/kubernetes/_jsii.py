@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import gzip
 import io
 import json
 import os
@@ -133,7 +134,12 @@ def _tarball() -> Path:
         "package/package.json": json.dumps(package),
     }
     path = Path(tempfile.mkdtemp(prefix="mcpmesh-k8s-")) / "api-objects.tgz"
-    with tarfile.open(path, "w:gz", compresslevel=1) as tar:
+    # With the time in it jsii would keep it anew each time, and none is left of it in 2106.
+    with (
+        path.open("wb") as file,
+        gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
         for name, text in contents.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(data := text.encode())
