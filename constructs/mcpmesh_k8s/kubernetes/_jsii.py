@@ -52,7 +52,8 @@ def _popen(command: list[str], *, env: dict[str, str], stdin: int, stdout: int, 
     terminal's group. It is Python's to answer: Node ends when Python does, whatever ends that.
     """
     told = {name: value for name, value in env.items() if name != "NODE_OPTIONS"} | {"TMPDIR": tempfile.gettempdir()}
-    if not env.get("JSII_RUNTIME_PACKAGE_CACHE_ROOT") and not _can_keep(env.get("HOME", os.path.expanduser("~"))):
+    home = env.get("HOME", os.path.expanduser("~"))  # noqa: PTH111 - a Path fails for a user whom nobody knows
+    if not env.get("JSII_RUNTIME_PACKAGE_CACHE_ROOT") and not _can_keep(home):
         told.setdefault("JSII_RUNTIME_PACKAGE_CACHE", "disabled")
     return subprocess.Popen(command, env=told, stdin=stdin, stdout=stdout, stderr=stderr, process_group=0)
 
@@ -62,7 +63,7 @@ def _can_keep(home: str) -> bool:
 
     Its rule: nobody but the user and root may change what it keeps. Each folder on the way there counts.
     """
-    if not os.path.isabs(home):
+    if not Path(home).is_absolute():
         return True  # it takes the temporary folder
     place = "Library/Caches/com.amazonaws.jsii" if sys.platform == "darwin" else ".cache/aws/jsii"
     try:
