@@ -19,8 +19,11 @@ HELD = "SET_UP_ALONE"
 
 def main(command: Sequence[str]) -> None:
     """Become the command, once nobody else has the lock."""
-    LOCK.parent.mkdir(exist_ok=True)
-    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        LOCK.parent.mkdir(exist_ok=True)
+        lock = os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        sys.exit(f"What make installs comes into this folder, and it cannot be written to: {error}. Copy it elsewhere.")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

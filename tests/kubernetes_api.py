@@ -265,7 +265,9 @@ class KubernetesApi:
         except Refusal as refusal:
             status = refusal.status
             content = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status}
-            content |= {"reason": _REASONS.get(status, "InternalError"), "message": str(refusal)}
+            exists = str(refusal).endswith(" already exists")
+            reason = "AlreadyExists" if exists else _REASONS.get(status, "InternalError")
+            content |= {"reason": reason, "message": str(refusal)}
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         http.send_response(status)
         http.send_header("Content-Type", "application/json")

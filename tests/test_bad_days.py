@@ -227,6 +227,24 @@ sys.exit(main.main())
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "stopped\n")
 
 
+@pytest.mark.parametrize(("module", "program"), [("attr", "main.py"), ("typer", "-m ai_interviewer urls dev")])
+def test_ctrl_c_while_modules_are_imported_is_no_traceback(tmp_path: Path, module: str, program: str) -> None:
+    """Most of the second that a command takes goes by so. Python ends by the signal, which a shell calls 130."""
+    (tmp_path / f"{module}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nimport sys\n")
+    ended = interrupted(tmp_path, *program.split())
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "stopped\n")
+
+
+def test_what_nobody_catches_is_told_as_before(tmp_path: Path) -> None:
+    """Also Ctrl-C in a program of one's own, which may be anywhere in it."""
+    (tmp_path / "broken.py").write_text("import mcpmesh_k8s\n1 / 0\n")
+    ended = interrupted(tmp_path, "-c", "import broken")
+    assert ended.stderr.startswith("Traceback ")
+    assert ended.stderr.endswith("\nZeroDivisionError: division by zero\n")
+    ended = interrupted(tmp_path, "-c", "import mcpmesh_k8s\nraise KeyboardInterrupt")
+    assert ended.stderr.startswith("Traceback ")
+
+
 def interrupted(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """A Python that finds modules of this folder first."""
     return subprocess.run(

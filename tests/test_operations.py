@@ -1915,10 +1915,12 @@ def moving(environment: str, data: Path) -> dict[str, list[str]]:
         "import-data": ["import-data", environment, "--data", str(data), *consent],
         "rollback": ["rollback", environment, *consent],
         "deploy": ["deploy", environment, *consent],
+        "clean": ["clean", environment, *consent],
+        "rotate": ["rotate", environment, "--name", "grafana", "--key", "admin-password", *consent],
     }
 
 
-@pytest.mark.parametrize("command", ["import-data", "rollback", "deploy"])
+@pytest.mark.parametrize("command", ["import-data", "rollback", "deploy", "clean", "rotate"])
 def test_of_two_that_change_data_at_once_the_second_is_refused_before_anything_stops(
     operate: Operate, workplace: Workplace, moves: list[str], tmp_path: Path, command: str
 ) -> None:
@@ -1927,10 +1929,23 @@ def test_of_two_that_change_data_at_once_the_second_is_refused_before_anything_s
     assert result.status == 1
     assert result.err == (
         "error: restore of dev is at work (jane@laptop, process 7, since 2026-11-30T10:00:00+00:00), and changes "
-        f"its data. Wait for it. Where it was killed: {DEV_KUBECTL} delete configmap {TURN}\n"
+        f"its data or keys. Wait for it. Where it was killed: {DEV_KUBECTL} delete configmap {TURN}\n"
     )
     assert not [line for line in workplace.stand_ins.lines() if re.search(" (scale|patch|delete) ", line)]
     assert moves == []
+
+
+def test_status_says_whose_turn_it_is_and_how_that_ends(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "get deployments,", json.dumps({"items": []}))
+    said = "restore of dev is at work (jane@laptop, process 7, since 2026-11-30T10:00:00+00:00)"
+    assert said not in operate("status", "dev").out
+    taken(workplace)
+    result = operate("status", "dev")
+    assert said in result.out
+    assert f"Where it was killed: {DEV_KUBECTL} delete configmap {TURN}\n" in result.out
+    result = operate("status", "dev", "--json")
+    assert json.loads(result.out)["services"]
+    assert said in result.err
 
 
 @pytest.mark.parametrize("runs", [True, False])

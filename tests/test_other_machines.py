@@ -308,6 +308,19 @@ def test_a_python_that_is_too_old_is_refused_before_it_runs_anything(tmp_path: P
     assert [call for call in clone.calls() if "version_info" not in call] == []
 
 
+@pytest.mark.parametrize("target", ["synth", "test", "k8s-urls"])
+def test_a_folder_that_cannot_be_written_to_is_refused_in_one_sentence(tmp_path: Path, target: str) -> None:
+    """As one that another user has made, or a medium that is only read. Root is stopped by a file in its place."""
+    clone = Clone(tmp_path / "clone")
+    (clone.folder / "build").write_text("")
+    before = sorted(path.name for path in clone.folder.iterdir())
+    done = clone.make(target)
+    assert done.returncode == 2
+    assert done.stderr.startswith("What make installs comes into this folder, and it cannot be written to: [Errno 17] ")
+    assert done.stderr.count("\n") == 2, done.stderr  # and make's own
+    assert sorted(path.name for path in clone.folder.iterdir()) == before
+
+
 def test_targets_that_are_asked_for_at_once_set_up_one_after_the_other(tmp_path: Path) -> None:
     clone = Clone(tmp_path / "clone")
     done = clone.make("--jobs=4", "synth", "setup", "lint", "SYSTEM_PACKAGES=no")
@@ -378,6 +391,37 @@ def test_a_node_that_does_not_start_is_named_in_one_sentence(tmp_path: Path, nod
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: cdk8s needs Node, and {node} does not start: {why}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("home", ["of a group", "of another", "of a group, below", "a file", "nowhere"])
+def test_a_home_in_which_jsii_would_keep_nothing_is_left_alone(tmp_path: Path, home: str) -> None:
+    """As of a container whose user is any, of a machine with umask 002, and of a user without one."""
+    below = tmp_path / "home/.cache/aws"
+    below.mkdir(parents=True)
+    if home == "of a group":
+        (tmp_path / "home").chmod(0o775)
+    elif home == "of a group, below":
+        below.chmod(0o775)
+    elif home == "of another":
+        if os.geteuid():
+            pytest.skip("only root can give a folder away")
+        os.chown(tmp_path / "home", 4242, 4242)
+    given = {"a file": "/dev/null", "nowhere": "/proc/nowhere"}.get(home, str(tmp_path / "home"))
+    done = rendering(tmp_path, HOME=given)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "shop/0000-all.k8s.yaml").exists()
+    assert not list(below.rglob("*.js"))
+
+
+def test_a_home_of_ones_own_keeps_once_what_jsii_has_unpacked(tmp_path: Path) -> None:
+    """Of our own JavaScript too: each synthesis left another copy, for a month."""
+    (tmp_path / "home").mkdir(0o700)
+    for _ in range(2):
+        assert rendering(tmp_path, HOME=str(tmp_path / "home")).returncode == 0
+        time.sleep(1)  # a gzip says in which second it was made
+    kept = tmp_path / "home/.cache/aws/jsii/package-cache"
+    assert (kept / "cdk8s").is_dir()
+    assert len(list((kept / "mcpmesh-k8s-api-objects/1.0.0").iterdir())) == 1
 
 
 # --- where the tests keep what is temporary ---

@@ -604,6 +604,27 @@ def test_a_key_that_someone_issues_is_asked_for(dev: Cluster, monkeypatch: pytes
     assert "The old value is valid until it is revoked: Anthropic, console.anthropic.com" in said
 
 
+def test_of_two_rotations_at_once_the_second_is_refused(dev: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would write the Secret and tell the server, and of one key the two would not agree."""
+    asked: list[tuple[int, str]] = []
+
+    def typed(question: str) -> str:
+        """While the first asks, another begins."""
+        asked.append(dev.rotate("grafana", "admin-password"))
+        return "sk-of-a-test"
+
+    monkeypatch.setattr("mcpmesh_k8s.operations.secrets.can_ask", lambda: True)
+    monkeypatch.setattr("getpass.getpass", typed)
+    before = dev.secret(GRAFANA, "admin-password")
+    status, said = dev.rotate("claude", "api-key")
+    assert status == 0, said
+    ((refused, why),) = asked
+    assert refused == 1
+    assert "rotate of dev is at work (" in why
+    assert dev.secret(GRAFANA, "admin-password") == before
+    assert not [key for key in dev.api.objects if key[2].endswith("data-move")]
+
+
 def test_no_answer_changes_nothing(dev: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mcpmesh_k8s.operations.secrets.can_ask", lambda: True)
     monkeypatch.setattr("getpass.getpass", lambda question: "")

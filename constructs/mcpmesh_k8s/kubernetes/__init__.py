@@ -1,5 +1,6 @@
 """This module is Kubernetes as the library writes it, from values to synthesis. It knows no program."""
 
+from . import _stopped as _stopped  # isort: skip  # The sooner, the more of what takes long is imported after it.
 from . import _jsii as _jsii  # isort: skip  # Node is chosen before anything imports jsii.
 
 from . import platforms

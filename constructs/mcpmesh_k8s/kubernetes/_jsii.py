@@ -8,10 +8,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import gzip
 import io
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tarfile
@@ -50,7 +52,32 @@ def _popen(command: list[str], *, env: dict[str, str], stdin: int, stdout: int, 
     terminal's group. It is Python's to answer: Node ends when Python does, whatever ends that.
     """
     told = {name: value for name, value in env.items() if name != "NODE_OPTIONS"} | {"TMPDIR": tempfile.gettempdir()}
+    home = env.get("HOME", os.path.expanduser("~"))  # noqa: PTH111 - a Path fails for a user whom nobody knows
+    if not env.get("JSII_RUNTIME_PACKAGE_CACHE_ROOT") and not _can_keep(home):
+        told.setdefault("JSII_RUNTIME_PACKAGE_CACHE", "disabled")
     return subprocess.Popen(command, env=told, stdin=stdin, stdout=stdout, stderr=stderr, process_group=0)
+
+
+def _can_keep(home: str) -> bool:
+    """Whether jsii can keep below a home what it has unpacked. It ends where that is not so, instead of going without.
+
+    Its rule: nobody but the user and root may change what it keeps. Each folder on the way there counts.
+    """
+    if not Path(home).is_absolute():
+        return True  # it takes the temporary folder
+    place = "Library/Caches/com.amazonaws.jsii" if sys.platform == "darwin" else ".cache/aws/jsii"
+    try:
+        kept = (Path(home).resolve() / place / "package-cache").resolve()
+        for folder in reversed((kept, *kept.parents)):
+            if not folder.exists():
+                folder.mkdir(0o700)
+            found = folder.stat()
+            others_write = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+            if others_write or found.st_uid not in (0, os.getuid()):
+                return False
+        return kept.stat().st_uid == os.getuid() and os.access(kept, os.W_OK)
+    except (OSError, RuntimeError):  # a file system that is full or read-only; links that lead round and round
+        return False
 
 
 class _Node(_process._NodeProcess):  # pyright: ignore[reportPrivateUsage]
@@ -108,7 +135,12 @@ def _tarball() -> Path:
         "package/package.json": json.dumps(package),
     }
     path = Path(tempfile.mkdtemp(prefix="mcpmesh-k8s-")) / "api-objects.tgz"
-    with tarfile.open(path, "w:gz", compresslevel=1) as tar:
+    # With the time in it jsii would keep it anew each time, and none is left of it in 2106.
+    with (
+        path.open("wb") as file,
+        gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
         for name, text in contents.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(data := text.encode())

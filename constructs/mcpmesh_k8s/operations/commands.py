@@ -35,7 +35,7 @@ from .moves import (
 from .operator import Operator
 from .programs import OperationError, UsageError, output, require
 from .terminal import only_data, progress, show, show_data, show_table
-from .turn import require_nobody, turn
+from .turn import require_nobody, turn, who_is_at_it
 
 DEPLOY, LOOK, CHANGE = "Deploy", "Look after it", "Change it"
 """The groups of the commands."""
@@ -474,6 +474,8 @@ def status(given: typer.Context, environment: Env, context: Context = "", as_jso
     who = operator(given, environment, context)
     with answering(as_json):
         kubectl = who.in_namespace(who.look())
+        if other := who_is_at_it(who.environment, kubectl):
+            show(other)
         answer = Status(
             environment=environment,
             context=kubectl.context,
@@ -635,7 +637,9 @@ def rotate(
     """Give a key of a Secret another value, and bring it to who checks it and who reads it."""
     who = operator(given, environment, context, confirm)
     rotation.secret_of(who.environment, name, key)
-    rotation.rotate(who.environment, who.in_namespace(who.change()), name, key, present=present)
+    kubectl = who.in_namespace(who.change())
+    with turn(who.environment, kubectl, "rotate"):
+        rotation.rotate(who.environment, kubectl, name, key, present=present)
 
 
 @command("export-data", CHANGE, "dev --data ../export", "dev --from compose --data ../export")
@@ -805,6 +809,7 @@ def clean(given: typer.Context, environment: Env, context: Context = "", confirm
     if data and not cluster.is_minikube(kubectl.context):
         raise OperationError(f"{kubectl.context!r} is no minikube: its data is never deleted from here.")
     cluster.require_no_self_heal(kubectl)
+    require_nobody(who.environment, kubectl)
     if data:
         show_left_out(who.stores, "deleted, and in no export")
     deploy.remove(who.environment, kubectl, who.phases, data=data)

@@ -1,8 +1,9 @@
-"""This module is whose turn it is: of two commands that change the data of an application at once, one is refused.
+"""This module is whose turn it is: of two commands that change data or keys of an application at once, one is refused.
 
-Each stops the clients, removes what an earlier move has left, and puts data in the place of others. A ConfigMap says
-who is at it: whoever makes it first. It goes when the command ends. That of a process of this machine that was killed
-is taken over.
+Each move stops the clients, removes what an earlier one has left, and puts data in the place of others. Of two
+rotations of one key the Secret would have the value of one, and the server that of the other. A ConfigMap says who is
+at it: whoever makes it first. It goes when the command ends. That of a process of this machine that was killed is taken
+over.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from .programs import Kubectl, OperationError
 
 @contextmanager
 def turn(environment: Environment, kubectl: Kubectl, doing: str) -> Generator[None]:
-    """Be the only one that changes the data, while the block runs.
+    """Be the only one that changes data or keys, while the block runs.
 
     Args:
-        environment: Whose data.
+        environment: Whose.
         kubectl: Where they are.
         doing: The command.
 
@@ -54,19 +55,25 @@ def turn(environment: Environment, kubectl: Kubectl, doing: str) -> Generator[No
 
 
 def require_nobody(environment: Environment, kubectl: Kubectl) -> None:
-    """Refuse to begin while another command changes the data.
+    """Refuse to begin while another command changes data or keys.
 
     Raises:
         OperationError: It does, as far as can be seen from here.
     """
+    if other := who_is_at_it(environment, kubectl):
+        raise OperationError(other)
+
+
+def who_is_at_it(environment: Environment, kubectl: Kubectl) -> str:
+    """Who changes data or keys since when, and what ends that where it was killed; empty when nobody does."""
     name = _name(environment)
     other = at(kubectl.read("configmap", name, "--ignore-not-found"), "data")
     if not other or (other.get("by") == _here() and not _runs(str(other.get("process")))):
-        return
+        return ""
     by = f"{other.get('by')}, process {other.get('process')}, since {other.get('since')}"
-    raise OperationError(
-        f"{other.get('doing')} of {environment.name} is at work ({by}), and changes its data. Wait for it. Where it "
-        f"was killed: {' '.join(kubectl.command('delete', 'configmap', name))}"
+    return (
+        f"{other.get('doing')} of {environment.name} is at work ({by}), and changes its data or keys. Wait for it. "
+        f"Where it was killed: {' '.join(kubectl.command('delete', 'configmap', name))}"
     )
 
 
