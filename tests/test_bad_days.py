@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -118,11 +118,30 @@ def test_a_namespace_that_is_being_deleted_is_not_deployed_to(
     assert not [line for line in workplace.stand_ins.lines() if " apply " in line or "addons enable" in line]
 
 
-def test_what_is_no_json_is_named(operate: Operate, workplace: Workplace) -> None:
-    workplace.stand_ins.answer("kubectl", "get deployments,.* --output=json$", "asdf: no version is set\n")
+@pytest.mark.parametrize("printed", ["asdf: no version is set\n", '{"items": [', "null", "[]"])
+@pytest.mark.parametrize(
+    ("call", "command"),
+    [
+        ("get deployments,.* --output=json$", ("status", "dev")),
+        ("^config view ", ("rotate", "dev", "--name", "redis", "--key", "mesh-password")),
+        ("get applications.argoproj.io ", ("clean", "dev", "--confirm", "delete-data")),
+    ],
+)
+def test_what_is_no_object_in_json_is_named(
+    call: str, command: Sequence[str], printed: str, operate: Operate, workplace: Workplace
+) -> None:
+    workplace.stand_ins.answer("kubectl", call, printed)
+    result = operate(*command)
+    assert result.status == 1, result.out
+    assert f"printed no object in JSON: {printed.strip()[:20]!r}"[:-1] in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_warning_of_kubectl_is_no_context(operate: Operate, workplace: Workplace) -> None:
+    workplace.stand_ins.answer("kubectl", "^config get-contexts", "W1130 minikube is old\nother\n")
     result = operate("status", "dev")
     assert result.status == 1
-    assert "printed no JSON: 'asdf: no version is set" in result.err
+    assert "kubectl has no context 'minikube', only: W1130 minikube is old, other." in result.err
 
 
 # --- nothing waits for ever ---

@@ -1012,6 +1012,12 @@ NODE_CACHE = ["-localip", "169.254.20.10,10.96.0.10", "-conf", "/etc/Corefile"]
             "node-local-dns of kube-system, in pods. The settings do not let pods ask it, and nothing would resolve: "
             "dns=Dns.cilium()",
         ),
+        (
+            "daemonset node-local-dns ",
+            "W1130 kubectl is old\n{}",
+            "Who answers DNS in this cluster cannot be seen: `kubectl --context minikube --namespace kube-system get "
+            "daemonset node-local-dns` printed no object in JSON: 'W1130 kubectl is old",
+        ),
         ("get nodes ", "node/a", 'nothing would resolve: dns=Dns.gke(service_address="10.96.0.10")'),
     ],
 )
@@ -1455,9 +1461,14 @@ def test_the_hosts_file_gets_one_block(operate: Operate, workplace: Workplace, b
 
 
 def test_what_is_not_ours_in_the_hosts_file_is_kept_to_the_byte(operate: Operate, workplace: Workplace) -> None:
-    workplace.hosts.write_bytes(b"10.0.0.1 b\xfcro\n")
-    assert operate("ingress-hosts", "dev").status == 0
-    assert workplace.hosts.read_bytes() == b"10.0.0.1 b\xfcro\n" + BLOCK.encode()
+    for before, block in (
+        (b"10.0.0.1 b\xfcro\n", BLOCK.encode()),
+        (b"10.0.0.1 b\xfcro\r\n", BLOCK.replace("\n", "\r\n").encode()),
+    ):
+        workplace.hosts.write_bytes(before)
+        for _ in range(2):
+            assert operate("ingress-hosts", "dev").status == 0
+            assert workplace.hosts.read_bytes() == before + block
 
 
 @pytest.mark.parametrize(

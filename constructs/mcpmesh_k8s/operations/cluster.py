@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -10,7 +9,7 @@ from typing import cast
 from mcpmesh_k8s.kubernetes import SCALERS, at, each, name_of
 
 from .environment import Environment, Minikube, SharedCluster
-from .programs import ConsentError, Kubectl, OperationError, captured, output, require, succeeds, told
+from .programs import ConsentError, Kubectl, OperationError, captured, output, read_object, require, succeeds, told
 from .rendered import RenderedPhase
 from .terminal import show
 
@@ -40,7 +39,7 @@ def choose_context(environment: Environment, given: str, environments: Sequence[
     """
     require("kubectl")
     context = given or environment.cluster.context
-    known = output(["kubectl", "config", "get-contexts", "--output=name"]).split()
+    known = output(["kubectl", "config", "get-contexts", "--output=name"]).splitlines()
     if context not in known:
         advice = (
             f"Start the cluster: {environment.cluster.start}"
@@ -66,8 +65,8 @@ def choose_context(environment: Environment, given: str, environments: Sequence[
 
 def clusters_of(context: str) -> list[Mapping[str, object]]:
     """The cluster of a context, as the kubeconfig has it."""
-    text = output(["kubectl", "config", "view", "--minify", "--context", context, "--output=json"])
-    return [at(cluster, "cluster") for cluster in each(json.loads(text), "clusters")]
+    view = ["kubectl", "config", "view", "--minify", "--context", context, "--output=json"]
+    return [at(cluster, "cluster") for cluster in each(read_object(view, output(view)), "clusters")]
 
 
 def server_of(context: str) -> str:
@@ -231,7 +230,7 @@ def require_no_self_heal(kubectl: Kubectl) -> None:
         return
     if not found.stdout.strip():
         return
-    for application in each(json.loads(found.stdout), "items"):
+    for application in each(read_object(look, found.stdout), "items"):
         here = at(application, "spec", "destination").get("namespace") == kubectl.namespace
         if here and at(application, "spec", "syncPolicy", "automated"):
             name = name_of(cast("dict[str, object]", application))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,7 +9,7 @@ from itertools import pairwise
 from mcpmesh_k8s.kubernetes import Dns, HostNetwork, Listener, Namespace, PolicyKind, at, containers_of, is_address
 
 from .environment import Environment
-from .programs import Kubectl, OperationError
+from .programs import Kubectl, OperationError, read_object
 from .terminal import show
 
 
@@ -76,12 +75,13 @@ def find_dns(kubectl: Kubectl) -> Found | None:
     if there("nodes", "--selector=cloud.google.com/gke-nodepool", "--output=name"):
         text = f'Dns.gke(service_address="{service}")' if service else "Dns.gke()"
         return Found(what="GKE's", dns=Dns.gke(service_address=service), text=text)
-    cache = there("daemonset", "node-local-dns", "--output=json")
-    if cache:
+    printed = there("daemonset", "node-local-dns", "--output=json")
+    if printed:
+        cache = read_object(system.command("get", "daemonset", "node-local-dns"), printed)
         what = "NodeLocal DNSCache, the DaemonSet node-local-dns of kube-system"
-        if not at(json.loads(cache), "spec", "template", "spec").get("hostNetwork"):
+        if not at(cache, "spec", "template", "spec").get("hostNetwork"):
             return Found(what=f"{what}, in pods", dns=Dns.cilium(), text="Dns.cilium()")
-        addresses = tuple(addresses_of(json.loads(cache)))
+        addresses = tuple(addresses_of(cache))
         if addresses:
             return Found(
                 what=f"{what}, at {' and '.join(addresses)}",

@@ -30,12 +30,13 @@ def with_block(text: str, name: str, line: str) -> str:
     lines = text.splitlines()
     if lines.count(begin) != lines.count(end) or lines.count(begin) > 1:
         raise OperationError(f"The hosts file has not exactly one {begin!r} and one {end!r}. Mend it by hand.")
-    block = f"{begin}\n{line}\n{end}\n" if line else ""
+    new_line = "\r\n" if "\r\n" in text else "\n"
+    block = "".join(f"{each}{new_line}" for each in (begin, line, end)) if line else ""
     if begin not in lines:
-        return f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{block}"
+        return f"{text}{'' if text.endswith(chr(10)) or not text else new_line}{block}"
     if lines.index(end) < lines.index(begin):
         raise OperationError(f"In the hosts file {end!r} stands before {begin!r}. Mend it by hand.")
-    return re.sub(rf"^{re.escape(begin)}\n.*?^{re.escape(end)}(\n|\Z)", lambda _: block, text, flags=re.M | re.S)
+    return re.sub(rf"^{re.escape(begin)}\r?\n.*?^{re.escape(end)}(\r?\n|\Z)", lambda _: block, text, flags=re.M | re.S)
 
 
 def can_write(path: Path) -> bool:
@@ -65,18 +66,19 @@ def update_hosts(path: Path, name: str, address: str, hosts: tuple[str, ...]) ->
         raise UsageError(f"{address!r} is no IP address. Give ADDRESS=<the ingress controller's>.")
     require_hosts_file(path)
     # What is not ours is kept to the byte, whatever its encoding.
-    old = path.read_text(encoding="utf-8", errors="surrogateescape")
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        old = file.read()
     new = with_block(old, name, f"{address} {' '.join(hosts)}" if hosts else "")
     if new == old:
         show(f"{path} is right already.")
         return
     if can_write(path):
-        path.write_text(new, encoding="utf-8", errors="surrogateescape")
+        path.write_bytes(new.encode(errors="surrogateescape"))
     else:
-        with tempfile.NamedTemporaryFile("w", prefix="hosts.", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(new)
-            file.flush()
+        with tempfile.NamedTemporaryFile("wb", prefix="hosts.") as ours:
+            ours.write(new.encode(errors="surrogateescape"))
+            ours.flush()
             show(f"sudo may ask for your password, to write {path}")
-            if stream(["sudo", "cp", file.name, str(path)]):
+            if stream(["sudo", "cp", ours.name, str(path)]):
                 raise OperationError(f"{path} was not written: see above.")
     show(f"{path}: {address} {' '.join(hosts)}" if hosts else f"{path}: the block of {name} is gone.")

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import IO
 
 from mcpmesh_k8s.kubernetes import OperationError as OperationError
-from mcpmesh_k8s.kubernetes import at
 
 from .terminal import UnreadError, is_live, messages, show
 
@@ -200,6 +199,21 @@ def told(said: str) -> str:
     return [*lines, *errors][-1] if lines else "no word"
 
 
+def read_object(command: Sequence[str], printed: str) -> Mapping[str, object]:
+    """The object that a program printed as JSON.
+
+    Raises:
+        OperationError: It printed something else, such as a warning before it, or not all of it.
+    """
+    try:
+        found = json.loads(printed)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise OperationError(f"`{shlex.join(command)}` printed no object in JSON: {printed[:60]!r}")
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kubectl:
     """kubectl, always with the context and the namespace that are meant.
@@ -227,11 +241,7 @@ class Kubectl:
             OperationError: It fails, or what it prints is something else.
         """
         get = ("get", *arguments, "--output=json")
-        found = self.output(*get)
-        try:
-            return at(json.loads(found or "{}"))
-        except ValueError:
-            raise OperationError(f"`{shlex.join(self.command(*get))}` printed no JSON: {found[:60]!r}") from None
+        return read_object(self.command(*get), self.output(*get) or "{}")
 
     def stream(self, *arguments: str, stdin: str = "", timeout: float | None = PATIENCE) -> int:
         """Run it in people's sight, and return its exit status; an ``OperationError`` when it takes too long."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import subprocess
@@ -29,7 +28,7 @@ from mcpmesh_k8s.kubernetes import (
     name_of,
 )
 from mcpmesh_k8s.kubernetes import Side as AnySide
-from mcpmesh_k8s.operations.programs import Kubectl, output
+from mcpmesh_k8s.operations.programs import Kubectl, output, read_object
 from mcpmesh_k8s.operations.rendered import reference
 from mcpmesh_k8s.operations.terminal import show
 
@@ -248,14 +247,14 @@ class ClusterSide(_Side):
         kinds = sorted({client.partition("/")[0] + "s" for client in stores.clients})
         if not kinds:
             return []
-        listed = json.loads(self.kubectl.output("get", ",".join(kinds), "--output", "json"))
+        get = ("get", ",".join(kinds), "--output", "json")
         running = list[str]()
-        for item in listed["items"]:
-            client, status = f"{item['kind'].lower()}/{item['metadata']['name']}", item.get("status", {})
+        for item in each(read_object(self.kubectl.command(*get), self.kubectl.output(*get)), "items"):
+            client, status = f"{str(item['kind']).lower()}/{at(item, 'metadata')['name']}", at(item, "status")
             if client not in stores.clients:
                 continue
             if item["kind"] == "CronJob":
-                running += ["job/" + str(job["name"]) for job in status.get("active", ())]
+                running += [f"job/{job['name']}" for job in each(status, "active")]
             # A Job counts the pods that have not ended.
             elif status.get("active" if item["kind"] == "Job" else "replicas", 0):
                 running.append(client)
