@@ -10,7 +10,7 @@ PYTHON ?= python3
 SYSTEM_PACKAGES ?= yes
 export SYSTEM_PACKAGES
 PYTEST_FLAGS ?= -n auto --dist loadfile --no-loadscope-reorder
-CLUSTER_FLAGS ?= --verbose
+CLUSTER_FLAGS ?= -n auto --verbose
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
