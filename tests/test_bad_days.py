@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ai_interviewer import DEV, AiInterviewer
-from conftest import ROOT
+from conftest import ROOT, grid
 from mcpmesh_k8s.operations import Environment, programs
 from mcpmesh_k8s.operations.cli import main
 from mcpmesh_k8s.operations.programs import Kubectl, OperationError, stream
@@ -280,23 +280,23 @@ def of_another(folder: Path) -> None:
     shutil.copytree(ROOT / "dist/prod", folder)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "told"),
-    [
-        (
-            spoiled_yaml,
-            r"0002-services\.k8s\.yaml cannot be read \(.*line \d+, column 1.*\)\. Write it anew: make synth",
-        ),
-        (no_text, r"0002-services\.k8s\.yaml cannot be read \('utf-8' codec.*\)\. Write it anew: make synth"),
-        (something_else, r"0002-services\.k8s\.yaml holds what is no manifest: 'just a text'\. Write it anew"),
-        (without_a_name, r"0002-services\.k8s\.yaml holds what is no manifest: .*ConfigMap"),
-        (edited, r"is not what the sources give: deployment/ai-interviewer-backend\. .*make synth"),
-        (incomplete, r"is not what the sources give: serviceaccount/ai-interviewer-registry, .* and \d+ more\."),
-        (stale, r"is not what the sources give: configmap/from-long-ago\. .*make synth"),
-        (of_another, r"is not what the sources give: .* and \d+ more\. .*make synth"),
-    ],
-)
-@pytest.mark.parametrize("command", ["diff", "deploy"])
+SPOILT = [
+    (
+        spoiled_yaml,
+        r"0002-services\.k8s\.yaml cannot be read \(.*line \d+, column 1.*\)\. Write it anew: make synth",
+    ),
+    (no_text, r"0002-services\.k8s\.yaml cannot be read \('utf-8' codec.*\)\. Write it anew: make synth"),
+    (something_else, r"0002-services\.k8s\.yaml holds what is no manifest: 'just a text'\. Write it anew"),
+    (without_a_name, r"0002-services\.k8s\.yaml holds what is no manifest: .*ConfigMap"),
+    (edited, r"is not what the sources give: deployment/ai-interviewer-backend\. .*make synth"),
+    (incomplete, r"is not what the sources give: serviceaccount/ai-interviewer-registry, .* and \d+ more\."),
+    (stale, r"is not what the sources give: configmap/from-long-ago\. .*make synth"),
+    (of_another, r"is not what the sources give: .* and \d+ more\. .*make synth"),
+]
+OF_ANY_COMMAND = [(command, *spoilt) for command in ("deploy", "diff") for spoilt in SPOILT]
+
+
+@pytest.mark.parametrize(("command", "spoil", "told"), grid(OF_ANY_COMMAND, short=OF_ANY_COMMAND[: len(SPOILT) + 1]))
 def test_what_is_not_what_the_sources_give_is_not_deployed(
     command: str,
     spoil: Callable[[Path], None],

@@ -1,6 +1,7 @@
 import ast
 import graphlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ def imports_of(tree: ast.AST, module: str) -> Iterator[tuple[str, int]]:
         yield from ((name, node.lineno) for name in named)
 
 
+@cache
 def parsed(module: str) -> ast.Module:
     return ast.parse(SOURCES[module].read_text(encoding="utf-8"))
 

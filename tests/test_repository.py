@@ -26,6 +26,7 @@ from packaging.utils import canonicalize_name
 
 from conftest import grid, requires
 from environments import EVERY
+from reading import documents_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -523,8 +524,7 @@ def test_the_operations_guide_names_every_command() -> None:
 
 def test_the_operations_guide_prints_the_numbers_of_what_is_rendered() -> None:
     guide = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    phases = {path.name.removesuffix(".k8s.yaml"): yaml.safe_load_all(path.read_text()) for path in DEV_FILES}
-    objects = {name: list(documents) for name, documents in phases.items()}
+    objects = {path.name.removesuffix(".k8s.yaml"): documents_of(path.read_text()) for path in DEV_FILES}
     assert dict(re.findall(r"^--- (\d{4}-\S+): (\d+) objects$", guide, re.MULTILINE)) == {
         name: str(len(every)) for name, every in objects.items()
     }
