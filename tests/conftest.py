@@ -49,6 +49,8 @@ LONGEST = (
     *("test_command_line", "test_age", "test_repository", "test_digests", "test_synthesis", "test_health_runtime"),
     *("test_programs", "test_backups", "test_postgres_exporter", "test_mesh_dashboard", "test_mesh_runtime"),
     *("test_stores", "test_bad_days"),
+    # Of `make test-mesh`.
+    *("test_roll_out", "test_traffic", "test_states", "test_beside_0_5", "test_variables"),
 )
 ONLY_ASKED = pytest.StashKey[OnlyAsked]()
 

@@ -1,16 +1,40 @@
-"""This module is what the tests of the control plane share: a cluster for each environment, one at a time."""
+"""This module is what the tests of the control plane share: a cluster for each environment, each with a worker."""
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from _pytest.capture import CaptureManager
+from xdist.scheduler import LoadScopeScheduling
 
 from ai_interviewer import ENVIRONMENTS, EnvironmentSettings
 from cluster.environment import Deployed, Say, named, running
 from go_programs import CONTROL_PLANE
+
+
+def environment_of(nodeid: str) -> str:
+    """Whose cluster a test is about."""
+    found = re.search(rf"[\[-]({'|'.join(map(named, ENVIRONMENTS))})[-\]]", nodeid)
+    assert found, f"{nodeid} is of no environment"
+    return found[1]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
+    """A worker gets all tests of an environment. The groups of xdist itself need what pytest 9.2 no longer has."""
+    scheduler = LoadScopeScheduling(config)
+    scheduler._split_scope = environment_of
+    return scheduler
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One for each environment: it works and waits by turns."""
+    return len(ENVIRONMENTS)
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +45,7 @@ def say(request: pytest.FixtureRequest) -> Say:
 
     def write(line: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(f"\n  {line}", end="", flush=True)
+            print(f"\n  {line}", end="", file=sys.stderr, flush=True)  # that of a worker is that of people, too
 
     return write
 

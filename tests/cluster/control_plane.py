@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Generator
@@ -16,9 +16,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from mesh_harness import LOCALHOST, free_port
+
 from .api import Api, ApiError, Object
 
-LOCALHOST = "127.0.0.1"
 START = 120.0
 """Seconds that the API server may take until it answers, on a busy machine."""
 
@@ -101,7 +102,7 @@ class ControlPlane:
 
     def start(self) -> None:
         """Start everything, and return when the API server answers."""
-        client, peers, secure = free_ports(3)
+        client, peers, secure = (free_port() for _ in range(3))
         etcd = f"http://{LOCALHOST}:{client}"
         self._url = f"https://{LOCALHOST}:{secure}"
         key = self.folder / "service-accounts.pem"
@@ -150,7 +151,8 @@ class ControlPlane:
             "--endpoint-reconciler-type=none",
         )
         self._wait_for_answer()
-        kubeconfig = self.kubeconfig("loopback")
+        # A file of their own: who asks by kubectl writes another one while they begin.
+        kubeconfig = self.kubeconfig("control-plane")
         self._run(
             "kube-controller-manager",
             f"--kubeconfig={kubeconfig}",
@@ -200,6 +202,8 @@ class ControlPlane:
             process = subprocess.Popen(
                 [*guard, str(self.programs / program), *arguments],
                 cwd=self.folder,
+                # They look for garbage less often than by themselves, for a sixth less of a processor.
+                env={**os.environ, "GOGC": "400"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -228,15 +232,3 @@ def control_plane(programs: Path, folder: Path) -> Generator[ControlPlane]:
         yield started
     finally:
         started.stop()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((LOCALHOST, 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

@@ -20,7 +20,7 @@ from mcpmesh_k8s import Budget, SystemPods
 
 from .api import Object
 from .control_plane import ControlPlane, control_plane
-from .machines import FETCHED, STORAGE_CLASS, Machine, Machines, is_ready
+from .machines import FETCHED, STORAGE_CLASS, VOLUMES, Machine, Machines, is_ready
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MANAGER = "--field-manager=mcpmesh-k8s"
@@ -33,6 +33,9 @@ STEADY = 120.0
 
 QUIET = 10.0
 """Seconds without any change after which none is waited for."""
+
+OF_THE_CLUSTER = (("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default"))
+"""What each namespace has from the cluster itself, and has again at once."""
 
 CONTEXT = "loopback"
 """The context of the kubeconfig, beside the one that the settings name."""
@@ -65,6 +68,7 @@ class Deployed:
     """What kubectl said when it was deployed from nothing."""
 
     _variables: dict[str, str] = field(default_factory=dict)
+    _paths: list[str] = field(default_factory=list)
 
     @property
     def rendered(self) -> Path:
@@ -217,24 +221,62 @@ class Deployed:
         self.say(f"{self.settings.name}: deployed in {time.monotonic() - begun:.0f} seconds")
 
     def clear(self) -> None:
-        """Take away what was deployed, and have every node take pods."""
+        """Take away what was deployed, and have every node take pods. The namespace stays, with nothing in it.
+
+        Its deletion begins when the control plane has waited five seconds.
+        """
         self.as_rendered = False
         self.machines.forget()
-        api, namespace = self.control_plane.api, f"/api/v1/namespaces/{self.namespace}"
+        api = self.control_plane.api
         for node in self.machines.nodes:
             api.patch(f"/api/v1/nodes/{node.name}", {"spec": {"unschedulable": None}})
-        if api.find(namespace) is None:
+        if api.find(f"/api/v1/namespaces/{self.namespace}") is None:
             return
-        # A namespace that has to wait for pods looks again seldom. So those who make pods go first, and then they.
-        for group, plural in (("apps", "deployments"), ("apps", "statefulsets"), ("batch", "jobs")):
-            path = f"/apis/{group}/v1/namespaces/{self.namespace}/{plural}"
+        *others, pods, claims, events = self._kinds()
+        # Who makes pods goes before them, and who mounts a claim before it.
+        for path in others:
             api.delete(path, {"propagationPolicy": "Background"})
-        api.delete(f"{namespace}/pods", {"gracePeriodSeconds": 0})
-        api.delete(f"{namespace}/persistentvolumeclaims")
-        eventually(lambda: not api.list(f"{namespace}/pods"), 60, lambda: "pods are left over")
+        api.delete(pods, {"gracePeriodSeconds": 0})
+        api.delete(claims)
+
+        def left() -> list[str]:
+            found = [one for path in (*others, pods, claims, VOLUMES) for one in self._left(path)]
+            for path in {path for path, _ in found} - {VOLUMES}:
+                api.delete(path, {"propagationPolicy": "Background", "gracePeriodSeconds": 0})
+            return [f"{path}/{name}" for path, name in found]
+
+        eventually(lambda: not left(), 60, lambda: f"left over: {left()}")
+        # Nobody is left of whom more could be said.
+        api.delete(events)
+
+    def forget_namespace(self) -> None:
+        """Take away the namespace too, as if it had never been there."""
+        self.clear()
+        api, namespace = self.control_plane.api, f"/api/v1/namespaces/{self.namespace}"
         api.delete(namespace)
         eventually(lambda: api.find(namespace) is None, 60, lambda: str(api.find(namespace)))
-        eventually(lambda: not api.list("/api/v1/persistentvolumes"), 60, lambda: "disks are left over")
+
+    def _left(self, path: str) -> list[tuple[str, str]]:
+        """What is there of a kind, but for what the cluster itself puts into each namespace."""
+        names = [one["metadata"]["name"] for one in self.control_plane.api.list(path)]
+        return [(path, name) for name in names if (path.rpartition("/")[2], name) not in OF_THE_CLUSTER]
+
+    def _kinds(self) -> list[str]:
+        """Where the namespace has objects of each kind; the last three are pods, claims and events."""
+        if not self._paths:
+            api, core = self.control_plane.api, f"/api/v1/namespaces/{self.namespace}"
+            groups = api.get("/apis")["groups"]
+            versions = [version["groupVersion"] for group in groups for version in group["versions"]]
+            found = {
+                (root.split("/")[2], one["name"]): f"{root}/namespaces/{self.namespace}/{one['name']}"
+                for root in ("/api/v1", *(f"/apis/{version}" for version in versions))
+                for one in api.get(root)["resources"]
+                if one["namespaced"] and "deletecollection" in one["verbs"]
+            }
+            last = [f"{core}/{plural}" for plural in ("pods", "persistentvolumeclaims", "events")]
+            # Events are there under two names.
+            self._paths = [one for one in found.values() if one not in last and not one.endswith("/events")] + last
+        return self._paths
 
     def own_secrets(self) -> list[Object]:
         """The Secrets that pods refer to and no operator makes: those that are made by hand."""

@@ -74,6 +74,9 @@ class Machines:
     missing_images: set[str] = field(default_factory=set)
     """Images that no registry has."""
 
+    measuring: bool = True
+    """Whether what new pods use is known at once."""
+
     _kubelet: Kubelet = field(default_factory=Kubelet)
     _load: dict[str, int] = field(default_factory=dict)
     _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
@@ -107,6 +110,10 @@ class Machines:
     def use_cpu(self, workload: str, percent: int) -> None:
         """Let the pods of a workload use this much of the CPU that they request."""
         self._load[workload] = percent
+        self.measure()
+
+    def measure(self) -> None:
+        """Say of every pod what it uses."""
         for pod in self.api.list(PODS):
             if is_ready(pod):
                 self._measure(pod)
@@ -217,7 +224,7 @@ class Machines:
         elif pod["spec"].get("restartPolicy", "Always") != "Always":
             self._later(ENDING, lambda: self._complete(pod))
         else:
-            self._later(0, lambda: self._measure(pod))
+            self._later(0, lambda: self._measure(pod) if self.measuring else None)
 
     def _warn(self, pod: Object, message: str) -> None:
         metadata, now = pod["metadata"], _now()

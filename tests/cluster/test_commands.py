@@ -77,7 +77,7 @@ def test_an_environment_is_deployed_from_nothing_taken_away_and_deployed_again(
     cluster: Deployed, tmp_path: Path
 ) -> None:
     name = cluster.settings.name
-    cluster.clear()
+    cluster.forget_namespace()
     said = succeed(make(cluster, "k8s-setup", consent(cluster), values(tmp_path)))
     assert VALUE not in said
     for secret in by_hand(cluster.manifests()):

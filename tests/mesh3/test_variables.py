@@ -1,15 +1,17 @@
-"""This module is the proof that each rendered variable is read: without it, or with another value, something fails."""
+"""This module is the proof that each rendered variable is read: without it, or with another value, something fails.
+
+Those of the registry are in ``test_registry_variables.py``, which nobody here need wait for.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,10 @@ from drill.stack import ALL_SECRETS
 from mesh3 import expected
 from mesh3.expected import FOR_THE_CODE, UNREAD, VARIABLES, Variable
 from mesh3.stack import Mesh, Place
+from mesh3.variables import changed, compare, failing
 from mesh_harness import eventually
 from processes import REDIS, START
-from watching_harness import PREFIX, Recorded
+from watching_harness import PREFIX
 
 pytestmark = requires("postgresql", "redis", "mesh3", "mesh_registry")
 WORKLOADS = {"agent": "stock", "caller": "prices", "api": "web", "registry": "registry"}
@@ -30,8 +33,6 @@ OTHERS = {"agent": {"MCP_MESH_API_NAME"}, "api": {"MCP_MESH_AGENT_NAME"}, "regis
 """What one of the others is told: the runtime of an API service is that of an agent."""
 
 PRINTED = "the code of the agent begins.*TLS mode"
-REGISTRY = ("mcp-mesh-registry",)
-TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 @pytest.fixture(scope="module")
@@ -48,26 +49,40 @@ def pods(mesh: Mesh) -> dict[str, Place]:
 @pytest.fixture(scope="module")
 def begun(mesh: Mesh, pods: dict[str, Place]) -> dict[Variable | str, Place]:
     """For each variable who lacks it, and for each kind who lacks none."""
-    places: dict[Variable | str, Place] = {
-        one: mesh.start(WORKLOADS[one.of], **changed(one)) for one in VARIABLES if one.of != "registry"
+    given: dict[Variable | str, tuple[str, dict[str, Any]]] = {
+        one: (WORKLOADS[one.of], changed(one)) for one in VARIABLES if one.of != "registry"
     }
-    places |= {kind: mesh.start(WORKLOADS[kind]) for kind in ("agent", "caller", "api")}
-    # One may never be, or elsewhere.
-    waiting = dict(places)
-
-    def all_are() -> bool:
-        for one in [one for one, place in waiting.items() if is_ready(place)]:
-            del waiting[one]
-        return not waiting
-
-    eventually(all_are, 40)
+    given |= {kind: (WORKLOADS[kind], {}) for kind in ("agent", "caller", "api")}
+    # How long one pauses is seen where none starts beside it.
+    alone = {one for one in given if isinstance(one, Variable) and one.fails == (expected.PAUSES,)}
+    assert alone
+    places: dict[Variable | str, Place] = {}
+    for together in (given.keys() - alone, alone):
+        waiting = {one: mesh.start(name, **change) for one, (name, change) in given.items() if one in together}
+        places |= waiting
+        # Who never will be, began before others that are.
+        assert eventually(partial(all_are_there, mesh, waiting), 2 * START), list(waiting)
     return places
 
 
-def is_ready(place: Place) -> bool:
-    """Whether it is; not all at once are asked again and again."""
+def all_are_there(mesh: Mesh, waiting: dict[Variable | str, Place]) -> bool:
+    """Whether all that are waited for are there; who is, is no longer waited for."""
+    for one in [one for one, place in waiting.items() if is_there(mesh, one, place)]:
+        del waiting[one]
+    return not waiting
+
+
+def is_there(mesh: Mesh, one: Variable | str, place: Place) -> bool:
+    """Whether it is ready and registered, as far as it ever is; not all at once are asked again and again."""
     time.sleep(0.1)
-    return place.probes()["readiness"] == "200"
+    if isinstance(one, Variable) and one.more:
+        return "Starting agent '" in place.pod.output  # it may take any port
+    never = set(one.fails) if isinstance(one, Variable) else set[str]()
+    ready = expected.ANSWERS in never or place.probes()["readiness"] == "200"
+    if not ready or not (expected.REGISTERED in never or row(mesh, place)):
+        return False
+    # Who calls others has heard of them.
+    return place.name != "prices" or call(place)
 
 
 def pause(output: str) -> float:
@@ -76,13 +91,6 @@ def pause(output: str) -> float:
     (began,) = re.findall(r"T([\d:.]+)Z.*Starting agent '", output)[:1]
     form = "%H:%M:%S.%f"
     return (datetime.strptime(began, form) - datetime.strptime(loaded, form)).total_seconds()
-
-
-def changed(variable: Variable) -> dict[str, Any]:
-    """How one is started that lacks a variable, or has another value of it."""
-    if variable.instead is None:
-        return {"without": [variable.name]}
-    return {"variables": {variable.name: variable.instead}}
 
 
 def row(mesh: Mesh, place: Place) -> Mapping[str, str]:
@@ -125,11 +133,12 @@ def holds(mesh: Mesh, place: Place) -> dict[str, Callable[[], bool]]:
     if place.name == "prices":
         return {expected.CALLS_TRACED: lambda: '"function_name" "proxy_call_wrapper"' in written(mesh, place)}
     port = str(place.pod.spec["ports"][0]["containerPort"])
+    said = cache(lambda: written(mesh, place))
     agent = {
         expected.ANSWERS: lambda: call(place),
-        expected.TRACED: lambda: '"function_name" "stock"' in written(mesh, place),
-        expected.CUT: lambda: '"MAXLEN" "~" "10000"' in written(mesh, place),
-        expected.IN_NAMESPACE: lambda: '"agent_namespace" "default"' in written(mesh, place),
+        expected.TRACED: lambda: '"function_name" "stock"' in said(),
+        expected.CUT: lambda: '"MAXLEN" "~" "10000"' in said(),
+        expected.IN_NAMESPACE: lambda: '"agent_namespace" "default"' in said(),
         expected.PRINTS: lambda: re.search(PRINTED, place.pod.output, re.DOTALL) is not None,
         expected.PAUSES: lambda: pause(place.pod.output) > 4.5,
     }
@@ -142,25 +151,6 @@ def holds(mesh: Mesh, place: Place) -> dict[str, Callable[[], bool]]:
         expected.WRITES_NOTHING: lambda: not any(place.pod.log.parent.rglob("__pycache__")),
         **(agent if place.name == "stock" else {}),
     }
-
-
-def failing(checks: Mapping[str, Callable[[], bool]]) -> set[str]:
-    """What does not hold."""
-    failed = set[str]()
-    for name, check in checks.items():
-        try:
-            well = check()
-        except (AssertionError, OSError, KeyError, ValueError):
-            well = False
-        if not well:
-            failed.add(name)
-    return failed
-
-
-def compare(variable: Variable, failed: set[str], place: Place) -> None:
-    """What failed is what is expected."""
-    expects = set(variable.fails)
-    assert failed >= expects if variable.more else failed == expects, place.pod.output
 
 
 def test_every_variable_that_is_rendered_is_tried_or_named(mesh: Mesh) -> None:
@@ -185,74 +175,3 @@ def test_without_one_of_them_something_fails(
     mesh: Mesh, begun: dict[Variable | str, Place], variable: Variable
 ) -> None:
     compare(variable, failing(holds(mesh, begun[variable])), begun[variable])
-
-
-# --- the registry ---
-
-
-@pytest.fixture(scope="module")
-def tempo(mesh: Mesh, pods: dict[str, Place]) -> Generator[Recorded, None, None]:
-    """What is asked for traces. The registry that was there is gone, so that none but the tried one reads spans."""
-    pods["registry"].pod.process.kill()
-    with Recorded({f"/api/traces/{TRACE}": json.dumps({"batches": []})}, port=mesh.tempo_port) as recorded:
-        yield recorded
-
-
-def of_registry(mesh: Mesh, place: Place, tempo: Recorded) -> dict[str, Callable[[], bool]]:
-    """What must hold of a registry."""
-    starts = eventually(lambda: place.ask("/health").status == 200 or place.pod.process.poll() is not None, START)
-    mesh.registry.leads_to(place.address)
-
-    def passes_on() -> bool:
-        before = len(mesh.traces())
-        return eventually(lambda: mesh.works() and len(mesh.traces()) > before, 5)
-
-    def fetches() -> bool:
-        before = len(tempo.asked)
-        place.ask(f"/trace/{TRACE}")
-        return len(tempo.asked) > before
-
-    def is_modest() -> bool:
-        """While nobody can read agents, whoever asks for them has a session."""
-        with ThreadPoolExecutor(41) as people:
-            lock = "BEGIN; LOCK TABLE agents; SELECT pg_sleep(2); COMMIT"
-            people.submit(mesh.postgres.psql, lock, url="postgresql:///mcpmesh?user=postgres")
-            time.sleep(0.5)
-            for _ in range(40):
-                people.submit(place.ask, "/agents")
-            time.sleep(1)
-            (count,) = mesh.postgres.ask("SELECT count(*) FROM pg_stat_activity WHERE usename = 'mcpmesh'")
-        return int(count) <= int(rendered)
-
-    (rendered,) = (one["value"] for one in place.pod.spec["env"] if one["name"] == "DB_MAX_OPEN_CONNECTIONS")
-    return {
-        expected.STARTS: lambda: starts and place.pod.process.poll() is None,
-        # Those that another one has been told of. It comes early: soon they tell this one too.
-        expected.SHARED: lambda: (
-            "prices" in {agent["id"].partition("-")[0] for agent in place.ask("/agents").json()["agents"] or []}
-        ),
-        expected.MODEST: is_modest,
-        expected.PASSED_ON: passes_on,
-        expected.FETCHED: fetches,
-        expected.RULED: lambda: place.ask("/admin/drain").status == 404,
-        expected.PATIENT: lambda: "(timeout: 20s" in place.pod.output,
-        expected.KEEPS: lambda: "24h" in place.pod.output,
-        expected.SAYS: lambda: " INFO " in place.pod.output,
-    }
-
-
-def test_with_all_of_them_all_holds_of_a_registry(mesh: Mesh, tempo: Recorded) -> None:
-    place = mesh.start("registry", entrypoint=REGISTRY)
-    with place.pod:
-        assert failing(of_registry(mesh, place, tempo)) == set(), place.pod.output
-
-
-@pytest.mark.parametrize(
-    "variable",
-    [one for one in VARIABLES if one.of == "registry"],
-    ids=lambda one: f"{one.name} {one.instead or 'missing'}",
-)
-def test_without_one_of_them_something_fails_of_a_registry(mesh: Mesh, tempo: Recorded, variable: Variable) -> None:
-    place = mesh.start("registry", entrypoint=REGISTRY, **changed(variable))
-    with place.pod:
-        compare(variable, failing(of_registry(mesh, place, tempo)), place)

@@ -12,11 +12,16 @@ from __future__ import annotations
 import os
 import random
 import socket
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 SERVICES = Path(os.environ["POD_SERVICES"])  # a file for each, of the addresses that it leads to
 POD = os.environ["POD_ADDRESS"]
+# By chance, four connections would all lead to one of two pods each sixteenth time.
+turns = defaultdict[str, Iterator[int]](lambda: count(random.randrange(1000)))
 resolve, bind = socket.getaddrinfo, socket.socket.bind
 
 
@@ -24,7 +29,8 @@ def resolved(host: str | bytes | None, *others: Any, **named: Any) -> Any:
     """The addresses of a host; of a Service, where one connection is led to."""
     name = host.decode() if isinstance(host, bytes) else host
     if name and (service := SERVICES / name).is_file():
-        host = random.choice(service.read_text().split())
+        pods = service.read_text().split()
+        host = pods[next(turns[name]) % len(pods)]
     return resolve(host, *others, **named)
 
 

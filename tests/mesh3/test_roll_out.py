@@ -6,10 +6,7 @@ the place of one workload after the other, in the order of the page.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,22 +15,16 @@ from conftest import requires
 from mcpmesh_k8s import MeshRelease
 from mesh3.people import People, stop_as_the_kubelet
 from mesh3.stack import Mesh, Place
+from mesh3.taken_over import taken_over
 from mesh_harness import eventually
 from processes import START
-from test_mesh_upgrade import load
 
 pytestmark = requires("postgresql", "redis", "mesh", "mesh3", "mesh_registry")
 
 
 @pytest.fixture(scope="module")
 def mesh(needs_mesh: Path, needs_mesh3: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Mesh, None, None]:
-    """The stores as they were, and a registry of 3 that has taken their database over."""
-    with ExitStack() as stack:
-        mesh = Mesh(stack, tmp_path_factory.mktemp("mesh"), needs_mesh3, MeshRelease.V0_5)
-        mesh.start_stores()
-        load(mesh)
-        mesh.begin_with(MeshRelease.V3, needs_mesh3)
-        mesh.registry.leads_to(mesh.start_registry(reaches_agents=True).address)
+    with taken_over(tmp_path_factory.mktemp("mesh"), needs_mesh3) as mesh:
         yield mesh
 
 
@@ -74,45 +65,3 @@ def test_those_of_0_5_roll_to_3_whoever_is_asked_first_and_no_call_is_lost(
     assert healthy(mesh) == where
     for place in pods.values():
         place.pod.terminate(10)
-
-
-def test_one_of_3_cannot_call_one_of_0_5(mesh: Mesh, needs_mesh: Path, needs_mesh3: Path) -> None:
-    """It says to which trace a call belongs among the arguments, which a tool of 0.5 refuses."""
-    mesh.begin_with(MeshRelease.V0_5, needs_mesh)
-    pods = {name: mesh.running(name) for name in ("stock", "prices", "web")}
-    assert eventually(mesh.works, 2 * START), pods["web"].pod.output
-    mesh.begin_with(MeshRelease.V3, needs_mesh3)
-    web = mesh.ready("web")
-    answer = web.ask("/price?item=apples", seconds=60)
-    assert (answer.status, "Unexpected keyword argument" in answer.text) == (500, True), answer
-    assert "_trace_id" in answer.text
-    pods["web"].pod.terminate(10)
-
-
-def test_one_of_0_5_cuts_what_is_under_way_when_it_is_told_to_stop(mesh: Mesh, needs_mesh: Path) -> None:
-    """Its runtime takes SIGTERM from the server, and ends the process: so no grace period helps, only a later word."""
-    mesh.begin_with(MeshRelease.V0_5, needs_mesh)
-    pods = {name: mesh.running(name) for name in ("stock", "prices", "web")}
-    assert eventually(mesh.works, 2 * START), pods["web"].pod.output
-    with ThreadPoolExecutor() as people:
-        call = people.submit(mesh.says, seconds=8)
-        time.sleep(1)
-        assert pods["web"].pod.terminate(6) == 0
-        assert call.result().status != 200
-
-
-@pytest.mark.parametrize("name", ["stock", "prices", "web"])
-def test_one_of_0_5_is_not_told_to_stop_before_its_calls_have_ended(mesh: Mesh, needs_mesh: Path, name: str) -> None:
-    """A call that outlasts the pause before it is answered, whoever of those that it goes through is stopped."""
-    mesh.begin_with(MeshRelease.V0_5, needs_mesh)
-    pods = {one: mesh.running(one) for one in ("stock", "prices", "web")}
-    assert eventually(mesh.works, 2 * START), pods["web"].pod.output
-    new = mesh.ready(name)
-    with ThreadPoolExecutor() as people:
-        call = people.submit(mesh.says, seconds=8)
-        time.sleep(1)
-        took = stop_as_the_kubelet(mesh, pods[name], new)
-        # Not before it was answered, and no longer than that.
-        assert 6 < took < 14, pods[name].pod.output
-        assert call.result().status == 200, pods[name].pod.output
-    assert mesh.says().status == 200
