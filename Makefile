@@ -200,7 +200,7 @@ test-failures: setup $(REGISTRY) ## end and hang each part of the application, a
 
 .PHONY: test-mesh
 test-mesh: setup $(REGISTRY) ## what is rendered for MCP Mesh 3, on its real programs: every probe, variable and failure, and the way from 0.5
-	@.venv/bin/python -m pytest $(PYTEST_FLAGS) --verbose tests/mesh3 tests/test_mesh3_runtime.py
+	@.venv/bin/python -m pytest $(PYTEST_FLAGS) --verbose tests/mesh3
 
 .PHONY: failures
 failures: test-failures ## the same, and its times into the documentation

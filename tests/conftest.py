@@ -45,7 +45,7 @@ LONGEST = (
     *("test_gateway_runtime", "test_data_moves", "test_mesh_tls", "test_operations", "test_gateway_attacks"),
     *("test_postgres_databases", "test_login_runtime", "test_rotation", "test_watching", "test_new_environment"),
     *("test_other_machines", "test_settings", "test_smoke_runtime", "test_language_runtimes", "test_failures"),
-    *("test_mesh3_runtime", "test_load", "test_kubectl", "test_platforms", "test_redis_runtime", "test_redis_backup"),
+    *("test_load", "test_kubectl", "test_platforms", "test_redis_runtime", "test_redis_backup"),
     *("test_command_line", "test_age", "test_repository", "test_digests", "test_synthesis", "test_health_runtime"),
     *("test_programs", "test_backups", "test_postgres_exporter", "test_mesh_dashboard", "test_mesh_runtime"),
     *("test_stores", "test_bad_days"),

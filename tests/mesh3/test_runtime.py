@@ -1,7 +1,4 @@
-"""This module is the proof that what we render runs on MCP Mesh 3: real registry, agents and API, with real stores.
-
-It is the short part; `make test-mesh` is all of it. What is shorter still, `test_mesh_tls.py`, runs them too.
-"""
+"""This module is the proof that what we render runs on MCP Mesh 3: real registry, agents and API, with real stores."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from mesh_harness import eventually
 from processes import START
 from watching_harness import PREFIX
 
-pytestmark = [requires("postgresql", "redis", "mesh3", "mesh_registry"), pytest.mark.long]
+pytestmark = requires("postgresql", "redis", "mesh3", "mesh_registry")
 
 
 @pytest.fixture(scope="module")
