@@ -2166,7 +2166,6 @@ CASES: dict[type[DataclassInstance], Case] = {
         variables=HINT,
         trial=HINT,
         volumes=(Scratch(name="more", mount_path="/more"),),
-        most=Amount(disk=3 * 2**30),
     ),
     ClaimTarget: case(
         ClaimTarget(size="1Gi"),

@@ -16,7 +16,6 @@ import pytest
 from conftest import at_each
 from mcpmesh_k8s import (
     AddressRange,
-    Age,
     Agent,
     AgentSettings,
     Alertmanager,
@@ -88,7 +87,6 @@ from mcpmesh_k8s import (
     OAuth2Proxy,
     OAuth2ProxySettings,
     OtherController,
-    Persistent,
     Phase,
     PodExtras,
     Port,
@@ -137,7 +135,6 @@ from mcpmesh_k8s import (
     variables,
 )
 from mcpmesh_k8s.kubernetes.api import to_json
-from reading import objects_of
 from registry_room import ROOM
 from test_settings import GRAFANA, LOGIN, MINIO, POSTGRES, REDIS, TOLD
 
@@ -779,80 +776,6 @@ def test_a_drill_without_its_script_is_refused(tmp_path: Path) -> None:
     StoreBackup(shop.phase, web, "http", nightly, program)
     with pytest.raises(SettingError, match=r"BackupProgram.files: \['take.sh'\] was given. Give File\(path='try.sh'"):
         StoreBackup(shop.phase, web, "http", replace(nightly, drill=RestoreDrill()), program)
-
-
-def drills_of(folder: Path, drill: RestoreDrill, backup: Backup) -> dict[str, tuple[str, ...]]:
-    """The drills of three stores whose data may become 6Gi, 341Mi and 8Gi: scratch space, and the memory limit."""
-    shop = Shop(folder)
-
-    def secret(name: str, *keys: str | IssuedKey) -> Secret:
-        return Secret(shop.phase, SecretSettings(name=name, keys=keys, source=ExistingSecrets()))
-
-    for one in (backup.target, backup.encryption):
-        if isinstance(one, (S3Target, Age)):
-            secret(one.secret, *one.secret_keys)
-    tried = replace(backup, drill=drill)
-    compute = Compute(cpu="100m", memory="512Mi")
-    database = Database(name="shop", roles=("shop",))
-    postgres = PostgresSettings(image=images.POSTGRES, compute=compute, size="6Gi", databases=(database,), backup=tried)
-    redis = RedisSettings(image=images.REDIS, compute=compute, storage=Persistent(size="4Gi"), backup=tried)
-    minio = MinioSettings(image=images.MINIO, compute=compute, size="8Gi", backup=tried)
-    Postgres(shop.phase, postgres, secret("postgres", *postgres.secret_keys))
-    Redis(shop.phase, redis, secret("redis", *redis.secret_keys))
-    Minio(shop.phase, minio, secret("minio", *minio.secret_keys))
-    found: dict[str, tuple[str, ...]] = {}
-    rendered: list[Any] = list(objects_of(shop.application))
-    for manifest in rendered:
-        name = manifest["metadata"]["name"]
-        if manifest["kind"] == "CronJob" and name.endswith("-drill"):
-            pod = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-            empty = [one for one in pod["volumes"] if one["name"] in ("scratch", "backups") and "emptyDir" in one]
-            rooms = [one["emptyDir"]["sizeLimit"] for one in empty]
-            found[name] = (*rooms, pod["containers"][0]["resources"]["limits"]["memory"])
-    return found
-
-
-def test_a_drill_has_room_for_all_that_its_store_may_hold(tmp_path: Path) -> None:
-    claim, bucket = ClaimTarget(size="20Gi"), S3Target(host="s3.example.com", bucket="backups")
-    sealed = Age(
-        recipients=("age1qhjjyqga2x7ke3tr7yzw2myccp42yfxtfedr3xenrhkq8mfhuyuq6rljy0",),
-        image=Image(repository="acme/age", tag="1.3.2"),
-    )
-    assert drills_of(tmp_path / "claim", RestoreDrill(), Backup(target=claim)) == {
-        "shop-postgres-drill": ("6Gi", "256Mi"),
-        "shop-redis-drill": ("2Gi", "374Mi"),
-        "shop-minio-drill": ("2Gi", "256Mi"),
-    }
-    assert drills_of(tmp_path / "bucket", RestoreDrill(), Backup(target=bucket, encryption=sealed)) == {
-        "shop-postgres-drill": ("12Gi", "12Gi", "256Mi"),
-        "shop-redis-drill": ("2Gi", "2Gi", "374Mi"),
-        "shop-minio-drill": ("16Gi", "16Gi", "256Mi"),
-    }
-    larger = RestoreDrill(scratch="7Gi", compute=Compute(cpu="100m", memory="1Gi"))
-    assert drills_of(tmp_path / "larger", larger, Backup(target=claim)) == {
-        "shop-postgres-drill": ("7Gi", "1Gi"),
-        "shop-redis-drill": ("7Gi", "1Gi"),
-        "shop-minio-drill": ("7Gi", "1Gi"),
-    }
-
-
-@at_each(
-    ("drill", "said"),
-    [
-        (
-            RestoreDrill(scratch="5Gi"),
-            "RestoreDrill.scratch of 'postgres': '5Gi' was given. The data of the store may become 6Gi",
-        ),
-        (
-            RestoreDrill(compute=Compute(cpu="100m", memory="256Mi")),
-            "RestoreDrill.compute memory of 'redis': '256Mi' was given. The data of the store may become 374Mi",
-        ),
-    ],
-)
-def test_a_drill_without_that_room_is_refused(tmp_path: Path, drill: RestoreDrill, said: str) -> None:
-    with pytest.raises(SettingError) as refusal:
-        drills_of(tmp_path, drill, Backup(target=ClaimTarget(size="20Gi")))
-    assert said in str(refusal.value)
 
 
 def test_what_is_of_another_application_is_refused_where_it_is_given(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from constructs import Construct
@@ -12,7 +11,6 @@ from constructs import Construct
 from mcpmesh_k8s.images import MINIO_CLIENT
 from mcpmesh_k8s.kubernetes import (
     Alert,
-    Amount,
     Claim,
     Compute,
     Container,
@@ -38,7 +36,6 @@ from mcpmesh_k8s.kubernetes import (
     User,
     Variable,
     Volume,
-    bytes_text,
     dataclass,
     dns_label,
     dns_subdomain,
@@ -65,7 +62,6 @@ BACKUPS = "/backups"
 _FILES = Path(__file__).with_name("backup_files")
 _RECIPIENT = re.compile(r"age1(pq1)?[02-9ac-hj-np-z]{58,}")
 _AGE = "/age"
-_MEBIBYTE = 2**20
 IDENTITY = "identity"
 """The key of a Secret, and the file, with what opens backups that are encrypted."""
 _IDENTITY_FOLDER = "/identity"
@@ -244,49 +240,21 @@ class RestoreDrill:
 
     Args:
         schedule: When. Not while a backup is made: one of them would wait for the claim.
-        scratch: Room on the node for the restored data, and as much for a backup that is fetched. As much as the data
-            may become unless given, and twice that where they are encrypted; 2Gi at least.
-        compute: CPU and memory of the server and what loads it. Unless given, memory follows from what the store may
-            hold there.
+        scratch: Room on the node for the restored data, and for a backup that is fetched.
+        compute: CPU and memory of the server and what loads it.
         deadline_seconds: Seconds after which it has failed.
     """
 
     schedule: Schedule = Schedule(cron="30 4 * * 0")
-    scratch: str = ""
-    compute: Compute | None = None
+    scratch: str = "2Gi"
+    compute: Compute = Compute(cpu="50m", memory="128Mi", cpu_limit="500m", memory_limit="256Mi")
     deadline_seconds: int = 3 * 3600
 
     def __post_init__(self) -> None:
         """Check the size and the deadline."""
-        if self.scratch:
-            in_bytes("RestoreDrill.scratch", self.scratch)
+        in_bytes("RestoreDrill.scratch", self.scratch)
         if self.deadline_seconds < 1:
             raise SettingError("RestoreDrill.deadline_seconds", self.deadline_seconds, "Give 1 or more.")
-
-    def with_room_for(self, store: str, data: Amount) -> tuple[str, Compute]:
-        """Disk and compute with which the data of a store can be tried, however much they become.
-
-        Args:
-            store: The store's name.
-            data: The disk and the memory that they take at most.
-
-        Raises:
-            SettingError: What is given is too little for that.
-        """
-        for what, given, needed in (
-            ("scratch", self.scratch, data.disk),
-            ("compute memory", self.compute.memory_limit if self.compute else "", data.memory),
-        ):
-            if given and in_bytes(f"RestoreDrill.{what}", given) < needed:
-                raise SettingError(
-                    f"RestoreDrill.{what} of {store!r}",
-                    given,
-                    f"The data of the store may become {_whole(needed)}, and the pod would be ended. Give that, or "
-                    "leave it out.",
-                )
-        memory = _whole(max(data.memory, 256 * _MEBIBYTE))
-        usual = Compute(cpu="50m", memory="128Mi", cpu_limit="500m", memory_limit=memory)
-        return self.scratch or _whole(max(data.disk, 2048 * _MEBIBYTE)), self.compute or usual
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -338,8 +306,6 @@ class BackupProgram:
         variables: The environment of ``take.sh``, with the password of an account that can read all and no more.
         trial: The environment of ``try.sh``, which needs no password.
         volumes: What ``take.sh`` reads beside its files, such as the CA of the server.
-        most: How much the data may become that ``try.sh`` loads: disk, and memory of the server that it starts. A drill
-            has room for that; it has 2Gi and 256Mi where nothing is said.
     """
 
     image: Image
@@ -348,7 +314,6 @@ class BackupProgram:
     variables: tuple[Variable, ...] = ()
     trial: tuple[Variable, ...] = ()
     volumes: tuple[Volume, ...] = ()
-    most: Amount = Amount()
 
     def __post_init__(self) -> None:
         """Refuse a program that would find nothing to run each night."""
@@ -505,9 +470,6 @@ class _Drill(Task):
         self._drill = drill
         name, settings = f"{backup.store.name}-drill", backup.settings
         target = settings.target
-        # What is encrypted is opened beside.
-        most = replace(program.most, disk=program.most.disk * (2 if settings.encryption else 1))
-        scratch, compute = drill.with_room_for(backup.store.name, most)
         scripts = Files(
             mount_path=FOLDER,
             files=(
@@ -519,7 +481,7 @@ class _Drill(Task):
         place = (
             _Claimed(name="backups", mount_path=BACKUPS, owner=f"{backup.full_name}-backups")
             if isinstance(target, ClaimTarget)
-            else Scratch(name="backups", mount_path=BACKUPS, size=scratch)
+            else Scratch(name="backups", mount_path=BACKUPS, size=drill.scratch)
         )
         fetch = (
             ()
@@ -539,7 +501,7 @@ class _Drill(Task):
                     name=name,
                     image=program.image,
                     user=program.user,
-                    compute=compute,
+                    compute=drill.compute,
                     command=("/bin/sh", f"{FOLDER}/drill.sh"),
                     variables=(
                         *variables({"STORE": backup.store.name, "BACKUPS": BACKUPS, "SCRATCH": "/scratch", **opens}),
@@ -548,7 +510,7 @@ class _Drill(Task):
                     volumes=(
                         scripts,
                         Scratch(),
-                        Scratch(name="scratch", mount_path="/scratch", size=scratch),
+                        Scratch(name="scratch", mount_path="/scratch", size=drill.scratch),
                         place,
                         *([age.volume, identity] if age and identity else []),
                     ),
@@ -575,11 +537,6 @@ class _Drill(Task):
                 "The last one that could be was tried {{ $value | humanizeDuration }} ago.",
             ),
         )
-
-
-def _whole(amount: int) -> str:
-    """An amount of memory or disk in whole MiB."""
-    return bytes_text(-(-amount // _MEBIBYTE) * _MEBIBYTE)
 
 
 def _script(name: str, of: str = "") -> File:

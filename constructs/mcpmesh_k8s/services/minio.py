@@ -13,7 +13,6 @@ from constructs import Construct
 from mcpmesh_k8s.images import MINIO_CLIENT
 from mcpmesh_k8s.kubernetes import (
     Alert,
-    Amount,
     Certificate,
     Claim,
     Compute,
@@ -53,7 +52,7 @@ from mcpmesh_k8s.kubernetes import (
 
 from ._minio_mover import MinioMover
 from ._rotations import MinioRotation
-from .backup import Backup, BackupProgram, ClaimTarget, StoreBackup
+from .backup import Backup, BackupProgram, StoreBackup
 from .bucket_name import bucket_name
 
 USER = User(uid=1000, gid=1000)
@@ -176,13 +175,14 @@ class Minio(StatefulWorkload):
                 ),
             ),
         )
-        backup = settings.backup
-        self.backup = StoreBackup(scope, self, "api", backup, self._backup_program(backup)) if backup else None
+        self.backup = (
+            StoreBackup(scope, self, "api", settings.backup, self._backup_program()) if settings.backup else None
+        )
         """What backs it up, where something does."""
 
-    def _backup_program(self, backup: Backup) -> BackupProgram:
+    def _backup_program(self) -> BackupProgram:
         """A copy of every bucket that the backup's user may read: of each object as it is now."""
-        endpoint, size = self.endpoint("api"), in_bytes("size", self.settings.size)
+        endpoint = self.endpoint("api")
         return BackupProgram(
             image=self.settings.client,
             user=USER,
@@ -198,8 +198,6 @@ class Minio(StatefulWorkload):
                 }
             ),
             volumes=client_files(self.certificate),
-            # A claim is read where it is.
-            most=Amount(disk=0 if isinstance(backup.target, ClaimTarget) and not backup.encryption else size),
         )
 
     @property

@@ -12,7 +12,6 @@ from constructs import Construct
 from mcpmesh_k8s.images import POSTGRES_EXPORTER
 from mcpmesh_k8s.kubernetes import (
     Alert,
-    Amount,
     Certificate,
     Claim,
     Compute,
@@ -369,7 +368,6 @@ class Postgres(StatefulWorkload):
                 }
             ),
             volumes=client_files(self.certificate),
-            most=Amount(disk=in_bytes("size", self.settings.size)),
         )
 
     @property

@@ -12,7 +12,6 @@ from constructs import Construct
 from mcpmesh_k8s.images import REDIS_EXPORTER
 from mcpmesh_k8s.kubernetes import (
     Alert,
-    Amount,
     Certificate,
     Choice,
     Claim,
@@ -70,8 +69,6 @@ _TRACE = 1024  # bytes of an entry of the stream: a span with its attributes
 _MEBIBYTE = 2**20
 _LEAST_MEMORY = 64 * _MEBIBYTE * 2 // 3
 _FIRST_REWRITE = 64 * _MEBIBYTE  # auto-aof-rewrite-min-size of redis.conf
-_BESIDE_DATA = 32 * _MEBIBYTE
-"""What a server takes besides, and who loads it."""
 _USERS_FILE = "/run/redis/users.conf"
 
 STREAM = "mesh:trace"
@@ -481,7 +478,7 @@ class Redis(Workload):
 
     def _backup_program(self) -> BackupProgram:
         """A dump that the server sends as to a replica."""
-        endpoint, held = self.endpoint("redis"), most_memory(self.settings.compute)
+        endpoint = self.endpoint("redis")
         return BackupProgram(
             image=self.settings.image,
             user=USER,
@@ -498,7 +495,6 @@ class Redis(Workload):
                     "REDISCLI_AUTH": self._password("backup"),
                 }
             ),
-            most=Amount(disk=held, memory=held + _BESIDE_DATA),
         )
 
     @property

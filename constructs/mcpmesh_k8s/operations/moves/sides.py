@@ -254,7 +254,7 @@ class ClusterSide(_Side):
             if client not in stores.clients:
                 continue
             if item["kind"] == "CronJob":
-                running += [f"job/{job['name']}" for job in each(status, "active")]
+                running += ["job/" + str(job["name"]) for job in each(status, "active")]
             # A Job counts the pods that have not ended.
             elif status.get("active" if item["kind"] == "Job" else "replicas", 0):
                 running.append(client)
