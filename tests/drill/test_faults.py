@@ -41,9 +41,9 @@ CALM = {("Watchdog", ""): "firing"}
 
 
 @pytest.fixture(scope="module")
-def production(tmp_path_factory: pytest.TempPathFactory, manifests: Manifests) -> Sequence[Manifest]:
+def production(manifests: Manifests) -> Sequence[Manifest]:
     """Production, with a provider that can be played: what is watched is the same."""
-    rendered = render(tmp_path_factory.mktemp("prod"), OpenIdConnect(issuer=ISSUER))
+    rendered = render(OpenIdConnect(issuer=ISSUER))
     for name in ("prometheus", "blackbox", "alertmanager"):
         told = find(manifests(PROD), "ConfigMap", PREFIX + name)["data"]
         assert find(rendered, "ConfigMap", PREFIX + name)["data"] == told

@@ -69,7 +69,7 @@ def start_store(containers: Mapping[str, Container], store: str) -> None:
 @pytest.fixture(scope="module")
 def start(needs_mesh: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Start, None, None]:
     """Everything, started in the worst order."""
-    rendered = render(tmp_path_factory.mktemp("prod"), OpenIdConnect(issuer=ISSUER))
+    rendered = render(OpenIdConnect(issuer=ISSUER))
     with ExitStack() as stack:
         kubelet = Kubelet(stack, rendered, tmp_path_factory.mktemp("stack"), needs_mesh, PACE)
         containers = kubelet.containers
