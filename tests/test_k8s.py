@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ai_interviewer import AiInterviewer, ArgoCd
 from conftest import ROOT, read_manifests
 from environments import EVERY
@@ -16,6 +18,7 @@ from many_clusters import OTHERWISE
 from mcpmesh_k8s import synthesize
 
 
+@pytest.mark.long  # test_api.py asks each kind and field by what the package says of them
 def test_the_real_l1_classes_write_the_same_bytes(tmp_path: Path) -> None:
     # The real classes check types and names themselves and refuse what they do not know.
     real, fast = tmp_path / "real", tmp_path / "fast"

@@ -336,6 +336,7 @@ def test_without_its_size_the_heap_is_of_another(runtime: Runtime, flag: str, im
     inside(look)
 
 
+@pytest.mark.long  # that its heap has the size that is given, is asked above
 def test_java_whose_heap_is_full_ends_where_it_would_seem_alive(image: OwnRoot, tmp_path: Path) -> None:
     def fill(agent: Running) -> None:
         assert started(agent), agent.pod.output
