@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,21 +28,12 @@ from mcpmesh_k8s.operations.programs import Kubectl, OperationError
 from mesh3.application import NAME
 from mesh3.people import PACE
 from mesh3.stack import Mesh, Place
+from mesh3.whole import mesh as mesh  # fixtures
+from mesh3.whole import pods as pods
 from mesh_harness import Pod, eventually
 from processes import START
 
 pytestmark = requires("postgresql", "redis", "mesh3", "mesh_registry")
-
-
-@pytest.fixture(scope="module")
-def mesh(needs_mesh3: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Mesh, None, None]:
-    with ExitStack() as stack:
-        yield Mesh(stack, tmp_path_factory.mktemp("mesh"), needs_mesh3)
-
-
-@pytest.fixture(scope="module")
-def pods(mesh: Mesh) -> dict[str, Place]:
-    return mesh.whole()
 
 
 @pytest.mark.parametrize("reaches", [True, False], ids=["it may call agents", "it may not"])

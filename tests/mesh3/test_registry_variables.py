@@ -6,8 +6,6 @@ import json
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +14,8 @@ from mesh3 import expected
 from mesh3.expected import VARIABLES, Variable
 from mesh3.stack import Mesh, Place
 from mesh3.variables import changed, compare, failing
+from mesh3.whole import mesh as mesh  # fixtures
+from mesh3.whole import pods as pods
 from mesh_harness import eventually
 from processes import START
 from watching_harness import Recorded
@@ -23,17 +23,6 @@ from watching_harness import Recorded
 pytestmark = requires("postgresql", "redis", "mesh3", "mesh_registry")
 REGISTRY = ("mcp-mesh-registry",)
 TRACE = "0af7651916cd43dd8448eb211c80319c"
-
-
-@pytest.fixture(scope="module")
-def mesh(needs_mesh3: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Mesh, None, None]:
-    with ExitStack() as stack:
-        yield Mesh(stack, tmp_path_factory.mktemp("mesh"), needs_mesh3)
-
-
-@pytest.fixture(scope="module")
-def pods(mesh: Mesh) -> dict[str, Place]:
-    return mesh.whole()
 
 
 @pytest.fixture(scope="module")

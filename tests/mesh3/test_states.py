@@ -7,7 +7,6 @@ import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -15,21 +14,12 @@ from conftest import requires
 from failures.kubelet import signal_all
 from mesh3.expected import BEGINNINGS, NOTHING, STATES, STOPPING, WELL, Answers, State
 from mesh3.stack import Mesh, Place
+from mesh3.whole import mesh as mesh  # fixtures
+from mesh3.whole import pods as pods
 from mesh_harness import eventually
 from processes import START
 
 pytestmark = requires("postgresql", "redis", "mesh3", "mesh_registry")
-
-
-@pytest.fixture(scope="module")
-def mesh(needs_mesh3: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Mesh, None, None]:
-    with ExitStack() as stack:
-        yield Mesh(stack, tmp_path_factory.mktemp("mesh"), needs_mesh3)
-
-
-@pytest.fixture(scope="module")
-def pods(mesh: Mesh) -> dict[str, Place]:
-    return mesh.whole()
 
 
 @contextmanager

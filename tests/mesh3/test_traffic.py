@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Generator
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from conftest import requires
 from mesh3.people import People, stop_as_the_kubelet
 from mesh3.stack import ADMIN, Mesh, Place, ask
+from mesh3.whole import mesh as mesh  # fixtures
+from mesh3.whole import pods as pods
 from mesh_harness import LOCALHOST, eventually
 from policy_evaluator import Cluster, Host, namespaces_of, pods_of, policies_of
 from policy_evaluator import Pod as Workload
@@ -20,17 +19,6 @@ from processes import START
 from watching_harness import PREFIX
 
 pytestmark = requires("postgresql", "redis", "mesh3", "mesh_registry")
-
-
-@pytest.fixture(scope="module")
-def mesh(needs_mesh3: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Mesh, None, None]:
-    with ExitStack() as stack:
-        yield Mesh(stack, tmp_path_factory.mktemp("mesh"), needs_mesh3)
-
-
-@pytest.fixture(scope="module")
-def pods(mesh: Mesh) -> dict[str, Place]:
-    return mesh.whole()
 
 
 _ON_A_CLOSED_CONNECTION = re.compile(r"HTTP call failed: (Server disconnected without sending a response\.)?['\"]")

@@ -8,11 +8,9 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +21,8 @@ from mesh3 import expected
 from mesh3.expected import FOR_THE_CODE, UNREAD, VARIABLES, Variable
 from mesh3.stack import Mesh, Place
 from mesh3.variables import changed, compare, failing
+from mesh3.whole import mesh as mesh  # fixtures
+from mesh3.whole import pods as pods
 from mesh_harness import eventually
 from processes import REDIS, START
 from watching_harness import PREFIX
@@ -33,17 +33,6 @@ OTHERS = {"agent": {"MCP_MESH_API_NAME"}, "api": {"MCP_MESH_AGENT_NAME"}, "regis
 """What one of the others is told: the runtime of an API service is that of an agent."""
 
 PRINTED = "the code of the agent begins.*TLS mode"
-
-
-@pytest.fixture(scope="module")
-def mesh(needs_mesh3: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Mesh, None, None]:
-    with ExitStack() as stack:
-        yield Mesh(stack, tmp_path_factory.mktemp("mesh"), needs_mesh3)
-
-
-@pytest.fixture(scope="module")
-def pods(mesh: Mesh) -> dict[str, Place]:
-    return mesh.whole()
 
 
 @pytest.fixture(scope="module")
